@@ -1,0 +1,82 @@
+"""What an extraction returns: per-prompt arrays with named axes. Plain numpy; no model needed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from jaxtyping import Float
+
+# The axes of the last dimension. The first six and five are the published ones, in their order;
+# what follows is a controlled variant. Each is defined by a function of the same name in `features`.
+LAYER_FEATURES = (
+    "resid_norm",
+    "resid_mean",
+    "attention_entropy",
+    "attention_concentration",
+    "gate_mean_abs",
+    "gate_sparsity",
+    "attention_entropy_per_log_length",
+)
+HEAD_METRICS = ("entropy", "maximum", "self_focus", "deviation", "gini", "entropy_per_log_length")
+PUBLISHED_LAYER_FEATURES = LAYER_FEATURES[:6]
+PUBLISHED_HEAD_METRICS = HEAD_METRICS[:5]
+POSITIONS = ("final", "subject", "mean")
+
+
+@dataclass(frozen=True, slots=True)
+class Activations:
+    """Features of every prompt of a set, at one position, in the order of its items.
+
+    Attributes:
+        layers: Layer features, in `LAYER_FEATURES` order.
+        heads: Head metrics of the position's attention row, in `HEAD_METRICS` order.
+        gates: The MLP's gate before its activation (published neuron value).
+        neurons: The input of the down-projection: what the neuron writes (controlled value).
+        resid: The residual stream after each layer.
+    """
+
+    layers: Float[np.ndarray, "prompt layer feature"]
+    heads: Float[np.ndarray, "prompt layer head metric"]
+    gates: Float[np.ndarray, "prompt layer neuron"]
+    neurons: Float[np.ndarray, "prompt layer neuron"]
+    resid: Float[np.ndarray, "prompt layer d_model"]
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays by name, as they are stored."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild from `arrays`."""
+        return cls(**{name: arrays[name] for name in cls.__slots__})
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How a model answered every prompt of a set; not a number where an item has no answer.
+
+    Attributes:
+        log_probability: Of the whole answer, nats.
+        logit_difference: Of the answer minus the best distractor: log-probabilities of the whole
+            continuations, nats.
+        chosen: 1 if the answer beats every distractor, else 0.
+        exact: 1 if greedy decoding begins with the answer, else 0.
+    """
+
+    log_probability: Float[np.ndarray, " prompt"]
+    logit_difference: Float[np.ndarray, " prompt"]
+    chosen: Float[np.ndarray, " prompt"]
+    exact: Float[np.ndarray, " prompt"]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays by name, as they are stored."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild from `arrays`."""
+        return cls(**{name: arrays[name] for name in cls.__slots__})

@@ -1,0 +1,179 @@
+"""Materials as values: items, prompt sets, and the crossing of two questions in one prompt.
+
+An *item* is one prompt with everything that is known about it. A *pair* is the unit of
+analysis: items that share a pair share their facts and premises, are kept in one fold, and
+have their task labels flipped together. Generation of the named sets is in `materials`;
+reading people's own files is in `prompt_files`.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+DISCOVERY, EVALUATION = "discovery", "evaluation"
+
+
+class MaterialsError(ValueError):
+    """Materials that cannot be used; the message is one sentence with the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One prompt.
+
+    Attributes:
+        id: Unique within its set.
+        task: The label that is compared: recall, lookup, reasoning, or a user's own.
+        prompt: The text the model reads, without a trailing space.
+        pair: The unit of analysis; see the module's docstring.
+        question: The bare question, which crossing puts beside another one.
+        answer: Expected continuation, without its leading space; empty if unscored.
+        distractors: Wrong answers of the same type.
+        subject: Character span in `prompt` of the entity asked about, or None.
+        counterfactual_prompt: Minimally different prompt of the same length in words whose
+            right answer is `counterfactual_answer`; empty if there is none.
+        hops: Premises needed for the answer; 0 for recall.
+        order: Crossed prompts: 1 if the first-named task's question stands first, else 2.
+        label: Crossed prompts: the question number that is asked for; 0 otherwise.
+        split: `discovery` (choose here) or `evaluation` (judge here).
+        score: Graded label where the materials carry one.
+    """
+
+    id: str
+    task: str
+    prompt: str
+    pair: str
+    template: str = ""
+    domain: str = ""
+    entities: tuple[str, ...] = ()
+    question: str = ""
+    answer: str = ""
+    distractors: tuple[str, ...] = ()
+    subject: tuple[int, int] | None = None
+    counterfactual_prompt: str = ""
+    counterfactual_answer: str = ""
+    premises: tuple[str, ...] = ()
+    hops: int = 0
+    order: int = 0
+    label: int = 0
+    split: str = DISCOVERY
+    score: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, fit for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSet:
+    """A named, ordered collection of items.
+
+    Attributes:
+        tasks: The contrast, treated first: (recall, reasoning) by default.
+        crossed: True if every pair holds two orders by two labels (see `cross`).
+    """
+
+    name: str
+    items: tuple[Item, ...]
+    tasks: tuple[str, str] = ("recall", "reasoning")
+    crossed: bool = False
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over every field of every item, so any change of material shows."""
+        text = json.dumps([item.to_json() for item in self.items], ensure_ascii=False)
+        return hashlib.sha256(f"{self.name}\n{self.tasks}\n{text}".encode()).hexdigest()
+
+    @property
+    def template_hash(self) -> str:
+        """SHA-256 over the template names, in order."""
+        return hashlib.sha256("\n".join(i.template for i in self.items).encode()).hexdigest()
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """Pair names in order of first appearance."""
+        return tuple(dict.fromkeys(item.pair for item in self.items))
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """Template names in order of first appearance."""
+        return tuple(dict.fromkeys(item.template for item in self.items))
+
+    def count(self) -> dict[str, int]:
+        """Items of each task."""
+        tasks = dict.fromkeys(item.task for item in self.items)
+        return {task: sum(item.task == task for item in self.items) for task in tasks}
+
+    def where(self, keep: Callable[[Item], bool], name: str | None = None) -> Self:
+        """The subset of items for which `keep` is true."""
+        items = tuple(item for item in self.items if keep(item))
+        return replace(self, items=items, name=name or self.name)
+
+
+def subject_span(prompt: str, question: str, entity: str) -> tuple[int, int] | None:
+    """Character span of `entity` inside `question` inside `prompt`; None if it is not there."""
+    start = prompt.rfind(question)
+    inside = question.find(entity)
+    if start < 0 or inside < 0:
+        return None
+    return start + inside, start + inside + len(entity)
+
+
+def put(frame: str, premises: Sequence[str], **fields: str) -> str:
+    """Fill a frame; without premises their leading space goes too."""
+    return frame.format(premises=" ".join(premises), **fields).strip()
+
+
+def cross(treated: Item, control: Item, *, frame: str, template: str, pair: str) -> list[Item]:
+    """Four prompts that hold both questions and ask for one of them by its label.
+
+    Two orders (which question stands first) by two labels (which one is asked for). The
+    task asked is the exclusive-or of order and label, so over the four prompts each token,
+    each position and the length are balanced between the tasks under any tokenizer.
+
+    Raises:
+        MaterialsError: If the two items do not share their premises.
+    """
+    if treated.premises != control.premises:
+        raise MaterialsError(
+            f"items {treated.id!r} and {control.id!r} cannot be crossed: their premises differ; "
+            "cross items that were made from one story, or items without premises."
+        )
+    items = []
+    for order in (1, 2):
+        first, second = (treated, control) if order == 1 else (control, treated)
+        for label in (1, 2):
+            asked = first if label == 1 else second
+            questions = {"first": first.question, "second": second.question, "label": str(label)}
+            prompt = put(frame, treated.premises, **questions)
+            items.append(
+                replace(
+                    asked,
+                    id=f"{pair}-{order}{label}",
+                    prompt=prompt,
+                    pair=pair,
+                    template=template,
+                    subject=subject_span(prompt, asked.question, asked.entities[0])
+                    if asked.entities
+                    else None,
+                    counterfactual_prompt="",
+                    counterfactual_answer="",
+                    order=order,
+                    label=label,
+                )
+            )
+    return items
+
+
+def paired(items: Iterable[Item], tasks: tuple[str, str]) -> dict[str, dict[str, list[int]]]:
+    """Positions in `items` by pair and task, for pairs that have both tasks."""
+    table: dict[str, dict[str, list[int]]] = {}
+    for position, item in enumerate(items):
+        if item.task in tasks:
+            table.setdefault(item.pair, {}).setdefault(item.task, []).append(position)
+    return {pair: row for pair, row in table.items() if len(row) == len(tasks)}

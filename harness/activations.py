@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 from jaxtyping import Float
 
-# The axes of the last dimension. The first six and five are the published ones, in their order;
-# what follows is a controlled variant. Each is defined by a function of the same name in `features`.
+# The axes of the last dimension. The first six and five are the published ones, in their
+# order; what follows is a controlled variant. Each is a function of the same name in `features`.
 LAYER_FEATURES = (
     "resid_norm",
     "resid_mean",

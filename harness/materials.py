@@ -13,9 +13,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.prompts import DISCOVERY, EVALUATION, Item, MaterialsError, PromptSet
+from harness.prompts import (
+    DISCOVERY,
+    EVALUATION,
+    Item,
+    MaterialsError,
+    PromptSet,
+    put,
+    subject_span,
+)
 from harness.prompts import cross as cross_pair
-from harness.prompts import put, subject_span
 
 PROMPTS = Path(__file__).resolve().parent.parent / "prompts"
 CHAINS = 3  # chains of names in a story
@@ -159,8 +166,10 @@ def story_questions(story: Story, wording: str, chain: int) -> list[Question]:
 
 
 def _swapped(story: Story, chain: int, level: int, rng: random.Random) -> tuple[Story, str]:
-    """The story with the name at `level` of `chain` exchanged with another chain's, in the
-    premise that leads to it; returns also the new answer. Same words, so the same length."""
+    """The story with one premise's object exchanged with another chain's, and the new answer.
+
+    The object is the name at `level` of `chain`. The words are the same, so the length is too.
+    """
     other = rng.choice([c for c in range(CHAINS) if c != chain])
     link = grammar()["premises"][LINKS[level - 1]]
     mine, theirs = story.chains[chain], story.chains[other]
@@ -234,7 +243,7 @@ def _stories(items: int, seed: int, hops: int) -> list[tuple[int, str, dict[str,
     frames = grammar()["frames"]["plain"]
     rows = []
     for number, (fact, split) in enumerate(_facts_for(items, rng)):
-        # Wording and frame run through all four combinations every eight stories (splits alternate).
+        # Wording and frame run through their four combinations in eight stories: splits alternate.
         wording = WORDINGS[number // 2 % 2]
         frame_name = sorted(frames)[number // 4 % 2]
         start = rng.randrange(len(LINKS) + 1 - hops)

@@ -257,6 +257,6 @@ def to_plain(value: Any) -> Any:
 
 def plan_of(constants: Mapping[str, Any]) -> dict[str, Any]:
     """A hypothesis file's upper-case constants and their hash: the analysis plan."""
-    plain = to_plain({k: v for k, v in sorted(constants.items())})
+    plain = to_plain(dict(sorted(constants.items())))
     text = json.dumps(plain, sort_keys=True)
     return {"hash": hashlib.sha256(text.encode()).hexdigest()[:16], "constants": plain}

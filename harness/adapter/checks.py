@@ -1,0 +1,165 @@
+"""The load-time self-check: what was hooked is what the model computes, in every layer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import nnsight
+import numpy as np
+import torch
+from jaxtyping import Float
+from nnsight import TransformersModel
+from torch import Tensor, nn
+
+from harness.adapter.encoding import Batch, Encoder
+from harness.adapter.sites import PATTERN_EDIT, Sites, first, follow, mix_weight
+from harness.prompts import Item
+
+TEXTS = ("Question: what is the capital of France? The answer is", "Rome is")  # unequal lengths
+EDITED = ("pattern", "z", "attn_out", "neurons", "mlp_out", "resid_post")
+
+
+@dataclass(frozen=True, slots=True)
+class SelfCheck:
+    """How far the hooked model is from the model; arrays have one number a layer.
+
+    An error is the largest absolute difference over the largest absolute value of what is
+    compared with, so that one bound fits every scale: about 1e-6 in float32, 1e-2 in bfloat16.
+
+    Attributes:
+        head_sum: Heads' outputs, summed, against the attention's output.
+        neuron_sum: Neurons times the down-projection against the MLP's output.
+        pattern_sum: Largest distance of an attention row's sum from one.
+        padded: Residual stream of a prompt in a padded batch against the prompt alone.
+        hooked: Logits of the traced model against those of the plain one.
+        zeroed: For each site, how far zeroing it moves the last logits, relative to the largest:
+            0 would mean that edits there do nothing.
+    """
+
+    head_sum: Float[np.ndarray, " layer"]
+    neuron_sum: Float[np.ndarray, " layer"]
+    pattern_sum: Float[np.ndarray, " layer"]
+    padded: Float[np.ndarray, " layer"]
+    hooked: float
+    zeroed: Mapping[str, Float[np.ndarray, " layer"]]
+
+    def worst(self) -> dict[str, float]:
+        """The largest error of each check, and the smallest effect of zeroing (`zeroed`)."""
+        errors = {n: getattr(self, n) for n in ("head_sum", "neuron_sum", "pattern_sum", "padded")}
+        return {
+            **{name: float(values.max()) for name, values in errors.items()},
+            "hooked": self.hooked,
+            "zeroed": min(float(values.min()) for values in self.zeroed.values()),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Every site of a layer in one trace of the check."""
+
+    z: Tensor
+    head_mix: Tensor
+    pattern: Tensor | None
+    neurons: Tensor
+    neuron_mix: Tensor
+    resid: Tensor
+
+
+def self_check(
+    engine: TransformersModel, sites: Sites, encoder: Encoder, device: torch.device
+) -> SelfCheck:
+    """Run all checks on two short prompts; three traces and one plain forward."""
+    items = [Item(id=text, task="check", prompt=text, pair=text) for text in TEXTS]
+    ids = encoder.ids(items)
+    both = encoder.batch(ids, (0, 1), device)
+    seen, logits = _observe(engine, sites, both)
+    alone, _ = _observe(engine, sites, encoder.batch(ids, (1,), device))
+    with torch.no_grad():
+        plain = engine._module(**both.inputs, use_cache=False).logits
+    layers = list(follow(engine._module, sites.layers))
+    length = len(ids[1])
+    return SelfCheck(
+        head_sum=_numbers(
+            [_head_error(engine, sites, x, layer) for x, layer in zip(seen, layers, strict=True)]
+        ),
+        neuron_sum=_numbers(
+            [_neuron_error(sites, x, layer) for x, layer in zip(seen, layers, strict=True)]
+        ),
+        pattern_sum=_numbers([_pattern_error(x.pattern, both) for x in seen]),
+        padded=_numbers(
+            [_error(x.resid[1, -length:], y.resid[0]) for x, y in zip(seen, alone, strict=True)]
+        ),
+        hooked=_error(logits[:, -1], plain[:, -1]),
+        zeroed=_zeroed(engine, sites, encoder.batch(ids, (0,), device)),
+    )
+
+
+@torch.no_grad()
+def _observe(engine: TransformersModel, sites: Sites, batch: Batch) -> tuple[list[Seen], Tensor]:
+    """Inputs and outputs of every layer's projections, and the logits, from one trace."""
+    with engine.trace(**batch.inputs, use_cache=False) as tracer:
+        seen = nnsight.save([])
+        for layer in follow(engine, sites.layers):
+            attention, mlp = follow(layer, sites.attention), follow(layer, sites.mlp)
+            mix, down = follow(attention, sites.head_mix), follow(mlp, sites.neuron_mix)
+            z, mixed, pattern = mix.input, mix.output, attention.output[1]
+            seen.append(Seen(z, mixed, pattern, down.input, down.output, first(layer.output)))
+        logits = nnsight.save(tracer.result.logits)
+    return seen, logits
+
+
+def _head_error(engine: TransformersModel, sites: Sites, seen: Seen, layer: nn.Module) -> float:
+    """Each head's z through its own slice of W_O, added up."""
+    mix = follow(follow(layer, sites.attention), sites.head_mix)
+    heads = engine._module.config.get_text_config().num_attention_heads
+    z = seen.z.reshape(*seen.z.shape[:-1], heads, -1)
+    weight = mix_weight(mix)
+    weight = weight.reshape(len(weight), heads, -1)
+    outputs = [z[..., h, :] @ weight[:, h].T for h in range(heads)]
+    total = torch.stack(outputs).sum(0)
+    return _error(total if mix.bias is None else total + mix.bias, seen.head_mix)
+
+
+def _neuron_error(sites: Sites, seen: Seen, layer: nn.Module) -> float:
+    mix = follow(follow(layer, sites.mlp), sites.neuron_mix)
+    total = seen.neurons @ mix_weight(mix).T
+    return _error(total if mix.bias is None else total + mix.bias, seen.neuron_mix)
+
+
+def _pattern_error(pattern: Tensor | None, batch: Batch) -> float:
+    """Infinite if there is no pattern; rows of padding do not count."""
+    if pattern is None:
+        return float("inf")
+    sums = pattern.float().sum(-1).transpose(1, 2)[batch.mask.bool().to(pattern.device)]
+    return float((sums - 1).abs().max())
+
+
+@torch.no_grad()
+def _zeroed(engine: TransformersModel, sites: Sites, batch: Batch) -> dict[str, np.ndarray]:
+    """Zero each site of each layer in a row of its own, all in one forward."""
+    layers = list(follow(engine, sites.layers))
+    count = len(layers) * len(EDITED) + 1  # the last row is left alone
+    inputs = {name: value.expand(count, -1) for name, value in batch.inputs.items()}
+    with engine.trace(**inputs, use_cache=False, logits_to_keep=1) as tracer:
+        for number, layer in enumerate(follow(engine, sites.layers)):
+            attention, mlp = follow(layer, sites.attention), follow(layer, sites.mlp)
+            row = number * len(EDITED)
+            follow(attention, PATTERN_EDIT).output[row] = 0
+            follow(attention, sites.head_mix).input[row + 1] = 0
+            first(follow(layer, sites.attn_out or sites.attention).output)[row + 2] = 0
+            follow(mlp, sites.neuron_mix).input[row + 3] = 0
+            first(follow(layer, sites.mlp_out or sites.mlp).output)[row + 4] = 0
+            first(layer.output)[row + 5] = 0
+        logits = nnsight.save(tracer.result.logits)
+    last = logits[:, -1].float()
+    moved = (last[:-1] - last[-1]).abs().amax(-1) / last[-1].abs().max()
+    table = moved.reshape(len(layers), len(EDITED)).cpu().numpy()
+    return {site: table[:, column] for column, site in enumerate(EDITED)}
+
+
+def _error(found: Tensor, expected: Tensor) -> float:
+    expected = expected.float()
+    return float((found.float() - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
+
+
+def _numbers(values: list[float]) -> Float[np.ndarray, " layer"]:
+    return np.array(values, dtype=np.float64)

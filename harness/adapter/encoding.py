@@ -1,0 +1,192 @@
+"""From prompts to batches of token ids, padded on the left."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from harness.models import ModelError
+from harness.prompts import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some prompts of a set, ready for one forward.
+
+    Attributes:
+        rows: Their places in the set.
+        ids: Token ids.
+        mask: 1 on real tokens.
+        at: The padded position that is measured in each row (the last one by default).
+    """
+
+    rows: tuple[int, ...]
+    ids: Int[Tensor, "batch pos"]
+    mask: Int[Tensor, "batch pos"]
+    at: Int[Tensor, " batch"]
+
+    @property
+    def position_ids(self) -> Int[Tensor, "batch pos"]:
+        """Each token's place in its own prompt; 0 on padding."""
+        return (self.mask.cumsum(-1) - 1).clamp_min(0)
+
+    @property
+    def visible(self) -> Bool[Tensor, "batch pos"]:
+        """Keys the measured token may attend to: real, and not after it."""
+        order = torch.arange(self.ids.shape[1], device=self.ids.device)
+        return self.mask.bool() & (order <= self.at[:, None])
+
+    @property
+    def inputs(self) -> dict[str, Tensor]:
+        """Keyword arguments for the model's forward."""
+        return {
+            "input_ids": self.ids,
+            "attention_mask": self.mask,
+            "position_ids": self.position_ids,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """A tokenizer and what is put around a prompt.
+
+    Attributes:
+        tokenizer: A transformers tokenizer with a padding token.
+        chat: Whether the tokenizer's chat template is applied.
+        longest: Tokens a prompt may have; None if the model states no limit.
+    """
+
+    tokenizer: Any
+    chat: bool = False
+    longest: int | None = None
+
+    def text(self, prompt: str) -> str:
+        """The text the model reads."""
+        if not self.chat:
+            return prompt
+        message = [{"role": "user", "content": prompt}]
+        rendered: str = self.tokenizer.apply_chat_template(
+            message, tokenize=False, add_generation_prompt=True
+        )
+        return rendered
+
+    def ids(self, items: Sequence[Item]) -> list[list[int]]:
+        """Token ids of every prompt, unpadded.
+
+        Raises:
+            ModelError: If a prompt has no tokens, or more than the model can read.
+        """
+        encoded: list[list[int]] = self._encode([self.text(item.prompt) for item in items])
+        for item, ids in zip(items, encoded, strict=True):
+            if not ids:
+                raise ModelError(
+                    f"prompt {item.id!r} is empty: the model needs one token at least."
+                )
+            if self.longest is not None and len(ids) > self.longest:
+                raise ModelError(
+                    f"prompt {item.id!r} has {len(ids)} tokens and the model reads "
+                    f"{self.longest} at most: shorten it."
+                )
+        return encoded
+
+    def continuations(
+        self,
+        items: Sequence[Item],
+        prompts: Sequence[Sequence[int]],
+        words: Sequence[Sequence[str]],
+    ) -> list[list[list[int]]]:
+        """Token ids of each candidate answer as it stands after its prompt.
+
+        A space joins prompt and answer; after a chat template, whose text ends where the reply
+        begins, nothing does. Prompt and answer are encoded together and the prompt cut off, so
+        the tokens are those of running text. Where they do not begin with the prompt's own (the
+        tokenizer merges across the border), the answer is encoded by itself.
+        """
+        joint = "" if self.chat else " "
+        texts = [
+            self.text(item.prompt) + joint + word
+            for item, candidates in zip(items, words, strict=True)
+            for word in candidates
+        ]
+        together = iter(self._encode(texts) if texts else [])
+        result = []
+        for prompt, candidates in zip(prompts, words, strict=True):
+            row = []
+            for word in candidates:
+                whole = next(together)
+                if whole[: len(prompt)] == list(prompt) and len(whole) > len(prompt):
+                    row.append(whole[len(prompt) :])
+                else:
+                    alone = self.tokenizer(joint + word, add_special_tokens=False).input_ids
+                    row.append(list(alone))
+            result.append(row)
+        return result
+
+    def subject_tokens(self, items: Sequence[Item]) -> list[int]:
+        """Index from the left, in each unpadded prompt, of its subject's last token.
+
+        Raises:
+            ModelError: If an item has no subject, or the tokenizer cannot say where tokens lie.
+        """
+        for item in items:
+            if item.subject is None:
+                raise ModelError(
+                    f"prompt {item.id!r} names no subject, so position 'subject' cannot be "
+                    "measured on it: give its character span, or use position 'final'."
+                )
+        if not self.tokenizer.is_fast:
+            raise ModelError(
+                "position 'subject' needs a fast tokenizer (tokenizer.json): use position 'final'."
+            )
+        texts = [self.text(item.prompt) for item in items]
+        spans = self._encode(texts, offsets=True)
+        return [
+            self._last_inside(item, text, span)
+            for item, text, span in zip(items, texts, spans, strict=True)
+        ]
+
+    def _last_inside(self, item: Item, text: str, spans: list[tuple[int, int]]) -> int:
+        assert item.subject is not None
+        shift = text.rfind(item.prompt)
+        start, end = item.subject[0] + shift, item.subject[1] + shift
+        inside = [i for i, (left, right) in enumerate(spans) if left < end and right > start]
+        if shift < 0 or not inside:
+            raise ModelError(
+                f"the subject of prompt {item.id!r}, characters {item.subject}, lies outside it."
+            )
+        return inside[-1]
+
+    def _encode(self, texts: list[str], offsets: bool = False) -> list[Any]:
+        # A chat template writes the special tokens itself.
+        encoded = self.tokenizer(
+            texts, add_special_tokens=not self.chat, return_offsets_mapping=offsets
+        )
+        found: list[Any] = encoded["offset_mapping" if offsets else "input_ids"]
+        return found
+
+    def batch(
+        self,
+        ids: Sequence[Sequence[int]],
+        rows: Sequence[int],
+        device: torch.device,
+        at: Sequence[int] | None = None,
+    ) -> Batch:
+        """One padded batch; `at` counts from the left in each unpadded prompt of the set."""
+        width = max(len(ids[row]) for row in rows)
+        pad = self.tokenizer.pad_token_id
+        padding = [width - len(ids[row]) for row in rows]
+        filled = [[pad] * space + list(ids[row]) for space, row in zip(padding, rows, strict=True)]
+        mask = [[0] * space + [1] * (width - space) for space in padding]
+        places = [
+            width - 1 if at is None else space + at[row]
+            for space, row in zip(padding, rows, strict=True)
+        ]
+        return Batch(
+            tuple(rows),
+            torch.tensor(filled, device=device),
+            torch.tensor(mask, device=device),
+            torch.tensor(places, device=device),
+        )

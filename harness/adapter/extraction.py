@@ -1,0 +1,122 @@
+"""One trace a batch: read every site of every layer, reduce on the device, hand back features."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import nnsight
+import torch
+from jaxtyping import Bool, Float
+from nnsight import TransformersModel
+from torch import Tensor
+
+from harness.adapter.encoding import Batch
+from harness.adapter.sites import LayerReads, Sites, read_layers
+from harness.features import head_metrics, layer_features
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFeatures:
+    """The arrays of `activations.Activations` for one batch, on the device, float32."""
+
+    layers: Float[Tensor, "batch layer feature"]
+    heads: Float[Tensor, "batch layer head metric"]
+    gates: Float[Tensor, "batch layer neuron"]
+    neurons: Float[Tensor, "batch layer neuron"]
+    resid: Float[Tensor, "batch layer d_model"]
+
+
+def features_at(
+    engine: TransformersModel, sites: Sites, batch: Batch, remote: bool | str
+) -> BatchFeatures:
+    """Features of the token `batch.at` in each row.
+
+    Only that token's values are kept of each layer; features are then computed for all layers
+    at once. The model is stopped after its last layer.
+    """
+    rows = torch.arange(len(batch.rows), device=batch.ids.device)
+
+    def pick(reads: LayerReads) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        at, row = batch.at.to(reads.resid.device), rows.to(reads.resid.device)
+        picked = reads.pattern[row, :, at], reads.gate[row, at], reads.neurons[row, at]
+        return *picked, reads.resid[row, at]
+
+    kept = _trace(engine, sites, batch, pick, remote)
+    row, gates, neurons, resid = (_stack(kind, batch) for kind in zip(*kept, strict=True))
+    return BatchFeatures(
+        layer_features(resid, row, gates, batch.visible),
+        head_metrics(row, batch.visible),
+        gates.float(),
+        neurons.float(),
+        resid.float(),
+    )
+
+
+def mean_features(
+    engine: TransformersModel, sites: Sites, batch: Batch, remote: bool | str
+) -> BatchFeatures:
+    """Each feature at every real token, averaged over a prompt's tokens.
+
+    A token's attention row counts the keys up to itself, so that each row is measured on its own
+    length. Reduced layer by layer: nothing of the size of all positions is kept.
+    """
+    real = batch.mask.bool()
+    order = torch.arange(batch.ids.shape[1], device=real.device)
+    visible = (real[:, None, :] & (order <= order[:, None]))[real]
+
+    def reduce(reads: LayerReads) -> tuple[Tensor, ...]:
+        here = real.to(reads.resid.device)
+        row = reads.pattern.transpose(1, 2)[here]
+        resid, gate, neurons = reads.resid[here], reads.gate[here], reads.neurons[here]
+        shown = visible.to(row.device)
+        features, metrics = layer_features(resid, row, gate, shown), head_metrics(row, shown)
+        return tuple(_mean(x, here) for x in (features, metrics, gate, neurons, resid))
+
+    kept = _trace(engine, sites, batch, reduce, remote)
+    return BatchFeatures(*(_stack(kind, batch) for kind in zip(*kept, strict=True)))
+
+
+def residuals(
+    engine: TransformersModel, sites: Sites, batch: Batch, remote: bool | str
+) -> Float[Tensor, "batch layer d_model"]:
+    """The residual stream after each layer at `batch.at`, float32."""
+    rows = torch.arange(len(batch.rows), device=batch.ids.device)
+
+    def pick(reads: LayerReads) -> tuple[Tensor]:
+        device = reads.resid.device
+        return (reads.resid[rows.to(device), batch.at.to(device)],)
+
+    kept = _trace(engine, sites, batch, pick, remote)
+    return _stack(tuple(values[0] for values in kept), batch).float()
+
+
+@torch.no_grad()
+def _trace(
+    engine: TransformersModel,
+    sites: Sites,
+    batch: Batch,
+    reduce: Callable[[LayerReads], tuple[Tensor, ...]],
+    remote: bool | str,
+) -> list[tuple[Tensor, ...]]:
+    """What `reduce` makes of each layer, in one forward that ends after the last layer."""
+    with engine.trace(**batch.inputs, use_cache=False, remote=remote) as tracer:
+        kept = nnsight.save([])
+        for reads in read_layers(engine, sites):
+            kept.append(reduce(reads))
+        tracer.stop()
+    found: list[tuple[Tensor, ...]] = kept
+    return found
+
+
+def _stack(values: tuple[Tensor, ...], batch: Batch) -> Float[Tensor, "batch layer ..."]:
+    """Layers side by side, on the batch's device wherever they were computed."""
+    return torch.stack([value.to(batch.ids.device) for value in values], dim=1)
+
+
+def _mean(
+    values: Float[Tensor, "token ..."], real: Bool[Tensor, "batch pos"]
+) -> Float[Tensor, "batch ..."]:
+    """Average over the real tokens of each prompt; deterministic on a GPU too."""
+    padded = values.new_zeros((*real.shape, *values.shape[1:]), dtype=torch.float32)
+    padded[real] = values.float()
+    count = real.sum(1).reshape(-1, *[1] * (values.ndim - 1))
+    return padded.sum(1) / count

@@ -1,0 +1,178 @@
+"""Opening a model: the only place that knows what nnsight and transformers want to hear."""
+
+import copy
+import os
+
+import accelerate
+import nnsight
+import torch
+import transformers
+from nnsight import TransformersModel
+from nnsight import _c as nnsight_extension
+from transformers import PreTrainedTokenizerBase
+
+from harness.adapter.sites import SITES, sites_of
+from harness.models import LoadOptions, ModelError, ModelSpec, hub_error
+
+TASK = "text-generation"
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+# nnsight would give every Python object a method `save`, and long tracebacks under `pytest -v`.
+nnsight.CONFIG.APP.DEBUG = False
+if nnsight_extension.unmount is not None and hasattr(object, "save"):
+    nnsight_extension.unmount("save")
+
+
+def choose_device(options: LoadOptions) -> str:
+    """The device to load on.
+
+    Raises:
+        ModelError: If a GPU is asked for and there is none.
+    """
+    asked = options.device
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = asked.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
+        raise ModelError(
+            f"--device {asked!r} is no device: expected auto, cpu, cuda, cuda:N or mps."
+        )
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ModelError(
+            f"--device {asked} was asked for, but torch {torch.__version__} sees no CUDA GPU here: "
+            "use --device cpu, or install a CUDA build of torch."
+        )
+    if kind == "cuda" and number and int(number) >= torch.cuda.device_count():
+        raise ModelError(
+            f"--device {asked} was asked for, but this machine has {torch.cuda.device_count()} GPU."
+        )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("--device mps was asked for, but there is none here: use --device cpu.")
+    return asked
+
+
+def load_tokenizer(spec: ModelSpec, options: LoadOptions) -> PreTrainedTokenizerBase:
+    """The model's tokenizer, padding on the left.
+
+    Raises:
+        ModelError: If there is none, or it has neither a padding nor an end-of-text token.
+    """
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            spec.path, revision=spec.revision, trust_remote_code=options.trust_remote_code
+        )
+    except Exception as error:
+        raise explain(error, spec, options, part="tokenizer") from error
+    if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token_id is None:
+            raise ModelError(
+                f"the tokenizer of {spec.name} has neither a padding nor an end-of-text token: "
+                "set one of them in its tokenizer_config.json."
+            )
+        tokenizer.pad_token = tokenizer.eos_token  # what it says does not matter: it is masked
+    if options.chat_template and not getattr(tokenizer, "chat_template", None):
+        raise ModelError(
+            f"the tokenizer of {spec.name} has no chat template: leave out --chat-template."
+        )
+    tokenizer.padding_side = "left"
+    return tokenizer
+
+
+def load_engine(
+    spec: ModelSpec, options: LoadOptions, tokenizer: PreTrainedTokenizerBase
+) -> TransformersModel:
+    """The model inside nnsight, weights loaded, eager attention, gradients off.
+
+    Raises:
+        ModelError: One sentence for whatever keeps it from loading.
+    """
+    if options.dtype not in DTYPES:
+        raise ModelError(f"--dtype {options.dtype!r} is not known: expected {', '.join(DTYPES)}.")
+    device = choose_device(options)
+    quiet()
+    try:
+        config = transformers.AutoConfig.from_pretrained(
+            spec.path, revision=spec.revision, trust_remote_code=options.trust_remote_code
+        )
+        sites_of(config.model_type)
+        engine = TransformersModel(
+            spec.path,
+            task=TASK,
+            revision=spec.revision,
+            tokenizer=tokenizer,
+            dispatch=not options.remote,
+            attn_implementation="eager",
+            dtype=options.dtype,
+            use_safetensors=True,
+            trust_remote_code=options.trust_remote_code,
+            device_map=options.device_map or (None if device == "cpu" else {"": device}),
+        )
+    except Exception as error:
+        raise explain(error, spec, options, part="model") from error
+    engine._module.eval().requires_grad_(False)
+    return engine
+
+
+def fresh_engine(
+    engine: TransformersModel,
+    tokenizer: PreTrainedTokenizerBase,
+    seed: int,
+    dtype: torch.dtype,
+    device: str,
+) -> TransformersModel:
+    """The same architecture with newly drawn weights; the global random state is untouched."""
+    config = copy.deepcopy(engine._module.config)
+    device_map = getattr(engine._module, "hf_device_map", None) or {}
+    spread = len(set(device_map.values())) > 1
+    placement = torch.device("cpu" if spread else device)
+    gpus = [placement.index or 0] if placement.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus), placement:
+        torch.manual_seed(seed)
+        module = transformers.AutoModelForCausalLM.from_config(
+            config, attn_implementation="eager", dtype=dtype
+        )
+    if spread:
+        module = accelerate.dispatch_model(module, device_map)
+    module.eval().requires_grad_(False)
+    return TransformersModel(module, task=TASK, tokenizer=tokenizer)
+
+
+def quiet() -> None:
+    """No progress bars of transformers and the hub where nobody watches."""
+    if not os.isatty(2):
+        transformers.utils.logging.disable_progress_bar()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a GPU or the host ran out of memory."""
+    text = str(error).lower()
+    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError)
+        and ("out of memory" in text or "not enough memory" in text or "can't allocate" in text)
+    )
+
+
+def explain(error: Exception, spec: ModelSpec, options: LoadOptions, part: str) -> ModelError:
+    """What went wrong while loading, as one sentence with the remedy."""
+    if isinstance(error, ModelError):
+        return error
+    text = " ".join(str(error).split())
+    if is_out_of_memory(error):
+        return ModelError(
+            f"{spec.name} does not fit into the memory of {options.device_map or options.device}: "
+            "try --dtype bfloat16, --device-map auto, or a smaller model."
+        )
+    if "trust_remote_code" in text:
+        return ModelError(
+            f"{spec.name} needs Python code from its own folder: read it, then pass "
+            "--trust-remote-code."
+        )
+    if "does not recognize this architecture" in text or "Unrecognized model" in text:
+        return ModelError(
+            f"the architecture of {spec.name} is not known to transformers "
+            f"{transformers.__version__}; supported are {', '.join(sorted(SITES))}."
+        )
+    if not spec.is_local and isinstance(error, OSError):
+        return hub_error(spec, error)
+    where = spec.path if spec.is_local else spec.name
+    return ModelError(f"the {part} in {where} cannot be loaded: {text[:300]}")

@@ -1,0 +1,259 @@
+"""The front of the adapter: a loaded model and what can be asked of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import Self
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from nnsight import TransformersModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from harness.activations import POSITIONS, Activations, Answers
+from harness.adapter import checks, extraction, scoring
+from harness.adapter.encoding import Batch, Encoder
+from harness.adapter.loading import (
+    fresh_engine,
+    is_out_of_memory,
+    load_engine,
+    load_tokenizer,
+)
+from harness.adapter.sites import sites_of
+from harness.models import LoadOptions, ModelError, ModelSpec
+from harness.prompts import Item
+
+FIRST_BATCH = 32  # on a CPU; a GPU starts from its free memory
+LARGEST_BATCH = 256
+MEMORY_SHARE = 0.5  # of a GPU's free memory, for one batch
+
+Progress = Callable[[int], object]  # told how many prompts were just done
+
+
+class Model:
+    """A loaded model.
+
+    Not safe to use from several threads. Attributes are those of its specification and
+    architecture; `batch_size` is the number of prompts a forward now takes, which shrinks when
+    memory runs out and stays there.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        options: LoadOptions,
+        engine: TransformersModel,
+        tokenizer: PreTrainedTokenizerBase,
+    ) -> None:
+        config = engine._module.config.get_text_config()
+        self.spec, self.options, self.tokenizer = spec, options, tokenizer
+        self.architecture: str = engine._module.config.model_type
+        self.layers: int = config.num_hidden_layers
+        self.heads: int = config.num_attention_heads
+        self.kv_heads: int = getattr(config, "num_key_value_heads", None) or self.heads
+        self.d_model: int = config.hidden_size
+        self.d_vocab: int = config.vocab_size
+        self.neurons: int = (
+            getattr(config, "intermediate_size", None)
+            or getattr(config, "n_inner", None)
+            or 4 * self.d_model
+        )
+        parameter = next(engine._module.parameters())
+        # Under --remote the weights are elsewhere, and here is only their outline.
+        self.device = torch.device("cpu") if parameter.is_meta else parameter.device
+        self.dtype: torch.dtype = parameter.dtype
+        self.batch_size: int | None = options.batch_size
+        self.engine = engine  # nnsight's view of the model; `module` is the model itself
+        self.sites = sites_of(self.architecture)
+        longest = getattr(config, "max_position_embeddings", None)
+        self.encoder = Encoder(tokenizer, options.chat_template, longest)
+
+    @classmethod
+    def load(cls, spec: ModelSpec, options: LoadOptions | None = None) -> Self:
+        """Load tokenizer and weights.
+
+        Raises:
+            ModelError: If that cannot be done; the message is one sentence with the remedy.
+        """
+        options = options or LoadOptions()
+        tokenizer = load_tokenizer(spec, options)
+        return cls(spec, options, load_engine(spec, options, tokenizer), tokenizer)
+
+    @property
+    def module(self) -> PreTrainedModel:
+        """The bare transformers model."""
+        return self.engine._module
+
+    def twin(self, seed: int) -> Self:
+        """The same architecture untrained: weights drawn anew as transformers initialises them.
+
+        A seed names one network on each kind of device. The global random state stays as it was.
+        """
+        self._refuse_remote("twin")
+        engine = fresh_engine(self.engine, self.tokenizer, seed, self.dtype, str(self.device))
+        spec = replace(self.spec, name=f"{self.spec.name} (untrained twin {seed})")
+        return type(self)(spec, self.options, engine, self.tokenizer)
+
+    def extract(
+        self, items: Sequence[Item], position: str = "final", progress: Progress | None = None
+    ) -> Activations:
+        """Features of every prompt, in the order of `items`, float32.
+
+        Args:
+            items: The prompts.
+            position: `final`, the last token; `subject`, the last token of the item's subject;
+                `mean`, features averaged over all tokens.
+            progress: Called with the number of prompts done, after each batch.
+
+        Raises:
+            ModelError: If an item names no subject where one is needed, if memory runs out at
+                one prompt, or if an activation is not finite (the message names layer, prompt).
+        """
+        if not items:
+            raise ModelError("there are no prompts to measure.")
+        if position not in POSITIONS:
+            raise ModelError(f"position {position!r} is not one of {', '.join(POSITIONS)}.")
+        measure = extraction.mean_features if position == "mean" else extraction.features_at
+        at = self.encoder.subject_tokens(items) if position == "subject" else None
+        arrays: dict[str, np.ndarray] = {}
+
+        def work(batch: Batch) -> None:
+            measured = measure(self.engine, self.sites, batch, self.options.remote)
+            _refuse_non_finite(measured, [items[row].id for row in batch.rows])
+            for field in fields(measured):
+                values = getattr(measured, field.name).cpu().numpy()
+                shape = (len(items), *values.shape[1:])
+                whole = arrays.setdefault(field.name, np.empty(shape, np.float32))
+                whole[list(batch.rows)] = values
+
+        self._batched(items, work, progress, at)
+        return Activations.from_arrays(arrays)
+
+    def score(self, items: Sequence[Item], progress: Progress | None = None) -> Answers:
+        """How the model answers each item; see `Answers` for the measures."""
+        self._refuse_remote("score")
+        prompts = self.encoder.ids(items)
+        words = [(item.answer, *item.distractors) if item.answer else () for item in items]
+        tokens = self.encoder.continuations(items, prompts, words)
+        scored: list[list[scoring.Scored]] = [[] for _ in items]
+
+        def work(batch: Batch) -> None:
+            wanted = [
+                scoring.Continuation(place, tuple(candidate))
+                for place, row in enumerate(batch.rows)
+                for candidate in tokens[row]
+            ]
+            found = scoring.score_batch(self.module, batch, wanted) if wanted else []
+            for row in batch.rows:
+                scored[row] = []
+            for continuation, result in zip(wanted, found, strict=True):
+                scored[batch.rows[continuation.row]].append(result)
+
+        self._batched(items, work, progress)
+        return scoring.answers_of(scored)
+
+    def residuals_at(
+        self, items: Sequence[Item], index: Sequence[int]
+    ) -> Float[np.ndarray, "prompt layer d_model"]:
+        """The residual stream after each layer at one token of each prompt.
+
+        Args:
+            items: The prompts.
+            index: For each, the token, counted from the left of the unpadded prompt.
+        """
+        for item, ids, at in zip(items, self.encoder.ids(items), index, strict=True):
+            if not 0 <= at < len(ids):
+                raise ModelError(f"prompt {item.id!r} has {len(ids)} tokens, so none at {at}.")
+        result = np.empty((len(items), self.layers, self.d_model), np.float32)
+
+        def work(batch: Batch) -> None:
+            found = extraction.residuals(self.engine, self.sites, batch, self.options.remote)
+            result[list(batch.rows)] = found.cpu().numpy()
+
+        self._batched(items, work, at=index)
+        return result
+
+    def next_token_logits(self, items: Sequence[Item]) -> Float[np.ndarray, "prompt d_vocab"]:
+        """The model's own logits for the token after each prompt, nothing hooked."""
+        self._refuse_remote("next_token_logits")
+        result = np.empty((len(items), self.d_vocab), np.float32)
+
+        def work(batch: Batch) -> None:
+            with torch.no_grad():
+                output = self.module(**batch.inputs, use_cache=False, logits_to_keep=1)
+            result[list(batch.rows)] = output.logits[:, -1].float().cpu().numpy()
+
+        self._batched(items, work)
+        return result
+
+    def self_check(self) -> checks.SelfCheck:
+        """Test the instrument on this model; errors come back as numbers, layer by layer."""
+        self._refuse_remote("self_check")
+        return checks.self_check(self.engine, self.sites, self.encoder, self.device)
+
+    def token_counts(self, items: Sequence[Item]) -> list[int]:
+        """Tokens of each prompt as the model reads it."""
+        return [len(ids) for ids in self.encoder.ids(items)]
+
+    def _refuse_remote(self, name: str) -> None:
+        if self.options.remote:
+            raise ModelError(f"{name} needs the weights on this machine: leave out --remote.")
+
+    def _batched(
+        self,
+        items: Sequence[Item],
+        work: Callable[[Batch], None],
+        progress: Progress | None = None,
+        at: Sequence[int] | None = None,
+    ) -> None:
+        """Give all items to `work`, alike lengths together; fewer at a time if memory ends."""
+        ids = self.encoder.ids(items)
+        order = sorted(range(len(items)), key=lambda row: len(ids[row]))
+        if self.batch_size is None and ids:
+            self.batch_size = self._first_batch_size(max(map(len, ids)))
+        start = 0
+        while start < len(order):
+            size = self.batch_size or FIRST_BATCH
+            rows = order[start : start + size]
+            try:
+                work(self.encoder.batch(ids, rows, self.device, at))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._shrink(len(rows), error)
+                continue
+            start += len(rows)
+            if progress is not None:
+                progress(len(rows))
+
+    def _shrink(self, size: int, error: BaseException) -> None:
+        if self.options.batch_size is not None or size == 1:
+            remedy = "a smaller --dtype or model" if size == 1 else "--batch-size auto"
+            raise ModelError(
+                f"memory ran out on {self.device} with {size} prompts a batch: try {remedy}."
+            ) from error
+        self.batch_size = size // 2
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _first_batch_size(self, longest: int) -> int:
+        """Prompts that fit into half of a GPU's free memory; `FIRST_BATCH` elsewhere."""
+        if self.device.type != "cuda":
+            return FIRST_BATCH
+        free, _ = torch.cuda.mem_get_info(self.device)
+        alive = 6 * self.d_model + 4 * self.neurons + 4 * self.heads * longest  # a position's
+        kept = 6 * self.layers * self.neurons + 2 * self.d_vocab  # a prompt's
+        each = 4 * (longest * alive + kept)
+        return max(1, min(LARGEST_BATCH, int(free * MEMORY_SHARE / each)))
+
+
+def _refuse_non_finite(measured: extraction.BatchFeatures, ids: Sequence[str]) -> None:
+    for field in fields(measured):
+        values = getattr(measured, field.name)
+        if bool(torch.isfinite(values).all()):
+            continue
+        row, layer, *_ = (int(i) for i in (~torch.isfinite(values)).nonzero()[0])
+        raise ModelError(
+            f"{field.name} of layer {layer} is not finite on prompt {ids[row]!r}: "
+            "try --dtype float32; if it stays, the weights are damaged."
+        )

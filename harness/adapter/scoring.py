@@ -1,0 +1,108 @@
+"""How probable a model finds the right answer and the wrong ones, from one forward a prompt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import Cache, PreTrainedModel
+
+from harness.activations import Answers
+from harness.adapter.encoding import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """One candidate answer after one prompt.
+
+    Attributes:
+        row: The prompt's place in the batch.
+        tokens: Token ids of the candidate.
+    """
+
+    row: int
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A candidate's result.
+
+    Attributes:
+        log_probability: Of the whole candidate, nats.
+        greedy: Whether each of its tokens is the most probable one.
+    """
+
+    log_probability: float
+    greedy: bool
+
+
+def score_batch(
+    module: PreTrainedModel, batch: Batch, continuations: Sequence[Continuation]
+) -> list[Scored]:
+    """Score candidates that share prompts: the prompt is read once, its keys and values kept.
+
+    The first token of every candidate is read off the prompt's last logits; candidates of more
+    tokens continue from copies of the prompt's cache.
+    """
+    longer = [i for i, c in enumerate(continuations) if len(c.tokens) > 1]
+    with torch.no_grad():
+        output = module(**batch.inputs, use_cache=bool(longer), logits_to_keep=1)
+        logits = output.logits[:, -1].float().log_softmax(-1)
+        rows = torch.tensor([c.row for c in continuations], device=logits.device)
+        tokens = torch.tensor([c.tokens[0] for c in continuations], device=logits.device)
+        total = logits[rows, tokens].double()
+        greedy = logits.argmax(-1)[rows] == tokens
+        if longer:
+            rest = [continuations[i] for i in longer]
+            more, all_greedy = _continue(module, batch, rest, output.past_key_values)
+            total[longer] += more
+            greedy[longer] &= all_greedy
+    return [Scored(p, g) for p, g in zip(total.tolist(), greedy.tolist(), strict=True)]
+
+
+def _continue(
+    module: PreTrainedModel, batch: Batch, continuations: Sequence[Continuation], cache: Cache
+) -> tuple[Float[Tensor, " candidate"], Tensor]:
+    """Log-probability and greediness of the tokens after each candidate's first."""
+    device = batch.ids.device
+    width = max(len(c.tokens) for c in continuations)
+    padded = torch.tensor([[*c.tokens, *[-1] * (width - len(c.tokens))] for c in continuations])
+    padded = padded.to(device)
+    rows = torch.tensor([c.row for c in continuations], device=device)
+    cache.batch_select_indices(rows)
+    given: Int[Tensor, "candidate pos"] = padded[:, :-1].clamp_min(0)
+    order = torch.arange(width - 1, device=device)
+    output = module(
+        input_ids=given,
+        attention_mask=torch.cat([batch.mask[rows], torch.ones_like(given)], dim=1),
+        position_ids=batch.mask.sum(1)[rows][:, None] + order,
+        past_key_values=cache,
+        use_cache=True,
+    )
+    logits = output.logits.float().log_softmax(-1)
+    wanted = padded[:, 1:].to(logits.device)
+    counted = wanted >= 0
+    values = logits.gather(-1, wanted.clamp_min(0)[..., None]).squeeze(-1)
+    total = torch.where(counted, values, 0.0).double().sum(1)
+    return total, ((logits.argmax(-1) == wanted) | ~counted).all(1)
+
+
+def answers_of(scored: Sequence[Sequence[Scored]]) -> Answers:
+    """The record of a set: for each prompt its answer's score, then its distractors'.
+
+    A prompt without an answer has no scores and is not a number throughout; one without
+    distractors has no logit difference and cannot be said to be chosen.
+    """
+    columns = np.full((4, len(scored)), np.nan, dtype=np.float32)
+    for i, row in enumerate(scored):
+        if not row:
+            continue
+        answer, *others = row
+        columns[0, i], columns[3, i] = answer.log_probability, answer.greedy
+        if others:
+            margin = answer.log_probability - max(o.log_probability for o in others)
+            columns[1, i], columns[2, i] = margin, margin > 0
+    return Answers(*columns)

@@ -1,0 +1,250 @@
+"""The two kinds of finding that h1, h2 and h3 share: a count by the published rule, and by ours.
+
+The hypothesis files hold the numbers and the words; this file holds the procedure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from harness import stats
+from harness.analysis import (
+    Components,
+    Contrast,
+    ControlledRule,
+    Kind,
+    PublishedRule,
+    contrast,
+    controlled_cells,
+    published_cells,
+    shuffled_counts,
+)
+from harness.beside import shown_beside
+from harness.prompts import EVALUATION, PromptSet
+from harness.study import Study
+from harness.verdict import Component, Control, Effect, Evidence, Family, Finding, Gate
+
+SHUFFLES = 20  # label shuffles of the control
+PUBLISHED_SHUFFLES = 5  # the same for the published rule, which is slower and only shown
+SHUFFLES_ALLOWED = 0.05  # share of shuffles that may reach the bar
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finding, and the full component tables behind it by source (`model`, `twin 1`...)."""
+
+    finding: Finding
+    tables: Mapping[str, Components] = field(default_factory=dict)
+
+
+def competence_gates(study: Study, least: float) -> tuple[Gate, ...]:
+    """One gate a task: a model that does not answer shows nothing about how it answers."""
+    if not study.has_answers:
+        return ()
+    return tuple(
+        Gate(
+            f"{task} accuracy",
+            accuracy >= least,
+            f"{task} accuracy {accuracy:.2f} on {study.prompts.name}, the gate is {least:.2f}",
+        )
+        for task, accuracy in study.accuracy().items()
+    )
+
+
+def _found(components: Components) -> tuple[Component, ...]:
+    return tuple(
+        Component(
+            components.kind,
+            int(components.layer[i]),
+            None if components.kind == "layer" else int(components.index[i]),
+            float(components.effect[i]),
+            float(components.q[i]),
+            str(components.type[i]),
+        )
+        for i in np.flatnonzero(components.passed)
+    )
+
+
+def published_finding(
+    study: Study,
+    kind: Kind,
+    rule: PublishedRule,
+    *,
+    needed: tuple[int, int],
+    types: tuple[str, ...],
+    published: str,
+    variants: Mapping[str, PublishedRule],
+) -> Result:
+    """Count components by the published rule; twins and shuffled labels stand beside it.
+
+    `variants` are other numbers that the same source gives for the same rule: shown.
+    """
+    cells = published_cells(kind, study.activations)
+    table = rule(cells, study.prompts)
+    bar = stats.scaled_count(*needed, len(table))
+    n = len(study.prompts)
+    effects = np.abs(table.effect[table.passed])
+    evidence = [
+        Evidence(
+            f"specialised {kind}s",
+            Effect("count", _typed(table, types), method=f"of {len(table):,}; {_by_type(table)}"),
+            threshold=bar,
+            relation=">=",
+            n=n,
+            published=published,
+        ),
+        Evidence(
+            f"mean |d| of specialised {kind}s",
+            Effect("mean |d|", float(effects.mean()) if len(effects) else float("nan")),
+            n=n,
+        ),
+        *(
+            Evidence(
+                f"specialised {kind}s, {how}",
+                Effect("count", _typed(other(cells, study.prompts), types)),
+                n=n,
+            )
+            for how, other in variants.items()
+        ),
+    ]
+    tables = {"model": table}
+    controls = []
+    for name, activations in study.twins():
+        tables[name] = rule(published_cells(kind, activations), study.prompts)
+        count = _typed(tables[name], types)
+        controls.append(
+            Control(f"untrained {name}", count, count < bar, note=f"needed {bar} of {len(table):,}")
+        )
+    shuffled = [
+        _typed(rule(cells, relabelled(study.prompts, study.plan.seed + s)), types)
+        for s in range(PUBLISHED_SHUFFLES)
+    ]
+    controls.append(
+        Control(
+            "shuffled labels, largest count",
+            max(shuffled),
+            max(shuffled) < bar,
+            note=f"{PUBLISHED_SHUFFLES} shuffles within pairs",
+        )
+    )
+    passing = sum(c.passed is False for c in controls[:-1])
+    notes = (
+        (f"{passing} of {len(controls) - 1} untrained twins pass this criterion too",)
+        if passing
+        else ()
+    )
+    return Result(Finding(tuple(evidence), tuple(controls), (), _found(table), notes), tables)
+
+
+def relabelled(prompts: PromptSet, seed: int) -> PromptSet:
+    """The set with the task labels of random pairs exchanged."""
+    generator = np.random.default_rng(seed)
+    flip = dict(zip(prompts.pairs, generator.integers(0, 2, len(prompts.pairs)), strict=True))
+    other = {prompts.tasks[0]: prompts.tasks[1], prompts.tasks[1]: prompts.tasks[0]}
+    items = tuple(
+        replace(i, task=other[i.task]) if flip[i.pair] and i.task in other else i
+        for i in prompts.items
+    )
+    return replace(prompts, items=items)
+
+
+def _typed(table: Components, types: tuple[str, ...]) -> int:
+    return table.count_of(*types)
+
+
+def _by_type(table: Components) -> str:
+    names = [t for t in dict.fromkeys(table.type[table.passed].tolist()) if t]
+    return ", ".join(f"{t} {table.count_of(t):,}" for t in sorted(names)) or "none"
+
+
+def controlled_finding(
+    study: Study, kind: Kind, rule: ControlledRule, *, needed: tuple[int, int], gate: float
+) -> Result:
+    """Count components that hold on held-out facts, beyond twins and shuffled labels."""
+    c = contrast(controlled_cells(kind, study.activations), study.prompts)
+    table = rule(c)
+    bar = stats.scaled_count(*needed, len(table))
+    evidence = [_count_evidence(c, table, bar, kind), _strongest_evidence(study, c, table, rule)]
+    evidence += shown_beside(study, kind, rule, table)
+    tables = {"model": table}
+    controls = []
+    for name, activations in study.twins():
+        tables[name] = rule(contrast(controlled_cells(kind, activations), study.prompts))
+        count = tables[name].count
+        largest = float(np.abs(tables[name].cells_d).max())
+        controls.append(
+            Control(
+                f"untrained {name}",
+                count,
+                count < bar,
+                note=f"largest held-out |d| {largest:.2f}; must stay below {bar}",
+            )
+        )
+    reached = shuffled_counts(rule, c, SHUFFLES, study.plan.seed) >= bar
+    low, high = stats.binomial_interval(int(reached.sum()), SHUFFLES)
+    controls.append(
+        Control(
+            "shuffled labels, share that reach the bar",
+            float(reached.mean()),
+            bool(reached.mean() <= SHUFFLES_ALLOWED),
+            (low, high),
+            note=f"{SHUFFLES} shuffles, at most {SHUFFLES_ALLOWED:.2f}",
+        )
+    )
+    gates = competence_gates(study, gate)
+    return Result(
+        Finding(tuple(evidence), tuple(controls), gates, _found(table), gate_notes(gates)), tables
+    )
+
+
+def gate_notes(gates: tuple[Gate, ...]) -> tuple[str, ...]:
+    """What to say where competence could not be measured."""
+    if not gates:
+        return ("these materials carry no answers: competence was not measured",)
+    return ()
+
+
+def _count_evidence(c: Contrast, table: Components, bar: int, kind: Kind) -> Evidence:
+    pairs = int((c.split == EVALUATION).sum())
+    return Evidence(
+        f"{kind}s that hold on held-out facts",
+        Effect("count", table.count, method=f"of {len(table):,}; {_by_type(table)}"),
+        threshold=bar,
+        relation=">=",
+        n=pairs,
+    )
+
+
+def _strongest_evidence(
+    study: Study, c: Contrast, table: Components, rule: ControlledRule
+) -> Evidence:
+    """The strongest component on discovery pairs, as it is on evaluation pairs."""
+    rank = np.abs(table.effect_discovery) + 1e6 * table.passed
+    best = int(rank.argmax())
+    cell = best * len(table.metrics) + int(table.metric[best])
+    pairs = np.flatnonzero(c.split == EVALUATION)
+    estimate = stats.bootstrap_d(
+        c.cells.values[:, cell],
+        c.treated[pairs],
+        c.control[pairs],
+        resamples=study.plan.resamples,
+        seed=study.plan.seed,
+    )
+    low, high = float(estimate.low), float(estimate.high)
+    where = f"layer {table.layer[best]}" + (
+        "" if table.kind == "layer" else f" {table.kind} {table.index[best]}"
+    )
+    d = float(table.effect[best])
+    interval = (low, high) if d >= 0 else (-high, -low)
+    return Evidence(
+        f"strongest effect, {where}, {table.metrics[table.metric[best]]}",
+        Effect("|d|", abs(d), interval, method="pair contrast / pooled SD; bootstrap of pairs"),
+        threshold=rule.threshold_d,
+        relation=">",
+        p_adjusted=float(table.q[best]),
+        alpha=rule.alpha,
+        floor=rule.floor(c),
+        family=Family(f"{table.kind}s x metrics", table.cells_d.size, "max-statistic sign-flip"),
+        n=len(pairs),
+    )

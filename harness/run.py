@@ -1,0 +1,206 @@
+"""One run on disk: verdicts as they fall, component tables, and the report at its end."""
+
+import platform
+import shutil
+import subprocess
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness import records
+from harness.analysis import Components
+from harness.verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PACKAGE = "recall-or-reasoning"
+PARTS = "components.parts"
+COMPONENTS_NAME = "components.parquet"
+
+
+@cache
+def provenance() -> dict[str, Any]:
+    """Versions and machine, for every verdict of a run."""
+    names = ("torch", "transformers", "nnsight", "numpy", "scipy")
+    return {
+        "package": _version(PACKAGE),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        **{name: _version(name) for name in names},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _commit() -> str:
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [git, "describe", "--always", "--dirty"],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "unknown"
+
+
+@dataclass
+class Run:
+    """Where one run writes. Workers write component parts; the controller does the rest."""
+
+    report: Path
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the report, which the other files share."""
+        return self.report.parent
+
+    def start(self) -> None:
+        """Make room: a run's files replace the last run's, except for a saved baseline."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / records.JSONL_NAME).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / PARTS, ignore_errors=True)
+
+    def add(self, verdict: Mapping[str, Any]) -> None:
+        """Keep a verdict, on disk before anything else happens."""
+        if not self.verdicts:
+            self.start_files()
+        self.verdicts.append(dict(verdict))
+        records.append_jsonl(self.folder, verdict)
+
+    def start_files(self) -> None:
+        """Clear the verdicts of the last run; component parts of this one may be there already."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / records.JSONL_NAME).unlink(missing_ok=True)
+
+    def save_components(self, tables: Mapping[str, Components], **common: str) -> None:
+        """Write the full tables of one prediction; called where it ran."""
+        import pandas as pd  # noqa: PLC0415 - slow to import, and not needed to list tests
+
+        frames = [components_frame(table, source=s, **common) for s, table in tables.items()]
+        if not frames:
+            return
+        folder = self.folder / PARTS
+        folder.mkdir(parents=True, exist_ok=True)
+        pd.concat(frames, ignore_index=True).to_parquet(
+            folder / f"{self.run_id}-{uuid.uuid4().hex}.parquet", index=False
+        )
+
+    def finish(self) -> Path | None:
+        """Write verdicts.json, components.parquet and the report; None if nothing was judged."""
+        if not self.verdicts:
+            return None
+        records.write_verdicts(self.folder, self.verdicts)
+        components = self._merge_components()
+        from harness import report  # noqa: PLC0415 - plotly and jinja2 load here
+
+        return report.render(self.verdicts, components, self.report)
+
+    def _merge_components(self) -> "pd.DataFrame":
+        import pandas as pd  # noqa: PLC0415
+
+        parts = sorted((self.folder / PARTS).glob(f"{self.run_id}-*.parquet"))
+        merged = (
+            pd.concat([pd.read_parquet(p) for p in parts], ignore_index=True)
+            if parts
+            else (pd.DataFrame(columns=list(COLUMNS)))
+        )
+        merged.to_parquet(self.folder / COMPONENTS_NAME, index=False)
+        shutil.rmtree(self.folder / PARTS, ignore_errors=True)
+        return merged
+
+
+COLUMNS = (
+    "model",
+    "materials",
+    "claim_id",
+    "criterion",
+    "source",
+    "kind",
+    "layer",
+    "index",
+    "metric",
+    "effect",
+    "effect_discovery",
+    "q",
+    "passed",
+    "type",
+)
+
+
+def components_frame(table: Components, **common: str) -> "pd.DataFrame":
+    """One row a component (layers: one a layer and metric), columns as in `COLUMNS`."""
+    import pandas as pd  # noqa: PLC0415
+
+    if table.kind == "layer":
+        metrics = len(table.metrics)
+        strongest = np.arange(metrics)[None] == table.metric[:, None]
+        columns = {
+            "layer": np.repeat(table.layer, metrics),
+            "index": -1,
+            "metric": np.tile(np.array(table.metrics), len(table)),
+            "effect": table.cells_d.ravel(),
+            "effect_discovery": np.where(
+                strongest, table.effect_discovery[:, None], np.nan
+            ).ravel(),
+            "q": np.where(strongest, table.q[:, None], np.nan).ravel(),
+            "passed": (table.passed[:, None] & strongest).ravel(),
+            "type": np.where(strongest, table.type[:, None], "").ravel(),
+        }
+    else:
+        columns = {
+            "layer": table.layer,
+            "index": table.index,
+            "metric": np.array(table.metrics)[table.metric],
+            "effect": table.effect,
+            "effect_discovery": table.effect_discovery,
+            "q": table.q,
+            "passed": table.passed,
+            "type": table.type,
+        }
+    frame = pd.DataFrame({**common, "kind": table.kind, **columns})[list(COLUMNS)]
+    for name in ("model", "materials", "claim_id", "criterion", "source", "kind", "metric", "type"):
+        frame[name] = frame[name].astype("category")
+    return frame
+
+
+def now() -> str:
+    """UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def not_measured(identity: Mapping[str, Any], reason: str, run_id: str) -> dict[str, Any]:
+    """The record of a prediction that ended without a verdict: a row, never a gap."""
+    return Verdict(
+        run_id=run_id,
+        created=now(),
+        claim_id=identity["claim_id"],
+        claim=identity["claim"],
+        prediction_id=identity["prediction_id"],
+        prediction=identity["prediction"],
+        criterion=identity["criterion"],
+        outcome=Outcome.NOT_MEASURED,
+        reason=reason,
+        model={"name": identity["model"]},
+        materials={"name": identity["materials"]},
+        provenance=provenance(),
+    ).to_json()

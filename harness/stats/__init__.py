@@ -1,0 +1,74 @@
+"""Statistics: from per-prompt arrays to numbers. Each function answers one question.
+
+Axis 0 is what was sampled (prompt, pair, resample); everything after it is *cells* (layers,
+heads, neurons, metrics), handled independently and given back in its own shape. Not-a-number
+and infinity are refused, with the cell's index, because a dropped cell would change a family.
+
+| question | function |
+|---|---|
+| do two groups of prompts differ (published) | `mann_whitney`, `mann_whitney_floor`, `auc` |
+| by how much (published) | `cohens_d`, `hedges_g` |
+| what is the difference within each pair | `pair_contrast`, `rank_contrast` |
+| by how much, in pairs | `crossed_d` (default), `cohens_dz`, `pooled_sd`, `minimum_detectable_d` |
+| which cells were never anything but one value | `constant_cells` |
+| do pairs differ, over a whole family of cells | `sign_flip_max` |
+| how sure is the size | `bootstrap_d`, `bootstrap_mean` |
+| what else would other pairs have selected | `bootstrap_selection`, `mean_pairwise_jaccard` |
+| what survives correction | `bonferroni`, `holm`, `benjamini_hochberg` |
+| does it hold over folds | `grouped_folds`, `modal_share`, `jaccard` |
+| would the words alone tell the tasks apart | `surface_auc` |
+| is the instrument calibrated | `uniformity`, `binomial_interval` |
+| what is a published count in a smaller model | `scaled_count` |
+"""
+
+from harness.stats.bootstrap import Estimate, bootstrap_d, bootstrap_mean, bootstrap_selection
+from harness.stats.calibration import Uniformity, binomial_interval, scaled_count, uniformity
+from harness.stats.cells import constant_cells
+from harness.stats.consistency import grouped_folds, jaccard, mean_pairwise_jaccard, modal_share
+from harness.stats.corrections import benjamini_hochberg, bonferroni, holm
+from harness.stats.effects import (
+    cohens_d,
+    cohens_dz,
+    crossed_d,
+    hedges_g,
+    minimum_detectable_d,
+    pair_contrast,
+    pooled_sd,
+)
+from harness.stats.permutation import MaxTest, sign_flip_max
+from harness.stats.ranks import RankTest, auc, mann_whitney, mann_whitney_floor, rank_contrast
+from harness.stats.surface import surface_auc
+
+__all__ = [
+    "Estimate",
+    "MaxTest",
+    "RankTest",
+    "Uniformity",
+    "auc",
+    "benjamini_hochberg",
+    "binomial_interval",
+    "bonferroni",
+    "bootstrap_d",
+    "bootstrap_mean",
+    "bootstrap_selection",
+    "cohens_d",
+    "cohens_dz",
+    "constant_cells",
+    "crossed_d",
+    "grouped_folds",
+    "hedges_g",
+    "holm",
+    "jaccard",
+    "mann_whitney",
+    "mann_whitney_floor",
+    "mean_pairwise_jaccard",
+    "minimum_detectable_d",
+    "modal_share",
+    "pair_contrast",
+    "pooled_sd",
+    "rank_contrast",
+    "scaled_count",
+    "sign_flip_max",
+    "surface_auc",
+    "uniformity",
+]

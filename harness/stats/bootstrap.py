@@ -1,0 +1,239 @@
+"""Bootstrap over units (pairs): intervals, and what other pairs would have selected.
+
+A resample is a row of weights, how often each unit was drawn; a statistic of moments is then a
+few matrix products for all resamples and cells at once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.special import ndtr, ndtri
+
+from harness.stats.cells import as_cells, chunks, one_blas_thread, pair_indices
+
+# On a cell scaled to unit variance: below this, a resample's variance is rounding.
+NO_VARIANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its BCa bootstrap interval at `level`."""
+
+    value: Float[np.ndarray, "..."]
+    low: Float[np.ndarray, "..."]
+    high: Float[np.ndarray, "..."]
+    level: float
+    resamples: int
+
+
+def bootstrap_mean(
+    values: Float[np.ndarray, "unit ..."],
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """Mean over units with a bias-corrected accelerated (BCa) interval, per cell.
+
+    Differences of paired conditions go in as differences. Draws are those of
+    `scipy.stats.bootstrap` for a generator of the same seed.
+    """
+    matrix = as_cells(values, "values", 2)
+    weights = resample_weights(len(matrix), resamples, seed)
+
+    def statistic(cells: slice) -> Callable[[np.ndarray], np.ndarray]:
+        part = matrix[:, cells].astype(np.float64)
+        anchor = part[0].copy()
+        part -= anchor
+        return lambda rows: anchor + rows @ part / rows.sum(axis=1, keepdims=True)
+
+    return _estimate(statistic, weights, matrix.shape[1], np.shape(values)[1:], level)
+
+
+def bootstrap_d(
+    values: Float[np.ndarray, "prompt ..."],
+    treated: Int[np.ndarray, "pair k"],
+    control: Int[np.ndarray, "pair k"],
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """`crossed_d` with a BCa interval, pairs resampled whole, per cell.
+
+    Mean contrast and SD are both computed again on every resample. A resample without any
+    spread counts as infinite with the sign of its contrast (zero without one); a constant cell
+    is nan throughout.
+    """
+    first, second = pair_indices(values, treated, control, 3)
+    matrix = as_cells(values, "values", 2)
+    weights = resample_weights(len(first), resamples, seed)
+
+    def statistic(cells: slice) -> Callable[[np.ndarray], np.ndarray]:
+        moments = _moments(matrix[:, cells].astype(np.float64), first, second)
+        return lambda rows: _d(rows, moments)
+
+    return _estimate(statistic, weights, matrix.shape[1], np.shape(values)[1:], level)
+
+
+def bootstrap_selection(
+    values: Float[np.ndarray, "prompt ..."],
+    treated: Int[np.ndarray, "pair k"],
+    control: Int[np.ndarray, "pair k"],
+    *,
+    threshold: float,
+    resamples: int = 100,
+    seed: int = 0,
+) -> Bool[np.ndarray, "resample ..."]:
+    """Which cells have abs(`crossed_d`) above `threshold` on each resample of pairs.
+
+    Give it to `mean_pairwise_jaccard`. One byte for each resample and cell; a constant cell is
+    never selected.
+    """
+    first, second = pair_indices(values, treated, control, 3)
+    matrix = as_cells(values, "values", 2)
+    weights = resample_weights(len(first), resamples, seed).astype(np.float32)
+    selected = np.empty((resamples, matrix.shape[1]), bool)
+    with one_blas_thread():
+        for cells in chunks(matrix.shape[1], max(resamples, len(matrix))):
+            moments = _moments(matrix[:, cells], first, second)
+            selected[:, cells] = np.abs(_d(weights, moments)) > threshold
+    return selected.reshape(resamples, *np.shape(values)[1:])
+
+
+def resample_weights(units: int, resamples: int, seed: int) -> Float[np.ndarray, "resample unit"]:
+    """How often each unit is drawn; rows sum to `units`."""
+    if resamples < 1:
+        raise ValueError(f"resamples is {resamples}; at least 1 is needed.")
+    drawn = np.random.default_rng(seed).integers(0, units, (resamples, units))
+    flat = drawn + np.arange(resamples)[:, None] * units
+    counts = np.bincount(flat.ravel(), minlength=resamples * units)
+    return counts.reshape(resamples, units).astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Sums over each pair's prompts, of values centred and scaled to unit variance by cell."""
+
+    treated: Float[np.ndarray, "pair cell"]
+    control: Float[np.ndarray, "pair cell"]
+    squares: Float[np.ndarray, "pair cell"]
+    treated_each: int
+    control_each: int
+    constant: Bool[np.ndarray, " cell"]
+
+
+def _moments(
+    part: Float[np.ndarray, "prompt cell"],
+    first: Int[np.ndarray, "pair k1"],
+    second: Int[np.ndarray, "pair k2"],
+) -> _Moments:
+    """First and second moments by pair."""
+    used = np.concatenate([first.ravel(), second.ravel()])
+    constant = part[used].max(axis=0) == part[used].min(axis=0)
+    centred = part - part[used].mean(axis=0)
+    sd = centred[used].std(axis=0)
+    sd[constant | (sd == 0)] = 1
+    centred /= sd
+    one, two = centred[first], centred[second]
+    return _Moments(
+        treated=one.sum(axis=1),
+        control=two.sum(axis=1),
+        squares=np.square(one).sum(axis=1) + np.square(two).sum(axis=1),
+        treated_each=first.shape[1],
+        control_each=second.shape[1],
+        constant=constant,
+    )
+
+
+def _d(weights: Float[np.ndarray, "row pair"], moments: _Moments) -> Float[np.ndarray, "row cell"]:
+    """`crossed_d` of every row of weights."""
+    drawn = weights.sum(axis=1, keepdims=True)
+    n1, n2 = drawn * moments.treated_each, drawn * moments.control_each
+    mean1 = weights @ moments.treated / n1
+    mean2 = weights @ moments.control / n2
+    variance = weights @ moments.squares
+    variance -= n1 * np.square(mean1)
+    variance -= n2 * np.square(mean2)
+    variance /= n1 + n2 - 2
+    mean1 -= mean2
+    flat = variance < NO_VARIANCE
+    variance[flat] = 1
+    mean1 /= np.sqrt(variance, out=variance)
+    if flat.any():
+        small = np.abs(mean1[flat]) < NO_VARIANCE
+        mean1[flat] = np.where(small, 0, np.copysign(np.inf, mean1[flat]))
+        mean1[:, moments.constant] = np.nan
+    return np.asarray(mean1)
+
+
+def _estimate(
+    statistic: Callable[[slice], Callable[[np.ndarray], np.ndarray]],
+    weights: Float[np.ndarray, "resample unit"],
+    cells: int,
+    shape: tuple[int, ...],
+    level: float,
+) -> Estimate:
+    """Value and interval of every cell, a chunk of cells at a time."""
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; it must lie between 0 and 1, such as 0.95.")
+    resamples, units = weights.shape
+    value, low, high = np.empty((3, cells))
+    with one_blas_thread():
+        for part in chunks(cells, max(resamples, units)):
+            of = statistic(part)
+            value[part] = of(np.ones((1, units)))[0]
+            drawn, left_out = of(weights), of(1 - np.eye(units))
+            low[part], high[part] = _bca(value[part], drawn, left_out, level)
+    return Estimate(value.reshape(shape), low.reshape(shape), high.reshape(shape), level, resamples)
+
+
+def _bca(
+    value: Float[np.ndarray, " cell"],
+    drawn: Float[np.ndarray, "resample cell"],
+    left_out: Float[np.ndarray, "unit cell"],
+    level: float,
+) -> tuple[Float[np.ndarray, " cell"], Float[np.ndarray, " cell"]]:
+    """Bias-corrected accelerated interval (Efron 1987), as in `scipy.stats.bootstrap`.
+
+    Differs: where all resamples lie on one side of the value, scipy gives nan; here the share
+    is taken half a resample from the end.
+    """
+    resamples = len(drawn)
+    ordered = np.sort(drawn, axis=0)
+    with np.errstate(invalid="ignore"):
+        # A resample equal to the sample must count as equal, not fall to a side by rounding.
+        slack = 1e-9 * (ordered[3 * resamples // 4] - ordered[resamples // 4])
+        equal = (drawn == value) | (np.abs(drawn - value) <= slack)
+        influence = left_out.mean(axis=0) - left_out
+    below = (((drawn < value) & ~equal).sum(axis=0) + equal.sum(axis=0) / 2) / resamples
+    bias = ndtri(np.clip(below, 0.5 / resamples, 1 - 0.5 / resamples))
+    squares = np.square(influence).sum(axis=0)
+    acceleration = np.zeros_like(value)
+    cubes = np.power(influence, 3).sum(axis=0)
+    usable = (squares > 0) & np.isfinite(squares)
+    np.divide(cubes, 6 * np.power(squares, 1.5), out=acceleration, where=usable)
+    tail = ndtri((1 - level) / 2)
+    bounds = []
+    for z in (tail, -tail):
+        at = ndtr(bias + (bias + z) / (1 - acceleration * (bias + z)))
+        bounds.append(_quantile(ordered, at))
+    undefined = np.isnan(value)
+    return np.where(undefined, np.nan, bounds[0]), np.where(undefined, np.nan, bounds[1])
+
+
+def _quantile(
+    ordered: Float[np.ndarray, "resample cell"], at: Float[np.ndarray, " cell"]
+) -> Float[np.ndarray, " cell"]:
+    """Linear quantile of each sorted column, each at its own level."""
+    place = at * (len(ordered) - 1)
+    lower = np.floor(place).astype(int)
+    upper = np.minimum(lower + 1, len(ordered) - 1)
+    column = np.arange(ordered.shape[1])
+    below, above = ordered[lower, column], ordered[upper, column]
+    share = place - lower
+    with np.errstate(invalid="ignore"):
+        between = below + share * (above - below)
+    return np.asarray(np.where(below == above, below, between))

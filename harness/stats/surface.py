@@ -1,0 +1,62 @@
+"""How well the surface of prompts alone tells two tasks apart."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from harness.stats.cells import as_cells, one_blas_thread
+from harness.stats.ranks import auc
+
+
+def surface_auc(
+    features: Float[np.ndarray, "item feature"],
+    labels: Shaped[np.ndarray, " item"],
+    groups: Sequence[str],
+    *,
+    folds: int = 5,
+    seed: int = 0,
+) -> float:
+    """Cross-validated AUC of a logistic regression on surface features; a half is chance.
+
+    Features are standardised on the training folds, groups (pairs) are kept together, classes
+    kept even over folds, and the AUC is taken within each held-out fold and averaged. Where
+    tasks are balanced within every group it is exactly a half, because each score occurs on both
+    sides.
+
+    Args:
+        features: For instance counts of each token, and the length.
+        labels: True for treated; exactly two classes.
+        groups: The pair of each item.
+        folds: How many.
+        seed: Of the shuffle.
+
+    Raises:
+        ValueError: If there is one class only, or too few groups to hold both in every fold.
+    """
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  (a second to import)
+    from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+
+    matrix = as_cells(features, "features", 2)
+    classes, label = np.unique(np.asarray(labels), return_inverse=True)
+    names = np.unique(np.asarray(groups), return_inverse=True)[1]
+    if len(label) != len(matrix) or len(names) != len(matrix):
+        raise ValueError(f"{len(matrix)} items, {len(label)} labels and {len(names)} groups.")
+    if len(classes) != 2:
+        raise ValueError(f"labels have {len(classes)} classes; a classifier needs exactly two.")
+    fewest = min(len(np.unique(names[label == side])) for side in (0, 1))
+    if fewest < folds:
+        raise ValueError(
+            f"a class occurs in {fewest} groups, fewer than {folds} folds; add items or use fewer "
+            "folds."
+        )
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    scores = []
+    with one_blas_thread():
+        for train, test in splitter.split(matrix, label, names):
+            model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+            score = model.fit(matrix[train], label[train]).decision_function(matrix[test])
+            scores.append(float(auc(score[label[test] == 1], score[label[test] == 0])))
+    return float(np.mean(scores))

@@ -1,0 +1,234 @@
+"""What a prediction asks of a model: measurements that come from the store, or are made once.
+
+A `Subject` is a model under study, loaded only when something is not in the store. A `Study` is
+a subject with one set of materials.
+"""
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness import models
+from harness.activations import Activations, Answers
+from harness.materials import crossed_controls
+from harness.models import LoadOptions, ModelSpec
+from harness.prompts import Item, PromptSet
+from harness.store import Store
+
+if TYPE_CHECKING:
+    from harness.adapter import Model
+
+FEATURES_VERSION = 1  # raise it when a feature, a site or the scoring changes its meaning
+SHARD = 64  # prompts measured, and saved, at a time
+KEPT = 3  # extractions held in memory: claims on the same materials follow each other
+LIBRARIES = ("torch", "transformers", "nnsight")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The numbers that a run fixes for every prediction."""
+
+    seed: int = 0
+    items: int = 200
+    permutations: int = 1000
+    resamples: int = 1000
+    twins: int = 3
+
+
+@dataclass
+class Subject:
+    """A model under study. Importing torch and loading weights wait until they are needed."""
+
+    spec: ModelSpec
+    options: LoadOptions
+    store: Store
+    progress: Any = None
+    loads: int = 0
+    _kept: dict[tuple[Any, ...], Activations] = field(default_factory=dict)
+
+    @cached_property
+    def model(self) -> "Model":
+        """The loaded model; counted, so that a run can show it was loaded once or never."""
+        from harness.adapter import Model  # noqa: PLC0415 - torch and nnsight load here
+
+        self.loads += 1
+        return Model.load(self.spec, self.options)
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """Architecture, sizes and dtype, read from the configuration alone."""
+        facts = models.architecture_facts(self.spec)
+        dtype = facts["dtype"] if self.options.dtype == "auto" else self.options.dtype
+        return {**facts, "dtype": dtype or "float32"}
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything a measurement depends on, apart from the prompts."""
+        return {
+            "weights": models.weights_identity(self.spec, self.store.root),
+            "tokenizer": models.tokenizer_identity(self.spec),
+            "features": FEATURES_VERSION,
+            "dtype": self.facts["dtype"],
+            "attention": "eager",
+            "chat_template": self.options.chat_template,
+            "versions": {name: version(name) for name in LIBRARIES},
+        }
+
+    def forget(self) -> None:
+        """Let go of weights and arrays; another model is next."""
+        self._kept.clear()
+        self.__dict__.pop("model", None)
+        gc.collect()
+
+    def record(self) -> dict[str, Any]:
+        """The model as it stands in a verdict."""
+        return {
+            "name": self.spec.name,
+            "path": str(self.spec.path),
+            "revision": self.spec.revision,
+            "weights": self.identity["weights"],
+            "tokenizer": self.identity["tokenizer"],
+            "attention": "eager",
+            **self.facts,
+        }
+
+    def activations(
+        self, prompts: PromptSet, position: str = "final", twin: int | None = None
+    ) -> Activations:
+        """Features of every prompt, of the model or of its untrained twin with that seed."""
+        what = (prompts.hash, position, twin)
+        if what not in self._kept:
+            arrays = self._fetch(
+                {"kind": "activations", "position": position, "twin": twin},
+                prompts,
+                lambda model, items: model.extract(items, position=position).arrays(),
+                twin,
+            )
+            while len(self._kept) >= KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[what] = Activations.from_arrays(arrays)
+        return self._kept[what]
+
+    def answers(self, prompts: PromptSet, twin: int | None = None) -> Answers:
+        """How each prompt was answered."""
+        arrays = self._fetch(
+            {"kind": "answers", "twin": twin},
+            prompts,
+            lambda model, items: model.score(items).arrays(),
+            twin,
+        )
+        return Answers.from_arrays(arrays)
+
+    def self_check(self) -> dict[str, Any]:
+        """The load-time checks of the instrument, as numbers."""
+        return self.store.fetch_json(
+            {**self.identity, "kind": "self-check"}, lambda: self.model.self_check().worst()
+        )
+
+    def difference_before_label(self, prompts: PromptSet) -> dict[str, Any]:
+        """Largest difference between tasks at the last token before the label, by causality 0."""
+        key = {**self.identity, "kind": "before-label", "materials": prompts.hash}
+        return self.store.fetch_json(key, lambda: self._before_label(prompts))
+
+    def _before_label(self, prompts: PromptSet) -> dict[str, Any]:
+        by_order: dict[tuple[str, int], list[Item]] = {}
+        for item in prompts.items:
+            by_order.setdefault((item.pair, item.order), []).append(item)
+        # The two labels of one order lie side by side, so that they share a batch.
+        items = [item for two in by_order.values() if len(two) == 2 for item in two]
+        ids = self.model.encoder.ids(items)
+        twos = list(zip(ids[::2], ids[1::2], strict=True))
+        label_at = [
+            next(i for i, (a, b) in enumerate(zip(*two, strict=True)) if a != b) for two in twos
+        ]
+        before = self.model.residuals_at(items, np.repeat([at - 1 for at in label_at], 2).tolist())
+        at_end = self.model.residuals_at(items, [len(row) - 1 for row in ids])
+        return {
+            "largest": float(np.abs(before[::2] - before[1::2]).max()),
+            "largest_at_end": float(np.abs(at_end[::2] - at_end[1::2]).max()),
+            "compared": len(twos),
+        }
+
+    def token_ids(self, prompts: PromptSet) -> list[list[int]]:
+        """Token ids of every prompt, as the model reads them."""
+        key = {
+            "kind": "tokens",
+            "tokenizer": self.identity["tokenizer"],
+            "chat_template": self.options.chat_template,
+            "materials": prompts.hash,
+        }
+        found = self.store.fetch_json(key, lambda: {"ids": self.model.encoder.ids(prompts.items)})
+        ids: list[list[int]] = found["ids"]
+        return ids
+
+    def _fetch(
+        self,
+        what: Mapping[str, Any],
+        prompts: PromptSet,
+        measure: Callable[["Model", tuple[Item, ...]], Mapping[str, np.ndarray]],
+        twin: int | None,
+    ) -> Mapping[str, np.ndarray]:
+        key = {
+            **self.identity,
+            **what,
+            "materials": prompts.hash,
+            "templates": prompts.template_hash,
+        }
+        if twin is not None:
+            # A twin owes nothing to the trained weights, only to the architecture.
+            key["weights"] = models.config_identity(self.spec)
+        made: list[Model] = []  # the twin is built once, and only if something is missing
+
+        def shard(part: slice) -> Mapping[str, np.ndarray]:
+            if not made:
+                made.append(self.model if twin is None else self.model.twin(twin))
+            return measure(made[0], prompts.items[part])
+
+        entry = self.store.fetch(key, len(prompts), shard, shard_size=SHARD)
+        if made and twin is not None:
+            made.clear()
+            gc.collect()
+        return entry.arrays
+
+
+@dataclass(frozen=True)
+class Study:
+    """One model on one set of materials, with the plan of the run."""
+
+    subject: Subject
+    prompts: PromptSet
+    plan: Plan
+
+    @property
+    def activations(self) -> Activations:
+        """At the last prompt token."""
+        return self.subject.activations(self.prompts)
+
+    def twins(self) -> Iterator[tuple[str, Activations]]:
+        """(name, activations) of each untrained twin, one at a time."""
+        for number in range(1, self.plan.twins + 1):
+            yield f"twin {number}", self.subject.activations(self.prompts, twin=number)
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether every item of the contrast can be scored."""
+        return all(i.answer and i.distractors for i in self.prompts.items)
+
+    def accuracy(self, prompts: PromptSet | None = None) -> dict[str, float]:
+        """Share of items whose answer beats every distractor, by task."""
+        prompts = prompts or self.prompts
+        chosen = self.subject.answers(prompts).chosen
+        tasks = np.array([item.task for item in prompts.items])
+        return {task: float(chosen[tasks == task].mean()) for task in prompts.count()}
+
+    def lookup_controls(self) -> list["Study"]:
+        """The same stories crossed lookup x reasoning and recall x lookup; none for own files."""
+        if self.prompts.name != "geography-crossed":
+            return []
+        sets = crossed_controls(self.plan.items, self.plan.seed)
+        return [replace(self, prompts=prompts) for prompts in sets]

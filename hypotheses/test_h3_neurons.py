@@ -1,0 +1,43 @@
+"""MLP neurons are specific to recalling a fact or to reasoning over premises.
+
+Source      Fartale et al. 2025, arXiv:2510.03366, on neurons; its public notebooks for the rule.
+Materials   Published: the paper's 30 + 30 prompts, one template a task. Controlled: crossed.
+Measure     Published: the gate before its activation. Controlled: what the neuron writes.
+Controls    Untrained twins; shuffled labels; lookup against reasoning and recall against lookup.
+Selection   Neurons chosen on discovery facts, judged on evaluation facts, in every template.
+"""
+
+import pytest
+
+from harness.analysis import ControlledRule, PublishedRule
+from harness.findings import controlled_finding, published_finding
+
+THRESHOLD_D = 1.0
+ALPHA_PUBLISHED = 1e-4  # Bonferroni over all neurons
+ALPHA = 0.01
+NEEDED = (100, 530_432)  # neurons, of the published model's; scaled to the model under study
+GATE = 0.60  # accuracy on each task
+
+
+@pytest.mark.criterion("published")
+def test_neurons_differ_as_published(study, verdict):
+    """At least 100 of 530,432 neurons differ (|d| > 1, Bonferroni at 1e-4)."""
+    rule = PublishedRule(THRESHOLD_D, ALPHA_PUBLISHED, 1, "bonferroni")
+    result = published_finding(
+        study,
+        "neuron",
+        rule,
+        needed=NEEDED,
+        types=("recall", "reasoning"),
+        published="163,058 of 530,432 (79,221 recall, 83,837 reasoning)",
+        variants={},
+    )
+    verdict(result.finding, result.tables)
+
+
+@pytest.mark.criterion("controlled")
+def test_neurons_differ_on_held_out_facts(study, verdict):
+    """Neurons chosen on half of the facts keep |d| > 1 on the other half, in every template."""
+    rule = ControlledRule(THRESHOLD_D, ALPHA, study.plan.permutations, study.plan.seed)
+    result = controlled_finding(study, "neuron", rule, needed=NEEDED, gate=GATE)
+    verdict(result.finding, result.tables)

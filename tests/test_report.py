@@ -1,0 +1,328 @@
+"""The report, read in a browser as its reader does."""
+
+import itertools
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness import figures, records, report_view
+from harness.report import load_and_render, render
+from tests.browser import CHROMIUM, Visit, browser
+from tests.sample_records import MODELS, NASTY, components, sample
+
+in_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as launched:
+        yield launched
+
+
+@pytest.fixture(scope="module")
+def report_file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    return render(sample(), components(), folder / "report.html")
+
+
+@pytest.fixture(scope="module")
+def nasty_file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("nasty")
+    models = (NASTY, "mini-llama")
+    table = components(models).replace({"metric": {"resid_norm": NASTY}})
+    return render(sample(models), table, folder / "report.html", title=NASTY)
+
+
+# ---- What it says
+
+
+def test_one_refuted_prediction_refutes_the_claim():
+    def judged(*outcomes):
+        return report_view.overall([{"outcome": o} for o in outcomes])
+
+    assert judged("supported", "supported") == "supported"
+    assert judged("supported", "refuted", "inconclusive") == "refuted"
+    assert judged("supported", "not measured") == "not measured"
+    assert judged("inconclusive", "not measured") == "inconclusive"
+
+
+def test_claims_stand_in_their_natural_order():
+    assert sorted(["h10", "h2", "h0"], key=report_view.natural) == ["h0", "h2", "h10"]
+
+
+def test_the_summary_counts_the_verdicts():
+    said = " ".join(report_view.page(sample(), None, "t").summary)
+    assert "5 claims on 2 models (mini-qwen and mini-llama), 20 predictions judged." in said
+    assert "4 supported, 4 refuted, 1 inconclusive and 1 not measured" in said
+    assert "In 6 of the 8 pairs judged by both" in said
+
+
+def test_where_criteria_part_the_twins_are_quoted():
+    partings = report_view.page(sample(), components(), "t").partings
+    assert [(p.claim_id, p.model) for p in partings][:2] == [
+        *(("h1", "mini-llama"), ("h2", "mini-llama"))
+    ]
+    assert any("heads pass in the untrained twins" in line for line in partings[1].twins)
+
+
+def test_without_components_the_twins_are_taken_from_the_controls():
+    partings = report_view.page(sample(), None, "t").partings
+    heads = next(p for p in partings if p.claim_id == "h2")
+    assert "published criterion, untrained twin 2: 11" in heads.twins
+
+
+def test_a_docstring_of_terms_becomes_a_list():
+    text = "Source      Fartale et al.\nMaterials   crossed;\n            plain beside."
+    assert report_view.terms(text) == [
+        *(("Source", "Fartale et al."), ("Materials", "crossed; plain beside."))
+    ]
+    assert report_view.terms("Some prose.\nMore of it.") == []
+
+
+# ---- Figures
+
+
+def _figures(table):
+    page = report_view.page(sample(), table, "t")
+    return [f for c in page.claims for m in c.models for f in m.figures] + [
+        c.figure for c in page.claims if c.figure
+    ]
+
+
+def test_every_figure_says_what_it_rests_on_and_how_to_read_it():
+    found = _figures(components())
+    assert len(found) == 17
+    for figure in found:
+        assert re.search(r"criterion · geography.* · n = \d", figure.context), figure.title
+        assert figure.headline.endswith(".")
+        assert len(figure.caption) > 80
+        json.dumps(figure.spec(), allow_nan=False)
+
+
+def test_plotly_accepts_every_trace():
+    go = pytest.importorskip("plotly.graph_objects")
+    for figure in _figures(components()):
+        for trace in figure.traces:
+            if "shape" not in trace:
+                plain = json.loads(re.sub(r'"\$\w+"', '"#123456"', json.dumps(trace)))
+                plain.pop("colorbar", None)
+                go.Figure([plain])
+
+
+def test_neurons_travel_as_a_histogram():
+    rng = np.random.default_rng(0)
+    effects = np.r_[rng.normal(0, 1, 200_000), np.nan]
+    table = pd.DataFrame(
+        {"source": "model", "layer": 0, "index": np.arange(len(effects)), "effect": effects,
+         "passed": np.abs(effects) > 1}
+    )  # fmt: skip
+    context = figures.Context("m", "h3", "published", "g", 60, 1.0)
+    figure = figures.neuron_distribution(table, context)
+    assert len(json.dumps(figure.spec())) < 5_000
+    assert sum(y or 0 for y in figure.traces[0]["y"]) == 200_000
+
+
+def test_undefined_effects_leave_a_gap():
+    table = components(claims=("h2",), models=("mini-qwen",))
+    table = table[table.criterion == "published"].copy()
+    table.loc[table.index[0], "effect"] = float("nan")
+    context = figures.Context("m", "h2", "published", "g", 60, 1.0)
+    assert figures.head_map(table, context).traces[0]["z"][0][0] is None
+
+
+def test_predictions_that_save_the_same_table_count_once():
+    once, twice = components(), pd.concat([components()] * 2)
+    tallies = [[t for c in report_view.page(sample(), table, "t").claims for m in c.models
+                for t in m.tallies] for table in (once, twice)]  # fmt: skip
+    assert tallies[0] == tallies[1]
+
+
+# ---- What it holds
+
+
+def test_it_carries_no_address_to_fetch(report_file):
+    html = report_file.read_text()
+    shell = re.sub(r'<script type="text/plain".*?</script>', "", html, flags=re.S)
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//|url\(|@import""", shell)
+    assert report_file.stat().st_size < 4_000_000
+
+
+def test_a_rebuild_is_the_same_file(tmp_path):
+    records.write_verdicts(tmp_path, sample())
+    components().to_parquet(tmp_path / "components.parquet")
+    built = load_and_render(tmp_path)
+    assert built == tmp_path / "report.html"
+    again = load_and_render(tmp_path, tmp_path / "again.html")
+    assert built.read_bytes() == again.read_bytes()
+
+
+def test_five_models_and_eleven_claims_stay_small(tmp_path):
+    models = tuple(f"model-{i}" for i in range(5))
+    many = [
+        r | {"claim_id": f"h{int(r['claim_id'][1]) + shift}"}
+        for shift in (0, 5)
+        for r in sample(models)
+    ]
+    out = render(many, components(models, layers=28, heads=28), tmp_path / "report.html")
+    assert out.stat().st_size < 10_000_000
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        pytest.param(lambda _: False, id="no verdicts"),
+        pytest.param(lambda r: r["outcome"] == "not measured", id="only not measured"),
+        pytest.param(lambda r: r["model"]["name"] == MODELS[0], id="one model"),
+        pytest.param(lambda r: r["criterion"] == "controlled", id="one criterion"),
+    ],
+)
+def test_it_stands_with_little_to_show(tmp_path, chosen):
+    kept = [r for r in sample() if chosen(r)]
+    html = render(kept, None, tmp_path / "report.html").read_text()
+    assert ("This run holds no verdicts" in html) == (not kept)
+    bare = [r | {"model": {"name": "m"}, "materials": {"name": "g"}, "plan": {}, "components": {},
+                 "provenance": {}} for r in kept]  # fmt: skip
+    render(bare, components().iloc[:0], tmp_path / "bare.html")
+
+
+def test_names_are_escaped(nasty_file):
+    html = nasty_file.read_text()
+    assert "<script>window.pwned" not in html
+    assert "<img src=x" not in html
+    assert "&lt;script&gt;window.pwned=1" in html
+    assert "Côte d&#39;Ivoire&lt;/b&gt;" in html
+
+
+# ---- In the browser
+
+
+@in_browser
+@pytest.mark.parametrize(("which", "width"), [("report_file", 1280), ("nasty_file", 360)])
+def test_it_opens_without_a_fault(chromium, request, which, width):
+    path = request.getfixturevalue(which)
+    visit = Visit(chromium, path, width=width)
+    visit.draw_everything()
+    assert visit.faults == []
+    assert [r for r in visit.requests if not r.startswith(("blob:", "data:"))] == [path.as_uri()]
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert visit.page.evaluate("window.pwned") is None
+    assert visit.page.locator("figure.plot .main-svg").count() >= 17
+
+
+@in_browser
+def test_headings_keep_their_order(chromium, report_file):
+    visit = Visit(chromium, report_file)
+    levels = visit.page.evaluate(
+        "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(h => +h.tagName[1])"
+    )
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
+
+
+@in_browser
+def test_tab_reaches_the_skip_link_and_the_matrix(chromium, report_file):
+    page = Visit(chromium, report_file).page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the verdicts"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    reached = []
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.className"))
+    assert reached[0] == "scroller"
+    assert any(c.startswith("tile ") for c in reached)
+
+
+@in_browser
+def test_a_deep_link_opens_its_verdict(chromium, report_file):
+    visit = Visit(chromium, report_file)
+    page = visit.page
+    href = page.locator(".matrix tr:nth-child(2) a.tile").nth(1).get_attribute("href")
+    assert href == "#h1-held-out-mini-qwen"
+    assert not page.locator(href).evaluate("d => d.open")
+    page.goto(report_file.as_uri() + href)
+    visit.count(f"{href}[open]", 1)
+    assert page.evaluate("[...document.querySelectorAll('[id]')].length") == page.evaluate(
+        "new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size"
+    )
+    broken = page.evaluate(
+        """[...document.querySelectorAll('a[href^="#"]')].map(a => a.hash.slice(1))
+           .filter(id => !document.getElementById(id))"""
+    )
+    assert broken == []
+
+
+@in_browser
+def test_a_table_sorts_by_keyboard(chromium, report_file):
+    page = Visit(chromium, report_file).page
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    table = page.locator("table.sortable").first
+    effects = "t => [...t.tBodies[0].rows].map(r => +r.cells[3].dataset.sort)"
+    button = table.locator("thead button").nth(3)
+    button.focus()
+    page.keyboard.press("Enter")
+    falling = table.evaluate(effects)
+    assert falling == sorted(falling, reverse=True)
+    assert table.locator("th[aria-sort=descending]").inner_text().startswith("Effect")
+    page.keyboard.press("Space")
+    assert table.evaluate(effects) == falling[::-1]
+
+
+@in_browser
+def test_plots_are_drawn_when_they_come_into_view(chromium, report_file):
+    page = Visit(chromium, report_file).page
+    assert page.locator("figure[data-drawn]").count() == 0
+    figure = page.locator("#h3 figure.plot").last
+    figure.scroll_into_view_if_needed()
+    figure.locator(".main-svg").first.wait_for()
+    assert page.locator("figure[data-drawn]").count() < page.locator("figure.plot").count()
+
+
+@in_browser
+def test_a_plot_is_saved_as_svg_and_components_as_csv(chromium, report_file):
+    page = Visit(chromium, report_file).page
+    figure = page.locator("#h1 figure.plot").first
+    figure.scroll_into_view_if_needed()
+    figure.locator(".main-svg").first.wait_for()
+    with page.expect_download() as svg:
+        figure.locator("[data-save=svg]").click()
+    assert svg.value.suggested_filename.endswith(".svg")
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    with page.expect_download() as csv:
+        page.locator("[data-csv]").first.click()
+    lines = csv.value.path().read_text().splitlines()
+    assert lines[0] == '"Kind","Layer","Index","Effect","q","Type"'
+    assert len(lines) == 5
+
+
+@in_browser
+def test_light_and_dark_differ_and_the_toggle_redraws_plots(chromium, report_file):
+    light = Visit(chromium, report_file, scheme="light")
+    dark = Visit(chromium, report_file, scheme="dark")
+    assert light.page.screenshot() != dark.page.screenshot()
+    page = light.page
+    figure = page.locator("#h1 figure.plot").first
+    figure.scroll_into_view_if_needed()
+    figure.locator(".main-svg").first.wait_for()
+    paper = "f => getComputedStyle(f.querySelector('.main-svg')).backgroundColor"
+    before = figure.evaluate(paper)
+    page.locator("#theme").focus()
+    page.keyboard.press("Enter")
+    light.count("#h1 figure.plot[data-drawn$=l]", 0)
+    assert figure.evaluate(paper) != before
+    assert page.locator("#theme").inner_text() == "Light theme"
+
+
+@in_browser
+def test_printing_opens_every_verdict(chromium, report_file):
+    page = Visit(chromium, report_file).page
+    assert page.locator("details:not([open])").count() > 0
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details[open]").count() == 0

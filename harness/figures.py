@@ -146,12 +146,11 @@ def layer_profile(table: "pd.DataFrame", context: Context) -> Figure:
         traces += _profile_traces(at, rows, band)
         if context.threshold:
             traces += _threshold_shapes(at, context.threshold)
-        step = 1 if layers <= 8 else 4 if layers <= 40 else 10
         y = {"matches": "y"} if at else {}
         panels.append(
             Panel(
                 title=feature,
-                x={"title": "layer", "dtick": step, "range": [-0.4, layers - 0.6]},
+                x={"title": "layer", "dtick": _tick(layers), "range": [-0.5, layers - 0.5]},
                 y={"title": "d", "zero": True, **y},
                 height=200,
             )
@@ -203,7 +202,12 @@ def _profile_traces(at: int, rows: "pd.DataFrame", band: "pd.DataFrame") -> list
             "x": rows["layer"].tolist(),
             "y": effects,
             "line": {"color": "$line", "width": 1.25},
-            "marker": {"size": 8, "color": filled, "line": {"color": hues, "width": 1.75}},
+            "marker": {
+                "size": 8 if len(rows) <= 12 else 6,
+                "color": filled,
+                "line": {"color": hues, "width": 1.5},
+            },
+            "cliponaxis": False,
             "hovertemplate": "layer %{x}: d = %{y:+.2f}<extra></extra>",
             **on_axes(at),
         }
@@ -231,7 +235,7 @@ def head_map(table: "pd.DataFrame", context: Context) -> Figure:
             "y": passed["layer"].tolist(),
             "marker": {
                 "symbol": "circle",
-                "size": 6,
+                "size": 6 if heads <= 16 else 4,
                 "color": "$plot",
                 "line": {"color": "$ink", "width": 1.25},
             },

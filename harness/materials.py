@@ -121,9 +121,7 @@ def draw_story(rng: random.Random) -> Story:
     return Story(chains, tuple(premises))
 
 
-def recall_question(
-    fact: tuple[str, str, str], wording: str, rng: random.Random
-) -> Question:
+def recall_question(fact: tuple[str, str, str], wording: str, rng: random.Random) -> Question:
     """Ask for a stored fact; distractors are other answers to the same relation."""
     country, relation, answer = fact
     text = next(q for q in grammar()["question"] if q.get("relation") == relation)[wording]
@@ -191,11 +189,15 @@ def _draw_questions(
         if is_held_out(story.chains[chain][start], story.chains[chain][start + hops]):
             break
     asked = {q.kind: q for q in story_questions(story, wording, chain)}
-    return story, chain, {
-        "recall": recall_question(fact, wording, rng),
-        "lookup": asked[f"{start}+1"],  # from the same name, so hops alone differ
-        "reasoning": asked[f"{start}+{hops}"],
-    }
+    return (
+        story,
+        chain,
+        {
+            "recall": recall_question(fact, wording, rng),
+            "lookup": asked[f"{start}+1"],  # from the same name, so hops alone differ
+            "reasoning": asked[f"{start}+{hops}"],
+        },
+    )
 
 
 def _counterfactual(
@@ -218,6 +220,8 @@ def _counterfactual(
 
 def _facts_for(count: int, rng: random.Random) -> list[tuple[tuple[str, str, str], str]]:
     """`count` facts with their split; a country's facts all fall into one split."""
+    if count < 1:
+        raise MaterialsError(f"--items {count} leaves nothing to ask; expected 1 or more.")
     shuffled = [row["country"] for row in countries()]
     rng.shuffle(shuffled)
     half = set(shuffled[: len(shuffled) // 2])
@@ -239,6 +243,8 @@ def _facts_for(count: int, rng: random.Random) -> list[tuple[tuple[str, str, str
 
 def _stories(items: int, seed: int, hops: int) -> list[tuple[int, str, dict[str, Item]]]:
     """(number, wording, bare items by task) of each story; the frame is put around them later."""
+    if not 1 <= hops <= len(LINKS):
+        raise MaterialsError(f"{hops} hops cannot be asked for; chains have 1 to {len(LINKS)}.")
     rng = random.Random(f"geography/{seed}/{hops}")
     frames = grammar()["frames"]["plain"]
     rows = []
@@ -252,9 +258,7 @@ def _stories(items: int, seed: int, hops: int) -> list[tuple[int, str, dict[str,
         row = {}
         for task, q in questions.items():
             prompt = put(frames[frame_name], story.premises, question=q.text)
-            twin, twin_answer = _counterfactual(
-                q, story, chain, frames[frame_name], wording, rng
-            )
+            twin, twin_answer = _counterfactual(q, story, chain, frames[frame_name], wording, rng)
             row[task] = Item(
                 id=f"{pair}-{task}",
                 task=task,

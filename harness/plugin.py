@@ -159,7 +159,8 @@ def _settings(config: pytest.Config) -> Settings:
     prompts = _option(config, "--prompts")
     for name in prompts:
         if name not in SETS:
-            prompt_files.check(name)
+            prompt_files.check(name, SETS)
+            prompt_files.read_prompts(name)  # a bad line is found now, not after the model loaded
     named = _option(config, "--model")
     return Settings(
         # The embedded defaults are resolved when a claim asks: other tests need no model.

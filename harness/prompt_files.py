@@ -5,21 +5,26 @@ Every fault is reported with its line, all of them together, so a file is mended
 
 import difflib
 import hashlib
+import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.materials import SETS, grammar
 from harness.prompt_rows import READERS, SPLITS, Faults, item_of
 from harness.prompts import DISCOVERY, EVALUATION, Item, MaterialsError, PromptSet, cross
 
 DEFAULT_TASKS = ("recall", "reasoning")
+FRAMES = Path(__file__).resolve().parent.parent / "prompts" / "geography.toml"
 
 
-def check(path: Path | str) -> Path:
+def check(path: Path | str, names: Sequence[str] = ()) -> Path:
     """The path, if it names a readable file of a known kind; its content is not looked at.
+
+    Args:
+        path: The file.
+        names: What else could have been meant, for the message: names of sets.
 
     Raises:
         MaterialsError: If not; a missing file is answered with the nearest names in its folder.
@@ -33,8 +38,8 @@ def check(path: Path | str) -> Path:
         if not folder.is_dir():
             raise MaterialsError(f"prompt file {path} is not there: there is no folder {folder}.")
         files = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in READERS)
-        near = difflib.get_close_matches(path.name, [*files, *SETS], n=3, cutoff=0.5)
-        kinds = f"expected {', '.join(SETS)} or a file ({known})."
+        near = difflib.get_close_matches(path.name, [*files, *names], n=3, cutoff=0.5)
+        kinds = f"expected {' or '.join([*names, f'a file ({known})'])}."
         hint = f"did you mean {' or '.join(near)}?" if near else kinds
         raise MaterialsError(f"prompt file {path} is not there: {hint}")
     if path.suffix.lower() not in READERS:
@@ -196,7 +201,7 @@ def cross_set(prompts: PromptSet, name: str = "", *, seed: int = 0) -> PromptSet
         MaterialsError: If one task has items without a partner.
     """
     together, alone = _partners(prompts)
-    frames = grammar()["frames"]["crossed"]
+    frames = tomllib.loads(FRAMES.read_text(encoding="utf-8"))["frames"]["crossed"]
     matched = [_ready(a, b, a.pair if n == 0 else f"{a.pair}/{n}") for n, a, b in together]
     in_order = [_ready(a, b, f"{a.id}+{b.id}") for a, b in alone]
     if any(a.split != b.split for a, b in in_order):

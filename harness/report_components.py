@@ -83,8 +83,11 @@ def _d_threshold(records: list[Record], evidence: list[dict[str, Any]], kind: st
     for record in records:
         constants |= record["plan"].get("constants", {})
     for name in (f"{kind.upper()}_THRESHOLD_D", f"THRESHOLD_D_{kind.upper()}", "THRESHOLD_D"):
-        if isinstance(constants.get(name), int | float):
-            return float(constants[name])
+        set_at = constants.get(name)
+        if isinstance(set_at, dict):
+            set_at = set_at.get(kind)
+        if isinstance(set_at, int | float):
+            return float(set_at)
     for e in evidence:
         if typeset.signed_quantity(e["effect"]["name"]) and isinstance(e["threshold"], int | float):
             return abs(float(e["threshold"])) or None

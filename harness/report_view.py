@@ -174,7 +174,7 @@ def _claim(
         for m in models
         if any(r["model"]["name"] == m for r in records)
     ]
-    description = next(filter(None, (r["plan"].get("description") for r in records)), "")
+    description = _described(records)
     by_model = {m.model: m for m in on_models}
     cells = [
         cell
@@ -191,6 +191,13 @@ def _claim(
         models=on_models,
         figure=forest(records, claim_id),
     )
+
+
+def _described(records: list[Record]) -> str:
+    """The hypothesis file's docstring without its first line, which is the claim itself."""
+    text = next(filter(None, (r["plan"].get("description") for r in records)), "")
+    first, _, rest = text.strip().partition("\n")
+    return rest.strip() if first.strip() == records[0]["claim"].strip() else text.strip()
 
 
 def terms(description: str) -> list[tuple[str, str]]:

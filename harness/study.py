@@ -180,8 +180,10 @@ class Subject:
             "templates": prompts.template_hash,
         }
         if twin is not None:
-            # A twin owes nothing to the trained weights, only to the architecture.
+            # A twin owes nothing to the trained weights, only to the architecture and to the
+            # random numbers of the device it is drawn on.
             key["weights"] = models.config_identity(self.spec)
+            key["device"] = self.options.device
         made: list[Model] = []  # the twin is built once, and only if something is missing
 
         def shard(part: slice) -> Mapping[str, np.ndarray]:

@@ -53,7 +53,7 @@ def token_balance(
 
     def differ(listed: Callable[[Sequence[int]], Iterable[Hashable]]) -> int:
         a, b = (Counter(chain.from_iterable(map(listed, side))) for side in (treated, control))
-        return max(abs(a[key] - b[key]) for key in a.keys() | b.keys())
+        return max((abs(a[key] - b[key]) for key in a.keys() | b.keys()), default=0)
 
     return Balance(
         tokens=differ(lambda row: row),

@@ -54,7 +54,11 @@ def verdict(claim_id, name, prediction, criterion, finding, model, **changes):
         else (Outcome.NOT_MEASURED, "RuntimeError: CUDA out of memory at layer 3; try --batch-size")
     )
     materials = PUBLISHED if criterion is Criterion.PUBLISHED else CROSSED
-    constants = {"THRESHOLD_D": 0.5 if claim_id == "h1" else 1.0, "ALPHA": 0.01, "MIN_LAYERS": 5}
+    constants = {
+        "THRESHOLD_D": {"layer": 0.5, "head": 1.0} if claim_id != "h3" else 1.0,
+        "ALPHA": 0.01,
+        "MIN_LAYERS": 5,
+    }
     values = {
         "run_id": "20261121-004948-5b5cdd5",
         "created": f"2026-11-21T00:5{claim_id[1]}:10+00:00",
@@ -94,7 +98,7 @@ def verdict(claim_id, name, prediction, criterion, finding, model, **changes):
         ),
         "components": components_record(finding.components),
         "notes": list(finding.notes),
-        "plan": {**plan_of(constants), "description": DESCRIPTION},
+        "plan": {**plan_of(constants), "description": f"{CLAIMS.get(claim_id)}\n\n{DESCRIPTION}"},
         "provenance": {
             "package": "0.1.0", "git": "5b5cdd5", "python": "3.11.2", "torch": "2.9.1",
             "transformers": "5.20.0", "nnsight": "0.8.1", "device": "cpu", "seed": 0,

@@ -99,7 +99,8 @@ def test_the_surface_tells_nothing_of_crossed_tasks_and_all_of_published_ones(to
     assert surface_score(tokenizer, geography_published()) > 0.99
 
 
-def test_the_plain_set_is_told_apart_by_its_questions(embedded, plain):
+def test_the_plain_set_is_told_apart_by_its_questions(embedded):
+    plain = geography(60)
     contrast = plain.where(lambda item: item.task in plain.tasks)
     assert surface_score(embedded, contrast) > 0.95
 
@@ -199,8 +200,8 @@ def test_counterfactuals_differ_in_the_answer_and_not_in_length(plain):
 
 PREMISE = re.compile(r"(\w+) (?:lives in|is a town in|is a country in) (\w+)\.")
 KINDS = {"lives in": 0, "is a town in": 1, "is a country in": 2}
-# What is asked for, by how the question begins or ends: the level of the answer in a chain.
-GOALS = [("town", 1), ("country", 2), ("continent", 3)]
+# What a question asks for, by the first of these words in it: the answer's level in a chain.
+GOALS = {"continent": 3, "country": 2, "town": 1}
 
 
 def walk(premises: str, start: str, hops: int) -> str:
@@ -221,22 +222,18 @@ def test_answers_follow_from_the_premises_in_so_many_steps(hops):
         assert walk(item.prompt, item.entities[0], item.hops) == item.answer
         twin = walk(item.counterfactual_prompt, item.entities[0], item.hops)
         assert twin == item.counterfactual_answer
-        goal = next(word for word in re.findall(r"\w+", item.question) if word in dict(GOALS))
-        levels = {s: i for m in KINDS for s, i in [(m, KINDS[m])]}
-        kind = next(m for m in levels if f"{item.entities[0]} {m} " in story)
-        assert levels[kind] + item.hops == dict(GOALS)[goal]
+        goal = next(word for word in re.findall(r"\w+", item.question) if word in GOALS)
+        start = next(kind for kind in KINDS if f"{item.entities[0]} {kind} " in story)
+        assert KINDS[start] + item.hops == GOALS[goal]
 
 
 def test_recall_answers_are_the_tabulated_facts(plain):
     facts = {(c, a) for c, _, a in materials.facts()}
     for recall, _, _ in by_story(plain):
         assert recall.entities in facts
-        twin = next(c for c in recall.counterfactual_prompt.split("? ")[-2:-1])
-        assert any(
-            twin.endswith(country) or f" {country} lie on" in twin
-            for country, answer in facts
-            if answer == recall.counterfactual_answer
-        )
+        twin = recall.counterfactual_prompt
+        asked = {c for c, _ in facts if re.search(rf"\b{c}\b", twin)}
+        assert any((country, recall.counterfactual_answer) in facts for country in asked)
 
 
 # Splits, sizes, seeds
@@ -308,44 +305,35 @@ def test_every_reasoning_question_is_held_out_from_training(seed, hops):
 
 
 def test_training_never_asks_a_held_out_question():
+    """Neither of the two questions of a crossed block, whichever is answered."""
     from fixtures.organisms.train import STAGES
 
     rng = random.Random(0)
     patterns = list(questions_of_two_hops_or_more())
     asked = 0
     for number in range(300):
-        story = ""
-        text = corpus.text(rng, STAGES[number % len(STAGES)].mix)
-        whole = "".join(piece for piece, _ in text)
-        story = dict(PREMISE.findall(whole.split("?")[0]))
+        pieces = corpus.text(rng, STAGES[number % len(STAGES)].mix)
+        text = "".join(piece for piece, _ in pieces)
+        leads = dict(PREMISE.findall(text))
         for pattern in patterns:
-            for name in pattern.findall(whole):
-                if name not in story:
-                    continue  # a real country
-                ends, at = [], name
-                while at in story:
-                    at = story[at]
-                    ends.append(at)
-                answers = {a.strip() for piece, a in pairs_of(text) if pattern.search(piece)}
-                asked += 1
-                # Whichever question of a crossed block was answered, held-out pairs are neither.
-                steps = steps_of(pattern, len(ends))
-                assert not materials.is_held_out(name, ends[steps - 1]), (name, answers)
+            for name in pattern.findall(text):
+                if name in leads:  # else it is a real country
+                    asked += 1
+                    assert not materials.is_held_out(name, chain(leads, name)[goal_of(pattern)])
     assert asked > 200
 
 
-def pairs_of(text):
-    return [
-        (piece, answer)
-        for (piece, _), (answer, is_answer) in zip(text, text[1:], strict=False)
-        if is_answer
-    ]
+def chain(leads, name):
+    """The names a name leads to, by level; the last of every chain is a continent, level 3."""
+    names = [name]
+    while names[-1] in leads:
+        names.append(leads[names[-1]])
+    return dict(zip(range(4 - len(names), 4), names, strict=True))
 
 
-def steps_of(pattern, left):
-    """Hops from a name to what is asked for: chains end in a continent, the third level."""
-    goal = next(level for word, level in GOALS if word in re.findall(r"\w+", pattern.pattern))
-    return left - (3 - goal)
+def goal_of(pattern):
+    words = re.findall(r"\w+", pattern.pattern)
+    return next(level for word, level in GOALS.items() if word in words)
 
 
 def test_a_quarter_of_all_pairs_is_held_out():
@@ -368,9 +356,11 @@ def test_the_embedded_tokenizer_gives_texts_back(embedded):
     assert embedded.batch_decode(embedded(texts).input_ids) == texts
 
 
-def test_every_answer_is_a_known_word(embedded):
-    for text in every_text():
-        assert len(embedded(text).input_ids) <= len(re.findall(r"\w+|[^\w\s]", text))
+def test_every_word_of_the_materials_is_one_token(embedded):
+    """After a blank; what holds a hyphen or an apostrophe (Port-au-Prince) falls to pieces."""
+    words = {w for text in every_text() for w in re.findall(r"(?<= )[^\W\d]+(?![\w'-])", text)}
+    assert len(words) > 350
+    assert {word for word in words if len(embedded(f" {word}").input_ids) != 1} == set()
 
 
 @pytest.mark.parametrize("config", [Qwen2Config, LlamaConfig])

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.prompts import (
@@ -55,6 +55,7 @@ def test_items_with_different_premises_cannot_be_crossed():
 QUESTIONS = st.text(st.characters(codec="utf-8"), max_size=30)
 
 
+@settings(deadline=None)
 @given(QUESTIONS, QUESTIONS)
 def test_any_two_questions_cross_into_balanced_characters(first, second):
     """Whatever is in them, braces too; under a tokenizer of single characters."""

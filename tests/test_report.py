@@ -79,6 +79,7 @@ def test_a_docstring_of_terms_becomes_a_list():
     assert report_view.terms(text) == [
         *(("Source", "Fartale et al."), ("Materials", "crossed; plain beside."))
     ]
+    assert report_view.page(sample(), None, "t").claims[1].described[0][0] == "Source"
     assert report_view.terms("Some prose.\nMore of it.") == []
 
 
@@ -138,6 +139,13 @@ def test_predictions_that_save_the_same_table_count_once():
     tallies = [[t for c in report_view.page(sample(), table, "t").claims for m in c.models
                 for t in m.tallies] for table in (once, twice)]  # fmt: skip
     assert tallies[0] == tallies[1]
+
+
+def test_the_threshold_drawn_is_the_plan_s_for_that_kind():
+    claims = report_view.page(sample(), components(), "t").claims
+    captions = {c.id: c.models[0].figures[0].caption for c in claims if c.models[0].figures}
+    assert "Dashed: ±0.5." in captions["h1"]
+    assert "Dashed: ±1." in captions["h3"]
 
 
 # ---- What it holds

@@ -43,10 +43,10 @@
     title: { text: spec.title || "", standoff: 6, font: { size: 12 } }, automargin: false, fixedrange: true,
     showgrid: spec.grid !== false, gridcolor: "$grid", linecolor: "$grid", tickcolor: "$grid",
     zeroline: Boolean(spec.zero), zerolinecolor: "$twin", zerolinewidth: 1, tickfont: { size: 11 }, exponentformat: "power", minexponent: 5,
-    ...(spec.dtick ? { dtick: spec.dtick, tick0: 0, tickformat: "d" } : {}),
+    ...(spec.dtick ? { dtick: spec.dtick * (narrow && spec.dtick > 1 ? 2 : 1), tick0: 0, tickformat: "d", tickangle: 0 } : {}),
     ...(spec.range ? { range: spec.range } : {}), ...(spec.type ? { type: spec.type } : {}),
     ...(spec.type === "log" ? { dtick: 1, tickformat: ",~d" } : {}), ...(spec.matches ? { matches: spec.matches } : {}),
-    ...(spec.labels ? { tickmode: "array", tickvals: spec.labels.map((_, i) => i), ticktext: narrow ? spec.labels.map(() => "") : spec.labels.map((l) => escapeText(short(l.join(" · "), 52))), ticks: "" } : {}),
+    ...(spec.labels ? { tickmode: "array", tickvals: spec.labels.map((_, i) => i), ticktext: narrow ? spec.labels.map(() => "") : spec.labels.map((l) => escapeText(short(short(l[0], 20) + " · " + l[1], 52))), ticks: "" } : {}),
   });
   const short = (text, most) => text.length > most ? text.slice(0, most - 1) + "…" : text;
 
@@ -74,7 +74,7 @@
       layout[key("x", i)] = { ...axis(panel.x, narrow), domain: [x0 / width, x1 / width], anchor: "y" + (i ? i + 1 : "") };
       layout[key("y", i)] = { ...axis(panel.y, narrow), domain: [1 - bottom / height, 1 - top / height], anchor: "x" + (i ? i + 1 : "") };
       if (panel.title) layout.annotations.push({ text: "<b>" + escapeText(panel.title) + "</b>", showarrow: false, xref: "paper", yref: "paper", x: (narrow && columns > 1 ? c * cellWidth + 8 : x0) / width, y: 1 - (above + 4) / height, xanchor: "left", yanchor: "top", font: { size: narrow ? 11 : 12, color: "$ink" } });
-      if (narrow && panel.y.labels) panel.y.labels.forEach((l, row) => layout.annotations.push({ text: escapeText(short(l.join(" · "), Math.floor(width / 6.6))), showarrow: false, xref: "paper", x: 0.02, yref: "y" + (i ? i + 1 : ""), y: row - 0.42, xanchor: "left", yanchor: "middle", font: { size: 10.5, color: "$muted" } }));
+      if (narrow && panel.y.labels) panel.y.labels.forEach((l, row) => layout.annotations.push({ text: escapeText(short(short(l[0], 16) + " · " + l[1], Math.floor(width / 6.6))), showarrow: false, xref: "paper", x: 0.02, yref: "y" + (i ? i + 1 : ""), y: row - 0.42, xanchor: "left", yanchor: "middle", font: { size: 10.5, color: "$muted" } }));
     });
     const traces = [];
     for (const trace of spec.traces) {

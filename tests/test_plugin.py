@@ -1,0 +1,265 @@
+"""The plugin on five-line hypothesis files: outcomes, options, records, xdist."""
+
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CLAIM = '''
+"""Claim."""
+import pytest
+from harness.verdict import Control, Effect, Evidence, Finding, Gate
+
+BAR = 1.0
+
+def finding(value, **more):
+    e = Evidence("count", Effect("count", value), threshold=BAR, relation=">=", n=9)
+    return Finding((e,), **more)
+'''
+THREE = (
+    CLAIM
+    + '''
+@pytest.mark.criterion("controlled")
+def test_holds(model_name, verdict):
+    """It holds."""
+    verdict(finding(2.0))
+
+@pytest.mark.criterion("controlled")
+def test_fails(model_name, verdict):
+    """It does not hold."""
+    verdict(finding(0.0))
+
+@pytest.mark.criterion("published")
+def test_says_nothing(model_name, verdict):
+    """It cannot be said."""
+    verdict(finding(2.0, gates=(Gate("g", False, "accuracy 0.12, the gate is 0.60"),)))
+'''
+)
+
+
+@pytest.fixture
+def study(pytester, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.syspath_prepend(str(ROOT))
+    for name in ("HARNESS_CACHE_DIR", "HARNESS_MODEL", "HARNESS_REPORT"):
+        monkeypatch.delenv(name, raising=False)
+    pytester.makeconftest(
+        'pytest_plugins = ("harness.plugin", "fixtures.studies", "fixtures.verdicts")'
+    )
+    pytester.makeini(
+        "[pytest]\nmarkers = criterion(name): whose rule\naddopts = --import-mode=importlib\n"
+    )
+    return pytester
+
+
+def records(study):
+    return json.loads((study.path / "reports" / "verdicts.json").read_text())["verdicts"]
+
+
+# What a run imports, pytester forgets, and these cannot be imported twice: so once, before.
+pd.DataFrame({"a": [1]}).to_parquet(io.BytesIO())
+
+
+def by_prediction(study):
+    return {(r["prediction_id"], r["model"]["name"]): r for r in records(study)}
+
+
+def test_supported_passes_refuted_fails_inconclusive_skips(study):
+    study.makepyfile(test_h9_x=THREE)
+    result = study.runpytest("--model=mini-qwen", "-rs")
+    result.assert_outcomes(passed=1, failed=1, skipped=1)
+    result.stdout.fnmatch_lines(
+        ["*refuted: count: 0, needed >= 1", "supported *mini-qwen *h9 *It holds.*2 (needed >= 1)"]
+    )
+    result.stdout.fnmatch_lines(["*inconclusive: accuracy 0.12, the gate is 0.60*"])
+    assert result.ret == 1
+    found = by_prediction(study)
+    assert found["holds", "mini-qwen"]["outcome"] == "supported"
+    assert found["fails", "mini-qwen"]["reason"] == "count: 0, needed >= 1"
+    assert found["says_nothing", "mini-qwen"]["criterion"] == "published"
+    assert found["holds", "mini-qwen"]["plan"]["constants"] == {"BAR": 1.0}
+
+
+def test_every_prediction_runs_on_every_model(study):
+    study.makepyfile(test_h9_x=THREE)
+    study.runpytest("--model=mini-qwen", "--model=mini-llama").assert_outcomes(
+        passed=2, failed=2, skipped=2
+    )
+    assert len(by_prediction(study)) == 6
+
+
+def test_gate_none_lets_a_refuted_claim_end_well(study):
+    study.makepyfile(test_h9_x=THREE)
+    result = study.runpytest("--model=mini-qwen", "--gate=none")
+    result.assert_outcomes(passed=1, xfailed=1, skipped=1)
+    assert result.ret == 0
+    assert by_prediction(study)["fails", "mini-qwen"]["outcome"] == "refuted"
+
+
+def test_criterion_deselects_the_other(study):
+    study.makepyfile(test_h9_x=THREE)
+    study.runpytest("--model=mini-qwen", "--criterion=published").assert_outcomes(
+        skipped=1, deselected=2
+    )
+
+
+def test_workers_send_the_same_verdicts(study):
+    study.makepyfile(test_h9_x=THREE)
+    models = ("--model=mini-qwen", "--model=mini-llama", "--gate=none")
+    study.runpytest(*models)
+    alone = by_prediction(study)
+    study.runpytest_subprocess("-n2", *models).assert_outcomes(passed=2, xfailed=2, skipped=2)
+    together = by_prediction(study)
+    assert alone.keys() == together.keys()
+    changing = ("run_id", "created", "seconds")
+    for key, record in alone.items():
+        for name in record.keys() - set(changing):
+            assert record[name] == together[key][name], (key, name)
+
+
+@pytest.mark.parametrize("dist", [(), ("--dist=loadgroup",), ("--dist=load",)])
+def test_all_tests_of_a_model_run_on_one_worker(study, dist):
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + '''
+import os
+from pathlib import Path
+
+@pytest.mark.parametrize("n", range(4))
+@pytest.mark.criterion("controlled")
+def test_where(model_name, verdict, n):
+    """Somewhere."""
+    Path(f"seen-{model_name}-{os.environ['PYTEST_XDIST_WORKER']}").touch()
+    verdict(finding(2.0))
+'''
+    )
+    study.runpytest_subprocess(
+        "-n2", *dist, "--model=mini-qwen", "--model=mini-llama"
+    ).assert_outcomes(passed=8)
+    seen = sorted(p.name for p in study.path.glob("seen-*"))
+    assert len(seen) == 2, seen
+
+
+def test_an_error_is_a_row_that_says_not_measured(study):
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + '''
+@pytest.fixture
+def broken():
+    raise RuntimeError("the disk is gone")
+
+@pytest.mark.criterion("controlled")
+def test_in_setup(model_name, broken, verdict):
+    """Setup fails."""
+
+@pytest.mark.criterion("controlled")
+def test_in_call(model_name, verdict):
+    """Call fails."""
+    raise ValueError("layer 3 is not finite")
+'''
+    )
+    result = study.runpytest("--model=mini-qwen")
+    assert result.ret == 1
+    found = by_prediction(study)
+    assert {r["outcome"] for r in found.values()} == {"not measured"}
+    assert "the disk is gone" in found["in_setup", "mini-qwen"]["reason"]
+    assert "layer 3 is not finite" in found["in_call", "mini-qwen"]["reason"]
+
+
+def test_verdicts_are_on_disk_as_they_fall(study):
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + '''
+from pathlib import Path
+
+@pytest.mark.criterion("controlled")
+def test_first(model_name, verdict):
+    """First."""
+    verdict(finding(2.0))
+
+def test_second():
+    lines = Path("reports/verdicts.jsonl").read_text().splitlines()
+    assert len(lines) == 1
+    raise KeyboardInterrupt
+'''
+    )
+    study.runpytest_subprocess("--model=mini-qwen")
+    assert [r["prediction_id"] for r in records(study)] == ["first"]
+    assert (study.path / "reports" / "report.html").stat().st_size > 10_000
+
+
+def test_last_failed_and_stop_at_first_work(study):
+    study.makepyfile(test_h9_x=THREE)
+    study.runpytest("--model=mini-qwen", "-x").assert_outcomes(passed=1, failed=1)
+    study.runpytest("--model=mini-qwen", "--lf").assert_outcomes(failed=1)
+    study.runpytest("--model=mini-qwen", "-k", "holds").assert_outcomes(passed=1, deselected=2)
+
+
+def test_junit_xml_is_written(study):
+    study.makepyfile(test_h9_x=THREE)
+    study.runpytest("--model=mini-qwen", "--junitxml=out.xml")
+    assert 'name="verdict"' in (study.path / "out.xml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--model=mini-qwem"], "*no model is called 'mini-qwem': did you mean mini-qwen*"),
+        (["--model=./nowhere"], "*there is no folder './nowhere'*"),
+        (["--prompts=nothing.jsonl"], "*prompt file nothing.jsonl is not there*"),
+        (["--criterion=strict"], "*--criterion 'strict': expected one of published, controlled*"),
+        (["--twins=-1"], "*--twins '-1': expected a whole number of at least 0*"),
+        (["--items=many"], "*--items 'many': expected a whole number of at least 1*"),
+        (["--batch-size=0"], "*--batch-size '0': expected a whole number of at least 1*"),
+        (["--dtype=int4"], "*--dtype 'int4': expected one of auto, float32*"),
+        (["--cache=sometimes"], "*--cache 'sometimes': expected one of use, refresh, off*"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error_of_one_sentence(study, options, sentence):
+    study.makepyfile(test_h9_x=THREE)
+    result = study.runpytest(*options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {sentence}"])
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+
+
+def test_a_prompt_file_with_a_bad_line_names_it(study):
+    study.makepyfile(test_h9_x=THREE)
+    rows = [json.dumps({"prompt": f"p{i}", "task": "ab"[i % 2]}) for i in range(20)]
+    rows[16] = '{"prompt": "p16"'
+    (study.path / "my.jsonl").write_text("\n".join(rows))
+    result = study.runpytest("--prompts=my.jsonl")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*line 17*"])
+
+
+def test_options_can_be_set_in_the_environment_and_are_shown(study, monkeypatch):
+    monkeypatch.setenv("HARNESS_MODEL", "mini-llama")
+    monkeypatch.setenv("HARNESS_GATE", "none")
+    study.makepyfile(test_h9_x=THREE)
+    result = study.runpytest()
+    result.stdout.fnmatch_lines(["set: *HARNESS_GATE=none*"])
+    assert {r["model"]["name"] for r in records(study)} == {"mini-llama"}
+
+
+def test_a_prediction_without_a_docstring_or_criterion_is_refused(study):
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + """
+@pytest.mark.criterion("controlled")
+def test_silent(model_name, verdict):
+    verdict(finding(2.0))
+"""
+    )
+    result = study.runpytest("--model=mini-qwen")
+    assert result.ret != 0
+    result.stdout.fnmatch_lines(["*test_silent has no docstring*"])
+
+
+def test_tests_without_a_verdict_write_no_report(study):
+    study.makepyfile("def test_nothing(): pass")
+    study.runpytest().assert_outcomes(passed=1)
+    assert not (study.path / "reports").exists()

@@ -50,9 +50,14 @@ class Cells:
     index: Int[np.ndarray, " cell"]
     metrics: tuple[str, ...]
 
-    def rows(self, keep: Sequence[int]) -> Self:
+    @property
+    def constant(self) -> int:
+        """Cells with one value on every prompt: d is undefined there, and counts as no effect."""
+        return int(stats.constant_cells(self.values).sum())
+
+    def rows(self, keep: Int[np.ndarray, " kept"]) -> Self:
         """The same cells on some of the prompts."""
-        return replace(self, values=self.values[np.asarray(keep)])
+        return replace(self, values=self.values[keep])
 
 
 def _select(array: np.ndarray, names: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
@@ -169,7 +174,7 @@ class PublishedRule:
             q = stats.bonferroni(shaped, axis=0)
         else:
             q = stats.benjamini_hochberg(shaped, axis=0)
-        d = np.nan_to_num(d, nan=0.0).reshape(shaped.shape)
+        d = np.where(np.isnan(d), 0.0, d).reshape(shaped.shape)
         significant = (q <= self.alpha) & (np.abs(d) > self.threshold_d)
         votes = (np.sign(d) * significant).sum(1)
         passed = significant.sum(1) >= self.votes
@@ -227,7 +232,7 @@ class Contrast:
     def effect(self, pairs: np.ndarray) -> Float[np.ndarray, " cell"]:
         """`stats.crossed_d` over these pairs; 0 for a cell that never varies."""
         d = stats.crossed_d(self.cells.values, self.treated[pairs], self.control[pairs])
-        return np.nan_to_num(d, nan=0.0)
+        return np.where(np.isnan(d), 0.0, d)
 
     def flipped(self, signs: np.ndarray) -> Self:
         """The same data with the labels of some pairs exchanged: the shuffled-label control."""
@@ -312,14 +317,14 @@ class ControlledRule:
         strongest = choose.argmax(1)
         sign = np.sign(d[np.arange(len(d)), strongest]).astype(int)
         names = np.array([c.tasks[1], "", c.tasks[0]])[sign + 1]
-        return _components(c.cells, d, found, q, holds.any(1), names, choose)
+        return _components(c.cells, d, found, q, np.any(holds, axis=1), names, choose)
 
     def p_adjusted(
         self, c: Contrast, pairs: np.ndarray, cells: np.ndarray | None = None
     ) -> Float[np.ndarray, " cell"]:
         """Max-statistic sign-flip p over `cells`; a pair is the unit, or, uncrossed, a template."""
         values = c.values[pairs] if cells is None else c.values[np.ix_(pairs, cells)]
-        blocks = None if c.crossed else c.template[pairs]
+        blocks = None if c.crossed else c.template[pairs].tolist()
         test = stats.sign_flip_max(
             values, permutations=self.permutations, seed=self.seed, blocks=blocks
         )
@@ -330,7 +335,7 @@ class ControlledRule:
         floors = []
         for split in (DISCOVERY, EVALUATION):
             pairs = c.split == split
-            blocks = None if c.crossed else c.template[pairs]
+            blocks = None if c.crossed else c.template[pairs].tolist()
             one_cell = np.ones((int(pairs.sum()), 1), np.float32)
             floors.append(
                 stats.sign_flip_max(one_cell, permutations=self.permutations, blocks=blocks).floor
@@ -421,5 +426,4 @@ def selections(
         seed=seed,
     )
     shape = (len(found), -1, len(c.cells.metrics))
-    selected: Bool[np.ndarray, "resample component"] = found.reshape(shape).any(2)
-    return selected
+    return np.asarray(found.reshape(shape).any(2))

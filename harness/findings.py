@@ -10,6 +10,7 @@ import numpy as np
 
 from harness import stats
 from harness.analysis import (
+    Cells,
     Components,
     Contrast,
     ControlledRule,
@@ -49,6 +50,16 @@ def competence_gates(study: Study, least: float) -> tuple[Gate, ...]:
             f"{task} accuracy {accuracy:.2f} on {study.prompts.name}, the gate is {least:.2f}",
         )
         for task, accuracy in study.accuracy().items()
+    )
+
+
+def constant_notes(cells: Cells) -> tuple[str, ...]:
+    """Say how many cells have no d, because they never vary."""
+    if not cells.constant:
+        return ()
+    return (
+        f"{cells.constant:,} of {cells.values.shape[1]:,} values are the same on every prompt: "
+        "their d is undefined and they cannot pass",
     )
 
 
@@ -129,11 +140,9 @@ def published_finding(
         )
     )
     passing = sum(c.passed is False for c in controls[:-1])
-    notes = (
-        (f"{passing} of {len(controls) - 1} untrained twins pass this criterion too",)
-        if passing
-        else ()
-    )
+    notes = constant_notes(cells)
+    if passing:
+        notes += (f"{passing} of {len(controls) - 1} untrained twins pass this criterion too",)
     return Result(Finding(tuple(evidence), tuple(controls), (), _found(table), notes), tables)
 
 
@@ -193,9 +202,8 @@ def controlled_finding(
         )
     )
     gates = competence_gates(study, gate)
-    return Result(
-        Finding(tuple(evidence), tuple(controls), gates, _found(table), gate_notes(gates)), tables
-    )
+    notes = (*gate_notes(gates), *constant_notes(c.cells))
+    return Result(Finding(tuple(evidence), tuple(controls), gates, _found(table), notes), tables)
 
 
 def gate_notes(gates: tuple[Gate, ...]) -> tuple[str, ...]:

@@ -175,7 +175,7 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
 def uniformity_finding(study: Study, shuffles: int, least: float) -> Finding:
     """Max-statistic p of the head metrics under shuffled labels, against the uniform."""
     c = contrast(controlled_cells("head", study.activations), study.prompts)
-    blocks = None if c.crossed else c.template
+    blocks = None if c.crossed else c.template.tolist()
     generator = np.random.default_rng(study.plan.seed)
     smallest = []
     for shuffle in range(shuffles):

@@ -159,7 +159,7 @@ def _settings(config: pytest.Config) -> Settings:
     prompts = _option(config, "--prompts")
     for name in prompts:
         if name not in SETS:
-            prompt_files.check(name, SETS)
+            prompt_files.check(name, tuple(SETS))
             prompt_files.read_prompts(name)  # a bad line is found now, not after the model loaded
     named = _option(config, "--model")
     return Settings(
@@ -397,7 +397,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         (s.name for s in config.stash[settings_key].models), key=len, reverse=True
     ) or list(DEFAULT_MODELS)
 
-    class OneModelPerWorker(LoadScopeScheduling):
+    class OneModelPerWorker(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             _, _, parameters = nodeid.partition("[")
             for name in names:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FEATURES_VERSION = 1  # raise it when a feature, a site or the scoring changes its meaning
 SHARD = 64  # prompts measured, and saved, at a time
+CAUSALITY = 80  # orders of pairs compared before their label
 KEPT = 3  # extractions held in memory: claims on the same materials follow each other
 LIBRARIES = ("torch", "transformers", "nnsight")
 
@@ -140,7 +141,8 @@ class Subject:
         for item in prompts.items:
             by_order.setdefault((item.pair, item.order), []).append(item)
         # The two labels of one order lie side by side, so that they share a batch.
-        items = [item for two in by_order.values() if len(two) == 2 for item in two]
+        whole = [two for two in by_order.values() if len(two) == 2]
+        items = [item for two in whole[:CAUSALITY] for item in two]
         ids = self.model.encoder.ids(items)
         twos = list(zip(ids[::2], ids[1::2], strict=True))
         label_at = [

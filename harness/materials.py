@@ -281,12 +281,14 @@ def _stories(items: int, seed: int, hops: int) -> list[tuple[int, str, dict[str,
     return rows
 
 
+@cache
 def geography(items: int = DEFAULT_ITEMS, seed: int = 0, hops: int = 2) -> PromptSet:
     """Recall, lookup and reasoning items, one question a prompt, same premises in all three."""
     rows = _stories(items, seed, hops)
     return PromptSet("geography", tuple(row[task] for _, _, row in rows for task in TASKS))
 
 
+@cache
 def geography_crossed(
     items: int = DEFAULT_ITEMS,
     seed: int = 0,
@@ -313,6 +315,7 @@ def geography_crossed(
     return PromptSet(f"geography-crossed{suffix}", tuple(crossed), tasks, crossed=True)
 
 
+@cache
 def geography_published(items: int = 30, seed: int = 0) -> PromptSet:
     """The paper's 30 + 30 prompts, unchanged; `items` and `seed` do not matter to them.
 

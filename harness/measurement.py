@@ -95,6 +95,19 @@ def competence_finding(study: Study, gate: float) -> Finding:
 
 
 def _surface_auc(study: Study, prompts: PromptSet) -> float:
+    """Kept in the store: fitting it is slow, and so is importing what fits it."""
+    subject = study.subject
+    key = {
+        "kind": "surface",
+        "materials": prompts.hash,
+        "tokenizer": subject.identity["tokenizer"],
+        "chat_template": subject.options.chat_template,
+    }
+    found = subject.store.fetch_json(key, lambda: {"auc": _fit_surface(study, prompts)})
+    return float(found["auc"])
+
+
+def _fit_surface(study: Study, prompts: PromptSet) -> float:
     labels = np.array([item.task == prompts.tasks[0] for item in prompts.items])
     features = surface.surface_features(prompts.items, study.subject.token_ids(prompts))
     return stats.surface_auc(features, labels, [item.pair for item in prompts.items])

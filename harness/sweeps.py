@@ -1,0 +1,84 @@
+"""What a sweep and an attribution return: plain arrays with named axes; no model needed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+
+@dataclass(frozen=True, slots=True)
+class SweepResult:
+    """Every prompt's answer under every edit set, and untouched.
+
+    All measures are of the first token of an answer, in nats, from the log-probabilities over the
+    vocabulary at the prompt's last token. A distractor that begins with the answer's own token
+    is left out. Not a number, never 0, where there is nothing to measure: see `scorable` and
+    `applicable`.
+
+    Attributes:
+        log_probability: Of the answer's first token; it needs an answer only.
+        logit_difference: Of the answer minus the best distractor.
+        chosen: 1 if the answer beats every distractor, else 0.
+        clean_log_probability: The same without an edit; and so on.
+        scorable: Whether the item has an answer, and a distractor that differs in its first token.
+        applicable: Whether each edit of the set has a position in this prompt, and the run it
+            patches from lines up with it.
+    """
+
+    log_probability: Float[np.ndarray, "edit_set prompt"]
+    logit_difference: Float[np.ndarray, "edit_set prompt"]
+    chosen: Float[np.ndarray, "edit_set prompt"]
+    clean_log_probability: Float[np.ndarray, " prompt"]
+    clean_logit_difference: Float[np.ndarray, " prompt"]
+    clean_chosen: Float[np.ndarray, " prompt"]
+    scorable: Bool[np.ndarray, " prompt"]
+    applicable: Bool[np.ndarray, "edit_set prompt"]
+
+    @property
+    def left_out(self) -> np.ndarray:
+        """Prompts of each edit set that could not be measured, for either reason."""
+        missing: np.ndarray = (~(self.applicable & self.scorable)).sum(1)
+        return missing
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays by name, as they are stored."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild from `arrays`."""
+        return cls(**{name: arrays[name] for name in cls.__slots__})
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentScores:
+    """First-order estimates of what mean-ablating each component costs each prompt.
+
+    Gradient times (activation - mean), summed over a prompt's tokens: the expected fall of the
+    logit difference (first token, answer minus best distractor). Not a number on prompts that
+    are not `scorable`.
+
+    Attributes:
+        heads: Of each head's z.
+        neurons: Of each neuron, at the input of the down-projection.
+        attn: Of the attention's contribution to the residual stream.
+        mlps: Of the MLP's contribution.
+        scorable: As in `SweepResult`.
+    """
+
+    heads: Float[np.ndarray, "prompt layer head"]
+    neurons: Float[np.ndarray, "prompt layer neuron"]
+    attn: Float[np.ndarray, "prompt layer"]
+    mlps: Float[np.ndarray, "prompt layer"]
+    scorable: Bool[np.ndarray, " prompt"]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays by name, as they are stored."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild from `arrays`."""
+        return cls(**{name: arrays[name] for name in cls.__slots__})

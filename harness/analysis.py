@@ -23,6 +23,7 @@ from harness.activations import (
 from harness.prompts import DISCOVERY, EVALUATION, PromptSet, paired
 
 Kind = Literal["layer", "head", "neuron"]
+LEAST_PAIRS = 2  # that a d can be computed from
 # Controlled variants: concentration is a monotone of entropy and would vote twice.
 CONTROLLED_LAYER_FEATURES = (
     "resid_norm",
@@ -180,7 +181,10 @@ class PublishedRule:
         passed = significant.sum(1) >= self.votes
         names = np.array([prompts.tasks[1], "mixed", prompts.tasks[0]])
         kind_of = names[np.sign(votes).astype(int) + 1]
-        return _components(cells, d, np.full_like(d, np.nan), q, passed, kind_of)
+        # What is shown of a component that passed is a vote that was counted, on the winning side.
+        winning = significant & ((votes == 0)[:, None] | (np.sign(d) == np.sign(votes)[:, None]))
+        shown = np.where(passed[:, None] & ~winning, 0.0, np.abs(d))
+        return _components(cells, d, np.full_like(d, np.nan), q, passed, kind_of, shown)
 
 
 def _components(
@@ -190,9 +194,9 @@ def _components(
     q: Float[np.ndarray, "component metric"],
     passed: Bool[np.ndarray, " component"],
     type_: np.ndarray,
-    choose: np.ndarray | None = None,
+    choose: np.ndarray,
 ) -> Components:
-    strongest = np.abs(d if choose is None else choose).argmax(1)
+    strongest = choose.argmax(1)
     rows = np.arange(len(d))
     step = len(cells.metrics)
     return Components(
@@ -234,6 +238,10 @@ class Contrast:
         d = stats.crossed_d(self.cells.values, self.treated[pairs], self.control[pairs])
         return np.where(np.isnan(d), 0.0, d)
 
+    def blocks(self, pairs: np.ndarray) -> list[str] | None:
+        """What flips together in a permutation: uncrossed, the pairs of a template; else None."""
+        return None if self.crossed else [str(name) for name in self.template[pairs]]
+
     def flipped(self, signs: np.ndarray) -> Self:
         """The same data with the labels of some pairs exchanged: the shuffled-label control."""
         swap = (signs < 0)[:, None]
@@ -249,7 +257,7 @@ def contrast(cells: Cells, prompts: PromptSet) -> Contrast:
     """Pair contrasts of a set.
 
     Raises:
-        ValueError: If no pair holds prompts of both tasks.
+        ValueError: If no pair holds prompts of both tasks, or not the same number of each.
     """
     table = paired(prompts.items, prompts.tasks)
     if not table:
@@ -258,6 +266,14 @@ def contrast(cells: Cells, prompts: PromptSet) -> Contrast:
             f"{prompts.tasks[1]}; give a `pair` column, or cross the classes with --crossed"
         )
     first, second = prompts.tasks
+    each = len(next(iter(table.values()))[first])
+    for pair, row in table.items():
+        if not len(row[first]) == len(row[second]) == each:
+            raise ValueError(
+                f"pair {pair!r} of {prompts.name} holds {len(row[first])} {first} and "
+                f"{len(row[second])} {second} prompts; every pair needs {each} of each, as the "
+                "first one has, so that labels can be exchanged"
+            )
     treated = np.array([row[first] for row in table.values()])
     control = np.array([row[second] for row in table.values()])
     at = treated[:, 0]
@@ -274,13 +290,41 @@ def contrast(cells: Cells, prompts: PromptSet) -> Contrast:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """What the controlled rule measured and decided, one entry a cell.
+
+    Attributes:
+        found: d on discovery pairs.
+        p_found: Max-statistic p on discovery pairs, corrected over all cells.
+        chosen: Whether it was chosen, on discovery pairs alone.
+        d: d on evaluation pairs.
+        p: Max-statistic p on evaluation pairs, corrected over the chosen cells; 1 if not chosen.
+        holds: Whether it was chosen and holds on evaluation pairs.
+    """
+
+    found: Float[np.ndarray, " cell"]
+    p_found: Float[np.ndarray, " cell"]
+    chosen: Bool[np.ndarray, " cell"]
+    d: Float[np.ndarray, " cell"]
+    p: Float[np.ndarray, " cell"]
+    holds: Bool[np.ndarray, " cell"]
+
+    @property
+    def strongest(self) -> int:
+        """The cell with the largest |d| on discovery pairs, of the chosen ones if there are any."""
+        size = np.abs(self.found)
+        return int((np.where(self.chosen, size, -1.0) if self.chosen.any() else size).argmax())
+
+
+@dataclass(frozen=True, slots=True)
 class ControlledRule:
     """Choose on discovery pairs, judge on evaluation pairs.
 
     A cell is chosen if its |d| is beyond the bar and its max-statistic p, over all cells of the
     kind, is at most alpha on discovery pairs. It holds if on evaluation pairs |d| is beyond the
-    bar with the same sign, in every template the sign is the same, and its p, corrected over the
-    chosen cells, is at most alpha. A component passes if one of its cells holds.
+    bar with the same sign, stays so with any one template left out, has the same sign within
+    every template, and its p, corrected over the chosen cells, is at most alpha. A component
+    passes if one of its cells holds.
     """
 
     threshold_d: float
@@ -290,27 +334,30 @@ class ControlledRule:
 
     def __call__(self, c: Contrast) -> Components:
         """Apply the rule."""
+        return self.table(c, self.judged(c))
+
+    def judged(self, c: Contrast) -> Judged:
+        """Choose and judge every cell."""
         discovery, evaluation = c.split == DISCOVERY, c.split == EVALUATION
         d_found, p_found = c.effect(discovery), self.p_adjusted(c, discovery)
         chosen = (np.abs(d_found) > self.threshold_d) & (p_found <= self.alpha)
         d = c.effect(evaluation)
-        p = np.ones_like(p_found)
+        p, holds = np.ones_like(p_found), np.zeros_like(chosen)
         if chosen.any():
             p[chosen] = self.p_adjusted(c, evaluation, chosen)
-        holds = (
-            chosen
-            & (np.abs(d) > self.threshold_d)
-            & (np.sign(d) == np.sign(d_found))
-            & (p <= self.alpha)
-            & self.same_sign_in_templates(c, evaluation, d_found)
-        )
-        return self._table(c, d, d_found, np.where(chosen, p, p_found), holds)
+            sign = np.sign(d_found[chosen])
+            holds[chosen] = (
+                (d[chosen] * sign > self.threshold_d)
+                & (p[chosen] <= self.alpha)
+                & self.holds_in_templates(c, evaluation, sign, chosen)
+            )
+        return Judged(d_found, p_found, chosen, d, p, holds)
 
-    def _table(
-        self, c: Contrast, d: np.ndarray, found: np.ndarray, q: np.ndarray, holds: np.ndarray
-    ) -> Components:
+    def table(self, c: Contrast, j: Judged) -> Components:
+        """Components from their cells."""
         shape = (-1, len(c.cells.metrics))
-        d, found, q, holds = (x.reshape(shape) for x in (d, found, q, holds))
+        q = np.where(j.chosen, j.p, j.p_found)
+        d, found, q, holds = (x.reshape(shape) for x in (j.d, j.found, q, j.holds))
         # A component's sign is that of its strongest holding cell; where none holds, of the
         # strongest on discovery, so that evaluation never chooses what is shown.
         choose = np.where(holds.any(1, keepdims=True) & ~holds, 0.0, np.abs(found))
@@ -324,33 +371,46 @@ class ControlledRule:
     ) -> Float[np.ndarray, " cell"]:
         """Max-statistic sign-flip p over `cells`; a pair is the unit, or, uncrossed, a template."""
         values = c.values[pairs] if cells is None else c.values[np.ix_(pairs, cells)]
-        blocks = None if c.crossed else c.template[pairs].tolist()
+        blocks = c.blocks(pairs)
+        if blocks is not None and len(set(blocks)) < 2:
+            return np.ones(values.shape[1])  # one unit: nothing can be told from chance
         test = stats.sign_flip_max(
             values, permutations=self.permutations, seed=self.seed, blocks=blocks
         )
         return test.p_adjusted
 
-    def floor(self, c: Contrast) -> float:
-        """The smallest adjusted p that both halves of the design can reach."""
+    def floor(self, c: Contrast, parts: Sequence[np.ndarray] = ()) -> float:
+        """The smallest adjusted p that each of these parts (the two halves) can reach."""
         floors = []
-        for split in (DISCOVERY, EVALUATION):
-            pairs = c.split == split
-            blocks = None if c.crossed else c.template[pairs].tolist()
-            one_cell = np.ones((int(pairs.sum()), 1), np.float32)
+        for part in parts or (c.split == DISCOVERY, c.split == EVALUATION):
+            pairs = np.arange(len(c.values))[part]
+            blocks = c.blocks(pairs)
+            if blocks is not None and len(set(blocks)) < 2:
+                return 1.0
+            one_cell = np.ones((len(pairs), 1), np.float32)
             floors.append(
                 stats.sign_flip_max(one_cell, permutations=self.permutations, blocks=blocks).floor
             )
         return max(floors)
 
-    @staticmethod
-    def same_sign_in_templates(
-        c: Contrast, pairs: np.ndarray, expected: np.ndarray
-    ) -> Bool[np.ndarray, " cell"]:
-        """Whether the mean contrast has the expected sign within every template."""
-        agree = np.ones(len(expected), dtype=bool)
+    def holds_in_templates(
+        self, c: Contrast, pairs: np.ndarray, sign: np.ndarray, cells: np.ndarray
+    ) -> Bool[np.ndarray, " chosen"]:
+        """Whether no single template carries the effect of these cells.
+
+        The mean contrast has the expected sign within every template, and d is beyond the bar
+        with any one of them left out. The sign alone is not enough: where the effect is in one
+        template of k, chance gives the others its sign once in 2^(k - 1).
+        """
+        few = replace(c, cells=replace(c.cells, values=c.cells.values[:, cells]))
+        values = c.values[:, cells]
+        agree = np.ones(len(sign), dtype=bool)
         for template in dict.fromkeys(c.template[pairs]):
-            inside = pairs & (c.template == template)
-            agree &= np.sign(c.values[inside].mean(0)) == np.sign(expected)
+            inside = c.template == template
+            agree &= np.sign(values[pairs & inside].mean(0)) == sign
+            others = pairs & ~inside
+            if others.sum() >= LEAST_PAIRS:
+                agree &= few.effect(others) * sign > self.threshold_d
         return agree
 
 
@@ -396,12 +456,16 @@ class Consistency:
         return self.held / self.chosen if self.chosen else float("nan")
 
 
+def pair_folds(c: Contrast, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(training, held-out) pairs of each fold."""
+    return stats.grouped_folds([str(i) for i in range(len(c.values))], folds, seed)
+
+
 def held_out_consistency(c: Contrast, rule: ControlledRule, folds: int, seed: int) -> Consistency:
     """Choose cells on the training pairs; on the held-out pairs require the bar and the sign."""
-    pairs = [str(i) for i in range(len(c.values))]
     chosen_total = held_total = 0
     shares = []
-    for train, test in stats.grouped_folds(pairs, folds, seed):
+    for train, test in pair_folds(c, folds, seed):
         d_train, p_train = c.effect(train), rule.p_adjusted(c, train)
         chosen = (np.abs(d_train) > rule.threshold_d) & (p_train <= rule.alpha)
         d_test = c.effect(test)

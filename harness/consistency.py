@@ -14,11 +14,12 @@ from harness.analysis import (
     contrast,
     controlled_cells,
     held_out_consistency,
+    pair_folds,
     published_cells,
     published_consistency,
     selections,
 )
-from harness.findings import competence_gates, gate_notes
+from harness.findings import competence_gates, gate_notes, published_floor
 from harness.materials import SETS
 from harness.study import Study
 from harness.verdict import Control, Effect, Evidence, Finding, Gate
@@ -33,7 +34,7 @@ def published_consistency_finding(
     count = study.prompts.count()
     train = [int(count[task] * (folds - 1) / folds) for task in study.prompts.tasks]
     tests = cells.values.shape[1] // len(cells.metrics)
-    floor = stats.mann_whitney_floor(*train) * (tests if rule.correction == "bonferroni" else 1)
+    floor = published_floor(rule, train, tests)
     gates = (
         Gate(
             "something to hold", found > 0, f"no {kind} is specialised, so none can be consistent"
@@ -45,14 +46,12 @@ def published_consistency_finding(
             f"{floor:.2g} at best, above alpha {rule.alpha:g}: no {kind} could pass in any fold",
         ),
     )
-    low, high = stats.binomial_interval(held, found) if found else (float("nan"), float("nan"))
     evidence = Evidence(
         f"{kind}s consistent over training folds",
         Effect(
             "share",
             held / found if found else float("nan"),
-            (low, high),
-            method=f"{held:,} of {found:,}; Clopper-Pearson",
+            method=f"{held:,} of {found:,}, which is all there are: no interval",
         ),
         threshold=share,
         relation=">=",
@@ -78,23 +77,28 @@ def held_out_consistency_finding(
     study: Study, kind: Kind, rule: ControlledRule, folds: int, *, share: float, gate: float
 ) -> Finding:
     """Share of components chosen on training folds that hold on the held-out fold."""
-    found = held_out_consistency(
-        contrast(controlled_cells(kind, study.activations), study.prompts),
-        rule,
-        folds,
-        study.plan.seed,
+    c = contrast(controlled_cells(kind, study.activations), study.prompts)
+    found = held_out_consistency(c, rule, folds, study.plan.seed)
+    floor = rule.floor(c, [train for train, _ in pair_folds(c, folds, study.plan.seed)])
+    reach = Gate(
+        "reach",
+        floor <= rule.alpha,
+        f"the smallest adjusted p this design can reach is {floor:.2g}, above alpha "
+        f"{rule.alpha:g}; use more items or permutations",
     )
     nothing = Gate(
         "something to hold", found.chosen > 0, f"no {kind} was chosen on any set of training folds"
     )
-    interval = stats.binomial_interval(found.held, found.chosen) if found.chosen else None
+    # Folds share training pairs and choose the same components: their outcomes are not
+    # independent trials, so a binomial interval of the pooled share would be far too narrow.
+    shares = found.by_fold[~np.isnan(found.by_fold)]
     evidence = Evidence(
         f"{kind}s that hold on the held-out fold",
         Effect(
             "share",
             found.share,
-            interval,
-            method=f"{found.held:,} of {found.chosen:,} over {folds} folds; Clopper-Pearson",
+            method=f"{found.held:,} of {found.chosen:,} over {folds} folds"
+            + (f"; {shares.min():.2f} to {shares.max():.2f} in a fold" if len(shares) else ""),
         ),
         threshold=share,
         relation=">=",
@@ -113,7 +117,7 @@ def held_out_consistency_finding(
             )
         )
     gates = competence_gates(study, gate)
-    return Finding((evidence,), tuple(controls), (*gates, nothing), (), gate_notes(gates))
+    return Finding((evidence,), tuple(controls), (*gates, reach, nothing), (), gate_notes(gates))
 
 
 def redrawn_finding(
@@ -165,11 +169,25 @@ def redrawn_finding(
     for name, activations in study.twins():
         c = contrast(controlled_cells(kind, activations), study.prompts)
         beyond = int(_beyond(c, threshold_d).sum())
+        agreement = stats.mean_pairwise_jaccard(
+            selections(c, threshold_d, resamples, study.plan.seed)
+        )
         controls.append(
-            Control(f"untrained {name}, {kind}s beyond the bar", beyond, None, note="shown")
+            Control(
+                f"untrained {name}, agreement over resamples",
+                agreement,
+                not agreement > jaccard,
+                note=f"{beyond:,} {kind}s beyond the bar; must not agree beyond {jaccard:g}",
+            )
         )
     gates = competence_gates(study, gate)
     notes = gate_notes(gates)
+    empty = int((sizes == 0).sum())
+    if empty > 1:
+        notes += (
+            f"{empty} of {len(pooled)} resamples select no {kind}: their agreement with each other "
+            "is undefined, and counts as not reached",
+        )
     if len(studies) == 1:
         notes += ("these materials cannot be redrawn: resamples of one draw only",)
     return Finding(tuple(evidence), tuple(controls), (*gates, nothing), (), notes)

@@ -252,9 +252,7 @@ def rescale(
     return Edit(site, function, positions, f"rescale by {factor:g}", may_be_idle=True)
 
 
-def project_out(
-    site: Site, direction: Tensor | np.ndarray, positions: Positions = "all"
-) -> Edit:
+def project_out(site: Site, direction: Tensor | np.ndarray, positions: Positions = "all") -> Edit:
     """Values without their component along the direction."""
     edit = rescale(site, direction, 0.0, positions)
     return Edit(site, edit.function, positions, "project out", may_be_idle=True)

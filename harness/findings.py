@@ -3,7 +3,7 @@
 The hypothesis files hold the numbers and the words; this file holds the procedure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from harness.analysis import (
     Components,
     Contrast,
     ControlledRule,
+    Judged,
     Kind,
     PublishedRule,
     contrast,
@@ -51,6 +52,15 @@ def competence_gates(study: Study, least: float) -> tuple[Gate, ...]:
         )
         for task, accuracy in study.accuracy().items()
     )
+
+
+def published_floor(rule: PublishedRule, prompts: Sequence[int], tests: int) -> float:
+    """The smallest corrected p of the published rule on untied values.
+
+    `prompts` of each task, `tests` a metric.
+    """
+    floor = stats.mann_whitney_floor(*prompts)
+    return min(1.0, floor * (tests if rule.correction == "bonferroni" else 1))
 
 
 def constant_notes(cells: Cells) -> tuple[str, ...]:
@@ -143,7 +153,15 @@ def published_finding(
     notes = constant_notes(cells)
     if passing:
         notes += (f"{passing} of {len(controls) - 1} untrained twins pass this criterion too",)
-    return Result(Finding(tuple(evidence), tuple(controls), (), _found(table), notes), tables)
+    items = study.prompts.count()
+    floor = published_floor(rule, [items[task] for task in study.prompts.tasks], len(table))
+    reach = Gate(
+        "reach",
+        floor <= rule.alpha or table.count > 0,
+        f"{n} prompts can reach an adjusted p of {floor:.2g} at best, above alpha {rule.alpha:g}: "
+        f"no {kind} could pass; use more items",
+    )
+    return Result(Finding(tuple(evidence), tuple(controls), (reach,), _found(table), notes), tables)
 
 
 def relabelled(prompts: PromptSet, seed: int) -> PromptSet:
@@ -172,9 +190,10 @@ def controlled_finding(
 ) -> Result:
     """Count components that hold on held-out facts, beyond twins and shuffled labels."""
     c = contrast(controlled_cells(kind, study.activations), study.prompts)
-    table = rule(c)
+    judged = rule.judged(c)
+    table = rule.table(c, judged)
     bar = stats.scaled_count(*needed, len(table))
-    evidence = [_count_evidence(c, table, bar, kind), _strongest_evidence(study, c, table, rule)]
+    evidence = [_count_evidence(c, table, bar, kind), _strongest_evidence(study, c, judged, rule)]
     evidence += shown_beside(study, kind, rule, table)
     tables = {"model": table}
     controls = []
@@ -225,34 +244,46 @@ def _count_evidence(c: Contrast, table: Components, bar: int, kind: Kind) -> Evi
 
 
 def _strongest_evidence(
-    study: Study, c: Contrast, table: Components, rule: ControlledRule
+    study: Study, c: Contrast, judged: Judged, rule: ControlledRule
 ) -> Evidence:
-    """The strongest component on discovery pairs, as it is on evaluation pairs."""
-    rank = np.abs(table.effect_discovery) + 1e6 * table.passed
-    best = int(rank.argmax())
-    cell = best * len(table.metrics) + int(table.metric[best])
-    pairs = np.flatnonzero(c.split == EVALUATION)
+    """The cell that is strongest on discovery pairs, as it is on evaluation pairs.
+
+    Evaluation has no part in the choice, so the estimate and its interval are not selected for.
+    They are in the direction of discovery: an effect that turned its sign is negative.
+    """
+    cells, cell, pairs = c.cells, judged.strongest, np.flatnonzero(c.split == EVALUATION)
     estimate = stats.bootstrap_d(
-        c.cells.values[:, cell],
+        cells.values[:, cell],
         c.treated[pairs],
         c.control[pairs],
         resamples=study.plan.resamples,
         seed=study.plan.seed,
     )
     low, high = float(estimate.low), float(estimate.high)
-    where = f"layer {table.layer[best]}" + (
-        "" if table.kind == "layer" else f" {table.kind} {table.index[best]}"
+    sign = -1.0 if judged.found[cell] < 0 else 1.0
+    where = f"layer {cells.layer[cell]}" + (
+        "" if cells.kind == "layer" else f" {cells.kind} {cells.index[cell]}"
     )
-    d = float(table.effect[best])
-    interval = (low, high) if d >= 0 else (-high, -low)
+    chosen = bool(judged.chosen[cell])
+    tested, size = (
+        ("chosen on discovery", int(judged.chosen.sum()))
+        if chosen
+        else ("on discovery, where none was chosen", len(judged.d))
+    )
     return Evidence(
-        f"strongest effect, {where}, {table.metrics[table.metric[best]]}",
-        Effect("|d|", abs(d), interval, method="pair contrast / pooled SD; bootstrap of pairs"),
+        f"strongest effect on discovery, {where}, {cells.metrics[cell % len(cells.metrics)]}",
+        Effect(
+            "|d|",
+            sign * float(judged.d[cell]),
+            (low, high) if sign > 0 else (-high, -low),
+            method="on held-out pairs, in the direction of discovery; pair contrast / pooled SD; "
+            "bootstrap of pairs",
+        ),
         threshold=rule.threshold_d,
         relation=">",
-        p_adjusted=float(table.q[best]),
+        p_adjusted=float((judged.p if chosen else judged.p_found)[cell]),
         alpha=rule.alpha,
         floor=rule.floor(c),
-        family=Family(f"{table.kind}s x metrics", table.cells_d.size, "max-statistic sign-flip"),
+        family=Family(f"{cells.kind}s x metrics {tested}", size, "max-statistic sign-flip"),
         n=len(pairs),
     )

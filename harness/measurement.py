@@ -99,6 +99,7 @@ def _surface_auc(study: Study, prompts: PromptSet) -> float:
     subject = study.subject
     key = {
         "kind": "surface",
+        "features": subject.identity["features"],
         "materials": prompts.hash,
         "tokenizer": subject.identity["tokenizer"],
         "chat_template": subject.options.chat_template,
@@ -160,14 +161,16 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
         none = Evidence("before the label", Effect("difference", 0.0), threshold=0, relation="<=")
         return Finding((none,), gates=(Gate("crossed", False, reason),))
     found = study.subject.difference_before_label(study.prompts)
-    at_end = found["largest_at_end"]
+    before, at_end = found["largest"], found["largest_at_end"]
+    # A label that changes nothing even at the end leaves nothing to compare with: undefined.
+    relative = before / at_end if at_end else float("nan")
     return Finding(
         (
             Evidence(
                 "residual stream at the token before the label",
                 Effect(
                     "largest difference between labels",
-                    found["largest"] / at_end,
+                    relative,
                     method="relative to the largest difference at the last token",
                 ),
                 threshold=tolerance[study.subject.facts["dtype"]],
@@ -188,7 +191,14 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
 def uniformity_finding(study: Study, shuffles: int, least: float) -> Finding:
     """Max-statistic p of the head metrics under shuffled labels, against the uniform."""
     c = contrast(controlled_cells("head", study.activations), study.prompts)
-    blocks = None if c.crossed else c.template.tolist()
+    blocks = c.blocks(np.arange(len(c.values)))
+    if blocks is not None and len(set(blocks)) < 2:
+        reason = (
+            f"{study.prompts.name} is not crossed and has one template a task: there is one unit, "
+            "and nothing to shuffle"
+        )
+        none = Evidence("excess of small p-values", Effect("p", 1.0), threshold=0, relation=">=")
+        return Finding((none,), gates=(Gate("units", False, reason),))
     generator = np.random.default_rng(study.plan.seed)
     smallest = []
     for shuffle in range(shuffles):

@@ -20,7 +20,7 @@ from harness.study import Plan
 ENVIRONMENT = "HARNESS_"
 DEFAULT_MODELS = ("mini-qwen", "mini-llama")
 DEFAULT_PROMPTS = {"published": ("geography-published",), "controlled": ("geography-crossed",)}
-VERDICT, PREDICTION = "verdict", "prediction"  # names of user properties
+VERDICT, PREDICTION, CACHE_NOTE = "verdict", "prediction", "cache"  # names of user properties
 
 run_key = pytest.StashKey[Run]()
 settings_key = pytest.StashKey["Settings"]()
@@ -305,11 +305,15 @@ class Collector:
         self.config = config
         self.run = config.stash[run_key]
         self.written: Path | None = None
+        self.cache_notes: dict[str, None] = {}
         self.failure = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the verdict out of a finished test, local or from a worker."""
         properties = dict(report.user_properties)
+        self.cache_notes |= {
+            str(v): None for name, v in report.user_properties if name == CACHE_NOTE
+        }
         if PREDICTION not in properties:
             return
         if report.when == "call" and VERDICT in properties:
@@ -337,6 +341,8 @@ class Collector:
         terminalreporter.section("verdicts")
         for line in summary_lines(self.run.verdicts):
             terminalreporter.write_line(line)
+        for note in self.cache_notes:
+            terminalreporter.write_line(f"cache: {note}", yellow=True)
         if self.written is not None:
             terminalreporter.write_line(f"\nreport: {self.written}")
         if self.failure:

@@ -87,6 +87,8 @@ class Evidence:
     def passed(self) -> bool:
         """Whether the requirement holds. A value that is not a number never holds."""
         value, bound = self.effect.value, self.threshold
+        if math.isnan(value):
+            return False
         if self.relation != "shown":
             if bound is None:
                 raise ValueError(f"evidence {self.name!r} has a relation but no threshold")
@@ -96,10 +98,10 @@ class Evidence:
                 ">": value > bound,
                 "<": value < bound,
             }[self.relation]
-            if not holds or math.isnan(value):
+            if not holds:
                 return False
         if self.alpha is not None:
-            return self.p_adjusted is not None and self.p_adjusted <= self.alpha
+            return self.p_adjusted is not None and bool(self.p_adjusted <= self.alpha)
         return True
 
     def explain(self) -> str:
@@ -108,7 +110,8 @@ class Evidence:
         if self.relation != "shown":
             parts.append(f"{self.effect.value:.3g}, needed {self.relation} {self.threshold:.3g}")
         if self.alpha is not None:
-            parts.append(f"adjusted p {self.p_adjusted:.2g}, needed <= {self.alpha:g}")
+            p = "missing" if self.p_adjusted is None else f"{self.p_adjusted:.2g}"
+            parts.append(f"adjusted p {p}, needed <= {self.alpha:g}")
         return f"{self.name}: {'; '.join(parts)}"
 
 
@@ -246,7 +249,7 @@ def to_plain(value: Any) -> Any:
         return {str(k): to_plain(v) for k, v in value.items()}
     if isinstance(value, str) or value is None or isinstance(value, bool):
         return str(value) if isinstance(value, StrEnum) else value
-    if hasattr(value, "item") and not isinstance(value, Iterable):
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         return to_plain(value.item())
     if isinstance(value, Iterable):
         return [to_plain(v) for v in (value.tolist() if hasattr(value, "tolist") else value)]

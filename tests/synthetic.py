@@ -5,13 +5,16 @@ Rows are prompts in the order of the set. `plant` is the only thing that ties a 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.activations import HEAD_METRICS, LAYER_FEATURES, Activations, Answers
 from harness.analysis import Contrast, Kind, contrast, controlled_cells
+from harness.models import LoadOptions
 from harness.prompts import DISCOVERY, EVALUATION, Item, PromptSet
+from harness.store import Store
 from harness.study import Plan, Study
 
 SHAPE = {"layers": 4, "heads": 4, "neurons": 8, "d_model": 4}
@@ -156,6 +159,9 @@ class FakeSubject:
         default_factory=lambda: {"largest": 0.0, "largest_at_end": 2.0, "compared": 40}
     )
     ids: Callable[[Item], list[int]] = lambda item: [ord(c) for c in item.prompt]
+    store: Store = field(default_factory=lambda: Store(Path("nowhere"), mode="off"))
+    options: LoadOptions = field(default_factory=LoadOptions)
+    identity: Mapping[str, Any] = field(default_factory=lambda: {"tokenizer": "", "features": 1})
     facts: Mapping[str, Any] = field(
         default_factory=lambda: {"dtype": "float32", "layers": 4, "heads": 4, "kv_heads": 2}
     )

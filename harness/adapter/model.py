@@ -11,7 +11,7 @@ from nnsight import TransformersModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.activations import POSITIONS, Activations, Answers
-from harness.adapter import checks, extraction, scoring
+from harness.adapter import attribution, checks, extraction, scoring
 from harness.adapter.encoding import Batch, Encoder
 from harness.adapter.loading import (
     fresh_engine,
@@ -20,8 +20,11 @@ from harness.adapter.loading import (
     load_tokenizer,
 )
 from harness.adapter.sites import sites_of
+from harness.adapter.sweep import Network, Sweep
+from harness.edits import EditSet, Reference
 from harness.models import LoadOptions, ModelError, ModelSpec
 from harness.prompts import Item
+from harness.sweeps import ComponentScores, SweepResult
 
 FIRST_BATCH = 32  # on a CPU; a GPU starts from its free memory
 LARGEST_BATCH = 256
@@ -151,6 +154,73 @@ class Model:
 
         self._batched(items, work, progress)
         return scoring.answers_of(scored)
+
+    def references(self, items: Sequence[Item], progress: Progress | None = None) -> Reference:
+        """Mean activations over all tokens of these prompts, for mean ablation."""
+        self._refuse_remote("references")
+        job = attribution.Means(self._network())
+        self._batched(items, job.measure, progress)
+        return job.result()
+
+    def sweep(
+        self,
+        items: Sequence[Item],
+        edit_sets: Sequence[EditSet],
+        *,
+        donors: Sequence[Item] | None = None,
+        progress: Progress | None = None,
+    ) -> SweepResult:
+        """Every item under every edit set: each set is applied alone, its edits together.
+
+        Args:
+            items: The prompts.
+            edit_sets: See `harness.edits`; an empty set leaves the model as it is.
+            donors: For resample ablation, the item that each item takes its values from.
+            progress: Called with the number of runs done; they are edit sets times items.
+
+        Raises:
+            EditError: If a site lies outside the model, an edit changed nothing though it should
+                have, or a set applies to none of the prompts.
+            ModelError: If memory runs out at one prompt, or logits are not finite.
+        """
+        self._refuse_remote("sweep")
+        if not items:
+            raise ModelError("there are no prompts to measure.")
+        job = Sweep(self._network(), items, edit_sets, donors, progress)
+        self._batched(items, lambda batch: job.measure(batch, self.batch_size or len(batch.rows)))
+        return job.result()
+
+    def component_scores(
+        self,
+        items: Sequence[Item],
+        reference: Reference | None = None,
+        progress: Progress | None = None,
+    ) -> ComponentScores:
+        """What mean-ablating each head, neuron and MLP would cost, from one backward pass a batch.
+
+        Args:
+            items: The prompts.
+            reference: The means; by default those of these prompts.
+            progress: Called with the number of prompts done, after each batch.
+        """
+        self._refuse_remote("component_scores")
+        if not items:
+            raise ModelError("there are no prompts to measure.")
+        reference = reference or self.references(items)
+        job = attribution.Attribution(self._network(), items, reference)
+        self._batched(items, job.measure, progress)
+        return job.result()
+
+    def _network(self) -> Network:
+        return Network(
+            self.engine,
+            self.sites,
+            self.encoder,
+            self.layers,
+            self.heads,
+            self.neurons,
+            self.device,
+        )
 
     def residuals_at(
         self, items: Sequence[Item], index: Sequence[int]

@@ -1,0 +1,139 @@
+"""Means of every site, and what ablating to them would cost to first order."""
+
+from collections.abc import Sequence
+
+import nnsight
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from harness.adapter.editing import STORES, read_store
+from harness.adapter.encoding import Batch
+from harness.adapter.sites import follow
+from harness.adapter.sweep import Network, run_clean, targets_of
+from harness.edits import Reference
+from harness.models import ModelError
+from harness.prompts import Item
+from harness.sweeps import ComponentScores
+
+MEASURED = ("z", "attn", "neurons", "mlp")  # tensors of `editing.STORES`
+
+
+class Means:
+    """Sums over real tokens, batch by batch, in double precision."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.tokens = network, 0
+        self.sums: dict[tuple[str, int], Tensor] = {}
+
+    @torch.no_grad()
+    def measure(self, batch: Batch) -> None:
+        """Add a batch's tokens."""
+        layers = range(self.network.layers)
+        wanted = {(store, layer) for store in (*MEASURED, "resid") for layer in layers}
+        clean = run_clean(self.network, batch, wanted | {("resid", -1)})
+        for at, values in clean.stores.items():
+            total = values[batch.mask.bool().to(values.device)].double().sum(0)
+            self.sums[at] = self.sums[at] + total if at in self.sums else total
+        self.tokens += int(batch.mask.sum())
+
+    def result(self) -> Reference:
+        """The means.
+
+        Raises:
+            ModelError: If no prompt was measured, or a mean is not finite.
+        """
+        if not self.tokens:
+            raise ModelError("there are no prompts to measure.")
+        for (store, layer), total in self.sums.items():
+            if not bool(torch.isfinite(total).all()):
+                raise ModelError(
+                    f"the mean of {store} of layer {layer} is not finite: try --dtype float32; if "
+                    "it stays, the weights are damaged."
+                )
+        z = self._stack("z")
+        return Reference(
+            resid=self._stack("resid", -1),
+            z=z.unflatten(-1, (self.network.heads, -1)),
+            attn_out=self._stack("attn"),
+            neurons=self._stack("neurons"),
+            mlp_out=self._stack("mlp"),
+        )
+
+    def _stack(self, store: str, start: int = 0) -> Float[Tensor, "layer values"]:
+        layers = range(start, self.network.layers)
+        device = self.network.device
+        means = [(self.sums[store, n] / self.tokens).float().to(device) for n in layers]
+        return torch.stack(means)
+
+
+class Attribution:
+    """Gradient times (activation - mean) of every component, batch by batch."""
+
+    def __init__(self, network: Network, items: Sequence[Item], reference: Reference) -> None:
+        self.network, self.reference = network, reference
+        ids = network.encoder.ids(items)
+        self.targets = targets_of(network.encoder, items, ids, network.device)
+        shape = (len(items), network.layers)
+        self.heads = np.full((*shape, network.heads), np.nan, np.float32)
+        self.neurons = np.full((*shape, network.neurons), np.nan, np.float32)
+        self.attn, self.mlps = (np.full(shape, np.nan, np.float32) for _ in range(2))
+
+    def measure(self, batch: Batch) -> None:
+        """Fill the rows of a batch: one forward, one backward."""
+        targets = self.targets.of(batch.rows)
+        scorable = targets.scorable
+        if not bool(scorable.any()):
+            return
+        logits, stores = self._forward(batch)
+        total = targets.difference(logits)[scorable].sum()
+        if not bool(torch.isfinite(total)):
+            raise ModelError("logits are not finite on the intact model: try --dtype float32.")
+        gradients = torch.autograd.grad(total, [store for row in stores for store in row])
+        kept = np.array(batch.rows)[scorable.cpu().numpy()]
+        real = batch.mask[..., None]
+        for layer, row in enumerate(stores):
+            found = iter(gradients[layer * len(MEASURED) : (layer + 1) * len(MEASURED)])
+            scores = {
+                store: self._score(store, layer, values.detach(), next(found), real)[scorable]
+                for store, values in zip(MEASURED, row, strict=True)
+            }
+            by_head = scores["z"].unflatten(-1, (self.network.heads, -1)).sum(-1)
+            self.heads[kept, layer] = by_head.cpu().numpy()
+            self.neurons[kept, layer] = scores["neurons"].cpu().numpy()
+            self.attn[kept, layer] = scores["attn"].sum(-1).cpu().numpy()
+            self.mlps[kept, layer] = scores["mlp"].sum(-1).cpu().numpy()
+
+    def _forward(self, batch: Batch) -> tuple[Tensor, list[list[Tensor]]]:
+        """Last logits and every layer's tensors, with the graph between them."""
+        network = self.network
+        inputs = {**batch.inputs, "use_cache": False, "logits_to_keep": 1}
+        with torch.enable_grad(), network.engine.trace(**inputs) as tracer:
+            stores = nnsight.save([])
+            for number, layer in enumerate(follow(network.engine, network.sites.layers)):
+                if number == 0:
+                    layer.input.requires_grad_(True)  # weights have no gradients: start here
+                stores.append(
+                    [read_store(layer, network.sites, s) for s in STORES if s in MEASURED]
+                )
+            logits = nnsight.save(tracer.result.logits)
+        return logits[:, -1].float().to(batch.ids.device), stores
+
+    def _score(
+        self, store: str, layer: int, values: Tensor, gradient: Tensor, real: Tensor
+    ) -> Float[Tensor, "prompt value"]:
+        mean = {
+            "z": self.reference.z[layer].flatten(),
+            "attn": self.reference.attn_out[layer],
+            "neurons": self.reference.neurons[layer],
+            "mlp": self.reference.mlp_out[layer],
+        }[store]
+        away = values.float() - mean.to(values.device)
+        score = gradient.float() * away * real.to(values.device)
+        return score.sum(1).to(self.network.device)
+
+    def result(self) -> ComponentScores:
+        """The table."""
+        scorable = self.targets.scorable.cpu().numpy()
+        return ComponentScores(self.heads, self.neurons, self.attn, self.mlps, scorable)

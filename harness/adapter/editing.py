@@ -1,0 +1,147 @@
+"""Editing inside a trace: a site's values out of the tensor that holds them, and back into it.
+
+Rows of a stacked forward are ordered by edit set, then by prompt. Prompts are aligned on the
+right, so a tensor that has only the last positions takes the last columns of every mask.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from harness.adapter.sites import PATTERN_EDIT, Sites, Tree, first, follow
+from harness.edits import Context, Edit, EditError, Kind, Site
+
+# The tensors that sites are parts of, in the order in which a layer computes them.
+STORES = ("pattern", "z", "attn", "neurons", "mlp", "resid")
+
+
+def store_of(kind: Kind) -> str:
+    """The tensor that holds a kind of site."""
+    return {"head": "z", "neuron": "neurons"}.get(kind, kind)
+
+
+def read_store(layer: Tree, sites: Sites, store: str) -> Tensor:
+    """A layer's tensor where writing it has an effect; to be called inside a trace, in order."""
+    attention, mlp = follow(layer, sites.attention), follow(layer, sites.mlp)
+    match store:
+        case "pattern":
+            found = follow(attention, PATTERN_EDIT).output
+        case "z":
+            found = follow(attention, sites.head_mix).input
+        case "attn":
+            found = first(follow(layer, sites.attn_out or sites.attention).output)
+        case "neurons":
+            found = follow(mlp, sites.neuron_mix).input
+        case "mlp":
+            found = first(follow(layer, sites.mlp_out or sites.mlp).output)
+        case _:
+            found = first(layer.output)
+    tensor: Tensor = found
+    return tensor
+
+
+def values_of(store: Tensor, site: Site, heads: int) -> Float[Tensor, "row pos *axes"]:
+    """The site's part of its tensor; a view except for chosen neurons."""
+    if site.kind == "head":
+        return store.unflatten(-1, (heads, -1))[..., site.index, :]
+    if site.kind == "neuron" and site.index is not None:
+        return store[..., list(_tuple(site))]
+    if site.kind == "pattern":
+        return store.transpose(1, 2) if site.index is None else store[:, site.index]
+    return store
+
+
+def _put(store: Tensor, site: Site, heads: int, values: Tensor) -> None:
+    if site.kind == "neuron" and site.index is not None:
+        store[..., list(_tuple(site))] = values
+    else:
+        values_of(store, site, heads).copy_(values)
+
+
+def _tuple(site: Site) -> tuple[int, ...]:
+    assert isinstance(site.index, tuple)
+    return site.index
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An edit on the prompts of one batch.
+
+    Attributes:
+        edit: The edit.
+        mask: The positions it writes.
+        first: The first column of `mask` in which any prompt has one; its width if none.
+        last: The last such column, -1 if none.
+        other: The whole tensor of the run it patches from, aligned.
+        keys: For patterns, the keys it names.
+    """
+
+    edit: Edit
+    mask: Bool[Tensor, "prompt pos"]
+    first: int
+    last: int
+    other: Tensor | None
+    keys: Bool[Tensor, "prompt pos"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What an edit did.
+
+    Attributes:
+        number: The edit set's place in the chunk.
+        placed: The edit.
+        moved: The largest change of a value, for each prompt.
+        something: Whether there were values other than zero at its positions.
+    """
+
+    number: int
+    placed: Placed
+    moved: Float[Tensor, " prompt"]
+    something: Bool[Tensor, ""]
+
+
+def write(
+    store: Tensor, edits: Sequence[tuple[int, Placed]], prompts: int, heads: int
+) -> list[Written]:
+    """Edit a stacked tensor [edit_set x prompt, pos, ...] in place.
+
+    Args:
+        store: The tensor; patterns have their head axis before the positions.
+        edits: With each, its edit set's place in the chunk.
+        prompts: Rows of one edit set.
+        heads: The model's heads.
+    """
+    done = []
+    for number, placed in edits:
+        rows = store[number * prompts : (number + 1) * prompts]
+        site = placed.edit.site
+        values = values_of(rows, site, heads)
+        width, columns = placed.mask.shape[1], values.shape[1]
+        if placed.last < width - columns:
+            continue  # none of its positions can matter any more
+        mask = placed.mask[:, width - columns :].to(values.device)
+        mask = mask.reshape(*mask.shape, *[1] * (values.ndim - 2))
+        found = placed.edit.function(values.clone(), _context(placed, values, heads))
+        if found.shape != values.shape:
+            raise EditError(
+                f"{placed.edit} returned values of shape {tuple(found.shape)}, "
+                f"expected {tuple(values.shape)}."
+            )
+        changed = torch.where(mask, found.to(values), values)
+        moved = (changed - values).flatten(1).abs().amax(1).float()
+        something = (values * mask).any()
+        _put(rows, site, heads, changed)
+        done.append(Written(number, placed, moved, something))
+    return done
+
+
+def _context(placed: Placed, values: Tensor, heads: int) -> Context:
+    other, keys = placed.other, placed.keys
+    if other is not None:
+        other = values_of(other, placed.edit.site, heads)
+        other = other[:, other.shape[1] - values.shape[1] :].to(values)
+    return Context(other, keys.to(values.device) if keys is not None else None)

@@ -1,0 +1,41 @@
+"""What the README tells people to type is what CI runs, and what it shows is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pip install -q -c constraints.txt -e '.[dev]'",
+        "pytest hypotheses/ --gate none",
+    ],
+)
+def test_ci_runs_the_commands_of_the_readme(command):
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").replace('"$venv/bin/', "")
+    assert command in README
+    assert (
+        command.replace("pip ", 'pip" ') in script
+        or command.replace("pytest ", 'pytest" ') in script
+    )
+
+
+def test_linked_files_exist():
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
+def test_every_hypothesis_file_is_in_the_table():
+    for path in (ROOT / "hypotheses").glob("test_*.py"):
+        assert path.name in README
+
+
+def test_no_measurement_is_left_to_fill_in():
+    assert "<!-- measured" not in README

@@ -1,6 +1,6 @@
 """Untrained networks of Qwen2.5-7B's exact shape through the suite: counts, seconds, memory.
 
-    python -m benchmarks.full_shape --tokenizer FOLDER --work FOLDER [--layers 28] [-- PYTEST OPTIONS]
+    python -m benchmarks.full_shape --tokenizer DIR --work DIR [--layers 28] [-- PYTEST OPTIONS]
 
 Writes weights as transformers initialises them (bfloat16, 15 GB at full depth) and the given
 tokenizer into `--work`, runs the hypotheses on them in a process of its own, and appends to

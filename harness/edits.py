@@ -247,7 +247,9 @@ def rescale(
 
     def function(values: Tensor, _: Context) -> Tensor:
         along = unit.to(values)
-        return values + (factor - 1) * (values @ along)[..., None] * along
+        component: Tensor = (values @ along)[..., None]
+        changed: Tensor = values + (factor - 1) * component * along
+        return changed
 
     return Edit(site, function, positions, f"rescale by {factor:g}", may_be_idle=True)
 

@@ -44,11 +44,13 @@ def competence_gates(study: Study, least: float) -> tuple[Gate, ...]:
     """One gate a task: a model that does not answer shows nothing about how it answers."""
     if not study.has_answers:
         return ()
+    above = study.beats_chance()
     return tuple(
         Gate(
             f"{task} accuracy",
-            accuracy >= least,
-            f"{task} accuracy {accuracy:.2f} on {study.prompts.name}, the gate is {least:.2f}",
+            accuracy >= least and above[task],
+            f"{task} accuracy {accuracy:.2f} on {study.prompts.name}, the gate is {least:.2f}"
+            + ("" if above[task] or accuracy < least else " and clearly above guessing"),
         )
         for task, accuracy in study.accuracy().items()
     )
@@ -222,6 +224,8 @@ def controlled_finding(
     )
     gates = competence_gates(study, gate)
     notes = (*gate_notes(gates), *constant_notes(c.cells))
+    if not study.plan.twins:
+        notes += ("no untrained twin was run (--twins 0), so that control is missing",)
     return Result(Finding(tuple(evidence), tuple(controls), gates, _found(table), notes), tables)
 
 

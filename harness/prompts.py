@@ -63,7 +63,7 @@ class Item:
     score: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, fit for JSON. (Not `asdict`, whose deep copies cost a second a set.)"""
+        """Plain values, fit for JSON. Not by `asdict`: its deep copies cost a second a set."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness import models
+from harness import models, stats
 from harness.activations import Activations, Answers
 from harness.materials import crossed_controls
 from harness.models import LoadOptions, ModelSpec
@@ -229,6 +229,18 @@ class Study:
         chosen = self.subject.answers(prompts).chosen
         tasks = np.array([item.task for item in prompts.items])
         return {task: float(chosen[tasks == task].mean()) for task in prompts.count()}
+
+    def beats_chance(self) -> dict[str, bool]:
+        """Whether each task's accuracy is above guessing, by an exact one-sided 99 % bound."""
+        chosen = self.subject.answers(self.prompts).chosen
+        tasks = np.array([item.task for item in self.prompts.items])
+        guessing = np.array([1 / (1 + len(item.distractors)) for item in self.prompts.items])
+        above = {}
+        for task in self.prompts.count():
+            hits = chosen[tasks == task]
+            low, _ = stats.binomial_interval(int(hits.sum()), len(hits), level=0.98)
+            above[task] = low > float(guessing[tasks == task].mean())
+        return above
 
     def lookup_controls(self) -> list["Study"]:
         """The same stories crossed lookup x reasoning and recall x lookup; none for own files."""

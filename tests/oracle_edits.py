@@ -79,9 +79,7 @@ def values(module: Any, ids: Sequence[int], kind: str, layer: int) -> torch.Tens
 
 
 @torch.no_grad()
-def last_logits(
-    module: Any, ids: Sequence[int], *edits: tuple[str, int, Change]
-) -> torch.Tensor:
+def last_logits(module: Any, ids: Sequence[int], *edits: tuple[str, int, Change]) -> torch.Tensor:
     """Logits after the prompt with whole-tensor changes at (kind, layer)."""
     if not edits:
         return module(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0, -1]

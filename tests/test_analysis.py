@@ -130,9 +130,9 @@ def test_an_effect_that_turns_its_sign_in_one_template_is_not_found():
     prompts = crossed_set(160, templates=4)
     rows = recall_rows(prompts)
     odd = rows_of(prompts, lambda i: i.template == "t3")
-    a = plant(noise(prompts, 0), "layers", (1, 0), rows & ~odd, 6.0)
+    a = plant(noise(prompts, 0), "layers", (1, 0), rows, 4.0)
     assert RULE(contrast_of("layer", a, prompts)).count == 1
-    a = plant(a, "layers", (1, 0), rows & odd, -1.5)
+    a = plant(a, "layers", (1, 0), rows & odd, -5.0)
     judged = RULE.judged(contrast_of("layer", a, prompts))
     assert judged.chosen[5]
     assert not judged.holds.any()

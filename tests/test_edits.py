@@ -74,8 +74,8 @@ def test_a_direction_is_added_projected_out_and_rescaled():
 def test_projecting_out_is_orthogonal_and_idempotent():
     direction = torch.tensor([1.0, -3.0])
     once = apply(edits.project_out(Site("resid", 0), direction))
-    assert (once @ direction).abs().max() < 1e-6
-    assert (apply(edits.project_out(Site("resid", 0), direction), once) - once).abs().max() < 1e-6
+    assert (once @ direction).abs().max() < 1e-5
+    assert (apply(edits.project_out(Site("resid", 0), direction), once) - once).abs().max() < 1e-5
 
 
 def test_neutral_edits_change_no_bit():
@@ -113,9 +113,7 @@ def test_knockout_spreads_the_weight_over_the_other_keys():
 def test_knockout_equals_a_score_of_minus_infinity():
     scores = torch.randn(2, 4, 3, 4, generator=torch.Generator().manual_seed(1))
     keys = torch.tensor([[True, False, True, False], [False, False, False, True]])
-    found = apply(
-        edits.knockout(Site("pattern", 0)), scores.softmax(-1), Context(keys=keys)
-    )
+    found = apply(edits.knockout(Site("pattern", 0)), scores.softmax(-1), Context(keys=keys))
     expected = scores.masked_fill(keys[:, None, None], -torch.inf).softmax(-1)
     assert (found - expected).abs().max() < 1e-6
 

@@ -25,9 +25,11 @@ def run(folder, out, cache, *options):
     """One run of the hypotheses; (records by prediction, text)."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "hypotheses/", "-q", "-p", "no:cacheprovider"]
-        + [f"--model={folder}", f"--cache-dir={cache}", f"--report={out / 'report.html'}"]
-        + [*QUICK, *options],
+        [
+            *(sys.executable, "-m", "pytest", "hypotheses/", "-q", "-p", "no:cacheprovider"),
+            *(f"--model={folder}", f"--cache-dir={cache}", f"--report={out / 'report.html'}"),
+            *(*QUICK, *options),
+        ],
         cwd=ROOT,
         env={**environment, "OMP_NUM_THREADS": "1"},
         capture_output=True,

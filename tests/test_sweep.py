@@ -10,7 +10,7 @@ from harness.adapter import LoadOptions, Model, editing
 from harness.edits import Edit, EditError, Run, Site
 from harness.models import ModelError, resolve
 from tests import oracle_edits, tiny_models
-from tests.tiny_models import ITEMS, item
+from tests.tiny_models import ITEMS
 
 STORY = tuple(materials.geography(3).items)
 SITES = (
@@ -58,9 +58,8 @@ def measures(logits: torch.Tensor, model: Model, each) -> list[float]:
         model.tokenizer(f"{each.prompt} {word}").input_ids[len(model.encoder.ids([each])[0])]
         for word in (each.answer, *each.distractors)
     ]
-    right, *wrong = [logits[t] for t in tokens if t != tokens[0] or t is tokens[0]]
     wrong = [logits[t] for t in tokens[1:] if t != tokens[0]]
-    margin = float(right - max(wrong))
+    margin = float(logits[tokens[0]] - max(wrong))
     return [float(logits.log_softmax(-1)[tokens[0]]), margin, float(margin > 0)]
 
 
@@ -80,7 +79,7 @@ def part(tensor: torch.Tensor, site: Site, heads: int) -> torch.Tensor:
     return tensor if site.index is None else tensor[:, list(site.index)]
 
 
-def expected_logits(model, each, site, function, positions=None, **more):
+def expected_logits(model, each, site, function, positions=None):
     ids = model.encoder.ids([each])[0]
     places = list(range(len(ids))) if positions is None else positions
     change = oracle_edits.change(site.kind, site.index, places, model.heads, function)
@@ -107,6 +106,7 @@ def test_every_edit_at_every_site_equals_torch_hooks(load, kind, sites_of):
     generator = torch.Generator().manual_seed(0)
     sets, expected = [], []
     for site in sites_of(kind):
+
         def values(prompt, site=site):
             whole = oracle_edits.values(model.module, prompt, site.kind, site.layer)
             return part(whole, site, model.heads)
@@ -125,7 +125,7 @@ def test_every_edit_at_every_site_equals_torch_hooks(load, kind, sites_of):
         ]
         rows = []
         for each, donor, other in zip(items, donor_ids, other_ids, strict=True):
-            given = values(donor)
+            given, patch = values(donor), values(other)
 
             def resample(x, given=given):
                 x, n = x.clone(), min(len(x), len(given))
@@ -136,7 +136,7 @@ def test_every_edit_at_every_site_equals_torch_hooks(load, kind, sites_of):
                 lambda x: 0 * x,
                 lambda x, mean=mean: mean.expand_as(x),
                 resample,
-                lambda x, patch=values(other): patch,
+                lambda x, patch=patch: patch + 0 * x,
                 lambda x, d=direction: x + 0.5 * d,
                 lambda x, u=unit: x - (x @ u)[:, None] * u,
                 lambda x, u=unit: x - 3 * (x @ u)[:, None] * u,
@@ -178,15 +178,14 @@ def test_knocking_out_a_pattern_equals_torch_hooks(load, kind, layer):
                 (sets[2][0].site, [end, end - 1], [end - 4, 3]),
             )
         ):
+
             def function(x, keys=keys):
                 x = x.clone()
                 x[:, keys] = 0
                 return x / x.sum(-1, keepdim=True).clamp_min(1e-30)
 
             logits = expected_logits(model, each, site, function, queries)
-            assert row(found, at, number) == pytest.approx(
-                measures(logits, model, each), abs=2e-5
-            )
+            assert row(found, at, number) == pytest.approx(measures(logits, model, each), abs=2e-5)
 
 
 def model_subject(model: Model, each) -> list[bool]:
@@ -293,7 +292,9 @@ def test_edits_of_one_set_act_together(model):
         ids = model.encoder.ids([each])[0]
         places = list(range(len(ids)))
         zero = oracle_edits.change("head", 1, places, 4, lambda x: 0 * x)
-        grow = oracle_edits.change("head", 2, places, 4, lambda x: x + 2 * (x @ unit)[:, None] * unit)
+        grow = oracle_edits.change(
+            "head", 2, places, 4, lambda x: x + 2 * (x @ unit)[:, None] * unit
+        )
         logits = oracle_edits.last_logits(model.module, ids, ("head", 0, zero), ("head", 1, grow))
         for edit_set in (0, 1):
             assert row(found, edit_set, number) == pytest.approx(
@@ -361,19 +362,15 @@ def test_positions_are_the_tokens_they_name(model):
     wanted = {
         "final": [len(spans) - 1],
         "subject": np.flatnonzero(model_subject(model, each)).tolist(),
-        "premises": [i for i, (left, _) in enumerate(spans) if left < premises],
+        "premises": [i for i, (left, _) in enumerate(spans) if left < premises - 1],
         (4, -2): [4, len(spans) - 2],
     }
     assert each.premises
     for site in (Site("head", 0, 0), Site("mlp", 0)):
-        found = model.sweep(
-            [*STORY[:2], each], [(edits.zero_ablation(site, p),) for p in wanted]
-        )
+        found = model.sweep([*STORY[:2], each], [(edits.zero_ablation(site, p),) for p in wanted])
         for number, places in enumerate(wanted.values()):
             logits = expected_logits(model, each, site, lambda x: 0 * x, places)
-            assert row(found, number, 2) == pytest.approx(
-                measures(logits, model, each), abs=2e-5
-            )
+            assert row(found, number, 2) == pytest.approx(measures(logits, model, each), abs=2e-5)
 
 
 def test_the_last_layer_elsewhere_than_at_the_end_has_no_effect(model):
@@ -421,7 +418,9 @@ def test_a_head_whose_output_has_no_weight_is_no_error(model):
 def test_a_write_that_the_model_does_not_read_is_an_error(model, monkeypatch, kind):
     index = {"head": 1}.get(kind)
     site = Site(kind, 0, index)
-    edit = edits.knockout(site, "all", (0, 1, 2)) if kind == "pattern" else edits.zero_ablation(site)
+    edit = (
+        edits.knockout(site, "all", (0, 1, 2)) if kind == "pattern" else edits.zero_ablation(site)
+    )
     monkeypatch.setattr(editing, "_put", lambda *_: None)
     with pytest.raises(EditError, match=f"{site} changed values that the model does not read"):
         model.sweep(STORY[:2], [(edit,)])
@@ -431,9 +430,7 @@ def test_a_function_may_write_in_place(model):
     def in_place(values, _context):
         return values.zero_()
 
-    found = model.sweep(
-        STORY[:2], [(Edit(ONE_SITE, in_place),), (edits.zero_ablation(ONE_SITE),)]
-    )
+    found = model.sweep(STORY[:2], [(Edit(ONE_SITE, in_place),), (edits.zero_ablation(ONE_SITE),)])
     assert np.abs(np.diff(tables(found), axis=1)).max() < 1e-6
 
 
@@ -550,13 +547,13 @@ def test_layers_before_the_edit_are_not_run_again(model, monkeypatch):
     model = reloaded(model)
     calls = {0: [], 1: []}
     for number, layer in enumerate(model.module.model.layers):
-        forward = layer.mlp.forward
+        forward = layer.mlp.gate_proj.forward
 
         def counted(values, number=number, forward=forward):
             calls[number].append(tuple(values.shape[:2]))
             return forward(values)
 
-        monkeypatch.setattr(layer.mlp, "forward", counted)
+        monkeypatch.setattr(layer.mlp.gate_proj, "forward", counted)
     width = model.token_counts(STORY[:1])[0]
     model.sweep(STORY[:1], [(edits.zero_ablation(Site("head", 1, 0)),)])
     assert calls == {0: [(1, width)], 1: [(1, width), (1, 1)]}
@@ -579,14 +576,13 @@ def test_a_sliding_window_narrower_than_the_prompt_is_respected(tmp_path):
             )
 
 
-def test_a_chat_template_shifts_the_positions(tmp_path, model):
+def test_a_chat_template_shifts_the_positions(model):
     model = reloaded(model)
     model.tokenizer.chat_template = "Question : {{ messages[0]['content'] }} Answer :"
     model.encoder = replace(model.encoder, chat=True)
     each = STORY[0]
     found = model.sweep([each], [(edits.zero_ablation(ONE_SITE, "subject"),)])
     text = model.encoder.text(each.prompt)
-    shifted = item(text, each.answer, *each.distractors)
     ids = model.encoder.ids([each])[0]
     at = text.index(each.prompt)
     spans = model.tokenizer(text, return_offsets_mapping=True).offset_mapping
@@ -594,8 +590,7 @@ def test_a_chat_template_shifts_the_positions(tmp_path, model):
     places = [i for i, (left, right) in enumerate(spans) if left < end and right > start]
     change = oracle_edits.change("head", 2, places, 4, lambda x: 0 * x)
     logits = oracle_edits.last_logits(model.module, ids, ("head", 0, change))
-    plain = replace(model.encoder, chat=False)
-    tokens = plain.continuations([shifted], [ids], [(each.answer,)])[0][0]
+    tokens = model.encoder.continuations([each], [ids], [(each.answer,)])[0][0]
     assert found.log_probability[0, 0] == pytest.approx(
         float(logits.log_softmax(-1)[tokens[0]]), abs=2e-5
     )

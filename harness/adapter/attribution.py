@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from harness.adapter.clean import Network, run_clean
 from harness.adapter.editing import STORES, read_store
 from harness.adapter.encoding import Batch
 from harness.adapter.sites import follow
-from harness.adapter.sweep import Network, run_clean, targets_of
+from harness.adapter.targets import targets_of
 from harness.edits import Reference
 from harness.models import ModelError
 from harness.prompts import Item
@@ -42,10 +43,8 @@ class Means:
         """The means.
 
         Raises:
-            ModelError: If no prompt was measured, or a mean is not finite.
+            ModelError: If a mean is not finite.
         """
-        if not self.tokens:
-            raise ModelError("there are no prompts to measure.")
         for (store, layer), total in self.sums.items():
             if not bool(torch.isfinite(total).all()):
                 raise ModelError(
@@ -55,7 +54,7 @@ class Means:
         z = self._stack("z")
         return Reference(
             resid=self._stack("resid", -1),
-            z=z.unflatten(-1, (self.network.heads, -1)),
+            z=z.reshape(len(z), self.network.heads, -1),
             attn_out=self._stack("attn"),
             neurons=self._stack("neurons"),
             mlp_out=self._stack("mlp"),
@@ -99,7 +98,8 @@ class Attribution:
                 store: self._score(store, layer, values.detach(), next(found), real)[scorable]
                 for store, values in zip(MEASURED, row, strict=True)
             }
-            by_head = scores["z"].unflatten(-1, (self.network.heads, -1)).sum(-1)
+            z = scores["z"]
+            by_head = z.reshape(len(z), self.network.heads, -1).sum(-1)
             self.heads[kept, layer] = by_head.cpu().numpy()
             self.neurons[kept, layer] = scores["neurons"].cpu().numpy()
             self.attn[kept, layer] = scores["attn"].sum(-1).cpu().numpy()

@@ -12,15 +12,21 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from harness.adapter.sites import PATTERN_EDIT, Sites, Tree, first, follow
-from harness.edits import Context, Edit, EditError, Kind, Site
+from harness.edits import Context, Edit, EditError, Site
 
 # The tensors that sites are parts of, in the order in which a layer computes them.
 STORES = ("pattern", "z", "attn", "neurons", "mlp", "resid")
+# With the outputs of the attention and the MLP, which differ from what the residual receives
+# where a norm stands between: known ones need not be computed again.
+KEPT_STORES = ("pattern", "z", "attention", "attn", "neurons", "feedforward", "mlp")
+Store = tuple[str, int]  # one of them and its layer; ("resid", -1) is the embedding
+
+ROUNDING = 32  # times the type's precision: what two ways to add the same numbers may differ by
 
 
-def store_of(kind: Kind) -> str:
-    """The tensor that holds a kind of site."""
-    return {"head": "z", "neuron": "neurons"}.get(kind, kind)
+def store_at(site: Site) -> Store:
+    """The tensor that holds a site."""
+    return {"head": "z", "neuron": "neurons"}.get(site.kind, site.kind), site.layer
 
 
 def read_store(layer: Tree, sites: Sites, store: str) -> Tensor:
@@ -31,10 +37,14 @@ def read_store(layer: Tree, sites: Sites, store: str) -> Tensor:
             found = follow(attention, PATTERN_EDIT).output
         case "z":
             found = follow(attention, sites.head_mix).input
+        case "attention":
+            found = first(attention.output)
         case "attn":
             found = first(follow(layer, sites.attn_out or sites.attention).output)
         case "neurons":
             found = follow(mlp, sites.neuron_mix).input
+        case "feedforward":
+            found = first(mlp.output)
         case "mlp":
             found = first(follow(layer, sites.mlp_out or sites.mlp).output)
         case _:
@@ -46,7 +56,7 @@ def read_store(layer: Tree, sites: Sites, store: str) -> Tensor:
 def values_of(store: Tensor, site: Site, heads: int) -> Float[Tensor, "row pos *axes"]:
     """The site's part of its tensor; a view except for chosen neurons."""
     if site.kind == "head":
-        return store.unflatten(-1, (heads, -1))[..., site.index, :]
+        return store.view(*store.shape[:-1], heads, -1)[..., site.index, :]
     if site.kind == "neuron" and site.index is not None:
         return store[..., list(_tuple(site))]
     if site.kind == "pattern":
@@ -132,11 +142,20 @@ def write(
                 f"expected {tuple(values.shape)}."
             )
         changed = torch.where(mask, found.to(values), values)
-        moved = (changed - values).flatten(1).abs().amax(1).float()
+        moved = _distance(changed, values, rounds=placed.other is not None)
         something = (values * mask).any()
         _put(rows, site, heads, changed)
         done.append(Written(number, placed, moved, something))
     return done
+
+
+def _distance(changed: Tensor, values: Tensor, rounds: bool) -> Float[Tensor, " prompt"]:
+    """The largest change in each prompt; of values that were computed twice, beyond rounding."""
+    moved = (changed - values).flatten(1).abs().amax(1).float()
+    if rounds:
+        scale = values.flatten(1).abs().amax(1).float()
+        moved = torch.where(moved <= ROUNDING * torch.finfo(values.dtype).eps * scale, 0, moved)
+    return moved
 
 
 def _context(placed: Placed, values: Tensor, heads: int) -> Context:

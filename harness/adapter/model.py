@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.activations import POSITIONS, Activations, Answers
 from harness.adapter import attribution, checks, extraction, scoring
+from harness.adapter.clean import Network
 from harness.adapter.encoding import Batch, Encoder
 from harness.adapter.loading import (
     fresh_engine,
@@ -20,7 +21,7 @@ from harness.adapter.loading import (
     load_tokenizer,
 )
 from harness.adapter.sites import sites_of
-from harness.adapter.sweep import Network, Sweep
+from harness.adapter.sweep import Sweep
 from harness.edits import EditSet, Reference
 from harness.models import LoadOptions, ModelError, ModelSpec
 from harness.prompts import Item
@@ -158,6 +159,8 @@ class Model:
     def references(self, items: Sequence[Item], progress: Progress | None = None) -> Reference:
         """Mean activations over all tokens of these prompts, for mean ablation."""
         self._refuse_remote("references")
+        if not items:
+            raise ModelError("there are no prompts to measure.")
         job = attribution.Means(self._network())
         self._batched(items, job.measure, progress)
         return job.result()

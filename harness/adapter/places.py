@@ -16,7 +16,9 @@ Tokens = Bool[np.ndarray, " token"]
 class Places:
     """Token masks of some prompts, unpadded; worked out once for each kind of position."""
 
-    def __init__(self, encoder: Encoder, items: Sequence[Item], ids: Sequence[Sequence[int]]):
+    def __init__(
+        self, encoder: Encoder, items: Sequence[Item], ids: Sequence[Sequence[int]]
+    ) -> None:
         self._encoder, self._items, self._ids = encoder, items, ids
         self._known: dict[Positions, list[Tokens]] = {}
         self._texts: list[tuple[str, list[tuple[int, int]]]] | None = None
@@ -33,11 +35,12 @@ class Places:
         if positions == "all":
             return np.ones(length, dtype=bool)
         if positions == "final":
-            return order == length - 1
+            return np.array(order == length - 1)
         if not isinstance(positions, str):
             inside = all(-length <= at < length for at in positions)
             chosen = [at % length for at in positions] if inside else []
-            return np.isin(order, np.array(chosen, dtype=int))
+            marked: Tokens = np.isin(order, np.array(chosen, dtype=int))
+            return marked
         item = self._items[number]
         spans = _subject(item) if positions == "subject" else _premises(item)
         return self._inside(number, spans)

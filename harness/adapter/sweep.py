@@ -7,130 +7,31 @@ from the first run. Exact: what is left out could not have changed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import nnsight
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
-from nnsight import TransformersModel
+from jaxtyping import Bool, Float
 from torch import Tensor
-from transformers import DynamicCache
 
-from harness.adapter.editing import STORES, Placed, Written, read_store, store_of, write
-from harness.adapter.encoding import Batch, Encoder
+from harness.adapter.clean import Clean, Network, run_clean
+from harness.adapter.editing import Placed, Store, store_at
+from harness.adapter.encoding import Batch
 from harness.adapter.loading import is_out_of_memory
 from harness.adapter.places import Places
-from harness.adapter.sites import Sites, first, follow, mix_weight
+from harness.adapter.stacking import Chunk, Forward, first_stage, known_stores
+from harness.adapter.targets import Targets, scores, targets_of
 from harness.edits import Edit, EditError, EditSet, Run, Site
 from harness.models import ModelError
 from harness.prompts import Item
 from harness.sweeps import SweepResult
 
 Progress = Callable[[int], object]
-Store = tuple[str, int]  # a tensor of `editing.STORES` and its layer; ("resid", -1): the embedding
 
 WIDEST_STACK = 8  # times the prompts of a forward, where few positions are left to run
 SHARED_COLUMNS = 0.8  # of a chunk's positions must be needed by an edit set that joins it
 WORTH_REUSE = 0.1  # of the positions before the edit: fewer are run again
-ROUNDING, VISIBLE = 1e-5, 1e-2  # of the residual stream: what may be rounding, what cannot be
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """The model as the sweep needs it."""
-
-    engine: TransformersModel
-    sites: Sites
-    encoder: Encoder
-    layers: int
-    heads: int
-    neurons: int
-    device: torch.device
-
-    @property
-    def window(self) -> int | None:
-        """Tokens that a sliding-window layer sees, if there is one."""
-        found: int | None = getattr(
-            self.engine._module.config.get_text_config(), "sliding_window", None
-        )
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class Clean:
-    """A batch run as it is.
-
-    Attributes:
-        resid: The embedding, then the residual stream after each layer [prompt pos d_model].
-        cache: Keys and values of every layer.
-        logits: Of the last token, float32.
-        stores: Tensors that edits patch from.
-    """
-
-    resid: list[Tensor]
-    cache: DynamicCache
-    logits: Float[Tensor, "prompt d_vocab"]
-    stores: dict[Store, Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Edit sets that run together.
-
-    Attributes:
-        sets: Their numbers.
-        start: The first layer to run; the number of layers if none.
-        column: The first position to run, in the padded batch.
-    """
-
-    sets: tuple[int, ...]
-    start: int
-    column: int
-
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """First tokens of the answers and distractors of some prompts; -1 where there is none."""
-
-    answer: Int[Tensor, " prompt"]
-    distractors: Int[Tensor, "prompt candidate"]
-
-    @property
-    def scorable(self) -> Bool[Tensor, " prompt"]:
-        """Whether there is an answer and a distractor that begins with another token."""
-        return (self.answer >= 0) & (self.distractors >= 0).any(1)
-
-    def log_probability(self, logits: Float[Tensor, "prompt d_vocab"]) -> Tensor:
-        """Of the answer, nats; not a number without one."""
-        found = logits.gather(1, self.answer.clamp_min(0)[:, None])[:, 0] - logits.logsumexp(1)
-        return torch.where(self.answer >= 0, found, torch.nan)
-
-    def difference(self, logits: Float[Tensor, "prompt d_vocab"]) -> Tensor:
-        """Answer minus best distractor; not a number where not scorable."""
-        right = logits.gather(1, self.answer.clamp_min(0)[:, None])[:, 0]
-        wrong = logits.gather(1, self.distractors.clamp_min(0))
-        wrong = wrong.masked_fill(self.distractors < 0, -torch.inf).amax(1)
-        return torch.where(self.scorable, right - wrong, torch.nan)
-
-    def of(self, rows: Sequence[int]) -> "Targets":
-        """Those of some prompts."""
-        return Targets(self.answer[list(rows)], self.distractors[list(rows)])
-
-
-def targets_of(
-    encoder: Encoder, items: Sequence[Item], ids: Sequence[Sequence[int]], device: torch.device
-) -> Targets:
-    """First tokens as they stand after each prompt."""
-    words = [(item.answer, *item.distractors) if item.answer else () for item in items]
-    tokens = [[c[0] for c in row if c] for row in encoder.continuations(items, ids, words)]
-    others = [sorted({t for t in row[1:] if t != row[0]}) for row in tokens]
-    width = max([1, *map(len, others)])
-    return Targets(
-        torch.tensor([row[0] if row else -1 for row in tokens], device=device),
-        torch.tensor([[*row, *[-1] * (width - len(row))] for row in others], device=device),
-    )
 
 
 class Sweep:
@@ -156,6 +57,10 @@ class Sweep:
         for edit in edits:
             if edit.run is not None:
                 self.needed[edit.run].add(store_at(edit.site))
+        self.resumed: set[Store] = set()
+        for edit_set in self.sets:
+            if edit_set:
+                self.resumed |= known_stores(*first_stage(edit.site for edit in edit_set))
         self.other_ids = self._other_prompts(donors)
         shape = (len(self.sets), len(items))
         self.applicable = np.ones(shape, dtype=bool)
@@ -202,9 +107,9 @@ class Sweep:
         """Fill the table's columns of one batch; a forward takes about `rows` rows."""
         here = list(batch.rows)
         placed = self._place(batch)
-        clean = run_clean(self.network, batch, self.needed[Run.OWN])
+        clean = run_clean(self.network, batch, self.needed[Run.OWN] | self.resumed)
         targets = self.targets.of(here)
-        self.clean[:, here] = _scores(clean.logits, targets)
+        self.clean[:, here] = scores(clean.logits, targets)
         _refuse_non_finite(clean.logits, "the intact model", [self.items[i].id for i in here])
         others = self._other_stores(batch, clean)
         placed = [[_patched(p, others, batch) for p in edits] for edits in placed]
@@ -279,19 +184,19 @@ class Sweep:
             left = self.applicable[number, here] & ~self.done[number, here]
             if not edits or not left.any():
                 continue
-            start = min(first_layer(p.edit.site) for p in edits)
+            where = first_stage(p.edit.site for p in edits)
             column = min(self._first_column(p) for p in edits) if reuse else 0
-            wanted.append((start, 0 if column < WORTH_REUSE * width else column, number))
+            wanted.append((*where, 0 if column < WORTH_REUSE * width else column, number))
         chunks: list[Chunk] = []
-        for start, column, number in sorted(wanted):
+        for start, stage, column, number in sorted(wanted):
             last = chunks[-1] if chunks else None
-            if last is not None and last.start == start:
+            if last is not None and (last.start, last.stage) == (start, stage):
                 run = width - last.column
                 fits = max(1, rows // prompts) * min(WIDEST_STACK, max(1, width // run))
                 if len(last.sets) < fits and width - column >= SHARED_COLUMNS * run:
-                    chunks[-1] = Chunk((*last.sets, number), start, last.column)
+                    chunks[-1] = replace(last, sets=(*last.sets, number))
                     continue
-            chunks.append(Chunk((number,), start, column))
+            chunks.append(Chunk((number,), start, stage, column))
         return chunks
 
     def _first_column(self, placed: Placed) -> int:
@@ -324,12 +229,15 @@ class Sweep:
         if not sets:
             return
         ids = [self.items[i].id for i in here]
-        for number, part in zip(sets, logits.split(len(here)), strict=True):
+        for number, part in zip(sets, logits.reshape(len(sets), len(here), -1), strict=True):
             applies = self.applicable[number, here]
             name = " + ".join(map(str, self.sets[number])) or "no edit"
-            _refuse_non_finite(part[torch.from_numpy(applies).to(part.device)], name,
-                               [i for i, a in zip(ids, applies, strict=True) if a])
-            self.table[:, number, here] = np.where(applies, _scores(part, targets), np.nan)
+            _refuse_non_finite(
+                part[torch.from_numpy(applies).to(part.device)],
+                name,
+                [i for i, a in zip(ids, applies, strict=True) if a],
+            )
+            self.table[:, number, here] = np.where(applies, scores(part, targets), np.nan)
         self._report(sets, here)
 
     def _report(self, sets: Sequence[int], here: list[int]) -> None:
@@ -360,192 +268,23 @@ class Sweep:
                     "positions, or a counterfactual of the same number of tokens."
                 )
         return SweepResult(
-            *self.table, *self.clean, self.targets.scorable.cpu().numpy(), self.applicable
+            log_probability=self.table[0],
+            logit_difference=self.table[1],
+            chosen=self.table[2],
+            clean_log_probability=self.clean[0],
+            clean_logit_difference=self.clean[1],
+            clean_chosen=self.clean[2],
+            scorable=self.targets.scorable.cpu().numpy(),
+            applicable=self.applicable,
         )
-
-
-class Forward:
-    """One stacked forward of a chunk."""
-
-    def __init__(
-        self,
-        network: Network,
-        chunk: Chunk,
-        sets: list[list[Placed]],
-        batch: Batch,
-        clean: Clean,
-    ) -> None:
-        self.network, self.chunk, self.clean = network, chunk, clean
-        self.prompts, self.width = batch.ids.shape
-        self.columns = self.width - chunk.column
-        self.batch = batch
-        self.edits: dict[Store, list[tuple[int, Placed]]] = {}
-        for number, placed in enumerate(sets):
-            for each in placed:
-                self.edits.setdefault(store_at(each.edit.site), []).append((number, each))
-        self.written: list[Written] = []
-        self.after: Tensor | None = None  # the residual stream after the first layer that ran
-        self.mixed: Tensor | None = None  # the largest z of that layer, where a pattern is edited
-
-    def run(self) -> Float[Tensor, "row d_vocab"]:
-        """The last token's logits, float32, on the device of the batch."""
-        network, start = self.network, self.chunk.start
-        entering = self._entering() if start else None
-        with network.engine.trace(**self._inputs(), logits_to_keep=1) as tracer:
-            for number, layer in enumerate(follow(network.engine, network.sites.layers)):
-                if number < start:
-                    layer.skip(entering)
-                else:
-                    self._edit_layer(layer, number)
-            logits = nnsight.save(tracer.result.logits)
-        self._refuse_lost_writes()
-        found: Tensor = logits[:, -1].float().to(self.batch.ids.device)
-        return found
-
-    def _inputs(self) -> dict[str, Any]:
-        column, count = self.chunk.column, len(self.chunk.sets)
-        inputs: dict[str, Any] = {
-            "input_ids": self.batch.ids[:, column:].repeat(count, 1),
-            "attention_mask": self.batch.mask.repeat(count, 1),
-            "position_ids": self.batch.position_ids[:, column:].repeat(count, 1),
-            "use_cache": column > 0,
-        }
-        if column:
-            inputs["past_key_values"] = self._cache(column, count)
-        return inputs
-
-    def _cache(self, column: int, count: int) -> DynamicCache:
-        """Keys and values of the positions that are not run, once a row."""
-        cache = DynamicCache()
-        for number, layer in enumerate(self.clean.cache.layers):
-            # Of layers that are skipped only the length is read.
-            times = count if number >= self.chunk.start else 1
-            keys, values = layer.keys[:, :, :column], layer.values[:, :, :column]
-            cache.update(keys.repeat(times, 1, 1, 1), values.repeat(times, 1, 1, 1), number)
-        return cache
-
-    def _entering(self) -> Tensor:
-        """The residual stream into the first layer that runs."""
-        start = self.chunk.start
-        clean = self.clean.resid[start][:, self.chunk.column :]
-        stacked = clean.repeat(len(self.chunk.sets), 1, 1)
-        self._write(stacked, ("resid", start - 1))
-        return stacked
-
-    def _edit_layer(self, layer: Any, number: int) -> None:
-        """All edits of a layer; in the last one, only the last token is carried on."""
-        network = self.network
-        narrow = number == network.layers - 1 and self.columns > 1
-        if number == 0 and ("resid", -1) in self.edits:
-            self._write(layer.input, ("resid", -1))
-        for store in STORES:
-            at = (store, number)
-            if narrow and store == "z":
-                mix = follow(follow(layer, network.sites.attention), network.sites.head_mix)
-                last = mix.input[:, -1:].clone()
-                self._write(last, at)
-                mix.input = last
-                continue
-            if narrow and store == "neurons":
-                mlp = follow(layer, network.sites.mlp)
-                mlp.input = mlp.input[:, -1:]
-            if at in self.edits:
-                tensor = read_store(layer, network.sites, store)
-                if narrow:
-                    tensor = tensor[:, :, -1:] if store == "pattern" else tensor[:, -1:]
-                self._write(tensor, at)
-                if store == "pattern" and number == self.chunk.start:
-                    self.mixed = read_store(layer, network.sites, "z").abs().amax()
-        if number == self.chunk.start:
-            self.after = nnsight.save(first(layer.output))
-
-    def _write(self, tensor: Tensor, at: Store) -> None:
-        edits = self.edits.get(at, [])
-        self.written += write(tensor, edits, self.prompts, self.network.heads)
-
-    def _refuse_lost_writes(self) -> None:
-        """A value that moved far must be seen in the residual stream after its layer.
-
-        Measured in the first layer that ran, whose clean output is known. What moves the stream
-        by less than rounding, by its size and the weights that carry it, cannot be told.
-        """
-        if self.after is None:
-            return
-        clean = self.clean.resid[self.chunk.start + 1][:, self.chunk.column :].float()
-        shape = (len(self.chunk.sets), self.prompts)
-        after = self.after.float().unflatten(0, shape)
-        last = slice(-1, None) if self.chunk.start == self.network.layers - 1 else slice(None)
-        seen = (after - clean)[:, :, last].abs().flatten(2).amax(2)
-        scale = clean.abs().amax()
-        for written in self.written:
-            site = written.placed.edit.site
-            if site.layer != self.chunk.start:
-                continue
-            expected = written.moved.to(scale) * self._carried(site)
-            lost = (seen[written.number] <= ROUNDING * scale) & (expected > VISIBLE * scale)
-            if bool(lost.any()):
-                raise EditError(
-                    f"{written.placed.edit} changed values that the model does not read: the "
-                    "residual stream after the layer is the same. Check the site's row in "
-                    "harness/adapter/sites.py against this version of transformers."
-                )
-
-    def _carried(self, site: Site) -> float:
-        """The largest weight between a value at the site and the residual stream."""
-        layer = follow(self.network.engine._module, self.network.sites.layers)[site.layer]
-        if site.kind in ("head", "pattern"):
-            attention = follow(layer, self.network.sites.attention)
-            weight = mix_weight(follow(attention, self.network.sites.head_mix))
-            if site.index is not None:
-                weight = weight.unflatten(1, (self.network.heads, -1))[:, site.index]
-            values = 1.0 if self.mixed is None or site.kind == "head" else float(self.mixed)
-            return float(weight.abs().amax()) * values
-        if site.kind == "neuron":
-            mlp = follow(layer, self.network.sites.mlp)
-            weight = mix_weight(follow(mlp, self.network.sites.neuron_mix))
-            if isinstance(site.index, tuple):
-                weight = weight[:, list(site.index)]
-            return float(weight.abs().amax())
-        return 1.0
-
-
-def run_clean(network: Network, batch: Batch, wanted: set[Store]) -> Clean:
-    """Run a batch as it is, keeping the residual stream, keys and values, and `wanted`."""
-    inputs = {**batch.inputs, "use_cache": True, "past_key_values": DynamicCache()}
-    with network.engine.trace(**inputs, logits_to_keep=1) as tracer:
-        resid = nnsight.save([])
-        stores = nnsight.save({})
-        for number, layer in enumerate(follow(network.engine, network.sites.layers)):
-            if number == 0:
-                resid.append(layer.input.clone())
-            for store in STORES[:-1]:
-                if (store, number) in wanted:
-                    stores[store, number] = read_store(layer, network.sites, store).clone()
-            resid.append(first(layer.output))
-        output = nnsight.save(tracer.result)
-    for store, number in wanted:
-        if store == "resid":
-            stores["resid", number] = resid[number + 1]
-    logits = output.logits[:, -1].float().to(batch.ids.device)
-    return Clean(resid, output.past_key_values, logits, stores)
-
-
-def first_layer(site: Site) -> int:
-    """The first layer that computes something else because of an edit at the site."""
-    return site.layer + 1 if site.kind == "resid" else site.layer
-
-
-def store_at(site: Site) -> Store:
-    """The tensor that holds the site."""
-    return store_of(site.kind), site.layer
 
 
 def _placed(
     edit: Edit, mask: Bool[Tensor, "prompt pos"], keys: Bool[Tensor, "prompt pos"] | None
 ) -> Placed:
     columns = mask.any(0).nonzero()[:, 0].tolist()
-    ends = (columns[0], columns[-1]) if columns else (mask.shape[1], -1)
-    return Placed(edit, mask, *ends, None, keys)
+    start, end = (columns[0], columns[-1]) if columns else (mask.shape[1], -1)
+    return Placed(edit, mask, start, end, None, keys)
 
 
 def _patched(placed: Placed, others: dict[Run, tuple[Clean, Tensor]], batch: Batch) -> Placed:
@@ -576,17 +315,8 @@ def _square(pattern: Tensor, width: int) -> Tensor:
 
 def _halves(chunk: Chunk) -> Iterator[Chunk]:
     middle = len(chunk.sets) // 2
-    yield Chunk(chunk.sets[:middle], chunk.start, chunk.column)
-    yield Chunk(chunk.sets[middle:], chunk.start, chunk.column)
-
-
-def _scores(logits: Tensor, targets: Targets) -> Float[np.ndarray, "measure prompt"]:
-    """Log-probability, logit difference and whether the answer is chosen."""
-    difference = targets.difference(logits)
-    chosen = torch.where(targets.scorable, (difference > 0).float(), torch.nan)
-    measures = torch.stack([targets.log_probability(logits), difference, chosen])
-    found: np.ndarray = measures.cpu().numpy()
-    return found
+    yield replace(chunk, sets=chunk.sets[:middle])
+    yield replace(chunk, sets=chunk.sets[middle:])
 
 
 def _refuse_non_finite(logits: Tensor, name: str, ids: Sequence[str]) -> None:

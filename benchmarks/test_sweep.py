@@ -1,0 +1,345 @@
+"""A sweep of every head and MLP of the embedded model, beside other ways to get the same numbers.
+
+    OMP_NUM_THREADS=1 pytest benchmarks/test_sweep.py -s      asserts the goals, writes nothing
+    OMP_NUM_THREADS=1 python benchmarks/test_sweep.py         measures and writes results/sweep.json
+
+Ours        `Model.sweep`, from items to scores: tokenizing, the clean run and all checks included
+floor       bare layers from the edited one on, every position, then norm and last logit; batches
+            encoded and clean residual streams known beforehand, nothing edited, no clean run
+one trace   an nnsight trace of the whole model for each edit of each batch, one logit a prompt
+full logits the same as people write it: logits of every position
+one prompt  the same, each prompt by itself (a sample, scaled up)
+stacked     four edits of eight prompts in one trace, all layers and positions, last logit
+lens        TransformerLens's `generic_activation_patch`, on counterfactual patching of prompts of
+            one length; needs the extra `crosscheck`
+
+Rounds alternate and ratios are medians of the rounds' ratios, so that other load on the machine
+falls on all. Seconds are the process's own (CPU time), one thread.
+"""
+
+import json
+import os
+import platform
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import nnsight
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+from transformers.masking_utils import create_causal_mask
+
+from harness import edits, materials
+from harness.adapter import LoadOptions, Model
+from harness.edits import Site
+from harness.models import resolve
+
+FLOOR_GOAL, TRACE_GOAL, LENS_GOAL = 1.25, 4.0, 3.0
+ROUNDS, COUNT, BATCH, SAMPLE = 3, 64, 32, 4
+RESULTS = Path(__file__).with_name("results") / "sweep.json"
+
+
+class Work:
+    """The same sweep in several ways."""
+
+    def __init__(self, name: str = "mini-qwen", count: int = COUNT) -> None:
+        torch.set_num_threads(1)
+        self.model = Model.load(resolve(name), LoadOptions(device="cpu", batch_size=BATCH))
+        self.items = materials.geography(-(-count // 3)).items[:count]
+        self.reference = self.model.references(self.items)
+        layers, heads = range(self.model.layers), range(self.model.heads)
+        self.sites = [Site("head", n, h) for n in layers for h in heads]
+        self.sites += [Site("mlp", n) for n in layers]
+        self.sets = [(edits.mean_ablation(site, self.reference),) for site in self.sites]
+        ids = self.model.encoder.ids(self.items)
+        order = sorted(range(count), key=lambda row: len(ids[row]))
+        self.batches = [
+            self.model.encoder.batch(ids, order[start : start + BATCH], self.model.device)
+            for start in range(0, count, BATCH)
+        ]
+        with torch.no_grad():
+            self.resid = [
+                self.model.module(
+                    **b.inputs, use_cache=False, output_hidden_states=True
+                ).hidden_states
+                for b in self.batches
+            ]
+
+    def ours(self) -> None:
+        self.result = self.model.sweep(self.items, self.sets)
+
+    @torch.no_grad()
+    def floor(self) -> None:
+        module = self.model.module
+        for batch, resid in zip(self.batches, self.resid, strict=True):
+            for site in self.sites:
+                x = resid[site.layer]
+                mask = create_causal_mask(
+                    config=module.config,
+                    inputs_embeds=x,
+                    attention_mask=batch.mask,
+                    past_key_values=None,
+                    position_ids=batch.position_ids,
+                )
+                turned = module.model.rotary_emb(x, batch.position_ids)
+                for layer in module.model.layers[site.layer :]:
+                    x = layer(
+                        x,
+                        attention_mask=mask,
+                        position_embeddings=turned,
+                        position_ids=batch.position_ids,
+                    )
+                module.lm_head(module.model.norm(x[:, -1:]))[0, 0, 0].item()
+
+    @torch.no_grad()
+    def trace(self, batch, site: Site, keep: int) -> torch.Tensor:
+        """One edit in one trace of the whole model."""
+        engine, heads = self.model.engine, self.model.heads
+        mean = self.reference.at(site)
+        with engine.trace(**batch.inputs, use_cache=False, logits_to_keep=keep) as tracer:
+            layer = engine.model.layers[site.layer]
+            if site.kind == "head":
+                z = layer.self_attn.o_proj.input
+                z.view(*z.shape[:-1], heads, -1)[:, :, site.index] = mean
+            else:
+                layer.mlp.output[:] = mean
+            logits = nnsight.save(tracer.result.logits)
+        return logits[:, -1]
+
+    def one_trace(self, keep: int = 1) -> None:
+        for batch in self.batches:
+            for site in self.sites:
+                self.trace(batch, site, keep).log_softmax(-1)
+
+    def full_logits(self) -> None:
+        self.one_trace(keep=0)
+
+    def one_prompt(self) -> None:
+        ids = self.model.encoder.ids(self.items)
+        for row in range(SAMPLE):
+            batch = self.model.encoder.batch(ids, [row], self.model.device)
+            for site in self.sites:
+                self.trace(batch, site, 0).log_softmax(-1)
+
+    @torch.no_grad()
+    def stacked(self) -> None:
+        engine, heads, wide = self.model.engine, self.model.heads, 4
+        for whole in self.batches:
+            for part in range(0, len(whole.rows), BATCH // wide):
+                rows = slice(part, part + BATCH // wide)
+                batch = replace(
+                    whole, rows=whole.rows[rows], ids=whole.ids[rows], mask=whole.mask[rows]
+                )
+                count = len(batch.rows)
+                for start in range(0, len(self.sites), wide):
+                    sites = self.sites[start : start + wide]
+                    given = {k: v.repeat(len(sites), 1) for k, v in batch.inputs.items()}
+                    with engine.trace(**given, use_cache=False, logits_to_keep=1) as tracer:
+                        for number, site in sorted(enumerate(sites), key=lambda s: s[1].layer):
+                            own = slice(number * count, (number + 1) * count)
+                            layer = engine.model.layers[site.layer]
+                            mean = self.reference.at(site)
+                            if site.kind == "head":
+                                z = layer.self_attn.o_proj.input
+                                z.view(*z.shape[:-1], heads, -1)[own, :, site.index] = mean
+                            else:
+                                layer.mlp.output[own] = mean
+                        logits = nnsight.save(tracer.result.logits)
+                    logits[:, -1].log_softmax(-1)
+
+    def agreement(self) -> float:
+        """The largest difference of a log-probability from one trace an edit."""
+        worst = 0.0
+        ids = self.model.encoder.ids(self.items)
+        words = [(item.answer,) for item in self.items]
+        tokens = self.model.encoder.continuations(self.items, ids, words)
+        first = torch.tensor([row[0][0] for row in tokens])
+        for batch in self.batches:
+            rows = list(batch.rows)
+            for number, site in enumerate(self.sites):
+                found = self.trace(batch, site, 0).log_softmax(-1)
+                theirs = found[torch.arange(len(rows)), first[rows]].numpy()
+                ours = self.result.log_probability[number, rows]
+                worst = max(worst, float(np.abs(theirs - ours).max()))
+        return worst
+
+
+class Lens:
+    """Counterfactual patching of every head and MLP, by us and by TransformerLens."""
+
+    def __init__(self, work: Work) -> None:
+        from transformer_lens import patching
+        from transformer_lens.model_bridge import TransformerBridge
+
+        self.model, self.patching = work.model, patching
+        pool = [i for i in materials.geography(200).items if i.counterfactual_prompt]
+        ids = self.model.encoder.ids(pool)
+        others = [replace(i, prompt=i.counterfactual_prompt) for i in pool]
+        both = list(zip(pool, ids, self.model.encoder.ids(others), strict=True))
+        lengths = [len(own) for _, own, other in both if len(own) == len(other)]
+        common = statistics.mode(lengths)
+        same = [b for b in both if len(b[1]) == len(b[2]) == common][:BATCH]
+        self.items = [b[0] for b in same]
+        self.own, self.other = (torch.tensor([b[k] for b in same]) for k in (1, 2))
+        words = [(i.answer,) for i in self.items]
+        tokens = self.model.encoder.continuations(self.items, [b[1] for b in same], words)
+        self.answers = torch.tensor([row[0][0] for row in tokens])
+        self.lens = TransformerBridge.boot_transformers(self.model.spec.path, device="cpu").eval()
+        self.sets = [(edits.patch_from(site),) for site in work.sites]
+
+    def ours(self) -> None:
+        self.found = self.model.sweep(self.items, self.sets).log_probability
+
+    @torch.no_grad()
+    def theirs(self) -> None:
+        def metric(logits):
+            last = logits[:, -1].log_softmax(-1)
+            return last[torch.arange(len(self.answers)), self.answers]
+
+        def whole_layer(_value, _index, clean):
+            return clean
+
+        _, cache = self.lens.run_with_cache(self.other)
+        heads = self.patching.get_act_patch_attn_head_out_all_pos(
+            self.lens, self.own, cache, metric, reduce="none"
+        )
+        mlps = self.patching.generic_activation_patch(
+            self.lens,
+            self.own,
+            cache,
+            metric,
+            patch_setter=whole_layer,
+            activation_name="mlp_out",
+            index_axis_names=("layer",),
+            reduce="none",
+        )
+        self.expected = np.concatenate([heads.values.flatten(0, 1).numpy(), mlps.values.numpy()])
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def interleaved(ways: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict:
+    """Median seconds of each way, and how many times `ours` it takes."""
+    for way in ways.values():
+        way()
+    taken = [{name: seconds(way) for name, way in ways.items()} for _ in range(rounds)]
+    return {
+        name: {
+            "seconds": round(statistics.median(row[name] for row in taken), 3),
+            "times_ours": round(statistics.median(row[name] / row["ours"] for row in taken), 2),
+        }
+        for name in ways
+    }
+
+
+def measure_sweep(work: Work) -> dict:
+    ways = ("ours", "floor", "one_trace", "full_logits", "stacked", "one_prompt")
+    found = interleaved({name: getattr(work, name) for name in ways})
+    sample = found["one_prompt"]
+    for key, value in sample.items():
+        sample[key] = round(value * COUNT / SAMPLE, 2)
+    ratio = 1 / found["floor"]["times_ours"]
+    return {
+        "ways": found,
+        "ours_over_floor": round(ratio, 2),
+        "largest_difference_from_one_trace": work.agreement(),
+    }
+
+
+def measure_attribution(work: Work) -> dict:
+    """Seconds beside the sweep, and its rank correlation with the exact fall."""
+    took = interleaved(
+        {
+            "ours": lambda: work.model.component_scores(work.items, work.reference),
+            "sweep": work.ours,
+        },
+        rounds=3,
+    )
+    scores = work.model.component_scores(work.items, work.reference)
+    fall = (work.result.clean_logit_difference - work.result.logit_difference).mean(1)
+    heads, mlps = scores.heads.mean(0).ravel(), scores.mlps.mean(0)
+    return {
+        "ways": took,
+        "spearman_heads": round(float(spearmanr(heads, fall[: len(heads)])[0]), 3),
+        "spearman_heads_and_mlps": round(float(spearmanr([*heads, *mlps], fall)[0]), 3),
+    }
+
+
+def measure_lens(work: Work) -> dict:
+    lens = Lens(work)
+    took = interleaved({"ours": lens.ours, "lens": lens.theirs})
+    return {
+        "ways": took,
+        "prompts": len(lens.items),
+        "largest_difference": float(np.abs(lens.found - lens.expected).max()),
+    }
+
+
+@pytest.fixture(scope="module")
+def work():
+    return Work()
+
+
+def test_a_sweep_costs_about_the_floor_and_a_quarter_of_one_trace_an_edit(work):
+    found = measure_sweep(work)
+    print(json.dumps(found, indent=1))
+    assert found["ours_over_floor"] <= FLOOR_GOAL
+    assert found["ways"]["full_logits"]["times_ours"] >= TRACE_GOAL
+    assert found["largest_difference_from_one_trace"] < 1e-5
+
+
+def test_attribution_ranks_as_the_sweep_does(work):
+    work.ours()
+    found = measure_attribution(work)
+    print(json.dumps(found, indent=1))
+    assert found["ways"]["sweep"]["times_ours"] > 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_sweep_is_a_third_of_transformer_lens_loop(work):
+    pytest.importorskip(
+        "transformer_lens", reason="TransformerLens is not installed: extra 'crosscheck'"
+    )
+    found = measure_lens(work)
+    print(json.dumps(found, indent=1))
+    assert found["ways"]["lens"]["times_ours"] >= LENS_GOAL
+    assert found["largest_difference"] < 1e-4
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    before = os.getloadavg()[0]
+    results: dict[str, object] = {
+        "what": f"every head and MLP, mean ablation, {COUNT} prompts of geography",
+        "seconds": "CPU time of one thread, medians of interleaved rounds; the machine was shared",
+        "hardware": {
+            "platform": platform.platform(),
+            "cpu_count": os.cpu_count(),
+            "load_before": before,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+    }
+    for name in ("mini-qwen", "mini-llama"):
+        work = Work(name)
+        results[name] = {
+            "sweep": measure_sweep(work),
+            "attribution": measure_attribution(work),
+            "transformer_lens": measure_lens(work),
+        }
+        print(json.dumps(results[name], indent=1), flush=True)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

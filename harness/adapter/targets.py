@@ -1,0 +1,64 @@
+"""What a sweep measures of an answer: its first token, against those of the distractors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from harness.adapter.encoding import Encoder
+from harness.prompts import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """First tokens of the answers and distractors of some prompts; -1 where there is none."""
+
+    answer: Int[Tensor, " prompt"]
+    distractors: Int[Tensor, "prompt candidate"]
+
+    @property
+    def scorable(self) -> Bool[Tensor, " prompt"]:
+        """Whether there is an answer and a distractor that begins with another token."""
+        return (self.answer >= 0) & (self.distractors >= 0).any(1)
+
+    def log_probability(self, logits: Float[Tensor, "prompt d_vocab"]) -> Tensor:
+        """Of the answer, nats; not a number without one."""
+        found = logits.gather(1, self.answer.clamp_min(0)[:, None])[:, 0] - logits.logsumexp(1)
+        return torch.where(self.answer >= 0, found, torch.nan)
+
+    def difference(self, logits: Float[Tensor, "prompt d_vocab"]) -> Tensor:
+        """Answer minus best distractor; not a number where not scorable."""
+        right = logits.gather(1, self.answer.clamp_min(0)[:, None])[:, 0]
+        wrong = logits.gather(1, self.distractors.clamp_min(0))
+        wrong = wrong.masked_fill(self.distractors < 0, -torch.inf).amax(1)
+        return torch.where(self.scorable, right - wrong, torch.nan)
+
+    def of(self, rows: Sequence[int]) -> "Targets":
+        """Those of some prompts."""
+        return Targets(self.answer[list(rows)], self.distractors[list(rows)])
+
+
+def targets_of(
+    encoder: Encoder, items: Sequence[Item], ids: Sequence[Sequence[int]], device: torch.device
+) -> Targets:
+    """First tokens as they stand after each prompt."""
+    words = [(item.answer, *item.distractors) if item.answer else () for item in items]
+    tokens = [[c[0] for c in row if c] for row in encoder.continuations(items, ids, words)]
+    others = [sorted({t for t in row[1:] if t != row[0]}) for row in tokens]
+    width = max([1, *map(len, others)])
+    return Targets(
+        torch.tensor([row[0] if row else -1 for row in tokens], device=device),
+        torch.tensor([[*row, *[-1] * (width - len(row))] for row in others], device=device),
+    )
+
+
+def scores(logits: Tensor, targets: Targets) -> Float[np.ndarray, "measure prompt"]:
+    """Log-probability, logit difference and whether the answer is chosen."""
+    difference = targets.difference(logits)
+    chosen = torch.where(targets.scorable, (difference > 0).float(), torch.nan)
+    measures = torch.stack([targets.log_probability(logits), difference, chosen])
+    found: np.ndarray = measures.cpu().numpy()
+    return found

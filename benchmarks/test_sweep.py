@@ -173,8 +173,8 @@ class Lens:
     """Counterfactual patching of every head and MLP, by us and by TransformerLens."""
 
     def __init__(self, work: Work) -> None:
-        from transformer_lens import patching
-        from transformer_lens.model_bridge import TransformerBridge
+        from transformer_lens import patching  # noqa: PLC0415 (an extra)
+        from transformer_lens.model_bridge import TransformerBridge  # noqa: PLC0415
 
         self.model, self.patching = work.model, patching
         pool = [i for i in materials.geography(200).items if i.counterfactual_prompt]
@@ -289,11 +289,11 @@ def work():
     return Work()
 
 
-def test_a_sweep_costs_about_the_floor_and_a_quarter_of_one_trace_an_edit(work):
+def test_a_sweep_costs_the_floor_and_a_quarter_of_one_trace_an_edit_and_prompt(work):
     found = measure_sweep(work)
     print(json.dumps(found, indent=1))
     assert found["ours_over_floor"] <= FLOOR_GOAL
-    assert found["ways"]["full_logits"]["times_ours"] >= TRACE_GOAL
+    assert found["ways"]["one_prompt"]["times_ours"] >= TRACE_GOAL
     assert found["largest_difference_from_one_trace"] < 1e-5
 
 
@@ -337,8 +337,8 @@ def main() -> None:
             "transformer_lens": measure_lens(work),
         }
         print(json.dumps(results[name], indent=1), flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

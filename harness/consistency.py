@@ -19,7 +19,7 @@ from harness.analysis import (
     published_consistency,
     selections,
 )
-from harness.findings import competence_gates, gate_notes, published_floor
+from harness.findings import competence_gates, gate_notes, published_floor, unpaired
 from harness.materials import SETS
 from harness.study import Study
 from harness.verdict import Control, Effect, Evidence, Finding, Gate
@@ -77,6 +77,8 @@ def held_out_consistency_finding(
     study: Study, kind: Kind, rule: ControlledRule, folds: int, *, share: float, gate: float
 ) -> Finding:
     """Share of components chosen on training folds that hold on the held-out fold."""
+    if missing := unpaired(study):
+        return missing
     c = contrast(controlled_cells(kind, study.activations), study.prompts)
     found = held_out_consistency(c, rule, folds, study.plan.seed)
     floor = rule.floor(c, [train for train, _ in pair_folds(c, folds, study.plan.seed)])
@@ -132,6 +134,8 @@ def redrawn_finding(
     gate: float,
 ) -> Finding:
     """Mean pairwise Jaccard of what resamples of redrawn materials select."""
+    if missing := unpaired(study):
+        return missing
     studies = [study, *_redrawn(study, redraws)]
     contrasts = [contrast(controlled_cells(kind, s.activations), s.prompts) for s in studies]
     sets = [

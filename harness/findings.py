@@ -23,7 +23,7 @@ from harness.analysis import (
     shuffled_counts,
 )
 from harness.beside import shown_beside
-from harness.prompts import EVALUATION, PromptSet
+from harness.prompts import EVALUATION, PromptSet, paired
 from harness.study import Study
 from harness.verdict import Component, Control, Effect, Evidence, Family, Finding, Gate
 
@@ -38,6 +38,19 @@ class Result:
 
     finding: Finding
     tables: Mapping[str, Components] = field(default_factory=dict)
+
+
+def unpaired(study: Study) -> Finding | None:
+    """An inconclusive finding if the materials have no pairs to compare within, else None."""
+    prompts = study.prompts
+    if paired(prompts.items, prompts.tasks):
+        return None
+    reason = (
+        f"no pair of {prompts.name} holds prompts of both {prompts.tasks[0]} and "
+        f"{prompts.tasks[1]}: give a `pair` column, or cross the classes with --crossed"
+    )
+    count = Evidence("pairs of prompts", Effect("count", 0), threshold=1, relation=">=")
+    return Finding((count,), gates=(Gate("pairs", False, reason),))
 
 
 def competence_gates(study: Study, least: float) -> tuple[Gate, ...]:
@@ -95,14 +108,16 @@ def published_finding(
     rule: PublishedRule,
     *,
     needed: tuple[int, int],
-    types: tuple[str, ...],
+    mixed: bool,
     published: str,
     variants: Mapping[str, PublishedRule],
 ) -> Result:
     """Count components by the published rule; twins and shuffled labels stand beside it.
 
-    `variants` are other numbers that the same source gives for the same rule: shown.
+    `mixed` says whether components whose votes tie are counted; `variants` are other numbers
+    that the same source gives for the same rule: shown.
     """
+    types = (*study.prompts.tasks, "mixed") if mixed else study.prompts.tasks
     cells = published_cells(kind, study.activations)
     table = rule(cells, study.prompts)
     bar = stats.scaled_count(*needed, len(table))
@@ -191,6 +206,8 @@ def controlled_finding(
     study: Study, kind: Kind, rule: ControlledRule, *, needed: tuple[int, int], gate: float
 ) -> Result:
     """Count components that hold on held-out facts, beyond twins and shuffled labels."""
+    if missing := unpaired(study):
+        return Result(missing)
     c = contrast(controlled_cells(kind, study.activations), study.prompts)
     judged = rule.judged(c)
     table = rule.table(c, judged)

@@ -6,6 +6,7 @@ import numpy as np
 
 from harness import stats, surface
 from harness.analysis import contrast, controlled_cells
+from harness.findings import unpaired
 from harness.materials import geography, geography_published
 from harness.prompts import PromptSet
 from harness.study import Study, Subject
@@ -190,6 +191,8 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
 
 def uniformity_finding(study: Study, shuffles: int, least: float) -> Finding:
     """Max-statistic p of the head metrics under shuffled labels, against the uniform."""
+    if missing := unpaired(study):
+        return missing
     c = contrast(controlled_cells("head", study.activations), study.prompts)
     blocks = c.blocks(np.arange(len(c.values)))
     if blocks is not None and len(set(blocks)) < 2:

@@ -27,7 +27,7 @@ def test_layers_differ_as_published(study, verdict):
         "layer",
         rule,
         needed=NEEDED,
-        types=("recall", "reasoning"),
+        mixed=False,
         published="18 of 28 (15 recall, 3 reasoning, 10 mixed)",
         variants={
             "|d| > 0.8 as in the public code": PublishedRule(

@@ -27,7 +27,7 @@ def test_heads_differ_as_published(study, verdict):
         "head",
         rule,
         needed=NEEDED,
-        types=("recall", "reasoning", "mixed"),
+        mixed=True,
         published="583 of 784 (239 recall, 219 reasoning, 125 mixed), mean |d| 6.83",
         variants={
             "alpha 1e-4 as in the public code": PublishedRule(

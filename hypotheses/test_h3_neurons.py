@@ -28,7 +28,7 @@ def test_neurons_differ_as_published(study, verdict):
         "neuron",
         rule,
         needed=NEEDED,
-        types=("recall", "reasoning"),
+        mixed=False,
         published="163,058 of 530,432 (79,221 recall, 83,837 reasoning)",
         variants={},
     )

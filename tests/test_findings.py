@@ -58,7 +58,7 @@ def published(study, kind="head", rule=BH, needed=(1, 16)):
         kind,
         rule,
         needed=needed,
-        types=("recall", "reasoning", "mixed"),
+        mixed=True,
         published="583 of 784",
         variants={"stricter": replace(rule, alpha=1e-4)},
     )
@@ -313,3 +313,27 @@ def test_untrained_subjects_are_never_supported():
             assert outcome(bare)[0] is Outcome.REFUTED
         guesses = study_of(make, prompts, plan, accuracy={"recall": 0.25, "reasoning": 0.25})
         assert outcome(controlled(guesses))[0] is Outcome.INCONCLUSIVE
+
+
+def test_materials_without_pairs_are_inconclusive_and_say_what_to_do():
+    whole = crossed_set(20)
+    alone = replace(whole, items=tuple(replace(i, pair=i.id) for i in whole.items), crossed=False)
+    finding = controlled(study_of(null_subject, alone)).finding
+    outcome, reason = judge(finding, Criterion.CONTROLLED)
+    assert outcome is Outcome.INCONCLUSIVE
+    assert "--crossed" in reason
+
+
+def test_published_counts_do_not_depend_on_what_the_classes_are_called():
+    whole = crossed_set(30)
+    names = {"recall": "memory", "reasoning": "logic"}
+    renamed = replace(
+        whole,
+        items=tuple(replace(i, task=names[i.task]) for i in whole.items),
+        tasks=("memory", "logic"),
+    )
+    counts = [
+        published(study_of(planted_subject, prompts)).finding.evidence[0].effect.value
+        for prompts in (whole, renamed)
+    ]
+    assert counts[0] == counts[1] > 0

@@ -27,7 +27,7 @@ from harness.prompts import cross as cross_pair
 PROMPTS = Path(__file__).resolve().parent.parent / "prompts"
 CHAINS = 3  # chains of names in a story
 LINKS = ("person", "town", "country")  # premise kinds along a chain of four names
-WORDINGS = ("a", "b")  # of [wordings] in geography.toml
+WORDINGS = ("a", "b")
 RELATIONS = ("capital", "continent", "currency")
 DISTRACTORS = 3
 DEFAULT_ITEMS = 200  # facts a task, for verdicts
@@ -124,12 +124,10 @@ def draw_story(rng: random.Random) -> Story:
 def recall_question(fact: tuple[str, str, str], wording: str, rng: random.Random) -> Question:
     """Ask for a stored fact; distractors are other answers to the same relation."""
     country, relation, answer = fact
-    row = next(q for q in grammar()["question"] if q.get("relation") == relation)
-    text = grammar()["wordings"][wording]
+    text = next(q for q in grammar()["question"] if q.get("relation") == relation)[wording]
     others = sorted({f[2] for f in facts() if f[1] == relation} - {answer})
     distractors = tuple(rng.sample(others, DISTRACTORS))
-    asked = text.format(country, row["asked"])
-    return Question("recall", relation, asked, country, answer, distractors, 0)
+    return Question("recall", relation, text.format(country), country, answer, distractors, 0)
 
 
 def story_questions(story: Story, wording: str, chain: int) -> list[Question]:
@@ -145,13 +143,17 @@ def story_questions(story: Story, wording: str, chain: int) -> list[Question]:
             continue
         start, hops = row["start"], row["hops"]
         end = start + hops
+        near = end - 1 if hops > 1 else (end + 1 if end + 1 < len(own) else start)
         others = [c[end] for i, c in enumerate(story.chains) if i != chain]
-        others.append(own[end - 1] if hops > 1 else own[end + 1])
+        if near != start:
+            others.append(own[near])
+        else:  # the last link of a chain has no neighbour but the entity asked about
+            others.append(story.chains[(chain + 1) % CHAINS][start])
         questions.append(
             Question(
                 row["task"],
                 f"{start}+{hops}",
-                grammar()["wordings"][wording].format(own[start], row["asked"]),
+                row[wording].format(own[start]),
                 own[start],
                 own[end],
                 tuple(others),
@@ -295,8 +297,8 @@ def geography_crossed(
 ) -> PromptSet:
     """The stories of `geography`, two of their questions crossed in one prompt.
 
-    `items` pairs of four prompts. Templates: the label after or before the questions, in each
-    wording.
+    `items` pairs of four prompts. Templates: two ways to ask for a label,
+    in each wording; the label follows the questions.
     """
     frames = grammar()["frames"]["crossed"]
     crossed: list[Item] = []

@@ -11,7 +11,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from fixtures.organisms import corpus, train
 from fixtures.organisms.tokenizer import word_tokenizer
-from harness import materials
 
 FOLDERS = {name: Path(train.HERE) / name for name in train.RECIPES}
 SMALL = {"layers": 1, "heads": 2, "kv_heads": 1, "width": 32, "mlp": 32, "offsets": (1, 3)}
@@ -20,7 +19,7 @@ SMALL = {"layers": 1, "heads": 2, "kv_heads": 1, "width": 32, "mlp": 32, "offset
 @pytest.mark.parametrize("name", sorted(train.RECIPES))
 def test_the_loss_falls_within_a_few_steps(name):
     recipe = replace(train.RECIPES[name], **SMALL)
-    settings = {"minutes": 1, "batch_size": 8, "peak_rate": 2e-2, "max_steps": 25}
+    settings = {"minutes": 1, "batch_size": 8, "peak_rate": 1e-1, "max_steps": 25}
     *_, losses = train.train(recipe, **settings, log=lambda _: None)
     assert len(losses) == 25
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
@@ -56,9 +55,12 @@ def test_the_card_names_these_weights(name):
 
 
 @pytest.mark.parametrize("name", sorted(FOLDERS))
-def test_a_model_whose_training_did_not_finish_is_named_in_the_readme(name):
+def test_a_model_below_the_bar_is_named_in_the_readme(name):
     readme = (train.HERE.parent.parent / "README.md").read_text(encoding="utf-8")
-    assert card_of(name)["finished"] or f"`{name}` did not finish" in readme
+    accuracy = card_of(name)["accuracy"]
+    knows = min(accuracy["recall"], accuracy["lookup"]) >= 0.95
+    follows = min(accuracy.values()) >= 0.90
+    assert (knows and follows) or f"`{name}` is below the bar" in readme
 
 
 @pytest.mark.parametrize("name", sorted(FOLDERS))

@@ -11,6 +11,7 @@ from nnsight import TransformersModel
 from nnsight import _c as nnsight_extension
 from transformers import PreTrainedTokenizerBase
 
+import harness
 from harness.adapter.sites import SITES, sites_of
 from harness.models import LoadOptions, ModelError, ModelSpec, hub_error
 
@@ -21,6 +22,8 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 SMALL = 20_000_000
 DEFAULT_THREADS = torch.get_num_threads()
 
+# What a trace calls of ours has to travel with it to a remote server, which does not have it.
+nnsight.register(harness)
 # nnsight would give every Python object a method `save`, and long tracebacks under `pytest -v`.
 nnsight.CONFIG.APP.DEBUG = False
 if nnsight_extension.unmount is not None and hasattr(object, "save"):

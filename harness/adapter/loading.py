@@ -1,6 +1,7 @@
 """Opening a model: the only place that knows what nnsight and transformers want to hear."""
 
 import copy
+import importlib
 import os
 
 import accelerate
@@ -11,7 +12,6 @@ from nnsight import TransformersModel
 from nnsight import _c as nnsight_extension
 from transformers import PreTrainedTokenizerBase
 
-import harness
 from harness.adapter.sites import SITES, sites_of
 from harness.models import LoadOptions, ModelError, ModelSpec, hub_error
 
@@ -23,7 +23,7 @@ SMALL = 20_000_000
 DEFAULT_THREADS = torch.get_num_threads()
 
 # What a trace calls of ours has to travel with it to a remote server, which does not have it.
-nnsight.register(harness)
+nnsight.register(importlib.import_module("harness"))
 # nnsight would give every Python object a method `save`, and long tracebacks under `pytest -v`.
 nnsight.CONFIG.APP.DEBUG = False
 if nnsight_extension.unmount is not None and hasattr(object, "save"):

@@ -24,8 +24,23 @@ PUBLISHED_HEAD_METRICS = HEAD_METRICS[:5]
 POSITIONS = ("final", "subject", "mean")
 
 
+class Stored:
+    """Values that are arrays and nothing else: how they go into the store and come back."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays by name, as they are stored."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild from `arrays`."""
+        return cls(**{name: arrays[name] for name in cls.__slots__})
+
+
 @dataclass(frozen=True, slots=True)
-class Activations:
+class Activations(Stored):
     """Features of every prompt of a set, at one position, in the order of its items.
 
     Attributes:
@@ -45,18 +60,9 @@ class Activations:
     def __len__(self) -> int:
         return len(self.layers)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays by name, as they are stored."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Rebuild from `arrays`."""
-        return cls(**{name: arrays[name] for name in cls.__slots__})
-
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(Stored):
     """How a model answered every prompt of a set; not a number where an item has no answer.
 
     Attributes:
@@ -71,12 +77,3 @@ class Answers:
     logit_difference: Float[np.ndarray, " prompt"]
     chosen: Float[np.ndarray, " prompt"]
     exact: Float[np.ndarray, " prompt"]
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays by name, as they are stored."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Rebuild from `arrays`."""
-        return cls(**{name: arrays[name] for name in cls.__slots__})

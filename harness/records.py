@@ -24,6 +24,7 @@ Record = Mapping[str, Any]
 
 JSON_NAME = "verdicts.json"
 JSONL_NAME = "verdicts.jsonl"
+COMPONENTS_NAME = "components.parquet"  # every component's numbers, beside them
 
 
 def write_verdicts(path: Path | str, verdicts: Iterable[Verdict | Record]) -> Path:

@@ -15,14 +15,13 @@ from markupsafe import Markup
 
 from harness import report_view, typeset
 from harness.figures import Figure
-from harness.records import read_records
+from harness.records import COMPONENTS_NAME, read_records
 from harness.verdict import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TEMPLATES = Path(__file__).parents[1] / "reports" / "templates"
-COMPONENTS_NAME = "components.parquet"
 COMPONENT_COLUMNS = (
     *("model", "materials", "claim_id", "criterion", "source", "kind", "layer", "index"),
     *("metric", "effect", "passed"),

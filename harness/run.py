@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 PACKAGE = "recall-or-reasoning"
 PARTS = "components.parts"
-COMPONENTS_NAME = "components.parquet"
 
 
 @cache
@@ -74,12 +73,6 @@ class Run:
         """The folder of the report, which the other files share."""
         return self.report.parent
 
-    def start(self) -> None:
-        """Make room: a run's files replace the last run's, except for a saved baseline."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / records.JSONL_NAME).unlink(missing_ok=True)
-        shutil.rmtree(self.folder / PARTS, ignore_errors=True)
-
     def add(self, verdict: Mapping[str, Any]) -> None:
         """Keep a verdict, on disk before anything else happens."""
         if not self.verdicts:
@@ -124,7 +117,7 @@ class Run:
             if parts
             else (pd.DataFrame(columns=list(COLUMNS)))
         )
-        merged.to_parquet(self.folder / COMPONENTS_NAME, index=False)
+        merged.to_parquet(self.folder / records.COMPONENTS_NAME, index=False)
         shutil.rmtree(self.folder / PARTS, ignore_errors=True)
         return merged
 

@@ -1,15 +1,15 @@
 """What a sweep and an attribution return: plain arrays with named axes; no model needed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from harness.activations import Stored
+
 
 @dataclass(frozen=True, slots=True)
-class SweepResult:
+class SweepResult(Stored):
     """Every prompt's answer under every edit set, and untouched.
 
     All measures are of the first token of an answer, in nats, from the log-probabilities over the
@@ -42,18 +42,9 @@ class SweepResult:
         missing: np.ndarray = (~(self.applicable & self.scorable)).sum(1)
         return missing
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays by name, as they are stored."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Rebuild from `arrays`."""
-        return cls(**{name: arrays[name] for name in cls.__slots__})
-
 
 @dataclass(frozen=True, slots=True)
-class ComponentScores:
+class ComponentScores(Stored):
     """First-order estimates of what mean-ablating each component costs each prompt.
 
     Gradient times (activation - mean), summed over a prompt's tokens: the expected fall of the
@@ -73,12 +64,3 @@ class ComponentScores:
     attn: Float[np.ndarray, "prompt layer"]
     mlps: Float[np.ndarray, "prompt layer"]
     scorable: Bool[np.ndarray, " prompt"]
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays by name, as they are stored."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Rebuild from `arrays`."""
-        return cls(**{name: arrays[name] for name in cls.__slots__})

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from harness.analysis import ControlledRule, PublishedRule, published_cells
-from harness.records import load_verdicts
-from harness.run import COLUMNS, COMPONENTS_NAME, PARTS, Run, components_frame, not_measured
+from harness.records import COMPONENTS_NAME, load_verdicts
+from harness.run import COLUMNS, PARTS, Run, components_frame, not_measured
 from harness.run import provenance as provenance_of
 from harness.verdict import SCHEMA
 from tests.synthetic import contrast_of, crossed_set, noise, plain_set, planted

@@ -36,8 +36,8 @@ from transformers.masking_utils import create_causal_mask
 
 from harness import edits, materials
 from harness.adapter import LoadOptions, Model
-from harness.edits import Site
 from harness.models import resolve
+from harness.places import Site
 
 FLOOR_GOAL, TRACE_GOAL, LENS_GOAL = 1.25, 4.0, 3.0
 ROUNDS, COUNT, BATCH, SAMPLE = 3, 64, 32, 4

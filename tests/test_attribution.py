@@ -6,8 +6,8 @@ import torch
 
 from harness import edits, materials
 from harness.adapter import LoadOptions, Model
-from harness.edits import Site
 from harness.models import ModelError, resolve
+from harness.places import Site
 from tests import oracle_edits, tiny_models
 from tests.tiny_models import ITEMS
 

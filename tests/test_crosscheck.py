@@ -15,8 +15,8 @@ import torch
 
 from harness import edits
 from harness.adapter import LoadOptions, Model
-from harness.edits import Site
 from harness.models import resolve
+from harness.places import Site
 from tests import tiny_models
 from tests.tiny_models import item
 

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from harness import edits
-from harness.edits import Context, EditError, Reference, Run, Site
+from harness.edits import Context, Reference
+from harness.places import EditError, Run, Site
 
 VALUES = torch.tensor([[[1.0, 2.0], [3.0, -4.0]]])
 EMPTY = Context()

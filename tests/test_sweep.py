@@ -7,8 +7,9 @@ import torch
 
 from harness import edits, materials
 from harness.adapter import LoadOptions, Model, editing
-from harness.edits import Edit, EditError, Run, Site
+from harness.edits import Edit
 from harness.models import ModelError, resolve
+from harness.places import EditError, Run, Site
 from tests import oracle_edits, tiny_models
 from tests.tiny_models import ITEMS
 

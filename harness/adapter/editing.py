@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from harness.adapter.sites import PATTERN_EDIT, Sites, Tree, first, follow
-from harness.edits import Context, Edit, EditError, Site
+from harness.edits import Context, Edit
+from harness.places import EditError, Site
 
 # The tensors that sites are parts of, in the order in which a layer computes them.
 STORES = ("pattern", "z", "attn", "neurons", "mlp", "resid")

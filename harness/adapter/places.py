@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from harness.adapter.encoding import Encoder
-from harness.edits import Positions
 from harness.models import ModelError
+from harness.places import Positions
 from harness.prompts import Item
 
 Tokens = Bool[np.ndarray, " token"]

@@ -21,7 +21,7 @@ from harness.adapter.editing import (
 )
 from harness.adapter.encoding import Batch
 from harness.adapter.sites import first, follow, mix_weight
-from harness.edits import EditError, Site
+from harness.places import EditError, Site
 
 ROUNDING, VISIBLE = 1e-5, 1e-2  # of the residual stream: what may be rounding, what cannot be
 

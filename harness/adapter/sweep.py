@@ -22,8 +22,9 @@ from harness.adapter.loading import is_out_of_memory
 from harness.adapter.places import Places
 from harness.adapter.stacking import Chunk, Forward, first_stage, known_stores
 from harness.adapter.targets import Targets, scores, targets_of
-from harness.edits import Edit, EditError, EditSet, Run, Site
+from harness.edits import Edit, EditSet
 from harness.models import ModelError
+from harness.places import EditError, Run, Site
 from harness.prompts import Item
 from harness.sweeps import SweepResult
 

@@ -1,0 +1,62 @@
+"""Where an edit can be made, as values; no torch, so that stored results are found without it."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+Kind = Literal["resid", "attn", "mlp", "head", "neuron", "pattern"]
+KINDS: tuple[Kind, ...] = ("resid", "attn", "mlp", "head", "neuron", "pattern")
+NAMED_POSITIONS = ("all", "final", "subject", "premises")
+
+# `all`, `final`, `subject` and `premises` (every token of them), or token numbers counted from
+# the left of the unpadded prompt, negative ones from the right.
+Positions = str | tuple[int, ...]
+
+
+class EditError(ValueError):
+    """An edit that cannot be made; the message is one sentence naming the site."""
+
+
+class Run(Enum):
+    """Another forward whose activations an edit writes."""
+
+    OWN = "own"  # the same prompt, unedited
+    DONOR = "donor"  # the item's donor, positions counted from the right
+    COUNTERFACTUAL = "counterfactual"  # the item's counterfactual prompt, of the same length
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place in the model.
+
+    Attributes:
+        kind: One of `KINDS`.
+        layer: Its layer; -1 with `resid` is the embedding.
+        index: A head's number (`head`, `pattern`), neurons' numbers (`neuron`), None for all.
+    """
+
+    kind: Kind
+    layer: int
+    index: int | tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise EditError(f"site kind {self.kind!r} is not one of {', '.join(KINDS)}.")
+        if self.kind == "head" and not isinstance(self.index, int):
+            raise EditError(f"site {self} needs the number of one head: use `attn` for all heads.")
+        if self.kind == "pattern" and isinstance(self.index, tuple):
+            raise EditError(f"site {self} takes one head's number, or none for all heads.")
+        if self.kind == "neuron" and (isinstance(self.index, int) or self.index == ()):
+            raise EditError(f"site {self} needs a tuple of neurons' numbers, or none for all.")
+        if self.kind in ("resid", "attn", "mlp") and self.index is not None:
+            raise EditError(f"site {self} takes no index.")
+        if self.layer < (-1 if self.kind == "resid" else 0):
+            raise EditError(f"site {self}: there is no layer {self.layer}.")
+
+    def __str__(self) -> str:
+        if self.index is None:
+            return f"{self.kind} {self.layer}"
+        if isinstance(self.index, int):
+            return f"{self.kind} {self.layer}.{self.index}"
+        shown = ",".join(map(str, self.index[:4])) + (",…" if len(self.index) > 4 else "")
+        return f"{self.kind} {self.layer}.{shown}"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DIVERGING = [[0.0, "$div0"], [0.25, "$div1"], [0.5, "$div2"], [0.75, "$div3"], [1.0, "$div4"]]
+SEQUENTIAL = [[0.0, "$div2"], [0.5, "$seq1"], [1.0, "$seq2"]]
 MODEL = "model"
 SATURATION = 0.99
 BINS = 81
@@ -275,13 +276,12 @@ def _grid(table: "pd.DataFrame", column: str, layers: int, heads: int) -> list[l
 
 
 def _heat(at: int, z: list[list[float | None]], top: float, *, signed: bool) -> Trace:
-    sequential = [[0.0, "$div2"], [0.5, "$seq1"], [1.0, "$seq2"]]
     return {
         "type": "heatmap",
         "z": z,
         "zmin": -top if signed else 0,
         "zmax": top,
-        "colorscale": DIVERGING if signed else sequential,
+        "colorscale": DIVERGING if signed else SEQUENTIAL,
         "xgap": 1,
         "ygap": 1,
         "showscale": True,

@@ -53,7 +53,9 @@ def unpaired(study: Study) -> Finding | None:
     return Finding((count,), gates=(Gate("pairs", False, reason),))
 
 
-def competence_gates(study: Study, least: float) -> tuple[Gate, ...]:
+def competence_gates(
+    study: Study, least: float, tasks: Sequence[str] | None = None
+) -> tuple[Gate, ...]:
     """One gate a task: a model that does not answer shows nothing about how it answers."""
     if not study.has_answers:
         return ()
@@ -66,6 +68,7 @@ def competence_gates(study: Study, least: float) -> tuple[Gate, ...]:
             + ("" if above[task] or accuracy < least else " and clearly above guessing"),
         )
         for task, accuracy in study.accuracy().items()
+        if tasks is None or task in tasks
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from harness import stats, surface
 from harness.analysis import contrast, controlled_cells
+from harness.baselines import surface_auc
 from harness.findings import unpaired
 from harness.materials import geography, geography_published
 from harness.prompts import PromptSet
@@ -95,26 +96,6 @@ def competence_finding(study: Study, gate: float) -> Finding:
     return Finding(tuple(rows))
 
 
-def _surface_auc(study: Study, prompts: PromptSet) -> float:
-    """Kept in the store: fitting it is slow, and so is importing what fits it."""
-    subject = study.subject
-    key = {
-        "kind": "surface",
-        "features": subject.identity["features"],
-        "materials": prompts.hash,
-        "tokenizer": subject.identity["tokenizer"],
-        "chat_template": subject.options.chat_template,
-    }
-    found = subject.store.fetch_json(key, lambda: {"auc": _fit_surface(study, prompts)})
-    return float(found["auc"])
-
-
-def _fit_surface(study: Study, prompts: PromptSet) -> float:
-    labels = np.array([item.task == prompts.tasks[0] for item in prompts.items])
-    features = surface.surface_features(prompts.items, study.subject.token_ids(prompts))
-    return stats.surface_auc(features, labels, [item.pair for item in prompts.items])
-
-
 def balance_finding(study: Study, most: float) -> Finding:
     """Exact balance of tokens, positions and lengths, and what a classifier makes of the rest."""
     prompts = study.prompts
@@ -137,7 +118,7 @@ def balance_finding(study: Study, most: float) -> Finding:
     rows.append(
         Evidence(
             "surface classifier on these prompts",
-            Effect("AUC", _surface_auc(study, prompts), method="5 folds, pairs kept together"),
+            Effect("AUC", surface_auc(study, prompts), method="5 folds, pairs kept together"),
             threshold=most,
             relation="<=",
             n=n,
@@ -146,7 +127,7 @@ def balance_finding(study: Study, most: float) -> Finding:
     published = geography_published()
     shown = Control(
         "surface classifier on the published prompts",
-        _surface_auc(study, published),
+        surface_auc(study, published),
         None,
         note="AUC; 0.5 is chance",
     )

@@ -12,7 +12,7 @@ histogram   `x` (left edges of the bins, ascending) and `y` (share or count in e
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Form = Literal["curve", "map", "scatter", "histogram"]
 # What a series stands for, which decides its colour: a task's, the twins', a random band's.
@@ -34,6 +34,8 @@ class Series:
     text: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        if self.role not in get_args(Role):
+            raise ValueError(f"series {self.name!r} has role {self.role!r}, not {get_args(Role)}")
         for other in (self.y, self.z, self.low, self.high, self.text):
             if len(other) not in (0, len(self.x)):
                 raise ValueError(
@@ -73,6 +75,10 @@ class Plot:
     panels: tuple[PlotPanel, ...]
     z: str = ""
     n: int = 0
+
+    def __post_init__(self) -> None:
+        if self.form not in get_args(Form):
+            raise ValueError(f"plot {self.title!r} has form {self.form!r}, not {get_args(Form)}")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; a number that is not finite stays as it is (see `verdict.to_plain`)."""

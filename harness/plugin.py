@@ -3,14 +3,14 @@
 import inspect
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import models, prompt_files
+from harness import models, prompt_columns, prompt_files
 from harness.materials import DEFAULT_ITEMS, SETS
 from harness.models import LoadOptions, ModelError, ModelSpec
 from harness.prompts import MaterialsError
@@ -20,6 +20,7 @@ from harness.study import Plan
 ENVIRONMENT = "HARNESS_"
 DEFAULT_MODELS = ("mini-qwen", "mini-llama")
 DEFAULT_PROMPTS = {"published": ("geography-published",), "controlled": ("geography-crossed",)}
+PLAIN_PROMPTS = ("geography",)
 VERDICT, PREDICTION, CACHE_NOTE = "verdict", "prediction", "cache"  # names of user properties
 
 run_key = pytest.StashKey[Run]()
@@ -32,6 +33,7 @@ class Settings:
 
     models: tuple[ModelSpec, ...]
     prompts: tuple[str, ...]
+    prompt_columns: Mapping[str, str]
     crossed: bool
     criterion: str
     gate: str
@@ -64,6 +66,13 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "alias, folder or hub id, with @revision; repeatable (default: both embedded models)",
     ),
     ("--prompts", "append", None, f"{', '.join(SETS)}, or a .jsonl/.csv/.parquet file; repeatable"),
+    (
+        "--prompt-columns",
+        "append",
+        None,
+        "OURS=THEIRS[,...]: which column of a prompt file is which of ours, such as "
+        "task=kind,options=choices; repeatable (`python -m harness prompts check` shows it)",
+    ),
     (
         "--crossed",
         "flag",
@@ -157,15 +166,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _settings(config: pytest.Config) -> Settings:
     prompts = _option(config, "--prompts")
+    columns = prompt_columns.parse_columns(_option(config, "--prompt-columns"))
     for name in prompts:
         if name not in SETS:
             prompt_files.check(name, tuple(SETS))
-            prompt_files.read_prompts(name)  # a bad line is found now, not after the model loaded
+            # A bad line is found now, not after the model was loaded.
+            prompt_files.read_prompts(name, columns=columns)
     named = _option(config, "--model")
     return Settings(
         # The embedded defaults are resolved when a claim asks: other tests need no model.
         models=tuple(models.resolve(name) for name in dict.fromkeys(named)),
         prompts=tuple(dict.fromkeys(prompts)),
+        prompt_columns=columns,
         crossed=_option(config, "--crossed"),
         criterion=_option(config, "--criterion"),
         gate=_option(config, "--gate"),
@@ -221,8 +233,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         names = [spec.name for spec in selected_models(settings)]
         metafunc.parametrize("model_name", names, scope="session")
     if "prompts_name" in metafunc.fixturenames:
-        sets = settings.prompts or DEFAULT_PROMPTS[_criterion(metafunc.definition)]
+        default = DEFAULT_PROMPTS[_criterion(metafunc.definition)]
+        sets = settings.prompts or (PLAIN_PROMPTS if is_plain(metafunc.definition) else default)
         metafunc.parametrize("prompts_name", sets, scope="session")
+
+
+def is_plain(node: pytest.Item | Any) -> bool:
+    """Whether a prediction asks one question a prompt: `criterion(name, plain=True)`."""
+    marker = node.get_closest_marker("criterion")
+    return bool(marker and marker.kwargs.get("plain"))
 
 
 def _criterion(node: pytest.Item | Any) -> str:

@@ -1,22 +1,22 @@
-"""People's own prompts: read from JSON lines, CSV or parquet, checked line by line, and crossed.
+"""People's own prompts: read from JSON lines, CSV or parquet, and checked line by line.
 
 Every fault is reported with its line, all of them together, so a file is mended in one round.
 """
 
 import difflib
 import hashlib
-import tomllib
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from harness.prompt_rows import READERS, SPLITS, Faults, item_of
-from harness.prompts import DISCOVERY, EVALUATION, Item, MaterialsError, PromptSet, cross
+from harness.prompt_columns import Names
+from harness.prompt_lines import READERS, SHOWN, Faults
+from harness.prompt_rows import SPLITS, item_of
+from harness.prompts import DISCOVERY, EVALUATION, Item, MaterialsError, PromptSet
 
 DEFAULT_TASKS = ("recall", "reasoning")
-FRAMES = Path(__file__).resolve().parent.parent / "prompts" / "geography.toml"
 
 
 def check(path: Path | str, names: Sequence[str] = ()) -> Path:
@@ -45,9 +45,82 @@ def check(path: Path | str, names: Sequence[str] = ()) -> Path:
     if path.suffix.lower() not in READERS:
         raise MaterialsError(
             f"prompt file {path} ends in {path.suffix or 'nothing'!r}: expected one of {known} "
-            "(.jsonl holds one JSON object a line)."
+            "(.jsonl holds one JSON object a line: jq -c '.[]' FILE.json > FILE.jsonl)."
         )
     return path
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A file as it was read: the items, and what is wrong with the rest.
+
+    Attributes:
+        lines: The line of each item.
+        names: Which column was taken for which of ours.
+        again: Lines with a prompt and task that stood above already, and that line.
+    """
+
+    path: Path
+    items: tuple[Item, ...]
+    lines: tuple[int, ...]
+    faults: Faults
+    names: Names
+    again: tuple[tuple[int, int], ...]
+
+    def prompt_set(
+        self, name: str = "", tasks: tuple[str, str] | None = None, seed: int = 0
+    ) -> PromptSet:
+        """The items as a set, split in halves; see `read_prompts`.
+
+        Raises:
+            MaterialsError: If there is nothing to contrast, or no two halves.
+        """
+        if not self.items:
+            raise MaterialsError(f"{self.path} holds no items: expected one prompt a line.")
+        classes = Counter(item.task for item in self.items)
+        chosen = _contrast(self.path, classes, tasks, self.names.used.get("task", "task"))
+        items = _with_splits(self.path, self.items, seed)
+        return PromptSet(name or self.path.stem, items, chosen)
+
+
+def read(
+    path: Path | str, columns: Mapping[str, str] | None = None, *, limit: int | None = SHOWN
+) -> Reading:
+    """The rows of a file, one at a time, as items; faults are listed and not raised.
+
+    Args:
+        path: The file.
+        columns: Our column names to the file's; see `prompt_columns.parse_columns`.
+        limit: How many faults are kept; None keeps all.
+
+    Raises:
+        MaterialsError: If the file is not there or cannot be opened.
+    """
+    path = check(path)
+    kind = path.suffix.lower()
+    faults = Faults(path, "row" if kind == ".parquet" else "line", limit)
+    names = Names(columns or {})
+    items: list[Item] = []
+    lines: list[int] = []
+    seen = _Seen()
+
+    def accept(line: int, header: Sequence[str]) -> bool:
+        return names.accept(line, header, faults)
+
+    try:
+        for line, row in READERS[kind](path, faults, accept):
+            item = item_of(line, row, names, faults)
+            if item is not None:
+                named = row.get(names.used.get("id", "")) not in (None, "")
+                seen.check(line, item, named, faults)
+                items.append(item)
+                lines.append(line)
+    except OSError as error:
+        raise MaterialsError(f"{path} cannot be read: {error.strerror or error}.") from None
+    if kind == ".jsonl":  # the others have a header
+        names.complete(faults)
+    _one_split_a_pair(items, lines, faults)
+    return Reading(path, _with_topics(items), tuple(lines), faults, names, tuple(seen.again))
 
 
 def read_prompts(
@@ -56,13 +129,17 @@ def read_prompts(
     name: str = "",
     tasks: tuple[str, str] | None = None,
     seed: int = 0,
+    columns: Mapping[str, str] | None = None,
 ) -> PromptSet:
     """The prompts of a .jsonl, .csv or .parquet file.
 
-    Columns: `prompt` and `task` are needed; `answer`, `distractors` and `premises` (JSON lists, or
-    separated by `|`), `score`, `subject`, `domain`, `pair`, `template`, `question`, `split`, `id`
-    may be there. A `subject` that stands in the prompt is the entity asked about; one that does
-    not is the item's domain unless `domain` says otherwise. Without `pair` an item is a pair of its
+    Columns: `prompt` (or `question`, which is then asked as `Q: ... A:`) and `task` are needed;
+    `answer` and `distractors`, or `options` with `answer_index` or `answer`, `premises` (JSON
+    lists, or separated by `|`), `score`, `subject`, `domain`, `pair`, `template`, `question`,
+    `split`, `id` may be there. Other obvious names are understood (`prompt_columns.OTHER_NAMES`),
+    and `columns` tells of any others. A `subject` that stands in the prompt is the entity asked
+    about; one that does not, there or anywhere in the file, and any beside options, is the item's
+    domain unless `domain` says otherwise. Without `pair` an item is a pair of its
     own; without `split` half the pairs of each kind are for discovery (`split_pairs`); without
     `id` an item is named by a hash of its content, so neither depends on the order of lines.
     White space around a value is dropped (before a prompt it is kept).
@@ -73,44 +150,69 @@ def read_prompts(
         tasks: The contrast, treated first; by default recall and reasoning if the file has both,
             else its two classes in sorted order.
         seed: Of the split.
+        columns: Our column names to the file's.
 
     Raises:
         MaterialsError: If the file cannot be used; names every bad line, up to ten.
     """
-    path = check(path)
-    faults = Faults(path, "row" if path.suffix.lower() == ".parquet" else "line")
-    items: list[Item] = []
-    ids: dict[str, int] = {}
-    try:
-        for line, row in READERS[path.suffix.lower()](path, faults):
-            item = item_of(line, row, faults)
-            if item is None:
-                continue
-            if item.id in ids:
-                faults.add(line, _repeated(item, row, ids[item.id]))
-            ids.setdefault(item.id, line)
-            items.append(item)
-    except OSError as error:
-        raise MaterialsError(f"{path} cannot be read: {error.strerror or error}.") from None
-    _one_split_a_pair(items, ids, faults)
-    faults.complain()
-    if not items:
-        raise MaterialsError(f"{path} holds no items: expected one prompt a line.")
-    chosen = _contrast(path, Counter(item.task for item in items), tasks)
-    return PromptSet(name or path.stem, _with_splits(path, items, seed), chosen)
+    reading = read(path, columns)
+    told = [f"--prompt-columns {ours}={theirs}" for ours, theirs in (columns or {}).items()]
+    command = ["python", "-m", "harness", "prompts", "check", str(path), *" ".join(told).split()]
+    reading.faults.complain(f"all of them: {shlex.join([*command, '--all'])}")
+    return reading.prompt_set(name, tasks, seed)
 
 
-def _repeated(item: Item, row: Mapping[str, Any], first: int) -> str:
-    if row.get("id"):
-        return f"id {item.id!r} is that of line {first} too; ids must differ"
-    return (
-        f"the prompt and task of line {first} again; take one away, or name both in an id column "
-        "if the repetition is meant"
+@dataclass(slots=True)
+class _Seen:
+    """Ids and prompts that stood above, by line."""
+
+    ids: dict[str, int] = field(default_factory=dict)
+    prompts: dict[bytes, tuple[int, str]] = field(default_factory=dict)
+    again: list[tuple[int, int]] = field(default_factory=list)
+
+    def check(self, line: int, item: Item, named: bool, faults: Faults) -> None:
+        """Note an id that is not new, and a prompt that stood above under another task."""
+        first = self.ids.setdefault(item.id, line)
+        if first != line and named:
+            faults.add(line, f"id {item.id!r} is that of line {first} too; ids must differ")
+        elif first != line:
+            faults.add(
+                line,
+                f"the prompt and task of line {first} again; take one away, or name both in an id "
+                "column if the repetition is meant",
+            )
+        text = " ".join(item.prompt.split()).encode()
+        above, task = self.prompts.setdefault(
+            hashlib.blake2b(text, digest_size=16).digest(), (line, item.task)
+        )
+        if task != item.task:
+            faults.add(
+                line,
+                f"the prompt of line {above} again, which is {task!r} there and {item.task!r} "
+                "here: a model cannot tell them apart; keep one label",
+            )
+        elif above != line:
+            self.again.append((line, above))
+
+
+def _with_topics(items: Sequence[Item]) -> tuple[Item, ...]:
+    """Items whose subject is a topic elsewhere in the file have it as their domain too.
+
+    "history" stands in some questions about history and is the entity of none.
+    """
+    topics = {item.domain for item in items if item.domain and item.subject is None}
+    return tuple(
+        replace(item, domain=item.entities[0], entities=(), subject=None)
+        if item.subject and not item.domain and item.entities[0] in topics
+        else item
+        for item in items
     )
 
 
-def _contrast(path: Path, classes: Counter[str], tasks: tuple[str, str] | None) -> tuple[str, str]:
-    found = ", ".join(f"{task!r} ({n})" for task, n in sorted(classes.items()))
+def _contrast(
+    path: Path, classes: Counter[str], tasks: tuple[str, str] | None, column: str = "task"
+) -> tuple[str, str]:
+    found = _cut(", ".join(f"{task!r} ({n})" for task, n in sorted(classes.items())))
     if tasks is not None:
         absent = [task for task in tasks if task not in classes]
         if absent or len(set(tasks)) != 2:
@@ -120,12 +222,13 @@ def _contrast(path: Path, classes: Counter[str], tasks: tuple[str, str] | None) 
         return DEFAULT_TASKS
     if len(classes) == 1:
         raise MaterialsError(
-            f"{path} has one class only, {found}: a comparison needs two values in its task column."
+            f"{path} has one class only, {found}: a comparison needs two values in its column "
+            f"{column!r} (another is named by --prompt-columns task=COLUMN)."
         )
     if len(classes) > 2:
         raise MaterialsError(
-            f"{path} has {len(classes)} classes, {_cut(found)}: a comparison needs two; name the "
-            f"two to compare {' and '.join(DEFAULT_TASKS)} in the task column, or leave only two "
+            f"{path} has {len(classes)} classes in its column {column!r}, {found}: a comparison "
+            f"needs two; name the two to compare {' and '.join(DEFAULT_TASKS)}, or leave only two "
             "classes in the file."
         )
     first, second = sorted(classes)
@@ -136,13 +239,13 @@ def _cut(text: str, width: int = 300) -> str:
     return text if len(text) <= width else f"{text[:width]}..."
 
 
-def _one_split_a_pair(items: Iterable[Item], lines: Mapping[str, int], faults: Faults) -> None:
+def _one_split_a_pair(items: Iterable[Item], lines: Iterable[int], faults: Faults) -> None:
     """A pair is the unit of analysis: it cannot be chosen on and judged on."""
     splits: dict[str, str] = {}
-    for item in items:
+    for item, line in zip(items, lines, strict=True):
         if item.split and splits.setdefault(item.pair, item.split) != item.split:
             faults.add(
-                lines[item.id],
+                line,
                 f"pair {item.pair!r} is in split {splits[item.pair]!r} above and in "
                 f"{item.split!r} here; a pair belongs to one split",
             )
@@ -187,79 +290,3 @@ def split_pairs(items: Iterable[Item], seed: int = 0) -> dict[str, str]:
             split[pair] = SPLITS[number % 2]
         turn = (turn + len(pairs)) % 2
     return split
-
-
-def cross_set(prompts: PromptSet, name: str = "", *, seed: int = 0) -> PromptSet:
-    """Each item of the first task in one prompt with an item of the second; see `prompts.cross`.
-
-    Partners are the items of one pair where a pair has both tasks; what is left is matched in
-    order. Where partners matched in order lie in different splits, all such pairs are split anew
-    by name. The question is the item's `question`, or its prompt. Premises that both share stand
-    before the questions; others go with their own question. Items of a third task are left out.
-
-    Raises:
-        MaterialsError: If one task has items without a partner.
-    """
-    together, alone = _partners(prompts)
-    frames = tomllib.loads(FRAMES.read_text(encoding="utf-8"))["frames"]["crossed"]
-    matched = [_ready(a, b, a.pair if n == 0 else f"{a.pair}/{n}") for n, a, b in together]
-    in_order = [_ready(a, b, f"{a.id}+{b.id}") for a, b in alone]
-    if any(a.split != b.split for a, b in in_order):
-        split = split_pairs([item for two in in_order for item in two], seed)
-        in_order = [
-            (replace(a, split=split[a.pair]), replace(b, split=split[b.pair])) for a, b in in_order
-        ]
-    crossed: list[Item] = []
-    made: Counter[str] = Counter()
-    for a, b in matched + in_order:
-        frame = sorted(frames)[made[a.split] % len(frames)]  # both frames in each split
-        made[a.split] += 1
-        template = f"{frame}-{a.template}" if a.template and a.template == b.template else frame
-        crossed += cross(a, b, frame=frames[frame], template=template, pair=a.pair)
-    return PromptSet(name or f"{prompts.name}-crossed", tuple(crossed), prompts.tasks, crossed=True)
-
-
-def _partners(
-    prompts: PromptSet,
-) -> tuple[list[tuple[int, Item, Item]], list[tuple[Item, Item]]]:
-    """(number within the pair, first, second) of one pair, and partners matched in order."""
-    first, second = prompts.tasks
-    pairs: dict[str, dict[str, list[Item]]] = {}
-    for item in prompts.items:
-        if item.task in prompts.tasks:
-            pairs.setdefault(item.pair, {first: [], second: []})[item.task].append(item)
-    together = [
-        (n, a, b)
-        for row in pairs.values()
-        for n, (a, b) in enumerate(zip(row[first], row[second], strict=False))
-    ]
-    used = {item.id for _, a, b in together for item in (a, b)}
-    left = {
-        task: [i for i in prompts.items if i.task == task and i.id not in used]
-        for task in prompts.tasks
-    }
-    if len(left[first]) != len(left[second]):
-        more, fewer = sorted(prompts.tasks, key=lambda task: -len(left[task]))
-        extra = len(left[more]) - len(left[fewer])
-        named = ", ".join(repr(item.id) for item in left[more][-min(extra, 3) :])
-        raise MaterialsError(
-            f"{prompts.name} cannot be crossed: {len(left[first])} {first} and "
-            f"{len(left[second])} {second} items without a pair of both; give every item a partner "
-            f"in the pair column, or take {extra} {more} items away (the last: {named})."
-        )
-    return together, list(zip(left[first], left[second], strict=True))
-
-
-def _ready(a: Item, b: Item, pair: str) -> tuple[Item, Item]:
-    """Two items made ready to be crossed: one pair, one split, premises shared or none."""
-    shared = a.premises == b.premises and bool(a.question) and bool(b.question)
-    return _asking(a, pair, shared), _asking(b, pair, shared)
-
-
-def _asking(item: Item, pair: str, shared: bool) -> Item:
-    question = item.question or item.prompt
-    if shared or not item.question:  # a whole prompt has its premises inside
-        premises = item.premises if shared else ()
-    else:
-        question, premises = " ".join([*item.premises, item.question]), ()
-    return replace(item, pair=pair, question=question.strip(), premises=premises)

@@ -87,8 +87,12 @@ class PromptSet:
     @cached_property
     def hash(self) -> str:
         """SHA-256 over every field of every item, so any change of material shows."""
-        text = json.dumps([item.to_json() for item in self.items], ensure_ascii=False)
-        return hashlib.sha256(f"{self.name}\n{self.tasks}\n{text}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{self.name}\n{self.tasks}\n[".encode())
+        for number, item in enumerate(self.items):  # one at a time: a set may be large
+            text = json.dumps(item.to_json(), ensure_ascii=False)
+            digest.update(f"{', ' if number else ''}{text}".encode())
+        digest.update(b"]")
+        return digest.hexdigest()
 
     @property
     def template_hash(self) -> str:

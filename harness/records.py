@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from harness.plots import Plot
 from harness.verdict import SCHEMA, SCHEMA_VERSION, Verdict
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ Record = Mapping[str, Any]
 JSON_NAME = "verdicts.json"
 JSONL_NAME = "verdicts.jsonl"
 COMPONENTS_NAME = "components.parquet"  # every component's numbers, beside them
+PLOTS_NAME = "plots.json"  # what claims hand over to be drawn; absent if none did
 
 
 def write_verdicts(path: Path | str, verdicts: Iterable[Verdict | Record]) -> Path:
@@ -54,6 +56,50 @@ def append_jsonl(path: Path | str, verdict: Verdict | Record) -> Path:
         file.flush()
         os.fsync(file.fileno())
     return path
+
+
+def write_plots(folder: Path | str, plots: Iterable[Record]) -> Path:
+    """Write what claims handed over to be drawn, whole or not at all. Returns the file's path.
+
+    Each is `{model, materials, claim_id, criterion, prediction_id, plot}`, see `harness.plots`.
+    """
+    path = Path(folder) / PLOTS_NAME
+    text = json.dumps(list(plots), ensure_ascii=False, allow_nan=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    scratch.write_text(text + "\n", encoding="utf-8")
+    scratch.replace(path)
+    return path
+
+
+def read_plots(folder: Path | str) -> list[dict[str, Any]]:
+    """What `write_plots` wrote into a run's folder; nothing if no claim handed over a figure.
+
+    Raises:
+        ValueError: If the file is damaged; names it and the figure.
+    """
+    path = Path(folder) / PLOTS_NAME
+    if not path.exists():
+        return []
+    try:
+        plots = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    if not isinstance(plots, list):
+        raise ValueError(f"{path} is not a list of figures: it holds a {type(plots).__name__}")
+    for number, entry in enumerate(plots):
+        _check_plot(entry, f"{path}, figure {number}")
+    return plots
+
+
+def _check_plot(entry: Any, where: str) -> None:
+    keys = {"model", "materials", "claim_id", "criterion", "prediction_id", "plot"}
+    if not isinstance(entry, dict) or entry.keys() != keys:
+        raise ValueError(f"{where} is not a figure: expected {sorted(keys)}")
+    try:
+        Plot.from_json(entry["plot"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{where} is not a figure: {type(error).__name__}: {error}") from None
 
 
 def read_records(path: Path | str) -> list[dict[str, Any]]:

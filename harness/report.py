@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from harness import report_view, typeset
 from harness.figures import Figure
-from harness.records import COMPONENTS_NAME, read_records
+from harness.records import COMPONENTS_NAME, read_plots, read_records
 from harness.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def render(
     out: Path | str,
     *,
     title: str = TITLE,
+    plots: Sequence[dict[str, Any]] = (),
 ) -> Path:
     """Write the report and return its path.
 
@@ -43,13 +44,14 @@ def render(
         components: The long table of components (`components.parquet`), or None.
         out: The HTML file, replaced whole.
         title: The page's heading.
+        plots: The figures that claims handed over (`plots.json`).
     """
     out = Path(out)
     html = (
         _environment()
         .get_template("report.html.j2")
         .render(
-            page=report_view.page(records, components, title),
+            page=report_view.page(records, components, title, plots),
             style=_source("report.css"),
             script=_source("report.js"),
             plotly=_plotly(),
@@ -72,7 +74,8 @@ def load_and_render(folder: Path | str, out: Path | str | None = None, **options
     """
     folder = Path(folder)
     table = read_components(folder / COMPONENTS_NAME)
-    return render(read_records(folder), table, out or folder / "report.html", **options)
+    out = out or folder / "report.html"
+    return render(read_records(folder), table, out, plots=read_plots(folder), **options)
 
 
 def read_components(path: Path) -> "pd.DataFrame | None":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness import figures, typeset
 from harness.figures import Figure
 from harness.forest import forest
+from harness.plot_figures import figure_of
 from harness.records import first_decisive
 from harness.report_components import Tally, tallies_and_figures
 from harness.verdict import Criterion, Outcome
@@ -102,13 +103,25 @@ class Provenance:
     seconds: float
 
 
-def page(records: Sequence[Record], components: "pd.DataFrame | None", title: str) -> Page:
+def page(
+    records: Sequence[Record],
+    components: "pd.DataFrame | None",
+    title: str,
+    plots: Sequence[Record] = (),
+) -> Page:
     """The whole report as values."""
     anchors = _Anchors()
     models = _distinct(r["model"]["name"] for r in records)
     ids = sorted(_distinct(r["claim_id"] for r in records), key=natural)
     claims = [
-        _claim([r for r in records if r["claim_id"] == i], components, models, anchors) for i in ids
+        _claim(
+            [r for r in records if r["claim_id"] == i],
+            components,
+            [p for p in plots if p["claim_id"] == i],
+            models,
+            anchors,
+        )
+        for i in ids
     ]
     partings = [p for c in claims for p in _partings(c)]
     return Page(
@@ -161,6 +174,7 @@ def _distinct(values: Any) -> list[Any]:
 def _claim(
     records: list[Record],
     components: "pd.DataFrame | None",
+    plots: Sequence[Record],
     models: Sequence[str],
     anchors: _Anchors,
 ) -> Claim:
@@ -170,7 +184,12 @@ def _claim(
     if components is not None and len(components):
         found = components[components["claim_id"] == claim_id]
     on_models = [
-        _on_model([r for r in records if r["model"]["name"] == m], found, anchors)
+        _on_model(
+            [r for r in records if r["model"]["name"] == m],
+            found,
+            [p for p in plots if p["model"] == m],
+            anchors,
+        )
         for m in models
         if any(r["model"]["name"] == m for r in records)
     ]
@@ -219,7 +238,10 @@ def _blank(model: str, criterion: str) -> Cell:
 
 
 def _on_model(
-    records: list[Record], components: "pd.DataFrame | None", anchors: _Anchors
+    records: list[Record],
+    components: "pd.DataFrame | None",
+    plots: Sequence[Record],
+    anchors: _Anchors,
 ) -> OnModel:
     model, claim_id = records[0]["model"]["name"], records[0]["claim_id"]
     anchor = anchors.claim(claim_id, model)
@@ -229,12 +251,20 @@ def _on_model(
         for r in order
     ]
     mine = None if components is None else components[components["model"] == model]
-    tallies, plots = tallies_and_figures(order, mine)
+    tallies, drawn = tallies_and_figures(order, mine)
+    drawn += [figure_of(p) for p in _by_prediction(plots, order)]
     cells = [
         _cell(model, c, [p for p in predictions if p.record["criterion"] == c], anchor)
         for c in CRITERIA
     ]
-    return OnModel(anchor, model, cells, predictions, tallies, plots)
+    return OnModel(anchor, model, cells, predictions, tallies, drawn)
+
+
+def _by_prediction(plots: Sequence[Record], records: Sequence[Record]) -> list[Record]:
+    """The figures handed over, in the order of the predictions that did."""
+    order = _distinct(r["prediction_id"] for r in records)
+    rank = {prediction: at for at, prediction in enumerate(order)}
+    return sorted(plots, key=lambda p: rank.get(p["prediction_id"], len(rank)))
 
 
 def _cell(model: str, criterion: str, predictions: list[Prediction], anchor: str) -> Cell:

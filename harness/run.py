@@ -1,10 +1,11 @@
-"""One run on disk: verdicts as they fall, component tables, and the report at its end."""
+"""One run on disk: verdicts as they fall, component tables, figures, the report at its end."""
 
+import json
 import platform
 import shutil
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -16,6 +17,7 @@ import numpy as np
 
 from harness import records
 from harness.analysis import Components
+from harness.plots import Plot
 from harness.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 PACKAGE = "recall-or-reasoning"
 PARTS = "components.parts"
+PLOT_PARTS = "plots.parts"
 
 
 @cache
@@ -62,7 +65,7 @@ def _commit() -> str:
 
 @dataclass
 class Run:
-    """Where one run writes. Workers write component parts; the controller does the rest."""
+    """Where one run writes. Workers write parts (tables, figures); the controller does the rest."""
 
     report: Path
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
@@ -84,6 +87,7 @@ class Run:
         """Clear the verdicts of the last run; component parts of this one may be there already."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / records.JSONL_NAME).unlink(missing_ok=True)
+        (self.folder / records.PLOTS_NAME).unlink(missing_ok=True)
 
     def save_components(self, tables: Mapping[str, Components], **common: str) -> None:
         """Write the full tables of one prediction; called where it ran."""
@@ -98,15 +102,26 @@ class Run:
             folder / f"{self.run_id}-{uuid.uuid4().hex}.parquet", index=False
         )
 
+    def save_plots(self, plots: Sequence[Plot], **common: str) -> None:
+        """Write the figures that one prediction hands over; called where it ran."""
+        if not plots:
+            return
+        drawn = [{**common, "plot": plain(plot)} for plot in plots]
+        folder = self.folder / PLOT_PARTS
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f"{self.run_id}-{uuid.uuid4().hex}.json"
+        part.write_text(json.dumps(drawn, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+
     def finish(self) -> Path | None:
-        """Write verdicts.json, components.parquet and the report; None if nothing was judged."""
+        """Write verdicts.json, components, figures and the report; None if nothing was judged."""
         if not self.verdicts:
             return None
         records.write_verdicts(self.folder, self.verdicts)
         components = self._merge_components()
+        plots = self._merge_plots()
         from harness import report  # noqa: PLC0415 - plotly and jinja2 load here
 
-        return report.render(self.verdicts, components, self.report)
+        return report.render(self.verdicts, components, self.report, plots=plots)
 
     def _merge_components(self) -> "pd.DataFrame":
         import pandas as pd  # noqa: PLC0415
@@ -119,6 +134,17 @@ class Run:
         )
         merged.to_parquet(self.folder / records.COMPONENTS_NAME, index=False)
         shutil.rmtree(self.folder / PARTS, ignore_errors=True)
+        return merged
+
+    def _merge_plots(self) -> list[dict[str, Any]]:
+        """All figures of the run, in the order of the verdicts."""
+        parts = sorted((self.folder / PLOT_PARTS).glob(f"{self.run_id}-*.json"))
+        merged = [p for part in parts for p in json.loads(part.read_text(encoding="utf-8"))]
+        fell = {_place(v, v["model"]["name"]): at for at, v in enumerate(self.verdicts)}
+        merged.sort(key=lambda plot: fell.get(_place(plot, plot["model"]), len(fell)))
+        if merged:
+            records.write_plots(self.folder, merged)
+        shutil.rmtree(self.folder / PLOT_PARTS, ignore_errors=True)
         return merged
 
 
@@ -174,6 +200,21 @@ def components_frame(table: Components, **common: str) -> "pd.DataFrame":
     for name in ("model", "materials", "claim_id", "criterion", "source", "kind", "metric", "type"):
         frame[name] = frame[name].astype("category")
     return frame
+
+
+def _place(record: Mapping[str, Any], model: str) -> tuple[str, str, str]:
+    """What a verdict and the figures handed over with it have in common."""
+    return model, record["claim_id"], record["prediction_id"]
+
+
+def plain(plot: Plot) -> dict[str, Any]:
+    """JSON's own types, with None for whatever is not finite: it leaves a gap in the figure.
+
+    Not `to_plain`, which keeps infinities as text: in a series, text is the name of a category.
+    """
+    text = json.dumps(plot.to_json(), default=lambda array: array.tolist())
+    record: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
+    return record
 
 
 def now() -> str:

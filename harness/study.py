@@ -50,6 +50,7 @@ class Subject:
     store: Store
     progress: Any = None
     loads: int = 0
+    references: dict[str, Any] = field(default_factory=dict)  # means by materials, while loaded
     _kept: dict[tuple[Any, ...], Activations] = field(default_factory=dict)
 
     @cached_property
@@ -83,6 +84,7 @@ class Subject:
     def forget(self) -> None:
         """Let go of weights and arrays; another model is next."""
         self._kept.clear()
+        self.references.clear()
         self.__dict__.pop("model", None)
         gc.collect()
 
@@ -104,7 +106,7 @@ class Subject:
         """Features of every prompt, of the model or of its untrained twin with that seed."""
         what = (prompts.hash, position, twin)
         if what not in self._kept:
-            arrays = self._fetch(
+            arrays = self.fetch(
                 {"kind": "activations", "position": position, "twin": twin},
                 prompts,
                 lambda model, items: model.extract(items, position=position).arrays(),
@@ -117,7 +119,7 @@ class Subject:
 
     def answers(self, prompts: PromptSet, twin: int | None = None) -> Answers:
         """How each prompt was answered."""
-        arrays = self._fetch(
+        arrays = self.fetch(
             {"kind": "answers", "twin": twin},
             prompts,
             lambda model, items: model.score(items).arrays(),
@@ -168,13 +170,23 @@ class Subject:
         ids: list[list[int]] = found["ids"]
         return ids
 
-    def _fetch(
+    def fetch(
         self,
         what: Mapping[str, Any],
         prompts: PromptSet,
         measure: Callable[["Model", tuple[Item, ...]], Mapping[str, np.ndarray]],
-        twin: int | None,
+        twin: int | None = None,
+        shard_size: int = SHARD,
     ) -> Mapping[str, np.ndarray]:
+        """Arrays of every prompt from the store; what is missing is measured, shard by shard.
+
+        Args:
+            what: What is measured, beside this model on these prompts; part of the address.
+            prompts: The prompts.
+            measure: Measures some items with a model.
+            twin: The untrained twin that is measured in the model's place.
+            shard_size: Prompts measured, and saved, at a time.
+        """
         key = {
             **self.identity,
             **what,
@@ -193,7 +205,7 @@ class Subject:
                 made.append(self.model if twin is None else self.model.twin(twin))
             return measure(made[0], prompts.items[part])
 
-        entry = self.store.fetch(key, len(prompts), shard, shard_size=SHARD)
+        entry = self.store.fetch(key, len(prompts), shard, shard_size=shard_size)
         if made and twin is not None:
             made.clear()
             gc.collect()

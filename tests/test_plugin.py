@@ -120,6 +120,32 @@ def test_workers_send_the_same_verdicts(study):
             assert record[name] == together[key][name], (key, name)
 
 
+def test_figures_of_workers_reach_the_report(study):
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + '''
+from harness.plots import Plot, PlotPanel, Series
+
+@pytest.mark.criterion("controlled")
+def test_dose(model_name, verdict):
+    """It grows."""
+    panel = PlotPanel("", (Series("recall", "recall", (1, 2), (0.1, float("nan"))),))
+    plot = Plot("curve", "dose", "It grows.", "A point a dose.", "heads", "drop", (panel,))
+    verdict(finding(2.0), plots=[plot])
+'''
+    )
+    study.runpytest_subprocess("-n2", "--model=mini-qwen", "--model=mini-llama").assert_outcomes(
+        passed=2
+    )
+    folder = study.path / "reports"
+    found = json.loads((folder / "plots.json").read_text())
+    assert {(p["model"], p["claim_id"], p["prediction_id"]) for p in found} == {
+        *(("mini-qwen", "h9", "dose"), ("mini-llama", "h9", "dose"))
+    }
+    assert found[0]["plot"]["panels"][0]["series"][0]["y"] == [0.1, None]
+    assert "mini-llama: dose" in (folder / "report.html").read_text()
+
+
 @pytest.mark.parametrize("dist", [(), ("--dist=loadgroup",), ("--dist=load",)])
 def test_all_tests_of_a_model_run_on_one_worker(study, dist):
     study.makepyfile(
@@ -216,6 +242,7 @@ def test_junit_xml_is_written(study):
         (["--batch-size=0"], "*--batch-size '0': expected a whole number of at least 1*"),
         (["--dtype=int4"], "*--dtype 'int4': expected one of auto, float32*"),
         (["--cache=sometimes"], "*--cache 'sometimes': expected one of use, refresh, off*"),
+        (["--prompt-columns=tusk=kind"], "*'tusk' is none of our columns; did you mean task*"),
     ],
 )
 def test_a_wrong_option_is_a_usage_error_of_one_sentence(study, options, sentence):
@@ -234,6 +261,43 @@ def test_a_prompt_file_with_a_bad_line_names_it(study):
     result = study.runpytest("--prompts=my.jsonl")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*line 17*"])
+
+
+def test_a_bad_prompt_file_names_its_first_lines_and_the_command_for_the_rest(study):
+    study.makepyfile(test_h9_x=THREE)
+    rows = [{"q": f"{i}?", "options": ["a", "b"], "answer": 2, "label": i % 2} for i in range(20)]
+    (study.path / "my.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    result = study.runpytest("--prompts=my.jsonl", "--prompt-columns=question=q")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [
+            "*my.jsonl, line 1: answer is 2: expected*",
+            "*my.jsonl, line 10: *",
+            "*... and 10 more; all of them: python -m harness prompts check my.jsonl "
+            "--prompt-columns question=q --all",
+        ]
+    )
+
+
+def test_columns_of_a_prompt_file_reach_the_materials(study, monkeypatch):
+    study.makepyfile(
+        test_h9_x="""
+import pytest
+
+@pytest.mark.criterion("published")
+def test_materials(prompts):
+    assert prompts.tasks == ("recall", "reasoning")
+    assert prompts.items[1].answer == "b"
+    assert prompts.items[1].prompt == "Q: 1?\\nA:"
+"""
+    )
+    rows = [
+        {"q": f"{i}?", "options": ["a", "b"], "pick": 1, "kind": ("Memory", "Reasoning")[i % 2]}
+        for i in range(8)
+    ]
+    (study.path / "my.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    monkeypatch.setenv("HARNESS_PROMPT_COLUMNS", "question=q,task=kind,answer_index=pick")
+    study.runpytest("--prompts=my.jsonl").assert_outcomes(passed=1)
 
 
 def test_options_can_be_set_in_the_environment_and_are_shown(study, monkeypatch):

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.prompt_files import check, cross_set, read_prompts, split_pairs
-from harness.prompt_rows import COLUMNS
+from harness.prompt_columns import COLUMNS, parse_columns
+from harness.prompt_crossing import cross_set
+from harness.prompt_files import check, read, read_prompts, split_pairs
 from harness.prompts import DISCOVERY, EVALUATION, MaterialsError
 from harness.surface import token_balance
 
@@ -98,7 +99,7 @@ def test_every_column_arrives(tmp_path):
 def test_the_three_kinds_of_file_say_the_same(tmp_path):
     from_jsonl = read_prompts(jsonl(tmp_path, ROWS))
     with (tmp_path / "mine.csv").open("w", newline="", encoding="utf-8") as file:
-        columns = [c for c in COLUMNS if c != "split"]
+        columns = [c for c in COLUMNS if c not in ("split", "options", "answer_index")]
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         for row in ROWS:
@@ -139,8 +140,8 @@ def test_only_prompt_and_task_are_needed(tmp_path):
         ({"task": ...}, "no task"),
         ({"task": ""}, "the task is empty"),
         ({"task": True}, "task is True: expected text"),
-        ({"promt": "B?"}, "unknown column 'promt'; did you mean 'prompt'?"),
-        ({"zzzzz": 1}, "unknown column 'zzzzz'; expected prompt, task"),
+        ({"prompt": ..., "promt": "B?"}, "unknown column 'promt'; did you mean 'prompt'?"),
+        ({"distractor": ["a"]}, "unknown column 'distractor'; did you mean 'distractors'?"),
         ({"score": "high"}, "score is 'high': expected a number"),
         ({"score": True}, "score is True: expected a number"),
         ({"score": float("nan")}, "expected a finite number"),
@@ -152,6 +153,7 @@ def test_only_prompt_and_task_are_needed(tmp_path):
         ({"distractors": ["b"]}, "distractors without an answer"),
         ({"split": "test"}, "split is 'test': expected discovery or evaluation"),
         ({"prompt": "A?", "task": "recall"}, "the prompt and task of line 1 again"),
+        ({"prompt": " A?"}, "the prompt of line 1 again, which is 'recall' there and 'reasoning'"),
     ],
 )
 def test_a_bad_value_is_named_with_file_and_line(tmp_path, changes, expected):
@@ -178,6 +180,7 @@ def test_a_line_that_is_no_object_is_named(tmp_path, content, expected):
     [
         ("prompt,tsk\nA?,b\n", "line 1: unknown column 'tsk'; did you mean 'task'?"),
         ("prompt\nA?\n", "line 1: no column 'task'"),
+        ("task\nA?\n", "line 1: no column 'prompt' or 'question': if it has another name, say "),
         ("prompt,task,task\nA?,b,c\n", "column 'task' is there 2 times"),
         ('prompt,task\n"A\n?",b\nWhat, now?,c\n', "line 4: 3 fields: expected 2"),
         ("prompt,task\nA?\n", "line 2: 1 fields"),
@@ -290,6 +293,184 @@ def test_each_class_is_split_in_halves(tasks, seed):
 def test_a_large_file_is_read(tmp_path):
     path = labelled(tmp_path, *["a", "b"] * 10_000)
     assert len(read_prompts(path)) == 20_000
+
+
+# Columns of other names, and multiple choice
+
+QUIZ = [
+    {"question": "Where is Oslo?", "choices": ["Norway", "Chad"], "answer": 0, "label": "Memory"},
+    {"question": "What is 2 + 3?", "choices": ["4", "5"], "answer": "B", "label": "Reasoning"},
+]
+
+
+def quiz(folder, **changes):
+    """A good file of multiple choice but for its second row."""
+    second = {k: v for k, v in (QUIZ[1] | changes).items() if v is not ...}
+    return jsonl(folder, [QUIZ[0], second], "quiz.jsonl")
+
+
+def test_multiple_choice_is_understood_by_its_obvious_names(tmp_path):
+    first, second = read_prompts(quiz(tmp_path)).items
+    assert first.prompt == "Q: Where is Oslo?\nA:"
+    assert (first.task, first.answer, first.distractors) == ("recall", "Norway", ("Chad",))
+    assert first.question == "Where is Oslo?"
+    assert (second.task, second.answer, second.distractors) == ("reasoning", "5", ("4",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "answer"),
+    [
+        ({"answer": 1}, "5"),
+        ({"answer": "5"}, "5"),
+        ({"answer": "b"}, "5"),
+        ({"answer": "(B)"}, "5"),
+        ({"answer": 1.0}, "5"),
+        ({"answer": ..., "answer_index": "0"}, "4"),
+        ({"answer": "A", "answer_index": 0}, "4"),
+        ({"answer": "4", "answer_idx": "A"}, "4"),
+        ({"choices": '["4", "5"]'}, "5"),
+        ({"choices": "['4', \"5\"]"}, "5"),
+        ({"choices": ..., "Options": "4 | 5"}, "5"),
+        ({"choices": list("KLMNOPQRST"), "answer": "J"}, "T"),
+    ],
+)
+def test_the_right_option_may_be_an_index_a_letter_or_a_text(tmp_path, changes, answer):
+    assert read_prompts(quiz(tmp_path, **changes)).items[1].answer == answer
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"answer": 2},
+            "answer is 2: expected the text of one of 2 options, a letter A to B, or 0",
+        ),
+        ({"answer": "C"}, "answer is 'C': expected the text"),
+        ({"answer": True}, "answer is True: expected the text"),
+        ({"answer": ..., "answer_index": 2}, "answer_index is 2: expected 0 to 1 (counted from 0)"),
+        ({"answer": ..., "answer_index": -1}, "answer_index is -1: expected 0 to 1"),
+        ({"answer": ..., "answer_index": 0.5}, "answer_index is 0.5: expected 0 to 1"),
+        ({"answer": ...}, "options without an answer"),
+        ({"answer": "B", "answer_index": 0}, "answer_index 0 means '4': expected the same option"),
+        ({"answer": "1", "choices": ["1", "2"]}, "the text of one option and the place of another"),
+        ({"choices": ["5", "5", "4"], "answer": 0}, "the right option '5' is there twice"),
+        ({"choices": ["4", ""]}, "options holds an empty entry"),
+        ({"choices": ["4"], "answer": 0}, "expected a JSON list of two or more"),
+        ({"choices": "['4' '5']"}, "expected a JSON list of two or more"),
+        ({"choices": "[4, oh]"}, "options is not a JSON list: '[4, oh]'"),
+        ({"choices": ..., "answer_index": 0}, "answer_index without options"),
+        ({"distractors": ["a"]}, "options and distractors: expected one of the two"),
+        ({"question": " "}, "no prompt: expected the text"),
+        ({"label": ""}, "the task is empty"),
+        ({"type": "x"}, "columns 'label' and 'type' could each be the task; say --prompt-columns"),
+        ({"question": "Where  is Oslo?"}, "the prompt of line 1 again"),
+    ],
+)
+def test_a_bad_choice_is_named_with_file_and_line(tmp_path, changes, expected):
+    message = complaint(quiz(tmp_path, **changes))
+    assert "quiz.jsonl, line 2: " in message
+    assert expected in message
+
+
+def test_other_columns_are_named_or_listed_as_unread(tmp_path):
+    rows = [
+        {"text": row["question"], "kind": row["label"], "pick": row["answer"], "Src": "x"}
+        | {"options": row["choices"], "id": 7}
+        for row in QUIZ
+    ]
+    path = jsonl(tmp_path, rows)
+    columns = parse_columns(["question=text, task = kind", "answer=pick,id="])
+    with pytest.raises(MaterialsError, match="answer is 0: expected the text of one of 2 options"):
+        read_prompts(path, columns=columns)  # told to be the text
+    columns = parse_columns(["question=text,task=kind,answer_index=pick,id="])
+    assert [i.answer for i in read_prompts(path, columns=columns).items] == ["Norway", "5"]
+    found = read(path, columns)
+    assert list(found.names.unread) == ["Src", "id"]
+    assert found.names.labels == {"Memory": "recall", "Reasoning": "reasoning"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["task"], "--prompt-columns 'task': expected OURS=THEIRS, such as task=label"),
+        (["tusk=label"], "'tusk' is none of our columns; did you mean task?"),
+        (["zzzzz=label"], "expected prompt, task"),
+        (["task=a", "task=b"], "two columns for task, 'a' and 'b'"),
+    ],
+)
+def test_a_wrong_mapping_is_refused_in_one_sentence(given, expected):
+    with pytest.raises(MaterialsError, match=expected):
+        parse_columns(given)
+
+
+def test_a_mapped_column_that_never_comes_is_named_first(tmp_path):
+    message = complaint(quiz(tmp_path), columns={"task": "lable"})
+    first = message.splitlines()[1]
+    assert first.endswith(
+        "no column 'lable', which --prompt-columns names for task; did you mean 'label'?"
+    )
+    content = "question,label\nA?,a\nB?,b\n"
+    message = complaint(text(tmp_path, content, "mine.csv"), columns={"score": "grade"})
+    assert "mine.csv: no column 'grade', which --prompt-columns names for score" in message
+    assert "it has question, label" in message
+
+
+def test_the_rest_of_many_faults_is_a_command_away(tmp_path):
+    path = jsonl(tmp_path, [{"kind": "a"} for _ in range(25)])
+    message = complaint(path, columns={"task": "kind"})
+    command = f"python -m harness prompts check {path} --prompt-columns task=kind --all"
+    assert f"... and 15 more; all of them: {command}" in message
+
+
+def test_the_labels_of_memory_and_reasoning_are_known_and_others_kept(tmp_path):
+    labels = ("Memorization", "memory", "memorisation", "RECALL", "Reasoning", "reasoning")
+    found = read_prompts(labelled(tmp_path, *labels))
+    assert [i.task for i in found.items] == ["recall"] * 4 + ["reasoning"] * 2
+    assert read_prompts(labelled(tmp_path, "Fact", "Logic")).tasks == ("Fact", "Logic")
+
+
+def test_the_published_score_divides_the_tasks_where_there_is_no_label(tmp_path):
+    rows = [
+        {"question_id": i, "question": f"{i}?", "category": "law", "memory_reason_score": score}
+        for i, score in enumerate((0.1, 0.5, 0.6))
+    ]
+    items = read_prompts(jsonl(tmp_path, rows)).items
+    assert [i.task for i in items] == ["recall", "recall", "reasoning"]
+    assert [(i.id, i.domain, i.score) for i in items][2] == ("2", "law", 0.6)
+
+
+def test_a_topic_is_a_domain_even_where_its_word_stands_in_the_prompt(tmp_path):
+    rows = [row | {"subject": "is"} for row in QUIZ]
+    assert {(i.domain, i.subject) for i in read_prompts(jsonl(tmp_path, rows)).items} == {
+        ("is", None)
+    }
+    plain = [
+        {"prompt": "What is law?", "task": "a", "subject": "law"},
+        {"prompt": "May one steal?", "task": "b", "subject": "law"},
+        {"prompt": "Where is Oslo?", "task": "a", "subject": "Oslo"},
+    ]
+    first, second, third = read_prompts(jsonl(tmp_path, plain)).items
+    assert first.domain == second.domain == "law"
+    assert first.subject is None
+    assert (third.domain, third.subject) == ("", (9, 13))
+
+
+def test_one_question_with_other_options_is_another_item(tmp_path):
+    again = QUIZ[0] | {"question": "Which is true?"}
+    rows = [again, again | {"answer": 1}, QUIZ[1]]
+    found = read(jsonl(tmp_path, rows))
+    assert found.faults.count == 0
+    assert found.again == ((2, 1),)
+    assert len({i.id for i in found.items}) == 3
+
+
+def test_multiple_choice_reads_the_same_from_csv_and_parquet(tmp_path):
+    from_jsonl = read_prompts(jsonl(tmp_path, QUIZ))
+    frame = pd.DataFrame([row | {"answer": str(row["answer"])} for row in QUIZ])
+    frame.to_parquet(tmp_path / "mine.parquet")
+    frame.to_csv(tmp_path / "mine.csv", index=True)  # lists as Python writes them, an index column
+    assert read_prompts(tmp_path / "mine.parquet") == from_jsonl
+    assert read_prompts(tmp_path / "mine.csv") == from_jsonl
 
 
 # Crossing

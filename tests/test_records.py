@@ -10,6 +10,8 @@ import pytest
 
 import harness
 from harness import records
+from harness.run import plain
+from tests.sample_plots import curve, entry
 from tests.sample_records import MODELS, NASTY, sample
 
 
@@ -140,3 +142,26 @@ def test_importing_harness_is_cheap():
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[", "is not JSON"),
+        ("{}", "is not a list of figures: it holds a dict"),
+        ("[{}]", "figure 0 is not a figure: expected"),
+        (json.dumps([entry(curve()), entry(curve()) | {"plot": {"form": "curve"}}]), "figure 1 is"),
+        (json.dumps([entry(curve()) | {"plot": plain(curve()) | {"form": "pie"}}]), "form 'pie'"),
+    ],
+)
+def test_a_damaged_file_of_figures_is_named(tmp_path, text, fault):
+    path = tmp_path / records.PLOTS_NAME
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"{path}.*{fault}"):
+        records.read_plots(tmp_path)
+
+
+def test_figures_read_back_as_they_were_written(tmp_path):
+    assert records.read_plots(tmp_path) == []
+    records.write_plots(tmp_path, [entry(curve())])
+    assert records.read_plots(tmp_path) == [entry(curve())]

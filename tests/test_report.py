@@ -11,6 +11,7 @@ import pytest
 from harness import figures, records, report_view
 from harness.report import load_and_render, render
 from tests.browser import CHROMIUM, Visit, browser
+from tests.sample_plots import curve, entry, scatter
 from tests.sample_records import MODELS, NASTY, components, sample
 
 in_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
@@ -103,6 +104,26 @@ def test_every_figure_says_what_it_rests_on_and_how_to_read_it():
         json.dumps(figure.spec(), allow_nan=False)
 
 
+def test_figures_that_claims_hand_over_follow_those_of_the_components():
+    published = {
+        "criterion": "published",
+        "prediction_id": "test_h2.py::test_published_criterion[mini-qwen]",
+    }
+    plots = [
+        *(entry(scatter()), entry(curve(), **published), entry(curve(), model="mini-llama")),
+        entry(curve(), claim_id="h9"),
+    ]
+    page = report_view.page(sample(), components(), "t", plots)
+    titles = {(c.id, m.model): [f.title for f in m.figures] for c in page.claims for m in c.models}
+    assert titles["h2", "mini-qwen"] == [
+        *("mini-qwen: effect of every head",) * 2,
+        "mini-qwen: drop against dose",
+        "mini-qwen: what each head causes for either task",
+    ]
+    assert titles["h2", "mini-llama"][2:] == ["mini-llama: drop against dose"]
+    assert len(titles["h1", "mini-qwen"]) == 2
+
+
 def test_plotly_accepts_every_trace():
     go = pytest.importorskip("plotly.graph_objects")
     for figure in _figures(components()):
@@ -161,10 +182,12 @@ def test_it_carries_no_address_to_fetch(report_file):
 def test_a_rebuild_is_the_same_file(tmp_path):
     records.write_verdicts(tmp_path, sample())
     components().to_parquet(tmp_path / "components.parquet")
+    records.write_plots(tmp_path, [entry(curve())])
     built = load_and_render(tmp_path)
     assert built == tmp_path / "report.html"
     again = load_and_render(tmp_path, tmp_path / "again.html")
     assert built.read_bytes() == again.read_bytes()
+    assert "mini-qwen: drop against dose" in built.read_text()
 
 
 def test_five_models_and_eleven_claims_stay_small(tmp_path):

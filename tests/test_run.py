@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from harness.analysis import ControlledRule, PublishedRule, published_cells
-from harness.records import COMPONENTS_NAME, load_verdicts
-from harness.run import COLUMNS, PARTS, Run, components_frame, not_measured
+from harness.plots import Plot, PlotPanel, Series
+from harness.records import COMPONENTS_NAME, PLOTS_NAME, load_verdicts, read_plots
+from harness.run import COLUMNS, PARTS, PLOT_PARTS, Run, components_frame, not_measured, plain
 from harness.run import provenance as provenance_of
 from harness.verdict import SCHEMA
 from tests.synthetic import contrast_of, crossed_set, noise, plain_set, planted
@@ -36,6 +37,11 @@ def table(kind="head", seed=0):
     prompts = crossed_set(40)
     rule = ControlledRule(1.0, 0.01, 99, 0)
     return rule(contrast_of(kind, planted(noise(prompts, seed), prompts), prompts))
+
+
+def figure(title="dose", y=(0.1, 0.2)):
+    panels = (PlotPanel("", (Series("recall", "recall", (1, 2), y),)),)
+    return Plot("curve", title, "Headline.", "Caption.", "heads", "drop", panels)
 
 
 def lines(folder: Path) -> list[dict]:
@@ -115,6 +121,47 @@ def test_a_run_without_components_writes_an_empty_table(tmp_path):
     merged = pd.read_parquet(tmp_path / COMPONENTS_NAME)
     assert list(merged.columns) == list(COLUMNS)
     assert merged.empty
+
+
+def test_figures_of_several_workers_are_merged_in_the_order_of_the_verdicts(tmp_path):
+    controller = Run(tmp_path / "report.html")
+    workers = [Run(controller.report, controller.run_id) for _ in range(3)]
+    for worker, name in zip(workers, ("test_c", "test_a", "test_b"), strict=True):
+        worker.save_plots((figure(name), figure(f"{name} again")), prediction_id=name, **COMMON)
+    workers[0].save_plots((), prediction_id="test_d", **COMMON)
+    Run(controller.report).save_plots((figure("killed"),), prediction_id="test_a", **COMMON)
+    assert len(list((tmp_path / PLOT_PARTS).iterdir())) == 4
+    for name in ("test_a", "test_b", "test_c"):
+        controller.add(row(controller, name))
+    controller.finish()
+    merged = read_plots(tmp_path)
+    assert [entry["plot"]["title"] for entry in merged] == [
+        *("test_a", "test_a again", "test_b", "test_b again", "test_c", "test_c again")
+    ]
+    assert merged[0] == {**COMMON, "prediction_id": "test_a", "plot": plain(figure("test_a"))}
+    assert not (tmp_path / PLOT_PARTS).exists()
+    assert "mini: test_c again" in controller.report.read_text()
+
+
+def test_a_run_without_figures_takes_away_those_of_the_last(tmp_path):
+    first = Run(tmp_path / "report.html")
+    first.save_plots((figure(),), prediction_id="test_heads", **COMMON)
+    first.add(row(first))
+    first.finish()
+    assert (tmp_path / PLOTS_NAME).exists()
+    second = Run(first.report)
+    second.add(row(second))
+    assert not (tmp_path / PLOTS_NAME).exists()  # also if it is interrupted here
+    second.finish()
+    assert read_plots(tmp_path) == []
+
+
+def test_numbers_of_a_figure_are_plain_and_what_is_not_finite_is_empty():
+    y = np.array([np.nan, np.inf], dtype=np.float32)
+    [series] = plain(figure(y=y))["panels"][0]["series"]
+    assert series["y"] == [None, None]
+    assert plain(figure(y=(np.float64(0.5), -np.inf)))["panels"][0]["series"][0]["y"] == [0.5, None]
+    assert Plot.from_json(plain(figure())).panels[0].series[0].name == "recall"
 
 
 def test_a_run_that_judged_nothing_writes_nothing(tmp_path):

@@ -171,6 +171,7 @@ class Model:
         edit_sets: Sequence[EditSet],
         *,
         donors: Sequence[Item] | None = None,
+        partial: bool = False,
         progress: Progress | None = None,
     ) -> SweepResult:
         """Every item under every edit set: each set is applied alone, its edits together.
@@ -179,6 +180,8 @@ class Model:
             items: The prompts.
             edit_sets: See `harness.edits`; an empty set leaves the model as it is.
             donors: For resample ablation, the item that each item takes its values from.
+            partial: Whether these are some of the prompts only: a set that applies to none of
+                them is then no error.
             progress: Called with the number of runs done; they are edit sets times items.
 
         Raises:
@@ -191,7 +194,7 @@ class Model:
             raise ModelError("there are no prompts to measure.")
         job = Sweep(self._network(), items, edit_sets, donors, progress)
         self._batched(items, lambda batch: job.measure(batch, self.batch_size or len(batch.rows)))
-        return job.result()
+        return job.result(partial=partial)
 
     def component_scores(
         self,

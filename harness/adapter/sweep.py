@@ -249,8 +249,8 @@ class Sweep:
         if self.progress is not None and new:
             self.progress(new)
 
-    def result(self) -> SweepResult:
-        """The table.
+    def result(self, *, partial: bool = False) -> SweepResult:
+        """The table; `partial` allows sets that apply to none of these prompts.
 
         Raises:
             EditError: If an edit changed nothing on any prompt, though it should have, or a set
@@ -263,7 +263,7 @@ class Sweep:
                     "was given (was the result written to a copy?)."
                 )
         for edits, applies in zip(self.sets, self.applicable, strict=True):
-            if len(self.items) and not applies.any():
+            if not partial and len(self.items) and not applies.any():
                 raise EditError(
                     f"{' + '.join(map(str, edits))} applies to none of the prompts: they lack its "
                     "positions, or a counterfactual of the same number of tokens."

@@ -2,7 +2,8 @@
 
 Axis 0 is what was sampled (prompt, pair, resample); everything after it is *cells* (layers,
 heads, neurons, metrics), handled independently and given back in its own shape. Not-a-number
-and infinity are refused, with the cell's index, because a dropped cell would change a family.
+and infinity are refused, with the cell's index, because a dropped cell would change a family; only
+in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 
 | question | function |
 |---|---|
@@ -13,6 +14,11 @@ and infinity are refused, with the cell's index, because a dropped cell would ch
 | which cells were never anything but one value | `constant_cells` |
 | do pairs differ, over a whole family of cells | `sign_flip_max` |
 | how sure is the size | `bootstrap_d`, `bootstrap_mean` |
+| how sure is anything computed from means | `bootstrap_of_means` |
+| does an edit lose more answers than it gains | `mcnemar`, `mcnemar_floor` |
+| is nothing lost, is nothing there | `equivalence_share`, `equivalence_mean` |
+| is it beyond matched random sets | `exceedance` |
+| do two measures order the items alike | `rank_correlation` |
 | what else would other pairs have selected | `bootstrap_selection`, `mean_pairwise_jaccard` |
 | what survives correction | `bonferroni`, `holm`, `benjamini_hochberg` |
 | does it hold over folds | `grouped_folds`, `modal_share`, `jaccard` |
@@ -21,11 +27,13 @@ and infinity are refused, with the cell's index, because a dropped cell would ch
 | what is a published count in a smaller model | `scaled_count` |
 """
 
-from harness.stats.bootstrap import Estimate, bootstrap_d, bootstrap_mean, bootstrap_selection
+from harness.stats.answers import PairedTest, mcnemar, mcnemar_floor
+from harness.stats.bootstrap import bootstrap_d, bootstrap_mean, bootstrap_selection
 from harness.stats.calibration import Uniformity, binomial_interval, scaled_count, uniformity
 from harness.stats.cells import constant_cells
 from harness.stats.consistency import grouped_folds, jaccard, mean_pairwise_jaccard, modal_share
 from harness.stats.corrections import benjamini_hochberg, bonferroni, holm
+from harness.stats.correlation import RankCorrelation, rank_correlation
 from harness.stats.effects import (
     cohens_d,
     cohens_dz,
@@ -35,14 +43,23 @@ from harness.stats.effects import (
     pair_contrast,
     pooled_sd,
 )
+from harness.stats.equivalence import MeanBound, ShareBound, equivalence_mean, equivalence_share
+from harness.stats.exceedance import Exceedance, exceedance
+from harness.stats.intervals import Estimate
+from harness.stats.means import bootstrap_of_means
 from harness.stats.permutation import MaxTest, sign_flip_max
 from harness.stats.ranks import RankTest, auc, mann_whitney, mann_whitney_floor, rank_contrast
 from harness.stats.surface import surface_auc
 
 __all__ = [
     "Estimate",
+    "Exceedance",
     "MaxTest",
+    "MeanBound",
+    "PairedTest",
+    "RankCorrelation",
     "RankTest",
+    "ShareBound",
     "Uniformity",
     "auc",
     "benjamini_hochberg",
@@ -50,23 +67,30 @@ __all__ = [
     "bonferroni",
     "bootstrap_d",
     "bootstrap_mean",
+    "bootstrap_of_means",
     "bootstrap_selection",
     "cohens_d",
     "cohens_dz",
     "constant_cells",
     "crossed_d",
+    "equivalence_mean",
+    "equivalence_share",
+    "exceedance",
     "grouped_folds",
     "hedges_g",
     "holm",
     "jaccard",
     "mann_whitney",
     "mann_whitney_floor",
+    "mcnemar",
+    "mcnemar_floor",
     "mean_pairwise_jaccard",
     "minimum_detectable_d",
     "modal_share",
     "pair_contrast",
     "pooled_sd",
     "rank_contrast",
+    "rank_correlation",
     "scaled_count",
     "sign_flip_max",
     "surface_auc",

@@ -39,16 +39,47 @@
   const key = (letter, at) => letter + "axis" + (at ? at + 1 : "");
   const escapeText = (text) => String(text).replace(/[&<>]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[c]);
 
-  const axis = (spec, narrow) => ({
-    title: { text: spec.title || "", standoff: 6, font: { size: 12 } }, automargin: false, fixedrange: true,
+  const escaped = (value) => Array.isArray(value) ? value.map(escaped) : escapeText(value);
+  const LETTER = 6.3; // pixels, at the size of ticks
+  const letters = (ticks) => Math.max(0, ...ticks.map((t) => t[1].length));
+  // Two lines of a title at most, so that a long one stays beside its axis.
+  const lines = (title, pixels) => {
+    const most = Math.max(8, Math.floor(pixels / 6.6));
+    if (!title || title.length <= most) return title ? [title] : [];
+    const cut = title.lastIndexOf(" ", most), at = cut > most / 2 ? cut : most;
+    return [title.slice(0, at), short(title.slice(at).trim(), most)];
+  };
+  // Names that find room: all of them, turned if need be; of numbers those that stay apart.
+  const fitted = (spec, pixels, upright) => {
+    const place = (v) => spec.type === "log" ? Math.log10(v) : v;
+    const names = spec.ticks.map(([at, name]) => [at, short(name, spec.turn || upright ? 24 : 60)]);
+    const [low, high] = spec.range, scale = pixels / (high - low), wide = LETTER * letters(names) + 6;
+    const apart = names.every(([at], i) => !i || (place(at) - place(names[i - 1][0])) * scale >= wide);
+    const turned = Boolean(spec.turn) && !upright && !apart && letters(names) > 4;
+    const gap = upright || turned ? 13 : wide;
+    let last = -Infinity;
+    const kept = names.filter(([at]) => (place(at) - last) * scale >= gap && (last = place(at), true));
+    return { kept, turned, below: turned ? Math.min(110, Math.round(LETTER * 0.71 * letters(kept))) : 0 };
+  };
+
+  const axis = (spec, narrow, pixels, fit) => ({
+    title: { text: lines(spec.title, pixels).map(escapeText).join("<br>"), standoff: 6, font: { size: 12 } }, automargin: false, fixedrange: true,
     showgrid: spec.grid !== false, gridcolor: "$grid", linecolor: "$grid", tickcolor: "$grid",
     zeroline: Boolean(spec.zero), zerolinecolor: "$twin", zerolinewidth: 1, tickfont: { size: 11 }, exponentformat: "power", minexponent: 5,
     ...(spec.dtick ? { dtick: spec.dtick * (narrow && spec.dtick > 1 ? 2 : 1), tick0: 0, tickformat: "d", tickangle: 0 } : {}),
     ...(spec.range ? { range: spec.range } : {}), ...(spec.type ? { type: spec.type } : {}),
     ...(spec.type === "log" ? { dtick: 1, tickformat: ",~d" } : {}), ...(spec.matches ? { matches: spec.matches } : {}),
+    ...(fit ? { tickmode: "array", tickvals: fit.kept.map((t) => t[0]), ticktext: fit.kept.map((t) => escapeText(t[1])), tickangle: fit.turned ? -45 : 0 } : {}),
     ...(spec.labels ? { tickmode: "array", tickvals: spec.labels.map((_, i) => i), ticktext: narrow ? spec.labels.map(() => "") : spec.labels.map((l) => escapeText(short(short(l[0], 20) + " · " + l[1], 52))), ticks: "" } : {}),
   });
   const short = (text, most) => text.length > most ? text.slice(0, most - 1) + "…" : text;
+
+  // Plotly puts names in one row if they fit, else in columns as wide as the widest.
+  const legendRows = (names, width) => {
+    const wide = names.map((name) => 46 + 6.8 * name.length);
+    if (wide.reduce((a, b) => a + b, 0) <= width) return 1;
+    return Math.ceil(names.length / Math.max(1, Math.floor(width / Math.max(...wide))));
+  };
 
   // Domains are laid out here and not by Plotly: rows have their own heights, columns the page's.
   const layOut = (spec, width) => {
@@ -56,12 +87,18 @@
     const columns = Math.min(spec.columns[narrow ? 1 : 0], spec.panels.length);
     const labelled = spec.panels.some((p) => p.y.labels);
     const bars = spec.traces.some((t) => t.colorbar);
-    const left = labelled ? (narrow ? 12 : Math.min(340, width * 0.42)) : 48, right = bars ? 54 : 12;
-    const cellWidth = width / columns;
+    const upright = spec.panels.flatMap((p) => p.y.ticks || []);
+    const titles = Math.max(...spec.panels.map((p) => lines(p.y.title, p.height - 80).length));
+    const beside = upright.length ? Math.min(width / columns * 0.45, LETTER * Math.min(24, letters(upright)) + 12) + 14 * titles + 6 : 48 + 16 * Math.max(0, titles - 1) + Math.max(0, ...spec.panels.map((p) => p.y.room || 0));
+    const left = labelled ? (narrow ? 12 : Math.min(340, width * 0.42)) : beside, right = bars ? (spec.traces.some((t) => t.colorbar && t.colorbar.title) ? 72 : 54) : 12;
+    const cellWidth = width / columns, across = cellWidth - left - right;
+    const fits = spec.panels.map((p) => p.x.ticks && fitted(p.x, across, false));
+    const under = spec.panels.map((p, i) => (fits[i] ? fits[i].below : 0) + 14 * Math.max(0, lines(p.x.title, across).length - 1));
     const rows = [];
-    spec.panels.forEach((p, i) => { const r = Math.floor(i / columns); rows[r] = Math.max(rows[r] || 0, p.height); });
-    const legend = spec.legend ? 34 : 0, height = rows.reduce((a, b) => a + b, 0) + legend;
-    const layout = { width, height, margin: { l: 0, r: 0, t: 0, b: 0 }, annotations: [], shapes: [], paper_bgcolor: "$paper", plot_bgcolor: "$plot",
+    spec.panels.forEach((p, i) => { const r = Math.floor(i / columns); rows[r] = Math.max(rows[r] || 0, p.height + under[i]); });
+    const named = spec.traces.filter((t) => t.name && t.showlegend !== false).map((t) => short(t.name, Math.floor((width - 50) / 6.8)));
+    const legend = spec.legend ? 15 + 19 * legendRows(named, width) : 0, height = rows.reduce((a, b) => a + b, 0) + legend;
+    const layout = { width, height, margin: { l: 0, r: 0, t: 0, b: 0 }, annotations: [], shapes: [], paper_bgcolor: "$paper", plot_bgcolor: "$plot", barmode: "overlay", bargap: 0,
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: "$ink" }, dragmode: false, hovermode: "closest", separators: ".,",
       hoverlabel: { bgcolor: "$raised", bordercolor: "$rule", font: { color: "$ink", size: 12 } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: "$muted", activecolor: "$ink" },
@@ -69,21 +106,24 @@
     spec.panels.forEach((panel, i) => {
       const r = Math.floor(i / columns), c = i % columns;
       const above = legend + rows.slice(0, r).reduce((a, b) => a + b, 0);
-      const top = above + (panel.title ? 28 : 8), bottom = above + rows[r] - (panel.x.title ? 42 : 26);
+      const top = above + (panel.title ? 28 : 8), bottom = above + rows[r] - (panel.x.title ? 42 : 26) - under[i];
       const x0 = c * cellWidth + left, x1 = (c + 1) * cellWidth - right;
-      layout[key("x", i)] = { ...axis(panel.x, narrow), domain: [x0 / width, x1 / width], anchor: "y" + (i ? i + 1 : "") };
-      layout[key("y", i)] = { ...axis(panel.y, narrow), domain: [1 - bottom / height, 1 - top / height], anchor: "x" + (i ? i + 1 : "") };
-      if (panel.title) layout.annotations.push({ text: "<b>" + escapeText(panel.title) + "</b>", showarrow: false, xref: "paper", yref: "paper", x: (narrow && columns > 1 ? c * cellWidth + 8 : x0) / width, y: 1 - (above + 4) / height, xanchor: "left", yanchor: "top", font: { size: narrow ? 11 : 12, color: "$ink" } });
+      const xs = layout[key("x", i)] = { ...axis(panel.x, narrow, across, fits[i]), domain: [x0 / width, x1 / width], anchor: "y" + (i ? i + 1 : "") };
+      const ys = layout[key("y", i)] = { ...axis(panel.y, narrow, bottom - top, panel.y.ticks && fitted(panel.y, bottom - top, true)), domain: [1 - bottom / height, 1 - top / height], anchor: "x" + (i ? i + 1 : "") };
+      if (panel.y.square) { Object.assign(xs, { constrain: "domain", constraintoward: "left" }); Object.assign(ys, { constrain: "domain", constraintoward: "top", scaleanchor: "x" + (i ? i + 1 : "") }); }
+      if (panel.title) layout.annotations.push({ text: "<b>" + escapeText(short(panel.title, Math.floor((cellWidth - (narrow && columns > 1 ? 8 : left)) / 6.6))) + "</b>", showarrow: false, xref: "paper", yref: "paper", x: (narrow && columns > 1 ? c * cellWidth + 8 : x0) / width, y: 1 - (above + 4) / height, xanchor: "left", yanchor: "top", font: { size: narrow ? 11 : 12, color: "$ink" } });
       if (narrow && panel.y.labels) panel.y.labels.forEach((l, row) => layout.annotations.push({ text: escapeText(short(short(l[0], 16) + " · " + l[1], Math.floor(width / 6.6))), showarrow: false, xref: "paper", x: 0.02, yref: "y" + (i ? i + 1 : ""), y: row - 0.42, xanchor: "left", yanchor: "middle", font: { size: 10.5, color: "$muted" } }));
     });
     const traces = [];
     for (const trace of spec.traces) {
       if (trace.shape) { layout.shapes.push(trace.shape); continue; }
       const copy = { ...trace };
-      if (trace.text) copy.text = trace.text.map(escapeText);
+      if (trace.text) copy.text = escaped(trace.text);
+      if (trace.name) copy.name = escapeText(short(trace.name, Math.floor((width - 50) / 6.8)));
       if (trace.colorbar) {
         const x = layout[key("x", trace.colorbar.panel)].domain, y = layout[key("y", trace.colorbar.panel)].domain;
-        copy.colorbar = { x: x[1], xpad: 6, y: (y[0] + y[1]) / 2, len: y[1] - y[0], thickness: 8, outlinewidth: 0, tickfont: { size: 10 }, ypad: 0, nticks: 5 };
+        copy.colorbar = { x: x[1], xpad: 6, y: (y[0] + y[1]) / 2, len: y[1] - y[0], thickness: 8, outlinewidth: 0, tickfont: { size: 10 }, ypad: 0, nticks: 5,
+          ...(trace.colorbar.title ? { title: { text: escapeText(short(trace.colorbar.title, Math.floor((y[1] - y[0]) * height / 6))), side: "right", font: { size: 11 } } } : {}) };
       }
       traces.push(copy);
     }

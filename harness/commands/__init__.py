@@ -1,0 +1,41 @@
+"""The subcommands of `python -m harness`, a module each.
+
+A module has `add(subparsers)`, which registers the subcommand and, by `set_defaults(run=...)`, the
+function that carries it out: it takes the parsed arguments and returns the exit status, 0 if all is
+well and 1 if there are problems in what was looked at. 2 is for a command line that cannot be used.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from harness.commands import prompts
+from harness.models import ModelError
+from harness.prompts import MaterialsError
+
+COMMANDS = (prompts,)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out the command line; bad input is one sentence on stderr and status 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m harness",
+        description="Look at what the hypotheses run on. The hypotheses themselves are run by "
+        "`pytest hypotheses/`.",
+        epilog="Example: python -m harness prompts check mine.jsonl",
+    )
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(subparsers)
+    options = parser.parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except (MaterialsError, ModelError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status

@@ -1,0 +1,210 @@
+"""What `prompts check` says, as lines of text."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from harness.confounds import CLEAR, Auc, Confound
+from harness.prompt_columns import OPTION
+from harness.prompt_files import Reading
+from harness.prompts import DISCOVERY, EVALUATION, Item, PromptSet, paired
+from harness.surface import Balance
+from harness.word_confound import WordsAuc
+
+LABELS = 6  # labels shown
+REPEATS = 5  # repeated prompts shown
+NAME = 40  # width of the first column of the table
+
+
+def columns(reading: Reading) -> list[str]:
+    """Which column was taken for which, what was not read, and how labels were understood."""
+    names = reading.names
+    renamed = [f"{theirs} is our {ours}" for ours, theirs in names.used.items() if ours != theirs]
+    lines = [f"{reading.path}: {len(reading.items):,} prompts can be used"]
+    if names.used:
+        same = [ours for ours, theirs in names.used.items() if ours == theirs]
+        lines.append(f"  columns   {', '.join([*same, *renamed])}")
+    if names.unread:
+        lines.append(
+            f"  not read  {', '.join(names.unread)} ({OPTION} ours=theirs if one is of use)"
+        )
+    turned = [f"{raw!r} is {task}" for raw, task in names.labels.items() if raw != task]
+    if turned:
+        more = f", and {len(turned) - LABELS} more" if len(turned) > LABELS else ""
+        lines.append(f"  labels    {', '.join(turned[:LABELS])}{more}")
+    return lines
+
+
+def faults(reading: Reading) -> list[str]:
+    """Every fault kept, and how many there are besides."""
+    found = reading.faults
+    if not found.count:
+        return []
+    rest = found.count - len(found.shown)
+    lines = [f"{found.count:,} {'problem' if found.count == 1 else 'problems'}:"]
+    lines += [f"  {text}" for text in found.shown]
+    return [*lines, f"  ... and {rest:,} more (--all shows them)"] if rest > 0 else lines
+
+
+def counts(prompts: PromptSet) -> list[str]:
+    """Prompts by task and split, pairs, subjects, templates, and what the items carry."""
+    split = Counter((item.task, item.split) for item in prompts.items)
+    total = len(prompts)
+    lines = [f"  {'task':<16}{'prompts':>9}{'share':>8}{DISCOVERY:>12}{EVALUATION:>12}"]
+    for task, n in prompts.count().items():
+        halves = f"{split[task, DISCOVERY]:>12,}{split[task, EVALUATION]:>12,}"
+        aside = "" if task in prompts.tasks else "   not compared"
+        lines.append(f"  {task:<16}{n:>9,}{_number(n / total):>8}{halves}{aside}")
+    both = len(paired(prompts.items, prompts.tasks))
+    first, second = prompts.tasks
+    lines.append(f"  pairs       {both:,} hold both {first} and {second}{_unpaired(prompts, both)}")
+    for word, names in (
+        ("subjects", {item.domain for item in prompts.items} - {""}),
+        ("templates", {item.template for item in prompts.items} - {""}),
+    ):
+        if len(names) > 1:
+            lines.append(f"  {word:<12}{len(names):,}")
+    carried: tuple[tuple[str, Callable[[Item], object]], ...] = (
+        ("an answer", lambda item: item.answer),
+        ("distractors", lambda item: item.distractors),
+        ("a score", lambda item: item.score is not None),
+        ("the place of an entity", lambda item: item.subject),
+    )
+    having = {what: sum(bool(of(item)) for item in prompts.items) for what, of in carried}
+    lines.append("  prompts with " + ", ".join(f"{what} {n:,}" for what, n in having.items()))
+    if min(having["an answer"], having["distractors"]) < total:
+        lines.append(
+            "              competence is measured only where every prompt has an answer and "
+            "distractors"
+        )
+    return lines
+
+
+def _unpaired(prompts: PromptSet, both: int) -> str:
+    if both or prompts.crossed:
+        return ""
+    return (
+        ":\n              published criteria and directions can be tested, layers, heads and "
+        "neurons by the\n              controlled criterion only with a pair column or --crossed"
+    )
+
+
+def repeated(reading: Reading, prompts: PromptSet) -> list[str]:
+    """Prompts that stand in the file twice under one task, and across the split."""
+    if not reading.again:
+        return []
+    splits = dict(zip(reading.lines, (item.split for item in prompts.items), strict=True))
+    across = sum(splits[line] != splits[above] for line, above in reading.again)
+    unit = reading.faults.unit
+    shown = ", ".join(f"{line} as {above}" for line, above in reading.again[:REPEATS])
+    more = ", ..." if len(reading.again) > REPEATS else ""
+    lines = [
+        f"  repeated    {len(reading.again):,} prompts stand above already ({unit} {shown}{more})"
+    ]
+    if across:
+        lines.append(
+            f"              {across:,} of them on the other side of the split: what is chosen on "
+            "them is judged on them"
+        )
+    return lines
+
+
+def lengths(prompts: PromptSet, tokens: Sequence[int] | None, tokenizer: str | None) -> list[str]:
+    """Median length by task, with the middle 90 %."""
+    measures: dict[str, Sequence[int]] = {
+        "characters": [len(item.prompt) for item in prompts.items],
+        "words": [len(item.prompt.split()) for item in prompts.items],
+    }
+    if tokens is not None:
+        measures[f"tokens, {Path(tokenizer or '').name}"] = tokens
+    tasks = np.array([item.task for item in prompts.items])
+    lines = [
+        f"  {'median length (5 - 95 %)':<28}" + "".join(f"{task:>20}" for task in prompts.count())
+    ]
+    for name, values in measures.items():
+        row = []
+        for task in prompts.count():
+            low, middle, high = np.percentile(np.asarray(values)[tasks == task], (5, 50, 95))
+            row.append(f"{f'{middle:,.0f} ({low:,.0f} - {high:,.0f})':>20}")
+        lines.append(f"  {name:<28}{''.join(row)}")
+    return lines
+
+
+def crossed(prompts: PromptSet, balance: Balance) -> list[str]:
+    """How many prompts crossing made, and whether their words are balanced."""
+    exact = (
+        "words, their positions and lengths are exactly balanced between the tasks"
+        if balance.exact
+        else f"counts of one word differ by up to {balance.tokens}, of one length by up to "
+        f"{balance.lengths}"
+    )
+    pairs = len(prompts.pairs)
+    return [f"crossed: {len(prompts):,} prompts in {pairs:,} pairs; {exact}"]
+
+
+def confounds(prompts: PromptSet, found: Sequence[Confound], words: WordsAuc | None) -> list[str]:
+    """A table of what tells the classes apart, overall and within groups."""
+    groups = list(dict.fromkeys(by for row in found for by in row.within))
+    first, second = prompts.tasks
+    title = f"what tells {first} from {second}"
+    head = f"  {title:<{NAME}}{'AUC, 95 %':>19}" + "".join(f"{f'within {by}':>19}" for by in groups)
+    lines = [head]
+    for row in found:
+        name = f"{row.name} (more: {row.greater})" if row.greater and row.auc.clear else row.name
+        cells = [row.auc, *(row.within.get(by) for by in groups)]
+        lines.append(f"  {name:<{NAME}}" + "".join(f"{_auc(cell):>19}" for cell in cells))
+    if words is None:
+        return [*lines, "  all words: too few prompts for a classifier in five folds"]
+    values = [words.value, *(words.within.get(by) for by in groups)]
+    row_of = "".join(f"{'-' if v is None else _number(v):>19}" for v in values)
+    lines.append(f"  {'all words and how many, classifier':<{NAME}}{row_of}")
+    lines.append(
+        f"  (held out, five folds; {words.words:,} most frequent words, {words.prompts:,} prompts)"
+    )
+    return lines
+
+
+def meaning(prompts: PromptSet, found: Sequence[Confound], words: WordsAuc | None) -> str:
+    """One paragraph: what the table means for a difference measured in a model."""
+    clear = sorted((r for r in found if r.auc.clear), key=lambda r: -r.auc.value)
+    by_words = words is not None and words.value > CLEAR
+    if not clear and not by_words:
+        values = [row.auc.value for row in found] + ([words.value] if words else [])
+        return (
+            "Nothing looked at tells the classes apart: no AUC is clearly above chance, which is "
+            f".5 (the largest is {_number(max(values))})."
+        )
+    parts = []
+    if clear:
+        best = next((r for r in clear if r.name.startswith("length")), clear[0])
+        what = "length" if best.name.startswith("length") else best.name.removesuffix(" alone")
+        verb = "separate" if what.startswith("digits") else "separates"
+        within = best.within.get("subject")
+        inside = f" ({_number(within.value)} within a subject)" if within else ""
+        parts.append(f"{what} alone {verb} the classes with AUC {_auc(best.auc)}{inside}")
+        if clear[0].auc.value > best.auc.value and not clear[0].name.startswith("length"):
+            parts.append(f"{clear[0].name} with {_auc(clear[0].auc)}")
+    if by_words and words is not None:
+        parts.append(f"the words, to a classifier, with {_number(words.value)}")
+    sentence = ", ".join(parts)
+    advice = "" if prompts.crossed else " (--crossed balances words and lengths exactly)"
+    return (
+        f"{sentence[0].upper()}{sentence[1:]}: a difference between the classes on these prompts "
+        f"is not evidence about the model unless it goes beyond that{advice}."
+    )
+
+
+def _auc(found: Auc | None) -> str:
+    if found is None:
+        return "-"
+    if found.interval is None:
+        return _number(found.value) + (" (no overlap)" if found.value == 1 else "")
+    low, high = found.interval
+    return f"{_number(found.value)} [{_number(low)}, {_number(high)}]"
+
+
+def _number(value: float) -> str:
+    """Two decimals without the zero before the point, as in .83."""
+    return f"{value:.2f}".removeprefix("0")

@@ -1,0 +1,171 @@
+"""`python -m harness prompts`: what is in a file of prompts, and what is wrong with it."""
+
+import argparse
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.commands import prompt_text
+from harness.confounds import confounds_of
+from harness.materials import SETS
+from harness.models import LoadOptions, ModelSpec, resolve
+from harness.prompt_columns import OPTION, parse_columns
+from harness.prompt_crossing import cross_set
+from harness.prompt_files import Reading, check, read
+from harness.prompts import MaterialsError, PromptSet
+from harness.surface import token_balance
+from harness.word_confound import words_auc
+
+SHOWN = 20  # faults, unless all are asked for
+PURPOSES = {
+    "geography": "whether the model answers at all",
+    "geography-crossed": "the controlled criteria, by default",
+    "geography-published": "the published criteria, by default",
+}
+CHECK_HELP = f"""\
+Reads a .jsonl, .csv or .parquet file as `pytest hypotheses/ --prompts FILE` would, and says
+which column was taken for what, everything that is wrong, line by line, how many prompts there
+are of what, and how well length, digits and words alone tell the two classes apart.
+
+A file has a `prompt`, or a `question`, and a `task`, `label` or `type` in each row. Multiple choice
+has `options` (or `choices`) and `answer_index` or `answer`: an index from 0, a letter, or the
+text. {OPTION} tells of columns with other names. Exit status: 0 fine, 1 problems in the file,
+2 the file cannot be read or the command is wrong."""
+CHECK_EPILOG = f"""\
+examples:
+  python -m harness prompts check mine.jsonl
+  python -m harness prompts check quiz.csv {OPTION} task=kind,question=text,options=answers
+  python -m harness prompts check quiz.csv {OPTION} id= --all
+                          leave a column of theirs unread; show every fault
+  python -m harness prompts check mine.jsonl --crossed --tokenizer mini-qwen
+  python -m harness prompts check geography-published
+                          a named set is looked at in the same way"""
+LIST_EPILOG = """\
+example:
+  python -m harness prompts list
+  pytest hypotheses/ --prompts geography-published"""
+
+
+def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register `prompts check` and `prompts list`."""
+    parser = subparsers.add_parser(
+        "prompts",
+        help="check a file of prompts, or list the named sets",
+        epilog="Example: python -m harness prompts check mine.jsonl",
+    )
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    raw = argparse.RawDescriptionHelpFormatter
+    checking = actions.add_parser(
+        "check",
+        help="say what is in a file, what is wrong with it, and what gives its classes away",
+        description=CHECK_HELP,
+        epilog=CHECK_EPILOG,
+        formatter_class=raw,
+    )
+    checking.add_argument("file", metavar="FILE", help="the file, or the name of a set")
+    checking.add_argument(
+        OPTION,
+        action="append",
+        default=[],
+        metavar="OURS=THEIRS[,...]",
+        help="which column of the file is which of ours, as for pytest; repeatable",
+    )
+    checking.add_argument(
+        "--tokenizer",
+        metavar="MODEL",
+        help="count tokens too: an alias, a hub id, or a folder with tokenizer.json; no weights "
+        "are loaded",
+    )
+    checking.add_argument(
+        "--crossed",
+        action="store_true",
+        help="cross the two classes, as `pytest --crossed` does, and look at the crossed prompts",
+    )
+    checking.add_argument("--all", action="store_true", help=f"show all faults, not {SHOWN}")
+    checking.set_defaults(run=run_check)
+    listing = actions.add_parser(
+        "list",
+        help="list the named sets",
+        description="The prompt sets that come along, with the number of prompts of each task.",
+        epilog=LIST_EPILOG,
+        formatter_class=raw,
+    )
+    listing.set_defaults(run=run_list)
+
+
+def run_list(_options: argparse.Namespace) -> int:
+    """Print the named sets; 0."""
+    for name, draw in SETS.items():
+        prompts = draw()
+        counts = ", ".join(f"{n:,} {task}" for task, n in prompts.count().items())
+        print(f"{name:<22}{len(prompts):,} prompts in {len(prompts.pairs):,} pairs: {counts}")
+        print(f"{'':<22}{(inspect.getdoc(draw) or '').splitlines()[0]}")
+        if name in PURPOSES:
+            print(f"{'':<22}For {PURPOSES[name]}.")
+    return 0
+
+
+def run_check(options: argparse.Namespace) -> int:
+    """Print what is in the file; 1 if something is wrong with it, else 0."""
+    columns = parse_columns(options.prompt_columns)
+    if options.file in SETS and not Path(options.file).exists():
+        return _look(SETS[options.file](), options)
+    check(options.file, tuple(SETS))
+    reading = read(options.file, columns, limit=None if options.all else SHOWN)
+    _print(prompt_text.columns(reading))
+    _print(prompt_text.faults(reading))
+    if not reading.items and reading.faults.count:
+        return 1
+    try:
+        prompts = reading.prompt_set()
+    except MaterialsError as error:
+        _print([f"problem: {error}"])
+        return 1
+    worst = _look(prompts, options, reading)
+    return 1 if reading.faults.count else worst
+
+
+def _look(prompts: PromptSet, options: argparse.Namespace, reading: Reading | None = None) -> int:
+    """Print counts, lengths and what gives the classes away; 1 if they cannot be crossed."""
+    _print(prompt_text.counts(prompts))
+    if reading is not None:
+        _print(prompt_text.repeated(reading, prompts))
+    tokens = _tokens(prompts, options.tokenizer)
+    _print(prompt_text.lengths(prompts, tokens, options.tokenizer))
+    if not options.crossed or prompts.crossed:
+        _give_away(prompts, tokens)
+        return 0
+    try:
+        crossed = cross_set(prompts)
+    except MaterialsError as error:
+        _print([f"problem: {error}"])
+        return 1
+    words = [[hash(word) for word in item.prompt.split()] for item in crossed.items]
+    _print(prompt_text.crossed(crossed, token_balance(crossed.items, words, crossed.tasks)))
+    _give_away(crossed, _tokens(crossed, options.tokenizer))
+    return 0
+
+
+def _give_away(prompts: PromptSet, tokens: Sequence[int] | None) -> None:
+    found, words = confounds_of(prompts, tokens), words_auc(prompts)
+    _print(prompt_text.confounds(prompts, found, words))
+    _print([prompt_text.meaning(prompts, found, words)])
+
+
+def _tokens(prompts: PromptSet, name: str | None) -> list[int] | None:
+    """Length of each prompt in tokens; None without a tokenizer."""
+    if name is None:
+        return None
+    folder = Path(name).expanduser()
+    alone = (folder / "tokenizer.json").is_file()  # a tokenizer needs no weights beside it
+    spec = ModelSpec(name, str(folder), is_local=True) if alone else resolve(name)
+    from harness.adapter.encoding import Encoder  # noqa: PLC0415  (torch is slow to import)
+    from harness.adapter.loading import load_tokenizer  # noqa: PLC0415
+
+    encoder = Encoder(load_tokenizer(spec, LoadOptions()))
+    return [len(ids) for ids in encoder.ids(prompts.items)]
+
+
+def _print(lines: Sequence[str]) -> None:
+    if lines:
+        print("\n".join([*lines, ""]))

@@ -1,0 +1,41 @@
+"""Recall sits in earlier layers than reasoning.
+
+Source      A popular account of Fartale et al. 2025, arXiv:2510.03366; contested: its own public
+            outputs say the reverse, and so does arXiv:2601.03542.
+Materials   Published: the paper's 30 + 30 prompts. Controlled: one question a prompt, recall and
+            reasoning over the same premises.
+Controls    Untrained twins (published); random halves of one task's facts against each other.
+Selection   None: every layer is ablated, on evaluation facts.
+"""
+
+import pytest
+
+from harness.analysis import ControlledRule, PublishedRule
+from harness.depth import depth_finding, published_depth_finding
+from harness.selection import CausalRule
+
+THRESHOLD_D = 0.5  # of the observational order, as in h1
+ALPHA = 0.01
+VOTES = 2  # of six features
+DISCOVERY = 60  # pairs whose mean activations an ablation writes
+GATE = 0.60  # accuracy on each task
+
+causal = CausalRule({}, ALPHA, 0.0, DISCOVERY, 0, 0, 0, 0)
+
+
+@pytest.mark.criterion("published")
+def test_recall_layers_lie_before_reasoning_layers(study, verdict):
+    """The layers specialised in recall have a lower mean than those specialised in reasoning."""
+    rule = PublishedRule(THRESHOLD_D, ALPHA, VOTES, "benjamini-hochberg")
+    result = published_depth_finding(
+        study, rule, published="15 recall layers, mean 11.4; 3 reasoning layers, mean 7.0"
+    )
+    verdict(result.finding, plots=result.plots)
+
+
+@pytest.mark.criterion("controlled", plain=True)
+def test_recall_is_caused_at_less_depth_than_reasoning(study, verdict):
+    """The centroid of what each layer's loss costs recall lies before that of reasoning."""
+    specialised = ControlledRule(THRESHOLD_D, ALPHA, study.plan.permutations, study.plan.seed)
+    result = depth_finding(study, causal, specialised, gate=GATE)
+    verdict(result.finding, plots=result.plots)

@@ -1,0 +1,42 @@
+"""The recall circuit and the reasoning circuit are separable, but interact.
+
+Source      Implied by the two dissociations of Fartale et al. 2025, arXiv:2510.03366; not tested
+            there: no published criterion.
+Materials   One question a prompt, recall and reasoning over the same premises.
+Controls    A 2 x 2 design: neither circuit ablated, either, both, on the same facts.
+Selection   Circuits chosen on discovery facts as in h5, judged on evaluation facts.
+"""
+
+import pytest
+
+from harness.interaction import interaction_finding, separable_finding
+from harness.selection import CausalRule
+
+ALPHA = 0.05
+# Shares of the components of a kind; the published circuits hold 30 % of heads and of neurons.
+DOSES = {"head": (1 / 8, 1 / 4, 1 / 2), "neuron": (1 / 8, 1 / 4, 1 / 2)}
+DISCOVERY = 60  # pairs on which circuits are chosen, at most
+SMALLEST = 0.05  # of the intact logit difference: a smaller interaction is none
+COMPONENTS = 8  # strongest heads and MLPs of the pair map
+GATE = 0.60  # accuracy on each task
+KINDS = ("head", "neuron")
+
+causal = CausalRule(DOSES, ALPHA, 0.0, DISCOVERY, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.criterion("controlled", plain=True)
+def test_each_set_moves_its_own_task_more(study, verdict, kind):
+    """Each set's main effect is larger on its own task than on the other."""
+    result = separable_finding(study, kind, causal, gate=GATE)
+    verdict(result.finding, plots=result.plots)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.criterion("controlled", plain=True)
+def test_the_sets_interact(study, verdict, kind):
+    """Both sets together cost a task another amount than the sum of each alone."""
+    result = interaction_finding(
+        study, kind, causal, smallest=SMALLEST, components=COMPONENTS, gate=GATE
+    )
+    verdict(result.finding, plots=result.plots)

@@ -1,0 +1,42 @@
+"""Claims run on people's own labelled sets; what cannot be said of them is said."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.test_commands_prompts import questions, write
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_a_labelled_set_without_answers_or_pairs_is_measured_as_far_as_it_goes(tmp_path):
+    rows = [{k: row[k] for k in ("question", "label", "subject")} for row in questions(60)]
+    path = write(tmp_path, rows, "mine.jsonl")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            *("hypotheses/test_h0_measurement.py", "hypotheses/test_h2_heads.py"),
+            *("-k", "answers or balanced or heads", "--model=mini-qwen", "--gate=none"),
+            *(f"--prompts={path}", "--twins=1", "--permutations=200", "--resamples=100"),
+            *(f"--cache-dir={tmp_path}", f"--report={tmp_path / 'out' / 'report.html'}"),
+        ],
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = json.loads((tmp_path / "out" / "verdicts.json").read_text())["verdicts"]
+    found = {(r["claim_id"], r["criterion"], r["prediction_id"]): r for r in records}
+    assert all(r["materials"]["n"] == {"recall": 30, "reasoning": 30} for r in records)
+    answers = found["h0", "controlled", "the_model_answers"]
+    assert answers["outcome"] == "inconclusive"
+    assert answers["reason"] == "mine carries no answers: competence cannot be measured"
+    (published,) = [r for (_, criterion, _), r in found.items() if criterion == "published"]
+    assert published["outcome"] in ("supported", "refuted")
+    (controlled,) = [r for k, r in found.items() if k[:2] == ("h2", "controlled")]
+    assert controlled["outcome"] == "inconclusive"
+    assert "no pair of mine holds prompts of both recall and reasoning" in controlled["reason"]

@@ -93,11 +93,11 @@ def arms(study: Study, kind: Kind, rule: CausalRule) -> Arms:
     return Arms(study, kind, rule, chosen, drops, row)
 
 
-def chance(arms: Arms, target: str) -> tuple[Drops, Matched]:
+def chance(arms: Arms, target: str, items: int) -> tuple[Drops, Matched]:
     """The target under random sets that match its circuit, and last under the circuit itself."""
     matched = arms.matched(target, arms.chosen[target].size, arms.rule.sets)
     every = (*matched.circuits, arms.chosen[target].circuit)
-    return arms.measure(every, (target,), arms.rule.set_items)[target], matched
+    return arms.measure(every, (target,), items)[target], matched
 
 
 def bands(arms: Arms, target: str) -> dict[int, Float[np.ndarray, " set"]]:

@@ -27,7 +27,7 @@ from harness.verdict import Control, Effect, Evidence, Finding, Gate
 
 POSITIONS = ("all", "subject", "premises", "final")
 PATCHED = ("subject", "premises", "final")
-PATCHED_FACTS = 40  # facts of the patching map
+PATCHED_FACTS = 20  # facts of the patching map
 HALVES = 20  # splits of one task's items, whose depths must not differ
 
 

@@ -25,7 +25,7 @@ from harness.study import Study
 from harness.verdict import Effect, Evidence, Family, Finding
 
 RECALL_SET, REASONING_SET, BOTH = 0, 1, 2  # rows of the design, beside the intact model
-PAIR_ITEMS = 30  # facts of the pair map
+PAIR_ITEMS = 20  # facts of the pair map
 
 
 def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -> Result:

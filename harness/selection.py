@@ -27,7 +27,8 @@ class CausalRule:
         discovery: Pairs on which circuits are chosen, at most.
         sets: Random sets that a circuit's drop must exceed, at their 95th percentile.
         set_items: Evaluation items that these are run on.
-        band_sets, band_items: The same for sizes that are only shown.
+        band_sets, band_items: The same for sizes that are only shown; and the items for a
+            circuit that fails another requirement.
     """
 
     doses: Mapping[Kind, tuple[float, ...]]

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from harness import models, prompt_columns, prompt_files
+from harness import models
 from harness.materials import DEFAULT_ITEMS, SETS
 from harness.models import LoadOptions, ModelError, ModelSpec
+from harness.prompt_files import columns as prompt_columns
+from harness.prompt_files import reading as prompt_files
 from harness.prompts import MaterialsError
 from harness.run import Run, not_measured
 from harness.study import Plan

@@ -119,7 +119,7 @@ class Run:
         records.write_verdicts(self.folder, self.verdicts)
         components = self._merge_components()
         plots = self._merge_plots()
-        from harness import report  # noqa: PLC0415 - plotly and jinja2 load here
+        from harness.report import rendering as report  # noqa: PLC0415 - plotly and jinja2 load here
 
         return report.render(self.verdicts, components, self.report, plots=plots)
 

@@ -11,8 +11,8 @@ Selection   None: every layer is ablated, on evaluation facts.
 import pytest
 
 from harness.analysis import ControlledRule, PublishedRule
-from harness.depth import depth_finding, published_depth_finding
-from harness.selection import CausalRule
+from harness.causal.depth import depth_finding, published_depth_finding
+from harness.causal.selection import CausalRule
 
 THRESHOLD_D = 0.5  # of the observational order, as in h1
 ALPHA = 0.01

@@ -11,9 +11,9 @@ Selection   Layer chosen and direction fitted on discovery facts, judged on eval
 
 import pytest
 
-from harness.direction_findings import held_out_direction_finding
-from harness.direction_published import published_direction_finding
-from harness.direction_search import DirectionRule
+from harness.direction.findings import held_out_direction_finding
+from harness.direction.published import published_direction_finding
+from harness.direction.search import DirectionRule
 
 AUC_PUBLISHED = 0.90  # in-sample, best layer; held out .929 and .978 were reported
 AUC_MIN = 0.75  # held out

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from harness import stats
-from harness.confounds import auc, auc_within, codes, confounds_of, label_scores
 from harness.materials import geography_crossed, geography_published
+from harness.prompt_files.confounds import auc, auc_within, codes, confounds_of, label_scores
+from harness.prompt_files.word_confound import MOST_PROMPTS, words_auc
 from harness.prompts import Item, PromptSet
-from harness.word_confound import MOST_PROMPTS, words_auc
 
 
 def drawn(n=400, shift=0.5, seed=0):

@@ -6,14 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness import baselines, direction_beside
+from harness import baselines
 from harness.activations import Activations
-from harness.direction_findings import held_out_direction_finding
-from harness.direction_published import published_direction_finding
-from harness.direction_search import DirectionRule
+from harness.direction import beside as direction_beside
+from harness.direction.findings import held_out_direction_finding
+from harness.direction.published import published_direction_finding
+from harness.direction.search import DirectionRule
 from harness.materials import geography_crossed
 from harness.plots import Plot
-from harness.prompt_files import split_pairs
+from harness.prompt_files.reading import split_pairs
 from harness.prompts import Item, PromptSet
 from harness.study import Plan
 from harness.verdict import Criterion, Outcome, judge, to_plain

@@ -5,9 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from harness import directions
-from harness.direction_search import auc_by_layer
-from harness.directions import difference_in_means, held_out_scores, project, split_half_cosine
+from harness.direction import vectors as directions
+from harness.direction.search import auc_by_layer
+from harness.direction.vectors import (
+    difference_in_means,
+    held_out_scores,
+    project,
+    split_half_cosine,
+)
 
 LAYERS, WIDTH = 3, 16
 

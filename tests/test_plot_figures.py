@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.figures import DIVERGING, SEQUENTIAL
-from harness.plot_figures import figure_of
 from harness.plots import Plot, PlotPanel, Series
-from harness.report import render
+from harness.report.figures import DIVERGING, SEQUENTIAL
+from harness.report.plot_figures import figure_of
+from harness.report.rendering import render
 from tests.browser import CHROMIUM, Visit, browser
 from tests.sample_plots import curve, entries, entry
 from tests.sample_records import NASTY, sample

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.prompt_columns import COLUMNS, parse_columns
-from harness.prompt_crossing import cross_set
-from harness.prompt_files import check, read, read_prompts, split_pairs
+from harness.prompt_files.columns import COLUMNS, parse_columns
+from harness.prompt_files.crossing import cross_set
+from harness.prompt_files.reading import check, read, read_prompts, split_pairs
 from harness.prompts import DISCOVERY, EVALUATION, MaterialsError
 from harness.surface import token_balance
 

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness import figures, records, report_view
-from harness.report import load_and_render, render
+from harness import records
+from harness.report import figures
+from harness.report import view as report_view
+from harness.report.rendering import load_and_render, render
 from tests.browser import CHROMIUM, Visit, browser
 from tests.sample_plots import curve, entry, scatter
 from tests.sample_records import MODELS, NASTY, components, sample

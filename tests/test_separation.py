@@ -9,7 +9,13 @@ from sklearn.metrics import roc_auc_score
 
 from harness import stats
 from harness.prompts import DISCOVERY, EVALUATION, PromptSet
-from harness.separation import Labelled, _WeightedAuc, by_stratum, permutation_p, separation
+from harness.separation import (
+    Labelled,
+    _WeightedAuc,
+    by_stratum,
+    permutation_p,
+    separation,
+)
 from tests.synthetic import crossed_set, plain_set
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import typeset
+from harness.report import typeset
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.confounds import CLEAR, Auc, Confound
-from harness.prompt_columns import OPTION
-from harness.prompt_files import Reading
+from harness.prompt_files.columns import OPTION
+from harness.prompt_files.confounds import CLEAR, Auc, Confound
+from harness.prompt_files.reading import Reading
+from harness.prompt_files.word_confound import WordsAuc
 from harness.prompts import DISCOVERY, EVALUATION, Item, PromptSet, paired
 from harness.surface import Balance
-from harness.word_confound import WordsAuc
 
 LABELS = 6  # labels shown
 REPEATS = 5  # repeated prompts shown

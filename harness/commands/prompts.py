@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.commands import prompt_text
-from harness.confounds import confounds_of
 from harness.materials import SETS
 from harness.models import LoadOptions, ModelSpec, resolve
-from harness.prompt_columns import OPTION, parse_columns
-from harness.prompt_crossing import cross_set
-from harness.prompt_files import Reading, check, read
+from harness.prompt_files.columns import OPTION, parse_columns
+from harness.prompt_files.confounds import confounds_of
+from harness.prompt_files.crossing import cross_set
+from harness.prompt_files.reading import Reading, check, read
+from harness.prompt_files.word_confound import words_auc
 from harness.prompts import MaterialsError, PromptSet
 from harness.surface import token_balance
-from harness.word_confound import words_auc
 
 SHOWN = 20  # faults, unless all are asked for
 PURPOSES = {

@@ -1,0 +1,275 @@
+"""The findings of h6: at which depth a task's answer is made, and whether recall comes first."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from harness import stats
+from harness.analysis import (
+    Components,
+    ControlledRule,
+    PublishedRule,
+    contrast,
+    controlled_cells,
+    published_cells,
+)
+from harness.causal import figures as causal_plots
+from harness.causal.ablations import Ablation
+from harness.causal.measure import Drops, drops, measured_drops, part, sweep
+from harness.causal.selection import CausalRule, discovery_prompts
+from harness.causal.shared import Result, causal_gates, stopped
+from harness.materials import geography_crossed
+from harness.places import Site
+from harness.plots import Plot
+from harness.prompts import EVALUATION, PromptSet
+from harness.study import Study
+from harness.verdict import Control, Effect, Evidence, Finding, Gate
+
+POSITIONS = ("all", "subject", "premises", "final")
+PATCHED = ("subject", "premises", "final")
+PATCHED_FACTS = 20  # facts of the patching map
+HALVES = 20  # splits of one task's items, whose depths must not differ
+
+
+def centroid(effects: Float[np.ndarray, "... layer"]) -> Float[np.ndarray, "..."]:
+    """Mean layer, weighted by what each layer's loss costs; nan if none costs anything.
+
+    Layers whose loss helps count as zero: a centroid with negative weights can lie anywhere.
+    """
+    weights = np.maximum(effects, 0.0)
+    total = weights.sum(-1)
+    layers = np.arange(weights.shape[-1])
+    undefined = np.full(total.shape, np.nan)
+    return np.asarray(np.divide(weights @ layers, total, out=undefined, where=total > 0))
+
+
+def depth_finding(
+    study: Study, rule: CausalRule, specialised: ControlledRule, *, gate: float
+) -> Result:
+    """Difference of the two tasks' causal depth centroids, reasoning minus recall, in layers."""
+    gates = causal_gates(study, gate)
+    name = "difference of depth centroids"
+    if finding := stopped(gates, name):
+        return Result(finding)
+    prompts = part(study.prompts, EVALUATION, study.prompts.tasks)
+    profiles = _profiles(study, prompts, rule)
+    whole = POSITIONS.index("all")
+    difference = _difference(profiles, whole, study)
+    first, second = study.prompts.tasks
+    depth = {t: centroid(np.nanmean(profiles[t][:, whole], 0)) for t in study.prompts.tasks}
+    low, high = float(difference.low), float(difference.high)
+    value = float(difference.value)
+    evidence = [
+        Evidence(
+            f"depth of {second} minus depth of {first}",
+            Effect(
+                "layers",
+                value,
+                (low, high),
+                method=f"centroids {depth[second]:.2f} and {depth[first]:.2f}; each layer's "
+                "attention and MLP mean-ablated at every token; paired bootstrap of facts",
+            ),
+            threshold=0,
+            relation=">",
+            n=len(profiles[first]),
+        ),
+        Evidence(
+            "lower end of its 95 % interval",
+            Effect("layers", low),
+            threshold=0,
+            relation=">",
+            n=len(profiles[first]),
+        ),
+        *_at_positions(profiles, study),
+        *_observed(study, specialised, value),
+    ]
+    controls = _halves(profiles, whole, study)
+    plots = [_profile_plot(profiles, study.prompts.tasks, depth)]
+    plots += _patching(study, rule)
+    return Result(Finding(tuple(evidence), controls, gates), tuple(plots))
+
+
+def _profiles(
+    study: Study, prompts: PromptSet, rule: CausalRule
+) -> dict[str, Float[np.ndarray, "pair position layer"]]:
+    """Cost of each layer at each position by fact, in shares of the mean intact difference.
+
+    nan where the intact model misses the item, or the item has no such position.
+    """
+    layers = study.subject.facts["layers"]
+    each = [
+        Ablation((Site("attn", layer), Site("mlp", layer)), "mean", position)
+        for position in POSITIONS
+        for layer in range(layers)
+    ]
+    found = measured_drops(study, prompts, each, discovery_prompts(study, rule))
+    place = {pair: i for i, pair in enumerate(prompts.pairs)}
+    made = {}
+    for task in study.prompts.tasks:
+        d: Drops = found[task]
+        rows = np.full((len(place), len(each)), np.nan)
+        rows[[place[p] for p in d.pairs]] = (d.logit_difference / d.scale).T
+        made[task] = rows.reshape(len(place), len(POSITIONS), layers)
+    return made
+
+
+def _difference(profiles: Mapping[str, np.ndarray], position: int, study: Study) -> stats.Estimate:
+    """Second task's centroid minus the first's, facts resampled for both together."""
+    first, second = (profiles[t][:, position] for t in study.prompts.tasks)
+    values = np.stack([first, second], axis=1)  # [pair task layer]
+    known = ~np.isnan(values).all((1, 2))
+    return stats.bootstrap_of_means(
+        values[known],
+        lambda means: centroid(means[:, 1]) - centroid(means[:, 0]),
+        resamples=study.plan.resamples,
+        seed=study.plan.seed,
+    )
+
+
+def _at_positions(profiles: Mapping[str, np.ndarray], study: Study) -> list[Evidence]:
+    rows = []
+    for at, name in enumerate(POSITIONS):
+        if name == "all" or any(np.isnan(profiles[t][:, at]).all() for t in study.prompts.tasks):
+            continue
+        found = _difference(profiles, at, study)
+        rows.append(
+            Evidence(
+                f"the same, ablated at the {name} tokens",
+                Effect("layers", float(found.value), (float(found.low), float(found.high))),
+                n=len(profiles[study.prompts.tasks[0]]),
+            )
+        )
+    return rows
+
+
+def _observed(study: Study, rule: ControlledRule, causal: float) -> list[Evidence]:
+    """The order of the layers that h1 finds, and whether it is the causal one."""
+    if study.prompts.name != "geography":
+        return []
+    crossed = geography_crossed(study.plan.items, study.plan.seed)
+    c = contrast(controlled_cells("layer", study.subject.activations(crossed)), crossed)
+    order = observed_order(rule(c), study.prompts.tasks)
+    if np.isnan(order):
+        said = "no layer of one of the kinds"
+    else:
+        said = "agrees" if np.sign(order) == np.sign(causal) else "does not agree"
+        said += " with the causal order"
+    return [
+        Evidence(
+            "observational order of the specialised layers",
+            Effect(
+                "layers", order, method=f"mean layer by type, crossed prompts, as in h1; {said}"
+            ),
+        )
+    ]
+
+
+def observed_order(table: Components, tasks: Sequence[str]) -> float:
+    """Mean layer of the second task's type minus the first's; nan if a type has no layer."""
+    of = [table.layer[table.passed & (table.type == t)] for t in tasks]
+    if not all(map(len, of)):
+        return float("nan")
+    return float(of[1].mean() - of[0].mean())
+
+
+def _halves(profiles: Mapping[str, np.ndarray], position: int, study: Study) -> tuple[Control, ...]:
+    """How far the centroids of random halves of one task's facts lie apart."""
+    generator = np.random.default_rng(study.plan.seed)
+    controls = []
+    for task in study.prompts.tasks:
+        rows = profiles[task][:, position]
+        rows = rows[~np.isnan(rows).any(1)]
+        gaps = []
+        for _ in range(HALVES):
+            order = generator.permutation(len(rows))
+            one, two = order[::2], order[1::2]
+            gaps.append(float(centroid(rows[one].mean(0)) - centroid(rows[two].mean(0))))
+        controls.append(
+            Control(
+                f"{task} against itself, largest of {HALVES} splits",
+                float(np.abs(gaps).max()),
+                None,
+                note="layers between the centroids of two random halves of the facts",
+            )
+        )
+    return tuple(controls)
+
+
+def _profile_plot(
+    profiles: Mapping[str, np.ndarray], tasks: Sequence[str], depth: Mapping[str, np.ndarray]
+) -> Plot:
+    kept = [
+        i
+        for i in range(len(POSITIONS))
+        if not any(np.isnan(profiles[t][:, i]).all() for t in tasks)
+    ]
+    means = {t: np.nanmean(profiles[t][:, kept], 0) for t in tasks}
+    said = ", ".join(f"{t} {depth[t]:.2f}" for t in tasks)
+    return causal_plots.depth_profile(
+        means,
+        [f"{POSITIONS[i]} tokens" for i in kept],
+        tasks,
+        len(profiles[tasks[0]]),
+        f"Depth centroids, all tokens: {said}.",
+    )
+
+
+def _patching(study: Study, rule: CausalRule) -> list[Plot]:
+    """The layer x position map; none where the materials have no counterfactual prompts."""
+    layers = study.subject.facts["layers"]
+    prompts = part(study.prompts, EVALUATION, study.prompts.tasks, PATCHED_FACTS)
+    if not all(i.counterfactual_prompt for i in prompts.items):
+        return []
+    each = [
+        Ablation((Site("resid", layer),), "counterfactual", position)
+        for layer in range(-1, layers)
+        for position in PATCHED
+    ]
+    whole = Ablation((Site("resid", -1),), "counterfactual", "all")
+    result = sweep(study.subject, prompts, [*each, whole], discovery_prompts(study, rule))
+    shares = {}
+    for task in study.prompts.tasks:
+        d = drops(result, prompts, task)
+        fall = np.array(
+            [np.nanmean(row) if not np.isnan(row).all() else np.nan for row in d.logit_difference]
+        )
+        shares[task] = (fall[:-1] / fall[-1]).reshape(layers + 1, len(PATCHED))
+    names = ["emb", *map(str, range(layers))]
+    return [
+        causal_plots.patching_map(shares, names, PATCHED, study.prompts.tasks, len(prompts.pairs))
+    ]
+
+
+def published_depth_finding(study: Study, rule: PublishedRule, *, published: str) -> Result:
+    """The order of the layers that the published rule calls specialised."""
+    table = rule(published_cells("layer", study.activations), study.prompts)
+    first, second = study.prompts.tasks
+    counts = {t: table.count_of(t) for t in (first, second)}
+    order = observed_order(table, study.prompts.tasks)
+    evidence = Evidence(
+        f"mean layer of {second} minus mean layer of {first}",
+        Effect(
+            "layers", order, method=f"{counts[first]} {first}, {counts[second]} {second} layers"
+        ),
+        threshold=0,
+        relation=">",
+        n=len(study.prompts),
+        published=published,
+    )
+    both = Gate(
+        "both types",
+        all(counts.values()),
+        f"the published rule finds {counts[first]} {first} and {counts[second]} {second} layers: "
+        "there is no order to compare",
+    )
+    controls = []
+    for name, activations in study.twins():
+        twin = rule(published_cells("layer", activations), study.prompts)
+        found = observed_order(twin, study.prompts.tasks)
+        controls.append(
+            Control(
+                f"untrained {name}", found, None, note="layers; undefined if one type is missing"
+            )
+        )
+    return Result(Finding((evidence,), tuple(controls), (both,)))

@@ -1,0 +1,198 @@
+"""The findings of h8: two circuits, taken away alone and together (a 2 x 2 design)."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Float
+
+from harness import stats
+from harness.causal import figures as causal_plots
+from harness.causal.ablations import Ablation
+from harness.causal.arms import BOTH as BOTH_SETS
+from harness.causal.arms import arms
+from harness.causal.circuits import Kind
+from harness.causal.measure import Drops, measured_drops, part
+from harness.causal.selection import (
+    CausalRule,
+    component_effects,
+    discovery_prompts,
+)
+from harness.causal.shared import Result, causal_gates, stopped
+from harness.places import Site
+from harness.plots import Plot
+from harness.prompts import EVALUATION
+from harness.study import Study
+from harness.verdict import Effect, Evidence, Family, Finding
+
+RECALL_SET, REASONING_SET, BOTH = 0, 1, 2  # rows of the design, beside the intact model
+PAIR_ITEMS = 20  # facts of the pair map
+
+
+def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -> Result:
+    """Each set's main effect on its own task minus its main effect on the other."""
+    gates = causal_gates(study, gate)
+    name = "main effect on its own task minus on the other"
+    if finding := stopped(gates, name):
+        return Result(finding)
+    falls, tasks = _design(study, kind, rule), study.prompts.tasks
+    evidence: list[Evidence] = []
+    for own, task in enumerate(tasks):
+        # [pair task row]: a set's main effect is its mean effect with and without the other set.
+        order = [own, 1 - own]
+        estimate = stats.bootstrap_of_means(
+            _main_effect(falls, own)[:, order],
+            lambda means: means[:, 0] - means[:, 1],
+            resamples=study.plan.resamples,
+            seed=study.plan.seed,
+        )
+        on = np.nanmean(_main_effect(falls, own), 0)
+        low = float(estimate.low)
+        evidence += [
+            Evidence(
+                f"{task} set, {name}",
+                Effect(
+                    "share of the logit difference",
+                    float(estimate.value),
+                    (low, float(estimate.high)),
+                    method=f"{task} {on[own]:.2f}, {tasks[1 - own]} {on[1 - own]:.2f}; "
+                    "paired bootstrap of facts",
+                ),
+                n=len(falls),
+            ),
+            Evidence(
+                f"{task} set: lower end of its 95 % interval",
+                Effect("share of the logit difference", low),
+                threshold=0,
+                relation=">",
+                n=len(falls),
+            ),
+        ]
+    return Result(Finding(tuple(evidence), gates=gates))
+
+
+def interaction_finding(
+    study: Study, kind: Kind, rule: CausalRule, *, smallest: float, components: int, gate: float
+) -> Result:
+    """What both sets cost together minus what each costs alone, for each task."""
+    gates = causal_gates(study, gate)
+    name = "largest interaction"
+    if finding := stopped(gates, name):
+        return Result(finding)
+    falls, tasks = _design(study, kind, rule), study.prompts.tasks
+    contrast = falls[:, :, BOTH] - falls[:, :, RECALL_SET] - falls[:, :, REASONING_SET]
+    complete = contrast[~np.isnan(contrast).any(1)]
+    test = stats.sign_flip_max(complete, permutations=study.plan.permutations, seed=study.plan.seed)
+    found = stats.bootstrap_mean(complete, resamples=study.plan.resamples, seed=study.plan.seed)
+    strongest = int(np.abs(found.value).argmax())
+    evidence = [
+        Evidence(
+            f"{name}, {tasks[strongest]}",
+            Effect(
+                "|share of the logit difference|",
+                float(np.abs(found.value[strongest])),
+                _absolute(float(found.low[strongest]), float(found.high[strongest])),
+                method="both sets minus the sum of each alone; sign flips of facts",
+            ),
+            threshold=smallest,
+            relation=">",
+            p_adjusted=float(test.p_adjusted[strongest]),
+            alpha=rule.alpha,
+            floor=float(test.floor),
+            family=Family("tasks", len(tasks), "max-statistic sign-flip"),
+            n=len(complete),
+        )
+    ]
+    for at, task in enumerate(tasks):
+        means = np.nanmean(falls[:, at], 0)
+        evidence.append(
+            Evidence(
+                f"interaction on {task}",
+                Effect(
+                    "share of the logit difference",
+                    float(found.value[at]),
+                    (float(found.low[at]), float(found.high[at])),
+                    method=f"{tasks[0]} set {means[RECALL_SET]:.2f}, {tasks[1]} set "
+                    f"{means[REASONING_SET]:.2f}, both {means[BOTH]:.2f}; negative: less than "
+                    "the sum",
+                ),
+                n=len(complete),
+            )
+        )
+    plot = _pair_map(study, rule, components)
+    return Result(Finding(tuple(evidence), gates=gates), (plot,))
+
+
+def _absolute(low: float, high: float) -> tuple[float, float]:
+    """The interval of an absolute value."""
+    if low <= 0 <= high:
+        return 0.0, max(-low, high)
+    return min(abs(low), abs(high)), max(abs(low), abs(high))
+
+
+def _design(study: Study, kind: Kind, rule: CausalRule) -> Float[np.ndarray, "pair task row"]:
+    """Fall of the logit difference under the recall set, the reasoning set and both.
+
+    In shares of the task's mean intact difference; nan where the intact model misses the item.
+    """
+    made = arms(study, kind, rule)
+    rows = [*(made.row[t, "mean"] for t in made.tasks), made.row[BOTH_SETS]]
+    pairs = dict.fromkeys(str(p) for t in made.tasks for p in made.drops[t].pairs)
+    place = {pair: i for i, pair in enumerate(pairs)}
+    falls = np.full((len(place), len(made.tasks), len(rows)), np.nan)
+    for at, task in enumerate(made.tasks):
+        d: Drops = made.drops[task]
+        falls[[place[p] for p in d.pairs], at] = (d.logit_difference[rows] / d.scale).T
+    return falls
+
+
+def _main_effect(falls: np.ndarray, own: int) -> Float[np.ndarray, "pair task"]:
+    """Of a set: mean of its effect alone and its effect where the other set is gone."""
+    return np.asarray((falls[:, :, own] + falls[:, :, BOTH] - falls[:, :, 1 - own]) / 2)
+
+
+def _pair_map(study: Study, rule: CausalRule, count: int) -> Plot:
+    """Interactions of the strongest heads and MLPs of both tasks."""
+    tasks, layers = study.prompts.tasks, study.subject.facts["layers"]
+    prompts = part(study.prompts, EVALUATION, tasks, PAIR_ITEMS)
+    means = discovery_prompts(study, rule)
+    strongest = _strongest(study, rule, count, layers)
+    singles = [Ablation((site,)) for site in strongest]
+    pairs = list(combinations(range(len(strongest)), 2))
+    both = [Ablation((strongest[a], strongest[b])) for a, b in pairs]
+    found = measured_drops(study, prompts, [*singles, *both], means)
+    maps: dict[str, np.ndarray] = {}
+    for task in tasks:
+        cost = found[task].relative
+        table = np.full((len(strongest), len(strongest)), np.nan)
+        for (a, b), together in zip(pairs, cost[len(strongest) :], strict=True):
+            table[a, b] = table[b, a] = together - cost[a] - cost[b]
+        maps[task] = table
+    names = [str(site) for site in strongest]
+    return causal_plots.pair_map(names, maps, tasks, len(prompts.pairs), _largest(names, maps))
+
+
+def _strongest(study: Study, rule: CausalRule, count: int, layers: int) -> Sequence[Site]:
+    """Heads and MLPs whose loss costs either task most on discovery facts."""
+    prompts = discovery_prompts(study, rule)
+    heads = component_effects(study, "head", rule)
+    mlps = [Ablation((Site("mlp", layer),)) for layer in range(layers)]
+    found = measured_drops(study, prompts, mlps, prompts)
+    cost: dict[Site, float] = {}
+    for task in study.prompts.tasks:
+        for (layer, head), value in np.ndenumerate(heads[task]):
+            site = Site("head", layer, head)
+            cost[site] = max(cost.get(site, 0.0), float(value))
+        for layer, value in enumerate(found[task].relative):
+            site = Site("mlp", layer)
+            cost[site] = max(cost.get(site, 0.0), float(value))
+    best = sorted(cost, key=lambda s: -cost[s])[:count]
+    return sorted(best, key=lambda s: (s.layer, s.kind, s.index if isinstance(s.index, int) else 0))
+
+
+def _largest(names: Sequence[str], maps: Mapping[str, np.ndarray]) -> str:
+    said = []
+    for task, table in maps.items():
+        a, b = divmod(int(np.nanargmax(np.abs(table))), len(names))
+        said.append(f"{task}: {names[a]} with {names[b]} ({table[a, b]:+.2f})")
+    return f"Largest interactions: {'; '.join(said)}."

@@ -1,0 +1,147 @@
+"""Choosing a task's circuit on discovery facts: by what its parts cause, or how they differ."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from harness.analysis import contrast, controlled_cells
+from harness.causal.ablations import Ablation
+from harness.causal.circuits import Circuit, Kind, ranked, sizes
+from harness.causal.measure import attributions, drops, measured_drops, part, sweep
+from harness.materials import geography_crossed
+from harness.places import Site
+from harness.prompts import DISCOVERY, PromptSet
+from harness.study import Study
+
+
+@dataclass(frozen=True, slots=True)
+class CausalRule:
+    """The numbers of a causal claim, from its hypothesis file.
+
+    Attributes:
+        doses: Sizes that a circuit may have, as shares of the model's components of its kind.
+        alpha: Of every test.
+        margin: A task is spared if less than this share of its right answers is lost.
+        discovery: Pairs on which circuits are chosen, at most.
+        sets: Random sets that a circuit's drop must exceed, at their 95th percentile.
+        set_items: Evaluation items that these are run on.
+        band_sets, band_items: The same for sizes that are only shown; and the items for a
+            circuit that fails another requirement.
+    """
+
+    doses: Mapping[Kind, tuple[float, ...]]
+    alpha: float
+    margin: float
+    discovery: int
+    sets: int
+    set_items: int
+    band_sets: int
+    band_items: int
+
+
+def discovery_prompts(study: Study, rule: CausalRule) -> PromptSet:
+    """What circuits are chosen on, and whose means a mean ablation writes."""
+    return part(study.prompts, DISCOVERY, study.prompts.tasks, rule.discovery)
+
+
+def shape(study: Study, kind: Kind) -> tuple[int, int]:
+    """Layers, and components of a kind in each."""
+    facts = study.subject.facts
+    return facts["layers"], facts["heads" if kind == "head" else "neurons"]
+
+
+def component_effects(
+    study: Study, kind: Kind, rule: CausalRule
+) -> dict[str, Float[np.ndarray, "layer component"]]:
+    """What mean-ablating each component costs each task on discovery facts.
+
+    In shares of the task's intact logit difference, over the items answered right. Heads are
+    ablated one by one; neurons are scored by attribution, which is first-order.
+    """
+    prompts = discovery_prompts(study, rule)
+    layers, width = shape(study, kind)
+    if kind == "head":
+        each = [Ablation((Site("head", n, h),)) for n in range(layers) for h in range(width)]
+        found = measured_drops(study, prompts, each, prompts)
+        return {t: found[t].relative.reshape(layers, width) for t in study.prompts.tasks}
+    scores = attributions(study.subject, prompts)
+    intact = sweep(study.subject, prompts, [Ablation(())], prompts)
+    asked = np.array([i.task for i in prompts.items])
+    right = scores.scorable & (intact.clean_chosen == 1)
+    return {
+        t: scores.neurons[right & (asked == t)].mean(0, dtype=np.float64)
+        / drops(intact, prompts, t).scale
+        for t in study.prompts.tasks
+    }
+
+
+def other_task(study: Study, target: str) -> str:
+    """The task that must be spared."""
+    first, second = study.prompts.tasks
+    return second if target == first else first
+
+
+def rank_by_specialisation(study: Study, kind: Kind, target: str) -> Circuit | None:
+    """Every component by its largest d on crossed discovery prompts: the paper's way to choose.
+
+    None where the materials have no crossed counterpart.
+    """
+    if study.prompts.name != "geography":
+        return None
+    crossed = geography_crossed(study.plan.items, study.plan.seed)
+    c = contrast(controlled_cells(kind, study.subject.activations(crossed)), crossed)
+    d = c.effect(c.split == DISCOVERY).reshape(-1, len(c.cells.metrics))
+    strongest = d[np.arange(len(d)), np.abs(d).argmax(1)]
+    sign = 1.0 if target == study.prompts.tasks[0] else -1.0
+    return ranked(kind, strongest.reshape(shape(study, kind)), sign)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A task's circuit.
+
+    Attributes:
+        target: The task it is meant to serve.
+        ranking: Every component, best first.
+        doses: Sizes considered.
+        size: The one that separated the tasks best on discovery facts.
+    """
+
+    target: str
+    ranking: Circuit
+    doses: tuple[int, ...]
+    size: int
+
+    @property
+    def circuit(self) -> Circuit:
+        """The components chosen."""
+        return self.ranking.top(self.size)
+
+
+def choose(study: Study, kind: Kind, rule: CausalRule) -> dict[str, Chosen]:
+    """Of each task: rank by effect, and take the dose that loses most of it, least of the other.
+
+    Of doses that do equally well in accuracy, the one that does best in logit difference.
+    """
+    tasks = study.prompts.tasks
+    layers, width = shape(study, kind)
+    effects = component_effects(study, kind, rule)
+    rankings = {
+        t: ranked(kind, effects[t] - effects[other])
+        for t, other in zip(tasks, tasks[::-1], strict=True)
+    }
+    doses = sizes(rule.doses[kind], layers * width)
+    prompts = discovery_prompts(study, rule)
+    each = [Ablation(rankings[t].top(size).sites) for t in tasks for size in doses]
+    found = measured_drops(study, prompts, each, prompts)
+    chosen = {}
+    for at, task in enumerate(tasks):
+        other = other_task(study, task)
+        rows = slice(at * len(doses), (at + 1) * len(doses))
+        by_accuracy = (found[task].share_lost - found[other].share_lost)[rows].round(6)
+        by_logits = (found[task].relative - found[other].relative)[rows]
+        best = max(range(len(doses)), key=lambda i: (by_accuracy[i], by_logits[i]))
+        chosen[task] = Chosen(task, rankings[task], doses, doses[best])
+    return chosen

@@ -1,0 +1,349 @@
+"""The report's figures as Plotly specifications, small enough to ship: no raw neurons.
+
+Colours are tokens (`$recall`, `$grid`) that the page resolves, so that one figure serves light
+and dark. Panels are a grid whose columns the page chooses by its width. Every figure carries a
+headline (what it shows, in words: its text alternative) and a caption (how to read it).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.report import typeset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DIVERGING = [[0.0, "$div0"], [0.25, "$div1"], [0.5, "$div2"], [0.75, "$div3"], [1.0, "$div4"]]
+SEQUENTIAL = [[0.0, "$div2"], [0.5, "$seq1"], [1.0, "$seq2"]]
+MODEL = "model"
+SATURATION = 0.99
+BINS = 81
+POSITIVE_IS_RECALL = "Positive: larger when recall is asked; negative: when reasoning is."
+
+Trace = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every caption has to say."""
+
+    model: str
+    claim_id: str
+    criterion: str
+    materials: str
+    n: int
+    threshold: float | None
+
+    def line(self) -> str:
+        """`controlled criterion · geography-crossed · n = 200`."""
+        n = f" · n = {typeset.count(self.n)}" if self.n else ""
+        return f"{self.criterion} criterion · {self.materials}{n}"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One cell of a figure's grid: its title and axes."""
+
+    title: str
+    x: dict[str, Any]
+    y: dict[str, Any]
+    height: int = 220
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A Plotly figure with its words. `columns` is the grid's width on a wide and narrow page."""
+
+    title: str
+    headline: str
+    caption: str
+    context: str
+    traces: Sequence[Trace]
+    panels: Sequence[Panel]
+    columns: tuple[int, int] = (1, 1)
+    legend: bool = True
+
+    def spec(self) -> dict[str, Any]:
+        """What the page's script needs to draw it."""
+        panels = [asdict(p) for p in self.panels]
+        return {
+            "title": f"{self.title} ({self.context})",
+            "traces": list(self.traces),
+            "panels": panels,
+            "columns": self.columns,
+            "legend": self.legend,
+        }
+
+
+def on_axes(panel: int) -> dict[str, str]:
+    """Which axes a trace of this panel is drawn on, counted from 0."""
+    suffix = "" if panel == 0 else str(panel + 1)
+    return {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+
+
+def rounded(values: Any, digits: int = 3) -> list[float | None]:
+    """Plain numbers, short enough to embed; None where a value is not finite."""
+    array = np.asarray(values, dtype=float)
+    return [None if not np.isfinite(v) else round(float(v), digits) for v in array]
+
+
+def _split(table: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.DataFrame"]:
+    """The model's rows and its twins'."""
+    is_model = table["source"] == MODEL
+    return table[is_model], table[~is_model]
+
+
+def tallies(table: "pd.DataFrame") -> dict[str, int]:
+    """Distinct components of each source that pass, the model first."""
+    keys = table.loc[table["passed"].astype(bool), ["source", "layer", "index"]].drop_duplicates()
+    counts = keys["source"].astype(str).value_counts()
+    sources = [str(s) for s in table["source"].unique()]
+    return {s: int(counts.get(s, 0)) for s in sorted(sources, key=source_order)}
+
+
+def source_order(source: str) -> tuple[bool, int, str]:
+    """The model, then its twins by number."""
+    digits = "".join(c for c in source if c.isdigit())
+    return source != MODEL, int(digits or 0), source
+
+
+def _versus_twins(table: "pd.DataFrame", noun: str, total: int) -> str:
+    counts = tallies(table)
+    mine = counts.pop(MODEL, 0)
+    words = f"{typeset.share(mine, total)} {noun} pass in the model"
+    if not counts:
+        return f"{words}; no untrained twin was measured."
+    others = typeset.listed([typeset.count(c) for c in counts.values()])
+    return f"{words}, {others} in its untrained {'twin' if len(counts) == 1 else 'twins'}."
+
+
+def _threshold_shapes(panel: int, threshold: float, *, vertical: bool = False) -> list[Trace]:
+    axes = on_axes(panel)
+    x, y = axes["xaxis"], axes["yaxis"]
+    line = {"color": "$threshold", "width": 1, "dash": "4px,3px"}
+    shapes = []
+    for at in (-threshold, threshold):
+        if vertical:
+            place = {"xref": x, "x0": at, "x1": at, "yref": f"{y} domain", "y0": 0, "y1": 1}
+        else:
+            place = {"xref": f"{x} domain", "x0": 0, "x1": 1, "yref": y, "y0": at, "y1": at}
+        shapes.append({"shape": {"type": "line", "line": line, "layer": "below", **place}})
+    return shapes
+
+
+def layer_profile(table: "pd.DataFrame", context: Context) -> Figure:
+    """Effect of each feature over the layers, a panel a feature, over the band of the twins."""
+    model, twins = _split(table)
+    features = list(dict.fromkeys(model["metric"].astype(str)))
+    traces: list[Trace] = []
+    panels = []
+    layers = int(model["layer"].max()) + 1
+    for at, feature in enumerate(features):
+        rows = model[model["metric"] == feature].sort_values("layer")
+        band = twins[twins["metric"] == feature].groupby("layer")["effect"].agg(["min", "max"])
+        traces += _profile_traces(at, rows, band)
+        if context.threshold:
+            traces += _threshold_shapes(at, context.threshold)
+        y = {"matches": "y"} if at else {}
+        panels.append(
+            Panel(
+                title=feature,
+                x={"title": "layer", "dtick": _tick(layers), "range": [-0.5, layers - 0.5]},
+                y={"title": "d", "zero": True, **y},
+                height=200,
+            )
+        )
+    strongest = model.iloc[int(np.nanargmax(np.abs(model["effect"].to_numpy(dtype=float))))]
+    largest = (
+        f" Largest: {strongest['metric']} at layer {strongest['layer']}, "
+        f"d = {typeset.number(strongest['effect'], signed=True)}"
+    )
+    if len(twins):
+        largest += f"; the largest |d| of any twin is {typeset.number(twins['effect'].abs().max())}"
+    bound = f" Dashed: ±{typeset.bound(context.threshold)}." if context.threshold else ""
+    return Figure(
+        title=f"{context.model}: effect by layer",
+        headline=_versus_twins(table, "layers", layers) + largest + ".",
+        caption=(
+            "Each panel follows one feature through the layers. Filled points pass the criterion, "
+            "hollow ones do not; the grey band runs from the least to the greatest d of the "
+            f"untrained twins.{bound} {POSITIVE_IS_RECALL}"
+        ),
+        context=context.line(),
+        traces=traces,
+        panels=panels,
+        columns=(3 if len(features) > 2 else len(features), 2 if len(features) > 1 else 1),
+        legend=False,
+    )
+
+
+def _profile_traces(at: int, rows: "pd.DataFrame", band: "pd.DataFrame") -> list[Trace]:
+    edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", **on_axes(at)}
+    x = band.index.tolist()
+    traces: list[Trace] = []
+    if x:
+        traces = [
+            {"type": "scatter", "x": x, "y": rounded(band["min"]), **edge},
+            {
+                **{"type": "scatter", "x": x, "y": rounded(band["max"]), **edge},
+                **{"fill": "tonexty", "fillcolor": "$band", "name": "untrained twins"},
+            },
+        ]
+    effects = rounded(rows["effect"])
+    hues = ["$recall" if (e or 0) > 0 else "$reasoning" for e in effects]
+    filled = [h if p else "$plot" for h, p in zip(hues, rows["passed"], strict=True)]
+    traces.append(
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": "model",
+            "x": rows["layer"].tolist(),
+            "y": effects,
+            "line": {"color": "$line", "width": 1.25},
+            "marker": {
+                "size": 8 if len(rows) <= 12 else 6,
+                "color": filled,
+                "line": {"color": hues, "width": 1.5},
+            },
+            "cliponaxis": False,
+            "hovertemplate": "layer %{x}: d = %{y:+.2f}<extra></extra>",
+            **on_axes(at),
+        }
+    )
+    return traces
+
+
+def head_map(table: "pd.DataFrame", context: Context) -> Figure:
+    """Signed d of every head of the model, beside the mean |d| of its twins, on one scale."""
+    model, twins = _split(table)
+    layers, heads = int(table["layer"].max()) + 1, int(table["index"].max()) + 1
+    top = float(np.nanquantile(table["effect"].abs(), SATURATION)) or 1.0
+    traces = [_heat(0, _grid(model, "effect", layers, heads), top, signed=True)]
+    x = {"title": "head", "dtick": _tick(heads), "range": [-0.5, heads - 0.5], "grid": False}
+    y = {"title": "layer", "dtick": _tick(layers), "range": [-0.5, layers - 0.5], "grid": False}
+    height = max(180, min(22 * layers + 90, 520))
+    panels = [Panel("model: d", x, y, height)]
+    passed = model[model["passed"].astype(bool)]
+    traces.append(
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": "passes",
+            "x": passed["index"].tolist(),
+            "y": passed["layer"].tolist(),
+            "marker": {
+                "symbol": "circle",
+                "size": 6 if heads <= 16 else 4,
+                "color": "$plot",
+                "line": {"color": "$ink", "width": 1.25},
+            },
+            "hoverinfo": "skip",
+            **on_axes(0),
+        }
+    )
+    if len(twins):
+        mean = twins.assign(effect=twins["effect"].abs())
+        mean = mean.groupby(["layer", "index"], observed=True)["effect"].mean().reset_index()
+        traces.append(_heat(1, _grid(mean, "effect", layers, heads), top, signed=False))
+        panels.append(Panel("untrained twins: mean |d|", x, y, height))
+    return Figure(
+        title=f"{context.model}: effect of every head",
+        headline=_versus_twins(table, "heads", layers * heads),
+        caption=(
+            "A square is a head, layer 0 at the bottom, at the d of its strongest metric; a dot "
+            "marks a head that passes the criterion. Both maps share one scale, which saturates "
+            f"at |d| = {typeset.number(top)}. {POSITIVE_IS_RECALL}"
+        ),
+        context=context.line(),
+        traces=traces,
+        panels=panels,
+        columns=(len(panels), 1),
+        legend=False,
+    )
+
+
+def _tick(size: int) -> int:
+    return 1 if size <= 8 else 4 if size <= 40 else 10
+
+
+def _grid(table: "pd.DataFrame", column: str, layers: int, heads: int) -> list[list[float | None]]:
+    grid = np.full((layers, heads), np.nan)
+    grid[table["layer"].to_numpy(), table["index"].to_numpy()] = table[column].to_numpy()
+    return [rounded(line, 2) for line in grid]
+
+
+def _heat(at: int, z: list[list[float | None]], top: float, *, signed: bool) -> Trace:
+    return {
+        "type": "heatmap",
+        "z": z,
+        "zmin": -top if signed else 0,
+        "zmax": top,
+        "colorscale": DIVERGING if signed else SEQUENTIAL,
+        "xgap": 1,
+        "ygap": 1,
+        "showscale": True,
+        "colorbar": {"panel": at},
+        "hoverongaps": False,
+        "hovertemplate": (
+            f"layer %{{y}}, head %{{x}}: {'d' if signed else 'mean |d|'} = "
+            f"%{{z:{'+' if signed else ''}.2f}}<extra></extra>"
+        ),
+        **on_axes(at),
+    }
+
+
+def neuron_distribution(table: "pd.DataFrame", context: Context) -> Figure:
+    """How many neurons have which d, in the model and in each twin; the counts on a log axis."""
+    effects = table["effect"].to_numpy(dtype=float)
+    reach = float(np.nanquantile(np.abs(effects), 0.9999))
+    reach = max(reach, 1.2 * (context.threshold or 0.0), 1e-6)
+    edges = np.linspace(-reach, reach, BINS + 1)
+    centres = rounded((edges[1:] + edges[:-1]) / 2)
+    traces: list[Trace] = []
+    sources = sorted((str(s) for s in table["source"].unique()), key=source_order)
+    for at, source in reversed(list(enumerate(sources))):
+        inside = np.clip(effects[(table["source"] == source).to_numpy()], -reach, reach)
+        counts, _ = np.histogram(inside[np.isfinite(inside)], edges)
+        traces.append(_density(at, centres, counts))
+    if context.threshold:
+        traces += _threshold_shapes(0, context.threshold, vertical=True)
+    neurons = int((table["source"] == MODEL).sum())
+    bound = f" Dashed: ±{typeset.bound(context.threshold)}." if context.threshold else ""
+    return Figure(
+        title=f"{context.model}: effects of all neurons",
+        headline=_versus_twins(table, "neurons", neurons),
+        caption=(
+            f"Neurons by their d, in {BINS} bins of {typeset.number(2 * reach / BINS)}; the count "
+            "is on a logarithmic axis, so a bin without neurons leaves a gap. Values beyond "
+            f"±{typeset.number(reach)} are in the outermost bins. Grey: each untrained twin, over "
+            f"as many neurons.{bound} {POSITIVE_IS_RECALL}"
+        ),
+        context=context.line(),
+        traces=traces,
+        panels=[Panel("", {"title": "d", "zero": True}, {"title": "neurons", "type": "log"}, 300)],
+    )
+
+
+def _density(at: int, centres: list[float | None], counts: np.ndarray) -> Trace:
+    """The outline of one histogram: the model's first, then those of its twins, named once."""
+    mine = at == 0
+    who = "model" if mine else f"twin {at}"
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "model" if mine else "untrained twins",
+        "showlegend": at < 2,
+        "legendrank": at,
+        "x": centres,
+        "y": [int(c) or None for c in counts],
+        "line": {
+            "shape": "hvh",
+            "width": 2 if mine else 1,
+            "color": "$accent" if mine else "$twin",
+        },
+        "hovertemplate": f"{who}: %{{y:,}} at d = %{{x:+.2f}}<extra></extra>",
+        **on_axes(0),
+    }

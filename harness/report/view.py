@@ -1,0 +1,384 @@
+"""What the report shows, worked out from the records: the templates only lay it out."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.records import first_decisive
+from harness.report import figures, typeset
+from harness.report.components import Tally, tallies_and_figures
+from harness.report.figures import Figure
+from harness.report.forest import forest
+from harness.report.plot_figures import figure_of
+from harness.verdict import Criterion, Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Record = dict[str, Any]
+
+CRITERIA = [str(c) for c in Criterion]
+ICONS = {str(o): str(o).replace(" ", "-") for o in Outcome}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A claim under one criterion on one model. `outcome` is empty where nothing was asked."""
+
+    model: str
+    criterion: str
+    outcome: str
+    note: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """A claim that the published criterion supports on a model and the controlled one does not."""
+
+    claim_id: str
+    claim: str
+    model: str
+    published: Record
+    controlled: Record
+    twins: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One verdict with its place in the page."""
+
+    anchor: str
+    record: Record
+    lead: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class OnModel:
+    """A claim on one model."""
+
+    anchor: str
+    model: str
+    cells: Sequence[Cell]
+    predictions: Sequence[Prediction]
+    tallies: Sequence[Tally]
+    figures: Sequence[Figure]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A section of the report."""
+
+    id: str
+    anchor: str
+    sentence: str
+    description: str
+    described: Sequence[tuple[str, str]]
+    cells: Sequence[Cell]
+    models: Sequence[OnModel]
+    figure: Figure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything the templates read."""
+
+    title: str
+    summary: Sequence[str]
+    models: Sequence[str]
+    claims: Sequence[Claim]
+    partings: Sequence[Parting]
+    provenance: "Provenance"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where the numbers come from; each list holds the distinct values over all records."""
+
+    runs: Sequence[dict[str, Any]]
+    models: Sequence[dict[str, Any]]
+    materials: Sequence[dict[str, Any]]
+    plans: Sequence[dict[str, Any]]
+    seconds: float
+
+
+def page(
+    records: Sequence[Record],
+    components: "pd.DataFrame | None",
+    title: str,
+    plots: Sequence[Record] = (),
+) -> Page:
+    """The whole report as values."""
+    anchors = _Anchors()
+    models = _distinct(r["model"]["name"] for r in records)
+    ids = sorted(_distinct(r["claim_id"] for r in records), key=natural)
+    claims = [
+        _claim(
+            [r for r in records if r["claim_id"] == i],
+            components,
+            [p for p in plots if p["claim_id"] == i],
+            models,
+            anchors,
+        )
+        for i in ids
+    ]
+    partings = [p for c in claims for p in _partings(c)]
+    return Page(
+        title=title,
+        summary=_summary(records, claims, partings, models),
+        models=models,
+        claims=claims,
+        partings=partings,
+        provenance=_provenance(records),
+    )
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """Sort key that puts h10 after h9."""
+    parts = re.findall(r"\d+|\D+", text)
+    return [(int(p), "") if p.isdigit() else (-1, p) for p in parts]
+
+
+def overall(records: Sequence[Record]) -> str:
+    """One word for several predictions: all must be supported, one refuted is enough to refute."""
+    outcomes = {r["outcome"] for r in records}
+    ranked = (Outcome.REFUTED, Outcome.INCONCLUSIVE, Outcome.NOT_MEASURED, Outcome.SUPPORTED)
+    return next((str(o) for o in ranked if o in outcomes), "")
+
+
+class _Anchors:
+    """Ids for deep links: readable, unique within the page."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = {"top", "main", "verdicts", "partings", "provenance", "reading"}
+
+    def claim(self, *parts: str) -> str:
+        slug = "-".join(filter(None, (_slug(p) for p in parts))) or "part"
+        anchor, again = slug, 2
+        while anchor in self._taken:
+            anchor, again = f"{slug}-{again}", again + 1
+        self._taken.add(anchor)
+        return anchor
+
+
+def _slug(text: str) -> str:
+    name = text.rsplit("::", 1)[-1].split("[", 1)[0].removeprefix("test_")
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60]
+
+
+def _distinct(values: Any) -> list[Any]:
+    return list(dict.fromkeys(values))
+
+
+def _claim(
+    records: list[Record],
+    components: "pd.DataFrame | None",
+    plots: Sequence[Record],
+    models: Sequence[str],
+    anchors: _Anchors,
+) -> Claim:
+    claim_id = records[0]["claim_id"]
+    anchor = anchors.claim(claim_id)
+    found = None
+    if components is not None and len(components):
+        found = components[components["claim_id"] == claim_id]
+    on_models = [
+        _on_model(
+            [r for r in records if r["model"]["name"] == m],
+            found,
+            [p for p in plots if p["model"] == m],
+            anchors,
+        )
+        for m in models
+        if any(r["model"]["name"] == m for r in records)
+    ]
+    description = _described(records)
+    by_model = {m.model: m for m in on_models}
+    cells = [
+        cell
+        for m in models
+        for cell in (by_model[m].cells if m in by_model else [_blank(m, c) for c in CRITERIA])
+    ]
+    return Claim(
+        id=claim_id,
+        anchor=anchor,
+        sentence=records[0]["claim"],
+        description=description,
+        described=terms(description),
+        cells=cells,
+        models=on_models,
+        figure=forest(records, claim_id),
+    )
+
+
+def _described(records: list[Record]) -> str:
+    """The hypothesis file's docstring without its first line, which is the claim itself."""
+    text = next(filter(None, (r["plan"].get("description") for r in records)), "")
+    first, _, rest = text.strip().partition("\n")
+    return rest.strip() if first.strip() == records[0]["claim"].strip() else text.strip()
+
+
+def terms(description: str) -> list[tuple[str, str]]:
+    """A docstring's `Source      Fartale et al.` lines as pairs; empty if it is not written so."""
+    pairs: list[tuple[str, str]] = []
+    for line in filter(str.strip, description.splitlines()):
+        opening = re.match(r"([A-Z][\w -]*?)\s{2,}(\S.*)$", line)
+        if opening:
+            pairs.append((opening[1], opening[2].strip()))
+        elif pairs and line[0].isspace():
+            pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]} {line.strip()}")
+        else:
+            return []
+    return pairs
+
+
+def _blank(model: str, criterion: str) -> Cell:
+    return Cell(model, criterion, "", "", "")
+
+
+def _on_model(
+    records: list[Record],
+    components: "pd.DataFrame | None",
+    plots: Sequence[Record],
+    anchors: _Anchors,
+) -> OnModel:
+    model, claim_id = records[0]["model"]["name"], records[0]["claim_id"]
+    anchor = anchors.claim(claim_id, model)
+    order = sorted(records, key=lambda r: CRITERIA.index(r["criterion"]))
+    predictions = [
+        Prediction(anchors.claim(claim_id, r["prediction_id"], model), r, first_decisive(r))
+        for r in order
+    ]
+    mine = None if components is None else components[components["model"] == model]
+    tallies, drawn = tallies_and_figures(order, mine)
+    drawn += [figure_of(p) for p in _by_prediction(plots, order)]
+    cells = [
+        _cell(model, c, [p for p in predictions if p.record["criterion"] == c], anchor)
+        for c in CRITERIA
+    ]
+    return OnModel(anchor, model, cells, predictions, tallies, drawn)
+
+
+def _by_prediction(plots: Sequence[Record], records: Sequence[Record]) -> list[Record]:
+    """The figures handed over, in the order of the predictions that did."""
+    order = _distinct(r["prediction_id"] for r in records)
+    rank = {prediction: at for at, prediction in enumerate(order)}
+    return sorted(plots, key=lambda p: rank.get(p["prediction_id"], len(rank)))
+
+
+def _cell(model: str, criterion: str, predictions: list[Prediction], anchor: str) -> Cell:
+    if not predictions:
+        return _blank(model, criterion)
+    records = [p.record for p in predictions]
+    outcome = overall(records)
+    agreeing = sum(r["outcome"] == outcome for r in records)
+    note = f"{agreeing} of {len(records)}" if len(records) > 1 else ""
+    href = predictions[0].anchor if len(predictions) == 1 else anchor
+    return Cell(model, criterion, outcome, note, href)
+
+
+def _partings(claim: Claim) -> list[Parting]:
+    found = []
+    for on_model in claim.models:
+        records = [p.record for p in on_model.predictions]
+        published = [r for r in records if r["criterion"] == Criterion.PUBLISHED]
+        controlled = [r for r in records if r["criterion"] == Criterion.CONTROLLED]
+        if not controlled or overall(published) != Outcome.SUPPORTED:
+            continue
+        if overall(controlled) == Outcome.SUPPORTED:
+            continue
+        failing = next(r for r in controlled if r["outcome"] == overall(controlled))
+        twins = _what_twins_did(on_model, [*published, *controlled])
+        found.append(
+            Parting(claim.id, claim.sentence, on_model.model, published[0], failing, twins)
+        )
+    return found
+
+
+def _what_twins_did(on_model: OnModel, records: Sequence[Record]) -> list[str]:
+    """From the components where there are any, else from the controls named after twins."""
+    said = []
+    for tally in on_model.tallies:
+        twins = [n for source, n in tally.passed.items() if source != figures.MODEL]
+        if twins:
+            counts = typeset.listed([typeset.count(n) for n in twins])
+            said.append(
+                f"{tally.criterion} criterion: {counts} of {typeset.count(tally.total)} "
+                f"{tally.kind}s pass in the untrained {'twin' if len(twins) == 1 else 'twins'}, "
+                f"{typeset.count(tally.passed.get(figures.MODEL, 0))} in the model"
+            )
+    if said:
+        return said
+    return [
+        f"{r['criterion']} criterion, {c['name']}: {typeset.number(c['value'])}"
+        for r in records
+        for c in r["controls"]
+        if re.search(r"twin|untrained", c["name"], re.IGNORECASE)
+    ]
+
+
+def _summary(
+    records: Sequence[Record],
+    claims: Sequence[Claim],
+    partings: Sequence[Parting],
+    models: Sequence[str],
+) -> list[str]:
+    """The opening paragraph, a sentence an item: numbers only."""
+    if not records:
+        return []
+    said = [
+        f"{typeset.plural(len(claims), 'claim')} on {typeset.plural(len(models), 'model')} "
+        f"({typeset.listed(list(models))}), {typeset.plural(len(records), 'prediction')} judged."
+    ]
+    for criterion in CRITERIA:
+        words = [c.outcome for k in claims for c in k.cells if c.criterion == criterion]
+        words = [w for w in words if w]
+        if words:
+            counts = {str(o): words.count(str(o)) for o in Outcome}
+            parts = [f"{n} {word}" for word, n in counts.items() if n]
+            said.append(
+                f"Under the {criterion} criterion, of {len(words)} pairs of claim and model: "
+                f"{typeset.listed(parts)}."
+            )
+    both = sum(_both_judged(m) for k in claims for m in k.models)
+    if both:
+        said.append(
+            f"In {len(partings)} of the {both} pairs judged by both, the published criterion "
+            "supports the claim and the controlled one does not."
+        )
+    return said
+
+
+def _both_judged(on_model: OnModel) -> bool:
+    return all(cell.outcome for cell in on_model.cells)
+
+
+def _provenance(records: Sequence[Record]) -> Provenance:
+    runs: dict[str, dict[str, Any]] = {}
+    for record in records:
+        run = runs.setdefault(record["run_id"], {"run": record["run_id"], "date": ""})
+        run["date"] = max(run["date"], record["created"])
+        for key, value in record["provenance"].items():
+            if value not in run.setdefault(key, []):
+                run[key].append(value)
+    plans: dict[tuple[str, str], dict[str, Any]] = {}
+    for record in sorted(records, key=lambda r: natural(r["claim_id"])):
+        plan = record["plan"]
+        if plan:
+            plans[record["claim_id"], plan.get("hash", "")] = {
+                "claim": record["claim_id"],
+                "hash": plan.get("hash", ""),
+                "constants": plan.get("constants", {}),
+            }
+    return Provenance(
+        runs=list(runs.values()),
+        models=_distinct_mappings(r["model"] for r in records),
+        materials=_distinct_mappings(r["materials"] for r in records),
+        plans=list(plans.values()),
+        seconds=sum(r["seconds"] for r in records),
+    )
+
+
+def _distinct_mappings(mappings: Any) -> list[dict[str, Any]]:
+    return list({repr(sorted(m.items())): dict(m) for m in mappings}.values())

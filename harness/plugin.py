@@ -264,6 +264,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=unwanted)
         items[:] = [item for item in items if item not in unwanted]
     order = [spec.name for spec in settings.models] or list(DEFAULT_MODELS)
+    for item in filter(_is_prediction, items):
+        # A warning of torch on somebody's machine is shown; it does not end a measurement.
+        item.add_marker(pytest.mark.filterwarnings("default"))
     items.sort(key=lambda item: order.index(_model(item)) if _model(item) in order else -1)
 
 

@@ -8,12 +8,14 @@ from harness import stats, surface
 from harness.analysis import contrast, controlled_cells
 from harness.baselines import surface_auc
 from harness.findings import unpaired
-from harness.materials import geography, geography_published
+from harness.generation import generated, has_options
+from harness.materials import domain_of, draw_plain, geography_published
 from harness.prompts import PromptSet
 from harness.study import Study, Subject
 from harness.verdict import Control, Effect, Evidence, Finding, Gate
 
 SHUFFLE_PERMUTATIONS = 199
+GENERATED_TOKENS = 32  # of an answer to multiple choice
 
 
 def _errors(subject: Subject, names: Mapping[str, str], tolerance: Mapping[str, float]) -> Finding:
@@ -65,8 +67,9 @@ def competence_finding(study: Study, gate: float) -> Finding:
         shown = Evidence("accuracy", Effect("share", float("nan")), threshold=gate, relation=">=")
         return Finding((shown,), gates=(Gate("answers", False, reason),))
     sets: list[tuple[str, PromptSet, tuple[str, ...]]] = []
-    if study.prompts.name.startswith("geography") and study.prompts.crossed:
-        plain = geography(study.plan.items, study.plan.seed)
+    domain = domain_of(study.prompts)
+    if domain is not None and study.prompts.crossed:
+        plain = draw_plain(domain, study.plan.items, study.plan.seed)
         sets.append(("plain", plain, tuple(plain.count())))
     sets.append((study.prompts.name, study.prompts, tuple(study.prompts.count())))
     # The first control crosses lookup with reasoning: what is missing from the main set.
@@ -93,7 +96,26 @@ def competence_finding(study: Study, gate: float) -> Finding:
                     n=n,
                 )
             )
-    return Finding(tuple(rows))
+    return Finding((*rows, *_generated(study)))
+
+
+def _generated(study: Study) -> list[Evidence]:
+    """Beside, where prompts show options by letter: which of them greedy text names."""
+    if not has_options(study.prompts):
+        return []
+    text = generated(study.subject, study.prompts, GENERATED_TOKENS)
+    labels = np.array([item.task for item in study.prompts.items])
+    rows = []
+    for task in study.prompts.count():
+        parsed, right = (x[labels == task] for x in (text.parsed, text.right))
+        k, n = int(right.sum()), len(right)
+        method = (
+            f"greedy, {GENERATED_TOKENS} tokens; parsed {parsed.mean():.2f}, what is not parsed is "
+            "wrong"
+        )
+        effect = Effect("share right", k / n, stats.binomial_interval(k, n), method=method)
+        rows.append(Evidence(f"{task} generated", effect, n=n))
+    return rows
 
 
 def balance_finding(study: Study, most: float) -> Finding:

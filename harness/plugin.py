@@ -81,7 +81,7 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         False,
         "cross the two classes of a prompt file for the controlled criterion",
     ),
-    ("--items", _count(1), DEFAULT_ITEMS, "facts a task"),
+    ("--items", _count(1), DEFAULT_ITEMS, "facts a task; a small domain gives all it has"),
     ("--seed", _count(0), 0, "of materials, permutations and resamples"),
     ("--criterion", ("published", "controlled", "both"), "both", "whose rules to apply"),
     ("--permutations", _count(1), 1000, "of each permutation test"),

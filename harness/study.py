@@ -15,7 +15,7 @@ import numpy as np
 
 from harness import models, stats
 from harness.activations import Activations, Answers
-from harness.materials import crossed_controls
+from harness.materials import CROSSED, crossed_controls, domain_of
 from harness.models import LoadOptions, ModelSpec
 from harness.prompts import Item, PromptSet
 from harness.store import Store
@@ -256,7 +256,8 @@ class Study:
 
     def lookup_controls(self) -> list["Study"]:
         """The same stories crossed lookup x reasoning and recall x lookup; none for own files."""
-        if self.prompts.name != "geography-crossed":
+        domain = domain_of(self.prompts)
+        if domain is None or not self.prompts.name.endswith(CROSSED):  # plain, or itself a control
             return []
-        sets = crossed_controls(self.plan.items, self.plan.seed)
+        sets = crossed_controls(self.plan.items, self.plan.seed, domain)
         return [replace(self, prompts=prompts) for prompts in sets]

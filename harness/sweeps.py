@@ -21,6 +21,8 @@ class SweepResult(Stored):
         log_probability: Of the answer's first token; it needs an answer only.
         logit_difference: Of the answer minus the best distractor.
         chosen: 1 if the answer beats every distractor, else 0.
+        divergence: Kullback-Leibler divergence of the next token, KL(intact || edited), over the
+            whole vocabulary, nats; it needs no answer.
         clean_log_probability: The same without an edit; and so on.
         scorable: Whether the item has an answer, and a distractor that differs in its first token.
         applicable: Whether each edit of the set has a position in this prompt, and the run it
@@ -30,6 +32,7 @@ class SweepResult(Stored):
     log_probability: Float[np.ndarray, "edit_set prompt"]
     logit_difference: Float[np.ndarray, "edit_set prompt"]
     chosen: Float[np.ndarray, "edit_set prompt"]
+    divergence: Float[np.ndarray, "edit_set prompt"]
     clean_log_probability: Float[np.ndarray, " prompt"]
     clean_logit_difference: Float[np.ndarray, " prompt"]
     clean_chosen: Float[np.ndarray, " prompt"]

@@ -3,7 +3,8 @@
 Source      Implied by the two dissociations of Fartale et al. 2025, arXiv:2510.03366; not tested
             there: no published criterion.
 Materials   One question a prompt, recall and reasoning over the same premises.
-Controls    A 2 x 2 design: neither circuit ablated, either, both, on the same facts.
+Controls    A 2 x 2 design: neither circuit ablated, either, both, on the same facts; random pairs
+            of sets with as many components in every layer.
 Selection   Circuits chosen on discovery facts as in h5, judged on evaluation facts.
 """
 
@@ -17,11 +18,12 @@ ALPHA = 0.05
 DOSES = {"head": (1 / 8, 1 / 4, 1 / 2), "neuron": (1 / 8, 1 / 4, 1 / 2)}
 DISCOVERY = 60  # pairs on which circuits are chosen, at most
 SMALLEST = 0.05  # of the intact logit difference: a smaller interaction is none
+SETS, SET_ITEMS = 20, 20  # random pairs of sets, and the facts that they are run on
 COMPONENTS = 8  # strongest heads and MLPs of the pair map
 GATE = 0.60  # accuracy on each task
 KINDS = ("head", "neuron")
 
-causal = CausalRule(DOSES, ALPHA, 0.0, DISCOVERY, 0, 0, 0, 0)
+causal = CausalRule(DOSES, ALPHA, 0.0, DISCOVERY, SETS, SET_ITEMS, 0, 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -182,6 +182,8 @@ def test_the_named_sets_are_listed(capsys):
     out = capsys.readouterr().out
     assert all(name in out for name in SETS)
     assert "60 prompts in 30 pairs: 30 recall, 30 reasoning" in out
+    assert "About symbols and atomic numbers of the elements" in out
+    assert "partial" not in out
 
 
 @pytest.mark.parametrize("arguments", [[], ["prompts"], ["prompts", "check"]])

@@ -1,41 +1,33 @@
-"""The materials are what the design says, under the tokenizers people use.
-
-Real tokenizers are read from the folder RECALL_TOKENIZERS (sub-folders qwen2.5, llama-3.1, gpt2).
-"""
+"""The materials are what the design says, under the tokenizers people use."""
 
 import json
-import os
 import random
 import re
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 from transformers import AutoTokenizer, LlamaConfig, Qwen2Config
 
 from fixtures.organisms import corpus
-from fixtures.organisms.tokenizer import word_tokenizer
 from harness import materials
+from harness.domains import load_domain, names
 from harness.materials import geography, geography_crossed, geography_published
 from harness.prompts import DISCOVERY, EVALUATION, MaterialsError, paired
-from harness.surface import surface_features, token_balance
-
-ROOT = Path(__file__).resolve().parent.parent
-FOLDER = Path(os.environ.get("RECALL_TOKENIZERS", ROOT.parent / "shared" / "tokenizers"))
-CONTRASTS = [("recall", "reasoning"), ("lookup", "reasoning"), ("recall", "lookup")]
-SEEDS = (0, 5)
-
-
-def load_tokenizer(name):
-    if name == "embedded":
-        return word_tokenizer(corpus.vocabulary())
-    if not (FOLDER / name).is_dir():
-        pytest.skip(f"no tokenizer {name}: set RECALL_TOKENIZERS to a folder that holds it")
-    return AutoTokenizer.from_pretrained(FOLDER / name)
+from harness.stories import DISTRACTORS, is_held_out
+from harness.surface import token_balance
+from tests.material_checks import (
+    CONTRASTS,
+    ROOT,
+    SEEDS,
+    TOKENIZERS,
+    encode,
+    load_tokenizer,
+    surface_score,
+)
 
 
-@pytest.fixture(scope="module", params=["embedded", "qwen2.5", "llama-3.1", "gpt2"])
+@pytest.fixture(scope="module", params=TOKENIZERS)
 def tokenizer(request):
     return load_tokenizer(request.param)
 
@@ -48,30 +40,6 @@ def embedded():
 @pytest.fixture(scope="module")
 def plain():
     return geography()
-
-
-def encode(tokenizer, prompts):
-    return tokenizer([item.prompt for item in prompts.items]).input_ids
-
-
-def surface_score(tokenizer, prompts) -> float:
-    """Held-out AUC of a classifier that sees tokens, length, label and order, pairs together."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import GroupKFold, cross_val_predict
-
-    features = surface_features(prompts.items, encode(tokenizer, prompts))
-    truth = np.array([item.task == prompts.tasks[0] for item in prompts.items])
-    groups = [item.pair for item in prompts.items]
-    guess = cross_val_predict(
-        LogisticRegression(max_iter=2000),
-        features,
-        truth,
-        groups=groups,
-        cv=GroupKFold(5),
-        method="decision_function",
-    )
-    return roc_auc_score(truth, guess)
 
 
 # Crossing is exact
@@ -163,7 +131,7 @@ def test_items_are_well_formed(seed, hops):
     for item in geography(seed=seed, hops=hops).items:
         assert item.prompt[slice(*item.subject)] == item.entities[0]
         assert item.subject[0] >= item.prompt.rfind(item.question) > 0
-        assert len(set(item.distractors)) == materials.DISTRACTORS
+        assert len(set(item.distractors)) == DISTRACTORS
         assert item.answer not in item.distractors
         assert item.prompt == item.prompt.strip()
         assert "  " not in item.prompt
@@ -228,7 +196,7 @@ def test_answers_follow_from_the_premises_in_so_many_steps(hops):
 
 
 def test_recall_answers_are_the_tabulated_facts(plain):
-    facts = {(c, a) for c, _, a in materials.facts()}
+    facts = {(fact.entity, fact.answer) for fact in load_domain("geography").facts}
     for recall, _, _ in by_story(plain):
         assert recall.entities in facts
         twin = recall.counterfactual_prompt
@@ -278,6 +246,19 @@ def test_the_seed_decides_everything(make):
     assert len({make(20, seed).hash for seed in range(5)}) == 5
 
 
+def test_geographys_items_are_those_the_embedded_models_were_judged_on():
+    """Caches and recorded results are filed under these."""
+    assert [
+        geography(200, 0).hash,
+        geography_crossed(200, 0).hash,
+        geography(20, 3, hops=3).hash,
+    ] == [
+        "1de542d74ec86d2dba34cde9c9b75537e94b095c004ebfa1524ce771e51b10ce",
+        "1c6422d35ee7d722c4672066158d5ac832a0dac4f4c8785ac51ae5248c77eb8c",
+        "fcf825238c209d2b0cb46f85c4d365918cc9420da3a52291f1855c13e2994be9",
+    ]
+
+
 def test_control_crossings_are_of_the_same_stories():
     main = geography_crossed(10)
     for control in materials.crossed_controls(10):
@@ -290,10 +271,10 @@ def test_control_crossings_are_of_the_same_stories():
 
 
 def questions_of_two_hops_or_more():
-    for row in materials.grammar()["question"]:
-        if row["task"] == "reasoning":
-            for wording in materials.WORDINGS:
-                yield re.compile(re.escape(row[wording]).replace(r"\{0\}", r"(\w+)"))
+    for template in load_domain("geography").story:
+        if template.task == "reasoning":
+            for text in template.wordings:
+                yield re.compile(re.escape(text).replace(r"\{0\}", r"(\w+)"))
 
 
 @pytest.mark.parametrize("hops", [2, 3])
@@ -301,7 +282,7 @@ def questions_of_two_hops_or_more():
 def test_every_reasoning_question_is_held_out_from_training(seed, hops):
     for item in geography(seed=seed, hops=hops).items:
         if item.task == "reasoning":
-            assert materials.is_held_out(*item.entities)
+            assert is_held_out(*item.entities)
 
 
 def test_training_never_asks_a_held_out_question():
@@ -319,7 +300,7 @@ def test_training_never_asks_a_held_out_question():
             for name in pattern.findall(text):
                 if name in leads:  # else it is a real country
                     asked += 1
-                    assert not materials.is_held_out(name, chain(leads, name)[goal_of(pattern)])
+                    assert not is_held_out(name, chain(leads, name)[goal_of(pattern)])
     assert asked > 200
 
 
@@ -337,10 +318,9 @@ def goal_of(pattern):
 
 
 def test_a_quarter_of_all_pairs_is_held_out():
-    names = materials.names()
-    share = np.mean([materials.is_held_out(a, b) for a in names for b in names if a != b])
+    share = np.mean([is_held_out(a, b) for a in names() for b in names() if a != b])
     assert 0.2 < share < 0.3
-    assert len(names) == len(set(names))
+    assert len(names()) == len(set(names()))
 
 
 # The embedded tokenizer

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness import measurement, stats
-from harness.materials import crossed_controls, geography_crossed
+from harness.materials import SETS, crossed_controls
 from harness.study import Plan
 from harness.verdict import Criterion, Outcome, judge
 from tests.synthetic import (
@@ -78,17 +78,18 @@ def test_each_task_must_be_answered(task):
     assert bad.effect.interval == stats.binomial_interval(40, 80)
 
 
-def test_lookup_is_asked_plain_and_crossed():
+@pytest.mark.parametrize("domain", ["geography", "chemistry"])
+def test_lookup_is_asked_plain_and_crossed(domain):
     plan = Plan(seed=0, items=8, permutations=9, resamples=9, twins=0)
-    prompts = geography_crossed(plan.items, plan.seed)
+    prompts = SETS[f"{domain}-crossed"](plan.items, plan.seed)
     finding = measurement.competence_finding(study_of(null_subject, prompts, plan), 0.6)
     assert [e.name for e in finding.evidence] == [
         "recall accuracy, plain",
         "lookup accuracy, plain",
         "reasoning accuracy, plain",
-        "recall accuracy, geography-crossed",
-        "reasoning accuracy, geography-crossed",
-        f"lookup accuracy, {crossed_controls(8, 0)[0].name}",
+        f"recall accuracy, {domain}-crossed",
+        f"reasoning accuracy, {domain}-crossed",
+        f"lookup accuracy, {crossed_controls(8, 0, domain)[0].name}",
     ]
     assert outcome(finding)[0] is Outcome.SUPPORTED
     deaf = study_of(null_subject, prompts, plan, accuracy={"lookup": 0.0})

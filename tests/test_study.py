@@ -8,7 +8,7 @@ import pytest
 
 from harness import study as module
 from harness.activations import Answers
-from harness.materials import crossed_controls, geography_crossed
+from harness.materials import crossed_controls, draw_crossed, geography_crossed
 from harness.models import LoadOptions, ModelSpec
 from harness.store import Store
 from harness.study import KEPT, SHARD, Plan, Study, Subject
@@ -223,3 +223,9 @@ def test_lookup_controls_are_the_two_other_crossings_of_the_same_stories(tmp_pat
         ("recall", "lookup"),
     ]
     assert replace(study, prompts=plain_set()).lookup_controls() == []
+    assert study.lookup_controls()[0].lookup_controls() == []
+
+
+def test_every_domains_crossed_set_has_lookup_controls_of_its_own(tmp_path):
+    study = Study(subject(tmp_path), draw_crossed("kinship", 4, 0), Plan(items=4))
+    assert [s.prompts for s in study.lookup_controls()] == list(crossed_controls(4, 0, "kinship"))

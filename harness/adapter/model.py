@@ -11,7 +11,7 @@ from nnsight import TransformersModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.activations import POSITIONS, Activations, Answers
-from harness.adapter import attribution, checks, extraction, scoring
+from harness.adapter import attribution, checks, extraction, generation, scoring
 from harness.adapter.clean import Network
 from harness.adapter.encoding import Batch, Encoder
 from harness.adapter.loading import (
@@ -261,6 +261,37 @@ class Model:
 
         self._batched(items, work)
         return result
+
+    def generate(
+        self,
+        items: Sequence[Item],
+        most: int,
+        edits: EditSet = (),
+        progress: Progress | None = None,
+    ) -> list[str]:
+        """What the model writes after each prompt: greedy, `most` tokens at most.
+
+        Args:
+            items: The prompts.
+            most: Tokens written, fewer where the model ends its text.
+            edits: Made on every token; of the residual stream after a layer only.
+            progress: Called with the number of prompts done, after each batch.
+
+        Raises:
+            EditError: If an edit is of another kind.
+        """
+        self._refuse_remote("generate")
+        texts = [""] * len(items)
+
+        def work(batch: Batch) -> None:
+            written = generation.generate(
+                self.module, self.sites, batch, self.tokenizer, most, edits
+            )
+            for row, text in zip(batch.rows, written, strict=True):
+                texts[row] = text
+
+        self._batched(items, work, progress)
+        return texts
 
     def self_check(self) -> checks.SelfCheck:
         """Test the instrument on this model; errors come back as numbers, layer by layer."""

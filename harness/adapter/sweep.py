@@ -21,7 +21,7 @@ from harness.adapter.encoding import Batch
 from harness.adapter.loading import is_out_of_memory
 from harness.adapter.places import Places
 from harness.adapter.stacking import Chunk, Forward, first_stage, known_stores
-from harness.adapter.targets import Targets, scores, targets_of
+from harness.adapter.targets import divergence, scores, targets_of
 from harness.edits import Edit, EditSet
 from harness.models import ModelError
 from harness.places import EditError, Run, Site
@@ -66,6 +66,7 @@ class Sweep:
         shape = (len(self.sets), len(items))
         self.applicable = np.ones(shape, dtype=bool)
         self.table = np.full((3, *shape), np.nan, np.float32)
+        self.divergence = np.full(shape, np.nan, np.float32)
         self.clean = np.full((3, len(items)), np.nan, np.float32)
         self.done = np.zeros(shape, dtype=bool)
         self.stack = WIDEST_STACK * 1024  # edit sets a forward, halved when memory runs out
@@ -109,9 +110,9 @@ class Sweep:
         here = list(batch.rows)
         placed = self._place(batch)
         clean = run_clean(self.network, batch, self.needed[Run.OWN] | self.resumed)
-        targets = self.targets.of(here)
-        self.clean[:, here] = scores(clean.logits, targets)
+        self.clean[:, here] = scores(clean.logits, self.targets.of(here))
         _refuse_non_finite(clean.logits, "the intact model", [self.items[i].id for i in here])
+        intact = clean.logits.log_softmax(1)
         others = self._other_stores(batch, clean)
         placed = [[_patched(p, others, batch) for p in edits] for edits in placed]
         pending = self._chunks(placed, batch, rows)
@@ -130,9 +131,9 @@ class Sweep:
                     torch.cuda.empty_cache()
                 pending.insert(0, chunk)
                 continue
-            self._keep(chunk.sets, here, logits, targets)
+            self._keep(chunk.sets, here, logits, intact)
         idle = [n for n, edits in enumerate(self.sets) if not edits]
-        self._keep(idle, here, clean.logits.repeat(len(idle), 1), targets)
+        self._keep(idle, here, clean.logits.repeat(len(idle), 1), intact)
         self._report(range(len(self.sets)), here)
 
     def _place(self, batch: Batch) -> list[list[Placed]]:
@@ -226,9 +227,11 @@ class Sweep:
         whole = clean.logits.repeat(len(chunk.sets), 1)
         return torch.where(untouched[:, None], whole, logits)
 
-    def _keep(self, sets: Sequence[int], here: list[int], logits: Tensor, targets: Targets) -> None:
+    def _keep(self, sets: Sequence[int], here: list[int], logits: Tensor, intact: Tensor) -> None:
+        """Measure the rows of some sets; `intact` are the log-probabilities without an edit."""
         if not sets:
             return
+        targets = self.targets.of(here)
         ids = [self.items[i].id for i in here]
         for number, part in zip(sets, logits.reshape(len(sets), len(here), -1), strict=True):
             applies = self.applicable[number, here]
@@ -239,6 +242,8 @@ class Sweep:
                 [i for i, a in zip(ids, applies, strict=True) if a],
             )
             self.table[:, number, here] = np.where(applies, scores(part, targets), np.nan)
+            moved = divergence(intact, part)
+            self.divergence[number, here] = np.where(applies, moved, np.nan)
         self._report(sets, here)
 
     def _report(self, sets: Sequence[int], here: list[int]) -> None:
@@ -272,6 +277,7 @@ class Sweep:
             log_probability=self.table[0],
             logit_difference=self.table[1],
             chosen=self.table[2],
+            divergence=self.divergence,
             clean_log_probability=self.clean[0],
             clean_logit_difference=self.clean[1],
             clean_chosen=self.clean[2],

@@ -62,3 +62,15 @@ def scores(logits: Tensor, targets: Targets) -> Float[np.ndarray, "measure promp
     measures = torch.stack([targets.log_probability(logits), difference, chosen])
     found: np.ndarray = measures.cpu().numpy()
     return found
+
+
+def divergence(
+    intact: Float[Tensor, "prompt d_vocab"], logits: Float[Tensor, "prompt d_vocab"]
+) -> Float[np.ndarray, " prompt"]:
+    """KL(intact || edited) of the next token, nats, from the intact log-probabilities.
+
+    Exactly 0 where nothing changed; what rounding would put below 0 is 0.
+    """
+    lost = intact - logits.log_softmax(1)
+    found: np.ndarray = (intact.exp() * lost).sum(1).clamp_min(0).cpu().numpy()
+    return found

@@ -88,6 +88,14 @@ def joined(sites: Sequence[Site]) -> tuple[Site, ...]:
     )
 
 
+def have_donors(items: Sequence[Item]) -> bool:
+    """Whether `donors_of` finds one for every item: no task has the same answer throughout."""
+    answers: dict[str, set[str]] = {}
+    for item in items:
+        answers.setdefault(item.task, set()).add(item.answer)
+    return all(len(of_task) > 1 for of_task in answers.values())
+
+
 def donors_of(items: Sequence[Item]) -> tuple[Item, ...]:
     """For each item the next one of its task that has another answer, the last wrapping round.
 

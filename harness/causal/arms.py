@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from harness.causal.ablations import METHODS, Ablation
+from harness.causal.ablations import METHODS, Ablation, have_donors
 from harness.causal.circuits import Circuit, Kind, Matched, matched_sets
 from harness.causal.measure import Drops, measured_drops, part
 from harness.causal.selection import (
@@ -47,7 +47,7 @@ class Arms:
         return self.study.prompts.tasks
 
     def at(self, task: str, how: int | str = "mean") -> int | None:
-        """Row of a circuit's ablation, None if it was not made."""
+        """Row of a circuit's ablation, None if it was not made (no other answer to resample)."""
         return self.row.get((task, how))
 
     def doses(self, task: str) -> list[int]:
@@ -55,12 +55,18 @@ class Arms:
         return [self.row[task, size] for size in self.chosen[task].doses]
 
     def measure(
-        self, circuits: Sequence[Circuit], tasks: Sequence[str], limit: int | None = None
+        self, circuits: Sequence[Circuit], tasks: Sequence[str], pairs: Sequence[str] | None = None
     ) -> dict[str, Drops]:
-        """Drops of some evaluation items under each circuit's mean ablation."""
-        prompts = part(self.study.prompts, EVALUATION, tasks, limit)
+        """Drops of evaluation items, all or those of some pairs, under each mean ablation."""
+        prompts = part(self.study.prompts, EVALUATION, tasks)
+        if pairs is not None:
+            prompts = prompts.where(lambda i: i.pair in pairs)
         each = [Ablation(c.sites) for c in circuits]
         return measured_drops(self.study, prompts, each, discovery_prompts(self.study, self.rule))
+
+    def right(self, task: str, limit: int) -> list[str]:
+        """The first pairs whose item of a task the intact model answers right."""
+        return [str(pair) for pair in self.drops[task].pairs[:limit]]
 
     def matched(self, task: str, size: int, draws: int) -> Matched:
         """Random sets for a dose of a circuit."""
@@ -73,19 +79,19 @@ class Arms:
 def arms(study: Study, kind: Kind, rule: CausalRule) -> Arms:
     """Choose both circuits and ablate them, in one sweep over the evaluation facts."""
     chosen = choose(study, kind, rule)
+    prompts = part(study.prompts, EVALUATION, study.prompts.tasks)
     each: dict[tuple[str, int | str], Ablation] = {}
     for task, c in chosen.items():
         for size in c.doses:
             each[task, size] = Ablation(c.ranking.top(size).sites)
         for method in METHODS:
-            if method != "mean":
+            if method != "mean" and (method != "resample" or have_donors(prompts.items)):
                 each[task, method] = Ablation(c.circuit.sites, method)
         beside = rank_by_specialisation(study, kind, task)
         if beside is not None:
             each[task, "specialised"] = Ablation(beside.top(c.size).sites)
     first, second = (c.circuit for c in chosen.values())
     each[BOTH] = Ablation(first.union(second).sites)
-    prompts = part(study.prompts, EVALUATION, study.prompts.tasks)
     drops = measured_drops(study, prompts, list(each.values()), discovery_prompts(study, rule))
     row = {name: i for i, name in enumerate(each)}
     # The chosen size under mean ablation is one of the doses.
@@ -97,14 +103,19 @@ def chance(arms: Arms, target: str, items: int) -> tuple[Drops, Matched]:
     """The target under random sets that match its circuit, and last under the circuit itself."""
     matched = arms.matched(target, arms.chosen[target].size, arms.rule.sets)
     every = (*matched.circuits, arms.chosen[target].circuit)
-    return arms.measure(every, (target,), items)[target], matched
+    return arms.measure(every, (target,), arms.right(target, items))[target], matched
 
 
 def bands(arms: Arms, target: str) -> dict[int, Float[np.ndarray, " set"]]:
     """Share of the target lost under random sets of every dose that was not chosen."""
     found = {}
+    pairs = arms.right(target, arms.rule.band_items)
     for size in arms.chosen[target].doses:
         if size != arms.chosen[target].size:
             sets = arms.matched(target, size, arms.rule.band_sets).circuits
-            found[size] = arms.measure(sets, (target,), arms.rule.band_items)[target].share_lost
+            found[size] = (
+                arms.measure(sets, (target,), pairs)[target].share_lost
+                if sets
+                else np.array([np.nan])  # the only set of this size is the circuit
+            )
     return found

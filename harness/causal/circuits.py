@@ -13,6 +13,7 @@ from harness.causal.ablations import joined
 from harness.places import Site
 
 Kind = Literal["head", "neuron"]
+TRIES = 5  # draws for each pair wanted, before there are taken to be no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +160,26 @@ def _draw_by_size(
 ) -> Circuit:
     drawn = generator.choice(layers * width, len(circuit), replace=False)
     return _of(circuit, [divmod(int(place), width) for place in drawn])
+
+
+def relocated(
+    pair: tuple[Circuit, Circuit], width: int, draws: int, seed: int
+) -> list[tuple[Circuit, Circuit]]:
+    """Random pairs of sets with the same numbers in every layer, as disjoint as the pair is.
+
+    The numbers of a layer's components are exchanged for both sets alike. Pairs differ from the
+    given one and from each other; fewer than `draws` come back where there are hardly more.
+    """
+    generator = np.random.default_rng(seed)
+    layers = int(max(c.layer.max() for c in pair)) + 1
+    seen = {tuple(map(_key, pair))}
+    found: list[tuple[Circuit, Circuit]] = []
+    for _ in range(TRIES * draws):
+        exchange = np.array([generator.permutation(width) for _ in range(layers)])
+        one, two = (replace(c, index=exchange[c.layer, c.index]) for c in pair)
+        if (key := (_key(one), _key(two))) not in seen:
+            seen.add(key)
+            found.append((one, two))
+        if len(found) == draws:
+            break
+    return found

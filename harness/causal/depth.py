@@ -1,6 +1,6 @@
 """The findings of h6: at which depth a task's answer is made, and whether recall comes first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -18,7 +18,7 @@ from harness.causal import figures as causal_plots
 from harness.causal.ablations import Ablation
 from harness.causal.measure import Drops, drops, measured_drops, part, sweep
 from harness.causal.selection import CausalRule, discovery_prompts
-from harness.causal.shared import Result, causal_gates, stopped
+from harness.causal.shared import Result, causal_gates, enough, stopped
 from harness.materials import geography_crossed
 from harness.places import Site
 from harness.plots import Plot
@@ -37,8 +37,16 @@ def centroid(effects: Float[np.ndarray, "... layer"]) -> Float[np.ndarray, "..."
 
     Layers whose loss helps count as zero: a centroid with negative weights can lie anywhere.
     """
-    weights = np.maximum(effects, 0.0)
-    total = weights.sum(-1)
+    return signed_centroid(np.maximum(effects, 0.0))
+
+
+def signed_centroid(effects: Float[np.ndarray, "... layer"]) -> Float[np.ndarray, "..."]:
+    """The same with layers whose loss helps counted as what they are; it may lie outside 0 to n.
+
+    Noise that is cut off at zero adds weight to every layer, so it draws the `centroid` of the
+    noisier task to the middle layer. Here it cancels out, at the price of a wider interval.
+    """
+    weights, total = effects, effects.sum(-1)
     layers = np.arange(weights.shape[-1])
     undefined = np.full(total.shape, np.nan)
     return np.asarray(np.divide(weights @ layers, total, out=undefined, where=total > 0))
@@ -48,16 +56,25 @@ def depth_finding(
     study: Study, rule: CausalRule, specialised: ControlledRule, *, gate: float
 ) -> Result:
     """Difference of the two tasks' causal depth centroids, reasoning minus recall, in layers."""
-    gates = causal_gates(study, gate)
+    layers = study.subject.facts["layers"]
+    one = f"the model has {layers} layer: there is no order of layers"
+    gates = (*causal_gates(study, gate), Gate("layers", layers > 1, one))
     name = "difference of depth centroids"
     if finding := stopped(gates, name):
         return Result(finding)
     prompts = part(study.prompts, EVALUATION, study.prompts.tasks)
     profiles = _profiles(study, prompts, rule)
     whole = POSITIONS.index("all")
-    difference = _difference(profiles, whole, study)
     first, second = study.prompts.tasks
+    gates = (*gates, *(enough(_known(profiles[t][:, whole]), t) for t in study.prompts.tasks))
+    if finding := stopped(gates, name):
+        return Result(finding)
     depth = {t: centroid(np.nanmean(profiles[t][:, whole], 0)) for t in study.prompts.tasks}
+    gates = (*gates, *(_some_cost(depth[t], t) for t in study.prompts.tasks))
+    if finding := stopped(gates, name):
+        return Result(finding)
+    difference = _difference(profiles, whole, study)
+    n = min(_known(profiles[t][:, whole]) for t in study.prompts.tasks)
     low, high = float(difference.low), float(difference.high)
     value = float(difference.value)
     evidence = [
@@ -72,15 +89,16 @@ def depth_finding(
             ),
             threshold=0,
             relation=">",
-            n=len(profiles[first]),
+            n=n,
         ),
         Evidence(
             "lower end of its 95 % interval",
             Effect("layers", low),
             threshold=0,
             relation=">",
-            n=len(profiles[first]),
+            n=n,
         ),
+        _not_by_noise(_difference(profiles, whole, study, signed_centroid), n),
         *_at_positions(profiles, study),
         *_observed(study, specialised, value),
     ]
@@ -88,6 +106,32 @@ def depth_finding(
     plots = [_profile_plot(profiles, study.prompts.tasks, depth)]
     plots += _patching(study, rule)
     return Result(Finding(tuple(evidence), controls, gates), tuple(plots))
+
+
+def _not_by_noise(signed: stats.Estimate, n: int) -> Evidence:
+    return Evidence(
+        "the same, layers whose loss helps counted as negative",
+        Effect(
+            "layers",
+            float(signed.low),
+            (float(signed.low), float(signed.high)),
+            method=f"lower end of the 95 % interval of {float(signed.value):.2f}: noise cannot "
+            "draw this centroid to the middle",
+        ),
+        threshold=0,
+        relation=">",
+        n=n,
+    )
+
+
+def _some_cost(depth: np.ndarray, task: str) -> Gate:
+    reason = f"no layer's loss costs {task} anything: its depth is undefined"
+    return Gate(f"{task} depth", not np.isnan(depth), reason)
+
+
+def _known(profile: Float[np.ndarray, "pair layer"]) -> int:
+    """Pairs that have a value."""
+    return int((~np.isnan(profile).any(1)).sum())
 
 
 def _profiles(
@@ -114,14 +158,19 @@ def _profiles(
     return made
 
 
-def _difference(profiles: Mapping[str, np.ndarray], position: int, study: Study) -> stats.Estimate:
+def _difference(
+    profiles: Mapping[str, np.ndarray],
+    position: int,
+    study: Study,
+    of: Callable[[np.ndarray], np.ndarray] = centroid,
+) -> stats.Estimate:
     """Second task's centroid minus the first's, facts resampled for both together."""
     first, second = (profiles[t][:, position] for t in study.prompts.tasks)
     values = np.stack([first, second], axis=1)  # [pair task layer]
     known = ~np.isnan(values).all((1, 2))
     return stats.bootstrap_of_means(
         values[known],
-        lambda means: centroid(means[:, 1]) - centroid(means[:, 0]),
+        lambda means: of(means[:, 1]) - of(means[:, 0]),
         resamples=study.plan.resamples,
         seed=study.plan.seed,
     )
@@ -130,14 +179,15 @@ def _difference(profiles: Mapping[str, np.ndarray], position: int, study: Study)
 def _at_positions(profiles: Mapping[str, np.ndarray], study: Study) -> list[Evidence]:
     rows = []
     for at, name in enumerate(POSITIONS):
-        if name == "all" or any(np.isnan(profiles[t][:, at]).all() for t in study.prompts.tasks):
+        n = min(_known(profiles[t][:, at]) for t in study.prompts.tasks)
+        if name == "all" or n < 2:
             continue
         found = _difference(profiles, at, study)
         rows.append(
             Evidence(
                 f"the same, ablated at the {name} tokens",
                 Effect("layers", float(found.value), (float(found.low), float(found.high))),
-                n=len(profiles[study.prompts.tasks[0]]),
+                n=n,
             )
         )
     return rows
@@ -234,6 +284,8 @@ def _patching(study: Study, rule: CausalRule) -> list[Plot]:
         fall = np.array(
             [np.nanmean(row) if not np.isnan(row).all() else np.nan for row in d.logit_difference]
         )
+        if not fall[-1] > 0 or np.isnan(fall[:-1]).all():  # nothing that could be carried over
+            return []
         shares[task] = (fall[:-1] / fall[-1]).reshape(layers + 1, len(PATCHED))
     names = ["emb", *map(str, range(layers))]
     return [

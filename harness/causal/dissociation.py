@@ -10,7 +10,7 @@ from harness.causal import figures as causal_plots
 from harness.causal.ablations import METHODS
 from harness.causal.arms import Arms, arms, bands, chance
 from harness.causal.circuits import Kind
-from harness.causal.measure import Drops
+from harness.causal.measure import Drops, paired
 from harness.causal.selection import CausalRule, component_effects, other_task, shape
 from harness.causal.shared import (
     Result,
@@ -19,10 +19,12 @@ from harness.causal.shared import (
     enough,
     interval,
     left_out,
+    selection_gates,
     stopped,
 )
+from harness.prompts import EVALUATION
 from harness.study import Study
-from harness.verdict import Effect, Evidence, Family, Finding
+from harness.verdict import Effect, Evidence, Family, Finding, Gate
 
 
 def specific_finding(
@@ -32,15 +34,21 @@ def specific_finding(
     gates = causal_gates(study, gate)
     if finding := stopped(gates, f"{target} lost"):
         return Result(finding)
+    gates = (*gates, *selection_gates(study, rule))
+    if finding := stopped(gates, f"{target} lost"):
+        return Result(finding)
     found = arms(study, kind, rule)
     other = other_task(study, target)
-    gates = (*gates, *(enough(found.drops[t], t) for t in (target, other)))
+    gates = (*gates, *(enough(found.drops[t].n, t) for t in (target, other)))
     if finding := stopped(gates, f"{target} lost"):
         return Result(finding)
     falls, spared = _lost(found, target), _spared(found, target, other)
     # Random sets are most of the work: a circuit that is refuted without them gets fewer items.
     open_still = all(e.passed for e in (*falls, spared))
     random_sets, matched = chance(found, target, rule.set_items if open_still else rule.band_items)
+    gates = (*gates, _some_sets(found, target, random_sets))
+    if finding := stopped(gates, f"{target} lost"):
+        return Result(finding)
     evidence = [
         *falls,
         _beyond_chance(found, target, random_sets, matched.match, matched.exists),
@@ -65,7 +73,7 @@ def specific_finding(
 def _lost(found: Arms, target: str) -> list[Evidence]:
     """The target task falls: McNemar over all items, and an interval over those that were right."""
     d, row = found.drops[target], found.row[target, "mean"]
-    test = stats.mcnemar(d.before, d.after[row] == 1)
+    test = paired(d.before, d.after[row])
     low, high = interval(d.lost[row], found.study)
     layers, width = shape(found.study, found.kind)
     size = f"{found.chosen[target].size:,} of {layers * width:,} {found.kind}s"
@@ -96,11 +104,22 @@ def _lost(found: Arms, target: str) -> list[Evidence]:
     ]
 
 
+def _some_sets(found: Arms, target: str, random_sets: Drops) -> Gate:
+    sets, size = len(random_sets.lost) - 1, found.chosen[target].size
+    return Gate(
+        "random sets",
+        sets > 0 and random_sets.n > 0,
+        f"{sets} other sets of {size} {found.kind}s on {random_sets.n} {target} items that are "
+        "answered right: there is nothing to compare with",
+    )
+
+
 def _beyond_chance(
     found: Arms, target: str, random_sets: Drops, match: str, exists: int
 ) -> Evidence:
     """The same items without as many components chosen by chance."""
-    own, null = float(random_sets.share_lost[-1]), random_sets.share_lost[:-1]
+    lost = random_sets.share_lost.round(9)  # ties must tie
+    own, null = float(lost[-1]), lost[:-1]
     test = stats.exceedance(own, null)
     return Evidence(
         f"{target} lost, against random sets",
@@ -122,7 +141,7 @@ def _beyond_chance(
 
 def _spared(found: Arms, target: str, other: str) -> Evidence:
     d, row = found.drops[other], found.row[target, "mean"]
-    test = stats.equivalence_share(int(d.lost[row].sum()), d.n, found.rule.margin)
+    test = stats.equivalence_share(d.any_lost(row), d.n, found.rule.margin)
     return Evidence(
         f"{other} spared",
         Effect(
@@ -168,7 +187,8 @@ def _in_logits(found: Arms, target: str, tasks: tuple[str, str]) -> list[Evidenc
 
 def _third_abilities(found: Arms, target: str) -> list[Evidence]:
     """Tasks of the materials that the claim does not name: lookup tells reasoning from reading."""
-    others = [t for t in found.study.prompts.count() if t not in found.tasks]
+    items = [i for i in found.study.prompts.items if i.split == EVALUATION]
+    others = list(dict.fromkeys(i.task for i in items if i.task not in found.tasks))
     if not others:
         return []
     measured = found.measure([found.chosen[target].circuit], others)
@@ -188,9 +208,12 @@ def _over_ablations(found: Arms, target: str, other: str) -> Evidence:
     known: dict[str, bool] = {}
     said = []
     for method in METHODS:
-        row = found.row[target, method]
+        row = found.at(target, method)
         mine, spared = found.drops[target], found.drops[other]
-        if np.isnan(mine.lost[row]).any() or np.isnan(spared.lost[row]).any():
+        if row is None:
+            said.append(f"{method}: a task has one answer throughout, so no other to take")
+            continue
+        if np.isnan(mine.after[row]).any() or np.isnan(spared.after[row]).any():
             said.append(f"{method}: not applicable to every prompt")
             continue
         known[method] = _holds(found, mine, spared, row)
@@ -209,14 +232,14 @@ def _over_ablations(found: Arms, target: str, other: str) -> Evidence:
 
 def _holds(found: Arms, mine: Drops, spared: Drops, row: int) -> bool:
     """Whether the target falls and the other task is spared."""
-    falls = stats.mcnemar(mine.before, mine.after[row] == 1).p_lost <= found.rule.alpha
-    test = stats.equivalence_share(int(spared.lost[row].sum()), spared.n, found.rule.margin)
+    falls = paired(mine.before, mine.after[row]).p_lost <= found.rule.alpha
+    test = stats.equivalence_share(spared.any_lost(row), spared.n, found.rule.margin)
     return bool(falls and test.p <= found.rule.alpha)
 
 
 def _by_specialisation(found: Arms, target: str) -> list[Evidence]:
     """As many components, chosen as the paper does: by how they differ, not by what they do."""
-    row = found.row.get((target, "specialised"))
+    row = found.at(target, "specialised")
     if row is None:
         return []
     return [
@@ -240,14 +263,15 @@ def double_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -
     name = "difference between the circuits"
     if finding := stopped(gates, name):
         return Result(finding)
+    gates = (*gates, *selection_gates(study, rule))
+    if finding := stopped(gates, name):
+        return Result(finding)
     found = arms(study, kind, rule)
-    gates = (*gates, *(enough(found.drops[t], t) for t in found.tasks))
+    gates = (*gates, *(enough(found.drops[t].n, t) for t in found.tasks))
     if finding := stopped(gates, name):
         return Result(finding)
     tests = {
-        task: stats.mcnemar(
-            *(found.drops[task].after[found.row[c, "mean"]] == 1 for c in (o, task))
-        )
+        task: paired(*(found.drops[task].after[found.row[c, "mean"]] for c in (o, task)))
         for task, o in _own_and_other(found)
     }
     adjusted = dict(
@@ -267,11 +291,6 @@ def double_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -
         c for t in found.tasks for c in circuit_components(circuits[t], t, study, rule)
     )
     return Result(Finding(tuple(evidence), (), gates, components, left_out(found.drops)), plots)
-
-
-def right_without(found: Arms, task: str, circuit: str) -> np.ndarray:
-    """Which items of a task are answered right without a task's circuit."""
-    return np.asarray(found.drops[task].after[found.row[circuit, "mean"]] == 1)
 
 
 def _own_and_other(found: Arms) -> list[tuple[str, str]]:

@@ -10,20 +10,28 @@ from harness import stats
 from harness.causal import figures as causal_plots
 from harness.causal.ablations import Ablation
 from harness.causal.arms import BOTH as BOTH_SETS
-from harness.causal.arms import arms
-from harness.causal.circuits import Kind
+from harness.causal.arms import Arms, arms
+from harness.causal.circuits import Kind, relocated
 from harness.causal.measure import Drops, measured_drops, part
 from harness.causal.selection import (
     CausalRule,
     component_effects,
     discovery_prompts,
+    shape,
 )
-from harness.causal.shared import Result, causal_gates, stopped
+from harness.causal.shared import (
+    LEAST_ITEMS,
+    Result,
+    causal_gates,
+    enough,
+    selection_gates,
+    stopped,
+)
 from harness.places import Site
 from harness.plots import Plot
 from harness.prompts import EVALUATION
 from harness.study import Study
-from harness.verdict import Effect, Evidence, Family, Finding
+from harness.verdict import Effect, Evidence, Family, Finding, Gate
 
 RECALL_SET, REASONING_SET, BOTH = 0, 1, 2  # rows of the design, beside the intact model
 PAIR_ITEMS = 20  # facts of the pair map
@@ -33,9 +41,14 @@ def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float
     """Each set's main effect on its own task minus its main effect on the other."""
     gates = causal_gates(study, gate)
     name = "main effect on its own task minus on the other"
+    gates = (*gates, *(() if stopped(gates, name) else selection_gates(study, rule)))
     if finding := stopped(gates, name):
         return Result(finding)
-    falls, tasks = _design(study, kind, rule), study.prompts.tasks
+    made, tasks = arms(study, kind, rule), study.prompts.tasks
+    falls = _design(made)
+    gates = (*gates, *(enough(made.drops[t].n, t) for t in tasks))
+    if finding := stopped(gates, name):
+        return Result(finding)
     evidence: list[Evidence] = []
     for own, task in enumerate(tasks):
         # [pair task row]: a set's main effect is its mean effect with and without the other set.
@@ -77,11 +90,16 @@ def interaction_finding(
     """What both sets cost together minus what each costs alone, for each task."""
     gates = causal_gates(study, gate)
     name = "largest interaction"
+    gates = (*gates, *(() if stopped(gates, name) else selection_gates(study, rule)))
     if finding := stopped(gates, name):
         return Result(finding)
-    falls, tasks = _design(study, kind, rule), study.prompts.tasks
+    made, tasks = arms(study, kind, rule), study.prompts.tasks
+    falls = _design(made)
     contrast = falls[:, :, BOTH] - falls[:, :, RECALL_SET] - falls[:, :, REASONING_SET]
     complete = contrast[~np.isnan(contrast).any(1)]
+    gates = (*gates, *_crossable(made, len(complete)))
+    if finding := stopped(gates, name):
+        return Result(finding)
     test = stats.sign_flip_max(complete, permutations=study.plan.permutations, seed=study.plan.seed)
     found = stats.bootstrap_mean(complete, resamples=study.plan.resamples, seed=study.plan.seed)
     strongest = int(np.abs(found.value).argmax())
@@ -119,8 +137,61 @@ def interaction_finding(
                 n=len(complete),
             )
         )
+    evidence.insert(1, _beyond_chance(made, tasks[strongest]))
     plot = _pair_map(study, rule, components)
     return Result(Finding(tuple(evidence), gates=gates), (plot,))
+
+
+def _beyond_chance(made: Arms, task: str) -> Evidence:
+    """The same items without two sets chosen by chance: any two may cost less than their sum."""
+    pair = tuple(made.chosen[t].circuit for t in made.tasks)
+    _, width = shape(made.study, made.kind)
+    sets = relocated((pair[0], pair[1]), width, made.rule.sets, made.study.plan.seed)
+    each = [c for one, two in (*sets, pair) for c in (one, two, one.union(two))]
+    d = made.measure(each, (task,), made.right(task, made.rule.set_items))[task]
+    cost = d.logit_difference.mean(1).reshape(-1, 3) / d.scale
+    size = np.abs(cost[:, BOTH] - cost[:, RECALL_SET] - cost[:, REASONING_SET])
+    name = f"interaction on {task}, against random pairs of sets"
+    quantity = "|share of the logit difference|"
+    if not sets:
+        nothing = Effect(quantity, float(size[-1]), method="no other pair of sets matches")
+        return Evidence(name, nothing, p_adjusted=1.0, alpha=made.rule.alpha, floor=1.0, n=d.n)
+    test = stats.exceedance(float(size[-1]), size[:-1])
+    return Evidence(
+        name,
+        Effect(
+            quantity,
+            float(size[-1]),
+            method=f"threshold: 95th percentile of {len(sets)} pairs with as many {made.kind}s in "
+            f"every layer; their median {np.median(size[:-1]):.2f}",
+        ),
+        threshold=float(test.quantile),
+        relation=">",
+        p_adjusted=float(test.p),
+        alpha=made.rule.alpha,
+        floor=float(test.floor),
+        family=Family("random pairs of sets", len(sets), "rank"),
+        n=d.n,
+    )
+
+
+def _crossable(made: Arms, complete: int) -> tuple[Gate, Gate]:
+    """Facts on which all four cells of the design are known, and two sets that can be crossed."""
+    one, two = (set(c.circuit.places) for c in made.chosen.values())
+    return (
+        Gate(
+            "pairs",
+            complete >= LEAST_ITEMS,
+            f"{complete} pairs of the evaluation half have an item of both tasks answered right, "
+            f"{LEAST_ITEMS} are needed: use more items, or give a `pair` column",
+        ),
+        Gate(
+            "disjoint sets",
+            not one & two,
+            f"both circuits hold {len(one & two)} of the same {made.kind}s: together they cost "
+            "less than the sum for that alone",
+        ),
+    )
 
 
 def _absolute(low: float, high: float) -> tuple[float, float]:
@@ -130,12 +201,11 @@ def _absolute(low: float, high: float) -> tuple[float, float]:
     return min(abs(low), abs(high)), max(abs(low), abs(high))
 
 
-def _design(study: Study, kind: Kind, rule: CausalRule) -> Float[np.ndarray, "pair task row"]:
+def _design(made: Arms) -> Float[np.ndarray, "pair task row"]:
     """Fall of the logit difference under the recall set, the reasoning set and both.
 
     In shares of the task's mean intact difference; nan where the intact model misses the item.
     """
-    made = arms(study, kind, rule)
     rows = [*(made.row[t, "mean"] for t in made.tasks), made.row[BOTH_SETS]]
     pairs = dict.fromkeys(str(p) for t in made.tasks for p in made.drops[t].pairs)
     place = {pair: i for i, pair in enumerate(pairs)}
@@ -193,6 +263,9 @@ def _strongest(study: Study, rule: CausalRule, count: int, layers: int) -> Seque
 def _largest(names: Sequence[str], maps: Mapping[str, np.ndarray]) -> str:
     said = []
     for task, table in maps.items():
+        if np.isnan(table).all():
+            said.append(f"{task}: none, no item is answered right")
+            continue
         a, b = divmod(int(np.nanargmax(np.abs(table))), len(names))
         said.append(f"{task}: {names[a]} with {names[b]} ({table[a, b]:+.2f})")
     return f"Largest interactions: {'; '.join(said)}."

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
+from harness import stats
 from harness.causal.ablations import Ablation, donors_of, identity
 from harness.prompts import Item, PromptSet
 from harness.study import Study, Subject
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from harness.adapter import Model
     from harness.edits import Reference
 
-SWEEP_VERSION = 1  # raise it when an edit, a measure or the choice of donors changes its meaning
+SWEEP_VERSION = 2  # raise it when an edit, a measure or the choice of donors changes its meaning
 SHARD = 32  # prompts a shard: what a killed sweep loses at most
 
 
@@ -90,39 +91,50 @@ def _reference(subject: Subject, model: "Model", prompts: PromptSet) -> "Referen
 def part(
     prompts: PromptSet, split: str, tasks: Sequence[str], limit: int | None = None
 ) -> PromptSet:
-    """The items of a split that ask for these tasks, of its first `limit` pairs."""
-    pairs = dict.fromkeys(i.pair for i in prompts.items if i.split == split)
-    kept = set(list(pairs)[:limit])
-    return prompts.where(lambda i: i.split == split and i.task in tasks and i.pair in kept)
+    """The items of a split that ask for these tasks, of each task's first `limit` pairs there."""
+    kept: set[tuple[str, str]] = set()
+    for task in tasks:
+        asked = (i.pair for i in prompts.items if i.split == split and i.task == task)
+        kept |= {(task, pair) for pair in list(dict.fromkeys(asked))[:limit]}
+    return prompts.where(lambda i: i.split == split and (i.task, i.pair) in kept)
 
 
 @dataclass(frozen=True, slots=True)
 class Drops:
     """What ablations did to the items of one task that the intact model answers right.
 
+    A pair is the unit. Where it holds several such items (crossed prompts, people's own files),
+    each value is their mean.
+
     Attributes:
         lost: Whether the answer is no longer the best candidate; nan if not applicable.
         logit_difference: Fall of answer minus best distractor, nats.
         log_probability: Fall of the answer's log-probability, nats.
         scale: Mean logit difference of the intact model on these items, nats.
-        pairs: Pair of each item.
+        pairs: Their names.
         missed: Items left out because the intact model does not answer them right.
-        before, after: 1 or 0 for every scorable item, right ones or not: for a McNemar test.
+        unscored: Items left out because no distractor differs from the answer in its first token.
+        before, after: Share right of every pair's scorable items, right ones or not: for `paired`.
     """
 
-    lost: Float[np.ndarray, "ablation item"]
-    logit_difference: Float[np.ndarray, "ablation item"]
-    log_probability: Float[np.ndarray, "ablation item"]
+    lost: Float[np.ndarray, "ablation pair"]
+    logit_difference: Float[np.ndarray, "ablation pair"]
+    log_probability: Float[np.ndarray, "ablation pair"]
     scale: float
     pairs: np.ndarray
     missed: int
-    before: Bool[np.ndarray, " scorable"]
-    after: Float[np.ndarray, "ablation scorable"]
+    unscored: int
+    before: Float[np.ndarray, " asked"]
+    after: Float[np.ndarray, "ablation asked"]
 
     @property
     def n(self) -> int:
-        """Items measured."""
+        """Pairs measured."""
         return len(self.pairs)
+
+    def any_lost(self, row: int) -> int:
+        """Pairs that lose an answer under an ablation: the count to bound where none should."""
+        return int((self.lost[row] > 0).sum())
 
     @property
     def share_lost(self) -> Float[np.ndarray, " ablation"]:
@@ -144,19 +156,46 @@ def _mean(values: Float[np.ndarray, "ablation item"]) -> Float[np.ndarray, " abl
 
 def drops(result: SweepResult, prompts: PromptSet, task: str) -> Drops:
     """The drops of one task's items."""
-    asked = np.array([i.task == task for i in prompts.items]) & result.scorable
+    of_task = np.array([i.task == task for i in prompts.items])
+    asked = of_task & result.scorable
     right = asked & (result.clean_chosen == 1)
+    pair = np.array([i.pair for i in prompts.items])
     clean = result.clean_logit_difference[right]
+    log_probability = result.clean_log_probability[right] - result.log_probability[:, right]
     return Drops(
-        lost=1.0 - result.chosen[:, right],
-        logit_difference=clean - result.logit_difference[:, right],
-        log_probability=result.clean_log_probability[right] - result.log_probability[:, right],
-        scale=float(clean.mean()) if right.any() else float("nan"),
-        pairs=np.array([i.pair for i in prompts.items])[right],
+        lost=_by_pair(1.0 - result.chosen[:, right], pair[right]),
+        logit_difference=_by_pair(clean - result.logit_difference[:, right], pair[right]),
+        log_probability=_by_pair(log_probability, pair[right]),
+        scale=float(_by_pair(clean[None], pair[right]).mean()) if right.any() else float("nan"),
+        pairs=np.array(list(dict.fromkeys(pair[right].tolist()))),
         missed=int(asked.sum() - right.sum()),
-        before=result.clean_chosen[asked] == 1,
-        after=result.chosen[:, asked],
+        unscored=int(of_task.sum() - asked.sum()),
+        before=_by_pair(result.clean_chosen[asked][None], pair[asked])[0],
+        after=_by_pair(result.chosen[:, asked], pair[asked]),
     )
+
+
+def _by_pair(
+    values: Float[np.ndarray, "ablation item"], pair: np.ndarray
+) -> Float[np.ndarray, "ablation pair"]:
+    """Mean over each pair's items that have a value, pairs in order of first appearance."""
+    place = {name: i for i, name in enumerate(dict.fromkeys(pair.tolist()))}
+    if len(place) == len(pair):
+        return values
+    member = np.zeros((len(pair), len(place)))
+    member[np.arange(len(pair)), [place[name] for name in pair.tolist()]] = 1
+    known = ~np.isnan(values)
+    count = known @ member
+    undefined = np.full(count.shape, np.nan)
+    total = np.where(known, values, 0.0) @ member
+    return np.asarray(np.divide(total, count, out=undefined, where=count > 0))
+
+
+def paired(
+    before: Float[np.ndarray, " asked"], after: Float[np.ndarray, " asked"]
+) -> stats.PairedTest:
+    """McNemar test of shares right by pair: a pair is lost or gained if its share moves."""
+    return stats.mcnemar(before > after, after > before)
 
 
 def measured_drops(

@@ -47,6 +47,15 @@ def published_drop_finding(
     every = [circuits[t] for t in tasks] + [c for t in tasks for c in sets[t].circuits]
     ablations = [Ablation(c.sites, "zero") for c in every]
     result = measured_drops(study, study.prompts, ablations, study.prompts)
+    gates = (
+        *gates,
+        *(
+            Gate(f"{t} items", result[t].n > 1, f"{result[t].n} {t} items are answered right")
+            for t in tasks
+        ),
+    )
+    if finding := stopped(gates, "drop"):
+        return Result(finding)
     evidence, controls = [], []
     for own, task in enumerate(tasks):
         for about in (task, tasks[1 - own]):

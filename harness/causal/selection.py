@@ -93,7 +93,7 @@ def rank_by_specialisation(study: Study, kind: Kind, target: str) -> Circuit | N
     crossed = geography_crossed(study.plan.items, study.plan.seed)
     c = contrast(controlled_cells(kind, study.subject.activations(crossed)), crossed)
     d = c.effect(c.split == DISCOVERY).reshape(-1, len(c.cells.metrics))
-    strongest = d[np.arange(len(d)), np.abs(d).argmax(1)]
+    strongest = d[np.arange(len(d)), np.abs(np.nan_to_num(d)).argmax(1)]  # nan: it never varies
     sign = 1.0 if target == study.prompts.tasks[0] else -1.0
     return ranked(kind, strongest.reshape(shape(study, kind)), sign)
 
@@ -123,7 +123,7 @@ class Chosen:
 def choose(study: Study, kind: Kind, rule: CausalRule) -> dict[str, Chosen]:
     """Of each task: rank by effect, and take the dose that loses most of it, least of the other.
 
-    Of doses that do equally well in accuracy, the one that does best in logit difference.
+    Of doses that do equally well, the smallest.
     """
     tasks = study.prompts.tasks
     layers, width = shape(study, kind)
@@ -142,6 +142,15 @@ def choose(study: Study, kind: Kind, rule: CausalRule) -> dict[str, Chosen]:
         rows = slice(at * len(doses), (at + 1) * len(doses))
         by_accuracy = (found[task].share_lost - found[other].share_lost)[rows].round(6)
         by_logits = (found[task].relative - found[other].relative)[rows]
-        best = max(range(len(doses)), key=lambda i: (by_accuracy[i], by_logits[i]))
-        chosen[task] = Chosen(task, rankings[task], doses, doses[best])
+        chosen[task] = Chosen(task, rankings[task], doses, doses[_best(by_accuracy, by_logits)])
     return chosen
+
+
+def _best(by_accuracy: Float[np.ndarray, " dose"], by_logits: Float[np.ndarray, " dose"]) -> int:
+    """The first dose that is best in accuracy; if none loses an answer, the best in logits.
+
+    Not the best in logits among equals: on the items that the ranking is made of, every further
+    component of its upper half seems to do something.
+    """
+    best = int(by_accuracy.argmax())
+    return best if by_accuracy[best] > 0 else int(by_logits.argmax())

@@ -6,15 +6,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from harness import stats
+from harness.causal.ablations import Ablation
 from harness.causal.circuits import Circuit
-from harness.causal.measure import Drops
-from harness.causal.selection import CausalRule, component_effects
+from harness.causal.measure import Drops, measured_drops
+from harness.causal.selection import CausalRule, component_effects, discovery_prompts
 from harness.findings import competence_gates
 from harness.plots import Plot
+from harness.prompts import DISCOVERY, EVALUATION
 from harness.study import Study
 from harness.verdict import Component, Effect, Evidence, Finding, Gate
 
-LEAST_ITEMS = 20  # right answers on evaluation facts, without which a drop cannot be judged
+LEAST_ITEMS = 20  # facts answered right on evaluation items, without which no drop can be judged
+LEAST_DISCOVERY = 10  # the same on discovery items, without which no circuit can be chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +37,36 @@ def causal_gates(study: Study, gate: float) -> tuple[Gate, ...]:
         reason = f"{study.prompts.name} carries no answers that an ablation could cost"
         return (Gate("answers", False, reason),)
     gates = competence_gates(study, gate, study.prompts.tasks)
-    splits = {i.split for i in study.prompts.items}
+    there = {(i.split, i.task) for i in study.prompts.items}
+    missing = [
+        f"{split} items of {task}"
+        for task in study.prompts.tasks
+        for split in (DISCOVERY, EVALUATION)
+        if (split, task) not in there
+    ]
     return (
         *gates,
         Gate(
             "splits",
-            len(splits) == 2,
-            f"{study.prompts.name} has {' and '.join(sorted(splits))} items only: circuits are "
-            "chosen on discovery items and judged on evaluation items",
+            not missing,
+            f"{study.prompts.name} has no {', no '.join(missing)}: circuits are chosen on "
+            "discovery items and judged on evaluation items",
         ),
+    )
+
+
+def selection_gates(study: Study, rule: CausalRule) -> tuple[Gate, ...]:
+    """Right answers there must be on discovery facts: from fewer, a circuit is chosen blindly."""
+    prompts = discovery_prompts(study, rule)
+    intact = measured_drops(study, prompts, [Ablation(())], prompts)
+    return tuple(
+        Gate(
+            f"{task} items to choose on",
+            intact[task].n >= LEAST_DISCOVERY,
+            f"{intact[task].n} {task} facts of the discovery half are answered right, "
+            f"{LEAST_DISCOVERY} are needed: use more items",
+        )
+        for task in study.prompts.tasks
     )
 
 
@@ -59,19 +83,21 @@ def causal_answers(study: Study, gate: float) -> tuple[Gate, ...]:
     return tuple(g for g in causal_gates(study, gate) if g.name != "splits")
 
 
-def enough(drops: Drops, task: str) -> Gate:
-    """Right answers there must be on evaluation facts."""
+def enough(n: int, task: str) -> Gate:
+    """Facts that must be answered right on evaluation items."""
     return Gate(
         f"{task} items",
-        drops.n >= LEAST_ITEMS,
-        f"{drops.n} {task} items of the evaluation half are answered right, {LEAST_ITEMS} are "
+        n >= LEAST_ITEMS,
+        f"{n} {task} items of the evaluation half are answered right, {LEAST_ITEMS} are "
         "needed: use more items",
     )
 
 
 def interval(values: np.ndarray, study: Study, level: float = 0.95) -> tuple[float, float]:
-    """Bootstrap interval of a mean over items; not-a-number is left out."""
+    """Bootstrap interval of a mean over items; not-a-number is left out. nan below two items."""
     known = values[~np.isnan(values)]
+    if len(known) < 2:
+        return float("nan"), float("nan")
     found = stats.bootstrap_mean(
         known, resamples=study.plan.resamples, level=level, seed=study.plan.seed
     )
@@ -79,11 +105,16 @@ def interval(values: np.ndarray, study: Study, level: float = 0.95) -> tuple[flo
 
 
 def left_out(drops: Mapping[str, Drops]) -> tuple[str, ...]:
-    """Say how many items could not be lost, because the intact model misses them."""
+    """Say how many items could not be lost: the intact model misses them, or none can tell."""
+    reasons = {
+        "missed": "the intact model misses them",
+        "unscored": "no distractor differs from the answer in its first token",
+    }
     return tuple(
-        f"{d.missed} {task} items are left out: the intact model misses them"
+        f"{getattr(d, count)} {task} items are left out: {reason}"
+        for count, reason in reasons.items()
         for task, d in drops.items()
-        if d.missed
+        if getattr(d, count)
     )
 
 

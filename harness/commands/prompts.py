@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.commands import prompt_text
-from harness.materials import SETS
+from harness.domains import DOMAINS, load_domain
+from harness.materials import CROSSED, SETS
 from harness.models import LoadOptions, ModelSpec, resolve
 from harness.prompt_files.columns import OPTION, parse_columns
 from harness.prompt_files.confounds import confounds_of
@@ -99,7 +100,11 @@ def run_list(_options: argparse.Namespace) -> int:
         prompts = draw()
         counts = ", ".join(f"{n:,} {task}" for task, n in prompts.count().items())
         print(f"{name:<22}{len(prompts):,} prompts in {len(prompts.pairs):,} pairs: {counts}")
-        print(f"{'':<22}{(inspect.getdoc(draw) or '').splitlines()[0]}")
+        doc = inspect.getdoc(getattr(draw, "func", draw)) or ""
+        print(f"{'':<22}{doc.splitlines()[0]}")
+        domain = name.removesuffix(CROSSED)
+        if domain in DOMAINS:
+            print(f"{'':<22}About {load_domain(domain).about}.")
         if name in PURPOSES:
             print(f"{'':<22}For {PURPOSES[name]}.")
     return 0

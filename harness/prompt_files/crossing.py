@@ -1,14 +1,11 @@
 """Crossing people's own prompts: any two labelled classes, balanced word for word."""
 
-import tomllib
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
+from harness.domains import frames as crossed_frames
 from harness.prompt_files.reading import split_pairs
 from harness.prompts import Item, MaterialsError, PromptSet, cross
-
-FRAMES = Path(__file__).resolve().parents[2] / "prompts" / "geography.toml"
 
 
 def cross_set(prompts: PromptSet, name: str = "", *, seed: int = 0) -> PromptSet:
@@ -23,7 +20,7 @@ def cross_set(prompts: PromptSet, name: str = "", *, seed: int = 0) -> PromptSet
         MaterialsError: If one task has items without a partner.
     """
     together, alone = _partners(prompts)
-    frames = tomllib.loads(FRAMES.read_text(encoding="utf-8"))["frames"]["crossed"]
+    frames = crossed_frames("crossed")
     matched = [_ready(a, b, a.pair if n == 0 else f"{a.pair}/{n}") for n, a, b in together]
     in_order = [_ready(a, b, f"{a.id}+{b.id}") for a, b in alone]
     if any(a.split != b.split for a, b in in_order):

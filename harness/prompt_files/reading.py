@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harness.materials import SETS
 from harness.prompt_files.columns import Names
 from harness.prompt_files.lines import READERS, SHOWN, Faults
 from harness.prompt_files.rows import SPLITS, item_of
@@ -80,7 +81,9 @@ class Reading:
         classes = Counter(item.task for item in self.items)
         chosen = _contrast(self.path, classes, tasks, self.names.used.get("task", "task"))
         items = _with_splits(self.path, self.items, seed)
-        return PromptSet(name or self.path.stem, items, chosen)
+        # chemistry.jsonl is not our set of that name, whose controls are drawn by the name.
+        called = self.path.name if self.path.stem in SETS else self.path.stem
+        return PromptSet(name or called, items, chosen)
 
 
 def read(

@@ -1,0 +1,157 @@
+"""Choosing circuits on discovery facts and ablating them on evaluation facts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.causal import selection
+from harness.causal.arms import BOTH, arms, bands, chance
+from harness.causal.selection import CausalRule, choose, component_effects
+from harness.prompts import DISCOVERY
+from tests.causal.planted import (
+    PLAN,
+    Planted,
+    by_task,
+    facts_set,
+    heads,
+    neurons,
+    study_of,
+    with_size,
+)
+
+DOSES = dict.fromkeys(("head", "neuron"), (1 / 8, 1 / 4, 1 / 2))
+RULE = CausalRule(DOSES, 0.05, 0.10, 60, 100, 20, 20, 10)
+RECALL, REASONING = heads((1, 0), (2, 1)), heads((1, 2), (3, 3))
+
+
+def apart(cost=0.8, **options):
+    costs = by_task(recall=dict.fromkeys(RECALL, cost), reasoning=dict.fromkeys(REASONING, cost))
+    return Planted(costs, **options)
+
+
+def places(found):
+    return {("head", *p) for p in found.circuit.places}
+
+
+@pytest.mark.parametrize("kind", ["head", "neuron"])
+def test_effects_are_the_planted_costs(kind):
+    of = heads((1, 0), (2, 1)) if kind == "head" else neurons((0, 7), (2, 5))
+    costs = by_task(recall=dict(zip(of, (0.6, 0.3), strict=True)))
+    effects = component_effects(study_of(Planted(costs, spread=0.0)), kind, RULE)
+    expected = np.zeros((4, 4 if kind == "head" else 8))
+    for (_, layer, index), cost in zip(of, (0.6, 0.3), strict=True):
+        expected[layer, index] = cost
+    np.testing.assert_allclose(effects["recall"], expected, atol=1e-9)
+    assert not effects["reasoning"].any()
+
+
+def test_items_that_the_intact_model_misses_have_no_part_in_the_choice():
+    def costs(item):
+        wrong = int(item.pair[1:]) % 3 == 0
+        return dict.fromkeys(heads((0, 0)) if wrong else RECALL, 0.5)
+
+    subject = Planted(costs, spread=0.0, misses=lambda i: int(i.pair[1:]) % 3 == 0)
+    effects = component_effects(study_of(subject), "head", RULE)["recall"]
+    assert effects[0, 0] == 0
+    assert effects[1, 0] == pytest.approx(0.5)
+
+
+def test_a_circuit_holds_what_costs_its_task_and_not_the_other():
+    shared = heads((0, 0))
+    costs = by_task(
+        recall=dict.fromkeys((*RECALL, *shared), 0.8),
+        reasoning=dict.fromkeys((*REASONING, *shared), 0.8),
+    )
+    chosen = choose(study_of(Planted(costs)), "head", RULE)
+    assert places(chosen["recall"]) == set(RECALL)
+    assert places(chosen["reasoning"]) == set(REASONING)
+
+
+def test_of_doses_that_lose_as_many_answers_the_smallest_is_taken():
+    chosen = choose(study_of(apart()), "head", RULE)
+    assert {c.size for c in chosen.values()} == {2}
+    four = heads((0, 0), (1, 0), (2, 1), (3, 2))  # .3 each: no answer is lost without all four
+    costs = by_task(recall=dict.fromkeys(four, 0.3))
+    chosen = choose(study_of(Planted(costs)), "head", RULE)["recall"]
+    assert (chosen.size, places(chosen)) == (4, set(four))
+
+
+def test_where_no_dose_loses_an_answer_the_logit_difference_decides():
+    nothing, falls = np.zeros(3), np.array([0.1, 0.3, 0.2])
+    assert selection._best(nothing, falls) == 1
+    assert selection._best(np.array([-0.1, -0.1, -0.2]), falls) == 1
+    assert selection._best(np.array([0.5, 0.8, 0.8]), falls[::-1]) == 1
+
+
+def test_only_discovery_pairs_are_chosen_on_and_no_more_than_told():
+    rule = replace(RULE, discovery=15)
+    found = selection.discovery_prompts(study_of(apart()), rule)
+    assert found.count() == {"recall": 15, "reasoning": 15}
+    assert {i.split for i in found.items} == {DISCOVERY}
+
+
+def test_every_arm_has_its_row():
+    found = arms(study_of(apart()), "head", RULE)
+    assert found.tasks == ("recall", "reasoning")
+    assert found.at("recall") == found.row["recall", 2] == found.doses("recall")[0]
+    lost = {t: d.share_lost for t, d in found.drops.items()}
+    for method in ("mean", "zero", "resample"):
+        assert lost["recall"][found.row["recall", method]] == 1
+        assert lost["reasoning"][found.row["recall", method]] == 0
+        assert lost["reasoning"][found.row["reasoning", method]] == 1
+    assert [lost[t][found.row[BOTH]] for t in found.tasks] == [1, 1]
+    assert np.isnan(lost["recall"][found.row["recall", "counterfactual"]])
+    assert found.at("recall", "specialised") is None
+    assert found.drops["recall"].n == 40
+
+
+def test_only_evaluation_items_are_judged():
+    def costs(item):
+        return dict.fromkeys(RECALL, 0.8 if item.split == DISCOVERY else 0.4)
+
+    study = study_of(Planted(costs, spread=0.0))
+    assert component_effects(study, "head", RULE)["recall"].max() == pytest.approx(0.8)
+    recall = arms(study, "head", RULE).drops["recall"]
+    assert recall.relative[0] == pytest.approx(0.8)  # both heads, .4 each
+    assert list(recall.pairs) == [f"p{n}" for n in range(1, 80, 2)]
+
+
+def test_doses_that_coincide_are_one():
+    found = arms(study_of(with_size(Planted(), 1, 3)), "head", RULE)
+    assert [c.doses for c in found.chosen.values()] == [(1, 2), (1, 2)]
+    alone = arms(study_of(with_size(Planted(), 1, 1)), "head", RULE)
+    assert [c.doses for c in alone.chosen.values()] == [(1,), (1,)]
+    assert alone.doses("recall") == [alone.at("recall")]
+
+
+def test_components_chosen_by_how_they_differ_are_ablated_beside():
+    prompts = replace(facts_set(), name="geography")
+    found = arms(study_of(apart(), prompts, replace(PLAN, items=20)), "head", RULE)
+    rows = [found.at(t, "specialised") for t in found.tasks]
+    assert None not in rows
+    assert rows[0] != rows[1]
+
+
+def test_without_another_answer_there_is_no_resampling():
+    found = arms(study_of(apart(), facts_set(answers=("yes",))), "head", RULE)
+    assert found.at("recall", "resample") is None
+    assert found.at("recall", "zero") is not None
+
+
+def test_random_sets_and_the_circuit_are_run_on_the_same_items():
+    found = arms(study_of(apart()), "head", RULE)
+    drops, matched = chance(found, "recall", 20)
+    assert (drops.n, len(drops.lost), len(matched.circuits)) == (20, 101, 100)
+    assert drops.share_lost[-1] == 1
+    own = set(found.chosen["recall"].circuit.places)
+    for circuit, lost in zip(matched.circuits, drops.share_lost, strict=False):
+        assert len(circuit) == 2
+        assert lost < 0.2, circuit
+        assert set(circuit.places) != own
+
+
+def test_bands_are_of_the_doses_that_were_not_chosen():
+    found = arms(study_of(apart()), "head", RULE)
+    assert {size: len(lost) for size, lost in bands(found, "recall").items()} == {4: 20, 8: 20}
+    assert all(((lost >= 0) & (lost <= 1)).all() for lost in bands(found, "recall").values())

@@ -69,7 +69,8 @@ def parse(text: str, candidates: Sequence[str], lettered: Mapping[str, int]) -> 
         lettered: See `letters`; without any, letters are not answers.
     """
     if all(len(c) == 1 and c.isalpha() for c in candidates):  # the answers are letters themselves
-        candidates, lettered = (), {c.upper(): place for place, c in enumerate(candidates)}
+        lettered = {letter.upper(): place for place, letter in enumerate(candidates)}
+        candidates = ()
     head = NEXT.split(text.lstrip(BEFORE), maxsplit=1)[0]
     stated = STATED.search(head)
     for start in (0, stated.end() if stated else 0):

@@ -15,7 +15,7 @@ import numpy as np
 
 from harness import models, stats
 from harness.activations import Activations, Answers
-from harness.materials import CROSSED, crossed_controls, domain_of
+from harness.materials import CROSSED, crossed_controls, domain_of, draw_crossed
 from harness.models import LoadOptions, ModelSpec
 from harness.prompts import Item, PromptSet
 from harness.store import Store
@@ -261,3 +261,10 @@ class Study:
             return []
         sets = crossed_controls(self.plan.items, self.plan.seed, domain)
         return [replace(self, prompts=prompts) for prompts in sets]
+
+    def crossed_counterpart(self) -> PromptSet | None:
+        """The crossed set of the stories of a plain named set; None for any other materials."""
+        domain = domain_of(self.prompts)
+        if domain is None or self.prompts.crossed:
+            return None
+        return draw_crossed(domain, self.plan.items, self.plan.seed)

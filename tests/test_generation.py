@@ -170,6 +170,7 @@ def test_a_record_goes_through_the_store_once_for_each_edit():
             return measure(self, prompts.items)
 
         def generate(self, items, most, edits):
+            assert most == 4
             return [f"{i.answer}{'x' * len(edits)}" for i in items]
 
     prompts = PromptSet("own", ITEMS)

@@ -19,7 +19,6 @@ from harness.causal.ablations import Ablation
 from harness.causal.measure import Drops, drops, measured_drops, part, sweep
 from harness.causal.selection import CausalRule, discovery_prompts
 from harness.causal.shared import Result, causal_gates, enough, stopped
-from harness.materials import geography_crossed
 from harness.places import Site
 from harness.plots import Plot
 from harness.prompts import EVALUATION, PromptSet
@@ -195,9 +194,9 @@ def _at_positions(profiles: Mapping[str, np.ndarray], study: Study) -> list[Evid
 
 def _observed(study: Study, rule: ControlledRule, causal: float) -> list[Evidence]:
     """The order of the layers that h1 finds, and whether it is the causal one."""
-    if study.prompts.name != "geography":
+    crossed = study.crossed_counterpart()
+    if crossed is None:
         return []
-    crossed = geography_crossed(study.plan.items, study.plan.seed)
     c = contrast(controlled_cells("layer", study.subject.activations(crossed)), crossed)
     order = observed_order(rule(c), study.prompts.tasks)
     if np.isnan(order):

@@ -10,7 +10,6 @@ from harness.analysis import contrast, controlled_cells
 from harness.causal.ablations import Ablation
 from harness.causal.circuits import Circuit, Kind, ranked, sizes
 from harness.causal.measure import attributions, drops, measured_drops, part, sweep
-from harness.materials import geography_crossed
 from harness.places import Site
 from harness.prompts import DISCOVERY, PromptSet
 from harness.study import Study
@@ -88,9 +87,9 @@ def rank_by_specialisation(study: Study, kind: Kind, target: str) -> Circuit | N
 
     None where the materials have no crossed counterpart.
     """
-    if study.prompts.name != "geography":
+    crossed = study.crossed_counterpart()
+    if crossed is None:
         return None
-    crossed = geography_crossed(study.plan.items, study.plan.seed)
     c = contrast(controlled_cells(kind, study.subject.activations(crossed)), crossed)
     d = c.effect(c.split == DISCOVERY).reshape(-1, len(c.cells.metrics))
     strongest = d[np.arange(len(d)), np.abs(np.nan_to_num(d)).argmax(1)]  # nan: it never varies

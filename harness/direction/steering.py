@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from harness.direction.vectors import Directions, difference_in_means
-from harness.materials import SETS
 from harness.places import Positions, Site
 from harness.prompts import DISCOVERY, Item, PromptSet
 from harness.separation import Labelled
@@ -142,10 +141,7 @@ class Fitted:
 
 def fitting_prompts(study: Study) -> PromptSet:
     """The crossed counterpart of the plain materials, which is clean of words; else themselves."""
-    crossed = SETS.get(f"{study.prompts.name}-crossed")
-    if crossed is None:
-        return study.prompts
-    return crossed(study.plan.items, study.plan.seed)
+    return study.crossed_counterpart() or study.prompts
 
 
 def fit(study: Study) -> Fitted:

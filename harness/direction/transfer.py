@@ -1,0 +1,190 @@
+"""The finding that a direction means the same elsewhere: fitted in one domain, judged in others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness import stats
+from harness.direction import vectors as directions
+from harness.direction.beside import DirectionResult
+from harness.direction.search import DirectionRule, search
+from harness.domains import DOMAINS
+from harness.findings import competence_gates
+from harness.materials import domain_of, draw_crossed
+from harness.plots import Plot, PlotPanel, Series
+from harness.prompts import DISCOVERY
+from harness.separation import Labelled, PermutationP, Separation, permutation_p, separation
+from harness.study import Study
+from harness.verdict import Control, Effect, Evidence, Family, Finding, Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A domain that had no part in the fit."""
+
+    domain: str
+    study: Study
+    answered: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How the direction tells the tasks of a domain's prompts apart."""
+
+    domain: str
+    found: Separation
+    test: PermutationP
+    pairs: int
+    scores: np.ndarray
+    side: np.ndarray
+
+
+def transfer_finding(study: Study, rule: DirectionRule, items: int, gate: float) -> DirectionResult:
+    """AUC of every other domain's crossed prompts along the direction of this one's.
+
+    Judged in the domains whose questions the model answers; the others are named and left out.
+    """
+    home = domain_of(study.prompts)
+    name = "separation in another domain"
+    if home is None or not study.prompts.crossed:
+        reason = f"{study.prompts.name} belongs to no domain: there is no other one to carry it to"
+        return _undefined(name, rule, (Gate("domain", False, reason),))
+    gates: tuple[Gate, ...] = competence_gates(study, gate)
+    if not all(g.met for g in gates):
+        return _undefined(name, rule, gates)
+    elsewhere = [_elsewhere(study, d, items, gate) for d in DOMAINS if d != home]
+    known = [e for e in elsewhere if e.answered]
+    left_out = tuple(f"{e.domain} is left out: {e.reason}" for e in elsewhere if not e.answered)
+    said = f"the model answers no other domain's questions: {'; '.join(left_out)}"
+    gates += (Gate("other domains", bool(known), said),)
+    labelled, resid = Labelled.of(study.prompts), study.activations.resid
+    (found,) = search(resid, labelled, labelled.side[None], rule.folds, study.plan.seed)
+    reason = "the tasks' means are the same in every layer: there is no direction"
+    gates += (Gate("direction", found.layer is not None, reason),)
+    if not known or found.layer is None:
+        return _undefined(name, rule, gates)
+    side = np.where(labelled.within(DISCOVERY), labelled.side, 0)
+    fitted = directions.difference_in_means(resid[:, [found.layer]], side)
+    judged = [_judged(e, fitted, found.layer) for e in known]
+    adjusted = stats.holm(np.array([j.test.p for j in judged]))
+    evidence = [
+        _evidence(j, home, found.layer, rule, float(p), len(judged))
+        for j, p in zip(judged, adjusted, strict=True)
+    ]
+    twins = range(1, study.plan.twins + 1)
+    controls = [_twin_control(study, known, rule, twin) for twin in twins]
+    finding = Finding(tuple(evidence), tuple(controls), gates, notes=left_out)
+    return DirectionResult(finding, (_plot(judged, home, found.layer, study.prompts.tasks),))
+
+
+def _undefined(name: str, rule: DirectionRule, gates: Sequence[Gate]) -> DirectionResult:
+    nothing = Evidence(name, Effect("AUC", float("nan")), rule.auc, ">")
+    return DirectionResult(Finding((nothing,), gates=tuple(gates)))
+
+
+def _elsewhere(study: Study, domain: str, items: int, gate: float) -> Elsewhere:
+    there = replace(
+        study, prompts=draw_crossed(domain, min(items, study.plan.items), study.plan.seed)
+    )
+    unmet = [g.reason for g in competence_gates(there, gate) if not g.met]
+    return Elsewhere(domain, there, not unmet, "; ".join(unmet))
+
+
+def _judged(there: Elsewhere, fitted: directions.Directions, layer: int) -> Judged:
+    labelled, plan = Labelled.of(there.study.prompts), there.study.plan
+    resid = there.study.activations.resid[:, [layer]]
+    scores = directions.project(resid, fitted)[:, 0]
+    return Judged(
+        there.domain,
+        separation(scores, labelled, resamples=plan.resamples, seed=plan.seed),
+        permutation_p(scores, labelled, permutations=plan.permutations, seed=plan.seed),
+        len(there.study.prompts.pairs),
+        scores,
+        labelled.side,
+    )
+
+
+def _evidence(
+    j: Judged, home: str, layer: int, rule: DirectionRule, p_adjusted: float, domains: int
+) -> Evidence:
+    return Evidence(
+        f"{j.domain} along the direction of {home}",
+        Effect(
+            "AUC",
+            j.found.auc,
+            j.found.interval,
+            method=f"layer {layer}, chosen and fitted on discovery prompts of {home}; no prompt of "
+            f"{j.domain} was seen; BCa bootstrap of pairs",
+        ),
+        threshold=rule.auc,
+        relation=">",
+        p=j.test.p,
+        p_adjusted=p_adjusted,
+        alpha=rule.alpha,
+        floor=j.test.floor,
+        family=Family("domains that the model answers", domains, "Holm"),
+        n=j.pairs,
+    )
+
+
+def _twin_control(
+    study: Study, known: Sequence[Elsewhere], rule: DirectionRule, twin: int
+) -> Control:
+    """An untrained twin's own direction, carried over in the same way."""
+    labelled = Labelled.of(study.prompts)
+    resid = study.subject.activations(study.prompts, twin=twin).resid
+    (found,) = search(resid, labelled, labelled.side[None], rule.folds, study.plan.seed)
+    reached = []
+    if found.layer is not None:
+        side = np.where(labelled.within(DISCOVERY), labelled.side, 0)
+        fitted = directions.difference_in_means(resid[:, [found.layer]], side)
+        for there in known:
+            other = there.study.subject.activations(there.study.prompts, twin=twin).resid
+            scores = directions.project(other[:, [found.layer]], fitted)[:, 0]
+            side_there = Labelled.of(there.study.prompts).side
+            reached.append(float(stats.auc(scores[side_there > 0], scores[side_there < 0])))
+    largest = max(reached, default=float("nan"))
+    return Control(
+        f"untrained twin {twin}",
+        largest,
+        not largest > rule.auc,
+        note=f"largest AUC of a domain; must not exceed {rule.auc:g}"
+        if reached
+        else "it has no direction in any layer",
+    )
+
+
+def _plot(judged: Sequence[Judged], home: str, layer: int, tasks: tuple[str, str]) -> Plot:
+    panels = []
+    for j in judged:
+        edges = np.histogram_bin_edges(j.scores, 30)
+        panels.append(
+            PlotPanel(
+                j.domain,
+                tuple(
+                    Series(
+                        task,
+                        "recall" if sign < 0 else "reasoning",
+                        edges[:-1].tolist(),
+                        (np.histogram(j.scores[j.side == sign], edges)[0]).tolist(),
+                    )
+                    for task, sign in zip(tasks, (-1, 1), strict=True)
+                ),
+            )
+        )
+    said = ", ".join(f"{j.domain} {j.found.auc:.2f}" for j in judged)
+    return Plot(
+        form="histogram",
+        title=f"other domains along the direction of {home}",
+        headline=f"AUC along the direction of {home}: {said}.",
+        caption=(
+            "Crossed prompts of domains that had no part in the fit, along the direction of "
+            f"{home}, layer {layer}. Apart: what the direction marks is not bound to one domain."
+        ),
+        x=f"projection, to the right as {tasks[1]} in {home}",
+        y="prompts",
+        panels=tuple(panels),
+        n=judged[0].pairs,
+    )

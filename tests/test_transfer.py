@@ -10,7 +10,7 @@ from harness.direction.transfer import transfer_finding
 from harness.materials import draw_plain, geography_crossed
 from harness.verdict import Criterion, Outcome, judge
 from tests.synthetic import PLAN, FakeSubject, noise, study_of
-from tests.test_direction_findings import side_of, stream
+from tests.test_direction_findings import stream
 
 RULE = DirectionRule(0.75, 0.01, folds=5, shuffles=0, random_directions=0, cosine=0.5)
 ITEMS = 20

@@ -74,12 +74,14 @@ def competence_finding(study: Study, gate: float) -> Finding:
     sets.append((study.prompts.name, study.prompts, tuple(study.prompts.count())))
     # The first control crosses lookup with reasoning: what is missing from the main set.
     sets += [(c.prompts.name, c.prompts, ("lookup",)) for c in study.lookup_controls()[:1]]
-    rows = []
+    rows, units = [], {}
     for name, prompts, tasks in sets:
         answers = study.subject.answers(prompts)
         labels = np.array([item.task for item in prompts.items])
+        pairs = np.array([item.pair for item in prompts.items])
         for task in tasks:
             hits = answers.chosen[labels == task]
+            units[f"{task} accuracy, {name}"] = _share_by_pair(hits, pairs[labels == task])
             exact = float(answers.exact[labels == task].mean())
             k, n = int(hits.sum()), len(hits)
             rows.append(
@@ -96,7 +98,7 @@ def competence_finding(study: Study, gate: float) -> Finding:
                     n=n,
                 )
             )
-    return Finding((*rows, *_generated(study)))
+    return Finding((*rows, *_generated(study)), units=units)
 
 
 def _generated(study: Study) -> list[Evidence]:
@@ -116,6 +118,13 @@ def _generated(study: Study) -> list[Evidence]:
         effect = Effect("share right", k / n, stats.binomial_interval(k, n), method=method)
         rows.append(Evidence(f"{task} generated", effect, n=n))
     return rows
+
+
+def _share_by_pair(hits: np.ndarray, pairs: np.ndarray) -> dict[str, float]:
+    """Share of each pair's items that were answered: items of a pair are not independent."""
+    names, of = np.unique(pairs, return_inverse=True)
+    right = np.bincount(of, weights=hits.astype(float)) / np.bincount(of)
+    return dict(zip(names.tolist(), right.tolist(), strict=True))
 
 
 def balance_finding(study: Study, most: float) -> Finding:

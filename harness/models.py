@@ -217,11 +217,7 @@ def architecture_facts(spec: ModelSpec) -> dict[str, Any]:
     Raises:
         ModelError: If config.json cannot be had or read.
     """
-    path = _file(spec, "config.json")
-    if path is None:
-        raise ModelError(f"model {spec.name!r} has no config.json: is it a transformers model?")
-    whole = _read_json(path)
-    config = whole.get("text_config") or whole  # models that also see keep their text part here
+    whole, config = _configurations(spec)
 
     def first(*names: str) -> str | int | None:
         return next((config[n] for n in names if config.get(n) is not None), None)
@@ -239,6 +235,24 @@ def architecture_facts(spec: ModelSpec) -> dict[str, Any]:
         "d_model": d_model,
         "dtype": first("dtype", "torch_dtype") or whole.get("dtype") or whole.get("torch_dtype"),
     }
+
+
+def configuration(spec: ModelSpec) -> Mapping[str, Any]:
+    """config.json; of a model that also sees, the part on text.
+
+    Raises:
+        ModelError: If it cannot be had or read.
+    """
+    return _configurations(spec)[1]
+
+
+def _configurations(spec: ModelSpec) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The whole of config.json, and its part on text."""
+    path = _file(spec, "config.json")
+    if path is None:
+        raise ModelError(f"model {spec.name!r} has no config.json: is it a transformers model?")
+    whole = _read_json(path)
+    return whole, whole.get("text_config") or whole
 
 
 def _file(spec: ModelSpec, name: str) -> Path | None:

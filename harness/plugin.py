@@ -1,216 +1,71 @@
-"""Pytest glue, hooks only: options, parametrisation, scheduling, verdicts on their way to disk."""
+"""Pytest glue, hooks only: parametrisation, scheduling, verdicts on their way to the controller."""
 
 import inspect
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import models
-from harness.materials import DEFAULT_ITEMS, SETS
-from harness.models import LoadOptions, ModelError, ModelSpec
-from harness.prompt_files import columns as prompt_columns
-from harness.prompt_files import reading as prompt_files
+from harness.collector import PREDICTION, Collector, run_key
+from harness.compare.matching import check_numbers, match_models
+from harness.compare.past import Baseline, BaselineError, find
+from harness.models import ModelError
+from harness.options import (
+    DEFAULT_MODELS,
+    OPTIONS,
+    Settings,
+    add_options,
+    selected_models,
+    settings_key,
+    settings_of,
+    variable,
+)
 from harness.prompts import MaterialsError
-from harness.run import Run, not_measured
-from harness.study import Plan
+from harness.run import Run
 
-ENVIRONMENT = "HARNESS_"
-DEFAULT_MODELS = ("mini-qwen", "mini-llama")
 DEFAULT_PROMPTS = {"published": ("geography-published",), "controlled": ("geography-crossed",)}
 PLAIN_PROMPTS = ("geography",)
-VERDICT, PREDICTION, CACHE_NOTE = "verdict", "prediction", "cache"  # names of user properties
 
-run_key = pytest.StashKey[Run]()
-settings_key = pytest.StashKey["Settings"]()
+BAD_INPUT = (ModelError, MaterialsError, BaselineError)
 
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The command line, as objects."""
-
-    models: tuple[ModelSpec, ...]
-    prompts: tuple[str, ...]
-    prompt_columns: Mapping[str, str]
-    crossed: bool
-    criterion: str
-    gate: str
-    plan: Plan
-    load: LoadOptions
-    cache: str
-    cache_dir: Path
-
-
-def _count(least: int) -> Any:
-    def parse(text: str) -> int:
-        number = int(text) if text.lstrip("-").isdigit() else least - 1
-        if number < least:
-            raise ValueError(f"{text!r}: expected a whole number of at least {least}")
-        return number
-
-    return parse
-
-
-def _batch_size(text: str) -> int | None:
-    return None if text == "auto" else _count(1)(text)
-
-
-# name, kind, default, help. Every one has an environment twin: --batch-size is HARNESS_BATCH_SIZE.
-OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
-    (
-        "--model",
-        "append",
-        None,
-        "alias, folder or hub id, with @revision; repeatable (default: both embedded models)",
-    ),
-    ("--prompts", "append", None, f"{', '.join(SETS)}, or a .jsonl/.csv/.parquet file; repeatable"),
-    (
-        "--prompt-columns",
-        "append",
-        None,
-        "OURS=THEIRS[,...]: which column of a prompt file is which of ours, such as "
-        "task=kind,options=choices; repeatable (`python -m harness prompts check` shows it)",
-    ),
-    (
-        "--crossed",
-        "flag",
-        False,
-        "cross the two classes of a prompt file for the controlled criterion",
-    ),
-    ("--items", _count(1), DEFAULT_ITEMS, "facts a task; a small domain gives all it has"),
-    ("--seed", _count(0), 0, "of materials, permutations and resamples"),
-    ("--criterion", ("published", "controlled", "both"), "both", "whose rules to apply"),
-    ("--permutations", _count(1), 1000, "of each permutation test"),
-    ("--resamples", _count(100), 1000, "of each bootstrap"),
-    ("--twins", _count(0), 3, "untrained twins"),
-    ("--device", str, "auto", "cpu, cuda, cuda:1, mps"),
-    ("--device-map", str, None, "passed to accelerate, e.g. auto"),
-    (
-        "--dtype",
-        ("auto", "float32", "bfloat16", "float16"),
-        "auto",
-        "of the weights; auto is the model's own",
-    ),
-    ("--batch-size", _batch_size, "auto", "prompts at a time; auto halves when memory runs out"),
-    ("--chat-template", "flag", False, "wrap prompts in the tokenizer's chat template"),
-    ("--trust-remote-code", "flag", False, "run code that a model repository brings along"),
-    ("--cache-dir", str, None, "measurements are kept here (default: the user's cache folder)"),
-    (
-        "--cache",
-        ("use", "refresh", "off"),
-        "use",
-        "read and write measurements, measure anew, or neither",
-    ),
-    ("--report", str, "reports/report.html", "where the report goes; its data lie beside it"),
-    ("--gate", ("claims", "none"), "claims", "what fails the run: refuted claims, or nothing"),
-)
+baseline_key = pytest.StashKey[Baseline | None]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the options; each can also be set in the environment."""
-    group = parser.getgroup("hypotheses", "claims about what happens inside transformers")
-    for name, kind, default, text in OPTIONS:
-        dest = _dest(name)
-        given = os.environ.get(_variable(name))
-        if kind == "flag":
-            on = given is not None and given.lower() not in ("", "0", "false", "no")
-            group.addoption(name, action="store_true", dest=dest, default=on, help=text)
-        elif kind == "append":
-            group.addoption(name, action="append", dest=dest, default=None, help=text)
-        else:
-            shown = text if default is None else f"{text} (default: {default})"
-            if isinstance(kind, tuple):
-                shown = f"{shown} [{'|'.join(kind)}]"
-            group.addoption(name, dest=dest, default=given or default, help=shown)
-
-
-def _dest(name: str) -> str:
-    return "hypotheses_" + name.removeprefix("--").replace("-", "_")
-
-
-def _variable(name: str) -> str:
-    return ENVIRONMENT + name.removeprefix("--").replace("-", "_").upper()
-
-
-def _option(config: pytest.Config, name: str) -> Any:
-    """The option's value, checked; a usage error names option, value and what was expected."""
-    kind = next(k for n, k, _, _ in OPTIONS if n == name)
-    value = config.getoption(_dest(name))
-    if kind == "append":
-        given = os.environ.get(_variable(name), "")
-        return tuple(value or (part for part in given.split(",") if part))
-    if isinstance(kind, tuple) and value not in kind:
-        raise pytest.UsageError(f"{name} {value!r}: expected one of {', '.join(kind)}")
-    if callable(kind) and kind is not str and isinstance(value, str):
-        try:
-            return kind(value)
-        except ValueError as error:
-            raise pytest.UsageError(f"{name} {error}") from None
-    return value
+    add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Turn names into objects once, and refuse what cannot work before anything is loaded."""
-    try:
-        config.stash[settings_key] = _settings(config)
-    except (ModelError, MaterialsError) as error:
-        raise pytest.UsageError(str(error)) from None
-    run = Run(Path(_option(config, "--report")).resolve())
     workerinput = getattr(config, "workerinput", None)
+    try:
+        settings = config.stash[settings_key] = settings_of(config)
+        baseline = config.stash[baseline_key] = _baseline(settings, workerinput)
+    except BAD_INPUT as error:
+        raise pytest.UsageError(str(error)) from None
+    run = Run(settings.report)
     if workerinput is not None:
         run.run_id = workerinput["run_id"]
+    run.baseline = baseline
     config.stash[run_key] = run
 
 
-def _settings(config: pytest.Config) -> Settings:
-    prompts = _option(config, "--prompts")
-    columns = prompt_columns.parse_columns(_option(config, "--prompt-columns"))
-    for name in prompts:
-        if name not in SETS:
-            prompt_files.check(name, tuple(SETS))
-            # A bad line is found now, not after the model was loaded.
-            prompt_files.read_prompts(name, columns=columns)
-    named = _option(config, "--model")
-    return Settings(
-        # The embedded defaults are resolved when a claim asks: other tests need no model.
-        models=tuple(models.resolve(name) for name in dict.fromkeys(named)),
-        prompts=tuple(dict.fromkeys(prompts)),
-        prompt_columns=columns,
-        crossed=_option(config, "--crossed"),
-        criterion=_option(config, "--criterion"),
-        gate=_option(config, "--gate"),
-        plan=Plan(
-            seed=_option(config, "--seed"),
-            items=_option(config, "--items"),
-            permutations=_option(config, "--permutations"),
-            resamples=_option(config, "--resamples"),
-            twins=_option(config, "--twins"),
-        ),
-        load=LoadOptions(
-            device=_option(config, "--device"),
-            device_map=_option(config, "--device-map"),
-            dtype=_option(config, "--dtype"),
-            batch_size=_option(config, "--batch-size"),
-            trust_remote_code=_option(config, "--trust-remote-code"),
-            chat_template=_option(config, "--chat-template"),
-        ),
-        cache=_option(config, "--cache"),
-        cache_dir=Path(_option(config, "--cache-dir") or _user_cache()),
-    )
-
-
-def _user_cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "recall-or-reasoning"
-
-
-def selected_models(settings: Settings) -> tuple[ModelSpec, ...]:
-    """The models asked for, or the embedded ones."""
-    return settings.models or tuple(models.resolve(name) for name in DEFAULT_MODELS)
+def _baseline(settings: Settings, workerinput: dict[str, Any] | None) -> Baseline | None:
+    """The run to compare with; a worker takes the one that the controller found."""
+    against = settings.against
+    if against.name is None:
+        return None
+    past = find(workerinput["baseline"] if workerinput else against.name, against.folder)
+    if past.folder == settings.report.parent:
+        raise BaselineError(
+            f"--baseline {against.name} lies where this run writes its report: give another "
+            "--report, or keep the earlier run with --save-baseline."
+        )
+    check_numbers(settings.plan, past, against.shared)
+    names = [spec.name for spec in selected_models(settings)]
+    return Baseline(past, match_models(names, past, against.models), against.shared)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -220,8 +75,12 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if settings.models or settings.prompts:
         named = ", ".join(m.name for m in settings.models) or ", ".join(DEFAULT_MODELS)
         lines.append(f"models: {named}; cache: {settings.cache_dir} ({settings.cache})")
+    baseline = config.stash[baseline_key]
+    if baseline is not None:
+        with_models = ", ".join(f"{n} with {old}" for n, old in baseline.models.items())
+        lines.append(f"baseline: {baseline.past.name} ({with_models or 'no model in common'})")
     set_here = {
-        _variable(n): os.environ[_variable(n)] for n, *_ in OPTIONS if _variable(n) in os.environ
+        variable(n): os.environ[variable(n)] for n, *_ in OPTIONS if variable(n) in os.environ
     }
     if set_here:
         lines.append("set: " + " ".join(f"{k}={v}" for k, v in set_here.items()))
@@ -317,93 +176,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
     """Bad input is one sentence, not a traceback."""
     report = yield
-    if call.excinfo is not None and call.excinfo.errisinstance((ModelError, MaterialsError)):
+    if call.excinfo is not None and call.excinfo.errisinstance(BAD_INPUT):
         report.longrepr = f"{item.nodeid}: {call.excinfo.value}"
     return report
-
-
-class Collector:
-    """On the controller: write verdicts as they fall, and the report at the end."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-        self.run = config.stash[run_key]
-        self.written: Path | None = None
-        self.cache_notes: dict[str, None] = {}
-        self.failure = ""
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take the verdict out of a finished test, local or from a worker."""
-        properties = dict(report.user_properties)
-        self.cache_notes |= {
-            str(v): None for name, v in report.user_properties if name == CACHE_NOTE
-        }
-        if PREDICTION not in properties:
-            return
-        if report.when == "call" and VERDICT in properties:
-            self.run.add(json.loads(str(properties[VERDICT])))
-        elif (report.when == "call" and not report.passed) or (
-            report.when == "setup" and not report.passed
-        ):
-            self.run.add(
-                not_measured(
-                    json.loads(str(properties[PREDICTION])), _reason(report), self.run.run_id
-                )
-            )
-
-    def pytest_sessionfinish(self) -> None:
-        """Write what there is, also after Ctrl-C."""
-        try:
-            self.written = self.run.finish()
-        except Exception as error:  # the verdicts are on disk; say why the report is not
-            self.failure = f"{type(error).__name__}: {error}"
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """One line a verdict, and where the report is."""
-        if not self.run.verdicts:
-            return
-        terminalreporter.section("verdicts")
-        for line in summary_lines(self.run.verdicts):
-            terminalreporter.write_line(line)
-        for note in self.cache_notes:
-            terminalreporter.write_line(f"cache: {note}", yellow=True)
-        if self.written is not None:
-            terminalreporter.write_line(f"\nreport: {self.written}")
-        if self.failure:
-            terminalreporter.write_line(
-                f"\nthe report could not be written ({self.failure}); "
-                f"the verdicts are in {self.run.folder}",
-                red=True,
-            )
-
-
-def _reason(report: pytest.TestReport) -> str:
-    if isinstance(report.longrepr, tuple):  # a skip: path, line, reason
-        return str(report.longrepr[2])
-    lines = [line for line in str(report.longrepr).splitlines() if line.strip()]
-    errors = [line[1:].strip() for line in lines if line.startswith("E ")]
-    return (errors or lines or ["no reason given"])[0]
-
-
-def summary_lines(verdicts: Sequence[dict[str, Any]]) -> list[str]:
-    """The table of the terminal: a line a verdict, grouped by model."""
-    lines = []
-    for record in sorted(
-        verdicts, key=lambda v: (v["model"]["name"], v["claim_id"], v["criterion"])
-    ):
-        shown = next((e for e in record["evidence"] if e["decisive"]), None)
-        value = shown["effect"]["value"] if shown else None
-        number = "" if value is None else f"{value:.3g}" if isinstance(value, float) else f"{value}"
-        bar = (
-            f" (needed {shown['relation']} {shown['threshold']:.3g})"
-            if shown and shown["threshold"] is not None
-            else ""
-        )
-        lines.append(
-            f"{record['outcome']:<13}{record['model']['name']:<12} {record['claim_id']:<3} "
-            f"{record['criterion']:<11}{record['prediction']}  {number}{bar}"
-        )
-    return lines
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -414,8 +189,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Let every worker write under the controller's run."""
+    """Let every worker write under the controller's run, and compare with what it compares with."""
     node.workerinput["run_id"] = node.config.stash[run_key].run_id
+    baseline = node.config.stash[baseline_key]
+    if baseline is not None:  # LAST must not come to mean another one in the meantime
+        node.workerinput["baseline"] = str(baseline.past.source)
 
 
 @pytest.hookimpl(optionalhook=True)

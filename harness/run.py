@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness import records
+from harness import records, units
 from harness.analysis import Components
+from harness.compare.changes import against
+from harness.compare.past import Baseline
 from harness.plots import Plot
 from harness.verdict import Outcome, Verdict
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 PACKAGE = "recall-or-reasoning"
 PARTS = "components.parts"
 PLOT_PARTS = "plots.parts"
+UNIT_PARTS = "units.parts"
 
 
 @cache
@@ -70,6 +73,7 @@ class Run:
     report: Path
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     verdicts: list[dict[str, Any]] = field(default_factory=list)
+    baseline: Baseline | None = None
 
     @property
     def folder(self) -> Path:
@@ -88,35 +92,47 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / records.JSONL_NAME).unlink(missing_ok=True)
         (self.folder / records.PLOTS_NAME).unlink(missing_ok=True)
+        (self.folder / units.NAME).unlink(missing_ok=True)
 
     def save_components(self, tables: Mapping[str, Components], **common: str) -> None:
         """Write the full tables of one prediction; called where it ran."""
         import pandas as pd  # noqa: PLC0415 - slow to import, and not needed to list tests
 
         frames = [components_frame(table, source=s, **common) for s, table in tables.items()]
-        if not frames:
-            return
-        folder = self.folder / PARTS
-        folder.mkdir(parents=True, exist_ok=True)
-        pd.concat(frames, ignore_index=True).to_parquet(
-            folder / f"{self.run_id}-{uuid.uuid4().hex}.parquet", index=False
-        )
+        if frames:
+            pd.concat(frames, ignore_index=True).to_parquet(
+                self._part(PARTS, "parquet"), index=False
+            )
+
+    def save_units(self, values: Mapping[str, units.Values], **common: str) -> None:
+        """Write the values by unit of one prediction's evidence; called where it ran."""
+        if values:
+            frame = units.units_frame(values, **common)
+            frame.to_parquet(self._part(UNIT_PARTS, "parquet"), index=False)
 
     def save_plots(self, plots: Sequence[Plot], **common: str) -> None:
         """Write the figures that one prediction hands over; called where it ran."""
         if not plots:
             return
         drawn = [{**common, "plot": plain(plot)} for plot in plots]
-        folder = self.folder / PLOT_PARTS
+        text = json.dumps(drawn, ensure_ascii=False, allow_nan=False)
+        self._part(PLOT_PARTS, "json").write_text(text, encoding="utf-8")
+
+    def _part(self, name: str, suffix: str) -> Path:
+        """A new file among the parts of that name."""
+        folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f"{self.run_id}-{uuid.uuid4().hex}.json"
-        part.write_text(json.dumps(drawn, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+        return folder / f"{self.run_id}-{uuid.uuid4().hex}.{suffix}"
 
     def finish(self) -> Path | None:
-        """Write verdicts.json, components, figures and the report; None if nothing was judged."""
+        """Write verdicts.json, tables, figures and the report; None if nothing was judged."""
         if not self.verdicts:
             return None
         records.write_verdicts(self.folder, self.verdicts)
+        self._merge_units()
+        if self.baseline is not None:
+            self.verdicts = against(self.verdicts, units.read_units(self.folder), self.baseline)
+            records.write_verdicts(self.folder, self.verdicts)
         components = self._merge_components()
         plots = self._merge_plots()
         from harness.report import rendering as report  # noqa: PLC0415 - plotly and jinja2 load here
@@ -135,6 +151,17 @@ class Run:
         merged.to_parquet(self.folder / records.COMPONENTS_NAME, index=False)
         shutil.rmtree(self.folder / PARTS, ignore_errors=True)
         return merged
+
+    def _merge_units(self) -> None:
+        """All units of the run; no file if no prediction has any."""
+        import pandas as pd  # noqa: PLC0415
+
+        parts = sorted((self.folder / UNIT_PARTS).glob(f"{self.run_id}-*.parquet"))
+        if parts:
+            merged = pd.concat([pd.read_parquet(p) for p in parts], ignore_index=True)
+            merged = merged.astype(dict.fromkeys(units.LABELS, "category"))
+            merged.to_parquet(self.folder / units.NAME, index=False)
+        shutil.rmtree(self.folder / UNIT_PARTS, ignore_errors=True)
 
     def _merge_plots(self) -> list[dict[str, Any]]:
         """All figures of the run, in the order of the verdicts."""

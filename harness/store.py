@@ -38,6 +38,12 @@ LARGE = 8 << 30  # bytes; arrays from this size on are mapped from a scratch fil
 FORMAT = 1  # of the files; part of every address
 
 
+def user_cache() -> Path:
+    """Where measurements are kept unless told otherwise."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "recall-or-reasoning"
+
+
 class Mode(StrEnum):
     """What a store does with what it has."""
 

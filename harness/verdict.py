@@ -153,13 +153,29 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Everything one prediction measured, before it is judged."""
+    """Everything one prediction measured, before it is judged.
+
+    `units` holds, by the name of a piece of evidence, the value of every unit behind its effect
+    (a pair of the materials, or an item where items are independent), so that another run can be
+    compared on the same units. Their mean is the effect or moves with it.
+    """
 
     evidence: tuple[Evidence, ...]
     controls: tuple[Control, ...] = ()
     gates: tuple[Gate, ...] = ()
     components: tuple[Component, ...] = ()
     notes: tuple[str, ...] = ()
+    units: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse units of no evidence, and values that are not numbers."""
+        names = [e.name for e in self.evidence]
+        for name, values in self.units.items():
+            if name not in names:
+                raise ValueError(f"units are given for {name!r}, but the evidence is {names}")
+            for unit, value in values.items():
+                if not math.isfinite(value):
+                    raise ValueError(f"units of {name!r}: {unit!r} is {value}, not a number")
 
 
 def judge(finding: Finding, criterion: Criterion) -> tuple[Outcome, str]:

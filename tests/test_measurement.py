@@ -78,6 +78,15 @@ def test_each_task_must_be_answered(task):
     assert bad.effect.interval == stats.binomial_interval(40, 80)
 
 
+def test_competence_has_a_value_for_each_pair_and_their_mean_is_the_effect():
+    finding = measurement.competence_finding(study_of(null_subject, accuracy={"recall": 0.5}), 0.6)
+    assert {e.name for e in finding.evidence} == set(finding.units)
+    for e in finding.evidence:
+        values = finding.units[e.name]
+        assert len(values) == 40  # pairs, of two prompts a task each
+        assert np.mean(list(values.values())) == pytest.approx(e.effect.value)
+
+
 @pytest.mark.parametrize("domain", ["geography", "chemistry"])
 def test_lookup_is_asked_plain_and_crossed(domain):
     plan = Plan(seed=0, items=8, permutations=9, resamples=9, twins=0)

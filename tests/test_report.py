@@ -52,6 +52,33 @@ def test_one_refuted_prediction_refutes_the_claim():
     assert judged("inconclusive", "not measured") == "inconclusive"
 
 
+def test_what_the_baseline_said_stands_beside_what_is_said_now(tmp_path):
+    found = sample(("mini-qwen",))
+    moved = {
+        **{"evidence": "d", "before": 2.0, "now": 1.0, "delta": -1.0, "interval": [-1.5, -0.5]},
+        **{"p": 0.001, "p_adjusted": 0.01, "n": 40, "better": False, "significant": True},
+    }
+    for r in found:
+        r["baseline"] = {
+            **{"name": f"0001_{NASTY}", "run_id": "x", "model": "older", "outcome": r["outcome"]},
+            **{"change": "weaker", "delta": -1.0, "interval": [-1.5, -0.5], "effects": [moved]},
+            **{"method": "paired bootstrap", "differences": []},
+        }
+        records.validate(r)
+    h2 = next(r for r in found if (r["claim_id"], r["criterion"]) == ("h2", "controlled"))
+    h2["baseline"]["outcome"] = "refuted"
+    cells = {
+        c.id: [cell.was for cell in c.cells] for c in report_view.page(found, None, "t").claims
+    }
+    assert cells["h2"] == ["", "refuted"]
+    assert cells["h1"] == ["", ""]
+    html = render(found, None, tmp_path / "report.html").read_text()
+    assert html.count(", was refuted") == 1
+    assert "<b>Against 0001_evil&lt;script&gt;" in html
+    assert "[−1.50, −0.50]" in html
+    assert "weaker" in html
+
+
 def test_claims_stand_in_their_natural_order():
     assert sorted(["h10", "h2", "h0"], key=report_view.natural) == ["h0", "h2", "h10"]
 

@@ -10,20 +10,29 @@ import os
 import sys
 from collections.abc import Sequence
 
-from harness.commands import prompts
+from harness.commands import compare, doctor, hypotheses, models, prompts, report
+from harness.compare.past import BaselineError
 from harness.models import ModelError
 from harness.prompts import MaterialsError
 
-COMMANDS = (prompts,)
+COMMANDS = (prompts, models, hypotheses, doctor, report, compare)
+
+
+EPILOG = """\
+examples:
+  python -m harness doctor --model qwen            would it run here?
+  python -m harness prompts check mine.jsonl       what is in a file of prompts, and what is wrong
+  python -m harness compare release-1 release-2    what changed between two runs"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out the command line; bad input is one sentence on stderr and status 2."""
     parser = argparse.ArgumentParser(
         prog="python -m harness",
-        description="Look at what the hypotheses run on. The hypotheses themselves are run by "
-        "`pytest hypotheses/`.",
-        epilog="Example: python -m harness prompts check mine.jsonl",
+        description="Look at what the hypotheses run on and what came of it. The hypotheses "
+        "themselves are run by `pytest hypotheses/`.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
@@ -32,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
         sys.stdout.flush()
-    except (MaterialsError, ModelError) as error:
+    except (MaterialsError, ModelError, BaselineError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader, `head` say, has seen enough

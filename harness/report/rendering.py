@@ -49,12 +49,12 @@ def render(
     """
     out = Path(out)
     html = (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             page=report_view.page(records, components, title, plots),
-            style=_source("report.css"),
-            script=_source("report.js"),
+            style=source("report.css"),
+            script=source("report.js"),
             plotly=_plotly(),
             nonce=_nonce(records),
         )
@@ -92,7 +92,8 @@ def read_components(path: Path) -> "pd.DataFrame | None":
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Jinja with our templates, filters and words; an undefined name is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -118,7 +119,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _source(name: str) -> Markup:
+def source(name: str) -> Markup:
     """The page's own style and script, trusted because they are ours."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 

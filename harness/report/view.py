@@ -31,6 +31,7 @@ class Cell:
     outcome: str
     note: str
     href: str
+    was: str = ""  # the baseline's word, where it is another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +276,15 @@ def _cell(model: str, criterion: str, predictions: list[Prediction], anchor: str
     agreeing = sum(r["outcome"] == outcome for r in records)
     note = f"{agreeing} of {len(records)}" if len(records) > 1 else ""
     href = predictions[0].anchor if len(predictions) == 1 else anchor
-    return Cell(model, criterion, outcome, note, href)
+    return Cell(model, criterion, outcome, note, href, _was(records, outcome))
+
+
+def _was(records: Sequence[Record], outcome: str) -> str:
+    """The word that the baseline's verdicts on the same predictions make up."""
+    baselines = [r["baseline"] for r in records if r["baseline"]]
+    compared = [b for b in baselines if b.get("outcome") and not b.get("differences")]
+    word = overall(compared) if len(compared) == len(records) else ""
+    return "" if word == outcome else word
 
 
 def _partings(claim: Claim) -> list[Parting]:

@@ -1,0 +1,144 @@
+"""A comparison of releases as lines of a terminal, as Markdown and as CSV."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.compare import moved
+from harness.compare.changes import Change
+from harness.compare.text import change_lines, delta_text, number, telling
+from harness.compare.timeline import Cell, Comparison, Row
+
+NOTHING = "Nothing changed."
+BOLD = (Change.REGRESSED, Change.NEWLY_SUPPORTED)
+
+
+def terminal(comparison: Comparison, *, everything: bool = False) -> list[str]:
+    """What changed first, then the table of outcomes, then components."""
+    lines = [" -> ".join(comparison.releases), *_free(comparison), ""]
+    lines += change_lines([row.record for row in comparison.rows])
+    rows = [row for row in comparison.rows if everything or not row.steady]
+    lines += ["", *_table(comparison, rows)] if rows else ["", NOTHING]
+    lines += _gone(comparison)
+    moving = [m for m in comparison.moved if everything or m.before or m.now]
+    if moving:
+        lines += ["", "components that pass:", *(f"  {moved.text(m)}" for m in moving)]
+    return lines
+
+
+def _free(comparison: Comparison) -> list[str]:
+    free = comparison.free
+    return [f"differs, and does not matter: {', '.join(free)}"] if free else []
+
+
+def _gone(comparison: Comparison) -> list[str]:
+    first, last = comparison.releases[0], comparison.releases[-1]
+    return [
+        f"gone: {r['model']['name']} {r['claim_id']} {r['criterion']} {r['prediction']}  "
+        f"{r['outcome']} in {first}, not in {last}"
+        for r in comparison.gone
+    ]
+
+
+def _table(comparison: Comparison, rows: Sequence[Row]) -> list[str]:
+    """A row a prediction, a column a release."""
+    widths = [max(len(name), 19) for name in comparison.releases]
+    head = "".join(f"{n:<{w + 2}}" for n, w in zip(comparison.releases, widths, strict=True))
+    lines = [f"{'model':<13}{'claim':<17}{head}prediction"]
+    for row in rows:
+        r = row.record
+        cells = "".join(f"{cell(c):<{w + 2}}" for c, w in zip(row.cells, widths, strict=True))
+        claim = f"{r['claim_id']} {r['criterion']}"
+        lines.append(f"{r['model']['name']:<12} {claim:<17}{cells}{r['prediction']}")
+    return lines
+
+
+def cell(shown: Cell) -> str:
+    """`supported 0.97`, or a dash where the release has no such prediction to compare."""
+    if shown.outcome is None:
+        return "-"
+    effect = "" if shown.effect is None else f" {number(shown.effect)}"
+    return f"{shown.outcome}{effect}"
+
+
+def markdown(comparison: Comparison) -> str:
+    """Sections with tables, for a pull request or a job's summary."""
+    rows = [row for row in comparison.rows if not row.steady]
+    counts = change_lines([row.record for row in comparison.rows])[0]
+    parts = [f"## {_escape(' → '.join(comparison.releases))}", counts]
+    parts += [_escape(line) for line in _free(comparison)]
+    if rows:
+        head = ["model", "claim", "prediction", *comparison.releases, "change", "effect"]
+        parts.append(_markdown_table(head, [_markdown_row(row) for row in rows]))
+    else:
+        parts.append(NOTHING)
+    parts += [_escape(line) for line in _gone(comparison)]
+    if comparison.moved:
+        columns = list(moved.row(comparison.moved[0]))
+        cells = [[_plain(v) for v in moved.row(m).values()] for m in comparison.moved]
+        parts += ["### Components that pass", _markdown_table(columns, cells)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_row(row: Row) -> list[str]:
+    r = row.record
+    change = f"**{row.change}**" if row.change in BOLD else row.change
+    effects = "; ".join(
+        f"{e['evidence']}: {delta_text(e)}" for e in telling(r["baseline"]["effects"])
+    )
+    said = "; ".join(r["baseline"]["differences"]) or effects
+    names = [r["model"]["name"], f"{r['claim_id']} {r['criterion']}", r["prediction"]]
+    return [*(_escape(n) for n in (*names, *map(cell, row.cells))), change, _escape(said)]
+
+
+def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [[_escape(h) for h in head], ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _escape(text: str) -> str:
+    """No cell may end its table, and no name may be markup."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return "-" if value is None else _escape(f"{value:,}" if isinstance(value, int) else value)
+
+
+def csv_text(comparison: Comparison) -> str:
+    """A row a prediction, changed or not; numbers in full."""
+    file = io.StringIO()
+    rows = [_csv_row(comparison, row) for row in comparison.rows]
+    writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def _csv_row(comparison: Comparison, row: Row) -> Mapping[str, Any]:
+    r, baseline = row.record, row.record["baseline"]
+    low, high = baseline["interval"] or (None, None)
+    first: Mapping[str, Any] = next(iter(baseline["effects"]), {})
+    columns = {
+        "model": r["model"]["name"],
+        "materials": r["materials"]["name"],
+        "claim_id": r["claim_id"],
+        "criterion": r["criterion"],
+        "prediction_id": r["prediction_id"],
+        "prediction": r["prediction"],
+    }
+    for name, shown in zip(comparison.releases, row.cells, strict=True):
+        columns |= {f"outcome {name}": shown.outcome, f"effect {name}": shown.effect}
+    return columns | {
+        "change": row.change,
+        "evidence": first.get("evidence"),
+        "delta": baseline["delta"],
+        "low": low,
+        "high": high,
+        "p_adjusted": first.get("p_adjusted"),
+        "units": first.get("n"),
+        "differences": "; ".join(baseline["differences"]),
+    }

@@ -1,0 +1,184 @@
+"""`python -m harness doctor`: would the hypotheses run here, and would a model fit."""
+
+import argparse
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness import machine, models, sizes
+from harness.commands.models import in_bytes, parameters
+from harness.machine import Device
+from harness.models import ModelError, ModelSpec
+from harness.sizes import BYTES
+from harness.store import Store, user_cache
+from harness.study import Plan
+
+HELP = """\
+Checks Python and libraries against what the project asks for (pyproject.toml) and what everything
+was measured with (constraints.txt), lists devices with their free memory, and looks at the cache.
+With --model it compares what the weights need (parameters x bytes of the dtype, and as much again
+for the untrained twin beside them) with what is free. No model is loaded.
+
+Marks: ok; note, which changes nothing or little; no, which would keep a run from ending.
+Exit status: 0 all would run, 1 something would not, 2 the command line cannot be used."""
+EPILOG = """\
+examples:
+  python -m harness doctor
+  python -m harness doctor --model mini-qwen --model qwen
+  python -m harness doctor --model llama --device cuda --dtype float16 --twins 0"""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    mark: Literal["ok", "note", "no"]
+    name: str
+    said: str
+
+
+def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register `doctor`."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="check libraries, devices, memory and cache; say whether a model would fit",
+        description=HELP,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--model", action="append", default=[], help="alias, folder or hub id; repeatable"
+    )
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: auto)")
+    parser.add_argument(
+        "--dtype",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        default="auto",
+        help="of the weights; auto is the model's own",
+    )
+    parser.add_argument(
+        "--twins",
+        type=int,
+        default=Plan().twins,
+        metavar="N",
+        help="untrained twins of the run; 0 needs the weights once (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--cache-dir", type=Path, default=user_cache(), help="where measurements are kept"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the checks as they are made; 1 if something would not run, else 0."""
+    specs = [models.resolve(name) for name in dict.fromkeys(options.model)]
+    failed = 0
+    for check in checks(options, specs):
+        print(f"{check.mark:<6}{check.name:<12}{check.said}", flush=True)
+        failed += check.mark == "no"
+    return 1 if failed else 0
+
+
+def checks(options: argparse.Namespace, specs: list[ModelSpec]) -> Iterator[Check]:
+    """Everything that is looked at, cheap things first."""
+    yield _python()
+    yield from _libraries()
+    yield _cache(options.cache_dir)
+    if machine.installed("torch") is None:
+        return  # said above; there is no device without it
+    devices = machine.devices()
+    for device in devices:
+        free = "" if device.free is None else f", {in_bytes(device.free)} free"
+        yield Check("ok", "device", f"{device.name}: {device.description}{free}")
+    chosen = _chosen(options.device, devices)
+    if chosen is None:
+        there = ", ".join(d.name for d in devices)
+        yield Check("no", "device", f"--device {options.device} is not here: there is {there}")
+        return
+    for spec in specs:
+        yield from _model(spec, chosen, options)
+
+
+def _python() -> Check:
+    asked, here = machine.python_asked(), platform.python_version()
+    works = machine.python_works()
+    return Check("ok" if works else "no", "python", f"{here}, asked for is {asked}")
+
+
+def _libraries() -> Iterator[Check]:
+    found = machine.libraries()
+    for library in (lib for lib in found if not lib.works):
+        here = library.installed or "not installed"
+        remedy = "pip install -c constraints.txt -e ."
+        yield Check("no", library.name, f"{here}, asked for is {library.asked or 'any'}: {remedy}")
+    working = [lib for lib in found if lib.works]
+    if working:
+        yield Check("ok", "libraries", f"{len(working)} of {len(found)} as asked for")
+    other = [lib for lib in working if not lib.as_measured]
+    if other:
+        named = ", ".join(f"{lib.name} {lib.installed} ({lib.pinned})" for lib in other)
+        yield Check("note", "libraries", f"not what everything was measured with: {named}")
+
+
+def _cache(folder: Path) -> Check:
+    parent = machine.existing(folder)
+    if not os.access(parent, os.W_OK) or not parent.is_dir():
+        return Check("no", "cache", f"{folder} cannot be written: choose another --cache-dir")
+    size = Store(folder).size() if folder.is_dir() else 0
+    said = f"{folder}: {in_bytes(size)} used, {in_bytes(machine.disk_free(folder))} free on disk"
+    return Check("ok", "cache", said)
+
+
+def _chosen(asked: str, devices: list[Device]) -> Device | None:
+    if asked == "auto":  # as models are loaded: a CUDA GPU if there is one, else the CPU
+        return next((d for d in devices if d.name.startswith("cuda")), devices[-1])
+    return next((d for d in devices if d.name in (asked, f"{asked}:0")), None)
+
+
+def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iterator[Check]:
+    try:
+        size, facts = sizes.size_of(spec), models.architecture_facts(spec)
+    except ModelError as error:
+        yield Check("no", spec.name, str(error))
+        return
+    dtype = facts["dtype"] if options.dtype == "auto" else options.dtype
+    dtype = dtype if dtype in BYTES else "float32"
+    weights = size.needs(dtype)
+    said = f"{parameters(size)}, {in_bytes(weights)} in {dtype}"
+    needed = weights * (2 if options.twins else 1)
+    free = device.free
+    if free is None or needed <= free:
+        beside = ", with a twin beside it" if options.twins else ""
+        yield Check("ok", spec.name, f"{said}: fits {device.name}{beside}")
+    elif weights <= free:
+        yield Check(
+            "no",
+            spec.name,
+            f"{said}: fits {device.name} alone, but not with an untrained twin beside it "
+            f"({in_bytes(needed)} of {in_bytes(free)} free): --twins 0 goes without that control",
+        )
+    else:
+        yield Check(
+            "no",
+            spec.name,
+            f"{said}: {device.name} has {in_bytes(free)} free; {_remedy(dtype, device)}",
+        )
+    if size.on_disk is None:
+        yield _download(spec, weights)
+
+
+def _remedy(dtype: str, device: Device) -> str:
+    halve = "--dtype bfloat16 halves it, " if dtype == "float32" else ""
+    other = "--device cpu" if device.name != "cpu" else "a machine with more"
+    return f"{halve}--device-map auto spreads it over several devices, or take {other}"
+
+
+def _download(spec: ModelSpec, weights: int) -> Check:
+    from huggingface_hub.constants import HF_HUB_CACHE  # noqa: PLC0415
+
+    free = machine.disk_free(Path(HF_HUB_CACHE))
+    said = f"not downloaded: about {in_bytes(weights)} to {HF_HUB_CACHE} ({in_bytes(free)} free)"
+    return Check("note" if weights <= free else "no", spec.name, said)

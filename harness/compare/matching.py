@@ -1,0 +1,240 @@
+"""What may be compared with what: models by name, predictions by place, and only like with like."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.compare.past import Baseline, BaselineError, Past
+from harness.materials import SETS
+from harness.prompts import MaterialsError
+from harness.study import Plan
+from harness.verdict import Outcome
+
+Record = Mapping[str, Any]
+
+NUMBERS = (
+    "seed",
+    "permutations",
+    "resamples",
+    "twins",
+)  # of the run's plan; items are part of the materials
+# Differences of these are named and change nothing.
+FREE = (
+    *("package", "commit", "python", "machine", "torch", "transformers", "nnsight", "numpy"),
+    *("scipy", "device", "batch_size", "dtype"),
+)
+HASH = 8  # characters of a hash that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a verdict was made with: it can be compared with one made with the same."""
+
+    claim_id: str
+    materials: Mapping[str, Any] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, record: Record) -> "Made":
+        """What the record says."""
+        return cls(record["claim_id"], record["materials"], record["plan"], record["provenance"])
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A verdict and the one it is compared with; None if the earlier run has none."""
+
+    now: Record
+    before: Record | None
+
+
+def parse_models(told: Sequence[str]) -> dict[str, str]:
+    """`OURS=THEIRS` texts as a mapping.
+
+    Raises:
+        BaselineError: If one is not of that form.
+    """
+    parsed = {}
+    for text in told:
+        ours, _, theirs = text.partition("=")
+        if not ours or not theirs:
+            raise BaselineError(
+                f"--baseline-model {text!r}: expected OURS=THEIRS, such as ./release-2=mini-qwen."
+            )
+        parsed[ours] = theirs
+    return parsed
+
+
+def match_models(
+    now: Sequence[str], past: Past, told: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Model of this run to model of the earlier one: as told, by name, or the only one left.
+
+    Raises:
+        BaselineError: If that leaves a choice, or what was told is not there.
+    """
+    told = told or {}
+    for ours, theirs in told.items():
+        if ours not in now or theirs not in past.models:
+            missing, there = (ours, now) if ours not in now else (theirs, past.models)
+            raise BaselineError(
+                f"--baseline-model {ours}={theirs}: there is no model {missing!r}; "
+                f"known are {', '.join(there)}."
+            )
+    found = {n: told.get(n, n) for n in now if n in told or n in past.models}
+    left = [n for n in now if n not in found]
+    theirs_left = [n for n in past.models if n not in found.values()]
+    if not left or not theirs_left:
+        return found
+    if len(left) == len(theirs_left) == 1:
+        return {**found, left[0]: theirs_left[0]}
+    raise BaselineError(
+        f"{past.name} was run on {', '.join(past.models)}, this on {', '.join(now)}: say which is "
+        f"compared with which, as in --baseline-model {left[0]}={theirs_left[0]}."
+    )
+
+
+def check_numbers(plan: Plan, past: Past, shared: bool) -> None:
+    """Refuse an earlier run with other numbers of the plan, before anything is measured.
+
+    Raises:
+        BaselineError: Naming every number that differs, before and now.
+    """
+    differing = []
+    for name in (*NUMBERS, *(() if shared else ("items",))):
+        before = {r["provenance"][name] for r in past.records if name in r["provenance"]}
+        now = getattr(plan, name)
+        differing += [f"--{name} {old} -> {now}" for old in sorted(before) if old != now]
+    if differing:
+        only_items = all(text.startswith("--items") for text in differing)
+        remedy = (
+            "--baseline-on shared compares on the units both have, or ask for as many"
+            if only_items
+            else "run with the same, or save a new baseline"
+        )
+        raise BaselineError(
+            f"this run cannot be compared with {past.name}: {', '.join(differing)}; {remedy}."
+        )
+
+
+def matches(now: Sequence[Record], baseline: Baseline) -> list[Match]:
+    """Every verdict of this run with its like in the earlier one."""
+    table = {_place(r): r for r in baseline.past.records}
+    return [Match(record, _before(record, table, baseline)) for record in now]
+
+
+def before_of(identity: Mapping[str, str], materials: str, baseline: Baseline) -> Record | None:
+    """The earlier verdict on a prediction that is not measured yet."""
+    record = {
+        **identity,
+        "model": {"name": identity["model"]},
+        "materials": {"name": materials},
+        "outcome": Outcome.NOT_MEASURED,
+    }
+    return _before(record, {_place(r): r for r in baseline.past.records}, baseline)
+
+
+def _before(
+    record: Record, table: Mapping[tuple[str, ...], Record], baseline: Baseline
+) -> Record | None:
+    model = baseline.models.get(record["model"]["name"])
+    if model is None:
+        return None
+    place = (model, *_place(record)[1:])
+    if place in table:
+        return table[place]
+    # What was not measured may not know what its materials are called: a file is named by its path.
+    alike = [r for p, r in table.items() if p[:-1] == place[:-1]]
+    unknown = Outcome.NOT_MEASURED in (record["outcome"], *(r["outcome"] for r in alike))
+    return alike[0] if len(alike) == 1 and unknown else None
+
+
+def _place(record: Record) -> tuple[str, ...]:
+    names = (record["claim_id"], record["prediction_id"], record["criterion"])
+    return (record["model"]["name"], *names, record["materials"]["name"])
+
+
+def differences(now: Made, before: Made, *, shared: bool = False) -> list[str]:
+    """Why two verdicts cannot be compared, a clause each; empty if they can.
+
+    Library versions, device and batch size are no reason. With `shared`, neither is another
+    number of items, if the earlier materials can be drawn again and come out as they were.
+    """
+    found = []
+    if now.plan.get("hash") != before.plan.get("hash"):
+        changed = ", ".join(_constants(now.plan, before.plan)) or "its constants"
+        hashes = _hashes(before.plan.get("hash"), now.plan.get("hash"))
+        found.append(f"the plan of {now.claim_id} ({hashes}): {changed}")
+    for name in NUMBERS:
+        old, new = before.numbers.get(name), now.numbers.get(name)
+        if old != new and None not in (old, new):
+            found.append(f"--{name} {old} -> {new}")
+    ours, theirs = now.materials, before.materials
+    if ours.get("hash") != theirs.get("hash") and not (shared and _redrawn(now, before)):
+        hashes = _hashes(theirs.get("hash"), ours.get("hash"))
+        found.append(f"materials {ours.get('name')} ({hashes}): {_materials(now, before)}")
+    return found
+
+
+def _redrawn(now: Made, before: Made) -> bool:
+    """Whether the earlier materials are the same named set, with another number of items."""
+    name, items = before.materials.get("name", ""), before.numbers.get("items")
+    if name not in SETS or name != now.materials.get("name") or items is None:
+        return False
+    try:
+        again = SETS[name](items, before.numbers.get("seed", 0))
+    except MaterialsError:
+        return False
+    return again.hash == before.materials.get("hash")
+
+
+def _materials(now: Made, before: Made) -> str:
+    old, new = before.numbers.get("items"), now.numbers.get("items")
+    if old != new and None not in (old, new):
+        return f"--items {old} -> {new}"
+    if now.materials.get("pairs") != before.materials.get("pairs"):
+        return f"{before.materials.get('pairs')} -> {now.materials.get('pairs')} pairs"
+    if now.materials.get("template_hash") != before.materials.get("template_hash"):
+        return "other templates"
+    return "other prompts under the same templates"
+
+
+def _constants(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    old, new = (dict(_flat(p.get("constants", {}))) for p in (before, now))
+    changed = []
+    for name in sorted({*old, *new}):
+        if name not in new:
+            changed.append(f"{name} {old[name]} -> gone")
+        elif name not in old:
+            changed.append(f"{name} new, {new[name]}")
+        elif old[name] != new[name]:
+            changed.append(f"{name} {old[name]} -> {new[name]}")
+    return changed
+
+
+def _flat(constants: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in constants.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _hashes(before: str | None, now: str | None) -> str:
+    return f"hash {(before or 'none')[:HASH]} -> {(now or 'none')[:HASH]}"
+
+
+def free_differences(now: Sequence[Record], before: Sequence[Record]) -> list[str]:
+    """Libraries, machine, device and batch size that differ: named, and no reason to refuse."""
+    found = []
+    for name in FREE:
+        old, new = (_values(records, name) for records in (before, now))
+        if old and new and old != new:
+            found.append(f"{name} {'/'.join(old)} -> {'/'.join(new)}")
+    return found
+
+
+def _values(records: Sequence[Record], name: str) -> list[str]:
+    found = (r["model"] if name == "dtype" else r["provenance"] for r in records)
+    return list(dict.fromkeys(str(of[name]) for of in found if name in of))

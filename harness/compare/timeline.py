@@ -1,0 +1,146 @@
+"""Several releases side by side: the last judged against the first, those between shown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.compare import matching
+from harness.compare.changes import Change, against
+from harness.compare.matching import Made, Match
+from harness.compare.moved import MovedKind, moved_components
+from harness.compare.past import Baseline, BaselineError, Past
+from harness.records import first_decisive
+from harness.verdict import Outcome
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A prediction in one release: outcome and first decisive effect; None where it has none."""
+
+    outcome: str | None
+    effect: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A prediction of the last release, with its `baseline` field against the first."""
+
+    record: Record
+    cells: Sequence[Cell]
+
+    @property
+    def change(self) -> str:
+        """What became of it between the first and the last release."""
+        return str(self.record["baseline"]["change"])
+
+    @property
+    def steady(self) -> bool:
+        """Whether nothing happened to it, in any release."""
+        return self.change == Change.SAME and len({c.outcome for c in self.cells}) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Everything that is said of some releases, oldest first."""
+
+    releases: Sequence[str]
+    rows: Sequence[Row]
+    gone: Sequence[Record]
+    moved: Sequence[MovedKind]
+    free: Sequence[str]
+
+    @property
+    def regressed(self) -> bool:
+        """Whether anything that the first release supports is not supported by the last."""
+        return any(row.change == Change.REGRESSED for row in self.rows)
+
+
+def compare(
+    releases: Sequence[Past],
+    told: Mapping[str, str] | None = None,
+    *,
+    shared: bool = False,
+    leave_out: bool = False,
+) -> Comparison:
+    """The last release against the first, and both beside those between.
+
+    Args:
+        releases: Two or more, oldest first.
+        told: Model of the last release to model of earlier ones, where names differ.
+        shared: Whether another number of items is allowed.
+        leave_out: Whether to leave out, and name, verdicts made with other materials or another
+            plan, instead of refusing.
+
+    Raises:
+        BaselineError: If models cannot be matched, or something was made otherwise.
+    """
+    *earlier, last = releases
+    baselines = [Baseline(past, _models(last, past, told or {}), shared) for past in earlier]
+    found = [matching.matches(last.records, baseline) for baseline in baselines]
+    if not leave_out:
+        _refuse(last, baselines, found)
+    first = baselines[0]
+    records = against(last.records, last.units(), first)
+    rows = [
+        Row(record, [*(_cell(matches[i], shared) for matches in found), _shown(record)])
+        for i, record in enumerate(records)
+    ]
+    used = {id(match.before) for match in found[0]}
+    return Comparison(
+        releases=_names(releases),
+        rows=rows,
+        gone=[r for r in first.past.records if id(r) not in used and _in(r, first)],
+        moved=moved_components(last, first),
+        free=matching.free_differences(last.records, first.past.records),
+    )
+
+
+def _models(last: Past, past: Past, told: Mapping[str, str]) -> dict[str, str]:
+    """Names that were told need not be in every release."""
+    there = {o: t for o, t in told.items() if t in past.models and o in last.models}
+    return matching.match_models(last.models, past, there or told)
+
+
+def _in(record: Record, baseline: Baseline) -> bool:
+    return record["model"]["name"] in baseline.models.values()
+
+
+def _refuse(last: Past, baselines: Sequence[Baseline], found: Sequence[Sequence[Match]]) -> None:
+    for baseline, matches in zip(baselines, found, strict=True):
+        differing = dict.fromkeys(
+            d for match in matches for d in _differences(match, baseline.shared)
+        )
+        if differing:
+            raise BaselineError(
+                f"{last.name} cannot be compared with {baseline.past.name}: "
+                f"{'; '.join(differing)}; --leave-out compares the rest and names what it left out."
+            )
+
+
+def _differences(match: Match, shared: bool) -> list[str]:
+    outcomes = (match.now["outcome"], match.before["outcome"] if match.before else None)
+    if match.before is None or Outcome.NOT_MEASURED in outcomes:
+        return []
+    return matching.differences(Made.of(match.now), Made.of(match.before), shared=shared)
+
+
+def _cell(match: Match, shared: bool) -> Cell:
+    if match.before is None or _differences(match, shared):
+        return Cell(None, None)
+    return _shown(match.before)
+
+
+def _shown(record: Record) -> Cell:
+    effect = (first_decisive(record) or {}).get("effect", {}).get("value")
+    return Cell(record["outcome"], effect if isinstance(effect, int | float) else None)
+
+
+def _names(releases: Sequence[Past]) -> list[str]:
+    """Their names, with a number where two are alike."""
+    names = [past.name for past in releases]
+    return [
+        name if names.count(name) == 1 else f"{name} ({number})"
+        for number, name in enumerate(names, start=1)
+    ]

@@ -67,7 +67,13 @@ def specific_finding(
     sets = bands(found, target) | {found.chosen[target].size: random_sets.share_lost[:-1]}
     dose = causal_plots.dose_curve(found, target, sets)
     components = circuit_components(found.chosen[target].circuit, target, study, rule)
-    return Result(Finding(tuple(evidence), (), gates, components, notes), (dose,))
+    row = found.row[target, "mean"]
+    units = {
+        evidence_.name: dict(zip(map(str, d.pairs), d.lost[row].tolist(), strict=True))
+        for evidence_, d in ((falls[0], found.drops[target]), (spared, found.drops[other]))
+    }
+    finding = Finding(tuple(evidence), (), gates, components, notes, units)
+    return Result(finding, (dose,))
 
 
 def _lost(found: Arms, target: str) -> list[Evidence]:

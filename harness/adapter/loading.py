@@ -6,6 +6,7 @@ import os
 
 import accelerate
 import nnsight
+import psutil
 import torch
 import transformers
 from nnsight import TransformersModel
@@ -129,8 +130,8 @@ def _threads(parameters: int) -> int:
     share = max(1, DEFAULT_THREADS // workers)
     if parameters >= SMALL:
         return share
-    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    idle = (os.cpu_count() or 1) - busy
+    busy = psutil.cpu_percent(interval=0.2) / 100
+    idle = (os.cpu_count() or 1) * (1 - busy)
     return min(2, share) if idle > 1.5 else 1
 
 

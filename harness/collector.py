@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.compare.changes import Change
 from harness.compare.past import keep
 from harness.compare.text import against_lines
 from harness.options import settings_key
@@ -55,6 +56,8 @@ class Collector:
             self.written = self.run.finish()
         except Exception as error:  # the verdicts are on disk; say why the report is not
             self.failure = f"{type(error).__name__}: {error}"
+        if self._weaker() and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self.against.save is None:
             return
         whole = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
@@ -64,6 +67,13 @@ class Collector:
             if self.written is not None and whole and not stopped
             else f"no baseline {self.against.save!r} was saved: the run is not whole"
         )
+
+    def _weaker(self) -> int:
+        """Verdicts that fail the run though their tests passed: effects are compared at its end."""
+        if self.config.stash[settings_key].gate != "regressions":
+            return 0
+        changes = [(v.get("baseline") or {}).get("change") for v in self.run.verdicts]
+        return changes.count(str(Change.WEAKER))
 
     def _keep(self, name: str) -> str:
         try:
@@ -82,6 +92,11 @@ class Collector:
             terminalreporter.section(f"against {self.run.baseline.past.name}")
             for line in against_lines(self.run.verdicts, self.run.baseline):
                 terminalreporter.write_line(line)
+        if weaker := self._weaker():
+            terminalreporter.write_line(
+                f"{weaker} weaker than in the baseline, which fails under --gate regressions",
+                red=True,
+            )
         for note in self.cache_notes:
             terminalreporter.write_line(f"cache: {note}", yellow=True)
         if self.written is not None:

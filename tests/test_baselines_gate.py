@@ -198,7 +198,7 @@ def test_an_error_is_not_measured_and_fails(suite):
 
 
 @pytest.mark.parametrize("workers", [False, True])
-def test_an_effect_that_fell_on_the_same_units_is_weaker_and_does_not_fail(suite, workers):
+def test_an_effect_that_fell_on_the_same_units_is_weaker_and_fails_the_run(suite, workers):
     before = {name: [3.0 + i % 5 for i in range(40)] for name in ("fell", "same", "grew")}
     suite.keep(before)
     now = {
@@ -208,6 +208,8 @@ def test_an_effect_that_fell_on_the_same_units_is_weaker_and_does_not_fail(suite
     }
     result = suite.run(now, *GATED, workers=workers)
     result.assert_outcomes(passed=3)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["1 weaker than in the baseline, which fails under*"])
     result.stdout.fnmatch_lines(["1 weaker, 1 stronger, 1 as before", "weaker *fell*40 units*"])
     found = suite.verdicts()
     assert {k: r["baseline"]["change"] for k, r in found.items()} == {

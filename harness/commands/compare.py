@@ -19,7 +19,8 @@ stronger, if both support it and its effect moved on the units both have: differ
 bootstrap interval, p by sign flips, corrected by Holm over all effects compared (0.05). Libraries,
 device and batch size may differ and are named; other materials or another plan are refused.
 
-Exit status: 0 nothing regressed, 1 something regressed, 2 the runs cannot be compared."""
+Exit status: 0 nothing regressed, 1 something regressed or weakened, 2 the runs cannot be compared.
+"""
 EPILOG = f"""\
 examples:
   python -m harness compare release-1 release-2

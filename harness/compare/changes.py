@@ -13,7 +13,7 @@ from harness.verdict import Outcome, to_plain
 
 
 class Change(StrEnum):
-    """What became of a verdict. Only `REGRESSED` is a failure."""
+    """What became of a verdict. `REGRESSED` fails a test, `WEAKER` the run at its end."""
 
     REGRESSED = "regressed"  # supported before and not now, for whatever reason
     WEAKER = "weaker"  # still supported, by an effect that fell significantly

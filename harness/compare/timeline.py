@@ -53,8 +53,8 @@ class Comparison:
 
     @property
     def regressed(self) -> bool:
-        """Whether anything that the first release supports is not supported by the last."""
-        return any(row.change == Change.REGRESSED for row in self.rows)
+        """Whether the last supports less than the first, or by an effect that fell."""
+        return any(row.change in (Change.REGRESSED, Change.WEAKER) for row in self.rows)
 
 
 def compare(

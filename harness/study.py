@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
+from tqdm import tqdm
 
 from harness import models, stats
 from harness.activations import Activations, Answers
@@ -48,7 +49,7 @@ class Subject:
     spec: ModelSpec
     options: LoadOptions
     store: Store
-    progress: Any = None
+    progress: TextIO | None = None  # where bars are drawn; none where nobody watches
     loads: int = 0
     references: dict[str, Any] = field(default_factory=dict)  # means by materials, while loaded
     _kept: dict[tuple[Any, ...], Activations] = field(default_factory=dict)
@@ -199,13 +200,25 @@ class Subject:
             key["weights"] = models.config_identity(self.spec)
             key["device"] = self.options.device
         made: list[Model] = []  # the twin is built once, and only if something is missing
+        who = self.spec.name if twin is None else f"{self.spec.name}, twin {twin}"
+        with tqdm(
+            total=len(prompts),
+            desc=f"{who}: {what['kind']} on {prompts.name}",
+            unit="prompt",
+            file=self.progress,
+            leave=False,
+            delay=1,  # what is stored, or done at once, needs no bar
+            disable=self.progress is None,
+        ) as bar:
 
-        def shard(part: slice) -> Mapping[str, np.ndarray]:
-            if not made:
-                made.append(self.model if twin is None else self.model.twin(twin))
-            return measure(made[0], prompts.items[part])
+            def shard(part: slice) -> Mapping[str, np.ndarray]:
+                if not made:
+                    made.append(self.model if twin is None else self.model.twin(twin))
+                measured = measure(made[0], prompts.items[part])
+                bar.update(part.stop - part.start)
+                return measured
 
-        entry = self.store.fetch(key, len(prompts), shard, shard_size=shard_size)
+            entry = self.store.fetch(key, len(prompts), shard, shard_size=shard_size)
         if made and twin is not None:
             made.clear()
             gc.collect()

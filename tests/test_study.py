@@ -1,5 +1,6 @@
 """What is measured once, what is kept, and what an identity depends on. No model is loaded."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -229,3 +230,16 @@ def test_lookup_controls_are_the_two_other_crossings_of_the_same_stories(tmp_pat
 def test_every_domains_crossed_set_has_lookup_controls_of_its_own(tmp_path):
     study = Study(subject(tmp_path), draw_crossed("kinship", 4, 0), Plan(items=4))
     assert [s.prompts for s in study.lookup_controls()] == list(crossed_controls(4, 0, "kinship"))
+
+
+def test_a_wait_is_shown_where_somebody_watches(tmp_path, calls, monkeypatch):
+    stream = io.StringIO()
+    shown = module.tqdm
+    monkeypatch.setattr(module, "tqdm", lambda **given: shown(**{**given, "delay": 0}))
+    watched = subject(tmp_path)
+    watched.progress = stream
+    watched.activations(crossed_set())
+    assert "activations on" in stream.getvalue()
+    quiet = subject(tmp_path / "other")
+    quiet.activations(crossed_set())
+    assert calls

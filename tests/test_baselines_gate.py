@@ -296,7 +296,7 @@ def test_another_number_of_items_is_refused_unless_shared_units_are_asked_for(su
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: *--items 200 -> 50; --baseline-on shared compares*"])
     result = suite.run({"kept": [1.5] * 20}, *GATED, "--items=50", "--baseline-on=shared")
-    assert result.ret == 0
+    assert result.ret == pytest.ExitCode.TESTS_FAILED  # each of the shared units fell
     [effect] = suite.verdicts()["kept"]["baseline"]["effects"]
     assert (effect["n"], effect["delta"]) == (20, -0.5)
 

@@ -23,6 +23,7 @@ from harness.analysis import (
     shuffled_counts,
 )
 from harness.beside import shown_beside
+from harness.plots import Plot
 from harness.prompts import EVALUATION, PromptSet, paired
 from harness.study import Study
 from harness.verdict import Component, Control, Effect, Evidence, Family, Finding, Gate
@@ -34,10 +35,11 @@ SHUFFLES_ALLOWED = 0.05  # share of shuffles that may reach the bar
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A finding, and the full component tables behind it by source (`model`, `twin 1`...)."""
+    """A finding, the full component tables behind it by source (`model`, `twin 1`...), figures."""
 
     finding: Finding
     tables: Mapping[str, Components] = field(default_factory=dict)
+    plots: Sequence[Plot] = ()
 
 
 def unpaired(study: Study) -> Finding | None:

@@ -18,7 +18,8 @@ from harness.causal import figures as causal_plots
 from harness.causal.ablations import Ablation
 from harness.causal.measure import Drops, drops, measured_drops, part, sweep
 from harness.causal.selection import CausalRule, discovery_prompts
-from harness.causal.shared import Result, causal_gates, enough, stopped
+from harness.causal.shared import causal_gates, enough, stopped
+from harness.findings import Result
 from harness.places import Site
 from harness.plots import Plot
 from harness.prompts import EVALUATION, PromptSet
@@ -104,7 +105,7 @@ def depth_finding(
     controls = _halves(profiles, whole, study)
     plots = [_profile_plot(profiles, study.prompts.tasks, depth)]
     plots += _patching(study, rule)
-    return Result(Finding(tuple(evidence), controls, gates), tuple(plots))
+    return Result(Finding(tuple(evidence), controls, gates), plots=plots)
 
 
 def _not_by_noise(signed: stats.Estimate, n: int) -> Evidence:

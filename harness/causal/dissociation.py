@@ -13,7 +13,6 @@ from harness.causal.circuits import Kind
 from harness.causal.measure import Drops, paired
 from harness.causal.selection import CausalRule, component_effects, other_task, shape
 from harness.causal.shared import (
-    Result,
     causal_gates,
     circuit_components,
     enough,
@@ -22,6 +21,7 @@ from harness.causal.shared import (
     selection_gates,
     stopped,
 )
+from harness.findings import Result
 from harness.prompts import EVALUATION
 from harness.study import Study
 from harness.verdict import Effect, Evidence, Family, Finding, Gate
@@ -73,7 +73,7 @@ def specific_finding(
         for evidence_, d in ((falls[0], found.drops[target]), (spared, found.drops[other]))
     }
     finding = Finding(tuple(evidence), (), gates, components, notes, units)
-    return Result(finding, (dose,))
+    return Result(finding, plots=(dose,))
 
 
 def _lost(found: Arms, target: str) -> list[Evidence]:
@@ -296,7 +296,9 @@ def double_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -
     components = tuple(
         c for t in found.tasks for c in circuit_components(circuits[t], t, study, rule)
     )
-    return Result(Finding(tuple(evidence), (), gates, components, left_out(found.drops)), plots)
+    return Result(
+        Finding(tuple(evidence), (), gates, components, left_out(found.drops)), plots=plots
+    )
 
 
 def _own_and_other(found: Arms) -> list[tuple[str, str]]:

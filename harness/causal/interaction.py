@@ -21,12 +21,12 @@ from harness.causal.selection import (
 )
 from harness.causal.shared import (
     LEAST_ITEMS,
-    Result,
     causal_gates,
     enough,
     selection_gates,
     stopped,
 )
+from harness.findings import Result
 from harness.places import Site
 from harness.plots import Plot
 from harness.prompts import EVALUATION
@@ -139,7 +139,7 @@ def interaction_finding(
         )
     evidence.insert(1, _beyond_chance(made, tasks[strongest]))
     plot = _pair_map(study, rule, components)
-    return Result(Finding(tuple(evidence), gates=gates), (plot,))
+    return Result(Finding(tuple(evidence), gates=gates), plots=(plot,))
 
 
 def _beyond_chance(made: Arms, task: str) -> Evidence:

@@ -7,7 +7,8 @@ from harness.causal.ablations import Ablation
 from harness.causal.circuits import Circuit, Kind, matched_sets
 from harness.causal.measure import measured_drops
 from harness.causal.selection import shape
-from harness.causal.shared import Result, causal_answers, interval, left_out, stopped
+from harness.causal.shared import causal_answers, interval, left_out, stopped
+from harness.findings import Result
 from harness.study import Study
 from harness.verdict import Control, Effect, Evidence, Finding, Gate
 

@@ -1,7 +1,6 @@
 """What the causal claims (h5, h6, h8) share: when nothing can be said, intervals, and notes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,21 +10,12 @@ from harness.causal.circuits import Circuit
 from harness.causal.measure import Drops, measured_drops
 from harness.causal.selection import CausalRule, component_effects, discovery_prompts
 from harness.findings import competence_gates
-from harness.plots import Plot
 from harness.prompts import DISCOVERY, EVALUATION
 from harness.study import Study
 from harness.verdict import Component, Effect, Evidence, Finding, Gate
 
 LEAST_ITEMS = 20  # facts answered right on evaluation items, without which no drop can be judged
 LEAST_DISCOVERY = 10  # the same on discovery items, without which no circuit can be chosen
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A finding and its figures."""
-
-    finding: Finding
-    plots: tuple[Plot, ...] = field(default_factory=tuple)
 
 
 def causal_gates(study: Study, gate: float) -> tuple[Gate, ...]:

@@ -11,11 +11,10 @@ from jaxtyping import Float
 from harness import stats
 from harness.direction import vectors as directions
 from harness.direction.search import DirectionRule
-from harness.plots import Plot
 from harness.prompts import DISCOVERY, EVALUATION
 from harness.separation import Labelled, Separation, separation
 from harness.study import Study
-from harness.verdict import Effect, Evidence, Finding
+from harness.verdict import Effect, Evidence
 
 HALVES = 20  # random halves of the discovery prompts
 READING = {
@@ -23,14 +22,6 @@ READING = {
     "reasoning": "near 0.5: it does not tell reasoning from reading the context",
 }
 LEAST_SCORED = 3  # prompts with a graded score that a rank correlation needs
-
-
-@dataclass(frozen=True, slots=True)
-class DirectionResult:
-    """A finding and its figures."""
-
-    finding: Finding
-    plots: tuple[Plot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from jaxtyping import Float
 
 from harness.baselines import Baseline, baselines
 from harness.direction import vectors as directions
-from harness.direction.beside import AtLayer, DirectionResult, auc_evidence, beside
+from harness.direction.beside import AtLayer, auc_evidence, beside
 from harness.direction.figures import auc_by_layer_plot, cosines_plot, projections_plot
 from harness.direction.search import DirectionRule, Found, random_aucs, search, upper
-from harness.findings import competence_gates, gate_notes
+from harness.findings import Result, competence_gates, gate_notes
 from harness.plots import Plot
 from harness.prompts import DISCOVERY, EVALUATION
 from harness.separation import Labelled, Separation, by_stratum, permutation_p
@@ -35,7 +35,7 @@ class Twin:
     judged: Separation
 
 
-def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -> DirectionResult:
+def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -> Result:
     """Held-out AUC of the direction, above every baseline that needs no reasoning."""
     labelled = Labelled.of(study.prompts)
     enough = _enough(study, labelled, rule)
@@ -70,7 +70,7 @@ def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -
         gates,
         notes=_notes(study, found, gates[:-1]),
     )
-    return DirectionResult(finding, _plots(at, found, shuffled, twins, without_model[0], fitted))
+    return Result(finding, plots=_plots(at, found, shuffled, twins, without_model[0], fitted))
 
 
 def _at(
@@ -83,9 +83,9 @@ def _at(
     return AtLayer(study, labelled, layer, resid[:, layer].copy(), found.scores[:, layer])
 
 
-def _undefined(rule: DirectionRule, gate: Gate) -> DirectionResult:
+def _undefined(rule: DirectionRule, gate: Gate) -> Result:
     nothing = Evidence("held-out separation", Effect("AUC", float("nan")), rule.auc, ">")
-    return DirectionResult(Finding((nothing,), gates=(gate,)))
+    return Result(Finding((nothing,), gates=(gate,)))
 
 
 def _enough(study: Study, labelled: Labelled, rule: DirectionRule) -> Gate:

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from harness import stats
 from harness.baselines import prompt_lengths
 from harness.direction import vectors as directions
-from harness.direction.beside import DirectionResult, graded
+from harness.direction.beside import graded
 from harness.direction.figures import auc_by_layer_plot, projections_plot
 from harness.direction.search import DirectionRule, auc_by_layer, in_sample, random_aucs, upper
+from harness.findings import Result
 from harness.separation import Labelled
 from harness.study import Study
 from harness.verdict import Control, Effect, Evidence, Finding, Gate
@@ -27,7 +28,7 @@ EMBEDDING = (
 
 def published_direction_finding(
     study: Study, rule: DirectionRule, *, least: float, published: Mapping[str, str]
-) -> DirectionResult:
+) -> Result:
     """Best layer's in-sample AUC; `published` gives what is reported of `auc` and of `gap`."""
     labelled = Labelled.of(study.prompts)
     used: np.ndarray | slice = np.flatnonzero(labelled.side)
@@ -41,7 +42,7 @@ def published_direction_finding(
         reason = "before no layer do the tasks' means differ: there is no direction"
         nothing = Evidence("in-sample separation", Effect("AUC", float("nan")), least, ">=")
         gate = Gate("direction", False, reason)
-        return DirectionResult(Finding((nothing,), gates=(gate,), notes=(EMBEDDING,)))
+        return Result(Finding((nothing,), gates=(gate,), notes=(EMBEDDING,)))
     best = int(np.nanargmax(aucs))
     lengths = prompt_lengths(study)[used]
     length = _either_way(lengths, labelled)
@@ -91,7 +92,7 @@ def published_direction_finding(
             headline=f"AUC {aucs[best]:.2f} before layer {best + FIRST}, in-sample.",
         ),
     )
-    return DirectionResult(Finding(evidence, controls, notes=tuple(notes)), plots)
+    return Result(Finding(evidence, controls, notes=tuple(notes)), plots=plots)
 
 
 def _either_way(scores: np.ndarray, labelled: Labelled) -> float:

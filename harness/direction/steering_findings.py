@@ -12,7 +12,6 @@ from jaxtyping import Float
 from harness import stats
 from harness.causal.shared import interval, stopped
 from harness.direction import steering_figures as figures
-from harness.direction.beside import DirectionResult
 from harness.direction.steering import Arm, Moved, isotropic
 from harness.direction.steering_choice import (
     Chosen,
@@ -40,6 +39,7 @@ from harness.direction.steering_shown import (
     wrong_way,
 )
 from harness.direction.vectors import Directions
+from harness.findings import Result
 from harness.study import Study
 from harness.verdict import Control, Effect, Evidence, Finding, Gate
 
@@ -47,7 +47,7 @@ SHARE = "shares of the intact logit difference"
 PUBLISHED_SCALE = 0.1  # of the published rescaling, at every layer
 
 
-def steering_finding(study: Study, rule: SteeringRule, gate: float) -> DirectionResult:
+def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     """Whether adding the direction moves the second task up against the first, beyond chance.
 
     Each task is measured in shares of its own intact logit difference. In nats, an edit that
@@ -68,7 +68,7 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Direction
     found = steer.both(steer.judged(study.prompts.tasks), shown)
     gates = (*gates, *enough(found, steer))
     if finding := stopped(gates, name):
-        return DirectionResult(finding)
+        return Result(finding)
     value, low, high = _paired_contrast(found, 0, study)
     effect = Effect(SHARE, value, (low, high), method=f"{toward}; paired bootstrap, BCa")
     null, spread = _random(steer, toward.arm)
@@ -96,10 +96,10 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Direction
         *figures.dose_curves(steer, toward.arm.layers),
         figures.item_histogram(found, 0, study.prompts.tasks, str(toward.arm)),
     )
-    return DirectionResult(Finding(evidence, (spread,), gates, notes=said), plots)
+    return Result(Finding(evidence, (spread,), gates, notes=said), plots=plots)
 
 
-def projection_finding(study: Study, rule: SteeringRule, gate: float) -> DirectionResult:
+def projection_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     """Whether the second task is lost without the direction, and the first is spared."""
     first, second = study.prompts.tasks
     name = f"{second} lost without the direction"
@@ -112,7 +112,7 @@ def projection_finding(study: Study, rule: SteeringRule, gate: float) -> Directi
     found = steer.both(steer.judged(study.prompts.tasks), arms)
     gates = (*gates, *enough(found, steer))
     if finding := stopped(gates, name):
-        return DirectionResult(finding)
+        return Result(finding)
     evidence = (
         *_task_lost(name, found[1], chosen, study, rule),
         _beyond_random_loss(f"{name}, against random ones", chosen.arm, steer),
@@ -130,7 +130,7 @@ def projection_finding(study: Study, rule: SteeringRule, gate: float) -> Directi
     )
     said = (in_words(f"taking it out ({chosen.arm})", found, 0, study), *notes(steer))
     plot = figures.loss_by_layer(found, arms, study.prompts.tasks)
-    return DirectionResult(Finding(evidence, (), gates, notes=said), (plot,) if plot else ())
+    return Result(Finding(evidence, (), gates, notes=said), plots=(plot,) if plot else ())
 
 
 def _prepared(
@@ -145,10 +145,10 @@ def _prepared(
     return (steer if gates[-1].met else None), gates
 
 
-def _nothing(gates: tuple[Gate, ...], name: str) -> DirectionResult:
+def _nothing(gates: tuple[Gate, ...], name: str) -> Result:
     finding = stopped(gates, name)
     assert finding is not None
-    return DirectionResult(finding)
+    return Result(finding)
 
 
 def _shown_arms(steer: Steer, toward: Chosen, away: Chosen) -> list[Arm]:

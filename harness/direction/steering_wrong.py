@@ -14,7 +14,6 @@ from harness import stats
 from harness.causal.measure import part
 from harness.causal.shared import interval, stopped
 from harness.direction import steering_figures as figures
-from harness.direction.beside import DirectionResult
 from harness.direction.steering import Arm, Moved, moved
 from harness.direction.steering_choice import Steer, SteeringRule, choose_added
 from harness.direction.steering_shown import (
@@ -27,6 +26,7 @@ from harness.direction.steering_shown import (
     steering_gates,
     wrong_way,
 )
+from harness.findings import Result
 from harness.materials import geography
 from harness.prompts import DISCOVERY, EVALUATION, PromptSet
 from harness.study import Study
@@ -80,20 +80,20 @@ def _pool(study: Study, prompts: PromptSet, task: str, said: str) -> Pool:
     return Pool(prompts, right, task, f"{said}, {right.mean():.2f} of them answered right")
 
 
-def mending_finding(study: Study, rule: SteeringRule, gate: float) -> DirectionResult:
+def mending_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     """Whether wrong items move as the direction says, beyond random directions."""
     task = study.prompts.tasks[1]
     name = f"{task} items answered wrong, change of logit difference"
     gates = steering_gates(study, gate)
     if finding := stopped(gates, name):
-        return DirectionResult(finding)
+        return Result(finding)
     steer = Steer.of(study, rule)
     pool = pool_of(steer)
     to_choose = pool.items(DISCOVERY, rule.choosing, right=False)
     judged = pool.items(EVALUATION, rule.judged, right=False)
     gates = (*gates, direction_gate(steer), _enough(to_choose, judged, pool, rule))
     if finding := stopped(gates, name):
-        return DirectionResult(finding)
+        return Result(finding)
 
     def score(arms: Sequence[Arm]) -> Float[np.ndarray, " arm"]:
         of = moved(steer.run(to_choose, arms), to_choose, task)
@@ -127,7 +127,7 @@ def mending_finding(study: Study, rule: SteeringRule, gate: float) -> DirectionR
     plot = figures.mended_histogram(found, len(isotropic_ones), task, str(chosen.arm))
     controls = (beyond_spread(effect.value, spread),)
     said = (f"pool: {pool.said}", words, *notes(steer))
-    return DirectionResult(Finding(evidence, controls, gates, notes=said), (plot,))
+    return Result(Finding(evidence, controls, gates, notes=said), plots=(plot,))
 
 
 def _enough(to_choose: PromptSet, judged: PromptSet, pool: Pool, rule: SteeringRule) -> Gate:

@@ -7,10 +7,9 @@ import numpy as np
 
 from harness import stats
 from harness.direction import vectors as directions
-from harness.direction.beside import DirectionResult
 from harness.direction.search import DirectionRule, search
 from harness.domains import DOMAINS
-from harness.findings import competence_gates
+from harness.findings import Result, competence_gates
 from harness.materials import domain_of, draw_crossed
 from harness.plots import Plot, PlotPanel, Series
 from harness.prompts import DISCOVERY
@@ -41,7 +40,7 @@ class Judged:
     side: np.ndarray
 
 
-def transfer_finding(study: Study, rule: DirectionRule, items: int, gate: float) -> DirectionResult:
+def transfer_finding(study: Study, rule: DirectionRule, items: int, gate: float) -> Result:
     """AUC of every other domain's crossed prompts along the direction of this one's.
 
     Judged in the domains whose questions the model answers; the others are named and left out.
@@ -76,12 +75,12 @@ def transfer_finding(study: Study, rule: DirectionRule, items: int, gate: float)
     twins = range(1, study.plan.twins + 1)
     controls = [_twin_control(study, known, rule, twin) for twin in twins]
     finding = Finding(tuple(evidence), tuple(controls), gates, notes=left_out)
-    return DirectionResult(finding, (_plot(judged, home, found.layer, study.prompts.tasks),))
+    return Result(finding, plots=(_plot(judged, home, found.layer, study.prompts.tasks),))
 
 
-def _undefined(name: str, rule: DirectionRule, gates: Sequence[Gate]) -> DirectionResult:
+def _undefined(name: str, rule: DirectionRule, gates: Sequence[Gate]) -> Result:
     nothing = Evidence(name, Effect("AUC", float("nan")), rule.auc, ">")
-    return DirectionResult(Finding((nothing,), gates=tuple(gates)))
+    return Result(Finding((nothing,), gates=tuple(gates)))
 
 
 def _elsewhere(study: Study, domain: str, items: int, gate: float) -> Elsewhere:

@@ -221,13 +221,14 @@ class Contrast:
     Attributes:
         values: Mean over a pair's treated prompts minus mean over its control prompts.
         treated, control: Positions of each pair's prompts.
-        split, template: Of each pair.
+        pair, split, template: Of each pair; `pair` is its name.
     """
 
     cells: Cells
     values: Float[np.ndarray, "pair cell"]
     treated: Int[np.ndarray, "pair k"]
     control: Int[np.ndarray, "pair k"]
+    pair: np.ndarray
     split: np.ndarray
     template: np.ndarray
     tasks: tuple[str, str]
@@ -282,6 +283,7 @@ def contrast(cells: Cells, prompts: PromptSet) -> Contrast:
         stats.pair_contrast(cells.values, treated, control),
         treated,
         control,
+        np.array(list(table)),
         np.array([prompts.items[i].split for i in at]),
         np.array([prompts.items[i].template for i in at]),
         prompts.tasks,

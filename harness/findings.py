@@ -248,7 +248,23 @@ def controlled_finding(
     notes = (*gate_notes(gates), *constant_notes(c.cells))
     if not study.plan.twins:
         notes += ("no untrained twin was run (--twins 0), so that control is missing",)
-    return Result(Finding(tuple(evidence), tuple(controls), gates, _found(table), notes), tables)
+    units = {evidence[1].name: _strongest_units(c, judged)}
+    finding = Finding(tuple(evidence), tuple(controls), gates, _found(table), notes, units)
+    return Result(finding, tables)
+
+
+def _strongest_units(c: Contrast, judged: Judged) -> dict[str, float]:
+    """By held-out pair, its contrast in the strongest cell in units of the pooled SD.
+
+    Their mean is the effect of `_strongest_evidence`.
+    """
+    cell, pairs = judged.strongest, np.flatnonzero(c.split == EVALUATION)
+    values = c.values[pairs, cell].astype(float)
+    mean, d = values.mean(), float(judged.d[cell])
+    if mean == 0 or d == 0:
+        return {}
+    sign = -1.0 if judged.found[cell] < 0 else 1.0
+    return dict(zip(c.pair[pairs].tolist(), (sign * values * d / mean).tolist(), strict=True))
 
 
 def gate_notes(gates: tuple[Gate, ...]) -> tuple[str, ...]:

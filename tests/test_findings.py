@@ -158,6 +158,20 @@ def test_numbers_of_the_strongest_effect_are_those_of_held_out_pairs():
     assert evidence.floor == 1 / 200
 
 
+@pytest.mark.parametrize("kind", sorted(RULES))
+@pytest.mark.parametrize("make", [planted_subject, null_subject])
+def test_the_units_of_the_strongest_effect_are_held_out_pairs_and_their_mean_is_the_effect(
+    kind, make
+):
+    study = study_of(make)
+    finding = controlled(study, kind).finding
+    strongest = finding.evidence[1]
+    units = finding.units[strongest.name]
+    held_out = {i.pair for i in study.prompts.items if i.split == EVALUATION}
+    assert set(units) == held_out
+    assert np.mean(list(units.values())) == pytest.approx(strongest.effect.value)
+
+
 def test_the_strongest_effect_is_not_chosen_by_how_it_fares_on_evaluation():
     # Two heads: (0, 0) is stronger on discovery and holds less well, (1, 1) the other way round.
     prompts = crossed_set(60)

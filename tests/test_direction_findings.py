@@ -102,7 +102,7 @@ def test_a_subject_that_knows_the_task_is_supported_where_it_knows_it():
     finding, (found, reason) = held_out(study_of(knows(), crossed_set(80)))
     assert (found, reason) == (Outcome.SUPPORTED, "every requirement holds")
     separation = row(finding, "held-out separation")
-    assert separation.name.endswith(("layer 2", "layer 3"))
+    assert separation.effect.method.startswith(("layer 2", "layer 3"))
     low, high = separation.effect.interval
     assert 0.9 < low < separation.effect.value <= high
     assert separation.p_adjusted == separation.floor == 1 / 200
@@ -118,6 +118,9 @@ def test_noise_is_never_supported():
         finding, (found, _) = held_out(study, replace(RULE, shuffles=5))
         assert found is Outcome.REFUTED
         aucs.append(row(finding, "held-out separation").effect.value)
+        units = finding.units["held-out separation"]
+        assert len(units) == 20
+        assert np.mean(list(units.values())) == pytest.approx(aucs[-1])
     assert np.mean(aucs) == pytest.approx(0.5, abs=0.03)
     assert np.max(aucs) < 0.75
 
@@ -155,7 +158,7 @@ def test_the_layer_is_chosen_without_the_evaluation_pairs():
         return replace(a, resid=x)
 
     finding, _ = held_out(study_of(only_evaluation_differs, prompts))
-    assert row(finding, "held-out separation").name.endswith("layer 3")
+    assert row(finding, "held-out separation").effect.method.startswith("layer 3 (of ")
 
 
 def test_a_direction_of_one_template_is_refuted_by_another():

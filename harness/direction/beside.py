@@ -49,6 +49,22 @@ class AtLayer:
         rows = self.labelled.within(EVALUATION)
         return self.judged(self.scores[rows], self.labelled.rows(rows))
 
+    def placements(self) -> dict[str, float]:
+        """Of every evaluation pair, the share of comparisons with the other task it wins.
+
+        A tie is half a win. The mean over prompts of one task is the AUC, so that of pairs is too.
+        """
+        rows = self.labelled.within(EVALUATION)
+        scores, side = self.scores[rows], self.labelled.side[rows]
+        won = np.empty(len(scores))
+        for at in (-1, 1):
+            own, other = side == at, np.sort(scores[side == -at])
+            below, upto = (np.searchsorted(other, scores[own], s) for s in ("left", "right"))
+            share = (below + upto) / (2 * len(other))
+            won[own] = share if at > 0 else 1 - share
+        pairs = np.array([item.pair for item in self.study.prompts.items])[rows]
+        return {str(pair): float(won[pairs == pair].mean()) for pair in np.unique(pairs)}
+
     def judged(
         self, scores: np.ndarray, labelled: Labelled, strata: np.ndarray | None = None
     ) -> Separation:

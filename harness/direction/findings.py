@@ -21,6 +21,7 @@ from harness.separation import Labelled, Separation, by_stratum, permutation_p
 from harness.study import Study
 from harness.verdict import Control, Effect, Evidence, Family, Finding, Gate
 
+SEPARATION = "held-out separation"
 LEAST_JUDGED = 2  # evaluation units of each task
 LEAST_IN_STRATUM = 20  # prompts of each task; of 10 + 10 a true .75 is below .5 once in 57
 STRATA_LISTED = 6
@@ -69,6 +70,7 @@ def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -
         ),
         gates,
         notes=_notes(study, found, gates[:-1]),
+        units={SEPARATION: at.placements()},
     )
     return Result(finding, plots=_plots(at, found, shuffled, twins, without_model[0], fitted))
 
@@ -84,7 +86,7 @@ def _at(
 
 
 def _undefined(rule: DirectionRule, gate: Gate) -> Result:
-    nothing = Evidence("held-out separation", Effect("AUC", float("nan")), rule.auc, ">")
+    nothing = Evidence(SEPARATION, Effect("AUC", float("nan")), rule.auc, ">")
     return Result(Finding((nothing,), gates=(gate,)))
 
 
@@ -139,12 +141,12 @@ def _separation_evidence(
         at.scores[rows], at.labelled.rows(rows), permutations=plan.permutations, seed=plan.seed
     )
     return Evidence(
-        f"held-out separation along the direction of layer {at.layer}",
+        SEPARATION,
         Effect(
             "AUC",
             model.auc,
             model.interval,
-            method=f"layer (of {layers}) and direction from discovery prompts; BCa bootstrap of "
+            method=f"layer {at.layer} (of {layers}) and direction from discovery prompts; BCa bootstrap of "
             f"{'pairs' if at.labelled.paired else 'prompts'}, direction held fixed",
         ),
         threshold=rule.auc,

@@ -46,6 +46,8 @@ class Collector:
         ):
             who = json.loads(str(properties[PREDICTION]))
             row = not_measured(who, _reason(report), self.run.run_id)
+            if "control" in who:
+                row["control"] = who["control"]
             if REFUSED in properties:
                 row["baseline"] = json.loads(str(properties[REFUSED]))
             self.run.add(row)
@@ -83,6 +85,10 @@ class Collector:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """One line a verdict, and where the report is."""
+        if self.run.controls:
+            terminalreporter.section("controls")
+            for line in control_lines(self.run.controls):
+                terminalreporter.write_line(line)
         if not self.run.verdicts:
             return
         terminalreporter.section("verdicts")
@@ -124,6 +130,22 @@ def _was(record: dict[str, Any]) -> str:
     baseline = record["baseline"] or {}
     before = None if baseline.get("differences") else baseline.get("outcome")
     return f"  [was {before}]" if before not in (None, record["outcome"]) else ""
+
+
+def control_lines(controls: Sequence[dict[str, Any]]) -> list[str]:
+    """How many known verdicts the suite gives, by model, and those that it does not."""
+    lines = []
+    for name in dict.fromkeys(record["model"]["name"] for record in controls):
+        own = [record for record in controls if record["model"]["name"] == name]
+        wrong = [r for r in own if r["outcome"] != r["control"]["expected"]]
+        role = own[0]["control"]["role"]
+        lines.append(f"{name} ({role}): {len(own) - len(wrong)} of {len(own)} verdicts as known")
+        lines += [
+            f"  {r['outcome']}, known to be {r['control']['expected']}: {r['claim_id']} "
+            f"{r['prediction']}: {r['reason']}"
+            for r in wrong
+        ]
+    return lines
 
 
 def summary_lines(verdicts: Sequence[dict[str, Any]]) -> list[str]:

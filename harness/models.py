@@ -72,7 +72,7 @@ class LoadOptions:
 
 @cache
 def aliases() -> Mapping[str, Mapping[str, str]]:
-    """The tables of models.toml: `embedded` (folders) and `hub` (ids)."""
+    """The tables of models.toml: `embedded` and `controls` (folders), and `hub` (ids)."""
     table: dict[str, dict[str, str]] = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     return table
 
@@ -88,8 +88,9 @@ def resolve(text: str) -> ModelSpec:
     typed, _, revision = text.partition("@")
     if "@" in text and not revision:
         raise ModelError(f"model {text!r} ends in '@': name a revision after it, or leave it out.")
-    if typed in aliases()["embedded"]:
-        return _local(text, ROOT / aliases()["embedded"][typed], revision or None)
+    for table in ("embedded", "controls"):
+        if typed in aliases()[table]:
+            return _local(text, ROOT / aliases()[table][typed], revision or None)
     if typed in aliases()["hub"]:
         return ModelSpec(text, aliases()["hub"][typed], revision or None)
     if Path(typed).expanduser().is_dir():

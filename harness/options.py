@@ -1,7 +1,7 @@
 """The command line of a run: options, their environment twins, and what they mean as objects."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 from harness import models
 from harness.compare.matching import parse_models
 from harness.compare.past import FOLDER, LAST, check_name
+from harness.controls import Control, shipped
 from harness.materials import DEFAULT_ITEMS, SETS
 from harness.models import LoadOptions, ModelSpec
 from harness.prompt_files import columns as prompt_columns
@@ -59,6 +60,7 @@ class Settings:
     cache_dir: Path
     report: Path
     against: Against
+    controls: tuple[Control, ...]
 
 
 def _count(least: int) -> Any:
@@ -128,6 +130,12 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "claims",
         "what fails the run: refuted claims; claims that the baseline supports and this run does "
         "not; or nothing",
+    ),
+    (
+        "--no-controls",
+        "flag",
+        False,
+        "leave out the models with planted circuits, whose verdicts are known",
     ),
     (
         "--save-baseline",
@@ -247,7 +255,13 @@ def settings_of(config: pytest.Config) -> Settings:
         cache_dir=Path(_option(config, "--cache-dir") or user_cache()),
         report=Path(_option(config, "--report")).resolve(),
         against=_against(config),
+        controls=() if _option(config, "--no-controls") else _controls(named),
     )
+
+
+def _controls(named: Sequence[str]) -> tuple[Control, ...]:
+    """The controls of a run; one that is under study itself is none."""
+    return tuple(c for c in shipped() if c.name not in named)
 
 
 def _against(config: pytest.Config) -> Against:

@@ -3,13 +3,16 @@
 import inspect
 import json
 import os
+from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import pytest
 
-from harness.collector import PREDICTION, Collector, run_key
+from harness.collector import PREDICTION, VERDICT, Collector, run_key
 from harness.compare.matching import check_numbers, match_models
 from harness.compare.past import Baseline, BaselineError, find
+from harness.controls import Control, Kept
 from harness.models import ModelError
 from harness.options import (
     DEFAULT_MODELS,
@@ -90,12 +93,20 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every prediction once per model, and per set of materials of its criterion."""
     settings = metafunc.config.stash[settings_key]
-    if "model_name" in metafunc.fixturenames:
-        names = [spec.name for spec in selected_models(settings)]
-        metafunc.parametrize("model_name", names, scope="session")
+    names = [spec.name for spec in selected_models(settings)]
+    controls = [control.name for control in settings.controls if "verdict" in metafunc.fixturenames]
     if "prompts_name" in metafunc.fixturenames:
         default = DEFAULT_PROMPTS[_criterion(metafunc.definition)]
-        sets = settings.prompts or (PLAIN_PROMPTS if is_plain(metafunc.definition) else default)
+        default = PLAIN_PROMPTS if is_plain(metafunc.definition) else default
+        sets = settings.prompts or default
+    if {"model_name", "prompts_name"} <= set(metafunc.fixturenames):
+        # What is known of a control is known of the default materials.
+        cells = [*product(names, sets), *product(controls, default)]
+        ids = [f"{name}-{prompts}" for name, prompts in cells]
+        metafunc.parametrize(("model_name", "prompts_name"), cells, ids=ids, scope="session")
+    elif "model_name" in metafunc.fixturenames:
+        metafunc.parametrize("model_name", [*names, *controls], scope="session")
+    elif "prompts_name" in metafunc.fixturenames:
         metafunc.parametrize("prompts_name", sets, scope="session")
 
 
@@ -118,11 +129,14 @@ def _criterion(node: pytest.Item | Any) -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the wanted criterion; take one model after the other, so that each is loaded once."""
     settings = config.stash[settings_key]
+    # A control has no part in a prediction of which nothing is known.
+    items[:] = [i for i in items if not _is_unknown(i, settings)]
     if settings.criterion != "both":
         unwanted = [i for i in items if _is_prediction(i) and _criterion(i) != settings.criterion]
         config.hook.pytest_deselected(items=unwanted)
         items[:] = [item for item in items if item not in unwanted]
     order = [spec.name for spec in settings.models] or list(DEFAULT_MODELS)
+    order += [control.name for control in settings.controls]
     for item in filter(_is_prediction, items):
         # A warning of torch on somebody's machine is shown; it does not end a measurement.
         item.add_marker(pytest.mark.filterwarnings("default"))
@@ -136,6 +150,17 @@ def _is_prediction(item: pytest.Item) -> bool:
 def _model(item: pytest.Item) -> str:
     callspec = getattr(item, "callspec", None)
     return str(callspec.params.get("model_name", "")) if callspec else ""
+
+
+def control_of(item: pytest.Item) -> Control | None:
+    """The control that a prediction is made on, if it is one."""
+    controls = item.config.stash[settings_key].controls
+    return next((c for c in controls if c.name == _model(item)), None)
+
+
+def _is_unknown(item: pytest.Item, settings: Settings) -> bool:
+    control = control_of(item) if settings.controls and _is_prediction(item) else None
+    return control is not None and control.mark(identity(item)) is None
 
 
 def identity(item: pytest.Item) -> dict[str, str]:
@@ -169,7 +194,40 @@ def first_line(documented: object, name: str) -> str:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Name the prediction before it can fail, so that a failure is a row and not a gap."""
     if _is_prediction(item):
-        item.user_properties.append((PREDICTION, json.dumps(identity(item))))
+        who, control = identity(item), control_of(item)
+        named = who if control is None else {**who, "control": control.mark(who)}
+        item.user_properties.append((PREDICTION, json.dumps(named)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """End a prediction on a control by the verdict that is kept of it, if there is one."""
+    settings = pyfuncitem.config.stash[settings_key]
+    control = control_of(pyfuncitem) if _is_prediction(pyfuncitem) else None
+    if control is None or settings.cache != "use":
+        return None
+    kept = Kept(settings.plan, settings.load, settings.cache_dir)
+    record = kept.find(control, identity(pyfuncitem), pyfuncitem.path)
+    if record is None:
+        return None
+    record |= {"run_id": pyfuncitem.config.stash[run_key].run_id, "cached": True}
+    pyfuncitem.user_properties.append((VERDICT, json.dumps(record)))
+    end_control(record, settings.gate)
+    return True
+
+
+def end_control(record: Mapping[str, Any], gate: str) -> None:
+    """Fail (under `--gate none`: as expected) where the suite gets a known verdict wrong."""
+    control = record["control"]
+    if record["outcome"] == control["expected"]:
+        return
+    said = (
+        f"{control['role']} control: {record['outcome']}, though it is known to be "
+        f"{control['expected']}: {record['reason'] or control['why']}"
+    )
+    if gate == "none":
+        pytest.xfail(said)
+    pytest.fail(said, pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -204,6 +262,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     names = sorted(
         (s.name for s in config.stash[settings_key].models), key=len, reverse=True
     ) or list(DEFAULT_MODELS)
+    names += [control.name for control in config.stash[settings_key].controls]
 
     class OneModelPerWorker(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:

@@ -26,6 +26,7 @@ Record = Mapping[str, Any]
 JSON_NAME = "verdicts.json"
 JSONL_NAME = "verdicts.jsonl"
 COMPONENTS_NAME = "components.parquet"  # every component's numbers, beside them
+CONTROLS_NAME = "controls.json"  # verdicts on models known; absent if there were none
 PLOTS_NAME = "plots.json"  # what claims hand over to be drawn; absent if none did
 
 

@@ -73,6 +73,7 @@ class Run:
     report: Path
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     verdicts: list[dict[str, Any]] = field(default_factory=list)
+    controls: list[dict[str, Any]] = field(default_factory=list)  # verdicts on models known
     baseline: Baseline | None = None
 
     @property
@@ -82,8 +83,12 @@ class Run:
 
     def add(self, verdict: Mapping[str, Any]) -> None:
         """Keep a verdict, on disk before anything else happens."""
-        if not self.verdicts:
+        if not self.verdicts and not self.controls:
             self.start_files()
+        if verdict.get("control"):
+            self.controls.append(dict(verdict))
+            records.write_verdicts(self.folder / records.CONTROLS_NAME, self.controls)
+            return
         self.verdicts.append(dict(verdict))
         records.append_jsonl(self.folder, verdict)
 
@@ -92,6 +97,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / records.JSONL_NAME).unlink(missing_ok=True)
         (self.folder / records.PLOTS_NAME).unlink(missing_ok=True)
+        (self.folder / records.CONTROLS_NAME).unlink(missing_ok=True)
         (self.folder / units.NAME).unlink(missing_ok=True)
 
     def save_components(self, tables: Mapping[str, Components], **common: str) -> None:
@@ -137,7 +143,8 @@ class Run:
         plots = self._merge_plots()
         from harness.report import rendering as report  # noqa: PLC0415 - plotly and jinja2 load here
 
-        return report.render(self.verdicts, components, self.report, plots=plots)
+        shown = [*self.verdicts, *self.controls]
+        return report.render(shown, components, self.report, plots=plots)
 
     def _merge_components(self) -> "pd.DataFrame":
         import pandas as pd  # noqa: PLC0415

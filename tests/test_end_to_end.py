@@ -12,7 +12,10 @@ from tests import tiny_models
 
 ROOT = Path(__file__).resolve().parent.parent
 CHANGING = ("run_id", "created", "seconds", "cached", "provenance")
-QUICK = ("--items=12", "--twins=1", "--permutations=200", "--resamples=100", "--gate=none")
+QUICK = (
+    *("--items=12", "--twins=1", "--permutations=200", "--resamples=100", "--gate=none"),
+    "--no-controls",
+)
 
 
 @pytest.fixture(scope="module")

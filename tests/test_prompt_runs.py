@@ -18,7 +18,13 @@ def test_a_labelled_set_without_answers_or_pairs_is_measured_as_far_as_it_goes(t
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
             *("hypotheses/test_h0_measurement.py", "hypotheses/test_h2_heads.py"),
-            *("-k", "answers or balanced or heads", "--model=mini-qwen", "--gate=none"),
+            *(
+                "-k",
+                "answers or balanced or heads",
+                "--model=mini-qwen",
+                "--gate=none",
+                "--no-controls",
+            ),
             *(f"--prompts={path}", "--twins=1", "--permutations=200", "--resamples=100"),
             *(f"--cache-dir={tmp_path}", f"--report={tmp_path / 'out' / 'report.html'}"),
         ],

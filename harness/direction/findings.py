@@ -146,8 +146,8 @@ def _separation_evidence(
             "AUC",
             model.auc,
             model.interval,
-            method=f"layer {at.layer} (of {layers}) and direction from discovery prompts; BCa bootstrap of "
-            f"{'pairs' if at.labelled.paired else 'prompts'}, direction held fixed",
+            method=f"layer {at.layer} (of {layers}) and direction from discovery prompts; BCa "
+            f"bootstrap of {'pairs' if at.labelled.paired else 'prompts'}, direction held fixed",
         ),
         threshold=rule.auc,
         relation=">",

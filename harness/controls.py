@@ -1,0 +1,171 @@
+"""Models whose verdicts are known: every run shows whether it gets them right.
+
+A control is a small model with planted circuits (positive: recall and reasoning come apart) or
+with one circuit for both (negative: they do not). Its predictions are items of the run like any
+other, with the run's plan and seed and on the default materials; a verdict that is not the known
+one fails. A control costs a minute, so its verdicts are kept, under a fingerprint of all that
+they depend on: code, plan, weights, libraries, device. Those of the default plan ship with the
+suite.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from harness import models
+from harness.models import ROOT, LoadOptions, ModelSpec
+from harness.study import LIBRARIES, Plan
+
+SHIPPED = ROOT / "fixtures" / "organisms" / "controls.json"
+FOLDER = "controls"  # in the cache
+TRUTH = "circuit.json"
+# Packages of ours that show verdicts and do not make them.
+SHOWING = ("report", "commands", "compare", "calibration")
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A model whose verdicts are known.
+
+    Attributes:
+        spec: The model.
+        role: `positive` or `negative`.
+        expected: Outcome by `claim/prediction`.
+        why: What makes them known, in a sentence.
+    """
+
+    spec: ModelSpec
+    role: str
+    expected: Mapping[str, str]
+    why: str
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+        return self.spec.name
+
+    def mark(self, who: Mapping[str, str]) -> dict[str, str] | None:
+        """What the record of a prediction says of this control; None if nothing is known of it."""
+        expected = self.expected.get(place(who))
+        if expected is None:
+            return None
+        return {"role": self.role, "expected": expected, "why": self.why}
+
+
+def place(who: Mapping[str, str]) -> str:
+    """What a prediction is called in circuit.json."""
+    return f"{who['claim_id']}/{who['prediction_id']}"
+
+
+@cache
+def shipped() -> tuple[Control, ...]:
+    """The controls of models.toml whose folders are there."""
+    found = []
+    for name, folder in models.aliases()["controls"].items():
+        path = ROOT / folder / TRUTH
+        if not path.is_file():
+            continue
+        truth = json.loads(path.read_text(encoding="utf-8"))
+        found.append(Control(models.resolve(name), truth["role"], truth["expected"], truth["why"]))
+    return tuple(found)
+
+
+class Kept:
+    """Verdicts on controls, those that ship and those of earlier runs on this machine."""
+
+    def __init__(self, plan: Plan, load: LoadOptions, cache_dir: Path) -> None:
+        self.plan, self.load, self.cache_dir = plan, load, cache_dir
+
+    def find(self, control: Control, who: Mapping[str, str], claim: Path) -> dict[str, Any] | None:
+        """The record of a prediction of a control, if nothing it depends on has changed."""
+        key = self.fingerprint(control, claim)
+        found: dict[str, Any] | None = _shipped_records().get(_shipped_key(key, place(who)))
+        path = self._file(key, who)
+        if found is None and path.is_file():
+            try:
+                found = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:  # damaged: measure again
+                return None
+        return found
+
+    def keep(
+        self, control: Control, who: Mapping[str, str], claim: Path, record: Mapping[str, Any]
+    ) -> None:
+        """Keep a record, on disk before this returns."""
+        path = self._file(self.fingerprint(control, claim), who)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        scratch.write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
+        scratch.replace(path)
+
+    def fingerprint(self, control: Control, claim: Path) -> str:
+        """SHA-256 over all that a verdict on a control depends on."""
+        depends = {
+            "code": _code(),
+            "claim": hashlib.sha256(claim.read_bytes()).hexdigest(),
+            "weights": models.weights_identity(control.spec, self.cache_dir),
+            "tokenizer": models.tokenizer_identity(control.spec),
+            "plan": asdict(self.plan),
+            "device": self.load.device if self.load.device != "auto" else default_device(),
+            "dtype": self.load.dtype,
+            "chat_template": self.load.chat_template,
+            "versions": {n: version(n) for n in (*LIBRARIES, "numpy", "scipy")},
+        }
+        return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
+
+    def _file(self, key: str, who: Mapping[str, str]) -> Path:
+        return self.cache_dir / FOLDER / key[:32] / f"{place(who).replace('/', '--')}.json"
+
+
+def default_device() -> str:
+    """What `--device auto` will mean, told without importing torch."""
+    if sys.platform == "darwin":
+        return "mps"
+    return "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
+
+
+@cache
+def _code() -> str:
+    """SHA-256 over the suite's own files that a verdict depends on."""
+    digest = hashlib.sha256()
+    for path in sorted(_files()):
+        digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _files() -> Iterator[Path]:
+    for path in (ROOT / "harness").rglob("*.py"):
+        if path.relative_to(ROOT / "harness").parts[0] not in SHOWING:
+            yield path
+    yield from (ROOT / "fixtures").glob("*.py")
+    yield from (p for p in (ROOT / "prompts").rglob("*") if p.suffix in (".csv", ".toml"))
+
+
+def _shipped_key(fingerprint: str, where: str) -> str:
+    return f"{fingerprint[:32]}/{where}"
+
+
+@cache
+def _shipped_records() -> Mapping[str, dict[str, Any]]:
+    """The records that ship, by fingerprint and prediction; none in a fresh checkout of work."""
+    if not SHIPPED.is_file():
+        return {}
+    found: dict[str, dict[str, Any]] = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    return found
+
+
+def ship(cache_dir: Path) -> int:
+    """Write all that is kept in a cache folder as what ships; how many records that is."""
+    found = {
+        f"{path.parent.name}/{path.stem.replace('--', '/')}": json.loads(path.read_text("utf-8"))
+        for path in sorted((cache_dir / FOLDER).glob("*/*.json"))
+    }
+    SHIPPED.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return len(found)

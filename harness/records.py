@@ -129,7 +129,8 @@ def load_verdicts(path: Path | str) -> "pd.DataFrame":
 
     `path` is a `verdicts.json`, a `verdicts.jsonl` or the folder of a run. The effect columns
     (`effect_name`, `effect`, `effect_low`, `effect_high`, `threshold`, `p_adjusted`, `n`, ...) hold
-    the first decisive evidence; NaN where a prediction was not measured.
+    the first decisive evidence; NaN where a prediction was not measured. `control` and `expected`
+    are empty but on models whose circuits are known, which check the instrument.
 
     Raises:
         FileNotFoundError: If there is nothing to read.
@@ -158,6 +159,7 @@ COLUMNS = (
     *("p", "p_adjusted", "alpha", "floor", "n", "controls", "controls_failed"),
     *("claim", "prediction", "seconds", "cached", "run_id", "created"),
     *("model_path", "revision", "weights", "architecture", "materials_hash", "plan_hash"),
+    *("control", "expected"),
 )
 
 
@@ -186,6 +188,8 @@ def row(record: Record) -> dict[str, Any]:
         "architecture": model.get("architecture"),
         "materials_hash": materials.get("hash"),
         "plan_hash": record["plan"].get("hash"),
+        "control": (record.get("control") or {}).get("role"),
+        "expected": (record.get("control") or {}).get("expected"),
     }
 
 

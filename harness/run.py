@@ -68,12 +68,19 @@ def _commit() -> str:
 
 @dataclass
 class Run:
-    """Where one run writes. Workers write parts (tables, figures); the controller does the rest."""
+    """Where one run writes. Workers write parts (tables, figures); the controller does the rest.
+
+    Attributes:
+        card: A Markdown file for the report's summary and table.
+        command: How the run was called, which every verdict's provenance says.
+    """
 
     report: Path
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     baseline: Baseline | None = None
+    card: Path | None = None
+    command: str = ""
 
     @property
     def folder(self) -> Path:
@@ -84,6 +91,9 @@ class Run:
         """Keep a verdict, on disk before anything else happens."""
         if not self.verdicts:
             self.start_files()
+        if self.command:
+            called = {**verdict["provenance"], "command": self.command}
+            verdict = {**verdict, "provenance": called}
         self.verdicts.append(dict(verdict))
         records.append_jsonl(self.folder, verdict)
 
@@ -137,7 +147,7 @@ class Run:
         plots = self._merge_plots()
         from harness.report import rendering as report  # noqa: PLC0415 - plotly and jinja2 load here
 
-        return report.render(self.verdicts, components, self.report, plots=plots)
+        return report.render(self.verdicts, components, self.report, plots=plots, card=self.card)
 
     def _merge_components(self) -> "pd.DataFrame":
         import pandas as pd  # noqa: PLC0415

@@ -107,6 +107,8 @@ class Collector:
             terminalreporter.write_line(f"cache: {note}", yellow=True)
         if self.written is not None:
             terminalreporter.write_line(f"\nreport: {self.written}")
+            if self.run.card is not None:
+                terminalreporter.write_line(f"model card: {self.run.card}")
         if self.kept:
             terminalreporter.write_line(self.kept)
         if self.failure:

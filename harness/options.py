@@ -59,6 +59,7 @@ class Settings:
     cache: str
     cache_dir: Path
     report: Path
+    report_md: Path | None
     against: Against
     controls: tuple[Control, ...]
 
@@ -124,6 +125,12 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "read and write measurements, measure anew, or neither",
     ),
     ("--report", str, "reports/report.html", "where the report goes; its data lie beside it"),
+    (
+        "--report-md",
+        str,
+        None,
+        "write the report's summary and table of claims to a Markdown file, for a model card",
+    ),
     (
         "--gate",
         ("claims", "regressions", "none"),
@@ -221,6 +228,7 @@ def settings_of(config: pytest.Config) -> Settings:
         MaterialsError: If a prompt file cannot be read.
     """
     prompts = _option(config, "--prompts")
+    card = _option(config, "--report-md")
     columns = prompt_columns.parse_columns(_option(config, "--prompt-columns"))
     for name in prompts:
         if name not in SETS:
@@ -254,6 +262,7 @@ def settings_of(config: pytest.Config) -> Settings:
         cache=_option(config, "--cache"),
         cache_dir=Path(_option(config, "--cache-dir") or user_cache()),
         report=Path(_option(config, "--report")).resolve(),
+        report_md=Path(card).resolve() if card else None,
         against=_against(config),
         controls=() if _option(config, "--no-controls") else _controls(named),
     )

@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from itertools import product
 from typing import Any
@@ -48,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
         baseline = config.stash[baseline_key] = _baseline(settings, workerinput)
     except BAD_INPUT as error:
         raise pytest.UsageError(str(error)) from None
-    run = Run(settings.report)
+    run = Run(settings.report, card=settings.report_md, command=command_of(config))
     if workerinput is not None:
         run.run_id = workerinput["run_id"]
     run.baseline = baseline
@@ -71,6 +72,19 @@ def _baseline(settings: Settings, workerinput: dict[str, Any] | None) -> Baselin
     return Baseline(past, match_models(names, past, against.models), against.shared)
 
 
+def command_of(config: pytest.Config) -> str:
+    """What to type for this run again, with the variables that were set for it."""
+    arguments = [os.fspath(argument) for argument in config.invocation_params.args]
+    variables = [f"{name}={shlex.quote(value)}" for name, value in _set_here().items()]
+    return " ".join([*variables, shlex.join(["pytest", *arguments])])
+
+
+def _set_here() -> dict[str, str]:
+    """The options that were given as variables."""
+    names = [variable(name) for name, *_ in OPTIONS]
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is studied, and which settings come from the environment."""
     settings = config.stash[settings_key]
@@ -82,10 +96,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if baseline is not None:
         with_models = ", ".join(f"{n} with {old}" for n, old in baseline.models.items())
         lines.append(f"baseline: {baseline.past.name} ({with_models or 'no model in common'})")
-    set_here = {
-        variable(n): os.environ[variable(n)] for n, *_ in OPTIONS if variable(n) in os.environ
-    }
-    if set_here:
+    if set_here := _set_here():
         lines.append("set: " + " ".join(f"{k}={v}" for k, v in set_here.items()))
     return lines
 

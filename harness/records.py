@@ -125,12 +125,23 @@ def read_records(path: Path | str) -> list[dict[str, Any]]:
     return max(found, key=lambda records: max((r["created"] for r in records), default=""))
 
 
+def read_controls(folder: Path | str) -> list[dict[str, Any]]:
+    """The verdicts of a run on models whose verdicts are known; none if it had no controls.
+
+    Raises:
+        ValueError: If the file is damaged; names it and the field.
+    """
+    path = Path(folder) / CONTROLS_NAME
+    return _read_file(path) if path.exists() else []
+
+
 def load_verdicts(path: Path | str) -> "pd.DataFrame":
     """The verdicts of a run as a table, one row a verdict.
 
     `path` is a `verdicts.json`, a `verdicts.jsonl` or the folder of a run. The effect columns
     (`effect_name`, `effect`, `effect_low`, `effect_high`, `threshold`, `p_adjusted`, `n`, ...) hold
-    the first decisive evidence; NaN where a prediction was not measured.
+    the first decisive evidence; NaN where a prediction was not measured. `control` and `expected`
+    are empty but on models whose circuits are known, which check the instrument.
 
     Raises:
         FileNotFoundError: If there is nothing to read.
@@ -159,6 +170,7 @@ COLUMNS = (
     *("p", "p_adjusted", "alpha", "floor", "n", "controls", "controls_failed"),
     *("claim", "prediction", "seconds", "cached", "run_id", "created"),
     *("model_path", "revision", "weights", "architecture", "materials_hash", "plan_hash"),
+    *("control", "expected"),
 )
 
 
@@ -187,6 +199,8 @@ def row(record: Record) -> dict[str, Any]:
         "architecture": model.get("architecture"),
         "materials_hash": materials.get("hash"),
         "plan_hash": record["plan"].get("hash"),
+        "control": (record.get("control") or {}).get("role"),
+        "expected": (record.get("control") or {}).get("expected"),
     }
 
 

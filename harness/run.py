@@ -68,13 +68,20 @@ def _commit() -> str:
 
 @dataclass
 class Run:
-    """Where one run writes. Workers write parts (tables, figures); the controller does the rest."""
+    """Where one run writes. Workers write parts (tables, figures); the controller does the rest.
+
+    Attributes:
+        card: A Markdown file for the report's summary and table.
+        command: How the run was called, which every verdict's provenance says.
+    """
 
     report: Path
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     controls: list[dict[str, Any]] = field(default_factory=list)  # verdicts on models known
     baseline: Baseline | None = None
+    card: Path | None = None
+    command: str = ""
 
     @property
     def folder(self) -> Path:
@@ -85,6 +92,9 @@ class Run:
         """Keep a verdict, on disk before anything else happens."""
         if not self.verdicts and not self.controls:
             self.start_files()
+        if self.command:
+            called = {**verdict["provenance"], "command": self.command}
+            verdict = {**verdict, "provenance": called}
         if verdict.get("control"):
             self.controls.append(dict(verdict))
             records.write_verdicts(self.folder / records.CONTROLS_NAME, self.controls)
@@ -144,7 +154,7 @@ class Run:
         from harness.report import rendering as report  # noqa: PLC0415 - plotly and jinja2 load here
 
         shown = [*self.verdicts, *self.controls]
-        return report.render(shown, components, self.report, plots=plots)
+        return report.render(shown, components, self.report, plots=plots, card=self.card)
 
     def _merge_components(self) -> "pd.DataFrame":
         import pandas as pd  # noqa: PLC0415

@@ -210,6 +210,18 @@ def judge(finding: Finding, criterion: Criterion) -> tuple[Outcome, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What a verdict must be on a model whose circuits are known: a check of the instrument.
+
+    `positive` where the tasks have circuits of their own, `negative` where they share one.
+    """
+
+    role: Literal["positive", "negative"]
+    expected: Literal["supported", "refuted", "inconclusive"]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """One prediction, for one model on one set of materials, judged. Field meanings: the schema."""
 
@@ -234,10 +246,16 @@ class Verdict:
     seconds: float = 0.0
     cached: bool = False
     schema_version: int = SCHEMA_VERSION
+    control: Known | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain Python values (no numpy scalars: they kill an xdist worker)."""
+        """Plain Python values (no numpy scalars: they kill an xdist worker).
+
+        `control` is a mark: a record without it has no such field.
+        """
         plain: dict[str, Any] = to_plain(asdict(self))
+        if self.control is None:
+            del plain["control"]
         return plain
 
 

@@ -1,5 +1,7 @@
 """Realistic records and components for the tests of the report, no model needed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -12,6 +14,7 @@ from harness.verdict import (
     Family,
     Finding,
     Gate,
+    Known,
     Outcome,
     Verdict,
     components_record,
@@ -113,6 +116,43 @@ def verdict(claim_id, name, prediction, criterion, finding, model, **changes):
 def sample(models=MODELS):
     """Two models x h0..h4 x both criteria: every outcome, every kind of evidence."""
     return [v.to_json() for i, m in enumerate(models) for v in _of_model(m, trained=i == 0)]
+
+
+def known():
+    """Verdicts on models whose circuits are known: four of a positive control, one of them wrong,
+    and two of a negative one."""
+    planted = Known(
+        "positive", "supported", "circuit.json: zeroing either set costs its task alone"
+    )
+    shared = Known("negative", "refuted", "both tasks run over the same three heads")
+    none = Known("positive", "inconclusive", "the planted model knows no other domain")
+    of_planted = [v for v in _of_model("planted-a", trained=True) if v.claim_id in ("h2", "h4")]
+    of_shared = [v for v in _of_model("shared-a", trained=False) if v.claim_id == "h2"]
+    marks = (
+        [planted, planted, none, planted],
+        [Known("negative", "supported", "as published"), shared],
+    )
+    return [
+        replace(verdict, control=mark).to_json()
+        for verdicts, of in zip((of_planted, of_shared), marks, strict=True)
+        for verdict, mark in zip(verdicts, of, strict=True)
+    ]
+
+
+def steered(model, outcome, reasoning, recall):
+    """A verdict of h7 on steering, with the change of either task's logit difference."""
+    rows = [
+        Evidence("reasoning minus recall, change of logit difference",
+                 Effect("shares", 0.1 if recall else float("nan")), 0, ">", n=50)
+    ]  # fmt: skip
+    for task, change in (("recall", recall), ("reasoning", reasoning)):
+        if change:
+            value, low, high = change
+            effect = Effect("nats", value, (low, high))
+            rows.append(Evidence(f"{task}, change of logit difference", effect, n=50))
+    record = verdict("h7", "steering", "Adding it moves the tasks apart.", "controlled",
+                     Finding(tuple(rows)), model, outcome=outcome, reason="as it was")  # fmt: skip
+    return record.to_json()
 
 
 def _count(name, value, needed, n, published="", **kwargs):

@@ -116,6 +116,8 @@ def test_workers_send_the_same_verdicts(study):
     assert alone.keys() == together.keys()
     changing = ("run_id", "created", "seconds")
     for key, record in alone.items():
+        assert " -n2 " in together[key]["provenance"].pop("command")
+        assert " -n2 " not in record["provenance"].pop("command")
         for name in record.keys() - set(changing):
             assert record[name] == together[key][name], (key, name)
 

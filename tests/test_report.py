@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from harness import records
-from harness.report import figures
+from harness.report import figures, typeset
 from harness.report import view as report_view
 from harness.report.rendering import load_and_render, render
 from tests.browser import CHROMIUM, Visit, browser
@@ -128,6 +128,7 @@ def test_every_figure_says_what_it_rests_on_and_how_to_read_it():
     assert len(found) == 17
     for figure in found:
         assert re.search(r"criterion · geography.* · n = \d", figure.context), figure.title
+        assert figure.claim_id in {"h0", "h1", "h2", "h3", "h4"}
         assert figure.headline.endswith(".")
         assert len(figure.caption) > 80
         json.dumps(figure.spec(), allow_nan=False)
@@ -323,19 +324,45 @@ def test_a_deep_link_opens_its_verdict(chromium, report_file):
 
 
 @in_browser
-def test_a_table_sorts_by_keyboard(chromium, report_file):
+def test_a_table_sorts_all_components_by_keyboard(chromium, report_file):
     page = Visit(chromium, report_file).page
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-    table = page.locator("table.sortable").first
-    effects = "t => [...t.tBodies[0].rows].map(r => +r.cells[3].dataset.sort)"
-    button = table.locator("thead button").nth(3)
-    button.focus()
+    fold = page.locator("#h3-published-criterion-mini-qwen details.components")
+    table = fold.locator("table.sortable")
+    cells = "t => [...t.tBodies[0].rows].map(r => r.cells[4].textContent)"
+    assert len(table.evaluate(cells)) == 20
+    table.locator("button[data-column=effect]").focus()
     page.keyboard.press("Enter")
-    falling = table.evaluate(effects)
-    assert falling == sorted(falling, reverse=True)
-    assert table.locator("th[aria-sort=descending]").inner_text().startswith("Effect")
+    table.locator("th[aria-sort=descending]").wait_for()
+    assert table.locator("th[aria-sort]").all_inner_texts()[0].startswith("Effect")
+    of_model = components()[lambda t: (t.claim_id == "h3") & (t.model == "mini-qwen")]
+    of_model = of_model[(of_model.source == "model") & (of_model.criterion == "published")]
+    largest = of_model.effect.nlargest(20)
+    assert table.evaluate(cells) == [typeset.number(v, signed=True) for v in largest]
     page.keyboard.press("Space")
-    assert table.evaluate(effects) == falling[::-1]
+    table.locator("th[aria-sort=ascending]").wait_for()
+    least = of_model.effect.nsmallest(20)
+    assert table.evaluate(cells) == [typeset.number(v, signed=True) for v in least]
+    assert page.locator("#said").text_content() == "Sorted by Effect, ascending"
+    fold.get_by_role("button", name="Show all 1,536").click()
+    assert len(table.evaluate(cells)) == 1536
+    table.locator("button[data-column=layer]").click()
+    table.locator("th[aria-sort] button[data-column=layer]").wait_for()
+    assert table.locator("tbody tr:first-child td").first.inner_text() == "3"
+
+
+@in_browser
+def test_a_sorted_row_reads_as_the_page_wrote_it(chromium, report_file):
+    page = Visit(chromium, report_file).page
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    fold = page.locator("#h2-held-out-mini-qwen details.components")
+    rows = "t => [...t.tBodies[0].rows].map(r => [...r.cells].map(c => c.textContent))"
+    table = fold.locator("table.sortable")
+    before = table.evaluate(rows)
+    assert len(before) == 16
+    table.locator("button[data-column=q]").click()
+    table.locator("th[aria-sort=descending]").wait_for()
+    assert sorted(table.evaluate(rows)) == sorted(before)
 
 
 @in_browser
@@ -349,20 +376,43 @@ def test_plots_are_drawn_when_they_come_into_view(chromium, report_file):
 
 
 @in_browser
-def test_a_plot_is_saved_as_svg_and_components_as_csv(chromium, report_file):
+@pytest.mark.parametrize("how", ["button", "modebar"])
+def test_a_plot_is_saved_under_a_name_that_says_what_it_is(chromium, report_file, how):
     page = Visit(chromium, report_file).page
-    figure = page.locator("#h1 figure.plot").first
+    figure = page.locator("#h1 .on-model figure.plot").first
     figure.scroll_into_view_if_needed()
     figure.locator(".main-svg").first.wait_for()
-    with page.expect_download() as svg:
-        figure.locator("[data-save=svg]").click()
-    assert svg.value.suggested_filename.endswith(".svg")
+    for suffix, begins in (("svg", b"<svg"), ("png", b"\x89PNG")):
+        with page.expect_download() as saved:
+            if how == "button":
+                figure.locator(f"[data-save={suffix}]").click()
+            else:
+                figure.hover()
+                figure.locator(f".modebar-btn[data-title='Save as {suffix.upper()}']").click()
+        name = saved.value.suggested_filename
+        assert name == f"h1-mini-qwen-effect-by-layer-published-geography-published.{suffix}"
+        assert saved.value.path().read_bytes().startswith(begins)
+
+
+@in_browser
+def test_all_components_are_saved_as_csv(chromium, report_file):
+    page = Visit(chromium, report_file).page
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     with page.expect_download() as csv:
-        page.locator("[data-csv]").first.click()
-    lines = csv.value.path().read_text().splitlines()
-    assert lines[0] == '"Kind","Layer","Index","Effect","q","Type"'
-    assert len(lines) == 5
+        page.locator("#h3-held-out-mini-qwen [data-csv]").click()
+    assert csv.value.suggested_filename == "h3-held-out-mini-qwen.csv"
+    saved = pd.read_csv(csv.value.path())
+    table = components()
+    mine = table[(table.claim_id == "h3") & (table.model == "mini-qwen")]
+    mine = mine[(mine.source == "model") & (mine.criterion == "controlled")]
+    assert list(saved.columns) == [
+        *("kind", "layer", "index", "metric", "effect", "effect_discovery", "q", "passed", "type")
+    ]
+    both = saved.merge(mine, on=["layer", "index"], suffixes=("", "_saved"))
+    assert len(both) == len(saved) == len(mine) == 1536
+    np.testing.assert_allclose(both.effect, both.effect_saved, rtol=1e-5)
+    np.testing.assert_allclose(both.q, both.q_saved, rtol=1e-5)
+    assert (both.passed == both.passed_saved).all()
 
 
 @in_browser

@@ -18,6 +18,7 @@ from harness.verdict import (
     Family,
     Finding,
     Gate,
+    Known,
     Outcome,
     Verdict,
     components_record,
@@ -198,6 +199,19 @@ def test_every_outcome_is_in_the_schema_and_nothing_else(outcome):
     for broken in ({"outcome": "perhaps"}, {"more": 1}, {"criterion": "both"}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({"schema_version": 1, "verdicts": [{**record, **broken}]}, schema)
+
+
+def test_a_verdict_that_is_known_beforehand_carries_the_mark_and_no_other_does():
+    schema = json.loads(SCHEMA.read_text())
+    assert "control" not in verdict_of(Finding((PASSES,))).to_json()
+    known = Known("negative", "refuted", "the tasks share one circuit")
+    record = verdict_of(Finding((PASSES,)), control=known).to_json()
+    assert record["control"] == asdict(known)
+    jsonschema.validate({"schema_version": 1, "verdicts": [record]}, schema)
+    for broken in ({"role": "neutral"}, {"expected": "not measured"}, {"more": ""}):
+        wrong = {**record, "control": {**record["control"], **broken}}
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"schema_version": 1, "verdicts": [wrong]}, schema)
 
 
 def test_evidence_that_is_only_shown_has_no_passed():

@@ -120,6 +120,11 @@ def _some_sets(found: Arms, target: str, random_sets: Drops) -> Gate:
     )
 
 
+def _many(number: int) -> str:
+    """A number of sets as one reads it: 1,820, and 1e440 from a million million on."""
+    return f"{number:,}" if number < 10**12 else f"about 1e{len(str(number)) - 1}"
+
+
 def _beyond_chance(
     found: Arms, target: str, random_sets: Drops, match: str, exists: int
 ) -> Evidence:
@@ -133,7 +138,7 @@ def _beyond_chance(
             "accuracy drop",
             own,
             method=f"threshold: 95th percentile of {len(null)} sets matched by {match} "
-            f"(there are {exists:,}); their median {np.median(null):.2f}",
+            f"(there are {_many(exists)}); their median {np.median(null):.2f}",
         ),
         threshold=float(test.quantile),
         relation=">",

@@ -13,7 +13,10 @@ Exit status: 0 written, 2 the folder holds no verdicts, or a file in it is damag
 EPILOG = """\
 examples:
   python -m harness report reports
-  python -m harness report .baselines/0001_release-1 --output release-1.html"""
+  python -m harness report .baselines/0001_release-1 --output release-1.html
+  python -m harness report reports --md                 report.md, for a model card
+  python -m harness report reports --md - | less
+  python -m harness report reports --components csv     components/h2_mini-qwen.csv, ..."""
 
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -32,18 +35,57 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         type=Path,
         help="the page to write (default: report.html in the folder)",
     )
+    parser.add_argument(
+        "--md",
+        metavar="FILE",
+        nargs="?",
+        const="",
+        help="write the summary and the table of claims as a section of a model card and leave the "
+        "page as it is (default: report.md in the folder; - is the terminal)",
+    )
+    parser.add_argument(
+        "--components",
+        choices=("csv", "parquet"),
+        help="write the components, one file a claim and model, into components/ in the folder and "
+        "leave the page as it is",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the report and say where it is; 0."""
+    """Write what was asked for and say where it is; 0."""
     if not options.folder.is_dir():
         raise BaselineError(f"{options.folder} is not a folder: give the one that holds a run.")
-    from harness.report.rendering import load_and_render  # noqa: PLC0415 - plotly loads here
-
     try:
-        written = load_and_render(options.folder, options.output)
+        if options.components:
+            _components(options.folder, options.components)
+        if options.md is not None:
+            _card(options.folder, options.md)
+        if options.output or not (options.components or options.md is not None):
+            _page(options.folder, options.output)
     except (OSError, ValueError) as error:
         raise BaselineError(str(error)) from None
-    print(f"report: {written}")
     return 0
+
+
+def _page(folder: Path, output: Path | None) -> None:
+    from harness.report.rendering import load_and_render  # noqa: PLC0415 - plotly loads here
+
+    print(f"report: {load_and_render(folder, output)}")
+
+
+def _card(folder: Path, file: str) -> None:
+    from harness.report.rendering import load_card, write_text  # noqa: PLC0415
+
+    text = load_card(folder)
+    if file == "-":
+        print(text, end="")
+    else:
+        print(f"model card: {write_text(Path(file) if file else folder / 'report.md', text)}")
+
+
+def _components(folder: Path, suffix: str) -> None:
+    from harness.report.exports import write_components  # noqa: PLC0415 - pandas loads here
+
+    for written in write_components(folder, suffix):
+        print(f"components: {written}")

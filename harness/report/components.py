@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness.report import figures, typeset
 from harness.report.figures import MODEL, Context, Figure
-from harness.verdict import Criterion
+from harness.report.verdicts import CRITERIA
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Record = dict[str, Any]
 
-CRITERIA = [str(c) for c in Criterion]
 CELL = ["source", "layer", "index", "metric"]  # several predictions may save the same table
 KIND_FIGURES = {
     "layer": figures.layer_profile,

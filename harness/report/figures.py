@@ -63,6 +63,7 @@ class Figure:
     context: str
     traces: Sequence[Trace]
     panels: Sequence[Panel]
+    claim_id: str
     columns: tuple[int, int] = (1, 1)
     legend: bool = True
 
@@ -173,6 +174,7 @@ def layer_profile(table: "pd.DataFrame", context: Context) -> Figure:
             f"untrained twins.{bound} {POSITIVE_IS_RECALL}"
         ),
         context=context.line(),
+        claim_id=context.claim_id,
         traces=traces,
         panels=panels,
         columns=(3 if len(features) > 2 else len(features), 2 if len(features) > 1 else 1),
@@ -258,6 +260,7 @@ def head_map(table: "pd.DataFrame", context: Context) -> Figure:
             f"at |d| = {typeset.number(top)}. {POSITIVE_IS_RECALL}"
         ),
         context=context.line(),
+        claim_id=context.claim_id,
         traces=traces,
         panels=panels,
         columns=(len(panels), 1),
@@ -322,6 +325,7 @@ def neuron_distribution(table: "pd.DataFrame", context: Context) -> Figure:
             f"as many neurons.{bound} {POSITIVE_IS_RECALL}"
         ),
         context=context.line(),
+        claim_id=context.claim_id,
         traces=traces,
         panels=[Panel("", {"title": "d", "zero": True}, {"title": "neurons", "type": "log"}, 300)],
     )

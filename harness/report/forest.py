@@ -29,7 +29,7 @@ def forest(records: Sequence[dict[str, Any]], claim_id: str) -> Figure | None:
         panels.append(Panel(quantity, {"title": "", "zero": True}, y, 74 + 26 * len(found)))
     held = sum(bool(e["passed"]) for _, e in rows)
     criteria = typeset.listed(list(dict.fromkeys(r["criterion"] for r, _ in rows)))
-    materials = typeset.listed(list(dict.fromkeys(r["materials"]["name"] for r, _ in rows)))
+    names = list(dict.fromkeys(r["materials"]["name"] for r, _ in rows if r["materials"]["name"]))
     sizes = sorted({e["n"] for _, e in rows if e["n"]})
     n = f" · n = {', '.join(typeset.count(s) for s in sizes)}" if sizes else ""
     return Figure(
@@ -40,7 +40,8 @@ def forest(records: Sequence[dict[str, Any]], claim_id: str) -> Figure | None:
             "it was held against. Filled: the requirement holds (adjusted p included); hollow: it "
             "does not. Panels have their own scales."
         ),
-        context=f"{criteria} criterion · {materials}{n}",
+        context=f"{criteria} criterion · {typeset.listed(names) if names else 'no materials'}{n}",
+        claim_id=claim_id,
         traces=traces,
         panels=panels,
     )

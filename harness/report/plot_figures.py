@@ -61,6 +61,7 @@ def figure_of(record: Mapping[str, Any]) -> Figure:
         headline=plot.headline,
         caption=" ".join(filter(None, (plot.caption, remark))),
         context=context.line(),
+        claim_id=context.claim_id,
         traces=traces,
         panels=panels,
         columns=(min(len(panels), 2), 1),

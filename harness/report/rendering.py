@@ -5,18 +5,31 @@ import gzip
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup
 
-from harness.records import COMPONENTS_NAME, read_plots, read_records
-from harness.report import typeset
+from harness import units
+from harness.records import (
+    COMPONENTS_NAME,
+    JSON_NAME,
+    JSONL_NAME,
+    PLOTS_NAME,
+    read_controls,
+    read_plots,
+    read_records,
+)
+from harness.report import formats, typeset
 from harness.report import view as report_view
 from harness.report.figures import Figure
+from harness.report.model_card import model_card
+from harness.report.parts import File, Page
 from harness.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -25,7 +38,7 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parents[2] / "reports" / "templates"
 COMPONENT_COLUMNS = (
     *("model", "materials", "claim_id", "criterion", "source", "kind", "layer", "index"),
-    *("metric", "effect", "passed"),
+    *("metric", "effect", "effect_discovery", "q", "passed", "type"),
 )
 TITLE = "Recall and reasoning in transformers"
 
@@ -37,6 +50,8 @@ def render(
     *,
     title: str = TITLE,
     plots: Sequence[dict[str, Any]] = (),
+    folder: Path | str | None = None,
+    card: Path | str | None = None,
 ) -> Path:
     """Write the report and return its path.
 
@@ -46,24 +61,71 @@ def render(
         out: The HTML file, replaced whole.
         title: The page's heading.
         plots: The figures that claims handed over (`plots.json`).
+        folder: Where the run's other files lie, if not beside the report.
+        card: A Markdown file to write the same summary and table to, replaced whole.
     """
     out = Path(out)
+    files = beside(Path(folder) if folder else out.parent, out.parent, components)
+    page = report_view.page(records, components, title, plots, files)
     html = (
         environment()
         .get_template("report.html.j2")
         .render(
-            page=report_view.page(records, components, title, plots),
+            page=page,
+            legend=formats.LEGEND,
+            texts=_texts(page),
             style=source("report.css"),
             script=source("report.js"),
             plotly=_plotly(),
             nonce=_nonce(records),
         )
     )
+    write_text(out, html)
+    if card is not None:
+        write_text(Path(card), model_card(page))
+    return out
+
+
+def write_text(out: Path, text: str) -> Path:
+    """Write a file whole or not at all; its path."""
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = out.with_name(f"{out.name}.{os.getpid()}.tmp")
-    scratch.write_text(html, encoding="utf-8")
+    scratch.write_text(text, encoding="utf-8")
     scratch.replace(out)
     return out
+
+
+def beside(folder: Path, seen_from: Path, components: "pd.DataFrame | None") -> list[File]:
+    """The run's files that are there, and what each holds."""
+    rows = f", {typeset.plural(len(components), 'row')}" if components is not None else ""
+    known = {
+        JSON_NAME: "every verdict with its evidence, controls and provenance; "
+        "described by harness/verdict.schema.json",
+        JSONL_NAME: "the same, a line a verdict, written as they fell",
+        COMPONENTS_NAME: f"every component of every model and twin{rows}: claim, criterion, kind, "
+        "layer, index (−1 for a layer), metric, effect, effect_discovery, q, passed, type",
+        units.NAME: "the values behind effects, a row a pair or item",
+        PLOTS_NAME: "the figures that claims handed over, as numbers",
+    }
+    way = Path(os.path.relpath(folder.resolve(), seen_from.resolve()))
+    return [
+        File(name, quote((way / name).as_posix()), holds)
+        for name, holds in known.items()
+        if (folder / name).exists()
+    ]
+
+
+def _texts(page: Page) -> Markup:
+    """Both tables as CSV, Markdown and LaTeX, for the page's buttons."""
+    writers = {
+        "csv": formats.csv_text, "markdown": formats.markdown, "latex": formats.latex
+    }  # fmt: skip
+    return _as_json(
+        {
+            table.unit: {name: write(table) for name, write in writers.items()}
+            for table in (page.table, page.every)
+        }
+    )
 
 
 def load_and_render(folder: Path | str, out: Path | str | None = None, **options: Any) -> Path:
@@ -76,7 +138,18 @@ def load_and_render(folder: Path | str, out: Path | str | None = None, **options
     folder = Path(folder)
     table = read_components(folder / COMPONENTS_NAME)
     out = out or folder / "report.html"
-    return render(read_records(folder), table, out, plots=read_plots(folder), **options)
+    plots = read_plots(folder)
+    return render(_all(folder), table, out, plots=plots, folder=folder, **options)
+
+
+def load_card(folder: Path | str, title: str = TITLE) -> str:
+    """The Markdown section of a run's folder; errors as `load_and_render`."""
+    return model_card(report_view.page(_all(Path(folder)), None, title))
+
+
+def _all(folder: Path) -> list[dict[str, Any]]:
+    """Verdicts on the models under study, and those on controls."""
+    return [*read_records(folder), *read_controls(folder)]
 
 
 def read_components(path: Path) -> "pd.DataFrame | None":
@@ -85,7 +158,7 @@ def read_components(path: Path) -> "pd.DataFrame | None":
         return None
     import pyarrow.parquet as pq  # noqa: PLC0415 - a report without components needs no arrow
 
-    texts = ["model", "materials", "claim_id", "criterion", "source", "kind", "metric"]
+    texts = [*("model", "materials", "claim_id", "criterion", "source", "kind", "metric", "type")]
     table = pq.read_table(path, columns=list(COMPONENT_COLUMNS), read_dictionary=texts)
     frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
     return frame
@@ -111,8 +184,8 @@ def environment() -> jinja2.Environment:
         "signs": typeset.signs,
         "duration": typeset.duration,
         "signed_quantity": typeset.signed_quantity,
-        "sort_key": _sort_key,
         "embedded": _embedded,
+        "file_name": _file_name,
         "plain": _plain,
     }
     environment.globals |= {"ICONS": report_view.ICONS, "OUTCOMES": [str(o) for o in Outcome]}
@@ -124,9 +197,21 @@ def source(name: str) -> Markup:
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
+def _file_name(figure: Figure) -> str:
+    """What a saved figure is called, without its suffix: claim, model, what it shows, on what."""
+    rests_on = figure.context.split(" · n = ")[0].replace(" criterion", "")
+    name = f"{figure.claim_id} {figure.title.removeprefix(f'{figure.claim_id}: ')} {rests_on}"
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:120]
+
+
 def _embedded(figure: Figure) -> Markup:
-    """A figure as JSON that cannot end the script element it stands in."""
-    text = json.dumps(figure.spec(), allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    """What the page needs to draw a figure."""
+    return _as_json(figure.spec())
+
+
+def _as_json(value: Any) -> Markup:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     for character in "<>&'\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
@@ -145,10 +230,6 @@ def _nonce(records: Sequence[dict[str, Any]]) -> str:
     """Marks the page's own scripts, so that the browser runs no other; the same for a rebuild."""
     text = json.dumps(list(records), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def _sort_key(value: float | str | None) -> str:
-    return "" if value is None else str(value)
 
 
 def _plain(value: Any) -> str:

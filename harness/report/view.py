@@ -2,15 +2,28 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.records import first_decisive
 from harness.report import figures, typeset
-from harness.report.components import Tally, tallies_and_figures
-from harness.report.figures import Figure
+from harness.report.claims_table import ClaimRow, ClaimsTable, claim_row, requirement_rows
+from harness.report.component_tables import component_table
+from harness.report.components import tallies_and_figures
 from harness.report.forest import forest
+from harness.report.instrument import checks, is_control
+from harness.report.parts import (
+    Cell,
+    Claim,
+    File,
+    OnModel,
+    Page,
+    Parting,
+    Prediction,
+    Provenance,
+)
 from harness.report.plot_figures import figure_of
+from harness.report.summary import summary
+from harness.report.verdicts import CRITERIA, distinct, natural, overall
 from harness.verdict import Criterion, Outcome
 
 if TYPE_CHECKING:
@@ -18,90 +31,14 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
-CRITERIA = [str(c) for c in Criterion]
 ICONS = {str(o): str(o).replace(" ", "-") for o in Outcome}
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A claim under one criterion on one model. `outcome` is empty where nothing was asked."""
-
-    model: str
-    criterion: str
-    outcome: str
-    note: str
-    href: str
-    was: str = ""  # the baseline's word, where it is another one
-
-
-@dataclass(frozen=True, slots=True)
-class Parting:
-    """A claim that the published criterion supports on a model and the controlled one does not."""
-
-    claim_id: str
-    claim: str
-    model: str
-    published: Record
-    controlled: Record
-    twins: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """One verdict with its place in the page."""
-
-    anchor: str
-    record: Record
-    lead: dict[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class OnModel:
-    """A claim on one model."""
-
-    anchor: str
-    model: str
-    cells: Sequence[Cell]
-    predictions: Sequence[Prediction]
-    tallies: Sequence[Tally]
-    figures: Sequence[Figure]
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A section of the report."""
-
-    id: str
-    anchor: str
-    sentence: str
-    description: str
-    described: Sequence[tuple[str, str]]
-    cells: Sequence[Cell]
-    models: Sequence[OnModel]
-    figure: Figure | None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Everything the templates read."""
-
-    title: str
-    summary: Sequence[str]
-    models: Sequence[str]
-    claims: Sequence[Claim]
-    partings: Sequence[Parting]
-    provenance: "Provenance"
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """Where the numbers come from; each list holds the distinct values over all records."""
-
-    runs: Sequence[dict[str, Any]]
-    models: Sequence[dict[str, Any]]
-    materials: Sequence[dict[str, Any]]
-    plans: Sequence[dict[str, Any]]
-    seconds: float
+LIMITS = (
+    "A verdict holds for the model, the materials and the plan named here, and no further.",
+    "Refuted means that a requirement failed, which is no evidence that an effect is zero.",
+    "A difference of activation (h1 to h4) is no cause; what the model needs is asked by h5 to h8.",
+    "Circuits are ranked by single components, neurons of them to first order: one whose parts "
+    "stand in for each other may be missed.",
+)
 
 
 def page(
@@ -109,14 +46,16 @@ def page(
     components: "pd.DataFrame | None",
     title: str,
     plots: Sequence[Record] = (),
+    files: Sequence[File] = (),
 ) -> Page:
     """The whole report as values."""
     anchors = _Anchors()
-    models = _distinct(r["model"]["name"] for r in records)
-    ids = sorted(_distinct(r["claim_id"] for r in records), key=natural)
+    results = [r for r in records if not is_control(r)]
+    models = distinct(r["model"]["name"] for r in results)
+    ids = sorted(distinct(r["claim_id"] for r in results), key=natural)
     claims = [
         _claim(
-            [r for r in records if r["claim_id"] == i],
+            [r for r in results if r["claim_id"] == i],
             components,
             [p for p in plots if p["claim_id"] == i],
             models,
@@ -127,32 +66,44 @@ def page(
     partings = [p for c in claims for p in _partings(c)]
     return Page(
         title=title,
-        summary=_summary(records, claims, partings, models),
+        summary=summary(results, claims, partings, models),
+        checks=checks(records),
         models=models,
         claims=claims,
+        table=ClaimsTable("claim", [row for c in claims for row in _claim_rows(c)]),
+        every=ClaimsTable("requirement", [row for c in claims for row in _requirement_rows(c)]),
         partings=partings,
+        limits=LIMITS,
         provenance=_provenance(records),
+        files=files,
     )
 
 
-def natural(text: str) -> list[tuple[int, str]]:
-    """Sort key that puts h10 after h9."""
-    parts = re.findall(r"\d+|\D+", text)
-    return [(int(p), "") if p.isdigit() else (-1, p) for p in parts]
+def _claim_rows(claim: Claim) -> list[ClaimRow]:
+    """A row a model and criterion, the controlled one below the published."""
+    return [
+        claim_row(
+            [p.record for p in on.predictions if p.record["criterion"] == c.criterion], c.href
+        )
+        for on in claim.models
+        for c in on.cells
+        if c.outcome
+    ]
 
 
-def overall(records: Sequence[Record]) -> str:
-    """One word for several predictions: all must be supported, one refuted is enough to refute."""
-    outcomes = {r["outcome"] for r in records}
-    ranked = (Outcome.REFUTED, Outcome.INCONCLUSIVE, Outcome.NOT_MEASURED, Outcome.SUPPORTED)
-    return next((str(o) for o in ranked if o in outcomes), "")
+def _requirement_rows(claim: Claim) -> list[ClaimRow]:
+    predictions = [p for on in claim.models for p in on.predictions]
+    return [row for p in predictions for row in requirement_rows(p.record, p.anchor)]
 
 
 class _Anchors:
     """Ids for deep links: readable, unique within the page."""
 
     def __init__(self) -> None:
-        self._taken: set[str] = {"top", "main", "verdicts", "partings", "provenance", "reading"}
+        self._taken: set[str] = {
+            *("top", "main", "verdicts", "claims", "instrument", "partings", "provenance"),
+            *("reading", "files", "theme", "said", "texts", "plotly-gz"),
+        }
 
     def claim(self, *parts: str) -> str:
         slug = "-".join(filter(None, (_slug(p) for p in parts))) or "part"
@@ -168,10 +119,6 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60]
 
 
-def _distinct(values: Any) -> list[Any]:
-    return list(dict.fromkeys(values))
-
-
 def _claim(
     records: list[Record],
     components: "pd.DataFrame | None",
@@ -184,9 +131,14 @@ def _claim(
     found = None
     if components is not None and len(components):
         found = components[components["claim_id"] == claim_id]
+    # In every model the order of the first one, whatever came of it first there.
+    rank = {p: at for at, p in enumerate(distinct(r["prediction_id"] for r in records))}
+    ordered = sorted(
+        records, key=lambda r: (CRITERIA.index(r["criterion"]), rank[r["prediction_id"]])
+    )
     on_models = [
         _on_model(
-            [r for r in records if r["model"]["name"] == m],
+            [r for r in ordered if r["model"]["name"] == m],
             found,
             [p for p in plots if p["model"] == m],
             anchors,
@@ -246,14 +198,18 @@ def _on_model(
 ) -> OnModel:
     model, claim_id = records[0]["model"]["name"], records[0]["claim_id"]
     anchor = anchors.claim(claim_id, model)
-    order = sorted(records, key=lambda r: CRITERIA.index(r["criterion"]))
-    predictions = [
-        Prediction(anchors.claim(claim_id, r["prediction_id"], model), r, first_decisive(r))
-        for r in order
-    ]
     mine = None if components is None else components[components["model"] == model]
-    tallies, drawn = tallies_and_figures(order, mine)
-    drawn += [figure_of(p) for p in _by_prediction(plots, order)]
+    predictions = [
+        Prediction(
+            anchors.claim(claim_id, r["prediction_id"], model, *_materials(r, records)),
+            r,
+            first_decisive(r),
+            component_table(r, records, mine),
+        )
+        for r in records
+    ]
+    tallies, drawn = tallies_and_figures(records, mine)
+    drawn += [figure_of(p) for p in _by_prediction(plots, records)]
     cells = [
         _cell(model, c, [p for p in predictions if p.record["criterion"] == c], anchor)
         for c in CRITERIA
@@ -261,9 +217,15 @@ def _on_model(
     return OnModel(anchor, model, cells, predictions, tallies, drawn)
 
 
+def _materials(record: Record, others: Sequence[Record]) -> list[str]:
+    """The materials, if they tell the prediction from others of its name: a link has to last."""
+    same = [r for r in others if r["prediction_id"] == record["prediction_id"]]
+    return [record["materials"]["name"]] if len(same) > 1 else []
+
+
 def _by_prediction(plots: Sequence[Record], records: Sequence[Record]) -> list[Record]:
     """The figures handed over, in the order of the predictions that did."""
-    order = _distinct(r["prediction_id"] for r in records)
+    order = distinct(r["prediction_id"] for r in records)
     rank = {prediction: at for at, prediction in enumerate(order)}
     return sorted(plots, key=lambda p: rank.get(p["prediction_id"], len(rank)))
 
@@ -327,42 +289,6 @@ def _what_twins_did(on_model: OnModel, records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _summary(
-    records: Sequence[Record],
-    claims: Sequence[Claim],
-    partings: Sequence[Parting],
-    models: Sequence[str],
-) -> list[str]:
-    """The opening paragraph, a sentence an item: numbers only."""
-    if not records:
-        return []
-    said = [
-        f"{typeset.plural(len(claims), 'claim')} on {typeset.plural(len(models), 'model')} "
-        f"({typeset.listed(list(models))}), {typeset.plural(len(records), 'prediction')} judged."
-    ]
-    for criterion in CRITERIA:
-        words = [c.outcome for k in claims for c in k.cells if c.criterion == criterion]
-        words = [w for w in words if w]
-        if words:
-            counts = {str(o): words.count(str(o)) for o in Outcome}
-            parts = [f"{n} {word}" for word, n in counts.items() if n]
-            said.append(
-                f"Under the {criterion} criterion, of {len(words)} pairs of claim and model: "
-                f"{typeset.listed(parts)}."
-            )
-    both = sum(_both_judged(m) for k in claims for m in k.models)
-    if both:
-        said.append(
-            f"In {len(partings)} of the {both} pairs judged by both, the published criterion "
-            "supports the claim and the controlled one does not."
-        )
-    return said
-
-
-def _both_judged(on_model: OnModel) -> bool:
-    return all(cell.outcome for cell in on_model.cells)
-
-
 def _provenance(records: Sequence[Record]) -> Provenance:
     runs: dict[str, dict[str, Any]] = {}
     for record in records:
@@ -383,7 +309,7 @@ def _provenance(records: Sequence[Record]) -> Provenance:
     return Provenance(
         runs=list(runs.values()),
         models=_distinct_mappings(r["model"] for r in records),
-        materials=_distinct_mappings(r["materials"] for r in records),
+        materials=_distinct_mappings(r["materials"] for r in records if r["materials"]["name"]),
         plans=list(plans.values()),
         seconds=sum(r["seconds"] for r in records),
     )

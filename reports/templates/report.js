@@ -16,14 +16,18 @@
   toggle.addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; remembered.set(root.dataset.theme); showTheme(); });
   systemDark.addEventListener("change", showTheme);
 
+  // ---- What travels packed: gzip in base64.
+  const unpacked = (text) => {
+    const packed = Uint8Array.from(atob(text.trim()), (c) => c.charCodeAt(0));
+    return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  };
+
   // ---- Plotly, unpacked when the first figure is wanted.
   let loading = null;
   const plotly = () => loading ??= (async () => {
-    const packed = Uint8Array.from(atob(document.getElementById("plotly-gz").textContent.trim()), (c) => c.charCodeAt(0));
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
     const script = document.createElement("script");
     script.nonce = document.currentScript?.nonce || document.querySelector("script[nonce]").nonce;
-    script.textContent = await new Response(stream).text();
+    script.textContent = await unpacked(document.getElementById("plotly-gz").textContent);
     document.head.append(script);
     return window.Plotly;
   })();
@@ -146,16 +150,15 @@
       spec.panels.forEach((p) => { if (p.wide) p.height = width < 520 ? p.tall : p.wide; });
       const { traces, layout } = layOut(spec, width);
       const style = getComputedStyle(root);
-      const file = spec.title.replace(/[^a-z0-9]+/gi, "-").replace(/^-|-$/g, "").toLowerCase();
+      const file = figure.dataset.file;
+      const button = (format, icon) => ({ name: "Save as " + format.toUpperCase(), title: "Save as " + format.toUpperCase(), icon, click: (gd) => save(gd, format, file) });
       canvas.querySelector(".waiting")?.remove();
       canvas.style.minHeight = "0";
       await Plotly.react(canvas, resolve(traces, style), resolve(layout, style), {
         displaylogo: false, responsive: false, scrollZoom: false, doubleClick: false,
-        modeBarButtons: [["toImage", { name: "png", title: "Download as PNG", icon: Plotly.Icons.disk, click: (gd) => save(gd, "png", file) }]],
-        toImageButtonOptions: { format: "svg", filename: file },
+        modeBarButtons: [[button("svg", Plotly.Icons.camera), button("png", Plotly.Icons.disk)]],
       });
       figure.dataset.drawn = width + (isDark() ? "d" : "l");
-      figure.dataset.file = file;
     } catch (error) {
       canvas.textContent = "This figure could not be drawn here (" + error.message + "). Its numbers are in the tables and in components.parquet.";
     }
@@ -177,35 +180,111 @@
   let settle;
   addEventListener("resize", () => { clearTimeout(settle); settle = setTimeout(() => drawn.forEach((_, f) => { if (parseInt(f.dataset.drawn) !== Math.floor(f.querySelector(".canvas").clientWidth)) draw(f); }), 150); });
 
-  // ---- Tables that sort, and leave as CSV.
-  const cellValue = (row, at) => { const cell = row.cells[at]; return cell.dataset.sort ?? cell.textContent.trim().replace(/,/g, ""); };
-  all("table.sortable").forEach((table) => {
-    const headings = all("thead th", table);
-    headings.forEach((heading, at) => heading.querySelector("button").addEventListener("click", () => {
-      const direction = heading.getAttribute("aria-sort") === "descending" ? "ascending" : "descending";
-      headings.forEach((h) => h.removeAttribute("aria-sort"));
-      heading.setAttribute("aria-sort", direction);
-      const body = table.tBodies[0], sign = direction === "ascending" ? 1 : -1;
-      const missing = (v) => v === "" || v === "–";
-      const order = (a, b) => {
-        const [x, y] = [cellValue(a, at), cellValue(b, at)];
-        if (missing(x) || missing(y)) return missing(x) - missing(y);
-        return sign * (isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y);
-      };
-      body.append(...[...body.rows].sort(order));
-    }));
-  });
-  all("[data-csv]").forEach((button) => button.addEventListener("click", () => {
-    const table = button.closest("details").querySelector("table");
-    const quote = (text) => '"' + text.replace(/"/g, '""') + '"';
-    const head = all("thead th", table).map((h) => quote(h.textContent.trim()));
-    const lines = [...table.tBodies[0].rows].map((row) => [...row.cells].map((_, at) => quote(cellValue(row, at).replace(/^–$/, ""))));
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([[head, ...lines].map((l) => l.join(",")).join("\r\n") + "\r\n"], { type: "text/csv" }));
-    link.download = button.dataset.csv + ".csv";
+  // ---- What the page says and gives away: copied text, saved files.
+  const status = document.getElementById("said");
+  const say = (text) => { status.textContent = ""; requestAnimationFrame(() => { status.textContent = text; }); };
+  const answer = (button, text) => { // in the button too, for a moment
+    say(text);
+    const label = button.firstChild, before = button.dataset.label ??= label.textContent;
+    label.textContent = text.startsWith("Copied") ? "Copied" : text.startsWith("Saved") ? "Saved" : "Not copied";
+    clearTimeout(button.timer);
+    button.timer = setTimeout(() => { label.textContent = before; }, 1600);
+  };
+  const copy = async (text) => {
+    try { await navigator.clipboard.writeText(text); return true; } catch { /* an older or a stricter browser */ }
+    const area = document.body.appendChild(Object.assign(document.createElement("textarea"), { value: text, className: "unseen" }));
+    const focused = document.activeElement;
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    focused?.focus();
+    return done;
+  };
+  const give = (text, name, type) => {
+    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(new Blob([text], { type })), download: name });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  };
+  all(".tools[hidden], .copy-link[hidden]").forEach((e) => { e.hidden = false; });
+  all("[data-link]").forEach((button) => button.addEventListener("click", async () => {
+    const done = await copy(location.href.split("#")[0] + "#" + button.dataset.link);
+    answer(button, done ? "Copied the link" : "The link could not be copied");
   }));
+  const texts = () => JSON.parse(document.getElementById("texts").textContent);
+  all("[data-copy]").forEach((button) => button.addEventListener("click", async () => {
+    const { copy: format, unit } = button.dataset, done = await copy(texts()[unit][format]);
+    answer(button, done ? `Copied the table, a row a ${unit}, as ${button.firstChild.textContent.replace("Copy ", "")}` : "The table could not be copied");
+  }));
+  all("[data-save-table]").forEach((button) => button.addEventListener("click", () => {
+    const unit = button.dataset.saveTable;
+    give(texts()[unit].csv, unit + "s.csv", "text/csv");
+    answer(button, "Saved as " + unit + "s.csv");
+  }));
+
+  // ---- Tables of components: a few rows stand in the page, all that it carries are sorted and saved.
+  // Numbers as typeset.py writes them.
+  const tiny = (size) => size.toExponential(0).replace("e-", "e−");
+  const magnitude = (size) => size === Math.floor(size) || size >= 1000 ? size.toLocaleString("en-US", { maximumFractionDigits: 0 })
+    : size >= 100 ? size.toFixed(1) : (size > 0.99 && size < 1) || (size >= 0.001 && size < 0.1) ? size.toFixed(3) : size < 0.001 ? tiny(size) : size.toFixed(2);
+  const WRITTEN = {
+    effect: (v) => v === null ? "not defined" : (v < 0 ? "−" : v > 0 ? "+" : "") + magnitude(Math.abs(v)),
+    q: (v) => v === null ? "–" : v === 0 ? "< 1e−300" : v >= 0.001 ? String(Number(v.toPrecision(2))) : tiny(v),
+    passed: (v) => v === null ? "–" : v ? "yes" : "no",
+    layer: String, index: (v) => v === null ? "–" : v.toLocaleString("en-US"),
+  };
+  const NUMBERS = ["layer", "index", "effect", "q"];
+  const componentRow = (data, names, at) => {
+    const row = document.createElement("tr");
+    names.forEach((name, i) => {
+      const value = data[name][at], cell = row.appendChild(document.createElement(i ? "td" : "th"));
+      if (!i) cell.scope = "row";
+      if (NUMBERS.includes(name)) cell.className = "num";
+      const into = name === "type" && ["recall", "reasoning"].includes(value) ? cell.appendChild(Object.assign(document.createElement("span"), { className: "task " + value })) : cell;
+      into.textContent = (WRITTEN[name] ?? ((v) => v || "–"))(value);
+    });
+    return row;
+  };
+  all("details.components:has(.packed)").forEach((fold) => {
+    const table = fold.querySelector("table"), body = table.tBodies[0], headings = all("thead th", table);
+    const names = headings.map((h) => h.firstChild.dataset.column), more = fold.querySelector("[data-all]");
+    let shown = body.rows.length, order = null, loaded = null;
+    const data = () => loaded ??= unpacked(fold.querySelector(".packed").textContent).then((text) => {
+      const columns = JSON.parse(text);
+      order = columns.effect.map((_, at) => at);
+      return columns;
+    });
+    const fill = (columns) => body.replaceChildren(...order.slice(0, shown).map((at) => componentRow(columns, names, at)));
+    headings.forEach((heading, at) => heading.firstChild.addEventListener("click", async () => {
+      const columns = await data(), values = columns[names[at]], numeric = NUMBERS.includes(names[at]);
+      const before = heading.getAttribute("aria-sort");
+      const direction = before ? (before === "descending" ? "ascending" : "descending") : numeric ? "descending" : "ascending";
+      headings.forEach((h) => h.removeAttribute("aria-sort"));
+      heading.setAttribute("aria-sort", direction);
+      const sign = direction === "ascending" ? 1 : -1, missing = (v) => v === null || v === "";
+      order.sort((a, b) => {
+        const [x, y] = [values[a], values[b]];
+        if (missing(x) || missing(y)) return missing(x) - missing(y);
+        return sign * (numeric ? x - y : String(x).localeCompare(String(y)));
+      });
+      fill(columns);
+      say(`Sorted by ${heading.textContent}, ${direction}`);
+    }));
+    more?.addEventListener("click", async () => {
+      const columns = await data();
+      shown = order.length;
+      fill(columns);
+      more.remove();
+      table.closest(".scroller").focus();
+      say(`All ${shown.toLocaleString("en-US")} are shown`);
+    });
+    fold.querySelector("[data-csv]").addEventListener("click", async (event) => {
+      const button = event.currentTarget, columns = await data(), fields = Object.keys(columns);
+      const quoted = (v) => v === null ? "" : /[",\r\n]/.test(v) ? '"' + String(v).replace(/"/g, '""') + '"' : String(v);
+      const lines = [fields.join(","), ...order.map((at) => fields.map((f) => quoted(columns[f][at])).join(","))];
+      give(lines.join("\r\n") + "\r\n", button.dataset.csv + ".csv", "text/csv");
+      answer(button, "Saved as " + button.dataset.csv + ".csv");
+    });
+  });
 
   // ---- Deep links open what they point at; printing opens and draws everything.
   const reveal = () => {
@@ -217,13 +296,22 @@
   };
   addEventListener("hashchange", reveal);
   if (location.hash) reveal();
-  let opened = [];
+  // On paper everything is open, drawn, light, and as wide as the paper.
+  let opened = [], theme;
   addEventListener("beforeprint", () => {
     opened = all("details:not([open])");
     opened.forEach((d) => { d.open = true; });
-    figures.filter((f) => !drawn.has(f)).forEach(draw);
+    theme = root.dataset.theme;
+    root.dataset.theme = "light";
+    root.classList.add("printing");
+    figures.forEach(draw);
   });
-  addEventListener("afterprint", () => { opened.forEach((d) => { d.open = false; }); });
+  addEventListener("afterprint", () => {
+    opened.forEach((d) => { d.open = false; });
+    root.classList.remove("printing");
+    if (theme) root.dataset.theme = theme; else delete root.dataset.theme;
+    redrawAll();
+  });
   if (figures.length) (window.requestIdleCallback ?? setTimeout)(() => plotly().catch(() => {}));
 
   // ---- Where the reader is.

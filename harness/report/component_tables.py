@@ -1,0 +1,113 @@
+"""The table of a prediction's components: the strongest in the page, the rest packed beside them.
+
+The page sorts what it carries and gives it as CSV; `components.parquet` has what it does not.
+"""
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.report.components import CELL
+from harness.report.figures import MODEL
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Record = dict[str, Any]
+
+SHOWN = 20  # rows in the page before a reader asks for more
+CARRIED = 2_000  # rows that travel with it
+COLUMNS = (
+    *("kind", "layer", "index", "metric", "effect", "effect_discovery", "q", "passed", "type"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentTable:
+    """Components by size of their effect.
+
+    Attributes:
+        rows: The first of them, a value a column of `COLUMNS`.
+        carried: How many the page has.
+        total: How many there are.
+        packed: The columns of what it carries as gzipped JSON in base64.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    carried: int
+    total: int
+    packed: str
+
+
+def component_table(
+    record: Record, others: Sequence[Record], components: "pd.DataFrame | None"
+) -> ComponentTable | None:
+    """The table of one prediction: from all components where they were saved, else from the record.
+
+    Args:
+        record: The verdict.
+        others: All verdicts of its claim on its model.
+        components: All components of that claim and model, or None.
+    """
+    rows = None if components is None else _saved(record, others, components)
+    if rows is not None and len(rows):
+        order = rows["effect"].abs().sort_values(ascending=False, kind="stable").index
+        strongest = rows.loc[order[:CARRIED]]
+        columns = {name: _values(strongest, name) for name in COLUMNS}
+        return _table(columns, len(rows))
+    kept = record["components"].get("strongest", [])
+    if not kept:
+        return None
+    columns = {name: [c.get(name) for c in kept] for name in COLUMNS}
+    counts = record["components"].get("counts", {})
+    return _table(columns, max(sum(sum(t.values()) for t in counts.values()), len(kept)))
+
+
+def _saved(
+    record: Record, others: Sequence[Record], components: "pd.DataFrame"
+) -> "pd.DataFrame | None":
+    """What was saved with the prediction; one without components of its own has it only if alone.
+
+    Predictions that share claim, criterion and materials share the rows.
+    """
+
+    def alike(other: Record) -> bool:
+        return bool(
+            other["criterion"] == record["criterion"]
+            and other["materials"]["name"] == record["materials"]["name"]
+        )
+
+    if not record["components"].get("counts") and sum(alike(r) for r in others) > 1:
+        return None
+    mine = (
+        (components["source"] == MODEL)
+        & (components["criterion"] == record["criterion"])
+        & (components["materials"] == record["materials"]["name"])
+    )
+    found: pd.DataFrame = components[mine].drop_duplicates(["kind", *CELL])
+    return found
+
+
+def _values(rows: "pd.DataFrame", name: str) -> list[Any]:
+    if name not in rows.columns:
+        return [None] * len(rows)
+    values = rows[name].tolist()
+    if name == "index":
+        return [None if v < 0 else v for v in values]
+    return [_short(v) if isinstance(v, float) else v for v in values]
+
+
+def _short(value: float) -> float | None:
+    """Six figures; None for what is not a number."""
+    return float(f"{value:.6g}") if value - value == 0 else None
+
+
+def _table(columns: Mapping[str, list[Any]], total: int) -> ComponentTable:
+    number = len(columns["effect"])
+    text = json.dumps(columns, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    packed = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    rows = [{name: columns[name][at] for name in columns} for at in range(min(SHOWN, number))]
+    return ComponentTable(rows, number, total, packed)

@@ -1,0 +1,47 @@
+"""The components of a run as files of their own, one a claim and model."""
+
+import re
+from pathlib import Path
+
+from harness.records import COMPONENTS_NAME
+
+FOLDER = "components"
+
+
+def write_components(folder: Path, suffix: str) -> list[Path]:
+    """Split `components.parquet`; the files, named `h2_mini-qwen.csv`, in the run's `components`.
+
+    Each has every criterion, set of materials, kind and twin of its claim on its model.
+
+    Raises:
+        FileNotFoundError: If the run saved no components.
+    """
+    import pandas as pd  # noqa: PLC0415 - slow to import
+
+    path = folder / COMPONENTS_NAME
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there: this run saved no components.")
+    table = pd.read_parquet(path)
+    written: list[Path] = []
+    (folder / FOLDER).mkdir(exist_ok=True)
+    for (claim, model), rows in table.groupby(["claim_id", "model"], observed=True, sort=True):
+        out = _free(folder / FOLDER / f"{claim}_{_plain(str(model))}.{suffix}", written)
+        if suffix == "csv":
+            rows.to_csv(out, index=False)
+        else:
+            rows.to_parquet(out, index=False)
+        written.append(out)
+    return written
+
+
+def _plain(name: str) -> str:
+    """A model's name without what is no part of a file's: `org/model@rev` is `org-model-rev`."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "model"
+
+
+def _free(path: Path, taken: list[Path]) -> Path:
+    """The path, numbered if two names came out alike."""
+    again, number = path, 2
+    while again in taken:
+        again, number = path.with_stem(f"{path.stem}-{number}"), number + 1
+    return again

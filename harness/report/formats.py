@@ -1,0 +1,140 @@
+"""The table of claims as text for other documents: CSV in full, Markdown and LaTeX as shown."""
+
+import csv
+import io
+import re
+from typing import Any
+
+from harness.report.claims_table import ClaimRow, ClaimsTable
+from harness.report.typeset import DASH, MINUS
+
+HEADINGS = (
+    *("Claim", "Model", "Criterion", "Verdict", "Effect", "95 % interval", "q", "Controls"),
+    "What fails",
+)
+LEGEND = (
+    "Effect: what the prediction is judged by first; of several predictions, that of the first "
+    "with the verdict shown. Where that is a count, the first effect with an interval or a q "
+    "stands beside it, and these are its. q: p adjusted over the family of tests; a dash where an "
+    "effect is held against a bound alone. Controls: how many of those with a requirement behaved "
+    "as they must; under the published criterion they are shown and do not decide."
+)
+
+
+def cells(row: ClaimRow, unit: str) -> list[str]:
+    """One row as `HEADINGS` has it; what is not there is empty."""
+    sentence = row.shown["prediction"] if unit == "requirement" else row.claim
+    return [
+        *(f"{row.claim_id}: {sentence}", row.model, row.criterion, row.verdict, row.effect),
+        *(row.interval, row.q, row.controls, "; ".join(row.fails)),
+    ]
+
+
+def csv_text(table: ClaimsTable) -> str:
+    """A row a claim (or requirement), numbers in full."""
+    rows = [_full(row) for row in table.rows]
+    file = io.StringIO()
+    writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["claim_id"])
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def _full(row: ClaimRow) -> dict[str, Any]:
+    judged = [c["passed"] for c in row.shown["controls"] if c["passed"] is not None]
+    beside = None if row.sized is row.lead else row.sized
+    return {
+        "claim_id": row.claim_id,
+        "claim": row.claim,
+        "model": row.model,
+        "criterion": row.criterion,
+        "verdict": row.outcome,
+        "predictions_of_that_verdict": row.agreeing,
+        "predictions": row.predictions,
+        "materials": row.shown["materials"]["name"],
+        "prediction": row.shown["prediction"],
+        **_numbers(row.lead),
+        "controls_behaved": sum(judged),
+        "controls": len(judged),
+        "fails": "; ".join(row.fails),
+        "reason": row.shown["reason"],
+        **{f"beside_{name}": value for name, value in _numbers(beside).items()},
+    }
+
+
+def _numbers(evidence: dict[str, Any] | None) -> dict[str, Any]:
+    found = evidence or {}
+    effect = found.get("effect") or {}
+    low, high = effect.get("interval") or (None, None)
+    return {
+        "evidence": found.get("name"),
+        "effect_name": effect.get("name"),
+        "effect": effect.get("value"),
+        "low": low,
+        "high": high,
+        "level": effect.get("level"),
+        "relation": found.get("relation"),
+        "threshold": found.get("threshold"),
+        "q": found.get("p_adjusted"),
+        "alpha": found.get("alpha"),
+        "n": found.get("n"),
+    }
+
+
+def markdown(table: ClaimsTable) -> str:
+    """A table of GitHub's Markdown."""
+    lines = [list(HEADINGS), ["---"] * len(HEADINGS)]
+    for row in table.rows:
+        line = [escape_markdown(cell) or DASH for cell in cells(row, table.unit)]
+        line[HEADINGS.index("95 % interval")] = row.interval or DASH  # its brackets are no link
+        lines.append(line)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def escape_markdown(text: str) -> str:
+    """Text that is no markup wherever it stands: in a cell, a list or a paragraph."""
+    text = re.sub(r"([\\`*_\[\]<>#|~$&!])", r"\\\1", " ".join(text.split()))
+    text = re.sub(r"^([-+](?=\s|$)|\d+(?=[.)](?:\s|$)))", _quoted, text)
+    # A bare address would become a link.
+    return re.sub(r"(https?)://", r"\1\\://", text)
+
+
+def _quoted(opening: re.Match[str]) -> str:
+    """What would open a list, no longer doing so."""
+    return f"\\{opening[1]}" if opening[1] in "-+" else f"{opening[1]}\\"
+
+
+def latex(table: ClaimsTable) -> str:
+    """A table for the booktabs package, to be compiled as UTF-8."""
+    wide = {"Claim": 0.16, "Effect": 0.2, "What fails": 0.14}
+    columns = "".join(f"p{{{wide[h]}\\linewidth}}" if h in wide else "l" for h in HEADINGS)
+    body = [[escape_latex(c) or "--" for c in cells(row, table.unit)] for row in table.rows]
+    lines = [
+        "% needs \\usepackage{booktabs}; wide: \\usepackage{rotating} and sidewaystable* help",
+        "\\begin{table*}",
+        "\\centering\\scriptsize",
+        f"\\caption{{{escape_latex(LEGEND)}}}",
+        f"\\begin{{tabular}}{{{columns}}}",
+        "\\toprule",
+        f"{' & '.join(escape_latex(h) for h in HEADINGS)} \\\\",
+        "\\midrule",
+        *(f"{' & '.join(line)} \\\\" for line in body),
+        "\\bottomrule",
+        "\\end{tabular}",
+        "\\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+LATEX = {
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    **{"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"},
+    **{"<": "\\textless{}", ">": "\\textgreater{}", "|": "\\textbar{}", '"': "''"},
+    **{MINUS: "$-$", "≥": "$\\geq$", "≤": "$\\leq$", "×": "$\\times$", "∞": "$\\infty$"},
+    **{"→": "$\\rightarrow$", "±": "$\\pm$", "·": "$\\cdot$", "[": "{[}", "]": "{]}"},
+}
+
+
+def escape_latex(text: str) -> str:
+    """Text that LaTeX sets as it stands, signs of mathematics among it."""
+    return "".join(LATEX.get(c, c) for c in " ".join(text.split()))

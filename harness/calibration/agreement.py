@@ -73,8 +73,8 @@ def _compared(
 
 
 def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record without how it was run."""
-    how = {k: v for k, v in record["provenance"].items() if k != "batch_size"}
+    """A record without how it was run; that it was the same code the runs' fingerprints say."""
+    how = {k: v for k, v in record["provenance"].items() if k not in ("batch_size", "commit")}
     return {**record, "provenance": how}
 
 

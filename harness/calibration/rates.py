@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from harness import stats
+from harness.calibration.jobs import Job
 from harness.calibration.results import Row, by_key, counts, gate_of, identity
 
 ALL = "all"
@@ -64,29 +65,36 @@ def error_rates(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def any_error(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One entry a criterion, kind of null and gate: runs in which anything was supported.
+    """Runs in which anything was supported, of each claim (and `all`), criterion, null and gate.
 
     Predictions of one run stand on one network and one set of materials, so they are not
     independent: the run is what is counted.
     """
     found = []
     for (null, gate), of_group in groups(rows).items():
+        counted = [row for row in of_group if row.has_null]
         for criterion in ("published", "controlled"):
-            runs: dict[str, bool] = {}
-            for row in of_group:
-                if row.criterion == criterion and row.has_null:
-                    name = f"{row.job.name}"
-                    runs[name] = runs.get(name, False) or row.outcome == "supported"
-            verdicts = [r for r in of_group if r.criterion == criterion and r.has_null]
-            supported = sum(r.outcome == "supported" for r in verdicts)
-            found.append(
-                {
-                    "criterion": criterion,
-                    "null": null,
-                    "gate": gate,
-                    "verdicts": len(verdicts),
-                    "supported": supported,
-                    "rate": rate(sum(runs.values()), len(runs)),
-                }
-            )
+            of_criterion = [row for row in counted if row.criterion == criterion]
+            for claim in (ALL, *sorted({row.claim_id for row in of_criterion})):
+                mine = [row for row in of_criterion if claim in (ALL, row.claim_id)]
+                found.append(
+                    {
+                        "claim_id": claim,
+                        "criterion": criterion,
+                        "null": null,
+                        "gate": gate,
+                        **_by_run(mine),
+                    }
+                )
     return found
+
+
+def _by_run(rows: Sequence[Row]) -> dict[str, Any]:
+    runs: dict[Job, bool] = {}
+    for row in rows:
+        runs[row.job] = runs.get(row.job, False) or row.outcome == "supported"
+    return {
+        "verdicts": len(rows),
+        "supported": sum(row.outcome == "supported" for row in rows),
+        "rate": rate(sum(runs.values()), len(runs)),
+    }

@@ -77,7 +77,12 @@ class Workshop:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
     def prepare(self, jobs: Sequence[Job]) -> None:
-        """Write the untrained networks, and hash every model once, before runs begin."""
+        """Write the untrained networks, and hash every model once, before runs begin.
+
+        Raises:
+            ModelError: If there is no such model or claim.
+        """
+        self._files()
         for job in jobs:
             if job.network is not None and not self.model(job).is_dir():
                 from harness.adapter.untrained import write_untrained  # noqa: PLC0415 - torch

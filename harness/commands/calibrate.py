@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -95,7 +96,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument(
         "--shares",
         metavar="S",
-        type=float,
+        type=_share,
         nargs="+",
         help="shares of shuffled pairs, of the curve",
     )
@@ -107,6 +108,16 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least 1")
     return number
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a share between 0 and 1")
+    return share
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
@@ -157,7 +168,12 @@ def _calibrate(settings: Settings, options: argparse.Namespace) -> int:
     plan = chains(settings)
     runner = Runner(Workshop(options.work, settings), plan, options.cores)
     print(f"{len(jobs_of(plan))} runs, {options.cores} at a time, kept in {options.work}")
-    outcome = runner.run(sys.stderr if sys.stderr.isatty() else None)
+    # Told to end, by a batch system say, we must not leave our runs behind: as on Ctrl-C.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        outcome = runner.run(sys.stderr if sys.stderr.isatty() else None)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     for failed in outcome.failed:
         print(f"failed: {failed.job.name}: {failed.said}", file=sys.stderr)
     if not outcome.ran:

@@ -75,30 +75,34 @@ class Job:
 
 
 def chains(settings: Settings) -> list[list[Job]]:
-    """All runs; those of a chain are carried out one after the other, and share measurements."""
+    """All runs; those of a chain are carried out one after the other, and share measurements.
+
+    The first seed of every part comes first, so that a calibration that is stopped has something
+    of everything.
+    """
     made: list[list[Job]] = []
-    if "null" in settings.parts:
-        made += _null(settings)
-    if "power" in settings.parts:
-        made += _power(settings)
-    if "consistency" in settings.parts and settings.consistent:
-        made += _consistency(settings)
+    for seed in range(max(settings.seeds, settings.power_seeds)):
+        if "null" in settings.parts and seed < settings.seeds:
+            made += _null(settings, seed)
+        if "power" in settings.parts and seed < settings.power_seeds:
+            made += _power(settings, seed)
+        if "consistency" in settings.parts and settings.consistent and seed == 0:
+            made += _consistency(settings)
     return made
 
 
-def _null(settings: Settings) -> Iterator[list[Job]]:
-    for seed in range(settings.seeds):
-        for base in settings.untrained:
-            # Materials are the same for all of them, and so are the twins: measured once.
-            cache = f"untrained-{Path(base).name}"
-            yield _gated(Job("null", "untrained", base, network=seed, cache=cache), settings)
-        for base in settings.untrained[:1]:
-            cache = f"redrawn-{seed}"
-            drawn = Job("null", "redrawn", base, network=0, seed=seed + 1, cache=cache)
-            yield _gated(drawn, settings)
-        for base in settings.shuffled:
-            # A trained model passes the gate: there is nothing to open.
-            yield [Job("null", "shuffled", base, seed=seed, share=1.0, items=settings.items)]
+def _null(settings: Settings, seed: int) -> Iterator[list[Job]]:
+    for base in settings.untrained:
+        # Materials are the same for all of them, and so are the twins: measured once.
+        cache = f"untrained-{Path(base).name}"
+        yield _gated(Job("null", "untrained", base, network=seed, cache=cache), settings)
+    for base in settings.untrained[:1]:
+        cache = f"redrawn-{seed}"
+        drawn = Job("null", "redrawn", base, network=0, seed=seed + 1, cache=cache)
+        yield _gated(drawn, settings)
+    for base in settings.shuffled:
+        # A trained model passes the gate: there is nothing to open.
+        yield [Job("null", "shuffled", base, seed=seed, share=1.0, items=settings.items)]
 
 
 def _gated(job: Job, settings: Settings) -> list[Job]:
@@ -107,13 +111,12 @@ def _gated(job: Job, settings: Settings) -> list[Job]:
     return [used, replace(used, gate=OPEN)]
 
 
-def _power(settings: Settings) -> Iterator[list[Job]]:
-    for seed in range(settings.power_seeds):
-        for base in settings.power:
-            points = {(items, 0.0) for items in settings.power_items}
-            points |= {(settings.items, share) for share in settings.shares}
-            for items, share in sorted(points):
-                yield [Job("power", "planted", base, seed=seed, items=items, share=share)]
+def _power(settings: Settings, seed: int) -> Iterator[list[Job]]:
+    points = {(items, 0.0) for items in settings.power_items}
+    points |= {(settings.items, share) for share in settings.shares}
+    for base in settings.power:
+        for items, share in sorted(points):
+            yield [Job("power", "planted", base, seed=seed, items=items, share=share)]
 
 
 def _consistency(settings: Settings) -> Iterator[list[Job]]:

@@ -66,7 +66,7 @@ def view(record: dict[str, Any]) -> dict[str, Any]:
         "rates": {c: rate_rows(record, c, sentences) for c in ("controlled", "published")},
         "any": any_rows(record),
         "quantiles": quantile_charts(record),
-        "below": [p for p in record["p_values"] if (p["null"], p["gate"]) == (ALL, BEHIND)],
+        "below": [p for p in record["p_values"] if _of_nulls(p)],
         "power": power_rows(record, sentences),
         "recovery": recovery_rows(record),
         "style": source("report.css"),
@@ -128,16 +128,26 @@ def any_rows(record: Entry) -> list[tuple[str, list[Entry | None]]]:
     ]
 
 
+def _of_nulls(p: Entry) -> bool:
+    """Shuffled labels; of untrained networks, what tests the labels and nothing else."""
+    return p["gate"] == BEHIND and (
+        p["null"] == "shuffled" or (p["null"] in ("untrained", "redrawn") and p["exact"])
+    )
+
+
 def quantile_charts(record: Entry) -> list[Chart]:
-    """One a piece of evidence with a p, all nulls pooled, behind the gate."""
+    """One a piece of evidence that has an exact null on shuffled labels."""
     return [
         drawing.quantiles(
-            f"{p['claim_id']} {p['prediction_id'].replace('_', ' ')}: {p['evidence']}",
+            f"{p['claim_id']} {p['evidence']}",
             p["adjusted"],
             f"{len(p['adjusted'])} p-values; {p['below']['0.05']['count']} at most 0.05",
         )
         for p in record["p_values"]
-        if (p["null"], p["gate"]) == (ALL, BEHIND) and len(p["adjusted"]) >= LEAST_P
+        if p["null"] == "shuffled"
+        and p["gate"] == BEHIND
+        and p["exact"]
+        and len(p["adjusted"]) >= LEAST_P
     ]
 
 

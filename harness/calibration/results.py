@@ -17,6 +17,10 @@ NO_NULL = {
     "the_sets_interact": "two sets of components may interact whatever the tasks are called",
     "steering_activates_the_capability": "a direction may move wrong answers whatever it is of",
 }
+# Evidence whose p is uniform where labels are shuffled: it tests the labels and nothing else. An
+# ablation costs answers, and more than another one does, whatever the tasks are called, so the p
+# of such evidence is small on shuffled labels too, and rightly.
+EXACT = ("strongest effect on discovery", "along the direction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,11 @@ class PValue:
     raw: float | None
     adjusted: float
     floor: float
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is uniform on shuffled labels if the test is right."""
+        return any(words in self.evidence for words in EXACT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ examples:
   python -m harness calibrate --quick
   python -m harness calibrate --power fixtures/organisms/planted-qwen --cores 2
   python -m harness calibrate --part null --seeds 4 --claim h1 --claim h2
-  python -m harness calibrate --page reports/calibration.json"""
+  python -m harness calibrate --page reports/calibration.json --publish"""
 OUTPUT = Path("reports") / "calibration.json"
 WORK = ".calibration"
 
@@ -48,6 +48,11 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument("--quick", action="store_true", help="few and small runs, to try it")
     parser.add_argument(
         "--page", metavar="FILE", type=Path, help="only draw the page of a calibration.json again"
+    )
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="also keep it in benchmarks/results and put its table into README.md",
     )
     parser.add_argument(
         "--output",
@@ -151,8 +156,18 @@ def run(options: argparse.Namespace) -> int:
         except (OSError, ValueError) as error:
             raise ModelError(str(error)) from None
         print(f"page: {write_page(record, options.page.with_suffix('.html'))}")
+        if options.publish:
+            _publish(record)
         return 0
     return _calibrate(settings_of(options), options)
+
+
+def _publish(record: dict[str, Any]) -> None:
+    from harness.calibration import readme  # noqa: PLC0415
+    from harness.calibration.record import write_calibration  # noqa: PLC0415
+
+    readme.put_into(ROOT / "README.md", record)
+    print(f"published: {write_calibration(readme.RECORD, record)}")
 
 
 def _calibrate(settings: Settings, options: argparse.Namespace) -> int:
@@ -183,6 +198,8 @@ def _calibrate(settings: Settings, options: argparse.Namespace) -> int:
     written = write_calibration(options.output, record)
     print(f"{len(outcome.ran)} of {outcome.planned} runs: {written}")
     print(f"page: {write_page(record, written.with_suffix('.html'))}")
+    if options.publish and outcome.whole:
+        _publish(record)
     if outcome.interrupted:
         print("stopped: the same command goes on from here")
     return 0 if outcome.whole else 1

@@ -12,6 +12,7 @@ from harness.calibration.record import calibration, read_calibration, write_cali
 from harness.calibration.running import Failed, Outcome
 from harness.calibration.settings import Settings
 from harness.models import ROOT
+from harness.report.rendering import TITLE, title_of
 from tests.calibration.made_runs import heads_table, ran, verdict
 
 SETTINGS = Settings(power=("mini-qwen",), items=60)
@@ -90,6 +91,13 @@ def test_the_page_says_the_rates_and_escapes_whatever_a_run_said(record, tmp_pat
     assert charts
     assert all(attrs["aria-label"] for attrs in charts)
     assert "http" not in text.partition("</style>")[2]
+
+
+def test_the_heading_of_a_report_on_shuffled_labels_says_so():
+    plain, shuffled = verdict(), verdict()
+    assert title_of([plain]) == TITLE
+    shuffled["provenance"] = {**shuffled["provenance"], "shuffle_labels": 0.5}
+    assert title_of([plain, shuffled]).startswith("Labels shuffled (0.5), not a result")
 
 
 def test_a_record_of_nothing_makes_a_page_too(tmp_path):

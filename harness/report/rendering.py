@@ -35,7 +35,7 @@ def render(
     components: "pd.DataFrame | None",
     out: Path | str,
     *,
-    title: str | None = None,
+    title: str = TITLE,
     plots: Sequence[dict[str, Any]] = (),
 ) -> Path:
     """Write the report and return its path.
@@ -44,7 +44,7 @@ def render(
         records: `Verdict.to_json()` of every verdict; none gives a page that says so.
         components: The long table of components (`components.parquet`), or None.
         out: The HTML file, replaced whole.
-        title: The page's heading; by default it says if labels were shuffled.
+        title: The page's heading.
         plots: The figures that claims handed over (`plots.json`).
     """
     out = Path(out)
@@ -52,7 +52,7 @@ def render(
         environment()
         .get_template("report.html.j2")
         .render(
-            page=report_view.page(records, components, title or title_of(records), plots),
+            page=report_view.page(records, components, title, plots),
             style=source("report.css"),
             script=source("report.js"),
             plotly=_plotly(),
@@ -64,14 +64,6 @@ def render(
     scratch.write_text(html, encoding="utf-8")
     scratch.replace(out)
     return out
-
-
-def title_of(records: Sequence[dict[str, Any]]) -> str:
-    """The heading of a page; nobody shall take a run on shuffled labels for a result."""
-    shares = {r["provenance"].get("shuffle_labels") or 0.0 for r in records} - {0.0}
-    if not shares:
-        return TITLE
-    return f"Labels shuffled ({', '.join(f'{s:g}' for s in sorted(shares))}), not a result: {TITLE}"
 
 
 def load_and_render(folder: Path | str, out: Path | str | None = None, **options: Any) -> Path:

@@ -12,7 +12,7 @@ from harness.calibration.record import calibration, read_calibration, write_cali
 from harness.calibration.running import Failed, Outcome
 from harness.calibration.settings import Settings
 from harness.models import ROOT
-from harness.report.rendering import TITLE, title_of
+from harness.report.rendering import render
 from tests.calibration.made_runs import heads_table, ran, verdict
 
 SETTINGS = Settings(power=("mini-qwen",), items=60)
@@ -93,11 +93,13 @@ def test_the_page_says_the_rates_and_escapes_whatever_a_run_said(record, tmp_pat
     assert "http" not in text.partition("</style>")[2]
 
 
-def test_the_heading_of_a_report_on_shuffled_labels_says_so():
+def test_the_head_of_a_report_on_shuffled_labels_says_so(tmp_path):
+    warning = "No result about any model"
     plain, shuffled = verdict(), verdict()
-    assert title_of([plain]) == TITLE
+    assert warning not in render([plain], None, tmp_path / "a.html").read_text()
     shuffled["provenance"] = {**shuffled["provenance"], "shuffle_labels": 0.5}
-    assert title_of([plain, shuffled]).startswith("Labels shuffled (0.5), not a result")
+    said = render([plain, shuffled], None, tmp_path / "b.html").read_text()
+    assert f"{warning}: the labels of a share of 0.5" in said
 
 
 def test_a_record_of_nothing_makes_a_page_too(tmp_path):

@@ -43,7 +43,7 @@ def error_rates(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One entry a prediction, kind of null and gate.
 
     `rate` is over all runs that measured something; `decided` are those that were not
-    inconclusive. Where a prediction has no null (`has_null` false) its rate is no error.
+    inconclusive, and `rate_decided` is over them. Where a prediction has no null (`has_null` false) its rate is no error.
     """
     found = []
     for (null, gate), of_group in groups(rows).items():
@@ -59,6 +59,7 @@ def error_rates(rows: Sequence[Row]) -> list[dict[str, Any]]:
                     **said,
                     "decided": said["supported"] + said["refuted"],
                     "rate": rate(said["supported"], measured),
+                    "rate_decided": rate(said["supported"], said["supported"] + said["refuted"]),
                 }
             )
     return found

@@ -43,7 +43,8 @@ def error_rates(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One entry a prediction, kind of null and gate.
 
     `rate` is over all runs that measured something; `decided` are those that were not
-    inconclusive, and `rate_decided` is over them. Where a prediction has no null (`has_null` false) its rate is no error.
+    inconclusive, and `rate_decided` is over them. Where a prediction has no null (`has_null`
+    false) its rate is no error.
     """
     found = []
     for (null, gate), of_group in groups(rows).items():

@@ -210,4 +210,6 @@ def _redrawn(study: Study, redraws: int) -> list[Study]:
     if draw is None or study.prompts.name == "geography-published":
         return []
     plan = study.plan
-    return [replace(study, prompts=draw(plan.items, plan.seed + 1 + i)) for i in range(redraws)]
+    # Each draw has its own labels shuffled: with one pattern for all, draws would agree on it.
+    seeds = range(plan.seed + 1, plan.seed + 1 + redraws)
+    return [replace(study, prompts=plan.labelled(draw(plan.items, s), s)) for s in seeds]

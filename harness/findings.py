@@ -58,14 +58,19 @@ def unpaired(study: Study) -> Finding | None:
 def competence_gates(
     study: Study, least: float, tasks: Sequence[str] | None = None
 ) -> tuple[Gate, ...]:
-    """One gate a task: a model that does not answer shows nothing about how it answers."""
+    """One gate a task: a model that does not answer shows nothing about how it answers.
+
+    The run's own `--competence-gate` takes the place of `least`; 0 lets everything pass.
+    """
     if not study.has_answers:
         return ()
+    if study.plan.competence_gate is not None:
+        least = study.plan.competence_gate
     above = study.beats_chance()
     return tuple(
         Gate(
             f"{task} accuracy",
-            accuracy >= least and above[task],
+            least == 0 or (accuracy >= least and above[task]),
             f"{task} accuracy {accuracy:.2f} on {study.prompts.name}, the gate is {least:.2f}"
             + ("" if above[task] or accuracy < least else " and clearly above guessing"),
         )

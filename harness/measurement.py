@@ -69,7 +69,7 @@ def competence_finding(study: Study, gate: float) -> Finding:
     sets: list[tuple[str, PromptSet, tuple[str, ...]]] = []
     domain = domain_of(study.prompts)
     if domain is not None and study.prompts.crossed:
-        plain = draw_plain(domain, study.plan.items, study.plan.seed)
+        plain = study.plan.labelled(draw_plain(domain, study.plan.items, study.plan.seed))
         sets.append(("plain", plain, tuple(plain.count())))
     sets.append((study.prompts.name, study.prompts, tuple(study.prompts.count())))
     # The first control crosses lookup with reasoning: what is missing from the main set.
@@ -155,7 +155,7 @@ def balance_finding(study: Study, most: float) -> Finding:
             n=n,
         )
     )
-    published = geography_published()
+    published = study.plan.labelled(geography_published())
     shown = Control(
         "surface classifier on the published prompts",
         surface_auc(study, published),

@@ -74,6 +74,16 @@ def _count(least: int) -> Any:
     return parse
 
 
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ValueError(f"{text!r}: expected a share between 0 and 1")
+    return share
+
+
 def _batch_size(text: str) -> int | None:
     return None if text == "auto" else _count(1)(text)
 
@@ -102,6 +112,20 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
     ),
     ("--items", _count(1), DEFAULT_ITEMS, "facts a task; a small domain gives all it has"),
     ("--seed", _count(0), 0, "of materials, permutations and resamples"),
+    (
+        "--shuffle-labels",
+        _share,
+        0.0,
+        "share of pairs whose task labels are exchanged by a coin: measures the suite, not the "
+        "model (1 leaves nothing to find)",
+    ),
+    (
+        "--competence-gate",
+        _share,
+        None,
+        "accuracy below which claims are inconclusive, in place of each claim's own; 0 lets a "
+        "model pass that only guesses (h0 keeps its own)",
+    ),
     ("--criterion", ("published", "controlled", "both"), "both", "whose rules to apply"),
     ("--permutations", _count(1), 1000, "of each permutation test"),
     ("--resamples", _count(100), 1000, "of each bootstrap"),
@@ -250,6 +274,8 @@ def settings_of(config: pytest.Config) -> Settings:
             permutations=_option(config, "--permutations"),
             resamples=_option(config, "--resamples"),
             twins=_option(config, "--twins"),
+            shuffle_labels=_option(config, "--shuffle-labels"),
+            competence_gate=_option(config, "--competence-gate"),
         ),
         load=LoadOptions(
             device=_option(config, "--device"),

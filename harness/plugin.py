@@ -92,6 +92,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if settings.models or settings.prompts:
         named = ", ".join(m.name for m in settings.models) or ", ".join(DEFAULT_MODELS)
         lines.append(f"models: {named}; cache: {settings.cache_dir} ({settings.cache})")
+    lines += settings.plan.notes
     baseline = config.stash[baseline_key]
     if baseline is not None:
         with_models = ", ".join(f"{n} with {old}" for n, old in baseline.models.items())

@@ -19,6 +19,7 @@ from harness.activations import Activations, Answers
 from harness.materials import CROSSED, crossed_controls, domain_of, draw_crossed
 from harness.models import LoadOptions, ModelSpec
 from harness.prompts import Item, PromptSet
+from harness.relabelling import shuffle_labels
 from harness.store import Store
 
 if TYPE_CHECKING:
@@ -33,13 +34,49 @@ LIBRARIES = ("torch", "transformers", "nnsight")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The numbers that a run fixes for every prediction."""
+    """The numbers that a run fixes for every prediction.
+
+    Attributes:
+        shuffle_labels: Share of pairs whose task labels are exchanged by a coin. Above 0 the run
+            measures the instrument, not the model.
+        competence_gate: Accuracy below which a claim is inconclusive, in place of what its file
+            says; 0 opens the gate, also to models that only guess.
+    """
 
     seed: int = 0
     items: int = 200
     permutations: int = 1000
     resamples: int = 1000
     twins: int = 3
+    shuffle_labels: float = 0.0
+    competence_gate: float | None = None
+
+    def labelled(self, prompts: PromptSet, seed: int | None = None) -> PromptSet:
+        """Materials as this run sees them; whoever draws some passes them through here.
+
+        Args:
+            prompts: As they were drawn or read.
+            seed: That they were drawn with, if it is not the run's.
+        """
+        return shuffle_labels(prompts, self.shuffle_labels, self.seed if seed is None else seed)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What every verdict has to say where this is no ordinary run."""
+        said = []
+        if self.shuffle_labels:
+            said.append(
+                "NOT A RESULT ABOUT THE MODEL: the task labels of a share of "
+                f"{self.shuffle_labels:g} of the pairs were shuffled (--shuffle-labels), which "
+                "measures the instrument"
+            )
+        if self.competence_gate is not None:
+            opened = " and so opened: even a model that guesses passes it"
+            said.append(
+                f"the competence gate was set to {self.competence_gate:g} (--competence-gate)"
+                + (opened if not self.competence_gate else "")
+            )
+        return tuple(said)
 
 
 @dataclass
@@ -273,11 +310,11 @@ class Study:
         if domain is None or not self.prompts.name.endswith(CROSSED):  # plain, or itself a control
             return []
         sets = crossed_controls(self.plan.items, self.plan.seed, domain)
-        return [replace(self, prompts=prompts) for prompts in sets]
+        return [replace(self, prompts=self.plan.labelled(prompts)) for prompts in sets]
 
     def crossed_counterpart(self) -> PromptSet | None:
         """The crossed set of the stories of a plain named set; None for any other materials."""
         domain = domain_of(self.prompts)
         if domain is None or self.prompts.crossed:
             return None
-        return draw_crossed(domain, self.plan.items, self.plan.seed)
+        return self.plan.labelled(draw_crossed(domain, self.plan.items, self.plan.seed))

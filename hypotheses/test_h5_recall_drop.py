@@ -66,4 +66,4 @@ def test_the_reasoning_circuit_carries_reasoning_alone(study, verdict, kind):
 def test_the_dissociation_is_double(study, verdict, kind):
     """Each task loses more without its own circuit than without the other task's."""
     result = double_finding(study, kind, causal, gate=GATE)
-    verdict(result.finding, plots=result.plots)
+    verdict(result.finding, result.tables, result.plots)

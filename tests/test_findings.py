@@ -112,6 +112,20 @@ def test_the_gate_itself_is_enough_and_a_little_less_is_not():
         assert [g.met for g in gates] == [met, True]
 
 
+def test_the_run_may_set_the_gate_and_open_it_to_guessing():
+    def gates(set_at, accuracy):
+        plan = replace(PLAN, competence_gate=set_at)
+        study = study_of(null_subject, plan=plan, accuracy={"recall": accuracy})
+        return competence_gates(study, 0.6)
+
+    assert not all(g.met for g in gates(None, 0.3))
+    assert all(g.met for g in gates(0.0, 0.3))
+    assert not all(g.met for g in gates(0.2, 0.3))  # not above guessing
+    (recall, _) = gates(0.9, 0.8)
+    assert not recall.met
+    assert "the gate is 0.90" in recall.reason
+
+
 def test_materials_without_answers_have_no_gate_and_say_so():
     prompts = crossed_set()
     silent = replace(prompts, items=tuple(replace(i, answer="") for i in prompts.items))

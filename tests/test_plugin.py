@@ -311,6 +311,20 @@ def test_options_can_be_set_in_the_environment_and_are_shown(study, monkeypatch)
     assert {r["model"]["name"] for r in records(study)} == {"mini-llama"}
 
 
+def test_shuffled_labels_and_another_gate_are_said_in_header_and_record(study):
+    study.makepyfile(test_h9_x=THREE)
+    result = study.runpytest("--model=mini-qwen", "--shuffle-labels=0.5", "--competence-gate=0")
+    result.stdout.fnmatch_lines(["NOT A RESULT ABOUT THE MODEL*0.5*", "the competence gate*0*"])
+    for record in records(study):
+        assert record["provenance"]["shuffle_labels"] == 0.5
+        assert record["provenance"]["competence_gate"] == 0
+        if record["outcome"] != "not measured":
+            assert "--shuffle-labels" in record["notes"][0]
+    for wrong in ("2", "-0.1", "half"):
+        result = study.runpytest(f"--shuffle-labels={wrong}")
+        result.stderr.fnmatch_lines([f"*--shuffle-labels '{wrong}': expected a share*"])
+
+
 def test_a_prediction_without_a_docstring_or_criterion_is_refused(study):
     study.makepyfile(
         test_h9_x=CLAIM

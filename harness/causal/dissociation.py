@@ -21,6 +21,7 @@ from harness.causal.shared import (
     selection_gates,
     stopped,
 )
+from harness.causal.tables import causal_tables
 from harness.findings import Result
 from harness.prompts import EVALUATION
 from harness.study import Study
@@ -301,9 +302,9 @@ def double_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -
     components = tuple(
         c for t in found.tasks for c in circuit_components(circuits[t], t, study, rule)
     )
-    return Result(
-        Finding(tuple(evidence), (), gates, components, left_out(found.drops)), plots=plots
-    )
+    tables = causal_tables(kind, effects, circuits)
+    finding = Finding(tuple(evidence), (), gates, components, left_out(found.drops))
+    return Result(finding, tables, plots)
 
 
 def _own_and_other(found: Arms) -> list[tuple[str, str]]:

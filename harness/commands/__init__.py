@@ -10,12 +10,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from harness.commands import compare, doctor, hypotheses, models, prompts, report
+from harness.commands import calibrate, compare, doctor, hypotheses, models, prompts, report
 from harness.compare.past import BaselineError
 from harness.models import ModelError
 from harness.prompts import MaterialsError
 
-COMMANDS = (prompts, models, hypotheses, doctor, report, compare)
+COMMANDS = (prompts, models, hypotheses, doctor, report, compare, calibrate)
 
 
 EPILOG = """\

@@ -12,11 +12,14 @@ from harness.verdict import Outcome
 
 Record = Mapping[str, Any]
 
+GATE = "competence_gate"  # None is each claim's own; of other numbers, that it is not known
 NUMBERS = (
     "seed",
     "permutations",
     "resamples",
     "twins",
+    "shuffle_labels",
+    GATE,
 )  # of the run's plan; items are part of the materials
 # Differences of these are named and change nothing.
 FREE = (
@@ -105,7 +108,8 @@ def check_numbers(plan: Plan, past: Past, shared: bool) -> None:
     for name in (*NUMBERS, *(() if shared else ("items",))):
         before = {r["provenance"][name] for r in past.records if name in r["provenance"]}
         now = getattr(plan, name)
-        differing += [f"--{name} {old} -> {now}" for old in sorted(before) if old != now]
+        others = sorted(before - {now}, key=str)
+        differing += [f"{_option(name)} {old} -> {now}" for old in others]
     if differing:
         only_items = all(text.startswith("--items") for text in differing)
         remedy = (
@@ -116,6 +120,10 @@ def check_numbers(plan: Plan, past: Past, shared: bool) -> None:
         raise BaselineError(
             f"this run cannot be compared with {past.name}: {', '.join(differing)}; {remedy}."
         )
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def matches(now: Sequence[Record], baseline: Baseline) -> list[Match]:
@@ -168,8 +176,8 @@ def differences(now: Made, before: Made, *, shared: bool = False) -> list[str]:
         found.append(f"the plan of {now.claim_id} ({hashes}): {changed}")
     for name in NUMBERS:
         old, new = before.numbers.get(name), now.numbers.get(name)
-        if old != new and None not in (old, new):
-            found.append(f"--{name} {old} -> {new}")
+        if old != new and (name == GATE or None not in (old, new)):
+            found.append(f"{_option(name)} {old} -> {new}")
     ours, theirs = now.materials, before.materials
     if ours.get("hash") != theirs.get("hash") and not (shared and _redrawn(now, before)):
         hashes = _hashes(theirs.get("hash"), ours.get("hash"))
@@ -182,8 +190,9 @@ def _redrawn(now: Made, before: Made) -> bool:
     name, items = before.materials.get("name", ""), before.numbers.get("items")
     if name not in SETS or name != now.materials.get("name") or items is None:
         return False
+    seed, shuffled = before.numbers.get("seed", 0), before.numbers.get("shuffle_labels", 0.0)
     try:
-        again = SETS[name](items, before.numbers.get("seed", 0))
+        again = Plan(seed=seed, shuffle_labels=shuffled).labelled(SETS[name](items, seed))
     except MaterialsError:
         return False
     return again.hash == before.materials.get("hash")

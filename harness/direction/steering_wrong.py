@@ -70,7 +70,7 @@ def pool_of(steer: Steer) -> Pool:
     wrong = len(own.items(EVALUATION, steer.rule.judged, right=False))
     if wrong >= steer.rule.least or study.prompts.name != "geography":
         return own
-    harder = geography(study.plan.items, study.plan.seed, hops=HARD)
+    harder = study.plan.labelled(geography(study.plan.items, study.plan.seed, hops=HARD))
     said = f"{task} items of {HARD} hops, as {wrong} of the plain ones are wrong"
     return _pool(study, harder.where(lambda i: i.task == task), task, said)
 

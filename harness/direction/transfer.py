@@ -84,9 +84,8 @@ def _undefined(name: str, rule: DirectionRule, gates: Sequence[Gate]) -> Result:
 
 
 def _elsewhere(study: Study, domain: str, items: int, gate: float) -> Elsewhere:
-    there = replace(
-        study, prompts=draw_crossed(domain, min(items, study.plan.items), study.plan.seed)
-    )
+    drawn = draw_crossed(domain, min(items, study.plan.items), study.plan.seed)
+    there = replace(study, prompts=study.plan.labelled(drawn))
     unmet = [g.reason for g in competence_gates(there, gate) if not g.met]
     return Elsewhere(domain, there, not unmet, "; ".join(unmet))
 

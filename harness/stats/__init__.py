@@ -23,6 +23,7 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | what survives correction | `bonferroni`, `holm`, `benjamini_hochberg` |
 | does it hold over folds | `grouped_folds`, `modal_share`, `jaccard` |
 | would the words alone tell the tasks apart | `surface_auc` |
+| does it find what is known to matter | `recovery` |
 | is the instrument calibrated | `uniformity`, `binomial_interval` |
 | what is a published count in a smaller model | `scaled_count` |
 """
@@ -49,6 +50,7 @@ from harness.stats.intervals import Estimate
 from harness.stats.means import bootstrap_of_means
 from harness.stats.permutation import MaxTest, sign_flip_max
 from harness.stats.ranks import RankTest, auc, mann_whitney, mann_whitney_floor, rank_contrast
+from harness.stats.recovery import Recovery, recovery
 from harness.stats.surface import surface_auc
 
 __all__ = [
@@ -59,6 +61,7 @@ __all__ = [
     "PairedTest",
     "RankCorrelation",
     "RankTest",
+    "Recovery",
     "ShareBound",
     "Uniformity",
     "auc",
@@ -91,6 +94,7 @@ __all__ = [
     "pooled_sd",
     "rank_contrast",
     "rank_correlation",
+    "recovery",
     "scaled_count",
     "sign_flip_max",
     "surface_auc",

@@ -152,6 +152,22 @@ def test_noise_is_hardly_ever_supported():
     assert sum(supported) <= 1
 
 
+def test_the_dissociation_tells_every_components_effect_and_marks_the_circuits():
+    result = double_finding(study_of(apart()), "head", RULE, gate=0.6)
+    assert set(result.tables) == {"causal, recall", "causal, reasoning"}
+    for table, planted in zip(result.tables.values(), (RECALL, REASONING), strict=True):
+        strongest = np.argsort(-table.effect)[: len(planted)]
+        found = {("head", int(table.layer[i]), int(table.index[i])) for i in strongest}
+        assert found == set(planted)
+    found = {(c.layer, c.index) for c in result.finding.components}
+    marked = {
+        (int(t.layer[i]), int(t.index[i]))
+        for t in result.tables.values()
+        for i in np.flatnonzero(t.passed)
+    }
+    assert marked == found
+
+
 def test_what_holds_on_discovery_facts_alone_is_refuted():
     def costs(item):
         own = {"recall": RECALL, "reasoning": REASONING}[item.task]

@@ -1,0 +1,40 @@
+"""Untrained networks as folders, as `save_pretrained` writes a user's own."""
+
+import shutil
+from pathlib import Path
+
+import torch
+import transformers
+
+from harness.adapter.loading import quiet
+from harness.models import local_folder, resolve
+
+TOKENIZER = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "chat_template*")
+
+
+def write_untrained(like: str, out: Path, seed: int) -> Path:
+    """A network of a model's architecture with weights as transformers draws them, its tokenizer.
+
+    Args:
+        like: Alias or folder of a model that is on this machine.
+        out: The folder; written whole or not at all, and left alone if it is there.
+        seed: Of the weights. The global random state stays as it was.
+    """
+    if out.is_dir():
+        return out
+    folder = local_folder(resolve(like))
+    if folder is None:
+        raise FileNotFoundError(f"{like} is not on this machine: download it first.")
+    quiet()
+    config = transformers.AutoConfig.from_pretrained(folder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    scratch = out.with_name(f"{out.name}.part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    model.save_pretrained(scratch)
+    for pattern in TOKENIZER:
+        for path in folder.glob(pattern):
+            shutil.copy(path, scratch / path.name)
+    scratch.rename(out)
+    return out

@@ -1,0 +1,66 @@
+"""Power: how often a prediction is supported on a model that has what is looked for."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.calibration.rates import rate
+from harness.calibration.results import Row, by_key, counts, identity
+
+
+def power(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """One entry a model, prediction, number of items and share of shuffled pairs."""
+    points: dict[tuple[str, int, float], list[Row]] = {}
+    for row in rows:
+        if row.job.part == "power":
+            place = (row.job.base, row.job.items, row.job.share)
+            points.setdefault(place, []).append(row)
+    found = []
+    for (model, items, share), at_point in sorted(points.items()):
+        for of_prediction in by_key(at_point).values():
+            said = counts(of_prediction)
+            measured = len(of_prediction) - said["not_measured"]
+            found.append(
+                {
+                    "model": Path(model).name,
+                    **identity(of_prediction[0]),
+                    "items": items,
+                    "share": share,
+                    **said,
+                    "rate": rate(said["supported"], measured),
+                }
+            )
+    return found
+
+
+def expected(
+    rows: Sequence[Row], told: Mapping[str, Mapping[str, str]], items: int
+) -> list[dict[str, Any]]:
+    """What circuit.json says of predictions, against whole-size runs without shuffling.
+
+    Args:
+        rows: All rows.
+        told: Outcome by `<claim>/<prediction>`, by model.
+        items: Facts a task of the runs that are looked at.
+    """
+    found = []
+    for model, outcomes in told.items():
+        mine = [
+            row
+            for row in rows
+            if row.job.part == "power"
+            and row.job.base == model
+            and (row.job.items, row.job.share) == (items, 0.0)
+        ]
+        for name, outcome in outcomes.items():
+            said = [r.outcome for r in mine if f"{r.claim_id}/{r.prediction_id}" == name]
+            found.append(
+                {
+                    "model": Path(model).name,
+                    "prediction": name,
+                    "expected": outcome,
+                    "rate": rate(said.count(outcome), len(said)),
+                    "said": {word: said.count(word) for word in dict.fromkeys(said)},
+                }
+            )
+    return found

@@ -1,0 +1,91 @@
+"""README's table of error rates and power, made from calibration.json."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.calibration.rates import ALL, AS_USED, BEHIND
+from harness.models import ROOT
+from harness.report import typeset
+
+RECORD = ROOT / "benchmarks" / "results" / "calibration.json"  # the one that is published
+START, END = "<!-- calibration: made from benchmarks/results/calibration.json -->", "<!-- end -->"
+NULLS = (
+    ("untrained", AS_USED, "untrained networks"),
+    ("untrained", BEHIND, "the same, gate open"),
+    ("shuffled", BEHIND, "labels shuffled"),
+)
+Entry = Mapping[str, Any]
+
+
+def readme_table(record: Entry) -> str:
+    """A Markdown table: a claim a row, runs that support any of its predictions, and power."""
+    models = list(dict.fromkeys(e["model"] for e in record["power"]))
+    heads = ["claim, controlled", *(words for *_, words in NULLS), *(f"`{m}`" for m in models)]
+    lines = [_line(heads), _line(["---"] * len(heads))]
+    claims = sorted({e["claim_id"] for e in record["any_error"]} - {ALL})
+    lines += [_line(_row(record, claim, "controlled", models)) for claim in claims]
+    lines += [_line(_row(record, ALL, c, models)) for c in ("controlled", "published")]
+    return "\n".join(lines)
+
+
+def between_marks(text: str) -> str | None:
+    """The table that stands in a text between the marks; None if there is none."""
+    _, start, rest = text.partition(START)
+    table, end, _ = rest.partition(END)
+    return table.strip() if start and end else None
+
+
+def put_into(path: Path, record: Entry) -> None:
+    """Write the table between the marks of a file.
+
+    Raises:
+        ValueError: If the file has no marks.
+    """
+    text = path.read_text(encoding="utf-8")
+    if between_marks(text) is None:
+        raise ValueError(f"{path} has no place for the table: expected {START!r} and {END!r}.")
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    path.write_text(f"{before}{START}\n{readme_table(record)}\n{END}{after}", encoding="utf-8")
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _row(record: Entry, claim: str, criterion: str, models: Sequence[str]) -> Iterator[str]:
+    yield claim if claim != ALL else f"any, {criterion}"
+    for null, gate, _ in NULLS:
+        place = (claim, criterion, null, gate)
+        names = ("claim_id", "criterion", "null", "gate")
+        mine = [e for e in record["any_error"] if tuple(e[n] for n in names) == place]
+        yield _share(mine[0]["rate"]) if mine else "–"
+    for model in models:
+        yield _power(record, claim, criterion, model)
+
+
+def _share(rate: Entry) -> str:
+    if not rate["n"]:
+        return "–"
+    low, high = (_short(bound) for bound in rate["interval"])
+    return f"{rate['count']} of {rate['n']} [{low}, {high}]"
+
+
+def _short(share: float) -> str:
+    """.07, 0 or 1."""
+    text = f"{share:.2f}"
+    return {"0.00": "0", "1.00": "1"}.get(text, text.removeprefix("0"))
+
+
+def _power(record: Entry, claim: str, criterion: str, model: str) -> str:
+    """Verdicts that support it, of a model that has what is looked for, at the usual size."""
+    mine = [
+        e
+        for e in record["power"]
+        if (e["model"], e["criterion"]) == (model, criterion)
+        and (e["items"], e["share"]) == (record["settings"]["items"], 0)
+        and (e["claim_id"] == claim or (claim == ALL and e["claim_id"] != "h0"))
+    ]
+    n = sum(e["rate"]["n"] for e in mine)
+    return f"{sum(e['supported'] for e in mine)} of {typeset.plural(n, 'verdict')}" if n else "–"

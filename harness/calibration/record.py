@@ -1,0 +1,135 @@
+"""calibration.json: everything that was counted, written whole; described by its schema."""
+
+import hashlib
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from harness.calibration.agreement import agreement, consistency
+from harness.calibration.dependence import instrument
+from harness.calibration.power import expected, power
+from harness.calibration.pvalues import p_values
+from harness.calibration.rates import any_error, error_rates
+from harness.calibration.recovery import circuit_of, recovered
+from harness.calibration.results import NO_NULL, Row, records_of, rows_of
+from harness.calibration.running import Outcome, Ran
+from harness.calibration.settings import Settings
+from harness.run import now, provenance
+from harness.verdict import to_plain
+
+SCHEMA = Path(__file__).parents[1] / "calibration.schema.json"
+SCHEMA_VERSION = 1
+
+
+def calibration(settings: Settings, outcome: Outcome) -> dict[str, Any]:
+    """Everything that these runs say, as plain values."""
+    runs = sorted(outcome.ran, key=lambda run: run.job.name)
+    rows = rows_of(runs)
+    circuits = {model: circuit_of(model) for model in settings.power}
+    told = {model: known.get("expected", {}) for model, known in circuits.items() if known}
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "created": now(),
+        "fingerprint": _fingerprint(settings, runs),
+        "whole": outcome.whole,
+        "settings": settings.to_json(),
+        "provenance": {
+            **provenance(),
+            "instrument": instrument(),
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+        },
+        "seconds": round(sum(run.seconds for run in runs), 1),
+        "runs": [_run(run) for run in runs],
+        "failed": [{"name": f.job.name, "said": f.said} for f in outcome.failed],
+        "no_null": dict(NO_NULL),
+        "predictions": _predictions(rows),
+        "error_rates": error_rates(rows),
+        "any_error": any_error(rows),
+        "p_values": p_values(rows),
+        "power": power(rows),
+        "recovery": recovered(runs, settings.items),
+        "expected": expected(rows, told, settings.items),
+        "consistency": consistency(runs),
+        "agreement": agreement(runs, settings.items),
+    }
+    plain: dict[str, Any] = to_plain(record)
+    return plain
+
+
+def _fingerprint(settings: Settings, runs: Sequence[Ran]) -> str:
+    """Of the settings and of every run's own fingerprint, which its folder's name ends in."""
+    names = [run.folder.name for run in runs]
+    text = json.dumps([settings.to_json(), names], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _run(run: Ran) -> dict[str, Any]:
+    job = run.job
+    said = Counter(record["outcome"] for record in records_of(run))
+    return {
+        "name": job.name,
+        "part": job.part,
+        "kind": job.kind,
+        "base": Path(job.base).name,
+        "network": job.network,
+        "seed": job.seed,
+        "items": job.items,
+        "share": job.share,
+        "gate": job.gate,
+        "seconds": run.seconds,
+        "outcomes": dict(said),
+    }
+
+
+def _predictions(rows: Sequence[Row]) -> list[dict[str, str]]:
+    sentences = {row.key: row.prediction for row in rows}
+    return [
+        {"claim_id": c, "criterion": criterion, "prediction_id": p, "prediction": sentence}
+        for (c, criterion, p), sentence in sorted(sentences.items())
+    ]
+
+
+def write_calibration(path: Path, record: dict[str, Any]) -> Path:
+    """Write a record, whole or not at all."""
+    text = json.dumps(record, ensure_ascii=False, indent=1, allow_nan=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    scratch.write_text(text + "\n", encoding="utf-8")
+    scratch.replace(path)
+    return path
+
+
+def read_calibration(path: Path) -> dict[str, Any]:
+    """A record as it was written.
+
+    Raises:
+        OSError: If there is no such file.
+        ValueError: If it is none, or of another version; names what is wrong.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    version = record.get("schema_version") if isinstance(record, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ValueError(
+            f"{path} has schema_version {version!r}; this version reads {SCHEMA_VERSION}."
+        )
+    fault = next(iter(_validator().iter_errors(record)), None)
+    if fault is not None:
+        field = ".".join(str(part) for part in fault.absolute_path) or "the record"
+        raise ValueError(f"{path} is no calibration: {field}: {fault.message[:300]}")
+    return dict(record)
+
+
+@cache
+def _validator() -> Any:
+    import jsonschema  # noqa: PLC0415 - needed for reading only
+
+    return jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))

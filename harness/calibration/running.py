@@ -1,0 +1,289 @@
+"""Carrying the runs out: in parallel, one process and one core each, resumable."""
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from harness import models
+from harness.calibration.dependence import instrument, libraries
+from harness.calibration.jobs import FIRST_UNTRAINED, Job, jobs_of
+from harness.calibration.settings import Settings
+from harness.models import ROOT, ModelError
+from harness.records import JSON_NAME
+
+DONE = "job.json"  # written last: a run that has it is whole
+LOG = "log.txt"
+OPTIONS_OF = "HARNESS_"  # variables that stand for options of the suite begin so
+TAIL = 1500  # characters of a failed run's output that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A run that is whole, on disk."""
+
+    job: Job
+    folder: Path
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A run that ended without verdicts, and the end of what it said."""
+
+    job: Job
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What there is after a calibration ran, or was stopped."""
+
+    ran: tuple[Ran, ...]
+    failed: tuple[Failed, ...]
+    planned: int
+    interrupted: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether every planned run is there."""
+        return len(self.ran) == self.planned
+
+
+class Workshop:
+    """Where the runs of a calibration lie: networks, measurements, runs.
+
+    Attributes:
+        folder: The work folder.
+        settings: What is calibrated.
+    """
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder = folder.resolve()
+        self.settings = settings
+        self._identities: dict[str, str] = {}
+        for name in ("networks", "runs", "caches"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        """Write the untrained networks, and hash every model once, before runs begin.
+
+        Raises:
+            ModelError: If there is no such model or claim.
+        """
+        self._files()
+        for job in jobs:
+            if job.network is not None and not self.model(job).is_dir():
+                from harness.adapter.untrained import write_untrained  # noqa: PLC0415 - torch
+
+                write_untrained(job.base, self.model(job), FIRST_UNTRAINED + job.network)
+        for job in jobs:
+            self._identity(job)
+
+    def model(self, job: Job) -> Path:
+        """The folder of the model that a job runs on."""
+        if job.network is not None:
+            return self.folder / "networks" / f"{Path(job.base).name}-{job.network:03d}"
+        return Path(models.resolve(job.base).path)
+
+    def _identity(self, job: Job) -> str:
+        name = str(self.model(job))
+        if name not in self._identities:
+            spec = models.resolve(name)
+            weights = models.weights_identity(spec, self.folder / "caches")
+            self._identities[name] = f"{weights} {models.tokenizer_identity(spec)}"
+        return self._identities[name]
+
+    def run_folder(self, job: Job) -> Path:
+        """Where a job's run lies: its name, and a hash of all that its outcome depends on."""
+        depends = {
+            "model": self._identity(job),
+            "instrument": instrument(),
+            "libraries": libraries(),
+        }
+        key = job.fingerprint(self.settings, depends)
+        return self.folder / "runs" / f"{job.name.replace(' ', '-')}-{key}"
+
+    def there(self, job: Job) -> Ran | None:
+        """The run, if it was made already and is whole."""
+        folder = self.run_folder(job)
+        try:
+            made = json.loads((folder / DONE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return Ran(job, folder, made["seconds"]) if (folder / JSON_NAME).is_file() else None
+
+    def cache(self, job: Job) -> Path:
+        """Where a job keeps what it measures; its own unless others share it."""
+        return self.folder / "caches" / (job.cache or self.run_folder(job).name)
+
+    def command(self, job: Job) -> list[str]:
+        """What a user would type."""
+        return [
+            *(sys.executable, "-m", "pytest", *self._files(), "-q", "-p", "no:cacheprovider"),
+            *(f"--model={self.model(job)}", f"--cache-dir={self.cache(job)}"),
+            f"--report={self.run_folder(job) / 'report.html'}",
+            *job.options(self.settings),
+        ]
+
+    def _files(self) -> list[str]:
+        folder = ROOT / "hypotheses"
+        if not self.settings.claims:
+            return [str(folder)]
+        found: list[str] = []
+        for claim in self.settings.claims:
+            files = sorted(folder.glob(f"test_{claim}_*.py"))
+            if not files:
+                raise ModelError(f"there is no claim {claim!r} in {folder}.")
+            found += map(str, files)
+        return found
+
+
+class Runner:
+    """Workers that take chains of jobs until there are none, or until they are told to stop."""
+
+    def __init__(self, workshop: Workshop, plan: Sequence[Sequence[Job]], cores: int) -> None:
+        self.workshop = workshop
+        self.plan = plan
+        self.cores = cores
+        self.stopping = threading.Event()
+        self._processes: dict[int, subprocess.Popen] = {}
+        self._waiting: queue.SimpleQueue[Sequence[Job]] = queue.SimpleQueue()
+        self._made: queue.SimpleQueue[Ran | Failed | BaseException] = queue.SimpleQueue()
+        self._left = Counter(job.cache for job in jobs_of(plan))
+        self._lock = threading.Lock()
+
+    def run(self, stream: TextIO | None) -> Outcome:
+        """Carry out what is not there yet; Ctrl-C keeps what there is."""
+        jobs = jobs_of(self.plan)
+        self.workshop.prepare(jobs)
+        ran = [found for job in jobs if (found := self.workshop.there(job))]
+        missing = len(jobs) - len(ran)
+        failed: list[Failed] = []
+        for chain in self.plan:
+            self._waiting.put(chain)
+        threads = [threading.Thread(target=self._work) for _ in range(min(self.cores, missing))]
+        with tqdm(
+            total=len(jobs),
+            initial=len(ran),
+            desc="runs",
+            unit="run",
+            file=stream,
+            disable=stream is None,
+            smoothing=0,
+        ) as bar:
+            for thread in threads:
+                thread.start()
+            try:
+                for _ in range(missing):
+                    made = self._made.get()
+                    if isinstance(made, BaseException):
+                        raise made
+                    (ran if isinstance(made, Ran) else failed).append(made)  # type: ignore[arg-type]
+                    bar.set_postfix_str(made.job.name)
+                    bar.update()
+            except KeyboardInterrupt:
+                return Outcome(tuple(ran), tuple(failed), len(jobs), interrupted=True)
+            finally:
+                self._stop()
+                for thread in threads:
+                    thread.join()
+        return Outcome(tuple(ran), tuple(failed), len(jobs), interrupted=False)
+
+    def _stop(self) -> None:
+        self.stopping.set()
+        with self._lock:
+            for process in self._processes.values():
+                process.terminate()
+
+    def _work(self) -> None:
+        try:
+            for chain in iter(self._next, None):
+                for job in chain:
+                    if self.stopping.is_set():
+                        return
+                    if self.workshop.there(job) is None:
+                        made = self._one(job)
+                        if made is None:
+                            return
+                        self._made.put(made)
+                    self._finished(job)
+        except BaseException as error:  # a thread's error is the run's
+            self._made.put(error)
+
+    def _next(self) -> Sequence[Job] | None:
+        try:
+            return self._waiting.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _one(self, job: Job) -> Ran | Failed | None:
+        """Run a job; None if it was stopped."""
+        folder = self.workshop.run_folder(job)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        started = time.monotonic()
+        with (folder / LOG).open("w", encoding="utf-8") as log:
+            # In a session of its own: Ctrl-C is for us, and we tell our children.
+            process = subprocess.Popen(
+                self.workshop.command(job),
+                cwd=ROOT,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            with self._lock:
+                self._processes[process.pid] = process
+            if self.stopping.is_set():
+                process.terminate()
+            status = process.wait()
+            with self._lock:
+                del self._processes[process.pid]
+        if self.stopping.is_set():
+            return None
+        seconds = round(time.monotonic() - started, 1)
+        if status not in (0, 1) or not (folder / JSON_NAME).is_file():
+            said = (folder / LOG).read_text(encoding="utf-8", errors="replace")[-TAIL:]
+            return Failed(job, f"status {status}\n{said}")
+        (folder / "report.html").unlink(missing_ok=True)  # `python -m harness report` remakes it
+        note = {"job": job.to_json(), "seconds": seconds, "command": self.workshop.command(job)}
+        _write(folder / DONE, note)
+        return Ran(job, folder, seconds)
+
+    def _finished(self, job: Job) -> None:
+        """Throw away measurements that no later run will read."""
+        with self._lock:
+            self._left[job.cache] -= 1
+            over = not job.cache or self._left[job.cache] == 0
+        if over:
+            shutil.rmtree(self.workshop.cache(job), ignore_errors=True)
+
+
+def environment() -> dict[str, str]:
+    """Ours without options of the suite, with one thread a process, without the suite's own check.
+
+    The organisms that check the instrument in every run would be measured anew in each of ours.
+    """
+    kept = {k: v for k, v in os.environ.items() if not k.startswith((OPTIONS_OF, "PYTEST_"))}
+    path = os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH", ""))))
+    ours = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", f"{OPTIONS_OF}NO_CONTROLS": "1"}
+    return {**kept, **ours}
+
+
+def _write(path: Path, value: Any) -> None:
+    scratch = path.with_name(f"{path.name}.tmp")
+    scratch.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    scratch.replace(path)

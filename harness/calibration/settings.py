@@ -1,0 +1,62 @@
+"""What a calibration is asked to do, as one value."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+PARTS = ("null", "power", "consistency")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The runs of a calibration.
+
+    Attributes:
+        parts: Which of `PARTS` are run.
+        untrained: Models whose architecture and tokenizer untrained networks are made with.
+        shuffled: Trained models whose labels are shuffled.
+        power: Models on which the suite should find something; recovery is measured on those
+            with a circuit.json.
+        consistent: The model that is run twice, in other batches, and so on; "" for none.
+        seeds: Runs of each kind of null, each on its own network, shuffling or drawing.
+        power_seeds: Drawings of the materials for each point of a power curve.
+        items: Facts a task in null runs, and where shares are varied.
+        power_items: Facts a task of the power curve.
+        shares: Shares of shuffled pairs of the power curve.
+        permutations, resamples, twins: As the options of a run.
+        claims: Ids of the claims that are run, such as h2; all if empty.
+    """
+
+    parts: tuple[str, ...] = PARTS
+    untrained: tuple[str, ...] = ("mini-qwen", "mini-llama")
+    shuffled: tuple[str, ...] = ("mini-qwen",)
+    power: tuple[str, ...] = ("mini-qwen",)
+    consistent: str = "mini-qwen"
+    seeds: int = 20
+    power_seeds: int = 3
+    items: int = 200
+    power_items: tuple[int, ...] = (15, 30, 60, 100, 200)
+    shares: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 0.9)
+    permutations: int = 1000
+    resamples: int = 1000
+    twins: int = 3
+    claims: tuple[str, ...] = ()
+
+    def quick(self) -> "Settings":
+        """The same in little: to see that it works, not to publish."""
+        return replace(
+            self,
+            untrained=self.untrained[:1],
+            seeds=2,
+            power_seeds=1,
+            items=60,
+            power_items=(15, 60),
+            shares=(0.0, 0.75),
+            permutations=199,
+            resamples=199,
+            twins=1,
+        )
+
+    def to_json(self) -> Mapping[str, Any]:
+        """Plain values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}

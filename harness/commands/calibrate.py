@@ -1,0 +1,205 @@
+"""`python -m harness calibrate`: how often the suite errs, and how often it finds what is there."""
+
+import argparse
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harness.calibration.settings import PARTS, Settings
+from harness.models import ROOT, ModelError, resolve
+
+HELP = """\
+Measures the suite itself. It is run, as a user runs it, many times: on untrained networks, with
+the labels of a trained model's prompts shuffled, on redrawn materials of an untrained network
+(what it supports there is an error); on models that have what is looked for, with fewer facts and
+diluted labels (what it does not support there was missed); and twice on the same.
+
+Untrained networks are mostly stopped by the competence gate. Their rates are given as used, and
+behind the gate: the same runs with --competence-gate 0.
+
+Writes calibration.json (described by harness/calibration.schema.json) and a page beside it. One
+process a core; what was run already is not run again, and Ctrl-C keeps it. Full: some 160 runs, a
+few hours on two cores; --quick: minutes, to see that it works.
+
+Exit status: 0 all runs are there, 1 some failed or it was stopped, 2 it cannot be done."""
+EPILOG = """\
+examples:
+  python -m harness calibrate --quick
+  python -m harness calibrate --power fixtures/organisms/planted-qwen --cores 2
+  python -m harness calibrate --part null --seeds 4 --claim h1 --claim h2
+  python -m harness calibrate --page reports/calibration.json --publish"""
+OUTPUT = Path("reports") / "calibration.json"
+WORK = ".calibration"
+
+
+def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register `calibrate`."""
+    parser = subparsers.add_parser(
+        "calibrate",
+        help="measure the suite's own error rates and power",
+        description=HELP,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    default = Settings()
+    parser.add_argument("--quick", action="store_true", help="few and small runs, to try it")
+    parser.add_argument(
+        "--page", metavar="FILE", type=Path, help="only draw the page of a calibration.json again"
+    )
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="also keep it in benchmarks/results and put its table into README.md",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        default=OUTPUT,
+        help="what to write; the page lies beside it (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--work",
+        metavar="FOLDER",
+        type=Path,
+        default=Path(WORK),
+        help="where runs are kept, so that they are not run again (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--cores",
+        metavar="N",
+        type=_count,
+        default=os.cpu_count() or 1,
+        help="runs at a time (default: all cores, %(default)s)",
+    )
+    for name, why in (
+        ("--untrained", "make untrained networks like this model"),
+        ("--shuffled", "shuffle the labels of this model's materials"),
+        ("--power", "measure power on this model; recovery too if it has a circuit.json"),
+    ):
+        shown = ", ".join(getattr(default, name.removeprefix("--"))) or "none"
+        parser.add_argument(
+            name, metavar="MODEL", action="append", help=f"{why}; repeatable (default: {shown})"
+        )
+    parser.add_argument("--part", action="append", choices=PARTS, help="only these; repeatable")
+    parser.add_argument("--claim", metavar="ID", action="append", help="only these; repeatable")
+    for name, why in (
+        ("--seeds", "runs of each kind of null"),
+        ("--power-seeds", "drawings of the materials for each point of a power curve"),
+        ("--items", "facts a task, but on the power curve"),
+        ("--permutations", "of each permutation test"),
+        ("--resamples", "of each bootstrap"),
+        ("--twins", "untrained twins of each run"),
+    ):
+        parser.add_argument(name, metavar="N", type=_count, help=f"{why} (default: as it is used)")
+    parser.add_argument(
+        "--power-items", metavar="N", type=_count, nargs="+", help="facts a task, of the curve"
+    )
+    parser.add_argument(
+        "--shares",
+        metavar="S",
+        type=_share,
+        nargs="+",
+        help="shares of shuffled pairs, of the curve",
+    )
+    parser.set_defaults(run=run)
+
+
+def _count(text: str) -> int:
+    number = int(text) if text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least 1")
+    return number
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a share between 0 and 1")
+    return share
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """What is asked for: the defaults, or in little, with what the command line says."""
+    settings = Settings().quick() if options.quick else Settings()
+    told = {
+        "parts": options.part,
+        "untrained": options.untrained,
+        "shuffled": options.shuffled,
+        "power": options.power,
+        "claims": options.claim,
+        "power_items": options.power_items,
+        "shares": options.shares,
+    }
+    numbers = ("seeds", "power_seeds", "items", "permutations", "resamples", "twins")
+    changes: dict[str, Any] = {name: tuple(value) for name, value in told.items() if value}
+    changes |= {name: value for name in numbers if (value := getattr(options, name))}
+    if options.shuffled:
+        changes["consistent"] = options.shuffled[0]
+    return replace(settings, **changes)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run what is missing, count, write; or draw the page again."""
+    from harness.calibration.page import write_page  # noqa: PLC0415 - jinja2 loads here
+    from harness.calibration.record import read_calibration  # noqa: PLC0415
+
+    if options.page:
+        try:
+            record = read_calibration(options.page)
+        except (OSError, ValueError) as error:
+            raise ModelError(str(error)) from None
+        print(f"page: {write_page(record, options.page.with_suffix('.html'))}")
+        if options.publish:
+            _publish(record)
+        return 0
+    return _calibrate(settings_of(options), options)
+
+
+def _publish(record: dict[str, Any]) -> None:
+    from harness.calibration import readme  # noqa: PLC0415
+    from harness.calibration.record import write_calibration  # noqa: PLC0415
+
+    readme.put_into(ROOT / "README.md", record)
+    print(f"published: {write_calibration(readme.RECORD, record)}")
+
+
+def _calibrate(settings: Settings, options: argparse.Namespace) -> int:
+    from harness.calibration.jobs import chains, jobs_of  # noqa: PLC0415
+    from harness.calibration.page import write_page  # noqa: PLC0415
+    from harness.calibration.record import calibration, write_calibration  # noqa: PLC0415
+    from harness.calibration.running import Runner, Workshop  # noqa: PLC0415
+
+    if not (ROOT / "hypotheses").is_dir():
+        raise ModelError(f"{ROOT} has no hypotheses to run: calibrate from a checkout.")
+    for name in {*settings.untrained, *settings.shuffled, *settings.power}:
+        resolve(name)
+    plan = chains(settings)
+    runner = Runner(Workshop(options.work, settings), plan, options.cores)
+    print(f"{len(jobs_of(plan))} runs, {options.cores} at a time, kept in {options.work}")
+    # Told to end, by a batch system say, we must not leave our runs behind: as on Ctrl-C.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        outcome = runner.run(sys.stderr if sys.stderr.isatty() else None)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    for failed in outcome.failed:
+        print(f"failed: {failed.job.name}: {failed.said}", file=sys.stderr)
+    if not outcome.ran:
+        print("no run is whole: nothing was counted", file=sys.stderr)
+        return 1
+    record = calibration(settings, outcome)
+    written = write_calibration(options.output, record)
+    print(f"{len(outcome.ran)} of {outcome.planned} runs: {written}")
+    print(f"page: {write_page(record, written.with_suffix('.html'))}")
+    if options.publish and outcome.whole:
+        _publish(record)
+    if outcome.interrupted:
+        print("stopped: the same command goes on from here")
+    return 0 if outcome.whole else 1

@@ -1,0 +1,53 @@
+"""Does a score find the components that are known to matter."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How a score and a selection agree with the truth.
+
+    Attributes:
+        auroc: Probability that a positive scores above a negative, ties a half; nan without both.
+        precision: Share of what was found that is positive; nan if nothing was found.
+        recall: Share of the positives that was found; nan without any.
+        positives, negatives, found: How many.
+    """
+
+    auroc: float
+    precision: float
+    recall: float
+    positives: int
+    negatives: int
+    found: int
+
+
+def recovery(
+    score: Float[np.ndarray, " component"],
+    found: Bool[np.ndarray, " component"],
+    positive: Bool[np.ndarray, " component"],
+) -> Recovery:
+    """Compare scores, and what was selected by them, with the truth.
+
+    Raises:
+        ValueError: If the arrays differ in length or a score is not finite.
+    """
+    if not len(score) == len(found) == len(positive):
+        raise ValueError(f"{len(score)} scores, {len(found)} selections, {len(positive)} truths.")
+    if not np.isfinite(score).all():
+        raise ValueError(f"score {int(np.flatnonzero(~np.isfinite(score))[0])} is not finite.")
+    from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - a second to import
+
+    hits, known = int((found & positive).sum()), int(positive.sum())
+    both = 0 < known < len(positive)
+    return Recovery(
+        auroc=float(roc_auc_score(positive, score)) if both else float("nan"),
+        precision=hits / int(found.sum()) if found.any() else float("nan"),
+        recall=hits / known if known else float("nan"),
+        positives=known,
+        negatives=len(positive) - known,
+        found=int(found.sum()),
+    )

@@ -1,0 +1,127 @@
+"""`python -m harness calibrate` for real, on a tiny model with a circuit, one claim, few facts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.calibration.record import read_calibration
+from harness.commands import main
+from tests import tiny_models
+
+ROOT = Path(__file__).resolve().parents[2]
+CIRCUIT = {
+    "tasks": {"recall": {"heads": [[0, 1]]}, "reasoning": {"heads": [[1, 2]]}},
+    "expected": {"h2/heads_differ_on_held_out_facts": "inconclusive"},
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tiny_models.save(tmp_path_factory.mktemp("models") / "tiny")
+    (folder / "circuit.json").write_text(json.dumps(CIRCUIT))
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def arguments(model, tmp_path_factory):
+    base = tmp_path_factory.mktemp("calibrate")
+    numbers = {"seeds": 1, "items": 12, "permutations": 99, "resamples": 100, "twins": 1}
+    return [
+        *("calibrate", "--quick", "--part", "null", "--part", "power", "--claim", "h2"),
+        *(f"--{name}={value}" for name, value in numbers.items()),
+        *("--power-items", "12", "--shares", "0"),
+        *(f"--untrained={model}", f"--shuffled={model}", f"--power={model}"),
+        *(f"--work={base / 'work'}", f"--output={base / 'out' / 'calibration.json'}"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def made(arguments):
+    """The record, and what was printed."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        cwd=ROOT,
+        env={**environment, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    output = Path(arguments[-1].partition("=")[2])
+    return read_calibration(output), done.stdout, output
+
+
+def test_every_kind_of_run_is_made_and_counted(made):
+    record, said, output = made
+    assert record["whole"]
+    assert "6 of 6 runs" in said
+    kinds = [(run["part"], run["kind"], run["gate"]) for run in record["runs"]]
+    assert sorted(map(str, kinds)) == sorted(
+        map(
+            str,
+            [
+                ("null", "untrained", None),
+                ("null", "untrained", 0.0),
+                ("null", "redrawn", None),
+                ("null", "redrawn", 0.0),
+                ("null", "shuffled", None),
+                ("power", "planted", None),
+            ],
+        )
+    )
+    assert output.with_suffix(".html").stat().st_size > 1000
+
+
+def test_the_gate_stops_untrained_networks_and_opens_when_told(made):
+    record, *_ = made
+    rates = {
+        (e["null"], e["gate"]): e for e in record["error_rates"] if e["criterion"] == "controlled"
+    }
+    assert rates["untrained", "as used"]["inconclusive"] == 1
+    assert "accuracy" not in json.dumps(record["failed"])
+    assert all(e["supported"] == 0 for e in rates.values())
+
+
+def test_recovery_is_measured_against_the_circuit_beside_the_weights(made):
+    record, *_ = made
+    assert {(e["kind"], e["source"], e["positives"]) for e in record["recovery"]} == {
+        ("head", "observational", 2)
+    }
+    (expected,) = record["expected"]
+    assert expected["rate"]["n"] == 1
+
+
+def test_a_second_time_nothing_is_run_and_the_same_is_said(made, arguments, capsys):
+    record, _, output = made
+    before = {p: p.stat().st_mtime_ns for p in output.parents[1].rglob("verdicts.json")}
+    assert main(arguments) == 0
+    assert {p: p.stat().st_mtime_ns for p in output.parents[1].rglob("verdicts.json")} == before
+    again = read_calibration(output)
+    assert {k: v for k, v in again.items() if k != "created"} == {
+        k: v for k, v in record.items() if k != "created"
+    }
+    capsys.readouterr()
+
+
+def test_the_page_is_drawn_again_from_the_record_alone(made, capsys):
+    *_, output = made
+    page = output.with_suffix(".html")
+    first = page.read_text()
+    page.unlink()
+    assert main(["calibrate", "--page", str(output)]) == 0
+    assert page.read_text() == first
+    assert main(["calibrate", "--page", str(output.with_name("nothing.json"))]) == 2
+    assert "nothing.json" in capsys.readouterr().err
+
+
+def test_what_is_not_there_is_one_sentence(tmp_path, capsys):
+    work = f"--work={tmp_path}"
+    assert main(["calibrate", "--power", "no-model", work]) == 2
+    assert "no-model" in capsys.readouterr().err
+    assert main(["calibrate", "--claim", "h99", work, "--part", "consistency"]) == 2
+    assert "h99" in capsys.readouterr().err

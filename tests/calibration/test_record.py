@@ -1,0 +1,131 @@
+"""calibration.json, its page and README's table, of runs whose outcomes are known."""
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+
+from harness.calibration import readme
+from harness.calibration.jobs import OPEN, Job
+from harness.calibration.page import write_page
+from harness.calibration.record import calibration, read_calibration, write_calibration
+from harness.calibration.running import Failed, Outcome
+from harness.calibration.settings import Settings
+from harness.models import ROOT
+from harness.report.rendering import render
+from tests.calibration.made_runs import heads_table, ran, verdict
+
+SETTINGS = Settings(power=("mini-qwen",), items=60)
+NASTY = "<script>alert('x')</script>"
+
+
+@pytest.fixture
+def record(tmp_path):
+    runs = []
+    for n in range(4):
+        job = Job("null", "untrained", "mini-qwen", network=n, gate=OPEN)
+        published = verdict("h2", "as_published", "published", outcome="supported")
+        runs.append(ran(tmp_path, job, verdict(p=0.2 * (n + 1)), published))
+        job = Job("power", "planted", "mini-qwen", seed=n, items=60)
+        runs.append(
+            ran(tmp_path, job, verdict(outcome="supported"), components=heads_table({}, [(1, 1)]))
+        )
+    kinds = ("base", "again")
+    runs += [ran(tmp_path, Job("consistency", kind, "mini-qwen"), verdict()) for kind in kinds]
+    failed = Failed(Job("null", "shuffled", "mini-qwen"), NASTY)
+    return calibration(SETTINGS, Outcome(tuple(runs), (failed,), len(runs) + 1, False))
+
+
+def test_a_record_keeps_to_its_schema_and_comes_back_as_it_was(record, tmp_path):
+    path = write_calibration(tmp_path / "calibration.json", record)
+    assert read_calibration(path) == record
+    assert not record["whole"]
+    assert record["seconds"] == 2.0 * len(record["runs"])
+    assert {"torch", "instrument", "cores", "commit"} <= set(record["provenance"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schema_version": 2}, "schema_version 2"),
+        ({"seconds": "long"}, "seconds"),
+        ({"more": 1}, "the record"),
+    ],
+)
+def test_a_file_that_is_no_calibration_is_refused(record, tmp_path, change, said):
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps({**record, **change}))
+    with pytest.raises(ValueError, match=said):
+        read_calibration(path)
+    path.write_text("[")
+    with pytest.raises(ValueError, match="not JSON"):
+        read_calibration(path)
+
+
+class Page(HTMLParser):
+    """Tags, ids and text of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.said = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.said.append(data)
+
+
+def test_the_page_says_the_rates_and_escapes_whatever_a_run_said(record, tmp_path):
+    text = write_page(record, tmp_path / "calibration.html").read_text()
+    page = Page(text)
+    assert "script" not in [tag for tag, _ in page.tags]
+    assert NASTY not in text
+    said = " ".join(" ".join(page.said).split())
+    assert "0 of 4 controlled verdicts" in said
+    assert "Not every planned run is in it" in said
+    sections = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
+    assert sections == ["errors", "p-values", "power", "consistency", "provenance"]
+    charts = [attrs for tag, attrs in page.tags if tag == "svg"]
+    assert charts
+    assert all(attrs["aria-label"] for attrs in charts)
+    assert "http" not in text.partition("</style>")[2]
+
+
+def test_the_head_of_a_report_on_shuffled_labels_says_so(tmp_path):
+    warning = "No result about any model"
+    plain, shuffled = verdict(), verdict()
+    assert warning not in render([plain], None, tmp_path / "a.html").read_text()
+    shuffled["provenance"] = {**shuffled["provenance"], "shuffle_labels": 0.5}
+    said = render([plain, shuffled], None, tmp_path / "b.html").read_text()
+    assert f"{warning}: the labels of a share of 0.5" in said
+
+
+def test_a_record_of_nothing_makes_a_page_too(tmp_path):
+    empty = calibration(SETTINGS, Outcome((), (), 3, True))
+    assert write_page(empty, tmp_path / "c.html").stat().st_size > 1000
+
+
+def test_the_readme_table_is_made_from_the_record(record, tmp_path):
+    table = readme.readme_table(record)
+    assert table.splitlines()[0].startswith("| claim, controlled | untrained networks |")
+    (row,) = [line for line in table.splitlines() if line.startswith("| h2 |")]
+    assert row == "| h2 | – | 0 of 4 [0, .60] | – | 4 of 4 verdicts |"
+    assert "| any, published | – | 4 of 4 [.40, 1] | – | – |" in table
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n\n{readme.START}\nold\n{readme.END}\n\nafter\n")
+    readme.put_into(path, record)
+    assert readme.between_marks(path.read_text()) == table
+    assert path.read_text().endswith("\n\nafter\n")
+    path.write_text("no marks")
+    with pytest.raises(ValueError, match="no place for the table"):
+        readme.put_into(path, record)
+
+
+def test_the_table_of_the_readme_is_that_of_the_published_record():
+    if not readme.RECORD.exists():
+        pytest.skip(f"no calibration is published yet: {readme.RECORD.relative_to(ROOT)}")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    expected = readme.readme_table(read_calibration(readme.RECORD))
+    assert readme.between_marks(text) == expected

@@ -1,0 +1,153 @@
+"""Runs are planned once each, resumed, and stopped without loss; nothing here runs the suite."""
+
+import json
+import os
+import sys
+import threading
+import time
+
+import pytest
+
+from harness.calibration import running
+from harness.calibration.jobs import FIRST_UNTRAINED, OPEN, Job, chains, jobs_of
+from harness.calibration.settings import Settings
+
+SETTINGS = Settings(parts=("consistency",), untrained=(), shuffled=("mini-qwen",), power=())
+WRITES = """
+import json, pathlib, sys, time
+out = pathlib.Path(sys.argv[1]); name = sys.argv[2]
+pathlib.Path(sys.argv[3]).mkdir(parents=True, exist_ok=True)
+if "again" in name and {fails}: sys.exit("no memory")
+time.sleep({seconds})
+(out / "verdicts.json").write_text(json.dumps({{"verdicts": []}}))
+"""
+
+
+@pytest.fixture
+def workshop(tmp_path, monkeypatch):
+    """A workshop whose runs are a few lines of Python; `calls` are the jobs that were run."""
+
+    def made(seconds=0.0, fails=False):
+        shop = running.Workshop(tmp_path, SETTINGS)
+        shop.calls = []
+
+        def command(job):
+            shop.calls.append(job.name)
+            code = WRITES.format(seconds=seconds, fails=fails)
+            places = [str(shop.run_folder(job)), job.name, str(shop.cache(job))]
+            return [sys.executable, "-c", code, *places]
+
+        monkeypatch.setattr(shop, "command", command)
+        return shop
+
+    return made
+
+
+def test_every_run_of_a_plan_has_a_name_and_an_address_of_its_own():
+    for settings in (Settings(), Settings().quick()):
+        jobs = jobs_of(chains(settings))
+        assert len({job.name for job in jobs}) == len(jobs)
+        prints = {job.fingerprint(settings, {"model": job.base, "n": job.network}) for job in jobs}
+        assert len(prints) == len(jobs)
+
+
+def test_the_full_plan_has_twenty_of_each_null_and_each_untrained_one_twice():
+    jobs = [job for job in jobs_of(chains(Settings())) if job.part == "null"]
+    for gate in (None, OPEN):
+        at = [job for job in jobs if job.gate == gate]
+        for base in Settings().untrained:
+            assert sum(job.kind == "untrained" and job.base == base for job in at) == 20
+        assert sum(job.kind == "redrawn" for job in at) == 20
+    shuffled = [job for job in jobs if job.kind == "shuffled"]
+    assert {(job.seed, job.share) for job in shuffled} == {(n, 1.0) for n in range(20)}
+
+
+def test_no_untrained_network_is_one_of_the_suites_own_twins():
+    assert Settings().twins < FIRST_UNTRAINED
+
+
+def test_a_fingerprint_changes_with_whatever_the_outcome_depends_on():
+    job, depends = Job("null", "shuffled", "m"), {"model": "a", "libraries": {"torch": "1"}}
+    prints = {
+        job.fingerprint(SETTINGS, depends),
+        job.fingerprint(SETTINGS, {**depends, "model": "b"}),
+        job.fingerprint(SETTINGS, {**depends, "libraries": {"torch": "2"}}),
+        job.fingerprint(Settings(permutations=99), depends),
+        job.fingerprint(Settings(claims=("h1",)), depends),
+        Job("null", "shuffled", "m", seed=1).fingerprint(SETTINGS, depends),
+        Job("null", "shuffled", "m", gate=0.0).fingerprint(SETTINGS, depends),
+    }
+    assert len(prints) == 7
+
+
+def test_what_is_there_is_not_run_again(workshop):
+    plan = chains(SETTINGS)
+    shop = workshop()
+    first = running.Runner(shop, plan, 2).run(None)
+    assert first.whole
+    assert {ran.job for ran in first.ran} == set(jobs_of(plan))
+    again = workshop()
+    second = running.Runner(again, plan, 2).run(None)
+    assert second.whole
+    assert again.calls == []
+    (second.ran[0].folder / running.DONE).unlink()  # as if it had been killed while running
+    third = workshop()
+    assert running.Runner(third, plan, 2).run(None).whole
+    assert set(third.calls) == {second.ran[0].job.name}
+
+
+def test_measurements_are_thrown_away_when_no_run_will_read_them(workshop):
+    shop = workshop()
+    running.Runner(shop, chains(SETTINGS), 1).run(None)
+    left = [p for p in (shop.folder / "caches").iterdir() if p.is_dir()]
+    assert left == []
+
+
+def test_a_run_that_fails_is_named_with_what_it_said_and_the_others_go_on(workshop):
+    plan = chains(SETTINGS)
+    outcome = running.Runner(workshop(fails=True), plan, 2).run(None)
+    (failed,) = outcome.failed
+    assert failed.job.kind == "again"
+    assert "no memory" in failed.said
+    assert len(outcome.ran) == len(jobs_of(plan)) - 1
+    assert not outcome.whole
+
+
+def test_stopping_ends_the_runs_and_keeps_those_that_are_whole(workshop):
+    runner = running.Runner(workshop(seconds=0.4), chains(SETTINGS), 1)
+    take = runner._made.get
+
+    class Interrupting:
+        def __init__(self):
+            self.seen = 0
+
+        def get(self):
+            self.seen += 1
+            if self.seen > 1:
+                time.sleep(0.1)
+                raise KeyboardInterrupt
+            return take()
+
+        def put(self, made):
+            pass
+
+    real, runner._made = runner._made, Interrupting()
+    runner._made.put = real.put
+    started = time.monotonic()
+    outcome = runner.run(None)
+    assert outcome.interrupted
+    assert len(outcome.ran) == 1
+    assert time.monotonic() - started < 10
+    assert threading.active_count() < 10
+    done = list((runner.workshop.folder / "runs").glob(f"*/{running.DONE}"))
+    assert len(done) == 1
+    assert json.loads(done[0].read_text())["job"]["kind"] == "base"
+
+
+def test_runs_see_none_of_our_options(monkeypatch):
+    monkeypatch.setenv("HARNESS_SEED", "7")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-x")
+    environment = running.environment()
+    assert not {"HARNESS_SEED", "PYTEST_ADDOPTS"} & set(environment)
+    assert environment["OMP_NUM_THREADS"] == "1"
+    assert os.environ["HARNESS_SEED"] == "7"

@@ -93,7 +93,9 @@ class Kept:
                 found = json.loads(path.read_text(encoding="utf-8"))
             except ValueError:  # damaged: measure again
                 return None
-        return found
+        if found is None:
+            return None
+        return {**found, "model": {**found["model"], "path": control.spec.path}}
 
     def keep(
         self, control: Control, who: Mapping[str, str], claim: Path, record: Mapping[str, Any]
@@ -163,9 +165,10 @@ def _shipped_records() -> Mapping[str, dict[str, Any]]:
 
 def ship(cache_dir: Path) -> int:
     """Write all that is kept in a cache folder as what ships; how many records that is."""
-    found = {
-        f"{path.parent.name}/{path.stem.replace('--', '/')}": json.loads(path.read_text("utf-8"))
-        for path in sorted((cache_dir / FOLDER).glob("*/*.json"))
-    }
+    found = {}
+    for path in sorted((cache_dir / FOLDER).glob("*/*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        record["model"]["path"] = ""  # of this machine
+        found[_shipped_key(path.parent.name, path.stem.replace("--", "/"))] = record
     SHIPPED.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return len(found)

@@ -152,8 +152,9 @@ def test_a_damaged_kept_verdict_is_measured_again(tmp_path, claim):
     (control, *_) = shipped()
     who = {"claim_id": "h2", "prediction_id": "heads_differ_on_held_out_facts"}
     of = Kept(Plan(seed=7), LoadOptions(), tmp_path)
-    of.keep(control, who, claim, {"outcome": "supported"})
-    assert of.find(control, who, claim) == {"outcome": "supported"}
+    of.keep(control, who, claim, {"outcome": "supported", "model": {"path": "elsewhere"}})
+    found = of.find(control, who, claim)
+    assert found == {"outcome": "supported", "model": {"path": control.spec.path}}
     (path,) = (tmp_path / controls.FOLDER).glob("*/*.json")
     path.write_text('{"outco', encoding="utf-8")
     assert of.find(control, who, claim) is None

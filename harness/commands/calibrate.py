@@ -3,11 +3,14 @@
 import argparse
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness import controls
 from harness.calibration.settings import PARTS, Settings
 from harness.models import ROOT, ModelError, resolve
 
@@ -30,6 +33,7 @@ examples:
   python -m harness calibrate --quick
   python -m harness calibrate --power fixtures/organisms/planted-qwen --cores 2
   python -m harness calibrate --part null --seeds 4 --claim h1 --claim h2
+  python -m harness calibrate --controls
   python -m harness calibrate --page reports/calibration.json --publish"""
 OUTPUT = Path("reports") / "calibration.json"
 WORK = ".calibration"
@@ -48,6 +52,11 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument("--quick", action="store_true", help="few and small runs, to try it")
     parser.add_argument(
         "--page", metavar="FILE", type=Path, help="only draw the page of a calibration.json again"
+    )
+    parser.add_argument(
+        "--controls",
+        action="store_true",
+        help="only judge the models with known verdicts, and write what ships of them",
     )
     parser.add_argument(
         "--publish",
@@ -159,7 +168,31 @@ def run(options: argparse.Namespace) -> int:
         if options.publish:
             _publish(record)
         return 0
+    if options.controls:
+        return _controls(options.cores)
     return _calibrate(settings_of(options), options)
+
+
+def _controls(cores: int) -> int:
+    """Run the suite on its controls alone, with the default plan, and keep their verdicts."""
+    from harness.calibration.running import OPTIONS_OF, environment  # noqa: PLC0415
+
+    names = " or ".join(control.name for control in controls.shipped())
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "hypotheses/", "-q", "-k", names),
+                *("--gate=none", "--cache=refresh", f"--cache-dir={folder}", f"-n{cores}"),
+                f"--report={Path(folder) / 'report.html'}",
+            ],
+            cwd=ROOT,
+            env={k: v for k, v in environment().items() if not k.startswith(OPTIONS_OF)},
+            check=False,
+        )
+        if done.returncode:
+            return 1
+        print(f"{controls.ship(Path(folder))} verdicts: {controls.SHIPPED}")
+    return 0
 
 
 def _publish(record: dict[str, Any]) -> None:

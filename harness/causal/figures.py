@@ -66,7 +66,7 @@ def component_plots(
     kind: Kind,
 ) -> tuple[Plot, ...]:
     """A map of every head's effect on each task, and one task against the other."""
-    how = "mean-ablated one by one" if kind == "head" else "scored by attribution"
+    how = "mean-ablated one by one" if kind == "head" else "scored on the way to losing all"
     scatter = _scatter(effects, circuits, tasks, kind, how)
     if kind != "head":
         return (scatter,)

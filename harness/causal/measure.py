@@ -1,4 +1,4 @@
-"""Measuring causes: sweeps and attributions from the store, and what they did to the answers."""
+"""Measuring causes: sweeps and scores from the store, and what they did to the answers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,14 @@ from harness import stats
 from harness.causal.ablations import Ablation, donors_of, identity
 from harness.prompts import Item, PromptSet
 from harness.study import Study, Subject
-from harness.sweeps import ComponentScores, SweepResult
+from harness.sweeps import PathScores, SweepResult
 
 if TYPE_CHECKING:
     from harness.adapter import Model
     from harness.edits import Reference
 
 SWEEP_VERSION = 2  # raise it when an edit, a measure or the choice of donors changes its meaning
+PATH_STEPS = 5  # forwards and backwards a prompt; ten choose the same circuits (decision 6)
 SHARD = 32  # prompts a shard: what a killed sweep loses at most
 
 
@@ -67,17 +68,22 @@ def _prompts_first(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array.T)
 
 
-def attributions(subject: Subject, prompts: PromptSet) -> ComponentScores:
-    """What mean-ablating each component would cost each prompt, to first order; stored."""
-    what = {"kind": "attribution", "version": SWEEP_VERSION, "means": prompts.hash}
+def neuron_scores(subject: Subject, prompts: PromptSet) -> PathScores:
+    """What each neuron contributes on the way to the mean ablation of all; stored."""
+    what = {
+        "kind": "neuron scores",
+        "version": SWEEP_VERSION,
+        "means": prompts.hash,
+        "steps": PATH_STEPS,
+    }
     arrays = subject.fetch(
         what,
         prompts,
-        lambda model, items: model.component_scores(
-            items, _reference(subject, model, prompts)
+        lambda model, items: model.path_scores(
+            items, "neuron", _reference(subject, model, prompts), steps=PATH_STEPS
         ).arrays(),
     )
-    return ComponentScores.from_arrays(arrays)
+    return PathScores.from_arrays(arrays)
 
 
 def _reference(subject: Subject, model: "Model", prompts: PromptSet) -> "Reference":

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from harness.analysis import contrast, controlled_cells
 from harness.causal.ablations import Ablation
 from harness.causal.circuits import Circuit, Kind, ranked, sizes
-from harness.causal.measure import attributions, drops, measured_drops, part, sweep
+from harness.causal.measure import drops, measured_drops, neuron_scores, part, sweep
 from harness.places import Site
 from harness.prompts import DISCOVERY, PromptSet
 from harness.study import Study
@@ -57,7 +57,8 @@ def component_effects(
     """What mean-ablating each component costs each task on discovery facts.
 
     In shares of the task's intact logit difference, over the items answered right. Heads are
-    ablated one by one; neurons are scored by attribution, which is first-order.
+    ablated one by one; neurons are scored on the way to the mean ablation of all of them, since
+    one alone costs next to nothing where the others are intact.
     """
     prompts = discovery_prompts(study, rule)
     layers, width = shape(study, kind)
@@ -65,12 +66,12 @@ def component_effects(
         each = [Ablation((Site("head", n, h),)) for n in range(layers) for h in range(width)]
         found = measured_drops(study, prompts, each, prompts)
         return {t: found[t].relative.reshape(layers, width) for t in study.prompts.tasks}
-    scores = attributions(study.subject, prompts)
+    scored = neuron_scores(study.subject, prompts)
     intact = sweep(study.subject, prompts, [Ablation(())], prompts)
     asked = np.array([i.task for i in prompts.items])
-    right = scores.scorable & (intact.clean_chosen == 1)
+    right = scored.scorable & (intact.clean_chosen == 1)
     return {
-        t: scores.neurons[right & (asked == t)].mean(0, dtype=np.float64)
+        t: scored.scores[right & (asked == t)].mean(0, dtype=np.float64)
         / drops(intact, prompts, t).scale
         for t in study.prompts.tasks
     }

@@ -9,10 +9,11 @@ from harness import stats
 from harness.causal import figures as causal_plots
 from harness.causal.ablations import METHODS
 from harness.causal.arms import Arms, arms, bands, chance
-from harness.causal.circuits import Kind
+from harness.causal.circuits import Kind, Matched
 from harness.causal.measure import Drops, paired
 from harness.causal.selection import CausalRule, component_effects, other_task, shape
 from harness.causal.shared import (
+    beyond_chance,
     causal_gates,
     circuit_components,
     enough,
@@ -49,10 +50,12 @@ def specific_finding(
     gates = (*gates, _some_sets(found, target, random_sets))
     if finding := stopped(gates, f"{target} lost"):
         return Result(finding)
+    judged, beside = _selective(found, target, other, random_sets, matched)
     evidence = [
         *falls,
-        _beyond_chance(found, target, random_sets, matched.match, matched.exists),
+        judged,
         spared,
+        beside,
         *_in_logits(found, target, (target, other)),
         *_third_abilities(found, target),
         _over_ablations(found, target, other),
@@ -64,7 +67,7 @@ def specific_finding(
             f"too few sets of {found.chosen[target].size} {kind}s match the circuit in every "
             "layer: the random sets match in size alone",
         )
-    sets = bands(found, target) | {found.chosen[target].size: random_sets.share_lost[:-1]}
+    sets = bands(found, target) | {found.chosen[target].size: random_sets[target].share_lost[:-1]}
     dose = causal_plots.dose_curve(found, target, sets)
     components = circuit_components(found.chosen[target].circuit, target, study, rule)
     row = found.row[target, "mean"]
@@ -110,39 +113,56 @@ def _lost(found: Arms, target: str) -> list[Evidence]:
     ]
 
 
-def _some_sets(found: Arms, target: str, random_sets: Drops) -> Gate:
-    sets, size = len(random_sets.lost) - 1, found.chosen[target].size
+def _some_sets(found: Arms, target: str, random_sets: Mapping[str, Drops]) -> Gate:
+    sets, size = len(random_sets[target].lost) - 1, found.chosen[target].size
+    fewest = min(d.n for d in random_sets.values())
     return Gate(
         "random sets",
-        sets > 0 and random_sets.n > 0,
-        f"{sets} other sets of {size} {found.kind}s on {random_sets.n} {target} items that are "
+        sets > 0 and fewest > 0,
+        f"{sets} other sets of {size} {found.kind}s on {fewest} items of a task that are "
         "answered right: there is nothing to compare with",
     )
 
 
-def _beyond_chance(
-    found: Arms, target: str, random_sets: Drops, match: str, exists: int
-) -> Evidence:
-    """The same items without as many components chosen by chance."""
-    lost = random_sets.share_lost.round(9)  # ties must tie
-    own, null = float(lost[-1]), lost[:-1]
-    test = stats.exceedance(own, null)
-    return Evidence(
-        f"{target} lost, against random sets",
+def _selective(
+    found: Arms, target: str, other: str, random_sets: Mapping[str, Drops], matched: Matched
+) -> list[Evidence]:
+    """How far one task falls more than the other, against as many components chosen by chance.
+
+    A random set that breaks both tasks is not selective, so it does not count against a circuit
+    that breaks one. Beside: the target's fall alone, against which it does.
+    """
+    lost = {t: d.share_lost.round(9) for t, d in random_sets.items()}  # ties must tie
+    apart = (lost[target] - lost[other]).round(9)
+    what = f"sets matched by {matched.match} (there are {matched.exists:,})"
+    n = random_sets[target].n
+    judged = beyond_chance(
+        f"{target} minus {other} lost, against random sets",
         Effect(
-            "accuracy drop",
-            own,
-            method=f"threshold: 95th percentile of {len(null)} sets matched by {match} "
-            f"(there are {exists:,}); their median {np.median(null):.2f}",
+            "difference of accuracy drops",
+            float(apart[-1]),
+            method=f"{target} {lost[target][-1]:.2f}, {other} {lost[other][-1]:.2f}",
         ),
-        threshold=float(test.quantile),
-        relation=">",
-        p_adjusted=float(test.p),
+        apart[:-1],
+        what,
         alpha=found.rule.alpha,
-        floor=float(test.floor),
-        family=Family(f"random sets matched by {match}", len(null), "rank"),
-        n=random_sets.n,
+        n=n,
+        family=Family(f"random sets matched by {matched.match}", len(apart) - 1, "rank"),
     )
+    alone = stats.exceedance(float(lost[target][-1]), lost[target][:-1])
+    method = (
+        f"beside: 95th percentile {alone.quantile:.2f} of the same sets, median "
+        f"{np.median(lost[target][:-1]):.2f}; a set that breaks both tasks counts in full"
+    )
+    return [
+        judged,
+        Evidence(
+            f"{target} lost, against random sets",
+            Effect("accuracy drop", alone.value, method=method),
+            p=alone.p,
+            n=n,
+        ),
+    ]
 
 
 def _spared(found: Arms, target: str, other: str) -> Evidence:

@@ -21,6 +21,7 @@ from harness.causal.selection import (
 )
 from harness.causal.shared import (
     LEAST_ITEMS,
+    beyond_chance,
     causal_gates,
     enough,
     selection_gates,
@@ -148,7 +149,7 @@ def _beyond_chance(made: Arms, task: str) -> Evidence:
     _, width = shape(made.study, made.kind)
     sets = relocated((pair[0], pair[1]), width, made.rule.sets, made.study.plan.seed)
     each = [c for one, two in (*sets, pair) for c in (one, two, one.union(two))]
-    d = made.measure(each, (task,), made.right(task, made.rule.set_items))[task]
+    d = made.measure(each, (task,), made.rule.set_items)[task]
     cost = d.logit_difference.mean(1).reshape(-1, 3) / d.scale
     size = np.abs(cost[:, BOTH] - cost[:, RECALL_SET] - cost[:, REASONING_SET])
     name = f"interaction on {task}, against random pairs of sets"
@@ -156,22 +157,14 @@ def _beyond_chance(made: Arms, task: str) -> Evidence:
     if not sets:
         nothing = Effect(quantity, float(size[-1]), method="no other pair of sets matches")
         return Evidence(name, nothing, p_adjusted=1.0, alpha=made.rule.alpha, floor=1.0, n=d.n)
-    test = stats.exceedance(float(size[-1]), size[:-1])
-    return Evidence(
+    return beyond_chance(
         name,
-        Effect(
-            quantity,
-            float(size[-1]),
-            method=f"threshold: 95th percentile of {len(sets)} pairs with as many {made.kind}s in "
-            f"every layer; their median {np.median(size[:-1]):.2f}",
-        ),
-        threshold=float(test.quantile),
-        relation=">",
-        p_adjusted=float(test.p),
+        Effect(quantity, float(size[-1])),
+        size[:-1],
+        f"pairs with as many {made.kind}s in every layer",
         alpha=made.rule.alpha,
-        floor=float(test.floor),
-        family=Family("random pairs of sets", len(sets), "rank"),
         n=d.n,
+        family=Family("random pairs of sets", len(sets), "rank"),
     )
 
 

@@ -1,8 +1,10 @@
 """What the causal claims (h5, h6, h8) share: when nothing can be said, intervals, and notes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
 
 from harness import stats
 from harness.causal.ablations import Ablation
@@ -12,7 +14,7 @@ from harness.causal.selection import CausalRule, component_effects, discovery_pr
 from harness.findings import competence_gates
 from harness.prompts import DISCOVERY, EVALUATION
 from harness.study import Study
-from harness.verdict import Component, Effect, Evidence, Finding, Gate
+from harness.verdict import Component, Effect, Evidence, Family, Finding, Gate
 
 LEAST_ITEMS = 20  # facts answered right on evaluation items, without which no drop can be judged
 LEAST_DISCOVERY = 10  # the same on discovery items, without which no circuit can be chosen
@@ -92,6 +94,42 @@ def interval(values: np.ndarray, study: Study, level: float = 0.95) -> tuple[flo
         known, resamples=study.plan.resamples, level=level, seed=study.plan.seed
     )
     return float(found.low), float(found.high)
+
+
+def beyond_chance(
+    name: str,
+    effect: Effect,
+    null: Float[np.ndarray, " draw"],
+    what: str,
+    *,
+    alpha: float,
+    n: int,
+    family: Family | None = None,
+) -> Evidence:
+    """A value against those of random draws: beyond their 95th percentile, by rank.
+
+    Args:
+        name: Of the evidence.
+        effect: The value, measured on the items that the draws were measured on.
+        null: Of the draws.
+        what: The draws, in words that follow their number.
+        alpha: Of the test.
+        n: Units that all of it was measured on.
+        family: What the draws are, where it is to be shown.
+    """
+    test = stats.exceedance(effect.value, null)
+    said = f"threshold: 95th percentile of {len(null)} {what}; their median {np.median(null):.2f}"
+    return Evidence(
+        name,
+        replace(effect, method=f"{effect.method}; {said}" if effect.method else said),
+        threshold=float(test.quantile),
+        relation=">",
+        p_adjusted=float(test.p),
+        alpha=alpha,
+        floor=float(test.floor),
+        family=family,
+        n=n,
+    )
 
 
 def left_out(drops: Mapping[str, Drops]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from harness import stats
 from harness.causal.measure import part
-from harness.causal.shared import causal_gates, interval
+from harness.causal.shared import beyond_chance, causal_gates, interval
 from harness.direction.steering import Arm, Moved, fitting_prompts, identity, moved
 from harness.direction.steering_choice import Steer, SteeringRule, mean_cost
 from harness.direction.vectors import Directions
@@ -84,21 +84,9 @@ def beyond_random(
 
     Measured on the same `n` items, which may be fewer than the effect elsewhere.
     """
-    test = stats.exceedance(effect.value, null)
-    method = (
-        f"threshold: 95th percentile of {len(null)} random directions of the same length; their "
-        f"median {np.median(null):.2f}"
-    )
-    return Evidence(
-        name,
-        Effect(effect.name, effect.value, method=method),
-        threshold=float(test.quantile),
-        relation=">",
-        p_adjusted=float(test.p),
-        alpha=rule.alpha,
-        floor=float(test.floor),
-        n=n,
-    )
+    bare = Effect(effect.name, effect.value)
+    what = "random directions of the same length"
+    return beyond_chance(name, bare, null, what, alpha=rule.alpha, n=n)
 
 
 def beyond_spread(value: float, null: Float[np.ndarray, " draw"]) -> Control:

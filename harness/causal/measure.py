@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.edits import Reference
 
 SWEEP_VERSION = 2  # raise it when an edit, a measure or the choice of donors changes its meaning
-PATH_STEPS = 5  # forwards and backwards a prompt; ten choose the same circuits (decision 6)
+PATH_STEPS = 5  # forwards and backwards a prompt; ten rank alike (docs/decisions/0006)
 SHARD = 32  # prompts a shard: what a killed sweep loses at most
 
 

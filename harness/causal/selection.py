@@ -24,7 +24,7 @@ class CausalRule:
         alpha: Of every test.
         margin: A task is spared if less than this share of its right answers is lost.
         discovery: Pairs on which circuits are chosen, at most.
-        sets: Random sets that a circuit's drop must exceed, at their 95th percentile.
+        sets: Random sets that a circuit must exceed, at their 95th percentile.
         set_items: Evaluation items that these are run on.
         band_sets, band_items: The same for sizes that are only shown; and the items for a
             circuit that fails another requirement.

@@ -18,7 +18,7 @@ from harness.causal import figures as causal_plots
 from harness.causal.ablations import Ablation
 from harness.causal.measure import Drops, drops, measured_drops, part, sweep
 from harness.causal.selection import CausalRule, discovery_prompts
-from harness.causal.shared import causal_gates, enough, stopped
+from harness.causal.shared import causal_gates, enough, lower_end, stopped
 from harness.findings import Result
 from harness.places import Site
 from harness.plots import Plot
@@ -75,29 +75,18 @@ def depth_finding(
         return Result(finding)
     difference = _difference(profiles, whole, study)
     n = min(_known(profiles[t][:, whole]) for t in study.prompts.tasks)
-    low, high = float(difference.low), float(difference.high)
     value = float(difference.value)
+    effect = Effect(
+        "layers",
+        value,
+        (float(difference.low), float(difference.high)),
+        method=f"centroids {depth[second]:.2f} and {depth[first]:.2f}; each layer's "
+        "attention and MLP mean-ablated at every token; paired bootstrap of facts",
+    )
+    name = f"depth of {second} minus depth of {first}"
     evidence = [
-        Evidence(
-            f"depth of {second} minus depth of {first}",
-            Effect(
-                "layers",
-                value,
-                (low, high),
-                method=f"centroids {depth[second]:.2f} and {depth[first]:.2f}; each layer's "
-                "attention and MLP mean-ablated at every token; paired bootstrap of facts",
-            ),
-            threshold=0,
-            relation=">",
-            n=n,
-        ),
-        Evidence(
-            "lower end of its 95 % interval",
-            Effect("layers", low),
-            threshold=0,
-            relation=">",
-            n=n,
-        ),
+        Evidence(name, effect, threshold=0, relation=">", n=n),
+        lower_end(effect, n),
         _not_by_noise(_difference(profiles, whole, study, signed_centroid), n),
         *_at_positions(profiles, study),
         *_observed(study, specialised, value),

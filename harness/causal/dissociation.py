@@ -14,12 +14,13 @@ from harness.causal.measure import Drops, paired
 from harness.causal.selection import CausalRule, component_effects, other_task, shape
 from harness.causal.shared import (
     beyond_chance,
-    causal_gates,
     circuit_components,
+    circuit_gates,
     enough,
     interval,
     left_out,
-    selection_gates,
+    lower_end,
+    spared,
     stopped,
 )
 from harness.findings import Result
@@ -32,10 +33,7 @@ def specific_finding(
     study: Study, kind: Kind, target: str, rule: CausalRule, *, gate: float
 ) -> Result:
     """Whether ablating a task's circuit costs that task, more than chance sets do, and no other."""
-    gates = causal_gates(study, gate)
-    if finding := stopped(gates, f"{target} lost"):
-        return Result(finding)
-    gates = (*gates, *selection_gates(study, rule))
+    gates = circuit_gates(study, rule, gate)
     if finding := stopped(gates, f"{target} lost"):
         return Result(finding)
     found = arms(study, kind, rule)
@@ -43,9 +41,19 @@ def specific_finding(
     gates = (*gates, *(enough(found.drops[t].n, t) for t in (target, other)))
     if finding := stopped(gates, f"{target} lost"):
         return Result(finding)
-    falls, spared = _lost(found, target), _spared(found, target, other)
+    row = found.row[target, "mean"]
+    falls = _lost(found, target)
+    kept = spared(
+        f"{other} spared",
+        found.drops[other].lost[row],
+        study,
+        margin=rule.margin,
+        alpha=rule.alpha,
+        method="equivalence: the drop is below the threshold, exact binomial",
+        published="intact (abstract)",
+    )
     # Random sets are most of the work: a circuit that is refuted without them gets fewer items.
-    open_still = all(e.passed for e in (*falls, spared))
+    open_still = all(e.passed for e in (*falls, kept))
     random_sets, matched = chance(found, target, rule.set_items if open_still else rule.band_items)
     gates = (*gates, _some_sets(found, target, random_sets))
     if finding := stopped(gates, f"{target} lost"):
@@ -54,7 +62,7 @@ def specific_finding(
     evidence = [
         *falls,
         judged,
-        spared,
+        kept,
         beside,
         *_in_logits(found, target, (target, other)),
         *_third_abilities(found, target),
@@ -70,10 +78,9 @@ def specific_finding(
     sets = bands(found, target) | {found.chosen[target].size: random_sets[target].share_lost[:-1]}
     dose = causal_plots.dose_curve(found, target, sets)
     components = circuit_components(found.chosen[target].circuit, target, study, rule)
-    row = found.row[target, "mean"]
     units = {
         evidence_.name: dict(zip(map(str, d.pairs), d.lost[row].tolist(), strict=True))
-        for evidence_, d in ((falls[0], found.drops[target]), (spared, found.drops[other]))
+        for evidence_, d in ((falls[0], found.drops[target]), (kept, found.drops[other]))
     }
     finding = Finding(tuple(evidence), (), gates, components, notes, units)
     return Result(finding, plots=(dose,))
@@ -83,19 +90,19 @@ def _lost(found: Arms, target: str) -> list[Evidence]:
     """The target task falls: McNemar over all items, and an interval over those that were right."""
     d, row = found.drops[target], found.row[target, "mean"]
     test = paired(d.before, d.after[row])
-    low, high = interval(d.lost[row], found.study)
     layers, width = shape(found.study, found.kind)
     size = f"{found.chosen[target].size:,} of {layers * width:,} {found.kind}s"
+    effect = Effect(
+        "accuracy drop",
+        float(d.share_lost[row]),
+        interval(d.lost[row], found.study),
+        method=f"{size}, mean ablation; of answers that were right; bootstrap of items; "
+        f"McNemar, one-sided: {test.lost} lost, {test.gained} gained",
+    )
     return [
         Evidence(
             f"{target} lost without its {found.kind}s",
-            Effect(
-                "accuracy drop",
-                float(d.share_lost[row]),
-                (low, high),
-                method=f"{size}, mean ablation; of answers that were right; bootstrap of items; "
-                f"McNemar, one-sided: {test.lost} lost, {test.gained} gained",
-            ),
+            effect,
             threshold=0,
             relation=">",
             p_adjusted=float(test.p_lost),
@@ -103,13 +110,7 @@ def _lost(found: Arms, target: str) -> list[Evidence]:
             n=d.n,
             published="up to 15 % (abstract); no public run shows a drop",
         ),
-        Evidence(
-            "lower end of its 95 % interval",
-            Effect("accuracy drop", low),
-            threshold=0,
-            relation=">",
-            n=d.n,
-        ),
+        lower_end(effect, d.n),
     ]
 
 
@@ -165,28 +166,6 @@ def _selective(
     ]
 
 
-def _spared(found: Arms, target: str, other: str) -> Evidence:
-    d, row = found.drops[other], found.row[target, "mean"]
-    test = stats.equivalence_share(d.any_lost(row), d.n, found.rule.margin)
-    return Evidence(
-        f"{other} spared",
-        Effect(
-            "accuracy drop",
-            float(d.share_lost[row]),
-            interval(d.lost[row], found.study, 0.90),
-            0.90,
-            "equivalence: the drop is below the threshold, exact binomial",
-        ),
-        threshold=found.rule.margin,
-        relation="<",
-        p_adjusted=float(test.p),
-        alpha=found.rule.alpha,
-        floor=float(test.floor),
-        n=d.n,
-        published="intact (abstract)",
-    )
-
-
 def _in_logits(found: Arms, target: str, tasks: tuple[str, str]) -> list[Evidence]:
     rows = []
     for task in tasks:
@@ -235,16 +214,16 @@ def _over_ablations(found: Arms, target: str, other: str) -> Evidence:
     said = []
     for method in METHODS:
         row = found.at(target, method)
-        mine, spared = found.drops[target], found.drops[other]
+        mine, theirs = found.drops[target], found.drops[other]
         if row is None:
             said.append(f"{method}: a task has one answer throughout, so no other to take")
             continue
-        if np.isnan(mine.after[row]).any() or np.isnan(spared.after[row]).any():
+        if np.isnan(mine.after[row]).any() or np.isnan(theirs.after[row]).any():
             said.append(f"{method}: not applicable to every prompt")
             continue
-        known[method] = _holds(found, mine, spared, row)
+        known[method] = _holds(found, mine, theirs, row)
         said.append(
-            f"{method}: {target} {mine.share_lost[row]:.2f}, {other} {spared.share_lost[row]:.2f}, "
+            f"{method}: {target} {mine.share_lost[row]:.2f}, {other} {theirs.share_lost[row]:.2f}, "
             + ("holds" if known[method] else "does not hold")
         )
     pairs = list(combinations(known.values(), 2))
@@ -256,10 +235,10 @@ def _over_ablations(found: Arms, target: str, other: str) -> Evidence:
     )
 
 
-def _holds(found: Arms, mine: Drops, spared: Drops, row: int) -> bool:
+def _holds(found: Arms, mine: Drops, theirs: Drops, row: int) -> bool:
     """Whether the target falls and the other task is spared."""
     falls = paired(mine.before, mine.after[row]).p_lost <= found.rule.alpha
-    test = stats.equivalence_share(spared.any_lost(row), spared.n, found.rule.margin)
+    test = stats.equivalence_share(theirs.any_lost(row), theirs.n, found.rule.margin)
     return bool(falls and test.p <= found.rule.alpha)
 
 
@@ -285,11 +264,8 @@ def _by_specialisation(found: Arms, target: str) -> list[Evidence]:
 
 def double_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -> Result:
     """Whether each task loses more without its own circuit than without the other's."""
-    gates = causal_gates(study, gate)
+    gates = circuit_gates(study, rule, gate)
     name = "difference between the circuits"
-    if finding := stopped(gates, name):
-        return Result(finding)
-    gates = (*gates, *selection_gates(study, rule))
     if finding := stopped(gates, name):
         return Result(finding)
     found = arms(study, kind, rule)
@@ -331,19 +307,18 @@ def _difference(
     d = found.drops[task]
     own, others = found.row[task, "mean"], found.row[other, "mean"]
     difference = d.lost[own] - d.lost[others]
-    low, high = interval(difference, found.study)
     sizes: Mapping[str, int] = {t: len(c.circuit) for t, c in found.chosen.items()}
+    effect = Effect(
+        "difference of accuracy drops",
+        float(difference.mean()),
+        interval(difference, found.study),
+        method=f"{d.share_lost[own]:.2f} - {d.share_lost[others]:.2f}; {sizes[task]:,} and "
+        f"{sizes[other]:,} {found.kind}s; paired bootstrap; McNemar between the two, one-sided",
+    )
     return [
         Evidence(
             f"{task}: lost without its own {found.kind}s minus without the other's",
-            Effect(
-                "difference of accuracy drops",
-                float(difference.mean()),
-                (low, high),
-                method=f"{d.share_lost[own]:.2f} - {d.share_lost[others]:.2f}; {sizes[task]:,} and "
-                f"{sizes[other]:,} {found.kind}s; paired bootstrap; McNemar between the two, "
-                "one-sided",
-            ),
+            effect,
             threshold=0,
             relation=">",
             p=float(test.p_lost),
@@ -352,11 +327,5 @@ def _difference(
             family=Family("tasks", 2, "Holm"),
             n=d.n,
         ),
-        Evidence(
-            f"{task}: lower end of its 95 % interval",
-            Effect("difference of accuracy drops", low),
-            threshold=0,
-            relation=">",
-            n=d.n,
-        ),
+        lower_end(effect, d.n, f"{task}: lower end of its 95 % interval"),
     ]

@@ -22,9 +22,9 @@ from harness.causal.selection import (
 from harness.causal.shared import (
     LEAST_ITEMS,
     beyond_chance,
-    causal_gates,
+    circuit_gates,
     enough,
-    selection_gates,
+    lower_end,
     stopped,
 )
 from harness.findings import Result
@@ -40,9 +40,8 @@ PAIR_ITEMS = 20  # facts of the pair map
 
 def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -> Result:
     """Each set's main effect on its own task minus its main effect on the other."""
-    gates = causal_gates(study, gate)
+    gates = circuit_gates(study, rule, gate)
     name = "main effect on its own task minus on the other"
-    gates = (*gates, *(() if stopped(gates, name) else selection_gates(study, rule)))
     if finding := stopped(gates, name):
         return Result(finding)
     made, tasks = arms(study, kind, rule), study.prompts.tasks
@@ -61,26 +60,17 @@ def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float
             seed=study.plan.seed,
         )
         on = np.nanmean(_main_effect(falls, own), 0)
-        low = float(estimate.low)
+        effect = Effect(
+            "share of the logit difference",
+            float(estimate.value),
+            (float(estimate.low), float(estimate.high)),
+            method=f"{task} {on[own]:.2f}, {tasks[1 - own]} {on[1 - own]:.2f}; "
+            "paired bootstrap of facts",
+        )
+        end = f"{task} set: lower end of its 95 % interval"
         evidence += [
-            Evidence(
-                f"{task} set, {name}",
-                Effect(
-                    "share of the logit difference",
-                    float(estimate.value),
-                    (low, float(estimate.high)),
-                    method=f"{task} {on[own]:.2f}, {tasks[1 - own]} {on[1 - own]:.2f}; "
-                    "paired bootstrap of facts",
-                ),
-                n=len(falls),
-            ),
-            Evidence(
-                f"{task} set: lower end of its 95 % interval",
-                Effect("share of the logit difference", low),
-                threshold=0,
-                relation=">",
-                n=len(falls),
-            ),
+            Evidence(f"{task} set, {name}", effect, n=len(falls)),
+            lower_end(effect, len(falls), end),
         ]
     return Result(Finding(tuple(evidence), gates=gates))
 
@@ -89,9 +79,8 @@ def interaction_finding(
     study: Study, kind: Kind, rule: CausalRule, *, smallest: float, components: int, gate: float
 ) -> Result:
     """What both sets cost together minus what each costs alone, for each task."""
-    gates = causal_gates(study, gate)
+    gates = circuit_gates(study, rule, gate)
     name = "largest interaction"
-    gates = (*gates, *(() if stopped(gates, name) else selection_gates(study, rule)))
     if finding := stopped(gates, name):
         return Result(finding)
     made, tasks = arms(study, kind, rule), study.prompts.tasks

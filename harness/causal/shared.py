@@ -62,6 +62,12 @@ def selection_gates(study: Study, rule: CausalRule) -> tuple[Gate, ...]:
     )
 
 
+def circuit_gates(study: Study, rule: CausalRule, gate: float) -> tuple[Gate, ...]:
+    """Those of every causal claim, and where they are met those of choosing a circuit."""
+    gates = causal_gates(study, gate)
+    return (*gates, *selection_gates(study, rule)) if all(g.met for g in gates) else gates
+
+
 def stopped(gates: Sequence[Gate], effect: str) -> Finding | None:
     """An inconclusive finding if a gate is unmet: nothing further is measured."""
     if all(gate.met for gate in gates):
@@ -94,6 +100,50 @@ def interval(values: np.ndarray, study: Study, level: float = 0.95) -> tuple[flo
         known, resamples=study.plan.resamples, level=level, seed=study.plan.seed
     )
     return float(found.low), float(found.high)
+
+
+def lower_end(
+    effect: Effect, n: int, name: str = "lower end of its 95 % interval", threshold: float = 0
+) -> Evidence:
+    """The requirement that an effect's interval lie above a threshold."""
+    assert effect.interval is not None
+    return Evidence(name, Effect(effect.name, effect.interval[0]), threshold, ">", n=n)
+
+
+def spared(
+    name: str,
+    lost: Float[np.ndarray, " pair"],
+    study: Study,
+    *,
+    margin: float,
+    alpha: float,
+    method: str,
+    published: str = "",
+) -> Evidence:
+    """The requirement that fewer than `margin` of the pairs lose an answer, by equivalence.
+
+    Args:
+        name: Of the evidence.
+        lost: Share of each pair's answers that is lost, of pairs that were right.
+        study: For the seed and the number of resamples.
+        margin: Share of pairs.
+        alpha: Of the test.
+        method: How it was measured, in words.
+        published: What the literature reports.
+    """
+    test = stats.equivalence_share(int((lost > 0).sum()), len(lost), margin)
+    between = interval(lost, study, 0.90)
+    return Evidence(
+        name,
+        Effect("accuracy drop", float(lost.mean(dtype=np.float64)), between, 0.90, method),
+        threshold=margin,
+        relation="<",
+        p_adjusted=float(test.p),
+        alpha=alpha,
+        floor=float(test.floor),
+        n=len(lost),
+        published=published,
+    )
 
 
 def beyond_chance(

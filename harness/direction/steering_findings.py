@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.causal.shared import interval, stopped
+from harness.causal.shared import interval, lower_end, spared, stopped
 from harness.direction import steering_figures as figures
 from harness.direction.steering import Arm, Moved, isotropic
 from harness.direction.steering_choice import (
@@ -75,7 +75,7 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     n = int(found[1].scored.sum())
     evidence = (
         Evidence(name, effect, threshold=0, relation=">", n=n),
-        Evidence("lower end of its 95 % interval", Effect(SHARE, low), 0, ">", n=n),
+        lower_end(effect, n),
         null,
         _task_spared(f"{second} not lost by it", found[1], study, rule),
         *task_rows(first, found[0], 0, steer, -1),
@@ -244,23 +244,24 @@ def _task_lost(
 ) -> list[Evidence]:
     """The accuracy that is lost, by McNemar's test, and the lower end of its interval."""
     before, after, test = right_before_and_after(of, 0)
-    low, high = interval((of.before - of.after[0])[of.scored], study)
     n = int(of.scored.sum())
     method = (
         f"{chosen}; {before:.2f} to {after:.2f}; McNemar, one-sided: {test.lost} lost, "
         f"{test.gained} gained"
     )
+    between = interval((of.before - of.after[0])[of.scored], study)
+    effect = Effect("accuracy drop", before - after, between, method=method)
     return [
         Evidence(
             name,
-            Effect("accuracy drop", before - after, (low, high), method=method),
+            effect,
             threshold=0,
             relation=">",
             p_adjusted=float(test.p_lost),
             alpha=rule.alpha,
             n=n,
         ),
-        Evidence("lower end of its 95 % interval", Effect("accuracy drop", low), 0, ">", n=n),
+        lower_end(effect, n),
     ]
 
 
@@ -277,23 +278,13 @@ def _beyond_random_loss(name: str, arm: Arm, steer: Steer) -> Evidence:
 def _task_spared(name: str, of: Moved, study: Study, rule: SteeringRule) -> Evidence:
     """Of the pairs answered right, fewer than the margin are lost."""
     right = of.scored & (of.before == 1)
-    fallen = of.after[0, right] < 1
-    test = stats.equivalence_share(int(fallen.sum()), int(right.sum()), rule.margin)
-    return Evidence(
+    return spared(
         name,
-        Effect(
-            "accuracy drop",
-            float(fallen.mean()),
-            interval(fallen.astype(float), study, 0.90),
-            0.90,
-            "of answers that were right; equivalence: below the threshold, exact binomial",
-        ),
-        threshold=rule.margin,
-        relation="<",
-        p_adjusted=float(test.p),
+        (of.after[0, right] < 1).astype(float),
+        study,
+        margin=rule.margin,
         alpha=rule.alpha,
-        floor=float(test.floor),
-        n=int(right.sum()),
+        method="of answers that were right; equivalence: below the threshold, exact binomial",
     )
 
 

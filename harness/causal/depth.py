@@ -16,7 +16,7 @@ from harness.analysis import (
 )
 from harness.causal import figures as causal_plots
 from harness.causal.ablations import Ablation
-from harness.causal.measure import Drops, drops, measured_drops, part, sweep
+from harness.causal.measure import drops, measured_drops, part, sweep
 from harness.causal.selection import CausalRule, discovery_prompts
 from harness.causal.shared import causal_gates, enough, lower_end, stopped
 from harness.findings import Result
@@ -137,14 +137,8 @@ def _profiles(
         for layer in range(layers)
     ]
     found = measured_drops(study, prompts, each, discovery_prompts(study, rule))
-    place = {pair: i for i, pair in enumerate(prompts.pairs)}
-    made = {}
-    for task in study.prompts.tasks:
-        d: Drops = found[task]
-        rows = np.full((len(place), len(each)), np.nan)
-        rows[[place[p] for p in d.pairs]] = (d.logit_difference / d.scale).T
-        made[task] = rows.reshape(len(place), len(POSITIONS), layers)
-    return made
+    shape = (len(prompts.pairs), len(POSITIONS), layers)
+    return {t: found[t].aligned(prompts.pairs).reshape(shape) for t in study.prompts.tasks}
 
 
 def _difference(

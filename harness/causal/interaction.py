@@ -12,7 +12,7 @@ from harness.causal.ablations import Ablation
 from harness.causal.arms import BOTH as BOTH_SETS
 from harness.causal.arms import Arms, arms
 from harness.causal.circuits import Kind, relocated
-from harness.causal.measure import Drops, measured_drops, part
+from harness.causal.measure import measured_drops, part
 from harness.causal.selection import (
     CausalRule,
     component_effects,
@@ -189,13 +189,8 @@ def _design(made: Arms) -> Float[np.ndarray, "pair task row"]:
     In shares of the task's mean intact difference; nan where the intact model misses the item.
     """
     rows = [*(made.row[t, "mean"] for t in made.tasks), made.row[BOTH_SETS]]
-    pairs = dict.fromkeys(str(p) for t in made.tasks for p in made.drops[t].pairs)
-    place = {pair: i for i, pair in enumerate(pairs)}
-    falls = np.full((len(place), len(made.tasks), len(rows)), np.nan)
-    for at, task in enumerate(made.tasks):
-        d: Drops = made.drops[task]
-        falls[[place[p] for p in d.pairs], at] = (d.logit_difference[rows] / d.scale).T
-    return falls
+    pairs = list(dict.fromkeys(str(p) for t in made.tasks for p in made.drops[t].pairs))
+    return np.stack([made.drops[t].aligned(pairs)[:, rows] for t in made.tasks], axis=1)
 
 
 def _main_effect(falls: np.ndarray, own: int) -> Float[np.ndarray, "pair task"]:

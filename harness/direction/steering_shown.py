@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.causal.measure import part
+from harness.causal.measure import paired, part
 from harness.causal.shared import beyond_chance, causal_gates, interval
 from harness.direction.steering import Arm, Moved, fitting_prompts, identity, moved
 from harness.direction.steering_choice import Steer, SteeringRule, mean_cost
@@ -30,17 +30,15 @@ def steering_gates(study: Study, gate: float) -> tuple[Gate, ...]:
     if source.name != study.prompts.name:
         gates += competence_gates(replace(study, prompts=source), gate, source.tasks)
     tasks = study.prompts.tasks
-    discovery = {t: {i.pair for i in source.items if _in_discovery(i, t)} for t in tasks}
+    discovery = {
+        t: {i.pair for i in source.items if i.task == t and i.split != EVALUATION} for t in tasks
+    }
     fewest = min(map(len, discovery.values()))
     reason = (
         f"{fewest} discovery pairs of a task: {2 * LEAST_FITTED} are needed, half to fit a "
         "direction and half to choose how to steer"
     )
     return (*gates, Gate("discovery pairs", fewest >= 2 * LEAST_FITTED, reason))
-
-
-def _in_discovery(item: object, task: str) -> bool:
-    return getattr(item, "task", "") == task and getattr(item, "split", "") != EVALUATION
 
 
 def direction_gate(steer: Steer) -> Gate:
@@ -109,9 +107,7 @@ def replaced(arm: Arm, others: Sequence[Directions]) -> list[Arm]:
 def right_before_and_after(of: Moved, arm: int) -> tuple[float, float, stats.PairedTest]:
     """Accuracy intact and steered, and the McNemar test over pairs."""
     before, after = of.before[of.scored], of.after[arm, of.scored]
-    # A pair of several items is lost, or gained, if its share right falls, or rises.
-    test = stats.mcnemar(before > after, after > before)
-    return float(before.mean()), float(after.mean()), test
+    return float(before.mean()), float(after.mean()), paired(before, after)
 
 
 def task_rows(task: str, of: Moved, arm: int, steer: Steer, sign: int) -> list[Evidence]:

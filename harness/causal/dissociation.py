@@ -11,7 +11,7 @@ from harness.causal.ablations import METHODS
 from harness.causal.arms import Arms, arms, bands, chance
 from harness.causal.circuits import Kind, Matched
 from harness.causal.measure import Drops, paired
-from harness.causal.selection import CausalRule, component_effects, other_task, shape
+from harness.causal.selection import CausalRule, other_task, shape
 from harness.causal.shared import (
     beyond_chance,
     circuit_components,
@@ -77,7 +77,7 @@ def specific_finding(
         )
     sets = bands(found, target) | {found.chosen[target].size: random_sets[target].share_lost[:-1]}
     dose = causal_plots.dose_curve(found, target, sets)
-    components = circuit_components(found.chosen[target].circuit, target, study, rule)
+    components = circuit_components(found.chosen[target])
     units = {
         evidence_.name: dict(zip(map(str, d.pairs), d.lost[row].tolist(), strict=True))
         for evidence_, d in ((falls[0], found.drops[target]), (kept, found.drops[other]))
@@ -287,11 +287,9 @@ def double_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -
     circuits = {t: c.circuit for t, c in found.chosen.items()}
     shared = set.intersection(*(set(c.places) for c in circuits.values()))
     evidence.append(Evidence(f"{kind}s in both circuits", Effect("count", len(shared))))
-    effects = component_effects(study, kind, rule)
+    effects = {t: c.effects for t, c in found.chosen.items()}
     plots = causal_plots.component_plots(effects, circuits, found.tasks, kind)
-    components = tuple(
-        c for t in found.tasks for c in circuit_components(circuits[t], t, study, rule)
-    )
+    components = tuple(c for t in found.tasks for c in circuit_components(found.chosen[t]))
     return Result(
         Finding(tuple(evidence), (), gates, components, left_out(found.drops)), plots=plots
     )

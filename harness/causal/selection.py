@@ -98,18 +98,20 @@ def rank_by_specialisation(study: Study, kind: Kind, target: str) -> Circuit | N
     return ranked(kind, strongest.reshape(shape(study, kind)), sign)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
     """A task's circuit.
 
     Attributes:
         target: The task it is meant to serve.
+        effects: What each component costs this task on discovery facts: see `component_effects`.
         ranking: Every component, best first.
         doses: Sizes considered.
         size: The one that separated the tasks best on discovery facts.
     """
 
     target: str
+    effects: Float[np.ndarray, "layer component"]
     ranking: Circuit
     doses: tuple[int, ...]
     size: int
@@ -142,7 +144,8 @@ def choose(study: Study, kind: Kind, rule: CausalRule) -> dict[str, Chosen]:
         rows = slice(at * len(doses), (at + 1) * len(doses))
         by_accuracy = (found[task].share_lost - found[other].share_lost)[rows].round(6)
         by_logits = (found[task].relative - found[other].relative)[rows]
-        chosen[task] = Chosen(task, rankings[task], doses, doses[_best(by_accuracy, by_logits)])
+        size = doses[_best(by_accuracy, by_logits)]
+        chosen[task] = Chosen(task, effects[task], rankings[task], doses, size)
     return chosen
 
 

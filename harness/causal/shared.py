@@ -8,9 +8,8 @@ from jaxtyping import Float
 
 from harness import stats
 from harness.causal.ablations import Ablation
-from harness.causal.circuits import Circuit
 from harness.causal.measure import Drops, measured_drops
-from harness.causal.selection import CausalRule, component_effects, discovery_prompts
+from harness.causal.selection import CausalRule, Chosen, discovery_prompts
 from harness.findings import competence_gates
 from harness.prompts import DISCOVERY, EVALUATION
 from harness.study import Study
@@ -196,11 +195,10 @@ def left_out(drops: Mapping[str, Drops]) -> tuple[str, ...]:
     )
 
 
-def circuit_components(
-    circuit: Circuit, target: str, study: Study, rule: CausalRule
-) -> tuple[Component, ...]:
+def circuit_components(chosen: Chosen) -> tuple[Component, ...]:
     """A circuit as the record lists it, each part with its effect on discovery facts."""
-    effects = component_effects(study, circuit.kind, rule)[target]
+    circuit, effects = chosen.circuit, chosen.effects
     return tuple(
-        Component(circuit.kind, n, i, float(effects[n, i]), None, target) for n, i in circuit.places
+        Component(circuit.kind, n, i, float(effects[n, i]), None, chosen.target)
+        for n, i in circuit.places
     )

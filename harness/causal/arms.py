@@ -20,8 +20,6 @@ from harness.causal.selection import (
 from harness.prompts import EVALUATION
 from harness.study import Study
 
-BOTH = ("both", "mean")
-
 
 @dataclass(frozen=True)
 class Arms:
@@ -30,8 +28,8 @@ class Arms:
     Attributes:
         chosen: Each task's circuit, chosen on discovery facts.
         drops: Of each task; their rows are named by `row`.
-        row: By (task whose circuit it is, dose or method or `specialised`); and `BOTH`: the two
-            circuits together.
+        row: By task whose circuit it is, and dose or method or `specialised`.
+        both: Row of the two circuits together.
     """
 
     study: Study
@@ -40,6 +38,7 @@ class Arms:
     chosen: Mapping[str, Chosen]
     drops: Mapping[str, Drops]
     row: Mapping[tuple[str, int | str], int] = field(repr=False)
+    both: int
 
     @property
     def tasks(self) -> tuple[str, str]:
@@ -101,12 +100,12 @@ def arms(study: Study, kind: Kind, rule: CausalRule) -> Arms:
         if beside is not None:
             each[task, "specialised"] = Ablation(beside.top(c.size).sites)
     first, second = (c.circuit for c in chosen.values())
-    each[BOTH] = Ablation(first.union(second).sites)
-    drops = measured_drops(study, prompts, list(each.values()), discovery_prompts(study, rule))
+    every = [*each.values(), Ablation(first.union(second).sites)]
+    drops = measured_drops(study, prompts, every, discovery_prompts(study, rule))
     row = {name: i for i, name in enumerate(each)}
     # The chosen size under mean ablation is one of the doses.
     row |= {(task, "mean"): row[task, c.size] for task, c in chosen.items()}
-    return Arms(study, kind, rule, chosen, drops, row)
+    return Arms(study, kind, rule, chosen, drops, row, both=len(each))
 
 
 def chance(arms: Arms, target: str, items: int) -> tuple[dict[str, Drops], Matched]:

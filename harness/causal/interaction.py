@@ -9,7 +9,6 @@ from jaxtyping import Float
 from harness import stats
 from harness.causal import figures as causal_plots
 from harness.causal.ablations import Ablation
-from harness.causal.arms import BOTH as BOTH_SETS
 from harness.causal.arms import Arms, arms
 from harness.causal.circuits import Kind, relocated
 from harness.causal.measure import measured_drops, part
@@ -188,7 +187,7 @@ def _design(made: Arms) -> Float[np.ndarray, "pair task row"]:
 
     In shares of the task's mean intact difference; nan where the intact model misses the item.
     """
-    rows = [*(made.row[t, "mean"] for t in made.tasks), made.row[BOTH_SETS]]
+    rows = [*(made.row[t, "mean"] for t in made.tasks), made.both]
     pairs = list(dict.fromkeys(str(p) for t in made.tasks for p in made.drops[t].pairs))
     return np.stack([made.drops[t].aligned(pairs)[:, rows] for t in made.tasks], axis=1)
 

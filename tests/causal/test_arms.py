@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.causal import selection
-from harness.causal.arms import BOTH, arms, bands, chance
+from harness.causal.arms import arms, bands, chance
 from harness.causal.selection import CausalRule, choose, component_effects
 from harness.prompts import DISCOVERY
 from tests.causal.planted import (
@@ -100,7 +100,7 @@ def test_every_arm_has_its_row():
         assert lost["recall"][found.row["recall", method]] == 1
         assert lost["reasoning"][found.row["recall", method]] == 0
         assert lost["reasoning"][found.row["reasoning", method]] == 1
-    assert [lost[t][found.row[BOTH]] for t in found.tasks] == [1, 1]
+    assert [lost[t][found.both] for t in found.tasks] == [1, 1]
     assert np.isnan(lost["recall"][found.row["recall", "counterfactual"]])
     assert found.at("recall", "specialised") is None
     assert found.drops["recall"].n == 40
@@ -115,6 +115,14 @@ def test_only_evaluation_items_are_judged():
     recall = arms(study, "head", RULE).drops["recall"]
     assert recall.relative[0] == pytest.approx(0.8)  # both heads, .4 each
     assert list(recall.pairs) == [f"p{n}" for n in range(1, 80, 2)]
+
+
+def test_a_task_may_be_called_both():
+    costs = by_task(both=dict.fromkeys(RECALL, 0.8), other=dict.fromkeys(REASONING, 0.8))
+    found = arms(study_of(Planted(costs), facts_set(tasks=("both", "other"))), "head", RULE)
+    lost = {t: d.share_lost for t, d in found.drops.items()}
+    assert [lost[t][found.row["both", "mean"]] for t in found.tasks] == [1, 0]
+    assert [lost[t][found.both] for t in found.tasks] == [1, 1]
 
 
 def test_doses_that_coincide_are_one():

@@ -9,10 +9,8 @@ from harness import stats
 from harness.analysis import (
     Components,
     ControlledRule,
-    PublishedRule,
     contrast,
     controlled_cells,
-    published_cells,
 )
 from harness.causal import figures as causal_plots
 from harness.causal.ablations import Ablation
@@ -274,37 +272,3 @@ def _patching(study: Study, rule: CausalRule) -> list[Plot]:
     return [
         causal_plots.patching_map(shares, names, PATCHED, study.prompts.tasks, len(prompts.pairs))
     ]
-
-
-def published_depth_finding(study: Study, rule: PublishedRule, *, published: str) -> Result:
-    """The order of the layers that the published rule calls specialised."""
-    table = rule(published_cells("layer", study.activations), study.prompts)
-    first, second = study.prompts.tasks
-    counts = {t: table.count_of(t) for t in (first, second)}
-    order = observed_order(table, study.prompts.tasks)
-    evidence = Evidence(
-        f"mean layer of {second} minus mean layer of {first}",
-        Effect(
-            "layers", order, method=f"{counts[first]} {first}, {counts[second]} {second} layers"
-        ),
-        threshold=0,
-        relation=">",
-        n=len(study.prompts),
-        published=published,
-    )
-    both = Gate(
-        "both types",
-        all(counts.values()),
-        f"the published rule finds {counts[first]} {first} and {counts[second]} {second} layers: "
-        "there is no order to compare",
-    )
-    controls = []
-    for name, activations in study.twins():
-        twin = rule(published_cells("layer", activations), study.prompts)
-        found = observed_order(twin, study.prompts.tasks)
-        controls.append(
-            Control(
-                f"untrained {name}", found, None, note="layers; undefined if one type is missing"
-            )
-        )
-    return Result(Finding((evidence,), tuple(controls), (both,)))

@@ -30,6 +30,7 @@ from harness.direction.steering_shown import (
     direction_gate,
     enough,
     generation_rows,
+    in_words,
     notes,
     replaced,
     right_before_and_after,
@@ -294,18 +295,3 @@ def _both_lost(arm: Arm, found: tuple[Moved, Moved], number: int, study: Study) 
     method = f"{tasks[0]} {first:.2f}; {tasks[1]} minus {tasks[0]} {drop:+.2f} {SHARE}"
     effect = Effect("accuracy drop", second, method=method)
     return Evidence(f"{tasks[1]} lost, {arm}", effect, n=int(found[1].scored.sum()))
-
-
-def in_words(what: str, found: tuple[Moved, Moved], arm: int, study: Study) -> str:
-    """Helps, hurts, both or neither: by the intervals of the logit difference, and McNemar."""
-    parts, verbs = [], []
-    for task, of in zip(study.prompts.tasks[::-1], found[::-1], strict=True):
-        low, high = interval(of.logit_difference[arm, of.scored], study)
-        verb = "helps" if low > 0 else "hurts" if high < 0 else "does not move"
-        before, after, test = right_before_and_after(of, arm)
-        verbs.append(f"{verb} {task}")
-        parts.append(
-            f"{task} {of.mean(arm):+.2f} nats [{low:.2f}, {high:.2f}], accuracy {before:.2f} to "
-            f"{after:.2f} (p {test.p:.2g})"
-        )
-    return f"{what} {' and '.join(verbs)}: {'; '.join(parts)}"

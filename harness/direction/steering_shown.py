@@ -221,3 +221,18 @@ def generation_rows(arms: Sequence[Arm], steer: Steer) -> list[Evidence]:
                 )
             )
     return rows
+
+
+def in_words(what: str, found: tuple[Moved, Moved], arm: int, study: Study) -> str:
+    """Helps, hurts, both or neither: by the intervals of the logit difference, and McNemar."""
+    parts, verbs = [], []
+    for task, of in zip(study.prompts.tasks[::-1], found[::-1], strict=True):
+        low, high = interval(of.logit_difference[arm, of.scored], study)
+        verb = "helps" if low > 0 else "hurts" if high < 0 else "does not move"
+        before, after, test = right_before_and_after(of, arm)
+        verbs.append(f"{verb} {task}")
+        parts.append(
+            f"{task} {of.mean(arm):+.2f} nats [{low:.2f}, {high:.2f}], accuracy {before:.2f} to "
+            f"{after:.2f} (p {test.p:.2g})"
+        )
+    return f"{what} {' and '.join(verbs)}: {'; '.join(parts)}"

@@ -67,3 +67,21 @@ class ComponentScores(Stored):
     attn: Float[np.ndarray, "prompt layer"]
     mlps: Float[np.ndarray, "prompt layer"]
     scorable: Bool[np.ndarray, " prompt"]
+
+
+@dataclass(frozen=True, slots=True)
+class PathScores(Stored):
+    """How much of each prompt's logit difference is lost with each component of a kind.
+
+    The gradient by what is left of the component, averaged on the way from the mean ablation of
+    all of them to the intact model. Over all components the scores of a prompt add up to what
+    ablating them together costs, to the coarseness of the steps. Not a number on prompts that are
+    not `scorable`.
+
+    Attributes:
+        scores: Of each component, nats.
+        scorable: As in `SweepResult`.
+    """
+
+    scores: Float[np.ndarray, "prompt layer component"]
+    scorable: Bool[np.ndarray, " prompt"]

@@ -11,7 +11,8 @@ Selection   None: every layer is ablated, on evaluation facts.
 import pytest
 
 from harness.analysis import ControlledRule, PublishedRule
-from harness.causal.depth import depth_finding, published_depth_finding
+from harness.causal.depth import depth_finding
+from harness.causal.published import published_depth_finding
 from harness.causal.selection import CausalRule
 
 THRESHOLD_D = 0.5  # of the observational order, as in h1

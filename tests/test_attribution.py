@@ -117,6 +117,42 @@ def test_batches_do_not_change_a_score_and_unscorable_items_have_none(model):
     assert not any(p.requires_grad for p in model.module.parameters())
 
 
+@pytest.mark.parametrize("kind", ["head", "neuron"])
+def test_one_step_of_the_path_is_the_gradient_of_the_intact_model(model, kind):
+    items = (*STORY[:3], tiny_models.item("Rome"), *ITEMS)
+    reference = model.references(STORY)
+    gradient = model.component_scores(items, reference)
+    expected = gradient.heads if kind == "head" else gradient.neurons
+    found = model.path_scores(items, kind, reference, steps=1)
+    np.testing.assert_array_equal(found.scorable, gradient.scorable)
+    np.testing.assert_allclose(found.scores, expected, atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["head", "neuron"])
+def test_scores_on_the_path_add_up_to_the_cost_of_all_components(model, kind):
+    items, reference = STORY[:2], model.references(STORY)
+    width = model.heads if kind == "head" else 1
+    sites = [
+        Site(kind, layer, n if kind == "head" else None) for layer in range(2) for n in range(width)
+    ]
+    whole = model.sweep(items, [tuple(edits.mean_ablation(s, reference) for s in sites)])
+    cost = (whole.clean_logit_difference - whole.logit_difference)[0]
+    coarse, fine = (
+        model.path_scores(items, kind, reference, steps=steps).scores.sum((1, 2))
+        for steps in (20, 40)
+    )
+    # Steps taken at their upper ends err by about as much as half of their number does again.
+    np.testing.assert_allclose(2 * fine - coarse, cost, atol=0.02 * np.abs(cost).max())
+
+
+def test_batches_do_not_change_a_score_on_the_path(model):
+    items, reference = (*STORY[:3], *ITEMS), model.references(STORY)
+    alone = Model.load(model.spec, LoadOptions(device="cpu", batch_size=1))
+    found, one = (m.path_scores(items, "neuron", reference) for m in (model, alone))
+    np.testing.assert_allclose(found.scores, one.scores, atol=1e-4)
+    assert not any(p.requires_grad for p in model.module.parameters())
+
+
 def test_what_is_not_finite_is_an_error(model):
     broken = Model.load(model.spec, LoadOptions(device="cpu", batch_size=1))
     with torch.no_grad():
@@ -127,3 +163,7 @@ def test_what_is_not_finite_is_an_error(model):
         broken.component_scores(ITEMS, model.references(ITEMS))
     with pytest.raises(ModelError, match="there are no prompts to measure"):
         model.component_scores([])
+    with pytest.raises(ModelError, match="not finite with 1/5 of every neurons left"):
+        broken.path_scores(ITEMS, "neuron", model.references(ITEMS))
+    with pytest.raises(ModelError, match="there are no prompts to measure"):
+        model.path_scores([], "neuron")

@@ -1,6 +1,7 @@
-"""Means of every site, and what ablating to them would cost to first order."""
+"""Means of every site, and what ablating to them would cost, by gradients."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import nnsight
 import numpy as np
@@ -9,15 +10,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from harness.adapter.clean import Network, run_clean
-from harness.adapter.editing import STORES, read_store
+from harness.adapter.editing import STORES, mix_of, read_store
 from harness.adapter.encoding import Batch
 from harness.adapter.sites import follow
 from harness.adapter.targets import targets_of
 from harness.edits import Reference
 from harness.models import ModelError
 from harness.prompts import Item
-from harness.sweeps import ComponentScores
+from harness.sweeps import ComponentScores, PathScores
 
+Kind = Literal["head", "neuron"]
+STORE_OF: dict[Kind, str] = {"head": "z", "neuron": "neurons"}
 MEASURED = ("z", "attn", "neurons", "mlp")  # tensors of `editing.STORES`
 
 
@@ -137,3 +140,72 @@ class Attribution:
         """The table."""
         scorable = self.targets.scorable.cpu().numpy()
         return ComponentScores(self.heads, self.neurons, self.attn, self.mlps, scorable)
+
+
+class PathAttribution:
+    """Gradient by what is left of every component of a kind, averaged from none to all of it.
+
+    Every component c of every layer becomes mean + left_c (activation - mean): 1 is the intact
+    model, 0 the mean ablation. The gradient by `left` is taken with all of them at 1/steps, 2/steps
+    ... 1, the activation being the one that the weakened layers below lead to.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        items: Sequence[Item],
+        reference: Reference,
+        kind: Kind,
+        steps: int,
+    ) -> None:
+        self.network, self.store, self.steps = network, STORE_OF[kind], steps
+        self.means = {"z": reference.z.flatten(1), "neurons": reference.neurons}[self.store]
+        self.width = {"z": network.heads, "neurons": network.neurons}[self.store]
+        ids = network.encoder.ids(items)
+        self.targets = targets_of(network.encoder, items, ids, network.device)
+        self.scores = np.full((len(items), network.layers, self.width), np.nan, np.float32)
+
+    def measure(self, batch: Batch) -> None:
+        """Fill the rows of a batch: a forward and a backward a step."""
+        targets = self.targets.of(batch.rows)
+        scorable = targets.scorable
+        if not bool(scorable.any()):
+            return
+        total = torch.zeros(len(batch.rows), self.network.layers, self.width)
+        for step in range(1, self.steps + 1):
+            left = [
+                torch.full((len(batch.rows), 1, self.width, 1), step / self.steps).requires_grad_()
+                for _ in range(self.network.layers)
+            ]
+            answered = targets.difference(self._forward(batch, left))[scorable].sum()
+            if not bool(torch.isfinite(answered)):
+                raise ModelError(
+                    f"logits are not finite with {step}/{self.steps} of every {self.store} left: "
+                    "try --dtype float32."
+                )
+            gradients = torch.autograd.grad(answered, left)
+            total += torch.stack([g[:, 0, :, 0] for g in gradients], 1) / self.steps
+        kept = np.array(batch.rows)[scorable.cpu().numpy()]
+        self.scores[kept] = total[scorable.cpu()].numpy()
+
+    def _forward(self, batch: Batch, left: Sequence[Tensor]) -> Float[Tensor, "prompt d_vocab"]:
+        """Last logits with so much left of each layer's components."""
+        network = self.network
+        inputs = {**batch.inputs, "use_cache": False, "logits_to_keep": 1}
+        with torch.enable_grad(), network.engine.trace(**inputs) as tracer:
+            for number, layer in enumerate(follow(network.engine, network.sites.layers)):
+                mix = mix_of(layer, network.sites, self.store)
+                mix.input = self._weakened(mix.input, left[number], self.means[number])
+            logits = nnsight.save(tracer.result.logits)
+        found: Tensor = logits[:, -1].float().to(batch.ids.device)
+        return found
+
+    def _weakened(self, values: Tensor, left: Tensor, mean: Tensor) -> Tensor:
+        mean = mean.to(values.device)
+        away = (values.float() - mean).reshape(*values.shape[:-1], self.width, -1)
+        weakened: Tensor = (left.to(values.device) * away).reshape(values.shape) + mean
+        return weakened.to(values.dtype)
+
+    def result(self) -> PathScores:
+        """The table."""
+        return PathScores(self.scores, self.targets.scorable.cpu().numpy())

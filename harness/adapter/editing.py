@@ -54,6 +54,13 @@ def read_store(layer: Tree, sites: Sites, store: str) -> Tensor:
     return tensor
 
 
+def mix_of(layer: Tree, sites: Sites, store: str) -> Tree:
+    """The module whose input is a layer's `z` or `neurons`."""
+    if store == "z":
+        return follow(follow(layer, sites.attention), sites.head_mix)
+    return follow(follow(layer, sites.mlp), sites.neuron_mix)
+
+
 def values_of(store: Tensor, site: Site, heads: int) -> Float[Tensor, "row pos *axes"]:
     """The site's part of its tensor; a view except for chosen neurons."""
     if site.kind == "head":

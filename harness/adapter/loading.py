@@ -128,7 +128,7 @@ def _threads(parameters: int) -> int:
     """Threads for a model on a CPU that it shares with other workers and other programs."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     share = max(1, DEFAULT_THREADS // workers)
-    if parameters >= SMALL:
+    if share == 1 or parameters >= SMALL:
         return share
     busy = psutil.cpu_percent(interval=0.2) / 100
     idle = (os.cpu_count() or 1) * (1 - busy)

@@ -25,7 +25,7 @@ from harness.adapter.sweep import Sweep
 from harness.edits import EditSet, Reference
 from harness.models import LoadOptions, ModelError, ModelSpec
 from harness.prompts import Item
-from harness.sweeps import ComponentScores, SweepResult
+from harness.sweeps import ComponentScores, PathScores, SweepResult
 
 FIRST_BATCH = 32  # on a CPU; a GPU starts from its free memory
 LARGEST_BATCH = 256
@@ -214,6 +214,41 @@ class Model:
             raise ModelError("there are no prompts to measure.")
         reference = reference or self.references(items)
         job = attribution.Attribution(self._network(), items, reference)
+        self._batched(items, job.measure, progress)
+        return job.result()
+
+    def path_scores(
+        self,
+        items: Sequence[Item],
+        kind: attribution.Kind,
+        reference: Reference | None = None,
+        *,
+        steps: int = 5,
+        progress: Progress | None = None,
+    ) -> PathScores:
+        """What each head, or each neuron, contributes where the others are gone in part as well.
+
+        The gradient of `component_scores` says what a component costs beside an intact rest, which
+        is next to nothing where others stand in for it. This one is averaged over the way from
+        the mean ablation of all components of the kind to the intact model, one forward and
+        backward a step; with one step it is `component_scores`.
+
+        Args:
+            items: The prompts.
+            kind: Which components.
+            reference: The means; by default those of these prompts.
+            steps: Points of the way, 1/steps, 2/steps ... 1.
+            progress: Called with the number of prompts done, after each batch.
+
+        Source: integrated gradients (Sundararajan et al. 2017), with steps as in EAP-IG (Hanna et
+        al. 2024). Differs: not the input is on the way but the ablation itself, as a share of
+        every component, so that the scores are Aumann-Shapley values of mean ablation.
+        """
+        self._refuse_remote("path_scores")
+        if not items:
+            raise ModelError("there are no prompts to measure.")
+        reference = reference or self.references(items)
+        job = attribution.PathAttribution(self._network(), items, reference, kind, steps)
         self._batched(items, job.measure, progress)
         return job.result()
 

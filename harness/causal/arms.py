@@ -20,8 +20,6 @@ from harness.causal.selection import (
 from harness.prompts import EVALUATION
 from harness.study import Study
 
-BOTH = ("both", "mean")
-
 
 @dataclass(frozen=True)
 class Arms:
@@ -30,8 +28,8 @@ class Arms:
     Attributes:
         chosen: Each task's circuit, chosen on discovery facts.
         drops: Of each task; their rows are named by `row`.
-        row: By (task whose circuit it is, dose or method or `specialised`); and `BOTH`: the two
-            circuits together.
+        row: By task whose circuit it is, and dose or method or `specialised`.
+        both: Row of the two circuits together.
     """
 
     study: Study
@@ -40,6 +38,7 @@ class Arms:
     chosen: Mapping[str, Chosen]
     drops: Mapping[str, Drops]
     row: Mapping[tuple[str, int | str], int] = field(repr=False)
+    both: int
 
     @property
     def tasks(self) -> tuple[str, str]:
@@ -55,18 +54,28 @@ class Arms:
         return [self.row[task, size] for size in self.chosen[task].doses]
 
     def measure(
-        self, circuits: Sequence[Circuit], tasks: Sequence[str], pairs: Sequence[str] | None = None
+        self, circuits: Sequence[Circuit], tasks: Sequence[str], limit: int | None = None
     ) -> dict[str, Drops]:
-        """Drops of evaluation items, all or those of some pairs, under each mean ablation."""
+        """Drops of evaluation items under each mean ablation.
+
+        Args:
+            circuits: Each is ablated alone.
+            tasks: Whose items.
+            limit: Of each task's pairs, so many that the intact model answers right. Those that
+                it answers right in all of these tasks come first, so that tasks share their pairs.
+        """
         prompts = part(self.study.prompts, EVALUATION, tasks)
-        if pairs is not None:
-            prompts = prompts.where(lambda i: i.pair in pairs)
+        if limit is not None:
+            right = {t: [str(pair) for pair in self.drops[t].pairs] for t in tasks}
+            shared = set.intersection(*map(set, right.values()))
+            kept = {
+                (t, pair)
+                for t, pairs in right.items()
+                for pair in sorted(pairs, key=lambda pair: pair not in shared)[:limit]
+            }
+            prompts = prompts.where(lambda i: (i.task, i.pair) in kept)
         each = [Ablation(c.sites) for c in circuits]
         return measured_drops(self.study, prompts, each, discovery_prompts(self.study, self.rule))
-
-    def right(self, task: str, limit: int) -> list[str]:
-        """The first pairs whose item of a task the intact model answers right."""
-        return [str(pair) for pair in self.drops[task].pairs[:limit]]
 
     def matched(self, task: str, size: int, draws: int) -> Matched:
         """Random sets for a dose of a circuit."""
@@ -91,30 +100,29 @@ def arms(study: Study, kind: Kind, rule: CausalRule) -> Arms:
         if beside is not None:
             each[task, "specialised"] = Ablation(beside.top(c.size).sites)
     first, second = (c.circuit for c in chosen.values())
-    each[BOTH] = Ablation(first.union(second).sites)
-    drops = measured_drops(study, prompts, list(each.values()), discovery_prompts(study, rule))
+    every = [*each.values(), Ablation(first.union(second).sites)]
+    drops = measured_drops(study, prompts, every, discovery_prompts(study, rule))
     row = {name: i for i, name in enumerate(each)}
     # The chosen size under mean ablation is one of the doses.
     row |= {(task, "mean"): row[task, c.size] for task, c in chosen.items()}
-    return Arms(study, kind, rule, chosen, drops, row)
+    return Arms(study, kind, rule, chosen, drops, row, both=len(each))
 
 
-def chance(arms: Arms, target: str, items: int) -> tuple[Drops, Matched]:
-    """The target under random sets that match its circuit, and last under the circuit itself."""
+def chance(arms: Arms, target: str, items: int) -> tuple[dict[str, Drops], Matched]:
+    """Both tasks under random sets that match a task's circuit, and last under the circuit."""
     matched = arms.matched(target, arms.chosen[target].size, arms.rule.sets)
     every = (*matched.circuits, arms.chosen[target].circuit)
-    return arms.measure(every, (target,), arms.right(target, items))[target], matched
+    return arms.measure(every, arms.tasks, items), matched
 
 
 def bands(arms: Arms, target: str) -> dict[int, Float[np.ndarray, " set"]]:
     """Share of the target lost under random sets of every dose that was not chosen."""
     found = {}
-    pairs = arms.right(target, arms.rule.band_items)
     for size in arms.chosen[target].doses:
         if size != arms.chosen[target].size:
             sets = arms.matched(target, size, arms.rule.band_sets).circuits
             found[size] = (
-                arms.measure(sets, (target,), pairs)[target].share_lost
+                arms.measure(sets, (target,), arms.rule.band_items)[target].share_lost
                 if sets
                 else np.array([np.nan])  # the only set of this size is the circuit
             )

@@ -9,16 +9,14 @@ from harness import stats
 from harness.analysis import (
     Components,
     ControlledRule,
-    PublishedRule,
     contrast,
     controlled_cells,
-    published_cells,
 )
 from harness.causal import figures as causal_plots
 from harness.causal.ablations import Ablation
-from harness.causal.measure import Drops, drops, measured_drops, part, sweep
+from harness.causal.measure import drops, measured_drops, part, sweep
 from harness.causal.selection import CausalRule, discovery_prompts
-from harness.causal.shared import causal_gates, enough, stopped
+from harness.causal.shared import causal_gates, enough, lower_end, stopped
 from harness.findings import Result
 from harness.places import Site
 from harness.plots import Plot
@@ -75,29 +73,18 @@ def depth_finding(
         return Result(finding)
     difference = _difference(profiles, whole, study)
     n = min(_known(profiles[t][:, whole]) for t in study.prompts.tasks)
-    low, high = float(difference.low), float(difference.high)
     value = float(difference.value)
+    effect = Effect(
+        "layers",
+        value,
+        (float(difference.low), float(difference.high)),
+        method=f"centroids {depth[second]:.2f} and {depth[first]:.2f}; each layer's "
+        "attention and MLP mean-ablated at every token; paired bootstrap of facts",
+    )
+    name = f"depth of {second} minus depth of {first}"
     evidence = [
-        Evidence(
-            f"depth of {second} minus depth of {first}",
-            Effect(
-                "layers",
-                value,
-                (low, high),
-                method=f"centroids {depth[second]:.2f} and {depth[first]:.2f}; each layer's "
-                "attention and MLP mean-ablated at every token; paired bootstrap of facts",
-            ),
-            threshold=0,
-            relation=">",
-            n=n,
-        ),
-        Evidence(
-            "lower end of its 95 % interval",
-            Effect("layers", low),
-            threshold=0,
-            relation=">",
-            n=n,
-        ),
+        Evidence(name, effect, threshold=0, relation=">", n=n),
+        lower_end(effect, n),
         _not_by_noise(_difference(profiles, whole, study, signed_centroid), n),
         *_at_positions(profiles, study),
         *_observed(study, specialised, value),
@@ -148,14 +135,8 @@ def _profiles(
         for layer in range(layers)
     ]
     found = measured_drops(study, prompts, each, discovery_prompts(study, rule))
-    place = {pair: i for i, pair in enumerate(prompts.pairs)}
-    made = {}
-    for task in study.prompts.tasks:
-        d: Drops = found[task]
-        rows = np.full((len(place), len(each)), np.nan)
-        rows[[place[p] for p in d.pairs]] = (d.logit_difference / d.scale).T
-        made[task] = rows.reshape(len(place), len(POSITIONS), layers)
-    return made
+    shape = (len(prompts.pairs), len(POSITIONS), layers)
+    return {t: found[t].aligned(prompts.pairs).reshape(shape) for t in study.prompts.tasks}
 
 
 def _difference(
@@ -291,37 +272,3 @@ def _patching(study: Study, rule: CausalRule) -> list[Plot]:
     return [
         causal_plots.patching_map(shares, names, PATCHED, study.prompts.tasks, len(prompts.pairs))
     ]
-
-
-def published_depth_finding(study: Study, rule: PublishedRule, *, published: str) -> Result:
-    """The order of the layers that the published rule calls specialised."""
-    table = rule(published_cells("layer", study.activations), study.prompts)
-    first, second = study.prompts.tasks
-    counts = {t: table.count_of(t) for t in (first, second)}
-    order = observed_order(table, study.prompts.tasks)
-    evidence = Evidence(
-        f"mean layer of {second} minus mean layer of {first}",
-        Effect(
-            "layers", order, method=f"{counts[first]} {first}, {counts[second]} {second} layers"
-        ),
-        threshold=0,
-        relation=">",
-        n=len(study.prompts),
-        published=published,
-    )
-    both = Gate(
-        "both types",
-        all(counts.values()),
-        f"the published rule finds {counts[first]} {first} and {counts[second]} {second} layers: "
-        "there is no order to compare",
-    )
-    controls = []
-    for name, activations in study.twins():
-        twin = rule(published_cells("layer", activations), study.prompts)
-        found = observed_order(twin, study.prompts.tasks)
-        controls.append(
-            Control(
-                f"untrained {name}", found, None, note="layers; undefined if one type is missing"
-            )
-        )
-    return Result(Finding((evidence,), tuple(controls), (both,)))

@@ -25,6 +25,20 @@ def _plain(values: Any) -> list[float]:
     return [float(v) for v in np.asarray(values, dtype=float).ravel()]
 
 
+def _map_panels(
+    tables: Mapping[str, Float[np.ndarray, "row column"]],
+    tasks: Sequence[str],
+    columns: Sequence[Any],
+    rows: Sequence[Any],
+) -> tuple[PlotPanel, ...]:
+    """A panel a task, cells row by row."""
+    across = [column for _ in rows for column in columns]
+    down = [row for row in rows for _ in columns]
+    return tuple(
+        PlotPanel(t, (Series(t, role(t, tasks), across, down, z=_plain(tables[t])),)) for t in tasks
+    )
+
+
 def dose_curve(found: Arms, target: str, sets: Mapping[int, np.ndarray]) -> Plot:
     """Accuracy drop of both tasks over circuit sizes, over the band of the random sets."""
     chosen, kind, drops = found.chosen[target], found.kind, found.drops
@@ -66,17 +80,11 @@ def component_plots(
     kind: Kind,
 ) -> tuple[Plot, ...]:
     """A map of every head's effect on each task, and one task against the other."""
-    how = "mean-ablated one by one" if kind == "head" else "scored by attribution"
+    how = "mean-ablated one by one" if kind == "head" else "scored on the way to losing all"
     scatter = _scatter(effects, circuits, tasks, kind, how)
     if kind != "head":
         return (scatter,)
-    layers, width = effects[tasks[0]].shape
-    columns = [float(i) for _ in range(layers) for i in range(width)]
-    rows = [float(layer) for layer in range(layers) for _ in range(width)]
-    panels = tuple(
-        PlotPanel(t, (Series(t, role(t, tasks), columns, rows, z=_plain(effects[t])),))
-        for t in tasks
-    )
+    layers, width = (range(n) for n in effects[tasks[0]].shape)
     strongest = "; ".join(
         f"{t}: head {i} of layer {n} ({effects[t][n, i]:.2f})"
         for t in tasks
@@ -93,7 +101,7 @@ def component_plots(
         x="head",
         y="layer",
         z="share of the logit difference lost",
-        panels=panels,
+        panels=_map_panels(effects, tasks, [float(i) for i in width], [float(n) for n in layers]),
     )
     return heads, scatter
 
@@ -160,12 +168,6 @@ def patching_map(
     n: int,
 ) -> Plot:
     """Where patching from the counterfactual prompt carries the answer over: layer x position."""
-    columns = [name for name in layers for _ in positions]
-    rows = [p for _ in layers for p in positions]
-    panels = tuple(
-        PlotPanel(t, (Series(t, role(t, tasks), columns, rows, z=_plain(shares[t])),))
-        for t in tasks
-    )
     last = ", ".join(
         f"{t}: {positions[int(np.nanargmax(shares[t][len(layers) // 2]))]}" for t in tasks
     )
@@ -181,7 +183,7 @@ def patching_map(
         x="layer",
         y="tokens patched",
         z="share of the fall",
-        panels=panels,
+        panels=_map_panels({t: shares[t].T for t in tasks}, tasks, layers, positions),
         n=n,
     )
 
@@ -228,12 +230,6 @@ def pair_map(
     headline: str,
 ) -> Plot:
     """Interaction of every pair of the strongest components."""
-    columns = [b for _ in names for b in names]
-    rows = [a for a in names for _ in names]
-    panels = tuple(
-        PlotPanel(t, (Series(t, role(t, tasks), columns, rows, z=_plain(interactions[t])),))
-        for t in tasks
-    )
     return Plot(
         form="map",
         title="pairs of components",
@@ -246,6 +242,6 @@ def pair_map(
         x="component",
         y="component",
         z="interaction",
-        panels=panels,
+        panels=_map_panels(interactions, tasks, names, names),
         n=n,
     )

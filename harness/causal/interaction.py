@@ -9,10 +9,9 @@ from jaxtyping import Float
 from harness import stats
 from harness.causal import figures as causal_plots
 from harness.causal.ablations import Ablation
-from harness.causal.arms import BOTH as BOTH_SETS
 from harness.causal.arms import Arms, arms
 from harness.causal.circuits import Kind, relocated
-from harness.causal.measure import Drops, measured_drops, part
+from harness.causal.measure import measured_drops, part
 from harness.causal.selection import (
     CausalRule,
     component_effects,
@@ -21,9 +20,10 @@ from harness.causal.selection import (
 )
 from harness.causal.shared import (
     LEAST_ITEMS,
-    causal_gates,
+    beyond_chance,
+    circuit_gates,
     enough,
-    selection_gates,
+    lower_end,
     stopped,
 )
 from harness.findings import Result
@@ -39,9 +39,8 @@ PAIR_ITEMS = 20  # facts of the pair map
 
 def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -> Result:
     """Each set's main effect on its own task minus its main effect on the other."""
-    gates = causal_gates(study, gate)
+    gates = circuit_gates(study, rule, gate)
     name = "main effect on its own task minus on the other"
-    gates = (*gates, *(() if stopped(gates, name) else selection_gates(study, rule)))
     if finding := stopped(gates, name):
         return Result(finding)
     made, tasks = arms(study, kind, rule), study.prompts.tasks
@@ -60,26 +59,17 @@ def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float
             seed=study.plan.seed,
         )
         on = np.nanmean(_main_effect(falls, own), 0)
-        low = float(estimate.low)
+        effect = Effect(
+            "share of the logit difference",
+            float(estimate.value),
+            (float(estimate.low), float(estimate.high)),
+            method=f"{task} {on[own]:.2f}, {tasks[1 - own]} {on[1 - own]:.2f}; "
+            "paired bootstrap of facts",
+        )
+        end = f"{task} set: lower end of its 95 % interval"
         evidence += [
-            Evidence(
-                f"{task} set, {name}",
-                Effect(
-                    "share of the logit difference",
-                    float(estimate.value),
-                    (low, float(estimate.high)),
-                    method=f"{task} {on[own]:.2f}, {tasks[1 - own]} {on[1 - own]:.2f}; "
-                    "paired bootstrap of facts",
-                ),
-                n=len(falls),
-            ),
-            Evidence(
-                f"{task} set: lower end of its 95 % interval",
-                Effect("share of the logit difference", low),
-                threshold=0,
-                relation=">",
-                n=len(falls),
-            ),
+            Evidence(f"{task} set, {name}", effect, n=len(falls)),
+            lower_end(effect, len(falls), end),
         ]
     return Result(Finding(tuple(evidence), gates=gates))
 
@@ -88,9 +78,8 @@ def interaction_finding(
     study: Study, kind: Kind, rule: CausalRule, *, smallest: float, components: int, gate: float
 ) -> Result:
     """What both sets cost together minus what each costs alone, for each task."""
-    gates = causal_gates(study, gate)
+    gates = circuit_gates(study, rule, gate)
     name = "largest interaction"
-    gates = (*gates, *(() if stopped(gates, name) else selection_gates(study, rule)))
     if finding := stopped(gates, name):
         return Result(finding)
     made, tasks = arms(study, kind, rule), study.prompts.tasks
@@ -148,7 +137,7 @@ def _beyond_chance(made: Arms, task: str) -> Evidence:
     _, width = shape(made.study, made.kind)
     sets = relocated((pair[0], pair[1]), width, made.rule.sets, made.study.plan.seed)
     each = [c for one, two in (*sets, pair) for c in (one, two, one.union(two))]
-    d = made.measure(each, (task,), made.right(task, made.rule.set_items))[task]
+    d = made.measure(each, (task,), made.rule.set_items)[task]
     cost = d.logit_difference.mean(1).reshape(-1, 3) / d.scale
     size = np.abs(cost[:, BOTH] - cost[:, RECALL_SET] - cost[:, REASONING_SET])
     name = f"interaction on {task}, against random pairs of sets"
@@ -156,22 +145,14 @@ def _beyond_chance(made: Arms, task: str) -> Evidence:
     if not sets:
         nothing = Effect(quantity, float(size[-1]), method="no other pair of sets matches")
         return Evidence(name, nothing, p_adjusted=1.0, alpha=made.rule.alpha, floor=1.0, n=d.n)
-    test = stats.exceedance(float(size[-1]), size[:-1])
-    return Evidence(
+    return beyond_chance(
         name,
-        Effect(
-            quantity,
-            float(size[-1]),
-            method=f"threshold: 95th percentile of {len(sets)} pairs with as many {made.kind}s in "
-            f"every layer; their median {np.median(size[:-1]):.2f}",
-        ),
-        threshold=float(test.quantile),
-        relation=">",
-        p_adjusted=float(test.p),
+        Effect(quantity, float(size[-1])),
+        size[:-1],
+        f"pairs with as many {made.kind}s in every layer",
         alpha=made.rule.alpha,
-        floor=float(test.floor),
-        family=Family("random pairs of sets", len(sets), "rank"),
         n=d.n,
+        family=Family("random pairs of sets", len(sets), "rank"),
     )
 
 
@@ -206,14 +187,9 @@ def _design(made: Arms) -> Float[np.ndarray, "pair task row"]:
 
     In shares of the task's mean intact difference; nan where the intact model misses the item.
     """
-    rows = [*(made.row[t, "mean"] for t in made.tasks), made.row[BOTH_SETS]]
-    pairs = dict.fromkeys(str(p) for t in made.tasks for p in made.drops[t].pairs)
-    place = {pair: i for i, pair in enumerate(pairs)}
-    falls = np.full((len(place), len(made.tasks), len(rows)), np.nan)
-    for at, task in enumerate(made.tasks):
-        d: Drops = made.drops[task]
-        falls[[place[p] for p in d.pairs], at] = (d.logit_difference[rows] / d.scale).T
-    return falls
+    rows = [*(made.row[t, "mean"] for t in made.tasks), made.both]
+    pairs = list(dict.fromkeys(str(p) for t in made.tasks for p in made.drops[t].pairs))
+    return np.stack([made.drops[t].aligned(pairs)[:, rows] for t in made.tasks], axis=1)
 
 
 def _main_effect(falls: np.ndarray, own: int) -> Float[np.ndarray, "pair task"]:

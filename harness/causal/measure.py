@@ -1,8 +1,8 @@
-"""Measuring causes: sweeps and attributions from the store, and what they did to the answers."""
+"""Measuring causes: sweeps and scores from the store, and what they did to the answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -11,13 +11,14 @@ from harness import stats
 from harness.causal.ablations import Ablation, donors_of, identity
 from harness.prompts import Item, PromptSet
 from harness.study import Study, Subject
-from harness.sweeps import ComponentScores, SweepResult
+from harness.sweeps import PathScores, SweepResult
 
 if TYPE_CHECKING:
     from harness.adapter import Model
-    from harness.edits import Reference
+    from harness.edits import EditSet, Reference
 
 SWEEP_VERSION = 2  # raise it when an edit, a measure or the choice of donors changes its meaning
+PATH_STEPS = 5  # forwards and backwards a prompt; ten rank alike (docs/decisions/0006)
 SHARD = 32  # prompts a shard: what a killed sweep loses at most
 
 
@@ -48,11 +49,34 @@ def sweep(
         else None
     )
 
-    def measure(model: "Model", items: tuple[Item, ...]) -> Mapping[str, np.ndarray]:
+    def edit_sets(model: "Model") -> "list[EditSet]":
         reference = _reference(subject, model, means_over) if "mean" in methods else None
+        return [ablation.edits(reference) for ablation in ablations]
+
+    return stored_sweep(subject, what, prompts, edit_sets, donors)
+
+
+def stored_sweep(
+    subject: Subject,
+    what: Mapping[str, Any],
+    prompts: PromptSet,
+    edit_sets: "Callable[[Model], Sequence[EditSet]]",
+    donors: Mapping[str, Item] | None = None,
+) -> SweepResult:
+    """Every prompt under every edit set, from the store or measured; resumes shard by shard.
+
+    Args:
+        subject: The model.
+        what: What the edits are: part of the address in the store.
+        prompts: The prompts.
+        edit_sets: Makes the edits, once something has to be measured.
+        donors: By item, the one that resample ablations take values from.
+    """
+
+    def measure(model: "Model", items: tuple[Item, ...]) -> Mapping[str, np.ndarray]:
         result = model.sweep(
             items,
-            [ablation.edits(reference) for ablation in ablations],
+            edit_sets(model),
             donors=None if donors is None else [donors[i.id] for i in items],
             partial=True,
         )
@@ -67,17 +91,22 @@ def _prompts_first(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array.T)
 
 
-def attributions(subject: Subject, prompts: PromptSet) -> ComponentScores:
-    """What mean-ablating each component would cost each prompt, to first order; stored."""
-    what = {"kind": "attribution", "version": SWEEP_VERSION, "means": prompts.hash}
+def neuron_scores(subject: Subject, prompts: PromptSet) -> PathScores:
+    """What each neuron contributes on the way to the mean ablation of all; stored."""
+    what = {
+        "kind": "neuron scores",
+        "version": SWEEP_VERSION,
+        "means": prompts.hash,
+        "steps": PATH_STEPS,
+    }
     arrays = subject.fetch(
         what,
         prompts,
-        lambda model, items: model.component_scores(
-            items, _reference(subject, model, prompts)
+        lambda model, items: model.path_scores(
+            items, "neuron", _reference(subject, model, prompts), steps=PATH_STEPS
         ).arrays(),
     )
-    return ComponentScores.from_arrays(arrays)
+    return PathScores.from_arrays(arrays)
 
 
 def _reference(subject: Subject, model: "Model", prompts: PromptSet) -> "Reference":
@@ -146,6 +175,13 @@ class Drops:
         """Mean fall of the logit difference as a share of the intact one."""
         return _mean(self.logit_difference) / self.scale
 
+    def aligned(self, pairs: Sequence[str]) -> Float[np.ndarray, "pair ablation"]:
+        """The same of each of these pairs; nan for those that are not among the pairs measured."""
+        place = {pair: i for i, pair in enumerate(pairs)}
+        rows = np.full((len(place), len(self.logit_difference)), np.nan)
+        rows[[place[str(p)] for p in self.pairs]] = (self.logit_difference / self.scale).T
+        return rows
+
 
 def _mean(values: Float[np.ndarray, "ablation item"]) -> Float[np.ndarray, " ablation"]:
     known = ~np.isnan(values)
@@ -179,11 +215,17 @@ def _by_pair(
     values: Float[np.ndarray, "ablation item"], pair: np.ndarray
 ) -> Float[np.ndarray, "ablation pair"]:
     """Mean over each pair's items that have a value, pairs in order of first appearance."""
-    place = {name: i for i, name in enumerate(dict.fromkeys(pair.tolist()))}
-    if len(place) == len(pair):
-        return values
+    names = list(dict.fromkeys(pair.tolist()))
+    return values if len(names) == len(pair) else mean_by_pair(values, pair, names)
+
+
+def mean_by_pair(
+    values: Float[np.ndarray, "... item"], pair: Sequence[str] | np.ndarray, names: Sequence[str]
+) -> Float[np.ndarray, "... pair"]:
+    """Mean over each named pair's items that have a value; nan for a pair that has none."""
+    place = {name: i for i, name in enumerate(names)}
     member = np.zeros((len(pair), len(place)))
-    member[np.arange(len(pair)), [place[name] for name in pair.tolist()]] = 1
+    member[np.arange(len(pair)), [place[str(name)] for name in pair]] = 1
     known = ~np.isnan(values)
     count = known @ member
     undefined = np.full(count.shape, np.nan)

@@ -1,10 +1,11 @@
-"""The published statement of h5, as published: selected and ablated on the same prompts."""
+"""The published statements of h5 and h6, as published: on the prompts they were found on."""
 
 import numpy as np
 
 from harness.analysis import Components, PublishedRule, published_cells
 from harness.causal.ablations import Ablation
 from harness.causal.circuits import Circuit, Kind, matched_sets
+from harness.causal.depth import observed_order
 from harness.causal.measure import measured_drops
 from harness.causal.selection import shape
 from harness.causal.shared import causal_answers, interval, left_out, stopped
@@ -95,3 +96,37 @@ def published_drop_finding(
 def _of_type(table: Components, task: str, kind: Kind) -> Circuit:
     at = np.flatnonzero(table.passed & (table.type == task))
     return Circuit(kind, table.layer[at], table.index[at])
+
+
+def published_depth_finding(study: Study, rule: PublishedRule, *, published: str) -> Result:
+    """The order of the layers that the published rule calls specialised."""
+    table = rule(published_cells("layer", study.activations), study.prompts)
+    first, second = study.prompts.tasks
+    counts = {t: table.count_of(t) for t in (first, second)}
+    order = observed_order(table, study.prompts.tasks)
+    evidence = Evidence(
+        f"mean layer of {second} minus mean layer of {first}",
+        Effect(
+            "layers", order, method=f"{counts[first]} {first}, {counts[second]} {second} layers"
+        ),
+        threshold=0,
+        relation=">",
+        n=len(study.prompts),
+        published=published,
+    )
+    both = Gate(
+        "both types",
+        all(counts.values()),
+        f"the published rule finds {counts[first]} {first} and {counts[second]} {second} layers: "
+        "there is no order to compare",
+    )
+    controls = []
+    for name, activations in study.twins():
+        twin = rule(published_cells("layer", activations), study.prompts)
+        found = observed_order(twin, study.prompts.tasks)
+        controls.append(
+            Control(
+                f"untrained {name}", found, None, note="layers; undefined if one type is missing"
+            )
+        )
+    return Result(Finding((evidence,), tuple(controls), (both,)))

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from harness.analysis import contrast, controlled_cells
 from harness.causal.ablations import Ablation
 from harness.causal.circuits import Circuit, Kind, ranked, sizes
-from harness.causal.measure import attributions, drops, measured_drops, part, sweep
+from harness.causal.measure import drops, measured_drops, neuron_scores, part, sweep
 from harness.places import Site
 from harness.prompts import DISCOVERY, PromptSet
 from harness.study import Study
@@ -24,7 +24,7 @@ class CausalRule:
         alpha: Of every test.
         margin: A task is spared if less than this share of its right answers is lost.
         discovery: Pairs on which circuits are chosen, at most.
-        sets: Random sets that a circuit's drop must exceed, at their 95th percentile.
+        sets: Random sets that a circuit must exceed, at their 95th percentile.
         set_items: Evaluation items that these are run on.
         band_sets, band_items: The same for sizes that are only shown; and the items for a
             circuit that fails another requirement.
@@ -57,7 +57,8 @@ def component_effects(
     """What mean-ablating each component costs each task on discovery facts.
 
     In shares of the task's intact logit difference, over the items answered right. Heads are
-    ablated one by one; neurons are scored by attribution, which is first-order.
+    ablated one by one; neurons are scored on the way to the mean ablation of all of them, since
+    one alone costs next to nothing where the others are intact.
     """
     prompts = discovery_prompts(study, rule)
     layers, width = shape(study, kind)
@@ -65,12 +66,12 @@ def component_effects(
         each = [Ablation((Site("head", n, h),)) for n in range(layers) for h in range(width)]
         found = measured_drops(study, prompts, each, prompts)
         return {t: found[t].relative.reshape(layers, width) for t in study.prompts.tasks}
-    scores = attributions(study.subject, prompts)
+    scored = neuron_scores(study.subject, prompts)
     intact = sweep(study.subject, prompts, [Ablation(())], prompts)
     asked = np.array([i.task for i in prompts.items])
-    right = scores.scorable & (intact.clean_chosen == 1)
+    right = scored.scorable & (intact.clean_chosen == 1)
     return {
-        t: scores.neurons[right & (asked == t)].mean(0, dtype=np.float64)
+        t: scored.scores[right & (asked == t)].mean(0, dtype=np.float64)
         / drops(intact, prompts, t).scale
         for t in study.prompts.tasks
     }
@@ -97,18 +98,20 @@ def rank_by_specialisation(study: Study, kind: Kind, target: str) -> Circuit | N
     return ranked(kind, strongest.reshape(shape(study, kind)), sign)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
     """A task's circuit.
 
     Attributes:
         target: The task it is meant to serve.
+        effects: What each component costs this task on discovery facts: see `component_effects`.
         ranking: Every component, best first.
         doses: Sizes considered.
         size: The one that separated the tasks best on discovery facts.
     """
 
     target: str
+    effects: Float[np.ndarray, "layer component"]
     ranking: Circuit
     doses: tuple[int, ...]
     size: int
@@ -141,7 +144,8 @@ def choose(study: Study, kind: Kind, rule: CausalRule) -> dict[str, Chosen]:
         rows = slice(at * len(doses), (at + 1) * len(doses))
         by_accuracy = (found[task].share_lost - found[other].share_lost)[rows].round(6)
         by_logits = (found[task].relative - found[other].relative)[rows]
-        chosen[task] = Chosen(task, rankings[task], doses, doses[_best(by_accuracy, by_logits)])
+        size = doses[_best(by_accuracy, by_logits)]
+        chosen[task] = Chosen(task, effects[task], rankings[task], doses, size)
     return chosen
 
 

@@ -1,18 +1,19 @@
 """What the causal claims (h5, h6, h8) share: when nothing can be said, intervals, and notes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
 
 from harness import stats
 from harness.causal.ablations import Ablation
-from harness.causal.circuits import Circuit
 from harness.causal.measure import Drops, measured_drops
-from harness.causal.selection import CausalRule, component_effects, discovery_prompts
+from harness.causal.selection import CausalRule, Chosen, discovery_prompts
 from harness.findings import competence_gates
 from harness.prompts import DISCOVERY, EVALUATION
 from harness.study import Study
-from harness.verdict import Component, Effect, Evidence, Finding, Gate
+from harness.verdict import Component, Effect, Evidence, Family, Finding, Gate
 
 LEAST_ITEMS = 20  # facts answered right on evaluation items, without which no drop can be judged
 LEAST_DISCOVERY = 10  # the same on discovery items, without which no circuit can be chosen
@@ -60,6 +61,12 @@ def selection_gates(study: Study, rule: CausalRule) -> tuple[Gate, ...]:
     )
 
 
+def circuit_gates(study: Study, rule: CausalRule, gate: float) -> tuple[Gate, ...]:
+    """Those of every causal claim, and where they are met those of choosing a circuit."""
+    gates = causal_gates(study, gate)
+    return (*gates, *selection_gates(study, rule)) if all(g.met for g in gates) else gates
+
+
 def stopped(gates: Sequence[Gate], effect: str) -> Finding | None:
     """An inconclusive finding if a gate is unmet: nothing further is measured."""
     if all(gate.met for gate in gates):
@@ -94,6 +101,86 @@ def interval(values: np.ndarray, study: Study, level: float = 0.95) -> tuple[flo
     return float(found.low), float(found.high)
 
 
+def lower_end(
+    effect: Effect, n: int, name: str = "lower end of its 95 % interval", threshold: float = 0
+) -> Evidence:
+    """The requirement that an effect's interval lie above a threshold."""
+    assert effect.interval is not None
+    return Evidence(name, Effect(effect.name, effect.interval[0]), threshold, ">", n=n)
+
+
+def spared(
+    name: str,
+    lost: Float[np.ndarray, " pair"],
+    study: Study,
+    *,
+    margin: float,
+    alpha: float,
+    method: str,
+    published: str = "",
+) -> Evidence:
+    """The requirement that fewer than `margin` of the pairs lose an answer, by equivalence.
+
+    Args:
+        name: Of the evidence.
+        lost: Share of each pair's answers that is lost, of pairs that were right.
+        study: For the seed and the number of resamples.
+        margin: Share of pairs.
+        alpha: Of the test.
+        method: How it was measured, in words.
+        published: What the literature reports.
+    """
+    test = stats.equivalence_share(int((lost > 0).sum()), len(lost), margin)
+    between = interval(lost, study, 0.90)
+    return Evidence(
+        name,
+        Effect("accuracy drop", float(lost.mean(dtype=np.float64)), between, 0.90, method),
+        threshold=margin,
+        relation="<",
+        p_adjusted=float(test.p),
+        alpha=alpha,
+        floor=float(test.floor),
+        n=len(lost),
+        published=published,
+    )
+
+
+def beyond_chance(
+    name: str,
+    effect: Effect,
+    null: Float[np.ndarray, " draw"],
+    what: str,
+    *,
+    alpha: float,
+    n: int,
+    family: Family | None = None,
+) -> Evidence:
+    """A value against those of random draws: beyond their 95th percentile, by rank.
+
+    Args:
+        name: Of the evidence.
+        effect: The value, measured on the items that the draws were measured on.
+        null: Of the draws.
+        what: The draws, in words that follow their number.
+        alpha: Of the test.
+        n: Units that all of it was measured on.
+        family: What the draws are, where it is to be shown.
+    """
+    test = stats.exceedance(effect.value, null)
+    said = f"threshold: 95th percentile of {len(null)} {what}; their median {np.median(null):.2f}"
+    return Evidence(
+        name,
+        replace(effect, method=f"{effect.method}; {said}" if effect.method else said),
+        threshold=float(test.quantile),
+        relation=">",
+        p_adjusted=float(test.p),
+        alpha=alpha,
+        floor=float(test.floor),
+        family=family,
+        n=n,
+    )
+
+
 def left_out(drops: Mapping[str, Drops]) -> tuple[str, ...]:
     """Say how many items could not be lost: the intact model misses them, or none can tell."""
     reasons = {
@@ -108,11 +195,10 @@ def left_out(drops: Mapping[str, Drops]) -> tuple[str, ...]:
     )
 
 
-def circuit_components(
-    circuit: Circuit, target: str, study: Study, rule: CausalRule
-) -> tuple[Component, ...]:
+def circuit_components(chosen: Chosen) -> tuple[Component, ...]:
     """A circuit as the record lists it, each part with its effect on discovery facts."""
-    effects = component_effects(study, circuit.kind, rule)[target]
+    circuit, effects = chosen.circuit, chosen.effects
     return tuple(
-        Component(circuit.kind, n, i, float(effects[n, i]), None, target) for n, i in circuit.places
+        Component(circuit.kind, n, i, float(effects[n, i]), None, chosen.target)
+        for n, i in circuit.places
     )

@@ -18,7 +18,7 @@ EPILOG = """\
 examples:
   python -m harness hypotheses
   python -m harness hypotheses mine/test_h9_attention.py --plan
-  pytest hypotheses/test_h2_heads.py::test_published_heads     runs one of them"""
+  pytest hypotheses/test_h2_heads.py::test_heads_differ_as_published     runs one of them"""
 
 
 @dataclass(frozen=True, slots=True)

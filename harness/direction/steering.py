@@ -6,13 +6,14 @@ residual stream's own basis: the stream after a layer, behind a post-norm where 
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from harness.causal.measure import mean_by_pair, stored_sweep
 from harness.direction.vectors import Directions, difference_in_means
 from harness.places import Positions, Site
 from harness.prompts import DISCOVERY, Item, PromptSet
@@ -21,11 +22,9 @@ from harness.study import Study, Subject
 from harness.sweeps import SweepResult
 
 if TYPE_CHECKING:
-    from harness.adapter import Model
     from harness.edits import EditSet
 
 STEERING_VERSION = 1  # raise it when an edit, a measure or a neutral prompt changes its meaning
-SHARD = 32  # prompts a shard: what a killed run loses at most
 STATEMENT = "statement"  # task of the neutral prompts
 
 EditName = Literal["add", "project out", "rescale", "recentre"]
@@ -107,13 +106,9 @@ def steered(
         "arms": identity(arms, directions, positions),
     }
 
-    def measure(model: "Model", items: tuple[Item, ...]) -> Mapping[str, np.ndarray]:
-        sets = [arm.edits(directions, positions) for arm in arms]
-        result = model.sweep(items, sets, partial=True)
-        return {name: np.ascontiguousarray(a.T) for name, a in result.arrays().items()}
-
-    arrays = subject.fetch(what, prompts, measure, shard_size=SHARD)
-    return SweepResult.from_arrays({n: np.ascontiguousarray(a.T) for n, a in arrays.items()})
+    return stored_sweep(
+        subject, what, prompts, lambda _: [arm.edits(directions, positions) for arm in arms]
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -252,17 +247,11 @@ class Moved:
 
 def moved(result: SweepResult, prompts: PromptSet, task: str) -> Moved:
     """Of one task; pairs in the order of the prompts, the same for every task."""
-    place = {name: i for i, name in enumerate(prompts.pairs)}
-    member = np.zeros((len(prompts), len(place)))
-    for row, item in enumerate(prompts.items):
-        member[row, place[item.pair]] = item.task == task
+    of_task = np.array([item.task == task for item in prompts.items])
+    pair = [item.pair for item in prompts.items if item.task == task]
 
     def by_pair(values: np.ndarray) -> np.ndarray:
-        known = ~np.isnan(values)
-        count = known @ member
-        undefined = np.full(count.shape, np.nan)
-        total = np.where(known, values, 0.0) @ member
-        return np.asarray(np.divide(total, count, out=undefined, where=count > 0))
+        return mean_by_pair(values[..., of_task], pair, prompts.pairs)
 
     return Moved(
         by_pair(result.logit_difference - result.clean_logit_difference),

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.causal.shared import interval, stopped
+from harness.causal.shared import interval, lower_end, spared, stopped
 from harness.direction import steering_figures as figures
 from harness.direction.steering import Arm, Moved, isotropic
 from harness.direction.steering_choice import (
@@ -30,6 +30,7 @@ from harness.direction.steering_shown import (
     direction_gate,
     enough,
     generation_rows,
+    in_words,
     notes,
     replaced,
     right_before_and_after,
@@ -75,7 +76,7 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     n = int(found[1].scored.sum())
     evidence = (
         Evidence(name, effect, threshold=0, relation=">", n=n),
-        Evidence("lower end of its 95 % interval", Effect(SHARE, low), 0, ">", n=n),
+        lower_end(effect, n),
         null,
         _task_spared(f"{second} not lost by it", found[1], study, rule),
         *task_rows(first, found[0], 0, steer, -1),
@@ -244,23 +245,24 @@ def _task_lost(
 ) -> list[Evidence]:
     """The accuracy that is lost, by McNemar's test, and the lower end of its interval."""
     before, after, test = right_before_and_after(of, 0)
-    low, high = interval((of.before - of.after[0])[of.scored], study)
     n = int(of.scored.sum())
     method = (
         f"{chosen}; {before:.2f} to {after:.2f}; McNemar, one-sided: {test.lost} lost, "
         f"{test.gained} gained"
     )
+    between = interval((of.before - of.after[0])[of.scored], study)
+    effect = Effect("accuracy drop", before - after, between, method=method)
     return [
         Evidence(
             name,
-            Effect("accuracy drop", before - after, (low, high), method=method),
+            effect,
             threshold=0,
             relation=">",
             p_adjusted=float(test.p_lost),
             alpha=rule.alpha,
             n=n,
         ),
-        Evidence("lower end of its 95 % interval", Effect("accuracy drop", low), 0, ">", n=n),
+        lower_end(effect, n),
     ]
 
 
@@ -277,23 +279,13 @@ def _beyond_random_loss(name: str, arm: Arm, steer: Steer) -> Evidence:
 def _task_spared(name: str, of: Moved, study: Study, rule: SteeringRule) -> Evidence:
     """Of the pairs answered right, fewer than the margin are lost."""
     right = of.scored & (of.before == 1)
-    fallen = of.after[0, right] < 1
-    test = stats.equivalence_share(int(fallen.sum()), int(right.sum()), rule.margin)
-    return Evidence(
+    return spared(
         name,
-        Effect(
-            "accuracy drop",
-            float(fallen.mean()),
-            interval(fallen.astype(float), study, 0.90),
-            0.90,
-            "of answers that were right; equivalence: below the threshold, exact binomial",
-        ),
-        threshold=rule.margin,
-        relation="<",
-        p_adjusted=float(test.p),
+        (of.after[0, right] < 1).astype(float),
+        study,
+        margin=rule.margin,
         alpha=rule.alpha,
-        floor=float(test.floor),
-        n=int(right.sum()),
+        method="of answers that were right; equivalence: below the threshold, exact binomial",
     )
 
 
@@ -303,18 +295,3 @@ def _both_lost(arm: Arm, found: tuple[Moved, Moved], number: int, study: Study) 
     method = f"{tasks[0]} {first:.2f}; {tasks[1]} minus {tasks[0]} {drop:+.2f} {SHARE}"
     effect = Effect("accuracy drop", second, method=method)
     return Evidence(f"{tasks[1]} lost, {arm}", effect, n=int(found[1].scored.sum()))
-
-
-def in_words(what: str, found: tuple[Moved, Moved], arm: int, study: Study) -> str:
-    """Helps, hurts, both or neither: by the intervals of the logit difference, and McNemar."""
-    parts, verbs = [], []
-    for task, of in zip(study.prompts.tasks[::-1], found[::-1], strict=True):
-        low, high = interval(of.logit_difference[arm, of.scored], study)
-        verb = "helps" if low > 0 else "hurts" if high < 0 else "does not move"
-        before, after, test = right_before_and_after(of, arm)
-        verbs.append(f"{verb} {task}")
-        parts.append(
-            f"{task} {of.mean(arm):+.2f} nats [{low:.2f}, {high:.2f}], accuracy {before:.2f} to "
-            f"{after:.2f} (p {test.p:.2g})"
-        )
-    return f"{what} {' and '.join(verbs)}: {'; '.join(parts)}"

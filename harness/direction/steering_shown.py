@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.causal.measure import part
-from harness.causal.shared import causal_gates, interval
+from harness.causal.measure import paired, part
+from harness.causal.shared import beyond_chance, causal_gates, interval
 from harness.direction.steering import Arm, Moved, fitting_prompts, identity, moved
 from harness.direction.steering_choice import Steer, SteeringRule, mean_cost
 from harness.direction.vectors import Directions
@@ -30,17 +30,15 @@ def steering_gates(study: Study, gate: float) -> tuple[Gate, ...]:
     if source.name != study.prompts.name:
         gates += competence_gates(replace(study, prompts=source), gate, source.tasks)
     tasks = study.prompts.tasks
-    discovery = {t: {i.pair for i in source.items if _in_discovery(i, t)} for t in tasks}
+    discovery = {
+        t: {i.pair for i in source.items if i.task == t and i.split != EVALUATION} for t in tasks
+    }
     fewest = min(map(len, discovery.values()))
     reason = (
         f"{fewest} discovery pairs of a task: {2 * LEAST_FITTED} are needed, half to fit a "
         "direction and half to choose how to steer"
     )
     return (*gates, Gate("discovery pairs", fewest >= 2 * LEAST_FITTED, reason))
-
-
-def _in_discovery(item: object, task: str) -> bool:
-    return getattr(item, "task", "") == task and getattr(item, "split", "") != EVALUATION
 
 
 def direction_gate(steer: Steer) -> Gate:
@@ -84,21 +82,9 @@ def beyond_random(
 
     Measured on the same `n` items, which may be fewer than the effect elsewhere.
     """
-    test = stats.exceedance(effect.value, null)
-    method = (
-        f"threshold: 95th percentile of {len(null)} random directions of the same length; their "
-        f"median {np.median(null):.2f}"
-    )
-    return Evidence(
-        name,
-        Effect(effect.name, effect.value, method=method),
-        threshold=float(test.quantile),
-        relation=">",
-        p_adjusted=float(test.p),
-        alpha=rule.alpha,
-        floor=float(test.floor),
-        n=n,
-    )
+    bare = Effect(effect.name, effect.value)
+    what = "random directions of the same length"
+    return beyond_chance(name, bare, null, what, alpha=rule.alpha, n=n)
 
 
 def beyond_spread(value: float, null: Float[np.ndarray, " draw"]) -> Control:
@@ -121,9 +107,7 @@ def replaced(arm: Arm, others: Sequence[Directions]) -> list[Arm]:
 def right_before_and_after(of: Moved, arm: int) -> tuple[float, float, stats.PairedTest]:
     """Accuracy intact and steered, and the McNemar test over pairs."""
     before, after = of.before[of.scored], of.after[arm, of.scored]
-    # A pair of several items is lost, or gained, if its share right falls, or rises.
-    test = stats.mcnemar(before > after, after > before)
-    return float(before.mean()), float(after.mean()), test
+    return float(before.mean()), float(after.mean()), paired(before, after)
 
 
 def task_rows(task: str, of: Moved, arm: int, steer: Steer, sign: int) -> list[Evidence]:
@@ -237,3 +221,18 @@ def generation_rows(arms: Sequence[Arm], steer: Steer) -> list[Evidence]:
                 )
             )
     return rows
+
+
+def in_words(what: str, found: tuple[Moved, Moved], arm: int, study: Study) -> str:
+    """Helps, hurts, both or neither: by the intervals of the logit difference, and McNemar."""
+    parts, verbs = [], []
+    for task, of in zip(study.prompts.tasks[::-1], found[::-1], strict=True):
+        low, high = interval(of.logit_difference[arm, of.scored], study)
+        verb = "helps" if low > 0 else "hurts" if high < 0 else "does not move"
+        before, after, test = right_before_and_after(of, arm)
+        verbs.append(f"{verb} {task}")
+        parts.append(
+            f"{task} {of.mean(arm):+.2f} nats [{low:.2f}, {high:.2f}], accuracy {before:.2f} to "
+            f"{after:.2f} (p {test.p:.2g})"
+        )
+    return f"{what} {' and '.join(verbs)}: {'; '.join(parts)}"

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from harness import stats
 from harness.causal.measure import part
-from harness.causal.shared import interval, stopped
+from harness.causal.shared import interval, lower_end, stopped
 from harness.direction import steering_figures as figures
 from harness.direction.steering import Arm, Moved, moved
 from harness.direction.steering_choice import Steer, SteeringRule, choose_added
@@ -109,7 +109,7 @@ def mending_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     right = _right_ones(steer, chosen.arm, pool)
     evidence = (
         Evidence(name, effect, threshold=0, relation=">", n=n),
-        Evidence("lower end of its 95 % interval", Effect("nats", low), 0, ">", n=n),
+        lower_end(effect, n),
         _sign_test(changes, rule),
         beyond_random("the same, against random directions", effect, isotropic_ones, n, rule),
         wrong_way(f"{task} items moved the wrong way", changes),

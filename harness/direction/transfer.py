@@ -40,6 +40,26 @@ class Judged:
     side: np.ndarray
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Carried:
+    """A direction fitted here, to be used elsewhere.
+
+    Attributes:
+        layer: Where it was fitted.
+        direction: Of that layer alone.
+        twin: The untrained twin that it is of, if it is.
+    """
+
+    layer: int
+    direction: directions.Directions
+    twin: int | None
+
+    def scores(self, study: Study) -> np.ndarray:
+        """Projections of a study's prompts."""
+        resid = study.subject.activations(study.prompts, twin=self.twin).resid
+        return directions.project(resid[:, [self.layer]], self.direction)[:, 0]
+
+
 def transfer_finding(study: Study, rule: DirectionRule, items: int, gate: float) -> Result:
     """AUC of every other domain's crossed prompts along the direction of this one's.
 
@@ -58,24 +78,21 @@ def transfer_finding(study: Study, rule: DirectionRule, items: int, gate: float)
     left_out = tuple(f"{e.domain} is left out: {e.reason}" for e in elsewhere if not e.answered)
     said = f"the model answers no other domain's questions: {'; '.join(left_out)}"
     gates += (Gate("other domains", bool(known), said),)
-    labelled, resid = Labelled.of(study.prompts), study.activations.resid
-    (found,) = search(resid, labelled, labelled.side[None], rule.folds, study.plan.seed)
+    carried = _fitted(study, rule)
     reason = "the tasks' means are the same in every layer: there is no direction"
-    gates += (Gate("direction", found.layer is not None, reason),)
-    if not known or found.layer is None:
+    gates += (Gate("direction", carried is not None, reason),)
+    if not known or carried is None:
         return _undefined(name, rule, gates)
-    side = np.where(labelled.within(DISCOVERY), labelled.side, 0)
-    fitted = directions.difference_in_means(resid[:, [found.layer]], side)
-    judged = [_judged(e, fitted, found.layer) for e in known]
+    judged = [_judged(e, carried) for e in known]
     adjusted = stats.holm(np.array([j.test.p for j in judged]))
     evidence = [
-        _evidence(j, home, found.layer, rule, float(p), len(judged))
+        _evidence(j, home, carried.layer, rule, float(p), len(judged))
         for j, p in zip(judged, adjusted, strict=True)
     ]
     twins = range(1, study.plan.twins + 1)
     controls = [_twin_control(study, known, rule, twin) for twin in twins]
     finding = Finding(tuple(evidence), tuple(controls), gates, notes=left_out)
-    return Result(finding, plots=(_plot(judged, home, found.layer, study.prompts.tasks),))
+    return Result(finding, plots=(_plot(judged, home, carried.layer, study.prompts.tasks),))
 
 
 def _undefined(name: str, rule: DirectionRule, gates: Sequence[Gate]) -> Result:
@@ -90,10 +107,21 @@ def _elsewhere(study: Study, domain: str, items: int, gate: float) -> Elsewhere:
     return Elsewhere(domain, there, not unmet, "; ".join(unmet))
 
 
-def _judged(there: Elsewhere, fitted: directions.Directions, layer: int) -> Judged:
+def _fitted(study: Study, rule: DirectionRule, twin: int | None = None) -> Carried | None:
+    """Layer and direction from the discovery prompts; None if no layer has a direction."""
+    labelled = Labelled.of(study.prompts)
+    resid = study.subject.activations(study.prompts, twin=twin).resid
+    (found,) = search(resid, labelled, labelled.side[None], rule.folds, study.plan.seed)
+    if found.layer is None:
+        return None
+    side = np.where(labelled.within(DISCOVERY), labelled.side, 0)
+    direction = directions.difference_in_means(resid[:, [found.layer]], side)
+    return Carried(found.layer, direction, twin)
+
+
+def _judged(there: Elsewhere, carried: Carried) -> Judged:
     labelled, plan = Labelled.of(there.study.prompts), there.study.plan
-    resid = there.study.activations.resid[:, [layer]]
-    scores = directions.project(resid, fitted)[:, 0]
+    scores = carried.scores(there.study)
     return Judged(
         there.domain,
         separation(scores, labelled, resamples=plan.resamples, seed=plan.seed),
@@ -131,18 +159,12 @@ def _twin_control(
     study: Study, known: Sequence[Elsewhere], rule: DirectionRule, twin: int
 ) -> Control:
     """An untrained twin's own direction, carried over in the same way."""
-    labelled = Labelled.of(study.prompts)
-    resid = study.subject.activations(study.prompts, twin=twin).resid
-    (found,) = search(resid, labelled, labelled.side[None], rule.folds, study.plan.seed)
+    carried = _fitted(study, rule, twin)
     reached = []
-    if found.layer is not None:
-        side = np.where(labelled.within(DISCOVERY), labelled.side, 0)
-        fitted = directions.difference_in_means(resid[:, [found.layer]], side)
+    if carried is not None:
         for there in known:
-            other = there.study.subject.activations(there.study.prompts, twin=twin).resid
-            scores = directions.project(other[:, [found.layer]], fitted)[:, 0]
-            side_there = Labelled.of(there.study.prompts).side
-            reached.append(float(stats.auc(scores[side_there > 0], scores[side_there < 0])))
+            scores, side = carried.scores(there.study), Labelled.of(there.study.prompts).side
+            reached.append(float(stats.auc(scores[side > 0], scores[side < 0])))
     largest = max(reached, default=float("nan"))
     return Control(
         f"untrained twin {twin}",

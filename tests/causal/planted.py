@@ -1,6 +1,6 @@
 """A model whose causes are known: what each head and neuron costs each item, added up.
 
-It stands in at the lowest place, `Model.sweep` and `Model.component_scores`, so that everything
+It stands in at the lowest place, `Model.sweep` and `Model.path_scores`, so that everything
 above (edits, shards, choice, judgement) is the real thing.
 """
 
@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from harness.activations import Activations, Answers
+from harness.causal.measure import PATH_STEPS
 from harness.prompts import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.study import Plan, Study
-from harness.sweeps import ComponentScores, SweepResult
+from harness.sweeps import PathScores, SweepResult
 from tests.synthetic import noise
 
 Place = tuple[str, int, int]  # head or neuron, layer, number
@@ -70,7 +71,7 @@ class Planted:
         """No store: measured every time, in shards."""
         model = SimpleNamespace(
             sweep=self.sweep,
-            component_scores=self.component_scores,
+            path_scores=self.path_scores,
             references=lambda _: SimpleNamespace(at=lambda _: torch.zeros(1)),
         )
         parts = [
@@ -109,15 +110,12 @@ class Planted:
             applicable=applies,
         )
 
-    def component_scores(self, items, _reference) -> ComponentScores:
+    def path_scores(self, items, kind, _reference, *, steps) -> PathScores:
+        assert (kind, steps) == ("neuron", PATH_STEPS)
         margin, costs = (np.array(x) for x in zip(*map(self._of, items), strict=True))
-        layers, width = self.facts["layers"], self.facts["heads"]
-        first = layers * width
-        scores = np.abs(margin)[:, None] * costs
-        of_neurons = scores[:, first:].reshape(len(items), layers, -1)
-        of_heads = scores[:, :first].reshape(len(items), layers, width)
-        scorable = np.array([not self.unscorable(i) for i in items])
-        return ComponentScores(of_heads, of_neurons, of_heads.sum(2), of_neurons.sum(2), scorable)
+        layers, first = self.facts["layers"], self.facts["layers"] * self.facts["heads"]
+        scores = (np.abs(margin)[:, None] * costs)[:, first:].reshape(len(items), layers, -1)
+        return PathScores(scores, np.array([not self.unscorable(i) for i in items]))
 
     def _of(self, item: Item) -> tuple[float, np.ndarray]:
         """The item's intact logit difference, and what each component's loss takes of it."""

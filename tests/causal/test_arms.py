@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.causal import selection
-from harness.causal.arms import BOTH, arms, bands, chance
+from harness.causal.arms import arms, bands, chance
 from harness.causal.selection import CausalRule, choose, component_effects
 from harness.prompts import DISCOVERY
 from tests.causal.planted import (
@@ -100,7 +100,7 @@ def test_every_arm_has_its_row():
         assert lost["recall"][found.row["recall", method]] == 1
         assert lost["reasoning"][found.row["recall", method]] == 0
         assert lost["reasoning"][found.row["reasoning", method]] == 1
-    assert [lost[t][found.row[BOTH]] for t in found.tasks] == [1, 1]
+    assert [lost[t][found.both] for t in found.tasks] == [1, 1]
     assert np.isnan(lost["recall"][found.row["recall", "counterfactual"]])
     assert found.at("recall", "specialised") is None
     assert found.drops["recall"].n == 40
@@ -115,6 +115,14 @@ def test_only_evaluation_items_are_judged():
     recall = arms(study, "head", RULE).drops["recall"]
     assert recall.relative[0] == pytest.approx(0.8)  # both heads, .4 each
     assert list(recall.pairs) == [f"p{n}" for n in range(1, 80, 2)]
+
+
+def test_a_task_may_be_called_both():
+    costs = by_task(both=dict.fromkeys(RECALL, 0.8), other=dict.fromkeys(REASONING, 0.8))
+    found = arms(study_of(Planted(costs), facts_set(tasks=("both", "other"))), "head", RULE)
+    lost = {t: d.share_lost for t, d in found.drops.items()}
+    assert [lost[t][found.row["both", "mean"]] for t in found.tasks] == [1, 0]
+    assert [lost[t][found.both] for t in found.tasks] == [1, 1]
 
 
 def test_doses_that_coincide_are_one():
@@ -142,13 +150,26 @@ def test_without_another_answer_there_is_no_resampling():
 def test_random_sets_and_the_circuit_are_run_on_the_same_items():
     found = arms(study_of(apart()), "head", RULE)
     drops, matched = chance(found, "recall", 20)
-    assert (drops.n, len(drops.lost), len(matched.circuits)) == (20, 101, 100)
-    assert drops.share_lost[-1] == 1
+    assert [d.pairs.tolist() for d in drops.values()] == [[f"p{n}" for n in range(1, 41, 2)]] * 2
+    assert (len(drops["recall"].lost), len(matched.circuits)) == (101, 100)
+    assert [d.share_lost[-1] for d in drops.values()] == [1, 0]
     own = set(found.chosen["recall"].circuit.places)
-    for circuit, lost in zip(matched.circuits, drops.share_lost, strict=False):
+    for circuit, lost in zip(matched.circuits, drops["recall"].share_lost, strict=False):
         assert len(circuit) == 2
         assert lost < 0.2, circuit
         assert set(circuit.places) != own
+
+
+def test_pairs_that_are_right_in_both_tasks_come_first():
+    missed = ("recall-1-0", "reasoning-3-0")
+    found = arms(study_of(apart(misses=lambda i: i.id in missed)), "head", RULE)
+    few = found.measure([found.chosen["recall"].circuit], found.tasks, 20)
+    assert [d.pairs.tolist() for d in few.values()] == [[f"p{n}" for n in range(5, 45, 2)]] * 2
+    every = found.measure([found.chosen["recall"].circuit], found.tasks, 39)
+    assert (every["recall"].pairs[0], every["reasoning"].pairs[0]) == ("p3", "p1")
+    alone = arms(study_of(apart(), facts_set(alone=True)), "head", RULE)
+    drops, _ = chance(alone, "recall", 20)
+    assert [d.n for d in drops.values()] == [20, 20]
 
 
 def test_bands_are_of_the_doses_that_were_not_chosen():

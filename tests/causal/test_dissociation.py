@@ -79,7 +79,7 @@ def test_the_planted_circuit_is_the_one_that_is_chosen():
     assert all(c.effect == pytest.approx(COST, abs=0.05) for c in result.finding.components)
     lost = row(result.finding, "recall lost without its heads")
     assert (lost.effect.value, lost.n) == (1, 40)
-    chance = row(result.finding, "recall lost, against random sets")
+    chance = row(result.finding, "recall minus reasoning lost, against random sets")
     assert chance.p_adjusted == chance.floor == 1 / 101
     assert chance.family.size == 100
     assert row(result.finding, "reasoning spared").effect.value == 0
@@ -131,8 +131,38 @@ def test_random_sets_that_do_as_well_refute_it():
     study = study_of(apart(recall=anywhere, reasoning=()))
     finding, found, why = specific(study)
     assert found is Outcome.REFUTED
-    assert why.startswith("recall lost, against random sets")
-    assert row(finding, "recall lost, against random sets").p_adjusted == 1
+    assert why.startswith("recall minus reasoning lost, against random sets")
+    assert row(finding, "recall minus reasoning lost, against random sets").p_adjusted == 1
+    beside = row(finding, "recall lost, against random sets")
+    assert (beside.p, beside.decisive) == (1, False)
+
+
+def test_random_sets_that_break_both_tasks_do_not_count_against_a_selective_circuit():
+    # Every other head is shared, and breaks both tasks: so does nearly any set of two.
+    every = heads(*((layer, head) for layer in range(4) for head in range(4)))
+    shared = dict.fromkeys((h for h in every if h not in (*RECALL, *REASONING)), 1.2)
+    costs = by_task(
+        recall=shared | dict.fromkeys(RECALL, COST),
+        reasoning=shared | dict.fromkeys(REASONING, COST),
+    )
+    finding, found, why = specific(study_of(Planted(costs)))
+    assert (found, why) == (Outcome.SUPPORTED, "every requirement holds")
+    judged = row(finding, "recall minus reasoning lost, against random sets")
+    assert (judged.effect.value, judged.threshold) == (1, 0)
+    beside = row(finding, "recall lost, against random sets")
+    assert beside.p > 0.3
+    assert "95th percentile 1.00" in beside.effect.method
+
+
+def test_a_circuit_of_no_consequence_is_not_selective_though_random_sets_are_less_so():
+    # Reasoning needs every head but two, recall none: the two differ from all random sets.
+    idle = heads((1, 0), (2, 1))
+    every = heads(*((layer, head) for layer in range(4) for head in range(4)))
+    costs = by_task(reasoning=dict.fromkeys((h for h in every if h not in idle), 1.2))
+    finding, found, why = specific(study_of(Planted(costs)))
+    assert found is Outcome.REFUTED
+    assert why.startswith("recall lost without its heads: 0,")
+    assert row(finding, "recall minus reasoning lost, against random sets").passed
 
 
 def test_noise_is_hardly_ever_supported():

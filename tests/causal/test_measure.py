@@ -8,7 +8,7 @@ import pytest
 from harness.adapter import Model
 from harness.causal import measure
 from harness.causal.ablations import Ablation, donors_of
-from harness.causal.measure import attributions, drops, measured_drops, paired, part, sweep
+from harness.causal.measure import drops, measured_drops, neuron_scores, paired, part, sweep
 from harness.materials import geography
 from harness.models import LoadOptions, resolve
 from harness.places import Site
@@ -150,10 +150,10 @@ def test_an_ablation_that_applies_to_no_prompt_gives_nan_and_not_zero(new_subjec
     assert np.isnan(lost.relative[:2]).all()
 
 
-def test_attributions_are_stored(new_subject, monkeypatch):
-    first = attributions(new_subject(), CHOSEN)
-    monkeypatch.setattr(Model, "component_scores", None)
-    np.testing.assert_array_equal(attributions(new_subject(), CHOSEN).neurons, first.neurons)
+def test_scores_are_stored(new_subject, monkeypatch):
+    first = neuron_scores(new_subject(), CHOSEN)
+    monkeypatch.setattr(Model, "path_scores", None)
+    np.testing.assert_array_equal(neuron_scores(new_subject(), CHOSEN).scores, first.scores)
 
 
 def test_components_are_chosen_and_judged_on_a_real_model(new_subject):

@@ -96,7 +96,8 @@ def test_a_task_lives_on_its_circuit_alone(lost, task, how):
 
 @pytest.mark.parametrize("name", sorted(plant.PLANTS))
 def test_circuit_json_says_whose_each_part_is(name):
-    from_code = plant.PLANTS[name].parts(4, 12, 384)
+    blocks = plant.PLANTS[name].blocks
+    from_code = plant.PLANTS[name].parts(4, 4 * blocks, 128 * blocks)
     assert circuit(name) == json.loads(json.dumps(plant.truth(name, from_code)))
     every = from_code["recall"] | from_code["reasoning"] | from_code["shared"]
     assert not bool((every.heads & from_code["bystanders"].heads).any())

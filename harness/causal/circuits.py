@@ -13,6 +13,7 @@ from harness.causal.ablations import joined
 from harness.places import Site
 
 Kind = Literal["head", "neuron"]
+Place = tuple[int, int]  # layer and number
 TRIES = 5  # draws for each pair wanted, before there are taken to be no more
 
 
@@ -86,8 +87,10 @@ def matched_sets(
 ) -> Matched:
     """Random sets of a circuit's size, each layer with as many components as in the circuit.
 
-    Where fewer than `least` such sets exist, sets that match in size alone. All of them are
-    taken where there are no more than `draws`.
+    They are drawn from what is not in the circuit, where that is enough: would others have done
+    as well? A set that shares the half of a small model's circuit is no answer. Where fewer than
+    `least` such sets exist, sets that match in size alone. All of them are taken where there are
+    no more than `draws`.
 
     Args:
         circuit: What to match.
@@ -97,69 +100,89 @@ def matched_sets(
         least: Sets without which no p-value could be small enough.
         seed: Of the draws.
     """
-    counts = circuit.by_layer()
-    exists = math.prod(math.comb(width, k) for k in counts.values()) - 1
+    own = circuit.places
+    strata = [Stratum.of(own, list(product([n], range(width)))) for n in circuit.by_layer()]
+    match = "layer"
+    if _exist(strata) < least:
+        strata = [Stratum.of(own, list(product(range(layers), range(width))))]
+        match = "size"
+    exists = _exist(strata)
     generator = np.random.default_rng(seed)
-    own = _key(circuit)
-    if exists >= least:
-        every, match = _all_by_layer(circuit, width), "layer"
-        drawn = (_draw_by_layer(circuit, counts, width, generator) for _ in iter(int, 1))
+    source: Iterator[list[tuple[Place, ...]]]
+    if exists <= draws:
+        source = (list(parts) for parts in product(*(s.all() for s in strata)))
     else:
-        exists = math.comb(layers * width, len(circuit)) - 1
-        every, match = _all_by_size(circuit, layers, width), "size"
-        drawn = (_draw_by_size(circuit, layers, width, generator) for _ in iter(int, 1))
-    source = every if exists <= draws else drawn
-    found: dict[frozenset[tuple[int, int]], Circuit] = {}
-    for candidate in source:
-        key = _key(candidate)
-        if key != own:
-            found[key] = candidate
+        source = ([s.draw(generator) for s in strata] for _ in iter(int, 1))
+    found: dict[frozenset[Place], Circuit] = {}
+    for parts in source:
+        candidate = _of(circuit, [place for part in parts for place in part])
+        if _key(candidate) != _key(circuit):
+            found[_key(candidate)] = candidate
         if len(found) == min(draws, exists):
             break
     return Matched(tuple(found.values()), exists, match)  # type: ignore[arg-type]
 
 
-def _key(circuit: Circuit) -> frozenset[tuple[int, int]]:
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """Where some components of a set are drawn from: a layer, or the whole model.
+
+    Attributes:
+        own: The circuit's components there; as many are drawn.
+        others: The rest, from which they are drawn as far as there are enough.
+    """
+
+    own: tuple[Place, ...]
+    others: tuple[Place, ...]
+
+    @classmethod
+    def of(cls, own: Sequence[Place], pool: Sequence[Place]) -> Self:
+        """The part of a circuit that lies in a pool, and the rest of the pool."""
+        inside = set(own)
+        return cls(tuple(p for p in pool if p in inside), tuple(p for p in pool if p not in inside))
+
+    @property
+    def taken(self) -> int:
+        """How many of the others a drawn set has."""
+        return min(len(self.own), len(self.others))
+
+    @property
+    def kept(self) -> int:
+        """How many it must share with the circuit."""
+        return len(self.own) - self.taken
+
+    @property
+    def count(self) -> int:
+        """How many sets there are."""
+        return math.comb(len(self.others), self.taken) * math.comb(len(self.own), self.kept)
+
+    def all(self) -> Iterator[tuple[Place, ...]]:
+        """Every set."""
+        for new, old in product(
+            combinations(self.others, self.taken), combinations(self.own, self.kept)
+        ):
+            yield (*new, *old)
+
+    def draw(self, generator: np.random.Generator) -> tuple[Place, ...]:
+        """One of them, all equally probable."""
+        new = generator.choice(len(self.others), self.taken, replace=False)
+        old = generator.choice(len(self.own), self.kept, replace=False)
+        return (*(self.others[i] for i in new), *(self.own[i] for i in old))
+
+
+def _exist(strata: Sequence[Stratum]) -> int:
+    """How many sets there are beside the circuit itself."""
+    only_itself = not any(s.taken for s in strata)
+    return math.prod(s.count for s in strata) - only_itself
+
+
+def _key(circuit: Circuit) -> frozenset[Place]:
     return frozenset(circuit.places)
 
 
-def _of(circuit: Circuit, places: Sequence[tuple[int, int]]) -> Circuit:
+def _of(circuit: Circuit, places: Sequence[Place]) -> Circuit:
     layer, index = np.array(places, dtype=int).reshape(-1, 2).T
     return replace(circuit, layer=layer, index=index)
-
-
-def _all_by_layer(circuit: Circuit, width: int) -> Iterator[Circuit]:
-    counts = circuit.by_layer()
-    chosen = product(*(combinations(range(width), k) for k in counts.values()))
-    for row in chosen:
-        yield _of(
-            circuit,
-            [(at, i) for at, numbers in zip(counts, row, strict=True) for i in numbers],
-        )
-
-
-def _all_by_size(circuit: Circuit, layers: int, width: int) -> Iterator[Circuit]:
-    everywhere = product(range(layers), range(width))
-    for places in combinations(everywhere, len(circuit)):
-        yield _of(circuit, places)
-
-
-def _draw_by_layer(
-    circuit: Circuit, counts: dict[int, int], width: int, generator: np.random.Generator
-) -> Circuit:
-    places = [
-        (layer, int(i))
-        for layer, k in counts.items()
-        for i in generator.choice(width, k, replace=False)
-    ]
-    return _of(circuit, places)
-
-
-def _draw_by_size(
-    circuit: Circuit, layers: int, width: int, generator: np.random.Generator
-) -> Circuit:
-    drawn = generator.choice(layers * width, len(circuit), replace=False)
-    return _of(circuit, [divmod(int(place), width) for place in drawn])
 
 
 def relocated(

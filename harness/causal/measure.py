@@ -168,12 +168,12 @@ class Drops:
     @property
     def share_lost(self) -> Float[np.ndarray, " ablation"]:
         """Drop of accuracy on the items that were right; nan if an ablation applies to none."""
-        return _mean(self.lost)
+        return means(self.lost)
 
     @property
     def relative(self) -> Float[np.ndarray, " ablation"]:
         """Mean fall of the logit difference as a share of the intact one."""
-        return _mean(self.logit_difference) / self.scale
+        return means(self.logit_difference) / self.scale
 
     def aligned(self, pairs: Sequence[str]) -> Float[np.ndarray, "pair ablation"]:
         """The same of each of these pairs; nan for those that are not among the pairs measured."""
@@ -183,7 +183,8 @@ class Drops:
         return rows
 
 
-def _mean(values: Float[np.ndarray, "ablation item"]) -> Float[np.ndarray, " ablation"]:
+def means(values: Float[np.ndarray, "ablation item"]) -> Float[np.ndarray, " ablation"]:
+    """Over the items that have a value; nan where none has."""
     known = ~np.isnan(values)
     total = np.where(known, values, 0.0).sum(1)
     undefined = np.full(len(values), np.nan)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from harness.analysis import contrast, controlled_cells
 from harness.causal.ablations import Ablation
 from harness.causal.circuits import Circuit, Kind, ranked, sizes
-from harness.causal.measure import drops, measured_drops, neuron_scores, part, sweep
+from harness.causal.measure import Drops, drops, means, measured_drops, neuron_scores, part, sweep
 from harness.places import Site
 from harness.prompts import DISCOVERY, PromptSet
 from harness.study import Study
@@ -125,13 +125,14 @@ class Chosen:
 def choose(study: Study, kind: Kind, rule: CausalRule) -> dict[str, Chosen]:
     """Of each task: rank by effect, and take the dose that loses most of it, least of the other.
 
-    Of doses that do equally well, the smallest.
+    Components whose own loss costs the other task more than the margin come last: no circuit with
+    one of them can spare it. Of doses, the smallest within one standard error of the best.
     """
     tasks = study.prompts.tasks
     layers, width = shape(study, kind)
     effects = component_effects(study, kind, rule)
     rankings = {
-        t: ranked(kind, effects[t] - effects[other])
+        t: ranked(kind, specificity(effects[t], effects[other], rule.margin))
         for t, other in zip(tasks, tasks[::-1], strict=True)
     }
     doses = sizes(rule.doses[kind], layers * width)
@@ -142,18 +143,43 @@ def choose(study: Study, kind: Kind, rule: CausalRule) -> dict[str, Chosen]:
     for at, task in enumerate(tasks):
         other = other_task(study, task)
         rows = slice(at * len(doses), (at + 1) * len(doses))
-        by_accuracy = (found[task].share_lost - found[other].share_lost)[rows].round(6)
-        by_logits = (found[task].relative - found[other].relative)[rows]
-        size = doses[_best(by_accuracy, by_logits)]
+        size = doses[_smallest_as_good(found[task], found[other], rows)]
         chosen[task] = Chosen(task, effects[task], rankings[task], doses, size)
     return chosen
 
 
-def _best(by_accuracy: Float[np.ndarray, " dose"], by_logits: Float[np.ndarray, " dose"]) -> int:
-    """The first dose that is best in accuracy; if none loses an answer, the best in logits.
+def specificity(
+    own: Float[np.ndarray, "layer component"],
+    other: Float[np.ndarray, "layer component"],
+    margin: float,
+) -> Float[np.ndarray, "layer component"]:
+    """What a component costs its task more than the other; those that cost the other are last.
 
-    Not the best in logits among equals: on the items that the ranking is made of, every further
-    component of its upper half seems to do something.
+    Effects and margin in shares of the intact logit difference.
     """
-    best = int(by_accuracy.argmax())
-    return best if by_accuracy[best] > 0 else int(by_logits.argmax())
+    difference = own - other
+    below = difference.min() - difference.max() - 1.0
+    return np.where(other > margin, difference + below, difference)
+
+
+def _smallest_as_good(own: Drops, other: Drops, rows: slice) -> int:
+    """The first dose within one standard error of the best; in accuracy, if any loses an answer.
+
+    Else in logits; not among equals in accuracy, as on the items that the ranking is made of every
+    further component of its upper half seems to do something. One standard error: the best of
+    several doses owes its lead over a smaller one to chance as often as not, and what is larger
+    than it need be breaks more than it need (Breiman et al. 1984, on the size of trees).
+    """
+    logits = (d.logit_difference[rows] / d.scale for d in (own, other))
+    place, found = _first_within(own.lost[rows], other.lost[rows])
+    return place if found > 0 else _first_within(*logits)[0]
+
+
+def _first_within(
+    own: Float[np.ndarray, "dose pair"], other: Float[np.ndarray, "dose pair"]
+) -> tuple[int, float]:
+    """The first row within one standard error of the best difference of means, and that."""
+    score = (means(own) - means(other)).round(6)
+    best = int(np.nanargmax(score))
+    spread = sum(np.nanvar(x[best]) / np.count_nonzero(~np.isnan(x[best])) for x in (own, other))
+    return int(np.argmax(score >= score[best] - np.sqrt(spread))), float(score[best])

@@ -1,4 +1,5 @@
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -66,37 +67,45 @@ def test_sites_are_heads_or_one_site_of_neurons_a_layer():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_random_sets_hold_as_many_of_each_layer_and_are_distinct_and_never_the_circuit(seed):
-    own = circuit((0, 1), (0, 3), (2, 0), (3, 3))
-    found = matched_sets(own, 4, 4, draws=50, least=19, seed=seed)
+    own = circuit((0, 1), (0, 3), (2, 0), (2, 1), (3, 3))
+    found = matched_sets(own, 4, 6, draws=50, least=19, seed=seed)
     assert found.match == "layer"
-    assert found.exists == 6 * 4 * 4 - 1
+    assert found.exists == 6 * 6 * 5
     assert len(found.circuits) == 50
-    assert all(c.by_layer() == {0: 2, 2: 1, 3: 1} for c in found.circuits)
-    assert all(len(set(c.places)) == len(c) == 4 for c in found.circuits)
+    assert all(c.by_layer() == {0: 2, 2: 2, 3: 1} for c in found.circuits)
+    assert all(len(set(c.places)) == len(c) == 5 for c in found.circuits)
     assert len(set(keys(found))) == 50
-    assert frozenset(own.places) not in keys(found)
-    again = matched_sets(own, 4, 4, draws=50, least=19, seed=seed)
+    assert not any(set(own.places) & set(c.places) for c in found.circuits)
+    again = matched_sets(own, 4, 6, draws=50, least=19, seed=seed)
     assert keys(again) == keys(found)
 
 
 def test_all_sets_are_taken_where_there_are_few():
     own = circuit((0, 0), (1, 1))
-    found = matched_sets(own, 2, 5, draws=100, least=19, seed=0)
-    assert (found.match, found.exists, len(found.circuits)) == ("layer", 24, 24)
-    everything = {frozenset({(0, a), (1, b)}) for a in range(5) for b in range(5)}
-    assert set(keys(found)) == everything - {frozenset(own.places)}
+    found = matched_sets(own, 2, 6, draws=100, least=19, seed=0)
+    assert (found.match, found.exists, len(found.circuits)) == ("layer", 25, 25)
+    others = [(0, n) for n in range(1, 6)], [(1, n) for n in (0, 2, 3, 4, 5)]
+    assert set(keys(found)) == {frozenset(two) for two in product(*others)}
+
+
+def test_a_set_shares_with_the_circuit_only_what_it_must():
+    own = circuit(*((0, n) for n in range(4)))  # of five heads: three of its own must come along
+    found = matched_sets(own, 1, 5, draws=100, least=1, seed=0)
+    assert (found.match, found.exists) == ("layer", 4)
+    assert {len(set(c.places) & set(own.places)) for c in found.circuits} == {3}
+    assert all((0, 4) in c.places for c in found.circuits)
 
 
 def test_the_last_set_but_one_is_still_found_by_drawing():
     own = circuit((0, 0), (1, 1))
-    found = matched_sets(own, 2, 5, draws=23, least=19, seed=0)
-    assert (found.exists, len(set(keys(found)))) == (24, 23)
+    found = matched_sets(own, 2, 6, draws=24, least=19, seed=0)
+    assert (found.exists, len(set(keys(found)))) == (25, 24)
 
 
 def test_sets_match_in_size_alone_where_too_few_match_by_layer():
     own = circuit((0, 0), (0, 1), (0, 2), (0, 3))  # all heads of a layer: no other set matches
     found = matched_sets(own, 4, 4, draws=60, least=19, seed=0)
-    assert (found.match, found.exists) == ("size", math.comb(16, 4) - 1)
+    assert (found.match, found.exists) == ("size", math.comb(12, 4))
     assert len(set(keys(found))) == 60
     assert all(len(set(c.places)) == 4 for c in found.circuits)
     assert frozenset(own.places) not in keys(found)
@@ -121,6 +130,5 @@ def test_random_sets_are_drawn_evenly():
             for place in drawn.places:
                 counts[place] += 1
     assert counts.sum() == 200 * 10 * 2
-    # The circuit itself is left out, so its own heads are a little rarer: 7 of 63 sets, not 8.
-    expected = np.where(np.arange(8) == 0, 7 / 63, 8 / 63) * 2000
+    expected = np.where(np.arange(8) == 0, 0, 1 / 7) * 2000
     assert np.abs(counts - expected).max() < 5 * np.sqrt(expected.max())

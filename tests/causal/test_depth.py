@@ -175,7 +175,7 @@ def test_patching_is_drawn_where_there_are_counterfactual_prompts():
     result, *_ = depth(layers_of(EARLY, LATE), facts_set(**whole))
     curve, patching = result.plots
     assert patching.form == "map"
-    shares = np.array(patching.panels[0].series[0].z).reshape(LAYERS + 1, 3)
+    shares = np.array(patching.panels[0].series[0].z).reshape(3, LAYERS + 1).T
     np.testing.assert_allclose(shares[:, [0, 2]], 1)
     assert np.isnan(shares[:, 1]).all()  # no premises
     assert curve.form == "curve"

@@ -80,8 +80,8 @@ def test_the_planted_circuit_is_the_one_that_is_chosen():
     lost = row(result.finding, "recall lost without its heads")
     assert (lost.effect.value, lost.n) == (1, 40)
     chance = row(result.finding, "recall minus reasoning lost, against random sets")
-    assert chance.p_adjusted == chance.floor == 1 / 101
-    assert chance.family.size == 100
+    assert chance.p_adjusted == chance.floor == 1 / 92  # all sets of two of the 14 others
+    assert chance.family.size == 91
     assert row(result.finding, "reasoning spared").effect.value == 0
     assert [len(plot.panels) for plot in result.plots] == [1]
 
@@ -110,9 +110,9 @@ def test_a_circuit_that_both_tasks_need_is_not_spared():
     )
     finding, found, why = specific(study_of(shared))
     assert found is Outcome.REFUTED
-    assert "reasoning spared: 1, needed < 0.1" in why
-    said = row(finding, "flip rate over ablations").effect.method
-    assert said.count("recall 1.00, reasoning 1.00, does not hold") == 3
+    # What costs reasoning more than the margin is chosen last: recall has no circuit of its own.
+    assert "recall lost without its heads: 0, needed > 0" in why
+    assert not {(1, 0), (2, 1), (1, 2), (3, 3)} & circuit(finding)
 
 
 @pytest.mark.parametrize("kind", ["head", "neuron"])

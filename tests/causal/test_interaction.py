@@ -22,7 +22,7 @@ from tests.causal.planted import (
 )
 
 DOSES = dict.fromkeys(("head", "neuron"), (1 / 8, 1 / 4, 1 / 2))
-RULE = CausalRule(DOSES, 0.05, 0.0, 60, 20, 20, 0, 0)
+RULE = CausalRule(DOSES, 0.05, 0.2, 60, 20, 20, 0, 0)
 RECALL, REASONING = heads((1, 0), (2, 1)), heads((1, 2), (3, 3))
 SMALLEST = 0.05
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Self
+
+from harness.controls import shipped
 
 PARTS = ("null", "power", "consistency")
 
@@ -41,6 +43,14 @@ class Settings:
     resamples: int = 1000
     twins: int = 3
     claims: tuple[str, ...] = ()
+
+    @classmethod
+    def usual(cls) -> Self:
+        """The defaults, on the models with planted circuits where they are there."""
+        planted = tuple(c.name for c in shipped() if c.role == "positive")
+        if not planted:
+            return cls()
+        return cls(shuffled=(*cls().shuffled, planted[0]), power=planted)
 
     def quick(self) -> "Settings":
         """The same in little: to see that it works, not to publish."""

@@ -24,8 +24,8 @@ Untrained networks are mostly stopped by the competence gate. Their rates are gi
 behind the gate: the same runs with --competence-gate 0.
 
 Writes calibration.json (described by harness/calibration.schema.json) and a page beside it. One
-process a core; what was run already is not run again, and Ctrl-C keeps it. Full: some 160 runs, a
-few hours on two cores; --quick: minutes, to see that it works.
+process a core; what was run already is not run again, and Ctrl-C keeps it. Full: some 200 runs,
+hours on two cores; --quick: minutes, to see that it works.
 
 Exit status: 0 all runs are there, 1 some failed or it was stopped, 2 it cannot be done."""
 EPILOG = """\
@@ -48,7 +48,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    default = Settings()
+    default = Settings.usual()
     parser.add_argument("--quick", action="store_true", help="few and small runs, to try it")
     parser.add_argument(
         "--page", metavar="FILE", type=Path, help="only draw the page of a calibration.json again"
@@ -136,7 +136,8 @@ def _share(text: str) -> float:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """What is asked for: the defaults, or in little, with what the command line says."""
-    settings = Settings().quick() if options.quick else Settings()
+    usual = Settings.usual()
+    settings = usual.quick() if options.quick else usual
     told = {
         "parts": options.part,
         "untrained": options.untrained,

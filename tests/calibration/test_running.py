@@ -5,12 +5,16 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from harness.calibration import running
+from harness.calibration import settings as module
 from harness.calibration.jobs import FIRST_UNTRAINED, OPEN, Job, chains, jobs_of
 from harness.calibration.settings import Settings
+from harness.controls import Control
+from harness.models import ModelSpec
 
 SETTINGS = Settings(parts=("consistency",), untrained=(), shuffled=("mini-qwen",), power=())
 WRITES = """
@@ -60,6 +64,16 @@ def test_the_full_plan_has_twenty_of_each_null_and_each_untrained_one_twice():
         assert sum(job.kind == "redrawn" for job in at) == 20
     shuffled = [job for job in jobs if job.kind == "shuffled"]
     assert {(job.seed, job.share) for job in shuffled} == {(n, 1.0) for n in range(20)}
+
+
+def test_planted_models_are_used_where_they_are_there(monkeypatch):
+    spec = ModelSpec("planted-x", "/x", is_local=True)
+    negative = Control(replace(spec, name="shared-x"), "negative", {}, "")
+    monkeypatch.setattr(module, "shipped", lambda: (Control(spec, "positive", {}, ""), negative))
+    assert Settings.usual().power == ("planted-x",)
+    assert Settings.usual().shuffled == ("mini-qwen", "planted-x")
+    monkeypatch.setattr(module, "shipped", lambda: ())
+    assert Settings.usual() == Settings()
 
 
 def test_no_untrained_network_is_one_of_the_suites_own_twins():

@@ -12,22 +12,20 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from harness import models
+from harness.dependence import instrument, libraries
 from harness.models import ROOT, LoadOptions, ModelSpec
-from harness.study import LIBRARIES, Plan
+from harness.study import Plan
 
 SHIPPED = ROOT / "fixtures" / "organisms" / "controls.json"
 FOLDER = "controls"  # in the cache
 TRUTH = "circuit.json"
-# Packages of ours that show verdicts and do not make them.
-SHOWING = ("report", "commands", "compare", "calibration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,7 @@ class Kept:
     def fingerprint(self, control: Control, claim: Path) -> str:
         """SHA-256 over all that a verdict on a control depends on."""
         depends = {
-            "code": _code(),
+            "code": instrument(),
             "claim": hashlib.sha256(claim.read_bytes()).hexdigest(),
             "weights": models.weights_identity(control.spec, self.cache_dir),
             "tokenizer": models.tokenizer_identity(control.spec),
@@ -118,7 +116,7 @@ class Kept:
             "device": self.load.device if self.load.device != "auto" else default_device(),
             "dtype": self.load.dtype,
             "chat_template": self.load.chat_template,
-            "versions": {n: version(n) for n in (*LIBRARIES, "numpy", "scipy")},
+            "versions": libraries(),
         }
         return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
 
@@ -131,23 +129,6 @@ def default_device() -> str:
     if sys.platform == "darwin":
         return "mps"
     return "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
-
-
-@cache
-def _code() -> str:
-    """SHA-256 over the suite's own files that a verdict depends on."""
-    digest = hashlib.sha256()
-    for path in sorted(_files()):
-        digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _files() -> Iterator[Path]:
-    for path in (ROOT / "harness").rglob("*.py"):
-        if path.relative_to(ROOT / "harness").parts[0] not in SHOWING:
-            yield path
-    yield from (ROOT / "fixtures").glob("*.py")
-    yield from (p for p in (ROOT / "prompts").rglob("*") if p.suffix in (".csv", ".toml"))
 
 
 def _shipped_key(fingerprint: str, where: str) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from harness.calibration.agreement import agreement, consistency
-from harness.calibration.dependence import instrument
 from harness.calibration.power import expected, power
 from harness.calibration.pvalues import p_values
 from harness.calibration.rates import any_error, error_rates
@@ -19,6 +18,7 @@ from harness.calibration.recovery import circuit_of, recovered
 from harness.calibration.results import NO_NULL, Row, records_of, rows_of
 from harness.calibration.running import Outcome, Ran
 from harness.calibration.settings import Settings
+from harness.dependence import instrument
 from harness.run import now, provenance
 from harness.verdict import to_plain
 

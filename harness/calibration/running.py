@@ -17,9 +17,9 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from harness import models
-from harness.calibration.dependence import instrument, libraries
 from harness.calibration.jobs import FIRST_UNTRAINED, Job, jobs_of
 from harness.calibration.settings import Settings
+from harness.dependence import instrument, libraries
 from harness.models import ROOT, ModelError
 from harness.records import JSON_NAME
 

@@ -11,7 +11,13 @@ from harness.causal.ablations import METHODS
 from harness.causal.arms import Arms, arms, bands, chance
 from harness.causal.circuits import Kind
 from harness.causal.measure import Drops, paired
-from harness.causal.selection import CausalRule, component_effects, other_task, shape
+from harness.causal.selection import (
+    CausalRule,
+    component_effects,
+    discovery_prompts,
+    other_task,
+    shape,
+)
 from harness.causal.shared import (
     causal_gates,
     circuit_components,
@@ -118,6 +124,12 @@ def _some_sets(found: Arms, target: str, random_sets: Drops) -> Gate:
         f"{sets} other sets of {size} {found.kind}s on {random_sets.n} {target} items that are "
         "answered right: there is nothing to compare with",
     )
+
+
+def _asked(study: Study, rule: CausalRule) -> int:
+    """How many discovery items a task components are scored on, those answered right or not."""
+    asked = [item.task for item in discovery_prompts(study, rule).items]
+    return min(asked.count(task) for task in study.prompts.tasks)
 
 
 def _many(number: int) -> str:
@@ -297,7 +309,9 @@ def double_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -
     shared = set.intersection(*(set(c.places) for c in circuits.values()))
     evidence.append(Evidence(f"{kind}s in both circuits", Effect("count", len(shared))))
     effects = component_effects(study, kind, rule)
-    plots = causal_plots.component_plots(effects, circuits, found.tasks, kind)
+    plots = causal_plots.component_plots(
+        effects, circuits, found.tasks, kind, n=_asked(study, rule)
+    )
     components = tuple(
         c for t in found.tasks for c in circuit_components(circuits[t], t, study, rule)
     )

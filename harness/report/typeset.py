@@ -14,8 +14,11 @@ _MINUS = re.compile(r"(?<![^\s(\[/])-(?=\.?\d)")
 
 
 def signed_quantity(name: str) -> bool:
-    """Whether a quantity of this name is a difference, written with its sign: d = +1.23."""
-    return _SIGNED.search(name.lower()) is not None
+    """Whether a quantity of this name is a difference, written with its sign: d = +1.23.
+
+    |d| is none.
+    """
+    return "|" not in name and _SIGNED.search(name.lower()) is not None
 
 
 def number(value: Number, *, signed: bool = False) -> str:

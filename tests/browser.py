@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE = 120_000  # ms: on a busy machine figures take their time
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--no-first-run"),
@@ -32,6 +33,7 @@ class Visit:
             reduced_motion="reduce",
             accept_downloads=True,
         )
+        self.context.set_default_timeout(PATIENCE)
         self.page = self.context.new_page()
         self.faults: list[str] = []
         self.requests: list[str] = []
@@ -51,4 +53,4 @@ class Visit:
         """Wait until so many elements match. (The page's policy forbids waiting by eval.)"""
         from playwright.sync_api import expect
 
-        expect(self.page.locator(selector)).to_have_count(wanted, timeout=15_000)
+        expect(self.page.locator(selector)).to_have_count(wanted, timeout=PATIENCE)

@@ -387,3 +387,27 @@ def _frame(head, claim_id, kind, columns, effect, bound):
             "type": np.where(effect > 0, "recall", "reasoning"),
         }
     )
+
+
+def large(models=5, claims=11, each=3):
+    """Records, components and plots of a run of that size, each claim with `each` its predictions.
+
+    As dense as a run of the hypotheses (five predictions a claim and model, five pieces of evidence
+    each, 62 figures on nine claims and two models): 6, 6 and 4 a claim and model.
+    """
+    from tests.sample_plots import entries
+
+    names = tuple(f"model-{i}" for i in range(models))
+    found, plots = [], []
+    for claim in range(claims):
+        of_claim = [r for r in sample(names) if r["claim_id"] == f"h{claim % 5}"]
+        for again in range(each):
+            for record in of_claim:
+                evidence = (record["evidence"] * 6)[:6]
+                prediction = f"{record['prediction_id']}-{again}"
+                found.append(record | {"claim_id": f"h{claim}", "prediction_id": prediction,
+                                       "evidence": evidence})  # fmt: skip
+        for name in names:
+            for entry in entries():
+                plots.append(entry | {"model": name, "claim_id": f"h{claim}"})
+    return found, components(names, layers=14, heads=14, neurons=500), plots

@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from harness import machine, models, records, sizes
@@ -315,3 +316,35 @@ def test_a_folder_without_verdicts_or_with_damaged_ones_is_one_sentence(tmp_path
     assert "holds neither verdicts.json nor verdicts.jsonl" in err
     (tmp_path / "verdicts.json").write_text("{]")
     assert "verdicts.json is not JSON" in harness("report", str(tmp_path))[2]
+
+
+def test_a_model_card_is_written_and_the_page_left_alone(tmp_path, harness):
+    records.write_verdicts(tmp_path, sample())
+    status, out, _ = harness("report", str(tmp_path), "--md")
+    assert (status, out) == (0, f"model card: {tmp_path / 'report.md'}\n")
+    assert not (tmp_path / "report.html").exists()
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert harness("report", str(tmp_path), "--md", "-")[1] == text
+    other = tmp_path / "card.md"
+    assert harness("report", str(tmp_path), "--md", str(other))[0] == 0
+    assert other.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(("suffix", "read"), [("csv", pd.read_csv), ("parquet", pd.read_parquet)])
+def test_components_are_written_one_file_a_claim_and_model(tmp_path, harness, suffix, read):
+    table = components(("org/name@1", "org name@1"))
+    table.to_parquet(tmp_path / "components.parquet", index=False)
+    status, out, _ = harness("report", str(tmp_path), "--components", suffix)
+    assert status == 0
+    names = sorted(path.name for path in (tmp_path / "components").iterdir())
+    assert names == [f"h{n}_org-name-1{again}.{suffix}" for n in (1, 2, 3) for again in ("-2", "")]
+    assert out.count("components: ") == 6
+    found = read(tmp_path / "components" / f"h2_org-name-1.{suffix}")
+    assert list(found.columns) == list(table.columns)
+    assert len(found) == 2 * 4 * 16
+
+
+def test_components_that_were_not_saved_are_one_sentence(tmp_path, harness):
+    status, _, err = harness("report", str(tmp_path), "--components", "csv")
+    assert status == 2
+    assert "this run saved no components" in err

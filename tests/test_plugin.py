@@ -343,3 +343,19 @@ def test_tests_without_a_verdict_write_no_report(study):
     study.makepyfile("def test_nothing(): pass")
     study.runpytest().assert_outcomes(passed=1)
     assert not (study.path / "reports").exists()
+
+
+def test_a_model_card_is_written_on_request_and_says_how_the_run_was_called(study, monkeypatch):
+    study.makepyfile(test_h9_x=THREE)
+    monkeypatch.setenv("HARNESS_REPORT_MD", "cards/from a variable.md")
+    result = study.runpytest("--model=mini-qwen", "--gate=none")
+    result.stdout.fnmatch_lines(["model card: *from a variable.md"])
+    card = (study.path / "cards" / "from a variable.md").read_text(encoding="utf-8")
+    called = records(study)[0]["provenance"]["command"]
+    assert called.startswith("HARNESS_REPORT_MD='cards/from a variable.md' pytest ")
+    assert " --model=mini-qwen --gate=none" in called  # pytester adds to it
+    assert f"Command: `{called}`" in card
+    study.runpytest("--model=mini-qwen", "--gate=none", "--report-md=card.md")
+    assert (
+        (study.path / "card.md").read_text(encoding="utf-8").startswith("## Recall and reasoning")
+    )

@@ -37,3 +37,9 @@ def test_every_hypothesis_file_is_in_the_table():
 
 def test_no_measurement_is_left_to_fill_in():
     assert "<!-- measured" not in README
+
+
+def test_the_picture_of_a_report_is_light_and_described():
+    alt, picture = re.search(r"!\[([^\]]+)\]\(([^)]+\.png)\)", README).groups()
+    assert len(alt) > 60
+    assert (ROOT / picture).stat().st_size < 250_000

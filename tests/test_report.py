@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from harness import records
-from harness.report import figures, typeset
+from harness.report import figures, formats, typeset
 from harness.report import view as report_view
 from harness.report.rendering import load_and_render, render
 from tests.browser import CHROMIUM, Visit, browser
 from tests.sample_plots import curve, entry, scatter
-from tests.sample_records import MODELS, NASTY, components, sample
+from tests.sample_records import MODELS, NASTY, components, large, sample
 
 in_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
 
@@ -77,6 +77,21 @@ def test_what_the_baseline_said_stands_beside_what_is_said_now(tmp_path):
     assert "<b>Against 0001_evil&lt;script&gt;" in html
     assert "[−1.50, −0.50]" in html
     assert "weaker" in html
+
+
+def test_a_link_to_a_prediction_does_not_depend_on_what_else_was_run():
+    def anchors(found):
+        claims = report_view.page(found, None, "t").claims
+        return {(p.record["prediction_id"], p.record["materials"]["name"]): p.anchor
+                for c in claims for m in c.models for p in m.predictions}  # fmt: skip
+
+    found = sample()
+    assert anchors(found[::-1]) == anchors(found)
+    some = [r for r in found if r["claim_id"] == "h2" and r["model"]["name"] == MODELS[1]]
+    assert anchors(some).items() <= anchors(found).items()
+    twice = [r | {"materials": r["materials"] | {"name": n}} for n in "ab" for r in some]
+    assert anchors(twice[::-1]) == anchors(twice)
+    assert "h2-held-out-mini-llama-b" in anchors(twice).values()
 
 
 def test_claims_stand_in_their_natural_order():
@@ -221,13 +236,11 @@ def test_a_rebuild_is_the_same_file(tmp_path):
 
 
 def test_five_models_and_eleven_claims_stay_small(tmp_path):
-    models = tuple(f"model-{i}" for i in range(5))
-    many = [
-        r | {"claim_id": f"h{int(r['claim_id'][1]) + shift}"}
-        for shift in (0, 5)
-        for r in sample(models)
-    ]
-    out = render(many, components(models, layers=28, heads=28), tmp_path / "report.html")
+    found, table, plots = large()
+    assert len({r["model"]["name"] for r in found}) == 5
+    assert len({r["claim_id"] for r in found}) == 11
+    assert len(found) == 330
+    out = render(found, table, tmp_path / "report.html", plots=plots)
     assert out.stat().st_size < 10_000_000
 
 
@@ -434,10 +447,55 @@ def test_light_and_dark_differ_and_the_toggle_redraws_plots(chromium, report_fil
 
 
 @in_browser
-def test_printing_opens_every_verdict(chromium, report_file):
-    page = Visit(chromium, report_file).page
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_paper_has_every_verdict_and_plot_in_light_colours(chromium, report_file, scheme):
+    visit = Visit(chromium, report_file, scheme=scheme)
+    page = visit.page
+    page.locator("#h1 figure.plot").first.scroll_into_view_if_needed()
+    page.locator("#h1 figure.plot .main-svg").first.wait_for()  # so Plotly is unpacked
     assert page.locator("details:not([open])").count() > 0
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details:not([open])").count() == 0
+    visit.count("figure.plot:not([data-drawn$=l])", 0)
+    page.emulate_media(media="print", color_scheme=scheme)
+    page.set_viewport_size({"width": 703, "height": 1000})  # what A4 leaves
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 703
+    for hidden in (".contents", ".tools", ".copy-link", ".theme"):
+        assert not page.locator(hidden).first.is_visible()
+    page.emulate_media(media="screen", color_scheme=scheme)
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("details[open]").count() == 0
+    assert page.evaluate("document.documentElement.dataset.theme") is None
+
+
+@in_browser
+def test_a_table_is_copied_in_every_format(chromium, report_file):
+    visit = Visit(chromium, report_file)
+    visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page, shown = visit.page, report_view.page(sample(), None, "t")
+    for table in (shown.table, shown.every):
+        for name in ("csv", "markdown", "latex"):
+            page.locator(f"[data-copy={name}][data-unit={table.unit}]").click()
+            page.locator("#said", has_text=f"a row a {table.unit}, as").wait_for(state="attached")
+            copied = page.evaluate("navigator.clipboard.readText()")
+            expected = getattr(formats, {"csv": "csv_text"}.get(name, name))(table)
+            assert copied.splitlines() == expected.splitlines()
+    with page.expect_download() as saved:
+        page.locator("[data-save-table=claim]").click()
+    assert saved.value.suggested_filename == "claims.csv"
+
+
+@in_browser
+def test_a_link_to_a_verdict_is_copied_and_leads_there(chromium, report_file):
+    visit = Visit(chromium, report_file)
+    visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = visit.page
+    page.locator("#h2-held-out-mini-llama > summary").click()
+    page.locator("[data-link=h2-held-out-mini-llama]").click()
+    page.locator("#said", has_text="Copied the link").wait_for(state="attached")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link == report_file.as_uri() + "#h2-held-out-mini-llama"
+    again = Visit(chromium, report_file)
+    again.page.goto(link)
+    again.count("#h2-held-out-mini-llama[open]", 1)

@@ -50,3 +50,15 @@ def test_thresholds_are_written_as_set():
     assert [typeset.bound(v) for v in (0.5, 5, 0.01, 1e-4, -1.0)] == [
         *("0.5", "5", "0.01", "1e−4", "−1")
     ]
+
+
+def test_what_has_no_sign_is_written_without():
+    assert typeset.signed_quantity("d")
+    assert typeset.signed_quantity("difference of logits")
+    assert not typeset.signed_quantity("|d|")
+    assert not typeset.signed_quantity("mean |d|")
+
+
+def test_a_sentence_has_a_minus_where_a_number_is_negative():
+    said = "add -0.5 [-1, .2], 1e-4, h1-h4, twin-1, (-.3) and p >= -2"
+    assert typeset.signs(said) == "add −0.5 [−1, .2], 1e-4, h1-h4, twin-1, (−.3) and p ≥ −2"

@@ -10,7 +10,7 @@ from harness.causal.arms import Arms, arms, bands, chance
 from harness.causal.beside import by_specialisation, in_logits, over_ablations, third_abilities
 from harness.causal.circuits import Kind, Matched
 from harness.causal.measure import Drops, paired
-from harness.causal.selection import CausalRule, other_task, shape
+from harness.causal.selection import CausalRule, discovery_prompts, other_task, shape
 from harness.causal.shared import (
     beyond_chance,
     circuit_components,
@@ -124,6 +124,12 @@ def _some_sets(found: Arms, target: str, random_sets: Mapping[str, Drops]) -> Ga
     )
 
 
+def _asked(study: Study, rule: CausalRule) -> int:
+    """How many discovery items a task components are scored on, those answered right or not."""
+    asked = [item.task for item in discovery_prompts(study, rule).items]
+    return min(asked.count(task) for task in study.prompts.tasks)
+
+
 def _many(number: int) -> str:
     """A number of sets as one reads it: 1,820, and 1e440 from a million million on."""
     return f"{number:,}" if number < 10**12 else f"about 1e{len(str(number)) - 1}"
@@ -196,7 +202,9 @@ def double_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -
     shared = set.intersection(*(set(c.places) for c in circuits.values()))
     evidence.append(Evidence(f"{kind}s in both circuits", Effect("count", len(shared))))
     effects = {t: c.effects for t, c in found.chosen.items()}
-    plots = causal_plots.component_plots(effects, circuits, found.tasks, kind)
+    plots = causal_plots.component_plots(
+        effects, circuits, found.tasks, kind, n=_asked(study, rule)
+    )
     components = tuple(c for t in found.tasks for c in circuit_components(found.chosen[t]))
     tables = causal_tables(kind, effects, circuits)
     finding = Finding(tuple(evidence), (), gates, components, left_out(found.drops))

@@ -78,10 +78,11 @@ def component_plots(
     circuits: Mapping[str, Circuit],
     tasks: Sequence[str],
     kind: Kind,
+    n: int,
 ) -> tuple[Plot, ...]:
-    """A map of every head's effect on each task, and one task against the other."""
+    """A map of every head's effect on each task, and one task against the other; n items a task."""
     how = "mean-ablated one by one" if kind == "head" else "scored on the way to losing all"
-    scatter = _scatter(effects, circuits, tasks, kind, how)
+    scatter = _scatter(effects, circuits, tasks, kind, how, n)
     if kind != "head":
         return (scatter,)
     layers, width = (range(n) for n in effects[tasks[0]].shape)
@@ -96,12 +97,14 @@ def component_plots(
         headline=f"Strongest: {strongest}.",
         caption=(
             f"Each head {how} on discovery facts: fall of the logit difference, as a share of the "
-            "intact model's. A square is a head, layer 0 at the bottom."
+            "intact model's, over those of the n items a task that it answers right. A square is "
+            "a head, layer 0 at the bottom."
         ),
         x="head",
         y="layer",
         z="share of the logit difference lost",
         panels=_map_panels(effects, tasks, [float(i) for i in width], [float(n) for n in layers]),
+        n=n,
     )
     return heads, scatter
 
@@ -112,6 +115,7 @@ def _scatter(
     tasks: Sequence[str],
     kind: Kind,
     how: str,
+    n: int,
 ) -> Plot:
     first, second = (effects[t] for t in tasks)
     far = np.argsort(-np.hypot(first, second).ravel(), kind="stable")[:MOST_POINTS]
@@ -145,12 +149,13 @@ def _scatter(
         f"{first.size:,} {kind}s.",
         caption=(
             f"A point is a {kind}, {how} on discovery facts: the share of each task's logit "
-            "difference that is lost without it. What serves one task alone lies off the diagonal."
-            + kept
+            "difference that is lost without it, over those of the n items a task that are "
+            "answered right. What serves one task alone lies off the diagonal." + kept
         ),
         x=f"share of {tasks[0]} lost",
         y=f"share of {tasks[1]} lost",
         panels=(PlotPanel("", series),),
+        n=n,
     )
 
 
@@ -213,7 +218,8 @@ def depth_profile(
         headline=headline,
         caption=(
             "A layer's attention and MLP outputs are mean-ablated at the tokens named above the "
-            "panel: fall of the logit difference as a share of the intact model's."
+            "panel: fall of the logit difference as a share of the intact model's. The higher, the "
+            "more the task needs the layer; below 0 it fares better without."
         ),
         x="layer",
         y="share lost",

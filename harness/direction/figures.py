@@ -75,7 +75,7 @@ def projections_plot(
         "histogram",
         "Prompts along the direction",
         headline,
-        how,
+        f"{how} The less the outlines overlap, the better the tasks are told apart.",
         "projection on the unit direction",
         "share of the task's prompts",
         tuple(panels),
@@ -99,7 +99,8 @@ def cosines_plot(cosines: Float[np.ndarray, "layer layer"], found: Found, n: int
         "map",
         "Directions of layers against each other",
         f"Cosines between directions of different layers: {span}.",
-        f"Directions of discovery prompts. 1: the same line. Layer {found.layer} was chosen.",
+        "Directions of discovery prompts. 1: the same line; 0: at right angles. Layer "
+        f"{found.layer} was chosen.",
         "layer",
         "layer",
         (

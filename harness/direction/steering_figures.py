@@ -152,7 +152,8 @@ def loss_by_layer(
         "curve",
         "accuracy lost without the direction",
         f"Most that is lost at any one layer: {most}.",
-        "The direction is projected out of the stream after one layer, evaluation items.",
+        "The direction is projected out of the stream after one layer, evaluation items. Above the "
+        "line at 0 answers are lost that were right before.",
         "layer",
         "accuracy lost",
         (PlotPanel("", series, (0.0,)),),

@@ -105,9 +105,14 @@ def _short(value: float) -> float | None:
     return float(f"{value:.6g}") if value - value == 0 else None
 
 
+def packed_json(value: Any) -> str:
+    """JSON, gzipped, in base64: what the page's script unpacks when it is wanted."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
+
+
 def _table(columns: Mapping[str, list[Any]], total: int) -> ComponentTable:
     number = len(columns["effect"])
-    text = json.dumps(columns, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
-    packed = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    packed = packed_json(columns)
     rows = [{name: columns[name][at] for name in columns} for at in range(min(SHOWN, number))]
     return ComponentTable(rows, number, total, packed)

@@ -39,8 +39,8 @@ class Context:
 
     def line(self) -> str:
         """`controlled criterion · geography-crossed · n = 200`."""
-        n = f" · n = {typeset.count(self.n)}" if self.n else ""
-        return f"{self.criterion} criterion · {self.materials}{n}"
+        n = f"n = {typeset.count(self.n)}" if self.n else "n differs"
+        return f"{self.criterion} criterion · {self.materials} · {n}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def forest(records: Sequence[dict[str, Any]], claim_id: str) -> Figure | None:
     criteria = typeset.listed(list(dict.fromkeys(r["criterion"] for r, _ in rows)))
     names = list(dict.fromkeys(r["materials"]["name"] for r, _ in rows if r["materials"]["name"]))
     sizes = sorted({e["n"] for _, e in rows if e["n"]})
-    n = f" · n = {', '.join(typeset.count(s) for s in sizes)}" if sizes else ""
+    n = f" · n = {', '.join(typeset.count(s) for s in sizes)}" if sizes else " · n differs"
     return Figure(
         title=f"{claim_id}: measured against needed",
         headline=f"{typeset.share(held, len(rows))} requirements hold.",

@@ -105,23 +105,22 @@ def _quoted(opening: re.Match[str]) -> str:
 
 
 def latex(table: ClaimsTable) -> str:
-    """A table for the booktabs package, to be compiled as UTF-8."""
+    """A table over as many pages as it takes, to be compiled as UTF-8."""
     wide = {"Claim": 0.16, "Effect": 0.2, "What fails": 0.14}
     columns = "".join(f"p{{{wide[h]}\\linewidth}}" if h in wide else "l" for h in HEADINGS)
     body = [[escape_latex(c) or "--" for c in cells(row, table.unit)] for row in table.rows]
     lines = [
-        "% needs \\usepackage{booktabs}; wide: \\usepackage{rotating} and sidewaystable* help",
-        "\\begin{table*}",
-        "\\centering\\scriptsize",
-        f"\\caption{{{escape_latex(LEGEND)}}}",
-        f"\\begin{{tabular}}{{{columns}}}",
+        "% needs \\usepackage{booktabs,longtable}, one column and a wide page",
+        "{\\scriptsize\\setlength{\\tabcolsep}{4pt}",
+        f"\\begin{{longtable}}{{{columns}}}",
+        f"\\caption{{{escape_latex(LEGEND)}}} \\\\",
         "\\toprule",
         f"{' & '.join(escape_latex(h) for h in HEADINGS)} \\\\",
         "\\midrule",
+        "\\endhead",
         *(f"{' & '.join(line)} \\\\" for line in body),
         "\\bottomrule",
-        "\\end{tabular}",
-        "\\end{table*}",
+        "\\end{longtable}}",
     ]
     return "\n".join(lines) + "\n"
 

@@ -27,6 +27,7 @@ from harness.records import (
 )
 from harness.report import formats, typeset
 from harness.report import view as report_view
+from harness.report.component_tables import packed_json
 from harness.report.figures import Figure
 from harness.report.model_card import model_card
 from harness.report.parts import File, Page
@@ -115,12 +116,12 @@ def beside(folder: Path, seen_from: Path, components: "pd.DataFrame | None") -> 
     ]
 
 
-def _texts(page: Page) -> Markup:
-    """Both tables as CSV, Markdown and LaTeX, for the page's buttons."""
+def _texts(page: Page) -> str:
+    """Both tables as CSV, Markdown and LaTeX, packed, for the page's buttons."""
     writers = {
         "csv": formats.csv_text, "markdown": formats.markdown, "latex": formats.latex
     }  # fmt: skip
-    return _as_json(
+    return packed_json(
         {
             table.unit: {name: write(table) for name, write in writers.items()}
             for table in (page.table, page.every)
@@ -199,19 +200,14 @@ def source(name: str) -> Markup:
 
 def _file_name(figure: Figure) -> str:
     """What a saved figure is called, without its suffix: claim, model, what it shows, on what."""
-    rests_on = figure.context.split(" · n = ")[0].replace(" criterion", "")
+    rests_on = figure.context.rpartition(" · n ")[0].replace(" criterion", "")
     name = f"{figure.claim_id} {figure.title.removeprefix(f'{figure.claim_id}: ')} {rests_on}"
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:120]
 
 
 def _embedded(figure: Figure) -> Markup:
-    """What the page needs to draw a figure."""
-    return _as_json(figure.spec())
-
-
-def _as_json(value: Any) -> Markup:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    """A figure as JSON that cannot end the script element it stands in."""
+    text = json.dumps(figure.spec(), allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     for character in "<>&'\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)

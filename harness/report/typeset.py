@@ -10,9 +10,15 @@ Number = float | int | str | None
 _SIGNED = re.compile(r"(^|[^a-z])(d|dz|g|cohens?|hedges|difference|contrast|gap|shift)([^a-z]|$)")
 
 
+_MINUS = re.compile(r"(?<![^\s(\[/])-(?=\.?\d)")
+
+
 def signed_quantity(name: str) -> bool:
-    """Whether a quantity of this name is a difference, written with its sign: d = +1.23."""
-    return _SIGNED.search(name.lower()) is not None
+    """Whether a quantity of this name is a difference, written with its sign: d = +1.23.
+
+    |d| is none.
+    """
+    return "|" not in name and _SIGNED.search(name.lower()) is not None
 
 
 def number(value: Number, *, signed: bool = False) -> str:
@@ -111,5 +117,5 @@ def plural(quantity: int, noun: str) -> str:
 
 
 def signs(sentence: str) -> str:
-    """A record's sentence with ≥ and ≤ for the typed >= and <=."""
-    return sentence.replace(">=", "≥").replace("<=", "≤")
+    """A record's sentence with ≥, ≤ and − for the typed >=, <= and the - before a number."""
+    return _MINUS.sub(MINUS, sentence.replace(">=", "≥").replace("<=", "≤"))

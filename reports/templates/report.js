@@ -210,14 +210,17 @@
     const done = await copy(location.href.split("#")[0] + "#" + button.dataset.link);
     answer(button, done ? "Copied the link" : "The link could not be copied");
   }));
-  const texts = () => JSON.parse(document.getElementById("texts").textContent);
+  let written = null;
+  const texts = () => written ??= unpacked(document.getElementById("texts").textContent).then(JSON.parse);
+  // Before the click, after which a browser may soon refuse to copy.
+  all(".copying").forEach((tools) => ["pointerenter", "focusin"].forEach((near) => tools.addEventListener(near, texts, { once: true })));
   all("[data-copy]").forEach((button) => button.addEventListener("click", async () => {
-    const { copy: format, unit } = button.dataset, done = await copy(texts()[unit][format]);
+    const { copy: format, unit } = button.dataset, done = await copy((await texts())[unit][format]);
     answer(button, done ? `Copied the table, a row a ${unit}, as ${button.firstChild.textContent.replace("Copy ", "")}` : "The table could not be copied");
   }));
-  all("[data-save-table]").forEach((button) => button.addEventListener("click", () => {
+  all("[data-save-table]").forEach((button) => button.addEventListener("click", async () => {
     const unit = button.dataset.saveTable;
-    give(texts()[unit].csv, unit + "s.csv", "text/csv");
+    give((await texts())[unit].csv, unit + "s.csv", "text/csv");
     answer(button, "Saved as " + unit + "s.csv");
   }));
 

@@ -158,8 +158,8 @@ def specificity(
     Effects and margin in shares of the intact logit difference.
     """
     difference = own - other
-    below = difference.min() - difference.max() - 1.0
-    return np.where(other > margin, difference + below, difference)
+    below = np.nanmin(difference) - np.nanmax(difference) - 1.0  # lower than any other
+    return np.asarray(np.where(other > margin, difference + below, difference))
 
 
 def _smallest_as_good(own: Drops, other: Drops, rows: slice) -> int:

@@ -82,6 +82,8 @@ def test_what_costs_the_other_task_more_than_the_margin_comes_last():
     own, other = np.array([[0.9, 0.3, 0.0, 0.5]]), np.array([[0.2, 0.0, 0.0, 0.1]])
     order = selection.specificity(own, other, 0.10).ravel().argsort()[::-1]
     assert order.tolist() == [3, 1, 2, 0]  # .9 - .2 is the largest difference, and shared
+    unknown = selection.specificity(np.array([[0.9, np.nan, 0.3]]), np.array([[0.2, 0, 0]]), 0.1)
+    assert np.isnan(unknown).tolist() == [[False, True, False]]
 
 
 def test_the_smallest_dose_within_a_standard_error_of_the_best_is_taken():

@@ -105,6 +105,16 @@ class Kept:
         scratch.write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
         scratch.replace(path)
 
+    def count(self, control: Control, hypotheses: Path) -> int:
+        """How many of a control's verdicts are kept, of the claims in a folder."""
+        found = 0
+        for name in control.expected:
+            claim_id, prediction_id = name.split("/")
+            who = {"claim_id": claim_id, "prediction_id": prediction_id}
+            files = hypotheses.glob(f"test_{claim_id}_*.py")
+            found += any(self.find(control, who, file) is not None for file in files)
+        return found
+
     def fingerprint(self, control: Control, claim: Path) -> str:
         """SHA-256 over all that a verdict on a control depends on."""
         depends = {

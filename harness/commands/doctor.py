@@ -10,8 +10,9 @@ from typing import Literal
 
 from harness import machine, models, sizes
 from harness.commands.models import in_bytes, parameters
+from harness.controls import Kept, shipped
 from harness.machine import Device
-from harness.models import ModelError, ModelSpec
+from harness.models import LoadOptions, ModelError, ModelSpec
 from harness.sizes import BYTES
 from harness.store import Store, user_cache
 from harness.study import Plan
@@ -87,6 +88,7 @@ def checks(options: argparse.Namespace, specs: list[ModelSpec]) -> Iterator[Chec
     yield _python()
     yield from _libraries()
     yield _cache(options.cache_dir)
+    yield _controls(options)
     if machine.installed("torch") is None:
         return  # said above; there is no device without it
     devices = machine.devices()
@@ -130,6 +132,17 @@ def _cache(folder: Path) -> Check:
     size = Store(folder).size() if folder.is_dir() else 0
     said = f"{folder}: {in_bytes(size)} used, {in_bytes(machine.disk_free(folder))} free on disk"
     return Check("ok", "cache", said)
+
+
+def _controls(options: argparse.Namespace) -> Check:
+    load = LoadOptions(device=options.device, dtype=options.dtype)
+    kept = Kept(Plan(), load, options.cache_dir)
+    known = sum(len(c.expected) for c in shipped())
+    there = sum(kept.count(c, models.ROOT / "hypotheses") for c in shipped())
+    said = f"{there} of {known} known verdicts are kept for the default plan"
+    if there == known:
+        return Check("ok", "controls", said)
+    return Check("note", "controls", f"{said}: a first run measures the rest, a minute a model")
 
 
 def _chosen(asked: str, devices: list[Device]) -> Device | None:

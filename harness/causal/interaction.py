@@ -49,6 +49,7 @@ def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float
     if finding := stopped(gates, name):
         return Result(finding)
     evidence: list[Evidence] = []
+    units = {}
     for own, task in enumerate(tasks):
         # [pair task row]: a set's main effect is its mean effect with and without the other set.
         order = [own, 1 - own]
@@ -71,7 +72,9 @@ def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float
             Evidence(f"{task} set, {name}", effect, n=len(falls)),
             lower_end(effect, len(falls), end),
         ]
-    return Result(Finding(tuple(evidence), gates=gates))
+        by_pair = _main_effect(falls, own)[:, order]
+        units[end] = _units(made, by_pair[:, 0] - by_pair[:, 1])
+    return Result(Finding(tuple(evidence), gates=gates, units=units))
 
 
 def interaction_finding(
@@ -128,7 +131,19 @@ def interaction_finding(
         )
     evidence.insert(1, _beyond_chance(made, tasks[strongest]))
     plot = _pair_map(study, rule, components)
-    return Result(Finding(tuple(evidence), gates=gates), plots=(plot,))
+    sign = np.sign(found.value[strongest])
+    units = {evidence[0].name: _units(made, sign * contrast[:, strongest])}
+    return Result(Finding(tuple(evidence), gates=gates, units=units), plots=(plot,))
+
+
+def _units(made: Arms, values: Float[np.ndarray, " pair"]) -> dict[str, float]:
+    """Values by pair, for a comparison with another run on the same facts; known ones only."""
+    return {p: float(v) for p, v in zip(_pairs(made), values, strict=True) if not np.isnan(v)}
+
+
+def _pairs(made: Arms) -> list[str]:
+    """Pairs with an item of some task that the intact model answers right."""
+    return list(dict.fromkeys(str(p) for t in made.tasks for p in made.drops[t].pairs))
 
 
 def _beyond_chance(made: Arms, task: str) -> Evidence:
@@ -188,8 +203,7 @@ def _design(made: Arms) -> Float[np.ndarray, "pair task row"]:
     In shares of the task's mean intact difference; nan where the intact model misses the item.
     """
     rows = [*(made.row[t, "mean"] for t in made.tasks), made.both]
-    pairs = list(dict.fromkeys(str(p) for t in made.tasks for p in made.drops[t].pairs))
-    return np.stack([made.drops[t].aligned(pairs)[:, rows] for t in made.tasks], axis=1)
+    return np.stack([made.drops[t].aligned(_pairs(made))[:, rows] for t in made.tasks], axis=1)
 
 
 def _main_effect(falls: np.ndarray, own: int) -> Float[np.ndarray, "pair task"]:

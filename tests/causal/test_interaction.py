@@ -64,6 +64,9 @@ def test_sets_that_do_not_add_up_interact(joint):
     assert largest.n == 40
     low, high = largest.effect.interval
     assert 0 < low <= largest.effect.value <= high
+    units = result.finding.units[largest.name]
+    assert len(units) == 40
+    assert np.mean(list(units.values())) == pytest.approx(largest.effect.value)
     for row in by_task_:
         assert row.effect.value == pytest.approx(joint, abs=0.02)
         assert "recall set 1.2" in row.effect.method or "recall set 0.2" in row.effect.method
@@ -155,6 +158,9 @@ def test_sets_that_serve_their_own_tasks_are_separable():
     assert finding.evidence[0].effect.value == pytest.approx(1.0, abs=0.02)  # 1.2 - .2
     assert finding.evidence[2].effect.value == pytest.approx(1.0, abs=0.02)
     assert finding.evidence[0].n == 40
+    for shown, end in (finding.evidence[:2], finding.evidence[2:4]):
+        units = list(finding.units[end.name].values())
+        assert (len(units), np.mean(units)) == (40, pytest.approx(shown.effect.value))
 
 
 def test_a_main_effect_counts_half_of_the_interaction():

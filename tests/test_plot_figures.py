@@ -44,7 +44,7 @@ def test_a_figure_says_where_it_comes_from():
     assert figure.context == "controlled criterion · geography-crossed · n = 100"
     assert figure.headline == "Recall drops by 0.40 at 16 heads, reasoning by 0.08."
     assert figure.caption == curve().caption
-    assert figure_of(entry(replace(curve(), n=0))).context.endswith("geography-crossed")
+    assert figure_of(entry(replace(curve(), n=0))).context.endswith("· n differs")
 
 
 @pytest.mark.parametrize("form", ["curve", "map", "scatter", "histogram"])

@@ -1,15 +1,13 @@
 """Runs against a baseline: what fails, is expected, or is refused; serially and on workers."""
 
-import io
 import json
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from harness import records
+from tests.inner_runs import ROOT, alone
 
-ROOT = Path(__file__).resolve().parent.parent
 CLAIMS = '''
 """Claim."""
 import json
@@ -37,9 +35,6 @@ def test_{name}(model_name, verdict):
     verdict(finding("{name}"))
 '''
 BEFORE = {"kept": 2.0, "lost": 2.0, "won": 0.0, "never": 0.0, "silent": 0.5}
-
-# What a run imports, pytester forgets, and these cannot be imported twice: so once, before.
-pd.DataFrame({"a": [1]}).to_parquet(io.BytesIO())
 
 
 class Suite:
@@ -70,17 +65,7 @@ class Suite:
 
 @pytest.fixture
 def suite(pytester, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.syspath_prepend(str(ROOT))
-    for name in ("HARNESS_CACHE_DIR", "HARNESS_MODEL", "HARNESS_REPORT", "HARNESS_BASELINE"):
-        monkeypatch.delenv(name, raising=False)
-    pytester.makeconftest(
-        'pytest_plugins = ("harness.plugin", "fixtures.studies", "fixtures.verdicts")'
-    )
-    pytester.makeini(
-        "[pytest]\nmarkers = criterion(name): whose rule\naddopts = --import-mode=importlib\n"
-    )
-    return Suite(pytester)
+    return Suite(alone(pytester, monkeypatch))
 
 
 GATED = ("--baseline=one", "--gate=regressions")

@@ -50,20 +50,23 @@ def lost(request, tmp_path_factory):
     name, truth = request.param, circuit(request.param)
     recall, reasoning = (truth["tasks"][task] for task in plant.TASKS)
     idle = truth["bystanders"]
-    gone = {
+    whole = {
         "recall": recall,
         "reasoning": reasoning,
         "bystanders": idle,
-        **{f"{t} heads": {**truth["tasks"][t], "neurons": {}} for t in plant.TASKS},
-        **{f"{t} neurons": {**truth["tasks"][t], "heads": []} for t in plant.TASKS},
         "all but recall": both(reasoning, idle),
         "all but reasoning": both(recall, idle),
+    }
+    # Heads or neurons alone are proved by means: under the others, what is left says enough.
+    halves = {
+        **{f"{t} heads": {**truth["tasks"][t], "neurons": {}} for t in plant.TASKS},
+        **{f"{t} neurons": {**truth["tasks"][t], "heads": []} for t in plant.TASKS},
     }
     store = Store(tmp_path_factory.mktemp("store"))
     study = Study(Subject(models.resolve(name), LoadOptions(), store), PROMPTS, Plan())
     each = {
-        (what, how): Ablation(sites(part), how) for what, part in gone.items() for how in METHODS
-    }
+        (what, how): Ablation(sites(part), how) for what, part in whole.items() for how in METHODS
+    } | {(what, "mean"): Ablation(sites(part), "mean") for what, part in halves.items()}
     found = measured_drops(study, PROMPTS, list(each.values()), MEANS)
     return name, {
         (*key, task): float(drops.share_lost[row])
@@ -78,7 +81,6 @@ def test_a_task_dies_without_its_circuit_and_the_other_does_not(lost, task, how)
     name, shares = lost
     own = OWNER[task]
     other = next(t for t in plant.TASKS if t != own)
-    # Heads or neurons alone are proved by means: under the others, what is left says enough.
     for part in ("", " heads", " neurons") if how == "mean" else ("",):
         assert shares[f"{own}{part}", how, task] > DEAD, part
         if not plant.PLANTS[name].shared:

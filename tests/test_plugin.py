@@ -1,13 +1,11 @@
 """The plugin on five-line hypothesis files: outcomes, options, records, xdist."""
 
-import io
 import json
-from pathlib import Path
 
-import pandas as pd
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.inner_runs import alone
+
 CLAIM = '''
 """Claim."""
 import pytest
@@ -42,25 +40,11 @@ def test_says_nothing(model_name, verdict):
 
 @pytest.fixture
 def study(pytester, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.syspath_prepend(str(ROOT))
-    for name in ("HARNESS_CACHE_DIR", "HARNESS_MODEL", "HARNESS_REPORT"):
-        monkeypatch.delenv(name, raising=False)
-    pytester.makeconftest(
-        'pytest_plugins = ("harness.plugin", "fixtures.studies", "fixtures.verdicts")'
-    )
-    pytester.makeini(
-        "[pytest]\nmarkers = criterion(name): whose rule\naddopts = --import-mode=importlib\n"
-    )
-    return pytester
+    return alone(pytester, monkeypatch)
 
 
 def records(study):
     return json.loads((study.path / "reports" / "verdicts.json").read_text())["verdicts"]
-
-
-# What a run imports, pytester forgets, and these cannot be imported twice: so once, before.
-pd.DataFrame({"a": [1]}).to_parquet(io.BytesIO())
 
 
 def by_prediction(study):

@@ -19,6 +19,12 @@ P[2:4, 1] = P[0, 0, 0]
 CORRECTIONS = [correct for correct, _, _ in BOTH_NAMES]
 
 
+@pytest.fixture(autouse=True)
+def no_collection(monkeypatch):
+    """Of statsmodels, at each of Holm's calls: a tenth of a second with torch loaded."""
+    monkeypatch.setattr("gc.collect", lambda *_: 0)
+
+
 @pytest.mark.parametrize(("correct", "statsmodels", "pingouin"), BOTH_NAMES)
 def test_over_everything_it_is_the_libraries(correct, statsmodels, pingouin):
     from pingouin import multicomp

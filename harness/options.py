@@ -14,6 +14,7 @@ from harness.compare.past import FOLDER, LAST, check_name
 from harness.controls import Control, shipped
 from harness.materials import DEFAULT_ITEMS, SETS
 from harness.models import LoadOptions, ModelSpec
+from harness.parsers import count, share
 from harness.prompt_files import columns as prompt_columns
 from harness.prompt_files import reading as prompt_files
 from harness.store import user_cache
@@ -64,28 +65,8 @@ class Settings:
     controls: tuple[Control, ...]
 
 
-def _count(least: int) -> Any:
-    def parse(text: str) -> int:
-        number = int(text) if text.lstrip("-").isdigit() else least - 1
-        if number < least:
-            raise ValueError(f"{text!r}: expected a whole number of at least {least}")
-        return number
-
-    return parse
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise ValueError(f"{text!r}: expected a share between 0 and 1")
-    return share
-
-
 def _batch_size(text: str) -> int | None:
-    return None if text == "auto" else _count(1)(text)
+    return None if text == "auto" else count(1)(text)
 
 
 # name, kind, default, help. Every one has an environment twin: --batch-size is HARNESS_BATCH_SIZE.
@@ -110,26 +91,26 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         False,
         "cross the two classes of a prompt file for the controlled criterion",
     ),
-    ("--items", _count(1), DEFAULT_ITEMS, "facts a task; a small domain gives all it has"),
-    ("--seed", _count(0), 0, "of materials, permutations and resamples"),
+    ("--items", count(1), DEFAULT_ITEMS, "facts a task; a small domain gives all it has"),
+    ("--seed", count(0), 0, "of materials, permutations and resamples"),
     (
         "--shuffle-labels",
-        _share,
+        share,
         0.0,
         "share of pairs whose task labels are exchanged by a coin: measures the suite, not the "
         "model (1 leaves nothing to find)",
     ),
     (
         "--competence-gate",
-        _share,
+        share,
         None,
         "accuracy below which claims are inconclusive, in place of each claim's own; 0 lets a "
         "model pass that only guesses (h0 keeps its own)",
     ),
     ("--criterion", ("published", "controlled", "both"), "both", "whose rules to apply"),
-    ("--permutations", _count(1), 1000, "of each permutation test"),
-    ("--resamples", _count(100), 1000, "of each bootstrap"),
-    ("--twins", _count(0), 3, "untrained twins"),
+    ("--permutations", count(1), 1000, "of each permutation test"),
+    ("--resamples", count(100), 1000, "of each bootstrap"),
+    ("--twins", count(0), 3, "untrained twins"),
     ("--device", str, "auto", "cpu, cuda, cuda:1, mps"),
     ("--device-map", str, None, "passed to accelerate, e.g. auto"),
     (

@@ -1,10 +1,12 @@
-"""Pytest runs inside a test: a folder of its own with the plugin in it, nothing of ours around."""
+"""Pytest runs inside a test."""
 
+import contextlib
 import io
 import os
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 import harness.records
 import harness.report.rendering
@@ -17,8 +19,21 @@ IMPORTED_ONCE = (harness.records, harness.report.rendering)
 pd.DataFrame({"a": [1]}).to_parquet(io.BytesIO())
 
 
+def run_hypotheses(files, *options):
+    """(Exit status, text) of the suite's own files in this process, which has torch already."""
+    text = io.StringIO()
+    named = [str(ROOT / "hypotheses" / name) for name in files]
+    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(text):
+        patched.chdir(ROOT)
+        for name in [n for n in os.environ if n.startswith("HARNESS_")]:
+            patched.delenv(name)
+        quiet = ("-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+        status = pytest.main([*named, *quiet, *map(str, options)])
+    return status, text.getvalue()
+
+
 def alone(pytester, monkeypatch):
-    """The folder for such runs, in this process or in others."""
+    """A folder with the plugin in it and nothing of ours around, for runs here or in processes."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.syspath_prepend(str(ROOT))
     for name in [n for n in os.environ if n.startswith("HARNESS_")]:

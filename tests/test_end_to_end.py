@@ -1,16 +1,13 @@
 """The main job on a small untrained model: caching, resuming, workers, batch sizes, damage."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests import tiny_models
+from tests.inner_runs import run_hypotheses
 
-ROOT = Path(__file__).resolve().parent.parent
 CHANGING = ("run_id", "created", "seconds", "cached", "provenance")
 QUICK = (
     *("--items=12", "--twins=1", "--permutations=200", "--resamples=100", "--gate=none"),
@@ -26,21 +23,9 @@ def folder(tmp_path_factory):
 
 def run(folder, out, cache, *options):
     """One run of the hypotheses; (records by prediction, text)."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")}
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "hypotheses/", "-q", "-p", "no:cacheprovider"),
-            *(f"--model={folder}", f"--cache-dir={cache}", f"--report={out / 'report.html'}"),
-            *(*QUICK, *options),
-        ],
-        cwd=ROOT,
-        env={**environment, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    text = done.stdout + done.stderr
-    assert done.returncode == 0, text
+    named = (f"--model={folder}", f"--cache-dir={cache}", f"--report={out / 'report.html'}")
+    status, text = run_hypotheses([""], *named, *QUICK, *options)
+    assert status == 0, text
     verdicts = json.loads((out / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]
     return {(v["prediction_id"], v["materials"]["name"]): v for v in verdicts}, text
 

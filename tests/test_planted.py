@@ -19,10 +19,10 @@ from harness.study import Plan, Study, Subject
 PROMPTS = draw_plain("geography", 40, seed=3000)
 MEANS = draw_plain("geography", 30, seed=3001)
 # Most of the right answers lost, and hardly any, in shares; of four candidates a guess loses .75.
-# Values of another item, or of a prompt with one name changed, do more than take something away:
-# they say something else, which training never met; what they do is bounded less tightly.
+# Values of a prompt with one name changed do more than take something away: they say something
+# else, which training never met; what they do is bounded less tightly.
 DEAD = 0.5
-ALIVE = {"mean": 0.1, "resample": 0.35, "counterfactual": 0.35}
+ALIVE = {"mean": 0.1, "counterfactual": 0.35}
 METHODS = tuple(ALIVE)
 OWNER = {"recall": "recall", "lookup": "reasoning", "reasoning": "reasoning"}
 

@@ -1,40 +1,22 @@
 """Claims run on people's own labelled sets; what cannot be said of them is said."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
+from tests.inner_runs import run_hypotheses
 from tests.test_commands_prompts import questions, write
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_a_labelled_set_without_answers_or_pairs_is_measured_as_far_as_it_goes(tmp_path):
     rows = [{k: row[k] for k in ("question", "label", "subject")} for row in questions(60)]
     path = write(tmp_path, rows, "mine.jsonl")
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
-            *("hypotheses/test_h0_measurement.py", "hypotheses/test_h2_heads.py"),
-            *(
-                "-k",
-                "answers or balanced or heads",
-                "--model=mini-qwen",
-                "--gate=none",
-                "--no-controls",
-            ),
-            *(f"--prompts={path}", "--twins=1", "--permutations=200", "--resamples=100"),
-            *(f"--cache-dir={tmp_path}", f"--report={tmp_path / 'out' / 'report.html'}"),
-        ],
-        cwd=ROOT,
-        env={k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")},
-        capture_output=True,
-        text=True,
-        check=False,
+    status, text = run_hypotheses(
+        ["test_h0_measurement.py", "test_h2_heads.py"],
+        *("-k", "answers or balanced or heads", "--model=mini-qwen", "--gate=none"),
+        *(f"--prompts={path}", "--twins=1", "--permutations=200", "--resamples=100"),
+        *(f"--cache-dir={tmp_path}", f"--report={tmp_path / 'out' / 'report.html'}"),
+        "--no-controls",
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert status == 0, text
     records = json.loads((tmp_path / "out" / "verdicts.json").read_text())["verdicts"]
     found = {(r["claim_id"], r["criterion"], r["prediction_id"]): r for r in records}
     assert all(r["materials"]["n"] == {"recall": 30, "reasoning": 30} for r in records)

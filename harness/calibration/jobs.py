@@ -83,7 +83,7 @@ def chains(settings: Settings) -> list[list[Job]]:
     made: list[list[Job]] = []
     for seed in range(max(settings.seeds, settings.power_seeds)):
         if "null" in settings.parts and seed < settings.seeds:
-            made += _null(settings, seed)
+            made += [c for c in _null(settings, seed) if c[0].kind in settings.nulls]
         if "power" in settings.parts and seed < settings.power_seeds:
             made += _power(settings, seed)
         if "consistency" in settings.parts and settings.consistent and seed == 0:

@@ -132,6 +132,8 @@ class Workshop:
         """What a user would type."""
         return [
             *(sys.executable, "-m", "pytest", *self._files(), "-q", "-p", "no:cacheprovider"),
+            # hypothesis' plugin, where that is installed, imports all of it at every run's end.
+            *("-p", "no:hypothesispytest"),
             *(f"--model={self.model(job)}", f"--cache-dir={self.cache(job)}"),
             f"--report={self.run_folder(job) / 'report.html'}",
             *job.options(self.settings),

@@ -7,6 +7,7 @@ from typing import Any, Self
 from harness.controls import shipped
 
 PARTS = ("null", "power", "consistency")
+NULLS = ("untrained", "redrawn", "shuffled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class Settings:
 
     Attributes:
         parts: Which of `PARTS` are run.
+        nulls: Which of `NULLS` are run.
         untrained: Models whose architecture and tokenizer untrained networks are made with.
         shuffled: Trained models whose labels are shuffled.
         power: Models on which the suite should find something; recovery is measured on those
@@ -30,6 +32,7 @@ class Settings:
     """
 
     parts: tuple[str, ...] = PARTS
+    nulls: tuple[str, ...] = NULLS
     untrained: tuple[str, ...] = ("mini-qwen", "mini-llama")
     shuffled: tuple[str, ...] = ("mini-qwen",)
     power: tuple[str, ...] = ("mini-qwen",)

@@ -1,6 +1,7 @@
 """The findings of h8: two circuits, taken away alone and together (a 2 x 2 design)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -38,7 +39,7 @@ PAIR_ITEMS = 20  # facts of the pair map
 
 
 def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -> Result:
-    """Each set's main effect on its own task minus its main effect on the other."""
+    """Each set's main effect on its own task minus on the other, beyond random pairs of sets."""
     gates = circuit_gates(study, rule, gate)
     name = "main effect on its own task minus on the other"
     if finding := stopped(gates, name):
@@ -48,6 +49,7 @@ def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float
     gates = (*gates, *(enough(made.drops[t].n, t) for t in tasks))
     if finding := stopped(gates, name):
         return Result(finding)
+    chance = _random_pairs(made)
     evidence: list[Evidence] = []
     units = {}
     for own, task in enumerate(tasks):
@@ -72,6 +74,9 @@ def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float
             Evidence(f"{task} set, {name}", effect, n=len(falls)),
             lower_end(effect, len(falls), end),
         ]
+        drawn = [_main_effect(chance[t][:, None], own)[:, 0] for t in (task, tasks[1 - own])]
+        against = f"{task} set, against random pairs of sets"
+        evidence.append(_against_pairs(made, against, effect.name, drawn[0] - drawn[1]))
         by_pair = _main_effect(falls, own)[:, order]
         units[end] = _units(made, by_pair[:, 0] - by_pair[:, 1])
     return Result(Finding(tuple(evidence), gates=gates, units=units))
@@ -129,7 +134,10 @@ def interaction_finding(
                 n=len(complete),
             )
         )
-    evidence.insert(1, _beyond_chance(made, tasks[strongest]))
+    cost = _random_pairs(made)[tasks[strongest]]
+    size = np.abs(cost[:, BOTH] - cost[:, RECALL_SET] - cost[:, REASONING_SET])
+    against = f"interaction on {tasks[strongest]}, against random pairs of sets"
+    evidence.insert(1, _against_pairs(made, against, "|share of the logit difference|", size))
     plot = _pair_map(study, rule, components)
     sign = np.sign(found.value[strongest])
     units = {evidence[0].name: _units(made, sign * contrast[:, strongest])}
@@ -146,29 +154,33 @@ def _pairs(made: Arms) -> list[str]:
     return list(dict.fromkeys(str(p) for t in made.tasks for p in made.drops[t].pairs))
 
 
-def _beyond_chance(made: Arms, task: str) -> Evidence:
-    """The same items without two sets chosen by chance: any two may cost less than their sum."""
+def _random_pairs(made: Arms) -> Mapping[str, Float[np.ndarray, "pair row"]]:
+    """What random pairs of sets cost each task alone and together, and the circuits' own last.
+
+    In shares of the intact logit difference, all on the same items. Any two sets may cost one task
+    more than the other, and less together than their sum.
+    """
     pair = tuple(made.chosen[t].circuit for t in made.tasks)
     _, width = shape(made.study, made.kind)
     sets = relocated((pair[0], pair[1]), width, made.rule.sets, made.study.plan.seed)
     each = [c for one, two in (*sets, pair) for c in (one, two, one.union(two))]
-    d = made.measure(each, (task,), made.rule.set_items)[task]
-    cost = d.logit_difference.mean(1).reshape(-1, 3) / d.scale
-    size = np.abs(cost[:, BOTH] - cost[:, RECALL_SET] - cost[:, REASONING_SET])
-    name = f"interaction on {task}, against random pairs of sets"
-    quantity = "|share of the logit difference|"
-    if not sets:
-        nothing = Effect(quantity, float(size[-1]), method="no other pair of sets matches")
-        return Evidence(name, nothing, p_adjusted=1.0, alpha=made.rule.alpha, floor=1.0, n=d.n)
-    return beyond_chance(
-        name,
-        Effect(quantity, float(size[-1])),
-        size[:-1],
-        f"pairs with as many {made.kind}s in every layer",
-        alpha=made.rule.alpha,
-        n=d.n,
-        family=Family("random pairs of sets", len(sets), "rank"),
-    )
+    drops = made.measure(each, made.tasks, made.rule.set_items)
+    return {t: (d.logit_difference.mean(1) / d.scale).reshape(-1, 3) for t, d in drops.items()}
+
+
+def _against_pairs(
+    made: Arms, name: str, quantity: str, values: Float[np.ndarray, " pair"]
+) -> Evidence:
+    """The circuits' value, the last, against those of random pairs of sets."""
+    null, own = values[:-1], Effect(quantity, float(values[-1]))
+    n = min(made.rule.set_items, *(made.drops[t].n for t in made.tasks))
+    alpha = made.rule.alpha
+    if not len(null):
+        nothing = replace(own, method="no other pair of sets matches")
+        return Evidence(name, nothing, p_adjusted=1.0, alpha=alpha, floor=1.0, n=n)
+    what = f"pairs with as many {made.kind}s in every layer"
+    family = Family("random pairs of sets", len(null), "rank")
+    return beyond_chance(name, own, null, what, alpha=alpha, n=n, family=family)
 
 
 def _crossable(made: Arms, complete: int) -> tuple[Gate, Gate]:

@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness import controls
-from harness.calibration.settings import PARTS, Settings
+from harness.calibration.settings import NULLS, PARTS, Settings
 from harness.models import ROOT, ModelError, resolve
+from harness.parsers import count, share
 
 HELP = """\
 Measures the suite itself. It is run, as a user runs it, many times: on untrained networks, with
@@ -80,7 +82,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument(
         "--cores",
         metavar="N",
-        type=_count,
+        type=_typed(count(1)),
         default=os.cpu_count() or 1,
         help="runs at a time (default: all cores, %(default)s)",
     )
@@ -94,6 +96,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
             name, metavar="MODEL", action="append", help=f"{why}; repeatable (default: {shown})"
         )
     parser.add_argument("--part", action="append", choices=PARTS, help="only these; repeatable")
+    parser.add_argument("--null", action="append", choices=NULLS, help="only these; repeatable")
     parser.add_argument("--claim", metavar="ID", action="append", help="only these; repeatable")
     for name, why in (
         ("--seeds", "runs of each kind of null"),
@@ -103,35 +106,36 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         ("--resamples", "of each bootstrap"),
         ("--twins", "untrained twins of each run"),
     ):
-        parser.add_argument(name, metavar="N", type=_count, help=f"{why} (default: as it is used)")
+        parser.add_argument(
+            name, metavar="N", type=_typed(count(1)), help=f"{why} (default: as it is used)"
+        )
     parser.add_argument(
-        "--power-items", metavar="N", type=_count, nargs="+", help="facts a task, of the curve"
+        "--power-items",
+        metavar="N",
+        type=_typed(count(1)),
+        nargs="+",
+        help="facts a task, of the curve",
     )
     parser.add_argument(
         "--shares",
         metavar="S",
-        type=_share,
+        type=_typed(share),
         nargs="+",
         help="shares of shuffled pairs, of the curve",
     )
     parser.set_defaults(run=run)
 
 
-def _count(text: str) -> int:
-    number = int(text) if text.isdigit() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least 1")
-    return number
+def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The same for argparse, which shows the words of no other error."""
 
+    def typed(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a share between 0 and 1")
-    return share
+    return typed
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
@@ -140,6 +144,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     settings = usual.quick() if options.quick else usual
     told = {
         "parts": options.part,
+        "nulls": options.null,
         "untrained": options.untrained,
         "shuffled": options.shuffled,
         "power": options.power,

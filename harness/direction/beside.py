@@ -65,6 +65,24 @@ class AtLayer:
         pairs = np.array([item.pair for item in self.study.prompts.items])[rows]
         return {str(pair): float(won[pairs == pair].mean()) for pair in np.unique(pairs)}
 
+    def size(self) -> stats.Estimate:
+        """Evaluation prompts' d': difference of means over the pooled SD; units resampled.
+
+        The AUC of two directions that separate completely is the same; this is not.
+        """
+        rows, plan = self.labelled.within(EVALUATION), self.study.plan
+        side, unit = self.labelled.side[rows], self.labelled.unit[rows]
+        moments = np.full((unit.max() + 1, 2, 2), np.nan)  # [unit, task, power]
+        # Centred first: the squares of far away numbers have no room for their differences.
+        centred = self.scores[rows] - self.scores[rows].mean()
+        for task, at in enumerate((-1, 1)):
+            held = np.bincount(unit[side == at], minlength=len(moments))
+            for power in (1, 2):
+                of_task = centred[side == at] ** power
+                summed = np.bincount(unit[side == at], of_task, minlength=len(moments))
+                np.divide(summed, held, out=moments[:, task, power - 1], where=held > 0)
+        return stats.bootstrap_of_means(moments, _d_prime, resamples=plan.resamples, seed=plan.seed)
+
     def judged(
         self, scores: np.ndarray, labelled: Labelled, strata: np.ndarray | None = None
     ) -> Separation:
@@ -91,11 +109,18 @@ def auc_evidence(name: str, found: Separation, n: int, method: str) -> Evidence:
 
 
 def _size(at: AtLayer) -> Evidence:
-    rows = at.labelled.within(EVALUATION)
-    side, scores = at.labelled.side[rows], at.scores[rows]
-    d = float(stats.cohens_d(scores[side > 0], scores[side < 0]))
+    found = at.size()
+    interval = float(found.low), float(found.high)
     method = "difference of mean projections / pooled SD, evaluation prompts"
-    return Evidence("size of the separation", Effect("d'", d, method=method), n=int(rows.sum()))
+    effect = Effect("d'", float(found.value), interval, method=method)
+    n = int(at.labelled.within(EVALUATION).sum())
+    return Evidence("size of the separation", effect, n=n)
+
+
+def _d_prime(means: Float[np.ndarray, "row task power"]) -> Float[np.ndarray, " row"]:
+    """Of the second task against the first, from mean scores and mean squares."""
+    variance = means[..., 1] - np.square(means[..., 0])
+    return np.asarray((means[:, 1, 0] - means[:, 0, 0]) / np.sqrt(variance.mean(-1)))
 
 
 def _stability(at: AtLayer, rule: DirectionRule) -> Evidence:

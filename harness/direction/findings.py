@@ -13,7 +13,7 @@ from harness.baselines import Baseline, baselines
 from harness.direction import vectors as directions
 from harness.direction.beside import AtLayer, auc_evidence, beside
 from harness.direction.figures import auc_by_layer_plot, cosines_plot, projections_plot
-from harness.direction.search import DirectionRule, Found, random_aucs, search, upper
+from harness.direction.search import DirectionRule, Found, random_sizes, search, upper
 from harness.findings import Result, competence_gates, gate_notes
 from harness.plots import Plot
 from harness.prompts import DISCOVERY, EVALUATION
@@ -210,16 +210,18 @@ def _model_controls(
     """Directions of the same activations that owe nothing to the labels."""
     rows = at.labelled.within(EVALUATION)
     x, side = at.x[rows], at.labelled.side[rows]
-    drawn = upper(random_aucs(x, side, rule.random_directions, at.study.plan.seed))
+    size = at.size()
+    drawn = upper(random_sizes(x, side, rule.random_directions, at.study.plan.seed))
     relabelled = upper(np.array([f.auc for f in shuffled]))
     within = "pairs" if at.labelled.paired else "domains"
     return [
         Control(
             "random directions, 95th percentile",
             drawn,
-            drawn < model.low,
-            note=f"AUC either way round; {rule.random_directions} of the same length at layer "
-            f"{at.layer}; must stay below {model.low:.2f}",
+            bool(drawn < size.low),
+            note=f"|d'|, as many directions separate completely where one does; "
+            f"{rule.random_directions} at layer {at.layer}; must stay below {size.low:.2f}, where "
+            f"the interval of the direction's {size.value:.2f} begins",
         ),
         Control(
             "shuffled labels, 95th percentile",

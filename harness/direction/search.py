@@ -94,6 +94,14 @@ def random_aucs(
     return np.asarray(np.abs(stats.auc(scores[side > 0], scores[side < 0]) - 0.5) + 0.5)
 
 
+def random_sizes(
+    x: Float[np.ndarray, "prompt d_model"], side: Int[np.ndarray, " prompt"], count: int, seed: int
+) -> Float[np.ndarray, " direction"]:
+    """|d'| along random directions; other than their AUC it does not end where all is separated."""
+    scores = directions.random_scores(x, count, seed)
+    return np.asarray(np.abs(stats.cohens_d(scores[side > 0], scores[side < 0])))
+
+
 def in_sample(
     resid: Float[np.ndarray, "prompt layer d_model"], sides: Int[np.ndarray, "labelling prompt"]
 ) -> Float[np.ndarray, "labelling layer"]:

@@ -66,6 +66,11 @@ def test_the_full_plan_has_twenty_of_each_null_and_each_untrained_one_twice():
     assert {(job.seed, job.share) for job in shuffled} == {(n, 1.0) for n in range(20)}
 
 
+def test_kinds_of_null_can_be_chosen():
+    jobs = jobs_of(chains(replace(Settings(), parts=("null",), nulls=("redrawn", "shuffled"))))
+    assert {job.kind for job in jobs} == {"redrawn", "shuffled"}
+
+
 def test_planted_models_are_used_where_they_are_there(monkeypatch):
     spec = ModelSpec("planted-x", "/x", is_local=True)
     negative = Control(replace(spec, name="shared-x"), "negative", {}, "")

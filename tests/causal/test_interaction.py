@@ -156,9 +156,9 @@ def test_sets_that_serve_their_own_tasks_are_separable():
     finding, found, why = separable(study_of(apart()))
     assert (found, why) == (Outcome.SUPPORTED, "every requirement holds")
     assert finding.evidence[0].effect.value == pytest.approx(1.0, abs=0.02)  # 1.2 - .2
-    assert finding.evidence[2].effect.value == pytest.approx(1.0, abs=0.02)
+    assert finding.evidence[3].effect.value == pytest.approx(1.0, abs=0.02)
     assert finding.evidence[0].n == 40
-    for shown, end in (finding.evidence[:2], finding.evidence[2:4]):
+    for shown, end, _ in (finding.evidence[:3], finding.evidence[3:]):
         units = list(finding.units[end.name].values())
         assert (len(units), np.mean(units)) == (40, pytest.approx(shown.effect.value))
 
@@ -172,6 +172,14 @@ def test_sets_that_serve_both_tasks_are_not_separable():
     shared = dict.fromkeys((*RECALL, *REASONING), 0.5)
     study = study_of(Planted(by_task(recall=shared, reasoning=shared)))
     assert separable(study)[1] is Outcome.REFUTED
+
+
+def test_sets_that_serve_their_tasks_no_more_than_random_pairs_are_not_separable():
+    """Whole layers serve a task: that the sets lie in them is all there is to them."""
+    layers = [heads(*((layer, head) for head in range(4))) for layer in (1, 2)]
+    _, found, why = separable(study_of(apart(recall=layers[0], reasoning=layers[1])))
+    assert found is Outcome.REFUTED
+    assert "set, against random pairs of sets" in why
 
 
 def test_one_set_that_serves_its_task_is_not_enough():

@@ -10,7 +10,6 @@ suite.
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,6 +21,8 @@ from harness import models
 from harness.dependence import instrument, libraries
 from harness.models import ROOT, LoadOptions, ModelSpec
 from harness.study import Plan
+from harness.verdict import Known
+from harness.whole import write_text
 
 SHIPPED = ROOT / "fixtures" / "organisms" / "controls.json"
 FOLDER = "controls"  # in the cache
@@ -49,12 +50,10 @@ class Control:
         """As it is shown."""
         return self.spec.name
 
-    def mark(self, who: Mapping[str, str]) -> dict[str, str] | None:
-        """What the record of a prediction says of this control; None if nothing is known of it."""
+    def known(self, who: Mapping[str, str]) -> Known | None:
+        """What is known of a prediction on this model."""
         expected = self.expected.get(place(who))
-        if expected is None:
-            return None
-        return {"role": self.role, "expected": expected, "why": self.why}
+        return None if expected is None else Known(self.role, expected, self.why)
 
 
 def place(who: Mapping[str, str]) -> str:
@@ -99,11 +98,8 @@ class Kept:
         self, control: Control, who: Mapping[str, str], claim: Path, record: Mapping[str, Any]
     ) -> None:
         """Keep a record, on disk before this returns."""
-        path = self._file(self.fingerprint(control, claim), who)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        scratch.write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
-        scratch.replace(path)
+        text = json.dumps(record, allow_nan=False)
+        write_text(self._file(self.fingerprint(control, claim), who), text)
 
     def count(self, control: Control, hypotheses: Path) -> int:
         """How many of a control's verdicts are kept, of the claims in a folder."""

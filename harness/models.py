@@ -7,7 +7,6 @@ time these functions take.
 import difflib
 import hashlib
 import json
-import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from harness.whole import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = Path(__file__).with_name("models.toml")
@@ -330,8 +331,5 @@ def _hash_files(files: list[Path], cache_dir: Path) -> str:
             memo[str(path)], changed = row, True
         digest.update(f"{path.name} {row['sha256']}\n".encode())
     if changed:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        part = memo_path.with_name(f"{memo_path.name}.{os.getpid()}")
-        part.write_text(json.dumps(memo, indent=1), encoding="utf-8")
-        part.replace(memo_path)
+        write_text(memo_path, json.dumps(memo, indent=1))
     return digest.hexdigest()

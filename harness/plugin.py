@@ -172,7 +172,7 @@ def control_of(item: pytest.Item) -> Control | None:
 
 def _is_unknown(item: pytest.Item, settings: Settings) -> bool:
     control = control_of(item) if settings.controls and _is_prediction(item) else None
-    return control is not None and control.mark(identity(item)) is None
+    return control is not None and control.known(identity(item)) is None
 
 
 def identity(item: pytest.Item) -> dict[str, str]:
@@ -207,7 +207,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Name the prediction before it can fail, so that a failure is a row and not a gap."""
     if _is_prediction(item):
         who, control = identity(item), control_of(item)
-        named = who if control is None else {**who, "control": control.mark(who)}
+        known = None if control is None else control.known(who)
+        named = who if known is None else {**who, "control": asdict(known)}
         item.user_properties.append((PREDICTION, json.dumps(named)))
 
 

@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from harness.plots import Plot
 from harness.verdict import SCHEMA, SCHEMA_VERSION, Verdict
+from harness.whole import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,11 +37,8 @@ def write_verdicts(path: Path | str, verdicts: Iterable[Verdict | Record]) -> Pa
     document = {"schema_version": SCHEMA_VERSION, "verdicts": [_record(v) for v in verdicts]}
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with _lock(path):
-        scratch.write_text(text + "\n", encoding="utf-8")
-        scratch.replace(path)
-    return path
+        return write_text(path, text + "\n")
 
 
 def append_jsonl(path: Path | str, verdict: Verdict | Record) -> Path:
@@ -66,11 +64,7 @@ def write_plots(folder: Path | str, plots: Iterable[Record]) -> Path:
     """
     path = Path(folder) / PLOTS_NAME
     text = json.dumps(list(plots), ensure_ascii=False, allow_nan=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    scratch.write_text(text + "\n", encoding="utf-8")
-    scratch.replace(path)
-    return path
+    return write_text(path, text + "\n")
 
 
 def read_plots(folder: Path | str) -> list[dict[str, Any]]:

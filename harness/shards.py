@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
+
+from harness.whole import replacing
 
 KEPT = "biufc"  # numpy's kinds: boolean, integers, floats, complex
 WRITE_ERRORS = (OSError, SafetensorError)
@@ -28,18 +28,6 @@ def plain(name: str, array: np.ndarray) -> np.ndarray:
             f"array {name!r} is of type {array.dtype}: expected numbers of at most 64 bits"
         )
     return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name that becomes `path` if all goes well, and vanishes if not."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _paths(folder: Path, number: int) -> tuple[Path, Path]:

@@ -213,11 +213,14 @@ def judge(finding: Finding, criterion: Criterion) -> tuple[Outcome, str]:
 class Known:
     """What a verdict must be on a model whose circuits are known: a check of the instrument.
 
-    `positive` where the tasks have circuits of their own, `negative` where they share one.
+    Attributes:
+        role: `positive` (each task has a circuit of its own) or `negative` (they share one).
+        expected: The known outcome.
+        why: What makes it known, in a sentence.
     """
 
-    role: Literal["positive", "negative"]
-    expected: Literal["supported", "refuted", "inconclusive"]
+    role: str
+    expected: str
     why: str
 
 

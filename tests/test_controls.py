@@ -10,6 +10,7 @@ from harness import controls
 from harness.controls import Kept, shipped
 from harness.models import LoadOptions
 from harness.study import Plan
+from harness.verdict import Known
 from tests import test_plugin
 from tests.test_plugin import CLAIM, by_prediction, records
 
@@ -174,12 +175,9 @@ def test_every_known_verdict_is_of_a_prediction_that_exists():
             assert name in there, place
 
 
-def test_a_mark_is_made_only_where_a_verdict_is_known():
+def test_something_is_known_only_of_what_circuit_json_names():
     (control, *_) = shipped()
     known = replace(control, expected={"h2/x": "supported"})
-    assert known.mark({"claim_id": "h2", "prediction_id": "x"}) == {
-        "role": control.role,
-        "expected": "supported",
-        "why": control.why,
-    }
-    assert known.mark({"claim_id": "h2", "prediction_id": "y"}) is None
+    found = known.known({"claim_id": "h2", "prediction_id": "x"})
+    assert found == Known(control.role, "supported", control.why)
+    assert known.known({"claim_id": "h2", "prediction_id": "y"}) is None

@@ -65,10 +65,9 @@ def test_of_the_share_half_is_exchanged(share):
 
 def test_every_pair_flips_by_a_fair_coin_of_its_own():
     prompts = crossed_set(30)
-    signs = np.array(
-        [[p in (swapped := exchanged(prompts, 1.0, s)) or swapped is None for p in prompts.pairs]
-         for s in range(400)]
-    )  # fmt: skip
+    pairs = prompts.pairs
+    swapped = [exchanged(prompts, 1.0, seed) for seed in range(400)]
+    signs = np.array([[pair in of_seed for pair in pairs] for of_seed in swapped])
     assert abs(signs.mean() - 0.5) < 0.02
     assert np.abs(signs.mean(0) - 0.5).max() < 0.12
     correlations = np.corrcoef(signs.T)[np.triu_indices(30, 1)]

@@ -1,6 +1,5 @@
 """calibration.json as one HTML file that needs no network: the report's look, no script."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from harness.calibration.drawing import Chart
 from harness.calibration.rates import ALL, AS_USED, BEHIND
 from harness.report import typeset
 from harness.report.rendering import environment, source
+from harness.whole import write_text
 
 TITLE = "The instrument, measured"
 COLUMNS = (
@@ -48,11 +48,7 @@ class PowerRow:
 def write_page(record: dict[str, Any], path: Path) -> Path:
     """Write the page, whole or not at all, and return its path."""
     html = environment().get_template("calibration.html.j2").render(**view(record))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    scratch.write_text(html, encoding="utf-8")
-    scratch.replace(path)
-    return path
+    return write_text(path, html)
 
 
 def view(record: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from harness.calibration.settings import Settings
 from harness.dependence import instrument
 from harness.run import now, provenance
 from harness.verdict import to_plain
+from harness.whole import write_text
 
 SCHEMA = Path(__file__).parents[1] / "calibration.schema.json"
 SCHEMA_VERSION = 1
@@ -98,11 +99,7 @@ def _predictions(rows: Sequence[Row]) -> list[dict[str, str]]:
 def write_calibration(path: Path, record: dict[str, Any]) -> Path:
     """Write a record, whole or not at all."""
     text = json.dumps(record, ensure_ascii=False, indent=1, allow_nan=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    scratch.write_text(text + "\n", encoding="utf-8")
-    scratch.replace(path)
-    return path
+    return write_text(path, text + "\n")
 
 
 def read_calibration(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -22,6 +22,7 @@ from harness.calibration.settings import Settings
 from harness.dependence import instrument, libraries
 from harness.models import ROOT, ModelError
 from harness.records import JSON_NAME
+from harness.whole import write_text
 
 DONE = "job.json"  # written last: a run that has it is whole
 LOG = "log.txt"
@@ -262,7 +263,7 @@ class Runner:
             return Failed(job, f"status {status}\n{said}")
         (folder / "report.html").unlink(missing_ok=True)  # `python -m harness report` remakes it
         note = {"job": job.to_json(), "seconds": seconds, "command": self.workshop.command(job)}
-        _write(folder / DONE, note)
+        write_text(folder / DONE, json.dumps(note, indent=1) + "\n")
         return Ran(job, folder, seconds)
 
     def _finished(self, job: Job) -> None:
@@ -283,9 +284,3 @@ def environment() -> dict[str, str]:
     path = os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH", ""))))
     ours = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", f"{OPTIONS_OF}NO_CONTROLS": "1"}
     return {**kept, **ours}
-
-
-def _write(path: Path, value: Any) -> None:
-    scratch = path.with_name(f"{path.name}.tmp")
-    scratch.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    scratch.replace(path)

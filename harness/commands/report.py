@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from harness.compare.past import BaselineError
+from harness.whole import write_text
 
 HELP = """\
 Writes report.html again from what a run left beside it: verdicts.json (or verdicts.jsonl, if the
@@ -75,7 +76,7 @@ def _page(folder: Path, output: Path | None) -> None:
 
 
 def _card(folder: Path, file: str) -> None:
-    from harness.report.rendering import load_card, write_text  # noqa: PLC0415
+    from harness.report.rendering import load_card  # noqa: PLC0415
 
     text = load_card(folder)
     if file == "-":

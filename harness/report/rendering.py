@@ -32,6 +32,7 @@ from harness.report.figures import Figure
 from harness.report.model_card import model_card
 from harness.report.parts import File, Page
 from harness.verdict import Outcome
+from harness.whole import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,15 +85,6 @@ def render(
     write_text(out, html)
     if card is not None:
         write_text(Path(card), model_card(page))
-    return out
-
-
-def write_text(out: Path, text: str) -> Path:
-    """Write a file whole or not at all; its path."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = out.with_name(f"{out.name}.{os.getpid()}.tmp")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(out)
     return out
 
 

@@ -87,16 +87,16 @@ def test_an_interaction_below_the_smallest_that_counts_is_none():
 
 
 def test_sets_that_add_up_are_said_to_interact_as_often_as_alpha(monkeypatch):
-    """Two hundred models, each item losing more or less than the sum by chance."""
+    """A hundred models, each item losing more or less than the sum by chance."""
     monkeypatch.setattr(interaction, "_pair_map", lambda *_: None)
     prompts, plan = facts_set(48), replace(PLAN, resamples=20)
     adds_up = apart(noise=0.3)
     supported = sum(
         interacts(study_of(replace(adds_up, seed=seed), prompts, plan), smallest=0.0)[1]
         is Outcome.SUPPORTED
-        for seed in range(200)
+        for seed in range(100)
     )
-    low, high = binom.interval(0.99, 200, RULE.alpha)
+    low, high = binom.interval(0.99, 100, RULE.alpha)
     assert low <= supported <= high
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import product
 from typing import Any
 

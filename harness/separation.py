@@ -165,6 +165,26 @@ def separation(
     return Separation(float(value), float(low[0]), float(high[0]))
 
 
+def placements(
+    scores: Float[np.ndarray, " prompt"],
+    side: Int[np.ndarray, " prompt"],
+    pairs: Shaped[np.ndarray, " prompt"],
+) -> dict[str, float]:
+    """Of every pair, by name, the share of comparisons with the other task that it wins.
+
+    A tie is half a win; prompts of side 0 are left out. The mean over prompts of one task is the
+    AUC, so that of pairs with as many of each is too.
+    """
+    won = np.full(len(scores), np.nan)
+    for at in (-1, 1):
+        own, other = side == at, np.sort(scores[side == -at])
+        below, upto = (np.searchsorted(other, scores[own], s) for s in ("left", "right"))
+        share = (below + upto) / (2 * len(other))
+        won[own] = share if at > 0 else 1 - share
+    names = np.unique(pairs[side != 0])
+    return {str(name): float(np.nanmean(won[pairs == name])) for name in names}
+
+
 class _WeightedAuc:
     """AUC of weighted prompts: sorted once, then a cumulative sum for each row of weights."""
 

@@ -4,13 +4,16 @@
 materials, or an item where items are independent.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from jaxtyping import Float
 
 NAME = "units.parquet"
 LABELS = ("model", "materials", "claim_id", "prediction_id", "criterion", "evidence")
@@ -29,6 +32,12 @@ class Place:
     prediction_id: str
     criterion: str
     evidence: str
+
+
+def by_unit(names: Sequence[str], values: "Float[np.ndarray, ' unit']") -> dict[str, float]:
+    """The values that are known, by the unit's name."""
+    named = zip(names, values.tolist(), strict=True)
+    return {str(name): value for name, value in named if not math.isnan(value)}
 
 
 def units_frame(units: Mapping[str, Values], **common: str) -> "pd.DataFrame":

@@ -1,9 +1,10 @@
 """Headless Chromium for the tests of the report: the system's, nothing downloaded."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE = 120_000  # ms: on a busy machine figures take their time
@@ -13,14 +14,15 @@ FLAGS = [
 ]
 
 
-@contextmanager
-def browser() -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """Of a module, not of all: its event loop is in the way of others."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield launched
+        launched.close()
 
 
 class Visit:

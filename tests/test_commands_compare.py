@@ -9,8 +9,11 @@ from harness import records
 from harness.commands import main
 from harness.compare import past
 from harness.verdict import plan_of
-from tests.browser import CHROMIUM, Visit, browser
+from tests import browser
+from tests.browser import CHROMIUM, Visit
 from tests.sample_records import NASTY, components, sample
+
+chromium = browser.chromium  # the fixture
 
 
 @pytest.fixture
@@ -104,7 +107,7 @@ def test_csv_has_every_prediction_with_numbers_in_full(compared):
     assert float(lost["delta"]) == 0
 
 
-def test_a_page_needs_no_network_and_names_are_not_markup(compared):
+def test_a_page_needs_no_network_and_names_are_not_markup(compared, request):
     run = compared.folder / "nasty"
     records.write_verdicts(run, sample((NASTY,)))
     path = compared.folder / "page.html"
@@ -116,11 +119,10 @@ def test_a_page_needs_no_network_and_names_are_not_markup(compared):
     assert "Something regressed: 2 of 10 predictions changed" in path.read_text()
     if not CHROMIUM.exists():
         return
-    with browser() as chromium:
-        visit = Visit(chromium, path)
-        assert visit.faults == []
-        assert visit.requests == [path.as_uri()]
-        assert visit.page.locator("#changed tbody tr").count() == 2
+    visit = Visit(request.getfixturevalue("chromium"), path)
+    assert visit.faults == []
+    assert visit.requests == [path.as_uri()]
+    assert visit.page.locator("#changed tbody tr").count() == 2
 
 
 def test_other_plans_are_refused_and_can_be_left_out(compared):

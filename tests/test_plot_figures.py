@@ -10,11 +10,13 @@ from harness.plots import Plot, PlotPanel, Series
 from harness.report.figures import DIVERGING, SEQUENTIAL
 from harness.report.plot_figures import figure_of
 from harness.report.rendering import render
-from tests.browser import CHROMIUM, Visit, browser
+from tests import browser
+from tests.browser import CHROMIUM, Visit
 from tests.sample_plots import curve, entries, entry
 from tests.sample_records import NASTY, sample
 
 NAN, INF = float("nan"), float("inf")
+chromium = browser.chromium  # the fixture
 in_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
 
 
@@ -270,20 +272,19 @@ def test_words_of_a_plot_are_escaped(tmp_path):
 
 @in_browser
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
-def test_every_form_opens_without_a_fault(tmp_path, width, scheme):
+def test_every_form_opens_without_a_fault(chromium, tmp_path, width, scheme):
     plots = [*entries(), *nasty()]
     records = [r for r in sample() if r["claim_id"] == "h2"]
     path = render(records, None, tmp_path / "report.html", plots=plots)
-    with browser() as chromium:
-        visit = Visit(chromium, path, width=width, scheme=scheme)
-        visit.draw_everything()
-        assert visit.faults == []
-        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
-        assert visit.page.evaluate("window.pwned") is None
-        assert visit.page.locator("figure.plot:has-text('could not be drawn')").count() == 0
-        assert visit.page.locator(".canvas img, .canvas a[href]").count() == 0
-        forms = (".errorbars", ".heatmaplayer image", ".points path.point", ".barlayer path")
-        for form in forms:
-            assert visit.page.locator(f"#h2-mini-qwen {form}").count() > 0, form
-        drawn_text = visit.page.locator("#h2-mini-qwen .canvas").all_inner_texts()
-        assert any("<script>window.pw" in text for text in drawn_text)
+    visit = Visit(chromium, path, width=width, scheme=scheme)
+    visit.draw_everything()
+    assert visit.faults == []
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert visit.page.evaluate("window.pwned") is None
+    assert visit.page.locator("figure.plot:has-text('could not be drawn')").count() == 0
+    assert visit.page.locator(".canvas img, .canvas a[href]").count() == 0
+    forms = (".errorbars", ".heatmaplayer image", ".points path.point", ".barlayer path")
+    for form in forms:
+        assert visit.page.locator(f"#h2-mini-qwen {form}").count() > 0, form
+    drawn_text = visit.page.locator("#h2-mini-qwen .canvas").all_inner_texts()
+    assert any("<script>window.pw" in text for text in drawn_text)

@@ -12,17 +12,15 @@ from harness import records
 from harness.report import figures, formats, typeset
 from harness.report import view as report_view
 from harness.report.rendering import load_and_render, render
-from tests.browser import CHROMIUM, Visit, browser
+from tests import browser
+from tests.browser import CHROMIUM, Visit
 from tests.sample_plots import curve, entry, scatter
 from tests.sample_records import MODELS, NASTY, components, large, sample
 
 in_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with browser() as launched:
-        yield launched
+chromium = browser.chromium  # the fixture: one for all tests of this file
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from harness.report.rendering import render
-from tests.browser import CHROMIUM, Visit, browser
+from tests import browser
+from tests.browser import CHROMIUM, Visit
 from tests.sample_plots import curve, entry
 from tests.sample_records import components, known, sample, steered
 
@@ -17,10 +18,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}
 AXE = Path(axe.__file__).with_name("axe.min.js")
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with browser() as launched:
-        yield launched
+chromium = browser.chromium  # the fixture: one for all tests of this file
 
 
 @pytest.fixture(scope="module")

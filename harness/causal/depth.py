@@ -22,6 +22,7 @@ from harness.places import Site
 from harness.plots import Plot
 from harness.prompts import EVALUATION, PromptSet
 from harness.study import Study
+from harness.units import by_unit
 from harness.verdict import Control, Effect, Evidence, Finding, Gate
 
 POSITIONS = ("all", "subject", "premises", "final")
@@ -92,7 +93,8 @@ def depth_finding(
     controls = _halves(profiles, whole, study)
     plots = [_profile_plot(profiles, study.prompts.tasks, depth)]
     plots += _patching(study, rule)
-    return Result(Finding(tuple(evidence), controls, gates), plots=plots)
+    units = _contributions(profiles, whole, study, prompts)
+    return Result(Finding(tuple(evidence), controls, gates, units={name: units}), plots=plots)
 
 
 def _not_by_noise(signed: stats.Estimate, n: int) -> Evidence:
@@ -146,8 +148,7 @@ def _difference(
     of: Callable[[np.ndarray], np.ndarray] = centroid,
 ) -> stats.Estimate:
     """Second task's centroid minus the first's, facts resampled for both together."""
-    first, second = (profiles[t][:, position] for t in study.prompts.tasks)
-    values = np.stack([first, second], axis=1)  # [pair task layer]
+    values = _by_task(profiles, position, study)
     known = ~np.isnan(values).all((1, 2))
     return stats.bootstrap_of_means(
         values[known],
@@ -155,6 +156,23 @@ def _difference(
         resamples=study.plan.resamples,
         seed=study.plan.seed,
     )
+
+
+def _contributions(
+    profiles: Mapping[str, np.ndarray], position: int, study: Study, prompts: PromptSet
+) -> dict[str, float]:
+    """Of each pair to the difference, for a comparison with another run on the same pairs."""
+    made = stats.pseudo_values(
+        _by_task(profiles, position, study),
+        lambda means: centroid(means[:, 1]) - centroid(means[:, 0]),
+    )
+    return by_unit(prompts.pairs, made)
+
+
+def _by_task(
+    profiles: Mapping[str, np.ndarray], position: int, study: Study
+) -> Float[np.ndarray, "pair task layer"]:
+    return np.stack([profiles[t][:, position] for t in study.prompts.tasks], axis=1)
 
 
 def _at_positions(profiles: Mapping[str, np.ndarray], study: Study) -> list[Evidence]:

@@ -32,6 +32,7 @@ from harness.places import Site
 from harness.plots import Plot
 from harness.prompts import EVALUATION
 from harness.study import Study
+from harness.units import by_unit
 from harness.verdict import Effect, Evidence, Family, Finding, Gate
 
 RECALL_SET, REASONING_SET, BOTH = 0, 1, 2  # rows of the design, beside the intact model
@@ -78,7 +79,7 @@ def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float
         against = f"{task} set, against random pairs of sets"
         evidence.append(_against_pairs(made, against, effect.name, drawn[0] - drawn[1]))
         by_pair = _main_effect(falls, own)[:, order]
-        units[end] = _units(made, by_pair[:, 0] - by_pair[:, 1])
+        units[end] = by_unit(_pairs(made), by_pair[:, 0] - by_pair[:, 1])
     return Result(Finding(tuple(evidence), gates=gates, units=units))
 
 
@@ -140,13 +141,8 @@ def interaction_finding(
     evidence.insert(1, _against_pairs(made, against, "|share of the logit difference|", size))
     plot = _pair_map(study, rule, components)
     sign = np.sign(found.value[strongest])
-    units = {evidence[0].name: _units(made, sign * contrast[:, strongest])}
+    units = {evidence[0].name: by_unit(_pairs(made), sign * contrast[:, strongest])}
     return Result(Finding(tuple(evidence), gates=gates, units=units), plots=(plot,))
-
-
-def _units(made: Arms, values: Float[np.ndarray, " pair"]) -> dict[str, float]:
-    """Values by pair, for a comparison with another run on the same facts; known ones only."""
-    return {p: float(v) for p, v in zip(_pairs(made), values, strict=True) if not np.isnan(v)}
 
 
 def _pairs(made: Arms) -> list[str]:

@@ -12,7 +12,7 @@ from harness import stats
 from harness.direction import vectors as directions
 from harness.direction.search import DirectionRule
 from harness.prompts import DISCOVERY, EVALUATION
-from harness.separation import Labelled, Separation, separation
+from harness.separation import Labelled, Separation, placements, separation
 from harness.study import Study
 from harness.verdict import Effect, Evidence
 
@@ -50,20 +50,10 @@ class AtLayer:
         return self.judged(self.scores[rows], self.labelled.rows(rows))
 
     def placements(self) -> dict[str, float]:
-        """Of every evaluation pair, the share of comparisons with the other task it wins.
-
-        A tie is half a win. The mean over prompts of one task is the AUC, so that of pairs is too.
-        """
+        """Of every evaluation pair, see `separation.placements`."""
         rows = self.labelled.within(EVALUATION)
-        scores, side = self.scores[rows], self.labelled.side[rows]
-        won = np.empty(len(scores))
-        for at in (-1, 1):
-            own, other = side == at, np.sort(scores[side == -at])
-            below, upto = (np.searchsorted(other, scores[own], s) for s in ("left", "right"))
-            share = (below + upto) / (2 * len(other))
-            won[own] = share if at > 0 else 1 - share
         pairs = np.array([item.pair for item in self.study.prompts.items])[rows]
-        return {str(pair): float(won[pairs == pair].mean()) for pair in np.unique(pairs)}
+        return placements(self.scores[rows], self.labelled.side[rows], pairs)
 
     def size(self) -> stats.Estimate:
         """Evaluation prompts' d': difference of means over the pooled SD; units resampled.

@@ -42,6 +42,7 @@ from harness.direction.steering_shown import (
 from harness.direction.vectors import Directions
 from harness.findings import Result
 from harness.study import Study
+from harness.units import by_unit
 from harness.verdict import Control, Effect, Evidence, Finding, Gate
 
 SHARE = "shares of the intact logit difference"
@@ -66,7 +67,8 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     toward = choose_added(steer, score, +1)
     away = choose_added(steer, lambda arms: -score(arms), -1)
     shown = _shown_arms(steer, toward, away)
-    found = steer.both(steer.judged(study.prompts.tasks), shown)
+    prompts = steer.judged(study.prompts.tasks)
+    found = steer.both(prompts, shown)
     gates = (*gates, *enough(found, steer))
     if finding := stopped(gates, name):
         return Result(finding)
@@ -97,7 +99,8 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
         *figures.dose_curves(steer, toward.arm.layers),
         figures.item_histogram(found, 0, study.prompts.tasks, str(toward.arm)),
     )
-    return Result(Finding(evidence, (spread,), gates, notes=said), plots=plots)
+    units = {name: by_unit(prompts.pairs, stats.pseudo_values(_cells(found, 0), _contrast_of))}
+    return Result(Finding(evidence, (spread,), gates, notes=said, units=units), plots=plots)
 
 
 def projection_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
@@ -110,7 +113,8 @@ def projection_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     chosen = choose_taken(steer)
     scopes = dict.fromkeys((chosen.arm.layers, steer.fitted.layers))
     arms = [chosen.arm, *taken(steer), *(Arm("recentre", scope) for scope in scopes)]
-    found = steer.both(steer.judged(study.prompts.tasks), arms)
+    prompts = steer.judged(study.prompts.tasks)
+    found = steer.both(prompts, arms)
     gates = (*gates, *enough(found, steer))
     if finding := stopped(gates, name):
         return Result(finding)
@@ -131,7 +135,9 @@ def projection_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     )
     said = (in_words(f"taking it out ({chosen.arm})", found, 0, study), *notes(steer))
     plot = figures.loss_by_layer(found, arms, study.prompts.tasks)
-    return Result(Finding(evidence, (), gates, notes=said), plots=(plot,) if plot else ())
+    units = {name: by_unit(prompts.pairs, found[1].before - found[1].after[0])}
+    finding = Finding(evidence, (), gates, notes=said, units=units)
+    return Result(finding, plots=(plot,) if plot else ())
 
 
 def _prepared(
@@ -165,15 +171,21 @@ def _paired_contrast(
     found: tuple[Moved, Moved], arm: int, study: Study
 ) -> tuple[float, float, float]:
     """`contrast` of one arm with its 95 % interval over pairs; a pair may lack one task."""
-    first, second = found
-    cells = (first.logit_difference[arm], first.intact, second.logit_difference[arm], second.intact)
     e = stats.bootstrap_of_means(
-        np.stack(cells, axis=1),
-        lambda means: means[:, 2] / means[:, 3] - means[:, 0] / means[:, 1],
-        resamples=study.plan.resamples,
-        seed=study.plan.seed,
+        _cells(found, arm), _contrast_of, resamples=study.plan.resamples, seed=study.plan.seed
     )
     return float(e.value), float(e.low), float(e.high)
+
+
+def _cells(found: tuple[Moved, Moved], arm: int) -> Float[np.ndarray, "pair cell"]:
+    """Change and intact logit difference of the first task, then of the second."""
+    first, second = found
+    cells = (first.logit_difference[arm], first.intact, second.logit_difference[arm], second.intact)
+    return np.stack(cells, axis=1)
+
+
+def _contrast_of(means: Float[np.ndarray, "row cell"]) -> Float[np.ndarray, " row"]:
+    return np.asarray(means[:, 2] / means[:, 3] - means[:, 0] / means[:, 1])
 
 
 def _random(steer: Steer, arm: Arm) -> tuple[Evidence, Control]:

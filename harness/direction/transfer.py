@@ -13,7 +13,14 @@ from harness.findings import Result, competence_gates
 from harness.materials import domain_of, draw_crossed
 from harness.plots import Plot, PlotPanel, Series
 from harness.prompts import DISCOVERY
-from harness.separation import Labelled, PermutationP, Separation, permutation_p, separation
+from harness.separation import (
+    Labelled,
+    PermutationP,
+    Separation,
+    permutation_p,
+    placements,
+    separation,
+)
 from harness.study import Study
 from harness.verdict import Control, Effect, Evidence, Family, Finding, Gate
 
@@ -35,9 +42,14 @@ class Judged:
     domain: str
     found: Separation
     test: PermutationP
-    pairs: int
+    pairs: np.ndarray  # of each prompt
     scores: np.ndarray
     side: np.ndarray
+
+    @property
+    def n(self) -> int:
+        """Pairs."""
+        return len(np.unique(self.pairs))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +103,10 @@ def transfer_finding(study: Study, rule: DirectionRule, items: int, gate: float)
     ]
     twins = range(1, study.plan.twins + 1)
     controls = [_twin_control(study, known, rule, twin) for twin in twins]
-    finding = Finding(tuple(evidence), tuple(controls), gates, notes=left_out)
+    units = {
+        e.name: placements(j.scores, j.side, j.pairs) for e, j in zip(evidence, judged, strict=True)
+    }
+    finding = Finding(tuple(evidence), tuple(controls), gates, notes=left_out, units=units)
     return Result(finding, plots=(_plot(judged, home, carried.layer, study.prompts.tasks),))
 
 
@@ -126,7 +141,7 @@ def _judged(there: Elsewhere, carried: Carried) -> Judged:
         there.domain,
         separation(scores, labelled, resamples=plan.resamples, seed=plan.seed),
         permutation_p(scores, labelled, permutations=plan.permutations, seed=plan.seed),
-        len(there.study.prompts.pairs),
+        np.array([item.pair for item in there.study.prompts.items]),
         scores,
         labelled.side,
     )
@@ -151,7 +166,7 @@ def _evidence(
         alpha=rule.alpha,
         floor=j.test.floor,
         family=Family("domains that the model answers", domains, "Holm"),
-        n=j.pairs,
+        n=j.n,
     )
 
 
@@ -206,5 +221,5 @@ def _plot(judged: Sequence[Judged], home: str, layer: int, tasks: tuple[str, str
         x=f"projection, to the right as {tasks[1]} in {home}",
         y="prompts",
         panels=tuple(panels),
-        n=judged[0].pairs,
+        n=judged[0].n,
     )

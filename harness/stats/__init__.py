@@ -15,6 +15,7 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | do pairs differ, over a whole family of cells | `sign_flip_max` |
 | how sure is the size | `bootstrap_d`, `bootstrap_mean` |
 | how sure is anything computed from means | `bootstrap_of_means` |
+| what does each pair contribute to it | `pseudo_values` |
 | does an edit lose more answers than it gains | `mcnemar`, `mcnemar_floor` |
 | is nothing lost, is nothing there | `equivalence_share`, `equivalence_mean` |
 | is it beyond matched random sets | `exceedance` |
@@ -47,7 +48,7 @@ from harness.stats.effects import (
 from harness.stats.equivalence import MeanBound, ShareBound, equivalence_mean, equivalence_share
 from harness.stats.exceedance import Exceedance, exceedance
 from harness.stats.intervals import Estimate
-from harness.stats.means import bootstrap_of_means
+from harness.stats.means import bootstrap_of_means, pseudo_values
 from harness.stats.permutation import MaxTest, sign_flip_max
 from harness.stats.ranks import RankTest, auc, mann_whitney, mann_whitney_floor, rank_contrast
 from harness.stats.recovery import Recovery, recovery
@@ -92,6 +93,7 @@ __all__ = [
     "modal_share",
     "pair_contrast",
     "pooled_sd",
+    "pseudo_values",
     "rank_contrast",
     "rank_correlation",
     "recovery",

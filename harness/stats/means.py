@@ -55,38 +55,81 @@ def bootstrap_of_means(
             than half the resamples have a value in every cell, or the function keeps no rows.
     """
     check_level(level)
-    matrix, available = _available(values)
-    weights = resample_weights(len(matrix), resamples, seed)
-    anchor = matrix[available.argmax(axis=0), np.arange(matrix.shape[1])]
-    filled = np.where(available, matrix - anchor, 0)
-    counted = available.astype(np.float64)
+    of = _Weighted(values, function)
+    weights = resample_weights(of.units, resamples, seed)
     with one_blas_thread():
-        complete = ((weights @ counted) > 0).all(axis=1)
+        complete = ((weights @ of.counted) > 0).all(axis=1)
         if complete.mean() < LEAST_SHARE:
             raise ValueError(
                 f"{complete.sum()} of {resamples} resamples have a value in every cell; values are "
                 "too sparse for an interval, so add items or leave the sparsest cells out."
             )
-
-        def of(rows: Float[np.ndarray, "row unit"]) -> Float[np.ndarray, "row ..."]:
-            means = anchor + (rows @ filled) / (rows @ counted)
-            return _checked(function, means.reshape(len(rows), *np.shape(values)[1:]))
-
-        def of_all(rows: Float[np.ndarray, "row unit"]) -> Float[np.ndarray, "row ..."]:
-            return np.concatenate([of(rows[part]) for part in chunks(len(rows), matrix.shape[1])])
-
-        value = np.asarray(of(np.ones((1, len(matrix))))[0])
-        drawn, left_out = of_all(weights[complete]), of_all(1 - np.eye(len(matrix)))
+        value, left_out = of.value_and_left_out()
+        drawn = of(weights[complete])
     low, high = bca(
         value.ravel(), drawn.reshape(len(drawn), -1), left_out.reshape(len(left_out), -1), level
     )
     return Estimate(value, low.reshape(value.shape), high.reshape(value.shape), level, len(drawn))
 
 
+def pseudo_values(
+    values: Float[np.ndarray, "unit ..."],
+    function: Callable[[Float[np.ndarray, "row ..."]], Float[np.ndarray, "row ..."]],
+) -> Float[np.ndarray, "unit ..."]:
+    """What each unit contributes to a function of cell means: jackknife pseudo-values.
+
+    n times the value less n - 1 times the value without the unit, for n units (Tukey 1958; Miller
+    1974, Biometrika 61). Of a mean they are the units' own values. They let two results on the
+    same units be compared unit by unit, where a result is no mean over units.
+
+    Arguments, and errors for values, as `bootstrap_of_means`. nan for a unit without any value.
+    """
+    of = _Weighted(values, function)
+    with one_blas_thread():
+        value, left_out = of.value_and_left_out()
+    made = np.full((len(of.present), *value.shape), np.nan)
+    made[of.present] = of.units * value - (of.units - 1) * left_out
+    return made
+
+
+class _Weighted:
+    """A function of cell means, for rows of weights of the units that have a value.
+
+    Attributes:
+        present: Units that have a value in any cell.
+        units: Their number.
+        counted: Where each has one, as numbers.
+    """
+
+    def __init__(
+        self,
+        values: Float[np.ndarray, "unit ..."],
+        function: Callable[[Float[np.ndarray, "row ..."]], Float[np.ndarray, "row ..."]],
+    ) -> None:
+        matrix, available, self.present = _available(values)
+        self.units, self.counted = len(matrix), available.astype(np.float64)
+        self._anchor = matrix[available.argmax(axis=0), np.arange(matrix.shape[1])]
+        self._filled = np.where(available, matrix - self._anchor, 0)
+        self._shape, self._function = np.shape(values)[1:], function
+
+    def __call__(self, weights: Float[np.ndarray, "row unit"]) -> Float[np.ndarray, "row ..."]:
+        parts = [self._of(weights[p]) for p in chunks(len(weights), self.counted.shape[1])]
+        return np.concatenate(parts)
+
+    def value_and_left_out(self) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "unit ..."]]:
+        """Of all units, and with each left out."""
+        whole = self._of(np.ones((1, self.units)))[0]
+        return np.asarray(whole), self(1 - np.eye(self.units))
+
+    def _of(self, rows: Float[np.ndarray, "row unit"]) -> Float[np.ndarray, "row ..."]:
+        means = self._anchor + (rows @ self._filled) / (rows @ self.counted)
+        return _checked(self._function, means.reshape(len(rows), *self._shape))
+
+
 def _available(
     values: Float[np.ndarray, "unit ..."],
-) -> tuple[Float[np.ndarray, "unit cell"], Bool[np.ndarray, "unit cell"]]:
-    """Units that have a value in any cell, in float64, and where they have one."""
+) -> tuple[Float[np.ndarray, "unit cell"], Bool[np.ndarray, "unit cell"], Bool[np.ndarray, " all"]]:
+    """Units that have a value in any cell, in float64; where they have one; and which they are."""
     array = np.asarray(values, dtype=np.float64)
     missing = np.isnan(array)
     as_cells(np.where(missing, 0, array), "values", 2)  # refuses infinity and a single unit
@@ -98,8 +141,8 @@ def _available(
             f"values has {available[:, sparse[0]].sum()} units with a value in cell {index}; at "
             "least 2 are needed, so add items or leave that cell out by name."
         )
-    present = available.any(axis=1)
-    return array.reshape(len(array), -1)[present], available[present]
+    present = np.asarray(available.any(axis=1))
+    return array.reshape(len(array), -1)[present], available[present], present
 
 
 def _checked(

@@ -15,14 +15,22 @@ FLAGS = [
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
+def launched() -> Iterator[Any]:
     """Of a module, not of all: its event loop is in the way of others."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield launched
-        launched.close()
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def chromium(launched: Any) -> Iterator[Any]:
+    """The browser; pages are closed with the test, as those left open keep a core busy."""
+    yield launched
+    for context in launched.contexts:
+        context.close()
 
 
 class Visit:

@@ -135,7 +135,7 @@ def test_what_was_supported_and_is_not_fails_and_what_was_refuted_is_expected(su
         ]
     )
     result.stdout.fnmatch_lines(["supported *It holds for won.*[[]was refuted]"])
-    assert suite.run(BEFORE, *GATED, workers=workers, models=models).ret == 0
+    assert suite.run(BEFORE, *GATED, models=models).ret == 0
 
 
 def test_no_answer_where_there_was_support_is_a_regression_and_elsewhere_a_skip(suite):

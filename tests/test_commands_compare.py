@@ -13,7 +13,7 @@ from tests import browser
 from tests.browser import CHROMIUM, Visit
 from tests.sample_records import NASTY, components, sample
 
-chromium = browser.chromium  # the fixture
+launched, chromium = browser.launched, browser.chromium  # the fixtures
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from harness.places import Site
 from harness.store import Store
 from harness.study import Plan, Study, Subject
 
-PROMPTS = draw_plain("geography", 40, seed=3000)
-MEANS = draw_plain("geography", 30, seed=3001)
+PROMPTS = draw_plain("geography", 30, seed=3000)
+MEANS = draw_plain("geography", 20, seed=3001)
 # Most of the right answers lost, and hardly any, in shares; of four candidates a guess loses .75.
 # Values of a prompt with one name changed do more than take something away: they say something
 # else, which training never met; what they do is bounded less tightly.

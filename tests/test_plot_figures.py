@@ -16,7 +16,7 @@ from tests.sample_plots import curve, entries, entry
 from tests.sample_records import NASTY, sample
 
 NAN, INF = float("nan"), float("inf")
-chromium = browser.chromium  # the fixture
+launched, chromium = browser.launched, browser.chromium  # the fixtures
 in_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
 
 

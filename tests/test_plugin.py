@@ -132,7 +132,7 @@ def test_dose(model_name, verdict):
     assert "mini-llama: dose" in (folder / "report.html").read_text()
 
 
-@pytest.mark.parametrize("dist", [(), ("--dist=loadgroup",), ("--dist=load",)])
+@pytest.mark.parametrize("dist", [(), ("--dist=load",)])
 def test_all_tests_of_a_model_run_on_one_worker(study, dist):
     study.makepyfile(
         test_h9_x=CLAIM

@@ -20,7 +20,7 @@ from tests.sample_records import MODELS, NASTY, components, large, sample
 in_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
 
 
-chromium = browser.chromium  # the fixture: one for all tests of this file
+launched, chromium = browser.launched, browser.chromium  # the fixtures
 
 
 @pytest.fixture(scope="module")

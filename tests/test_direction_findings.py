@@ -98,6 +98,39 @@ def words_of(item):
 # Crossed prompts
 
 
+def everywhere(gap):
+    """A subject that tells the tasks apart in every dimension: so does nearly any direction."""
+
+    def make(prompts, twin):
+        found = stream(prompts, 10 + (twin or 0))
+        if not twin:
+            found.resid[:, 2:] += (side_of(prompts)[:, None, None] * gap / 2).astype(np.float32)
+        return found
+
+    return make
+
+
+def test_random_directions_are_measured_by_a_size_that_goes_on_where_auc_ends():
+    finding, (found, _) = held_out(study_of(everywhere(30.0), crossed_set(80)))
+    by_chance = control(finding, "random directions")
+    size = row(finding, "size of the separation")
+    assert found is Outcome.SUPPORTED
+    assert 10 < by_chance.value < size.effect.interval[0] < size.effect.value
+
+
+def test_a_direction_no_better_than_random_ones_is_refuted():
+    """All that is there is one dimension: every direction tells the tasks apart as well."""
+
+    def along_one(prompts, twin):
+        found = stream(prompts, 10 + (twin or 0), 0.0 if twin else 4.0, width=4)
+        return replace(found, resid=np.repeat(found.resid[..., 3:], 4, axis=-1))
+
+    finding, (found, why) = held_out(study_of(along_one, crossed_set(80)))
+    assert row(finding, "held-out separation").passed
+    assert found is Outcome.REFUTED
+    assert "random directions" in why
+
+
 def test_a_subject_that_knows_the_task_is_supported_where_it_knows_it():
     finding, (found, reason) = held_out(study_of(knows(), crossed_set(80)))
     assert (found, reason) == (Outcome.SUPPORTED, "every requirement holds")

@@ -213,6 +213,8 @@ def test_a_direction_that_steers_is_supported():
     first = found.finding.evidence[0]
     assert first.effect.value == pytest.approx(2 * GAP / 6, rel=0.2)  # dose 1 at one layer
     assert "add +1 at layer" in first.effect.method
+    units = list(found.finding.units[first.name].values())
+    assert (len(units), np.mean(units)) == (first.n, pytest.approx(first.effect.value, abs=0.02))
     assert row(found, "the same, against random").p_adjusted == pytest.approx(1 / 21)
     assert row(found, "reasoning moved the wrong way").effect.value == 0
     assert row(found, "recall moved the wrong way").effect.value == 0
@@ -281,7 +283,9 @@ def test_the_share_that_goes_the_wrong_way_is_known():
 def test_a_direction_that_one_task_needs_is_supported():
     found = projection_finding(study(needed), RULE, 0.6)
     assert verdict(found) == (Outcome.SUPPORTED, "every requirement holds")
-    assert found.finding.evidence[0].effect.value == 1.0
+    lost = found.finding.evidence[0]
+    assert lost.effect.value == 1.0
+    assert set(found.finding.units[lost.name].values()) == {1.0}
     assert "hurts reasoning and does not move recall" in found.finding.notes[0]
     assert row(found, "reasoning generated, project out").effect.value == 0
     assert row(found, "reasoning generated, intact").effect.value == 1

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.stats import binomial_interval, bootstrap_mean, bootstrap_of_means
+from harness.stats import binomial_interval, bootstrap_mean, bootstrap_of_means, pseudo_values
 from harness.stats.intervals import bca, resample_weights
 
 RNG = np.random.default_rng(0)
@@ -201,3 +201,32 @@ def test_what_cannot_be_resampled_is_refused():
         bootstrap_of_means(good, lambda m: m, level=95)
     with pytest.raises(ValueError, match="resamples is 0"):
         bootstrap_of_means(good, lambda m: m, resamples=0)
+
+
+# What each unit contributes
+
+
+def test_pseudo_values_of_a_mean_are_the_units_own_values():
+    values = RNG.standard_normal((9, 3))
+    np.testing.assert_allclose(pseudo_values(values, lambda means: means), values)
+
+
+def test_pseudo_values_are_those_of_leaving_each_unit_out():
+    values = tasks_by_layers(12, 1, 0.5)[:, 0]
+    values[3, 1], values[5] = NAN, NAN  # a task missing, and a unit without any value
+    known = np.delete(values, 5, axis=0)
+    whole = difference_of_centroids(np.nanmean(known, 0)[None])[0]
+    without = [
+        difference_of_centroids(np.nanmean(np.delete(known, i, 0), 0)[None])[0] for i in range(11)
+    ]
+    made = pseudo_values(values, difference_of_centroids)
+    np.testing.assert_allclose(np.delete(made, 5), 11 * whole - 10 * np.array(without))
+    assert np.isnan(made[5])
+
+
+def test_their_mean_is_the_value_less_its_bias():
+    """The square of a mean is too large by the variance of that mean."""
+    values = RNG.standard_normal((20, 1))
+    made = pseudo_values(values, np.square)
+    expected = values.mean() ** 2 - values.var(ddof=1) / 20
+    assert made.mean() == pytest.approx(expected)

@@ -5,7 +5,7 @@ materials, or an item where items are independent.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ class Place:
     evidence: str
 
 
-def by_unit(names: Sequence[str], values: "Float[np.ndarray, ' unit']") -> dict[str, float]:
+def by_unit(names: Iterable[str], values: "Float[np.ndarray, ' unit']") -> dict[str, float]:
     """The values that are known, by the unit's name."""
     named = zip(names, values.tolist(), strict=True)
     return {str(name): value for name, value in named if not math.isnan(value)}

@@ -25,6 +25,7 @@ from harness.causal.shared import (
 from harness.causal.tables import causal_tables
 from harness.findings import Result
 from harness.study import Study
+from harness.units import by_unit
 from harness.verdict import Effect, Evidence, Family, Finding, Gate
 
 
@@ -51,8 +52,9 @@ def specific_finding(
         method="equivalence: the drop is below the threshold, exact binomial",
         published="intact (abstract)",
     )
+    apart, by_pair = _more_than_the_other(found, target, other)
     # Random sets are most of the work: a circuit that is refuted without them gets fewer items.
-    open_still = all(e.passed for e in (*falls, kept))
+    open_still = all(e.passed for e in (*falls, kept, apart))
     random_sets, matched = chance(found, target, rule.set_items if open_still else rule.band_items)
     gates = (*gates, _some_sets(found, target, random_sets))
     if finding := stopped(gates, f"{target} lost"):
@@ -62,6 +64,7 @@ def specific_finding(
         *falls,
         judged,
         kept,
+        apart,
         beside,
         *in_logits(found, target, (target, other)),
         *third_abilities(found, target),
@@ -81,6 +84,7 @@ def specific_finding(
         evidence_.name: dict(zip(map(str, d.pairs), d.lost[row].tolist(), strict=True))
         for evidence_, d in ((falls[0], found.drops[target]), (kept, found.drops[other]))
     }
+    units[apart.name] = by_pair
     finding = Finding(tuple(evidence), (), gates, components, notes, units)
     return Result(finding, plots=(dose,))
 
@@ -111,6 +115,34 @@ def _lost(found: Arms, target: str) -> list[Evidence]:
         ),
         lower_end(effect, d.n),
     ]
+
+
+def _more_than_the_other(found: Arms, target: str, other: str) -> tuple[Evidence, dict[str, float]]:
+    """The lower end of how much more of the target is lost, and each pair's part in it.
+
+    A fall above 0 and one below the margin may be the same fall.
+    """
+    row = found.row[target, "mean"]
+    drops = [found.drops[t] for t in (target, other)]
+    pairs = np.unique(np.concatenate([d.pairs for d in drops]))
+    cells = np.full((len(pairs), 2), np.nan)
+    for column, d in enumerate(drops):
+        cells[np.searchsorted(pairs, d.pairs), column] = d.lost[row]
+    plan = found.study.plan
+
+    def difference(means: np.ndarray) -> np.ndarray:
+        return np.asarray(means[:, 0] - means[:, 1])
+
+    e = stats.bootstrap_of_means(cells, difference, resamples=plan.resamples, seed=plan.seed)
+    effect = Effect(
+        "difference of accuracy drops",
+        float(e.low),
+        (float(e.low), float(e.high)),
+        method=f"lower end of the 95 % interval of {float(e.value):.2f}; paired bootstrap of facts",
+    )
+    n, name = min(d.n for d in drops), f"lower end of {target} minus {other} lost"
+    by_pair = by_unit(pairs, stats.pseudo_values(cells, difference))
+    return Evidence(name, effect, threshold=0, relation=">", n=n), by_pair
 
 
 def _some_sets(found: Arms, target: str, random_sets: Mapping[str, Drops]) -> Gate:

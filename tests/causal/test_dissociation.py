@@ -325,6 +325,26 @@ def test_a_drop_of_exactly_the_margin_is_not_spared():
     assert why.startswith("reasoning spared")
 
 
+@pytest.mark.parametrize(("recall", "expected"), [(8, Outcome.REFUTED), (14, Outcome.SUPPORTED)])
+def test_a_drop_above_0_and_one_below_the_margin_must_be_different_drops(recall, expected):
+    """Of 100 facts the recall circuit costs recall some, and reasoning three others."""
+
+    def costs(item):
+        number = int(item.pair[1:]) // 2
+        judged, of_recall = item.split == EVALUATION, item.task == "recall"
+        falls = number < recall if of_recall else number >= 97
+        own = RECALL if falls or (of_recall and not judged) else ()
+        return dict.fromkeys(own if of_recall or judged else REASONING, COST)
+
+    finding, found, why = specific(study_of(Planted(costs), facts_set(200)))
+    assert row(finding, "recall lost without its heads").passed
+    assert row(finding, "reasoning spared").passed
+    apart_ = row(finding, "lower end of recall minus reasoning lost")
+    assert (found, apart_.passed) == (expected, expected is Outcome.SUPPORTED)
+    assert np.mean(list(finding.units[apart_.name].values())) == pytest.approx(recall / 100 - 0.03)
+    assert expected is Outcome.SUPPORTED or why.startswith(apart_.name)
+
+
 # People's own materials
 
 

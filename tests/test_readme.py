@@ -1,9 +1,14 @@
 """What the README tells people to type is what CI runs, and what it shows is there."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import yaml
+
+from harness.commands import main
+from harness.options import OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -14,7 +19,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
     [
         "pip install -q -c constraints.txt -e '.[dev]'",
         "pytest -n 2",
-        "pytest hypotheses/ --gate none",
+        "pytest hypotheses/ -n 2 --gate none",
     ],
 )
 def test_ci_runs_the_commands_of_the_readme(command):
@@ -43,3 +48,23 @@ def test_the_picture_of_a_report_is_light_and_described():
     alt, picture = re.search(r"!\[([^\]]+)\]\(([^)]+\.png)\)", README).groups()
     assert len(alt) > 60
     assert (ROOT / picture).stat().st_size < 250_000
+
+
+def test_the_recipe_for_ci_is_a_workflow_whose_commands_exist(tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    workflow = yaml.safe_load(re.search(r"```yaml\n(.+?)```", page, re.DOTALL)[1])
+    steps = workflow["jobs"]["hypotheses"]["steps"]
+    lines = [line for step in steps for line in step.get("run", "").splitlines()]
+    monkeypatch.chdir(tmp_path)
+    known = {name for name, *_ in OPTIONS} | {"--junitxml", "-n"}
+    ran = []
+    for line in lines:
+        words = shlex.split(line.replace("$HARNESS_MODEL", "mini-qwen"))
+        ran.append(words[0])
+        if words[:3] == ["python", "-m", "harness"]:
+            assert main(words[3:]) in (0, 2)  # nothing was run here; argparse would have exited
+        elif words[0] == "pytest":
+            assert {word for word in words if word.startswith("-")} <= known
+        else:
+            assert words[:2] == ["pip", "install"]
+    assert ran == ["pip", "pip", "python", "pytest", "python"]

@@ -134,10 +134,11 @@ def _more_than_the_other(found: Arms, target: str, other: str) -> tuple[Evidence
         return np.asarray(means[:, 0] - means[:, 1])
 
     e = stats.bootstrap_of_means(cells, difference, resamples=plan.resamples, seed=plan.seed)
+    low, high = (float(end.round(9)) for end in (e.low, e.high))  # ties with 0 must tie
     effect = Effect(
         "difference of accuracy drops",
-        float(e.low),
-        (float(e.low), float(e.high)),
+        low,
+        (low, high),
         method=f"lower end of the 95 % interval of {float(e.value):.2f}; paired bootstrap of facts",
     )
     n, name = min(d.n for d in drops), f"lower end of {target} minus {other} lost"

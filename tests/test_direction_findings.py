@@ -6,16 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness import baselines
+from harness import baselines, stats
 from harness.activations import Activations
 from harness.direction import beside as direction_beside
+from harness.direction.beside import AtLayer
 from harness.direction.findings import held_out_direction_finding
 from harness.direction.published import published_direction_finding
 from harness.direction.search import DirectionRule
 from harness.materials import geography_crossed
 from harness.plots import Plot
 from harness.prompt_files.reading import split_pairs
-from harness.prompts import Item, PromptSet
+from harness.prompts import EVALUATION, Item, PromptSet
+from harness.separation import Labelled
 from harness.study import Plan
 from harness.verdict import Criterion, Outcome, judge, to_plain
 from tests.synthetic import PLAN, crossed_set, noise, null_subject, plain_set, study_of
@@ -469,6 +471,18 @@ def test_figures_hold_plain_values_and_name_what_they_show():
     assert [p.title for p in histogram] == ["model", "untrained twin 1"]
     for series in histogram[0].series:
         assert sum(series.y) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("prompts", [crossed_set(30), labelled_set(151)], ids=["pairs", "prompts"])
+def test_the_size_is_cohens_d(prompts):
+    labelled, scores = Labelled.of(prompts), np.random.default_rng(0).normal(7, 2, len(prompts))
+    at = AtLayer(study_of(knows(), prompts), labelled, 0, np.empty((0, 0)), scores)
+    rows = labelled.within(EVALUATION)
+    side = labelled.side[rows]
+    expected = stats.cohens_d(scores[rows][side > 0], scores[rows][side < 0])
+    found = at.size()
+    assert found.value == pytest.approx(float(expected))
+    assert found.low < found.value < found.high
 
 
 def test_numbers_beside_are_those_of_what_was_chosen(monkeypatch):

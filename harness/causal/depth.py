@@ -138,7 +138,7 @@ def _profiles(
     ]
     found = measured_drops(study, prompts, each, discovery_prompts(study, rule))
     shape = (len(prompts.pairs), len(POSITIONS), layers)
-    return {t: found[t].aligned(prompts.pairs).reshape(shape) for t in study.prompts.tasks}
+    return {t: d.aligned(d.shares, prompts.pairs).reshape(shape) for t, d in found.items()}
 
 
 def _difference(

@@ -81,7 +81,7 @@ def specific_finding(
     dose = causal_plots.dose_curve(found, target, sets)
     components = circuit_components(found.chosen[target])
     units = {
-        evidence_.name: dict(zip(map(str, d.pairs), d.lost[row].tolist(), strict=True))
+        evidence_.name: by_unit(d.pairs, d.lost[row])
         for evidence_, d in ((falls[0], found.drops[target]), (kept, found.drops[other]))
     }
     units[apart.name] = by_pair
@@ -124,10 +124,8 @@ def _more_than_the_other(found: Arms, target: str, other: str) -> tuple[Evidence
     """
     row = found.row[target, "mean"]
     drops = [found.drops[t] for t in (target, other)]
-    pairs = np.unique(np.concatenate([d.pairs for d in drops]))
-    cells = np.full((len(pairs), 2), np.nan)
-    for column, d in enumerate(drops):
-        cells[np.searchsorted(pairs, d.pairs), column] = d.lost[row]
+    pairs = np.unique(np.concatenate([d.pairs for d in drops])).tolist()
+    cells = np.concatenate([d.aligned(d.lost[[row]], pairs) for d in drops], axis=1)
     plan = found.study.plan
 
     def difference(means: np.ndarray) -> np.ndarray:

@@ -161,7 +161,7 @@ def _random_pairs(made: Arms) -> Mapping[str, Float[np.ndarray, "pair row"]]:
     sets = relocated((pair[0], pair[1]), width, made.rule.sets, made.study.plan.seed)
     each = [c for one, two in (*sets, pair) for c in (one, two, one.union(two))]
     drops = made.measure(each, made.tasks, made.rule.set_items)
-    return {t: (d.logit_difference.mean(1) / d.scale).reshape(-1, 3) for t, d in drops.items()}
+    return {t: d.relative.reshape(-1, 3) for t, d in drops.items()}
 
 
 def _against_pairs(
@@ -211,7 +211,8 @@ def _design(made: Arms) -> Float[np.ndarray, "pair task row"]:
     In shares of the task's mean intact difference; nan where the intact model misses the item.
     """
     rows = [*(made.row[t, "mean"] for t in made.tasks), made.both]
-    return np.stack([made.drops[t].aligned(_pairs(made))[:, rows] for t in made.tasks], axis=1)
+    drops, pairs = [made.drops[t] for t in made.tasks], _pairs(made)
+    return np.stack([d.aligned(d.shares[rows], pairs) for d in drops], axis=1)
 
 
 def _main_effect(falls: np.ndarray, own: int) -> Float[np.ndarray, "pair task"]:

@@ -175,11 +175,18 @@ class Drops:
         """Mean fall of the logit difference as a share of the intact one."""
         return means(self.logit_difference) / self.scale
 
-    def aligned(self, pairs: Sequence[str]) -> Float[np.ndarray, "pair ablation"]:
-        """The same of each of these pairs; nan for those that are not among the pairs measured."""
+    @property
+    def shares(self) -> Float[np.ndarray, "ablation pair"]:
+        """Fall of each pair's logit difference as a share of the mean intact one."""
+        return self.logit_difference / self.scale
+
+    def aligned(
+        self, values: Float[np.ndarray, "ablation pair"], pairs: Sequence[str]
+    ) -> Float[np.ndarray, "pair ablation"]:
+        """Values of these drops for each named pair; nan for those that were not measured."""
         place = {pair: i for i, pair in enumerate(pairs)}
-        rows = np.full((len(place), len(self.logit_difference)), np.nan)
-        rows[[place[str(p)] for p in self.pairs]] = (self.logit_difference / self.scale).T
+        rows = np.full((len(place), len(values)), np.nan)
+        rows[[place[str(p)] for p in self.pairs]] = values.T
         return rows
 
 

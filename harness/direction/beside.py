@@ -56,13 +56,14 @@ class AtLayer:
         return placements(self.scores[rows], self.labelled.side[rows], pairs)
 
     def size(self) -> stats.Estimate:
-        """Evaluation prompts' d': difference of means over the pooled SD; units resampled.
+        """Evaluation prompts' d', `stats.cohens_d`; units resampled.
 
         The AUC of two directions that separate completely is the same; this is not.
         """
         rows, plan = self.labelled.within(EVALUATION), self.study.plan
         side, unit = self.labelled.side[rows], self.labelled.unit[rows]
         moments = np.full((unit.max() + 1, 2, 2), np.nan)  # [unit, task, power]
+        pooled = np.array([(side == at).sum() for at in (-1, 1)]) / (len(side) - 2)
         # Centred first: the squares of far away numbers have no room for their differences.
         centred = self.scores[rows] - self.scores[rows].mean()
         for task, at in enumerate((-1, 1)):
@@ -71,7 +72,12 @@ class AtLayer:
                 of_task = centred[side == at] ** power
                 summed = np.bincount(unit[side == at], of_task, minlength=len(moments))
                 np.divide(summed, held, out=moments[:, task, power - 1], where=held > 0)
-        return stats.bootstrap_of_means(moments, _d_prime, resamples=plan.resamples, seed=plan.seed)
+
+        def d_prime(means: Float[np.ndarray, "row task power"]) -> Float[np.ndarray, " row"]:
+            variance = (means[..., 1] - np.square(means[..., 0])) @ pooled
+            return np.asarray((means[:, 1, 0] - means[:, 0, 0]) / np.sqrt(variance))
+
+        return stats.bootstrap_of_means(moments, d_prime, resamples=plan.resamples, seed=plan.seed)
 
     def judged(
         self, scores: np.ndarray, labelled: Labelled, strata: np.ndarray | None = None
@@ -81,11 +87,13 @@ class AtLayer:
         return separation(scores, labelled, resamples=plan.resamples, seed=plan.seed, strata=strata)
 
 
-def beside(at: AtLayer, fitted: directions.Directions, rule: DirectionRule) -> list[Evidence]:
+def beside(
+    at: AtLayer, size: stats.Estimate, fitted: directions.Directions, rule: DirectionRule
+) -> list[Evidence]:
     """All that applies; `fitted` is the direction of the discovery prompts, as layer 0."""
     rows = at.labelled.within(EVALUATION)
     return [
-        _size(at),
+        _size(at, size),
         _stability(at, rule),
         *_other_domains(at, rule),
         *_lookup(at, fitted),
@@ -98,19 +106,12 @@ def auc_evidence(name: str, found: Separation, n: int, method: str) -> Evidence:
     return Evidence(name, Effect("AUC", found.auc, found.interval, method=method), n=n)
 
 
-def _size(at: AtLayer) -> Evidence:
-    found = at.size()
+def _size(at: AtLayer, found: stats.Estimate) -> Evidence:
     interval = float(found.low), float(found.high)
     method = "difference of mean projections / pooled SD, evaluation prompts"
     effect = Effect("d'", float(found.value), interval, method=method)
     n = int(at.labelled.within(EVALUATION).sum())
     return Evidence("size of the separation", effect, n=n)
-
-
-def _d_prime(means: Float[np.ndarray, "row task power"]) -> Float[np.ndarray, " row"]:
-    """Of the second task against the first, from mean scores and mean squares."""
-    variance = means[..., 1] - np.square(means[..., 0])
-    return np.asarray((means[:, 1, 0] - means[:, 0, 0]) / np.sqrt(variance.mean(-1)))
 
 
 def _stability(at: AtLayer, rule: DirectionRule) -> Evidence:

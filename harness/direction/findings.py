@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from harness import stats
 from harness.baselines import Baseline, baselines
 from harness.direction import vectors as directions
 from harness.direction.beside import AtLayer, auc_evidence, beside
@@ -52,7 +53,7 @@ def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -
         resid, np.where(labelled.within(DISCOVERY), labelled.side, 0)
     )
     at = _at(study, labelled, resid, found.layer, found)
-    model = at.judged_held_out()
+    model, size = at.judged_held_out(), at.size()
     without_model = baselines(study, labelled)
     twins = _twins(study, labelled, rule)
     gates = (*competence_gates(study, gate), _room(without_model))
@@ -61,11 +62,11 @@ def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -
             _length_evidence(at, without_model[0]),
             _separation_evidence(at, model, rule, len(found.evaluation)),
             *_strata_evidence(at),
-            *beside(at, fitted.only(found.layer), rule),
+            *beside(at, size, fitted.only(found.layer), rule),
         ),
         (
             *_baseline_controls(without_model, model),
-            *_model_controls(at, model, shuffled, rule),
+            *_model_controls(at, model, size, shuffled, rule),
             *(_twin_control(twin, model, rule, study.prompts.crossed) for twin in twins),
         ),
         gates,
@@ -205,12 +206,15 @@ def _baseline_controls(without_model: Sequence[Baseline], model: Separation) -> 
 
 
 def _model_controls(
-    at: AtLayer, model: Separation, shuffled: Sequence[Found], rule: DirectionRule
+    at: AtLayer,
+    model: Separation,
+    size: stats.Estimate,
+    shuffled: Sequence[Found],
+    rule: DirectionRule,
 ) -> list[Control]:
     """Directions of the same activations that owe nothing to the labels."""
     rows = at.labelled.within(EVALUATION)
     x, side = at.x[rows], at.labelled.side[rows]
-    size = at.size()
     drawn = upper(random_sizes(x, side, rule.random_directions, at.study.plan.seed))
     relabelled = upper(np.array([f.auc for f in shuffled]))
     within = "pairs" if at.labelled.paired else "domains"

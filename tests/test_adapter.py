@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from harness import materials
-from harness.adapter import LoadOptions, Model, checks
+from harness.adapter import LoadOptions, Model, checks, encoding
 from harness.adapter.scoring import Continuation, score_batch
 from harness.models import ModelError, resolve
 from tests import oracle, tiny_models
@@ -98,6 +98,14 @@ def test_subject_is_the_last_token_of_its_span(model):
         expected = oracle.features(oracle.run(model.module, ids), at)
         for name, values in found.arrays().items():
             np.testing.assert_allclose(values[number], expected[name], atol=1e-5, err_msg=name)
+
+
+def test_remembered_token_ids_are_those_of_the_tokenizer(model, monkeypatch):
+    monkeypatch.setattr(encoding, "REMEMBERED", 3)  # so that some are forgotten on the way
+    encoder, asked = reloaded(model).encoder, [*ITEMS, *ITEMS[::-1], ITEMS[0]]
+    expected = encoder.tokenizer([item.prompt for item in asked]).input_ids
+    assert encoder.ids(asked) == expected
+    assert [encoder.ids([item])[0] for item in asked] == expected
 
 
 def test_an_item_without_subject_is_named(model):

@@ -1,7 +1,7 @@
 """From prompts to batches of token ids, padded on the left."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -10,6 +10,8 @@ from torch import Tensor
 
 from harness.models import ModelError
 from harness.prompts import Item
+
+REMEMBERED = 50_000  # texts: those of a claim, not those of a file of any length
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Encoder:
     tokenizer: Any
     chat: bool = False
     longest: int | None = None
+    _known: dict[str, list[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def text(self, prompt: str) -> str:
         """The text the model reads."""
@@ -79,7 +82,7 @@ class Encoder:
         Raises:
             ModelError: If a prompt has no tokens, or more than the model can read.
         """
-        encoded: list[list[int]] = self._encode([self.text(item.prompt) for item in items])
+        encoded = self._encode([self.text(item.prompt) for item in items])
         for item, ids in zip(items, encoded, strict=True):
             if not ids:
                 raise ModelError(
@@ -142,7 +145,11 @@ class Encoder:
                 "position 'subject' needs a fast tokenizer (tokenizer.json): use position 'final'."
             )
         texts = [self.text(item.prompt) for item in items]
-        spans = self._encode(texts, offsets=True)
+        # A chat template writes the special tokens itself.
+        encoded = self.tokenizer(
+            texts, add_special_tokens=not self.chat, return_offsets_mapping=True
+        )
+        spans = encoded["offset_mapping"]
         return [
             self._last_inside(item, text, span)
             for item, text, span in zip(items, texts, spans, strict=True)
@@ -159,13 +166,17 @@ class Encoder:
             )
         return inside[-1]
 
-    def _encode(self, texts: list[str], offsets: bool = False) -> list[Any]:
-        # A chat template writes the special tokens itself.
-        encoded = self.tokenizer(
-            texts, add_special_tokens=not self.chat, return_offsets_mapping=offsets
-        )
-        found: list[Any] = encoded["offset_mapping" if offsets else "input_ids"]
-        return found
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids; a claim asks for those of the same prompts again with each sweep."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if len(self._known) + len(new) > REMEMBERED:
+            self._known.clear()
+            new = list(dict.fromkeys(texts))
+        if new:
+            # A chat template writes the special tokens itself.
+            ids = self.tokenizer(new, add_special_tokens=not self.chat).input_ids
+            self._known.update(zip(new, ids, strict=True))
+        return [self._known[text] for text in texts]
 
     def batch(
         self,

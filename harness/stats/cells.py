@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from functools import cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -114,7 +116,13 @@ def one_blas_thread() -> AbstractContextManager[object]:
     A chunk's product takes a millisecond; handing it to several threads on a machine that is
     busy otherwise was measured eight to fifty times slower than doing it on one.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # noqa: PLC0415
-
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    limits: AbstractContextManager[object] = _blas().limit(limits=1, user_api="blas")
     return limits
+
+
+@cache
+def _blas() -> Any:
+    """The BLAS libraries in this process; to look for them takes as long as a small product."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    return ThreadpoolController()

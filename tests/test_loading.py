@@ -1,5 +1,6 @@
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from fixtures.organisms import tokenizer as organism_tokenizer
 from harness import materials
@@ -136,6 +138,49 @@ def test_damaged_weights_are_one_sentence(model, tmp_path):
     with pytest.raises(ModelError, match=r"the model in .* cannot be loaded") as caught:
         Model.load(resolve(str(folder)), LoadOptions(device="cpu"))
     assert "\n" not in str(caught.value)
+
+
+def change_weights(model: Model, folder: Path, change: Callable[[dict[str, torch.Tensor]], None]):
+    """The model's folder again, with other weights."""
+    copy_tokenizer(model, folder)
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return resolve(str(folder))
+
+
+UP = "model.layers.1.mlp.up_proj.weight"
+
+
+def test_weights_that_are_not_there_are_not_drawn_at_random(model, tmp_path):
+    spec = change_weights(model, tmp_path, lambda weights: weights.pop(UP))
+    with pytest.raises(
+        ModelError, match=rf"incomplete: {UP} is not among them \(1 missing\); copy"
+    ):
+        Model.load(spec, LoadOptions(device="cpu"))
+
+
+def test_weights_of_another_shape_are_named(model, tmp_path):
+    def cut(weights: dict[str, torch.Tensor]) -> None:
+        weights[UP] = weights[UP][:10].clone()
+
+    spec = change_weights(model, tmp_path, cut)
+    with pytest.raises(ModelError, match=rf"{UP} has the shape \(10, \d+\), expected \(\d+, \d+\)"):
+        Model.load(spec, LoadOptions(device="cpu"))
+
+
+def test_a_folder_without_tokenizer_files_says_so(model, tmp_path):
+    for file in copy_tokenizer(model, tmp_path).glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(ModelError, match=r"its files \(tokenizer.json\) are missing or empty"):
+        Model.load(resolve(str(tmp_path)), LoadOptions(device="cpu"))
+
+
+def test_a_token_the_model_does_not_have_names_the_prompt(model):
+    top = max(max(ids) for ids in model.encoder.ids(ITEMS))
+    encoder = replace(model.encoder, vocabulary=top)
+    with pytest.raises(ModelError, match=rf"has the token {top} and the model ends at {top - 1}"):
+        encoder.ids(ITEMS)
 
 
 def test_a_hub_model_out_of_reach_is_one_sentence(monkeypatch, tmp_path):

@@ -59,11 +59,13 @@ class Encoder:
         tokenizer: A transformers tokenizer with a padding token.
         chat: Whether the tokenizer's chat template is applied.
         longest: Tokens a prompt may have; None if the model states no limit.
+        vocabulary: Tokens the model has an embedding for; None if that is not known.
     """
 
     tokenizer: Any
     chat: bool = False
     longest: int | None = None
+    vocabulary: int | None = None
     _known: dict[str, list[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def text(self, prompt: str) -> str:
@@ -80,7 +82,8 @@ class Encoder:
         """Token ids of every prompt, unpadded.
 
         Raises:
-            ModelError: If a prompt has no tokens, or more than the model can read.
+            ModelError: If a prompt has no tokens, more than the model can read, or one that it
+                does not have.
         """
         encoded = self._encode([self.text(item.prompt) for item in items])
         for item, ids in zip(items, encoded, strict=True):
@@ -92,6 +95,11 @@ class Encoder:
                 raise ModelError(
                     f"prompt {item.id!r} has {len(ids)} tokens and the model reads "
                     f"{self.longest} at most: shorten it."
+                )
+            if self.vocabulary is not None and max(ids) >= self.vocabulary:
+                raise ModelError(
+                    f"prompt {item.id!r} has the token {max(ids)} and the model ends at "
+                    f"{self.vocabulary - 1}: the tokenizer is not this model's."
                 )
         return encoded
 

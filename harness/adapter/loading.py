@@ -3,6 +3,8 @@
 import copy
 import importlib
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import accelerate
 import nnsight
@@ -71,6 +73,12 @@ def load_tokenizer(spec: ModelSpec, options: LoadOptions) -> PreTrainedTokenizer
         )
     except Exception as error:
         raise explain(error, spec, options, part="tokenizer") from error
+    if not tokenizer("The capital of France").input_ids:
+        # Without its files transformers makes one that knows no words.
+        raise ModelError(
+            f"the tokenizer of {spec.name} turns text into nothing: its files (tokenizer.json) are "
+            "missing or empty; copy or download them again."
+        )
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise ModelError(
@@ -103,18 +111,24 @@ def load_engine(
             spec.path, revision=spec.revision, trust_remote_code=options.trust_remote_code
         )
         sites_of(config.model_type)
-        engine = TransformersModel(
-            spec.path,
-            task=TASK,
-            revision=spec.revision,
-            tokenizer=tokenizer,
-            dispatch=not options.remote,
-            attn_implementation="eager",
-            dtype=options.dtype,
-            use_safetensors=True,
-            trust_remote_code=options.trust_remote_code,
-            device_map=options.device_map or (None if device == "cpu" else {"": device}),
-        )
+        how = {
+            "revision": spec.revision,
+            "attn_implementation": "eager",
+            "dtype": options.dtype,
+            "use_safetensors": True,
+            "trust_remote_code": options.trust_remote_code,
+            "device_map": options.device_map or (None if device == "cpu" else {"": device}),
+        }
+        if options.remote:
+            engine = TransformersModel(
+                spec.path, task=TASK, tokenizer=tokenizer, dispatch=False, **how
+            )
+        else:
+            module, report = transformers.AutoModelForCausalLM.from_pretrained(
+                spec.path, output_loading_info=True, ignore_mismatched_sizes=True, **how
+            )
+            _refuse_incomplete(spec, report)
+            engine = TransformersModel(module, task=TASK, tokenizer=tokenizer)
     except Exception as error:
         raise explain(error, spec, options, part="model") from error
     _prepare(engine._module)
@@ -122,6 +136,21 @@ def load_engine(
         size = sum(p.numel() for p in engine._module.parameters())
         torch.set_num_threads(_threads(size))
     return engine
+
+
+def _refuse_incomplete(spec: ModelSpec, report: Mapping[str, Any]) -> None:
+    """Transformers draws what a checkpoint lacks at random, and goes on."""
+    for name, there, needed in sorted(report["mismatched_keys"]):
+        raise ModelError(
+            f"the weights of {spec.name} do not fit its config.json: {name} has the shape "
+            f"{tuple(there)}, expected {tuple(needed)}; copy or download both again."
+        )
+    absent = sorted(report["missing_keys"])
+    if absent:
+        raise ModelError(
+            f"the weights of {spec.name} are incomplete: {absent[0]} is not among them "
+            f"({len(absent)} missing); copy or download them again."
+        )
 
 
 def _threads(parameters: int) -> int:
@@ -209,4 +238,6 @@ def explain(error: Exception, spec: ModelSpec, options: LoadOptions, part: str) 
     if not spec.is_local and isinstance(error, OSError):
         return hub_error(spec, error)
     where = spec.path if spec.is_local else spec.name
-    return ModelError(f"the {part} in {where} cannot be loaded: {text[:300]}")
+    return ModelError(
+        f"the {part} in {where} cannot be loaded ({text[:300]}): copy or download it again."
+    )

@@ -70,7 +70,8 @@ class Model:
         self.engine = engine  # nnsight's view of the model; `module` is the model itself
         self.sites = sites_of(self.architecture)
         longest = getattr(config, "max_position_embeddings", None)
-        self.encoder = Encoder(tokenizer, options.chat_template, longest)
+        words = engine._module.get_input_embeddings().num_embeddings
+        self.encoder = Encoder(tokenizer, options.chat_template, longest, words)
 
     @classmethod
     def load(cls, spec: ModelSpec, options: LoadOptions | None = None) -> Self:

@@ -54,19 +54,19 @@ class Collector:
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write what there is, also after Ctrl-C; keep a whole run as a baseline."""
+        whole = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        whole = whole and not (session.shouldstop or session.shouldfail)
         try:
-            self.written = self.run.finish()
+            self.written = self.run.finish(stopped=not whole)
         except Exception as error:  # the verdicts are on disk; say why the report is not
             self.failure = f"{type(error).__name__}: {error}"
         if self._weaker() and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self.against.save is None:
             return
-        whole = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-        stopped = session.shouldstop or session.shouldfail
         self.kept = (
             self._keep(self.against.save)
-            if self.written is not None and whole and not stopped
+            if self.written is not None and whole
             else f"no baseline {self.against.save!r} was saved: the run is not whole"
         )
 

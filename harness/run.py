@@ -140,10 +140,18 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{self.run_id}-{uuid.uuid4().hex}.{suffix}"
 
-    def finish(self) -> Path | None:
-        """Write verdicts.json, tables, figures and the report; None if nothing was judged."""
+    def finish(self, *, stopped: bool = False) -> Path | None:
+        """Write verdicts.json, tables, figures and the report; None if nothing was judged.
+
+        Args:
+            stopped: Whether predictions are missing that the run did not come to (Ctrl-C, -x).
+        """
         if not self.verdicts:
             return None
+        if stopped:
+            self.verdicts = [
+                {**v, "provenance": {**v["provenance"], "stopped": True}} for v in self.verdicts
+            ]
         records.write_verdicts(self.folder, self.verdicts)
         self._merge_units()
         if self.baseline is not None:

@@ -17,6 +17,8 @@ def finding(value, **more):
     e = Evidence("count", Effect("count", value), threshold=BAR, relation=">=", n=9)
     return Finding((e,), **more)
 '''
+STOPPED = "The run was stopped before its end"
+
 THREE = (
     CLAIM
     + '''
@@ -192,7 +194,7 @@ def test_first(model_name, verdict):
     """First."""
     verdict(finding(2.0))
 
-def test_second():
+def test_second(model_name):
     lines = Path("reports/verdicts.jsonl").read_text().splitlines()
     assert len(lines) == 1
     raise KeyboardInterrupt
@@ -200,13 +202,16 @@ def test_second():
     )
     study.runpytest_subprocess("--model=mini-qwen")
     assert [r["prediction_id"] for r in records(study)] == ["first"]
-    assert (study.path / "reports" / "report.html").stat().st_size > 10_000
+    assert STOPPED in (study.path / "reports" / "report.html").read_text()
 
 
 def test_last_failed_and_stop_at_first_work(study):
     study.makepyfile(test_h9_x=THREE)
+    report = study.path / "reports" / "report.html"
     study.runpytest("--model=mini-qwen", "-x").assert_outcomes(passed=1, failed=1)
+    assert STOPPED in report.read_text()
     study.runpytest("--model=mini-qwen", "--lf").assert_outcomes(failed=1)
+    assert STOPPED not in report.read_text()
     study.runpytest("--model=mini-qwen", "-k", "holds").assert_outcomes(passed=1, deselected=2)
 
 

@@ -31,6 +31,8 @@ def summary(
         f"{typeset.plural(len(claims), 'claim')} on {typeset.plural(len(models), 'model')} "
         f"({typeset.listed(list(models))}), {typeset.plural(len(records), 'prediction')} judged."
     ]
+    if any(record["provenance"].get("stopped") for record in records):
+        said.append("The run was stopped before its end: what it had not come to is missing.")
     for criterion in CRITERIA:
         words = [c.outcome for k in claims for c in k.cells if c.criterion == criterion]
         words = [w for w in words if w]

@@ -115,6 +115,14 @@ def test_an_organism_learns_within_a_few_steps():
     assert float(model.model.layers[2].self_attn.q_proj.weight[idle].detach().abs().max()) == 0
 
 
+def test_the_command_on_the_card_makes_what_it_is_grown_from_first(tmp_path):
+    plain = "python -m fixtures.organisms.plant planted-qwen --steps 7"
+    assert plant.command_for("planted-qwen", 7, None) == plain
+    (tmp_path / "card.json").write_text('{"command": "train it"}')
+    expected = f"train it --out FROM && {plain} --grown-from FROM"
+    assert plant.command_for("planted-qwen", 7, tmp_path) == expected
+
+
 def test_parts_are_sets():
     none = Parts.none(2, 3, 4)
     one = Parts(none.heads.clone(), none.neurons.clone())

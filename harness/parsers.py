@@ -10,7 +10,7 @@ def count(least: int) -> Callable[[str], int]:
     """
 
     def parse(text: str) -> int:
-        number = int(text) if text.removeprefix("-").isdigit() else least - 1
+        number = int(text) if text.removeprefix("-").isdecimal() else least - 1
         if number < least:
             raise ValueError(f"{text!r}: expected a whole number of at least {least}")
         return number

@@ -4,7 +4,7 @@ The instrument's error rates are measured on them: everything downstream just se
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from harness.prompts import Item, PromptSet, paired
@@ -76,9 +76,3 @@ def _drawn(seed: int, pair: str, what: str) -> bytes:
 def _relabelled(item: Item, labels: Mapping[tuple[str, str], str]) -> Item:
     new = labels.get((item.pair, item.task), item.task)
     return item if new == item.task else replace(item, task=new)
-
-
-def exchanged_pairs(before: PromptSet, after: PromptSet) -> Iterable[str]:
-    """Pairs with another label than they had, in order of first appearance."""
-    both = zip(before.items, after.items, strict=True)
-    return dict.fromkeys(old.pair for old, new in both if old.task != new.task)

@@ -230,6 +230,7 @@ def test_junit_xml_is_written(study):
         (["--criterion=strict"], "*--criterion 'strict': expected one of published, controlled*"),
         (["--twins=-1"], "*--twins '-1': expected a whole number of at least 0*"),
         (["--items=many"], "*--items 'many': expected a whole number of at least 1*"),
+        (["--items=²"], "*--items '²': expected a whole number of at least 1*"),
         (["--batch-size=0"], "*--batch-size '0': expected a whole number of at least 1*"),
         (["--dtype=int4"], "*--dtype 'int4': expected one of auto, float32*"),
         (["--cache=sometimes"], "*--cache 'sometimes': expected one of use, refresh, off*"),

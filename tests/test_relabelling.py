@@ -9,13 +9,16 @@ from harness.activations import HEAD_METRICS
 from harness.analysis import contrast, controlled_cells
 from harness.materials import crossed_controls, draw_crossed, draw_plain, geography_published
 from harness.prompts import DISCOVERY, EVALUATION, Item, PromptSet
-from harness.relabelling import exchanged_pairs, shuffle_labels
+from harness.relabelling import shuffle_labels
 from harness.study import Plan
 from tests.synthetic import crossed_set, noise, plant, rows_of
 
 
 def exchanged(prompts, share=1.0, seed=0):
-    return set(exchanged_pairs(prompts, shuffle_labels(prompts, share, seed)))
+    """Pairs with another label than they had."""
+    after = shuffle_labels(prompts, share, seed)
+    both = zip(prompts.items, after.items, strict=True)
+    return {old.pair for old, new in both if old.task != new.task}
 
 
 def test_share_0_is_the_set_itself():

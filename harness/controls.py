@@ -10,7 +10,6 @@ suite.
 
 import hashlib
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -132,8 +131,6 @@ class Kept:
 
 def default_device() -> str:
     """What `--device auto` will mean, told without importing torch."""
-    if sys.platform == "darwin":
-        return "mps"
     return "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
 
 

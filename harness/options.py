@@ -141,7 +141,7 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         ("claims", "regressions", "none"),
         "claims",
         "what fails the run: refuted claims; claims that the baseline supports and this run does "
-        "not; or nothing",
+        "not, effects that fell and what is refuted and not in it; or errors alone",
     ),
     (
         "--no-controls",
@@ -182,20 +182,24 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
 
 def add_options(parser: pytest.Parser) -> None:
     """Register the options, each with its environment twin."""
-    group = parser.getgroup("hypotheses", "claims about what happens inside transformers")
+    group = parser.getgroup(
+        "hypotheses",
+        "claims about what happens inside transformers (--batch-size is also HARNESS_BATCH_SIZE in "
+        "the environment, and so on)",
+    )
     for name, kind, default, text in OPTIONS:
-        dest = _dest(name)
+        dest, shape = _dest(name), name.split("-")[-1].upper()
         given = os.environ.get(variable(name))
         if kind == "flag":
             on = given is not None and given.lower() not in ("", "0", "false", "no")
             group.addoption(name, action="store_true", dest=dest, default=on, help=text)
         elif kind == "append":
-            group.addoption(name, action="append", dest=dest, default=None, help=text)
+            group.addoption(name, action="append", metavar=shape, dest=dest, help=text)
         else:
             shown = text if default is None else f"{text} (default: {default})"
             if isinstance(kind, tuple):
                 shown = f"{shown} [{'|'.join(kind)}]"
-            group.addoption(name, dest=dest, default=given or default, help=shown)
+            group.addoption(name, metavar=shape, dest=dest, default=given or default, help=shown)
 
 
 def _dest(name: str) -> str:

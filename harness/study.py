@@ -282,7 +282,7 @@ class Study:
 
     @property
     def has_answers(self) -> bool:
-        """Whether every item of the contrast can be scored."""
+        """Whether every item can be scored, those of a third task too."""
         return all(i.answer and i.distractors for i in self.prompts.items)
 
     def accuracy(self, prompts: PromptSet | None = None) -> dict[str, float]:

@@ -198,6 +198,12 @@ def test_like_can_be_compared_with_like():
     assert differences(other, made()) == []
 
 
+def test_prompts_in_a_chat_template_are_not_those_without():
+    plain, chat = (replace(made(), numbers={"chat_template": used}) for used in (False, True))
+    assert differences(chat, plain) == ["--chat-template False -> True"]
+    assert differences(chat, made()) == []  # an earlier run that does not say
+
+
 def test_every_constant_that_differs_is_named_with_both_values():
     [said] = differences(made(ALPHA=0.05, D={"head": 1.2}, NEW=3), made())
     assert "the plan of h2 (hash " in said
@@ -329,6 +335,13 @@ def test_a_baseline_leaves_the_twins_out(tmp_path):
     assert past.keep(run.folder, "two", tmp_path / "b").name == "0002_two"
     shutil.rmtree(tmp_path / "b" / "0001_one")
     assert past.keep(run.folder, "one", tmp_path / "b").name == "0003_one"
+
+
+def test_a_baseline_keeps_the_verdicts_of_its_controls(tmp_path):
+    run = kept(tmp_path, sample())
+    records.write_verdicts(run.folder / records.CONTROLS_NAME, sample()[:2])
+    folder = past.keep(run.folder, "one", tmp_path / "b")
+    assert records.read_controls(folder) == records.read_controls(run.folder) != []
 
 
 def test_an_empty_run_is_nothing_to_compare_with(tmp_path):

@@ -20,7 +20,7 @@ NO_NULL = {
 # Evidence whose p is uniform where labels are shuffled: it tests the labels and nothing else. An
 # ablation costs answers, and more than another one does, whatever the tasks are called, so the p
 # of such evidence is small on shuffled labels too, and rightly.
-EXACT = ("strongest effect on discovery", "along the direction")
+EXACT = ("strongest effect on discovery", "along the direction", "held-out separation")
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,8 +242,8 @@ def pair_map(
         headline=headline,
         caption=(
             "What two components cost together minus what each costs alone, as a share of the "
-            "intact logit difference. Below 0 they stand in for each other or carry the same; "
-            "above 0 the one matters more without the other."
+            "intact logit difference. Below 0 they carry the same, or one is useless without the "
+            "other; above 0 they stand in for each other."
         ),
         x="component",
         y="component",

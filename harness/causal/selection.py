@@ -107,7 +107,8 @@ class Chosen:
         effects: What each component costs this task on discovery facts: see `component_effects`.
         ranking: Every component, best first.
         doses: Sizes considered.
-        size: The one that separated the tasks best on discovery facts.
+        size: The smallest within a standard error of the one that separated the tasks best on
+            discovery facts.
     """
 
     target: str

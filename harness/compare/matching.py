@@ -21,6 +21,7 @@ NUMBERS = (
     "shuffle_labels",
     GATE,
 )  # of the run's plan; items are part of the materials
+FIXED = (*NUMBERS, "chat_template")  # for every prediction of a run
 # Differences of these are named and change nothing.
 FREE = (
     *("package", "commit", "python", "machine", "torch", "transformers", "nnsight", "numpy"),
@@ -174,7 +175,7 @@ def differences(now: Made, before: Made, *, shared: bool = False) -> list[str]:
         changed = ", ".join(_constants(now.plan, before.plan)) or "its constants"
         hashes = _hashes(before.plan.get("hash"), now.plan.get("hash"))
         found.append(f"the plan of {now.claim_id} ({hashes}): {changed}")
-    for name in NUMBERS:
+    for name in FIXED:
         old, new = before.numbers.get(name), now.numbers.get(name)
         if old != new and (name == GATE or None not in (old, new)):
             found.append(f"{_option(name)} {old} -> {new}")

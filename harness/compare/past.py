@@ -135,7 +135,7 @@ def keep(run: Path, name: str, folder: Path) -> Path:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
-        for file in (records.JSON_NAME, records.PLOTS_NAME, units.NAME):
+        for file in (records.JSON_NAME, records.CONTROLS_NAME, records.PLOTS_NAME, units.NAME):
             if (run / file).exists():
                 shutil.copy2(run / file, scratch / file)
         table = Past(name, run, run, ()).components()

@@ -16,7 +16,7 @@ class DirectionRule:
     """The numbers of the controlled criterion.
 
     Attributes:
-        auc: Held-out AUC that must be exceeded, and that twins and shuffles must not reach.
+        auc: Held-out AUC that must be exceeded; on crossed prompts twins must not reach it.
         alpha: Of the permutation p on evaluation prompts.
         folds: On discovery prompts, to choose the layer.
         shuffles: Relabellings, refitted and searched like the true labels.

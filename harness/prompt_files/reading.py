@@ -93,7 +93,7 @@ def read(
 
     Args:
         path: The file.
-        columns: Our column names to the file's; see `prompt_columns.parse_columns`.
+        columns: Our column names to the file's; see `columns.parse_columns`.
         limit: How many faults are kept; None keeps all.
 
     Raises:
@@ -139,7 +139,7 @@ def read_prompts(
     Columns: `prompt` (or `question`, which is then asked as `Q: ... A:`) and `task` are needed;
     `answer` and `distractors`, or `options` with `answer_index` or `answer`, `premises` (JSON
     lists, or separated by `|`), `score`, `subject`, `domain`, `pair`, `template`, `question`,
-    `split`, `id` may be there. Other obvious names are understood (`prompt_columns.OTHER_NAMES`),
+    `split`, `id` may be there. Other obvious names are understood (`columns.OTHER_NAMES`),
     and `columns` tells of any others. A `subject` that stands in the prompt is the entity asked
     about; one that does not, there or anywhere in the file, and any beside options, is the item's
     domain unless `domain` says otherwise. Without `pair` an item is a pair of its

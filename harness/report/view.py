@@ -36,8 +36,8 @@ LIMITS = (
     "A verdict holds for the model, the materials and the plan named here, and no further.",
     "Refuted means that a requirement failed, which is no evidence that an effect is zero.",
     "A difference of activation (h1 to h4) is no cause; what the model needs is asked by h5 to h8.",
-    "Circuits are ranked by single components, neurons of them to first order: one whose parts "
-    "stand in for each other may be missed.",
+    "Heads are ranked by ablating one at a time, neurons by their share on the way to the ablation "
+    "of all: a circuit whose parts stand in for each other may be missed.",
 )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 SCHEMA_VERSION = 1
 SCHEMA = Path(__file__).with_name("verdict.schema.json")
+NEGLIGIBLE = 0.01  # nats
 
 
 class Outcome(StrEnum):
@@ -300,3 +301,11 @@ def plan_of(constants: Mapping[str, Any]) -> dict[str, Any]:
     plain = to_plain(dict(sorted(constants.items())))
     text = json.dumps(plain, sort_keys=True)
     return {"hash": hashlib.sha256(text.encode()).hexdigest()[:16], "constants": plain}
+
+
+def moved_in_words(low: float, high: float) -> str:
+    """What the interval of a change of the logit difference, nats, says of a task.
+
+    One that ends within `NEGLIGIBLE` of 0 says nothing: rounding alone moves a logit by 1e-5.
+    """
+    return "helps" if low > NEGLIGIBLE else "hurts" if high < -NEGLIGIBLE else "does not move"

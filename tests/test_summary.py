@@ -6,6 +6,7 @@ from harness.report.summary import steering, summary
 from tests.sample_records import sample, steered
 
 UP, NOUGHT, DOWN = (0.5, 0.2, 0.8), (0.1, -0.2, 0.4), (-6.2, -7.5, -5.1)
+ROUNDING = (-4e-5, -8e-5, -2e-6)
 
 
 def said(*records):
@@ -20,6 +21,7 @@ def said(*records):
         (DOWN, DOWN, "it hurts both tasks ("),
         (UP, UP, "it helps both tasks ("),
         (NOUGHT, NOUGHT, "it moves neither task ("),
+        (UP, ROUNDING, "it helps reasoning and does not move recall ("),
     ],
 )
 def test_steering_helps_hurts_or_moves_nothing_by_its_intervals(reasoning, recall, words):

@@ -16,7 +16,7 @@ from harness.findings import competence_gates
 from harness.generation import generated
 from harness.prompts import EVALUATION
 from harness.study import Study
-from harness.verdict import Control, Effect, Evidence, Gate
+from harness.verdict import Control, Effect, Evidence, Gate, moved_in_words
 
 LEAST_FITTED = 5  # discovery pairs to fit a direction on, and as many to choose with
 
@@ -228,7 +228,7 @@ def in_words(what: str, found: tuple[Moved, Moved], arm: int, study: Study) -> s
     parts, verbs = [], []
     for task, of in zip(study.prompts.tasks[::-1], found[::-1], strict=True):
         low, high = interval(of.logit_difference[arm, of.scored], study)
-        verb = "helps" if low > 0 else "hurts" if high < 0 else "does not move"
+        verb = moved_in_words(low, high)
         before, after, test = right_before_and_after(of, arm)
         verbs.append(f"{verb} {task}")
         parts.append(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.report import typeset
 from harness.report.verdicts import CRITERIA, distinct
-from harness.verdict import Outcome
+from harness.verdict import Outcome, moved_in_words
 
 if TYPE_CHECKING:
     from harness.report.parts import Claim, OnModel, Parting
@@ -59,8 +59,8 @@ def _both_judged(on_model: "OnModel") -> bool:
 def steering(records: Sequence[Record]) -> list[str]:
     """What adding the direction did to either task, a sentence a task steered towards.
 
-    A task is helped or hurt if the interval of its change of logit difference excludes 0: the
-    reading that the verdict's own notes give.
+    A task is helped or hurt as `moved_in_words` says: the reading that the verdict's own notes
+    give.
     """
     found: dict[str, list[tuple[Record, re.Match[str]]]] = {}
     for record in records:
@@ -120,7 +120,7 @@ def _number(value: Any) -> bool:
 
 def _verb(effect: dict[str, Any]) -> str:
     low, high = effect["interval"]
-    return "helps" if low > 0 else "hurts" if high < 0 else "does not move"
+    return moved_in_words(low, high)
 
 
 def _in_words(verbs: list[str], tasks: tuple[str, str]) -> str:

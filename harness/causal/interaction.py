@@ -89,14 +89,14 @@ def interaction_finding(
     """What both sets cost together minus what each costs alone, for each task."""
     gates = circuit_gates(study, rule, gate)
     name = "largest interaction"
-    if finding := stopped(gates, name):
+    if finding := stopped(gates, name, smallest):
         return Result(finding)
     made, tasks = arms(study, kind, rule), study.prompts.tasks
     falls = _design(made)
     contrast = falls[:, :, BOTH] - falls[:, :, RECALL_SET] - falls[:, :, REASONING_SET]
     complete = contrast[~np.isnan(contrast).any(1)]
     gates = (*gates, *_crossable(made, len(complete)))
-    if finding := stopped(gates, name):
+    if finding := stopped(gates, name, smallest):
         return Result(finding)
     test = stats.sign_flip_max(complete, permutations=study.plan.permutations, seed=study.plan.seed)
     found = stats.bootstrap_mean(complete, resamples=study.plan.resamples, seed=study.plan.seed)

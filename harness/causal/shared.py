@@ -67,11 +67,14 @@ def circuit_gates(study: Study, rule: CausalRule, gate: float) -> tuple[Gate, ..
     return (*gates, *selection_gates(study, rule)) if all(g.met for g in gates) else gates
 
 
-def stopped(gates: Sequence[Gate], effect: str) -> Finding | None:
-    """An inconclusive finding if a gate is unmet: nothing further is measured."""
+def stopped(gates: Sequence[Gate], effect: str, bar: float = 0) -> Finding | None:
+    """An inconclusive finding if a gate is unmet: nothing further is measured.
+
+    `effect` and `bar` are what would have been measured, and what it would have had to exceed.
+    """
     if all(gate.met for gate in gates):
         return None
-    nothing = Evidence(effect, Effect("not measured", float("nan")), threshold=0, relation=">")
+    nothing = Evidence(effect, Effect("not measured", float("nan")), threshold=bar, relation=">")
     return Finding((nothing,), gates=tuple(gates))
 
 

@@ -36,6 +36,8 @@ class SteeringRule:
         scales: s of rescaling, x + s (x . r) r: shown.
         positions: Which tokens are edited.
         alpha: Of every test.
+        lift: Share of the intact logit difference that adding must gain one task against the
+            other; rounding alone gives 1e-5.
         margin: A task is spared if less than this share of its right answers is lost.
         cost: KL divergence on neutral prompts, nats, that a dose may cost to be chosen.
         choosing: Discovery pairs that layer, edit and dose are chosen on, at most.
@@ -51,6 +53,7 @@ class SteeringRule:
     scales: tuple[float, ...]
     positions: Positions
     alpha: float
+    lift: float
     margin: float
     cost: float
     choosing: int

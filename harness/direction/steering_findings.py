@@ -59,7 +59,7 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     name = f"{second} minus {first}, change of logit difference"
     steer, gates = _prepared(study, rule, gate)
     if steer is None:
-        return _nothing(gates, name)
+        return _nothing(gates, name, rule.lift)
 
     def score(arms: Sequence[Arm]) -> np.ndarray:
         return contrast(*steer.both(steer.to_choose, arms))
@@ -70,14 +70,14 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     prompts = steer.judged(study.prompts.tasks)
     found = steer.both(prompts, shown)
     gates = (*gates, *enough(found, steer))
-    if finding := stopped(gates, name):
+    if finding := stopped(gates, name, rule.lift):
         return Result(finding)
     value, low, high = _paired_contrast(found, 0, study)
     effect = Effect(SHARE, value, (low, high), method=f"{toward}; paired bootstrap, BCa")
     null, spread = _random(steer, toward.arm)
     n = int(found[1].scored.sum())
     evidence = (
-        Evidence(name, effect, threshold=0, relation=">", n=n),
+        Evidence(name, effect, threshold=rule.lift, relation=">", n=n),
         lower_end(effect, n),
         null,
         _task_spared(f"{second} not lost by it", found[1], study, rule),
@@ -152,8 +152,8 @@ def _prepared(
     return (steer if gates[-1].met else None), gates
 
 
-def _nothing(gates: tuple[Gate, ...], name: str) -> Result:
-    finding = stopped(gates, name)
+def _nothing(gates: tuple[Gate, ...], name: str, bar: float = 0) -> Result:
+    finding = stopped(gates, name, bar)
     assert finding is not None
     return Result(finding)
 

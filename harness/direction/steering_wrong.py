@@ -30,7 +30,7 @@ from harness.findings import Result
 from harness.materials import geography
 from harness.prompts import DISCOVERY, EVALUATION, PromptSet
 from harness.study import Study
-from harness.verdict import Effect, Evidence, Finding, Gate
+from harness.verdict import NEGLIGIBLE, Effect, Evidence, Finding, Gate
 
 HARD = 3  # hops of the harder questions
 LEAST_CHOOSING = 10  # wrong discovery items to choose with
@@ -85,14 +85,14 @@ def mending_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     task = study.prompts.tasks[1]
     name = f"{task} items answered wrong, change of logit difference"
     gates = steering_gates(study, gate)
-    if finding := stopped(gates, name):
+    if finding := stopped(gates, name, NEGLIGIBLE):
         return Result(finding)
     steer = Steer.of(study, rule)
     pool = pool_of(steer)
     to_choose = pool.items(DISCOVERY, rule.choosing, right=False)
     judged = pool.items(EVALUATION, rule.judged, right=False)
     gates = (*gates, direction_gate(steer), _enough(to_choose, judged, pool, rule))
-    if finding := stopped(gates, name):
+    if finding := stopped(gates, name, NEGLIGIBLE):
         return Result(finding)
 
     def score(arms: Sequence[Arm]) -> Float[np.ndarray, " arm"]:
@@ -108,7 +108,7 @@ def mending_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     effect, n = Effect("nats", found.mean(0), (low, high), method=str(chosen)), len(changes)
     right = _right_ones(steer, chosen.arm, pool)
     evidence = (
-        Evidence(name, effect, threshold=0, relation=">", n=n),
+        Evidence(name, effect, threshold=NEGLIGIBLE, relation=">", n=n),
         lower_end(effect, n),
         _sign_test(changes, rule),
         beyond_random("the same, against random directions", effect, isotropic_ones, n, rule),

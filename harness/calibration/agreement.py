@@ -74,7 +74,8 @@ def _compared(
 
 def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record without how it was run; that it was the same code the runs' fingerprints say."""
-    how = {k: v for k, v in record["provenance"].items() if k not in ("batch_size", "commit")}
+    called = ("batch_size", "commit", "command")
+    how = {k: v for k, v in record["provenance"].items() if k not in called}
     return {**record, "provenance": how}
 
 

@@ -185,7 +185,8 @@ def test_the_same_run_again_is_told_from_another(tmp_path):
         return Job("consistency", kind, "mini-qwen")
 
     def at(commit):
-        return {**verdict()["provenance"], "commit": commit}
+        called = f"pytest --report={commit}/report.html"
+        return {**verdict()["provenance"], "commit": commit, "command": called}
 
     first = verdict(run_id="a", seconds=1.0, effect=1.0, provenance=at("x"))
     again = verdict(run_id="b", seconds=2.0, effect=1.0, provenance=at("y"))

@@ -58,10 +58,17 @@ def _in_header(path: Path) -> int:
     """Numbers in a safetensors file, from its header alone."""
     try:
         with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        return sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        whole = 8 + length + max((t["data_offsets"][1] for t in header.values()), default=0)
+        if path.stat().st_size < whole:
+            raise ValueError(f"cut off: {path.stat().st_size:,} of {whole:,} bytes")
+        return sum(math.prod(t["shape"]) for t in header.values())
     except (OSError, ValueError, KeyError, MemoryError, OverflowError) as error:
-        raise ModelError(f"{path} is not a safetensors file ({error}): copy it again.") from None
+        raise ModelError(
+            f"{path} is not a whole safetensors file ({error}): copy it again."
+        ) from None
 
 
 def parameters_of(config: Mapping[str, Any], name: str) -> int:

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 
 from harness import machine, models, records, sizes
 from harness.commands import COMMANDS, main
@@ -107,7 +109,7 @@ def test_a_configuration_without_sizes_and_a_torn_file_are_named(tmp_path):
         sizes.parameters_of({}, "x")
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 20)
-    with pytest.raises(ModelError, match=r"model\.safetensors is not a safetensors file"):
+    with pytest.raises(ModelError, match=r"model\.safetensors is not a whole safetensors file"):
         sizes.size_of(models.resolve(str(tmp_path)))
 
 
@@ -222,6 +224,38 @@ def test_weights_are_held_against_what_is_free(
     found, out, _ = harness("doctor", "--model=mini-qwen", *options)
     assert said in out
     assert found == status
+
+
+def cut_off(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def lose_a_tensor(folder):
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.norm.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def lose_the_tokenizer(folder):
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (cut_off, r"not a whole safetensors file \(cut off: [\d,]+ of [\d,]+ bytes\): copy it"),
+        (lose_a_tensor, r"incomplete: [\d,]+ numbers, and its config.json asks for [\d,]+; copy"),
+        (lose_the_tokenizer, r"turns text into nothing: its files \(tokenizer.json\) are missing"),
+    ],
+)
+def test_a_damaged_folder_would_not_run(harness, tmp_path, damage, said):
+    folder = shutil.copytree(models.resolve("mini-qwen").path, tmp_path / "model")
+    damage(folder)
+    status, out, _ = harness("doctor", f"--model={folder}")
+    assert status == 1
+    assert re.search(rf"no    {folder} .*{said}", out)
 
 
 def test_a_model_that_cannot_be_had_would_not_run(harness, with_devices, monkeypatch):

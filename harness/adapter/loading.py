@@ -138,6 +138,21 @@ def load_engine(
     return engine
 
 
+def parameters_of(spec: ModelSpec) -> int:
+    """Numbers that a model of this configuration has, tied ones once; nothing is loaded.
+
+    Raises:
+        ModelError: If the architecture is not known.
+    """
+    try:
+        config = transformers.AutoConfig.from_pretrained(spec.path, revision=spec.revision)
+        with torch.device("meta"):
+            module = transformers.AutoModelForCausalLM.from_config(config)
+    except Exception as error:
+        raise explain(error, spec, LoadOptions(), part="configuration") from error
+    return sum(p.numel() for p in module.parameters())
+
+
 def _refuse_incomplete(spec: ModelSpec, report: Mapping[str, Any]) -> None:
     """Transformers draws what a checkpoint lacks at random, and goes on."""
     for name, there, needed in sorted(report["mismatched_keys"]):

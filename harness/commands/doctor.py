@@ -21,7 +21,8 @@ HELP = """\
 Checks Python and libraries against what the project asks for (pyproject.toml) and what everything
 was measured with (constraints.txt), lists devices with their free memory, and looks at the cache.
 With --model it compares what the weights need (parameters x bytes of the dtype, and as much again
-for the untrained twin beside them) with what is free. No model is loaded.
+for the untrained twin beside them) with what is free, and looks
+whether tokenizer and weights are whole. No model is loaded.
 
 Marks: ok; note, which changes nothing or little; no, which would keep a run from ending.
 Exit status: 0 all would run, 1 something would not, 2 the command line cannot be used."""
@@ -78,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     specs = [models.resolve(name) for name in dict.fromkeys(options.model)]
     failed = 0
     for check in checks(options, specs):
-        print(f"{check.mark:<6}{check.name:<12}{check.said}", flush=True)
+        print(f"{check.mark:<6}{check.name:<11} {check.said}", flush=True)
         failed += check.mark == "no"
     return 1 if failed else 0
 
@@ -157,6 +158,12 @@ def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iter
     except ModelError as error:
         yield Check("no", spec.name, str(error))
         return
+    if size.on_disk is not None:
+        try:
+            _whole(spec, size)
+        except ModelError as error:
+            yield Check("no", spec.name, str(error))
+            return
     dtype = facts["dtype"] if options.dtype == "auto" else options.dtype
     dtype = dtype if dtype in BYTES else "float32"
     weights = size.needs(dtype)
@@ -181,6 +188,23 @@ def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iter
         )
     if size.on_disk is None:
         yield _download(spec, weights)
+
+
+def _whole(spec: ModelSpec, size: sizes.Size) -> None:
+    """Look at what is here: a tokenizer that knows words, and as many numbers as the model has.
+
+    Raises:
+        ModelError: If either is not so.
+    """
+    from harness.adapter import loading  # noqa: PLC0415 - seconds to import
+
+    loading.load_tokenizer(spec, LoadOptions())
+    expected = loading.parameters_of(spec)
+    if size.parameters < expected:
+        raise ModelError(
+            f"the weights of {spec.name} are incomplete: {size.parameters:,} numbers, and its "
+            f"config.json asks for {expected:,}; copy or download them again."
+        )
 
 
 def _remedy(dtype: str, device: Device) -> str:

@@ -7,6 +7,7 @@ import torch
 
 from harness import materials
 from harness.adapter import LoadOptions, Model, checks, encoding
+from harness.adapter import model as adapter_model
 from harness.adapter.scoring import Continuation, score_batch
 from harness.models import ModelError, resolve
 from tests import oracle, tiny_models
@@ -234,6 +235,16 @@ def test_running_out_of_memory_halves_the_batch_and_is_remembered(model, monkeyp
     model.options, model.batch_size = fixed, 4
     with pytest.raises(ModelError, match="with 4 prompts a batch: try --batch-size auto"):
         model.extract(ITEMS)
+
+
+def test_long_prompts_go_through_a_few_at_a_time_on_a_cpu(model, monkeypatch):
+    assert model._fitting([10] * 40) == 40
+    expected = model.extract(ITEMS)
+    longest = max(map(len, model.encoder.ids(ITEMS)))
+    monkeypatch.setattr(adapter_model, "PATTERN_CELLS", model.heads * longest**2 * 2)
+    assert model._fitting([longest] * 5) == 2
+    assert model._fitting([9 * longest]) == 1
+    assert largest_difference(model.extract(ITEMS), expected) < 1e-5
 
 
 def test_other_errors_of_the_model_are_not_taken_for_memory(model, monkeypatch):

@@ -28,6 +28,7 @@ from harness.prompts import Item
 from harness.sweeps import ComponentScores, PathScores, SweepResult
 
 FIRST_BATCH = 32  # on a CPU; a GPU starts from its free memory
+PATTERN_CELLS = 2**24  # attention weights of a layer, all prompts of a batch on a CPU: 64 MB
 LARGEST_BATCH = 256
 MEMORY_SHARE = 0.5  # of a GPU's free memory, for one batch
 
@@ -194,7 +195,12 @@ class Model:
         if not items:
             raise ModelError("there are no prompts to measure.")
         job = Sweep(self._network(), items, edit_sets, donors, progress)
-        self._batched(items, lambda batch: job.measure(batch, self.batch_size or len(batch.rows)))
+
+        def measure(batch: Batch) -> None:
+            wanted = self.batch_size or len(batch.rows)
+            job.measure(batch, self._fitting([batch.ids.shape[1]] * wanted))
+
+        self._batched(items, measure)
         return job.result(partial=partial)
 
     def component_scores(
@@ -358,6 +364,7 @@ class Model:
         while start < len(order):
             size = self.batch_size or FIRST_BATCH
             rows = order[start : start + size]
+            rows = rows[: self._fitting([len(ids[row]) for row in rows])]
             try:
                 work(self.encoder.batch(ids, rows, self.device, at))
             except (RuntimeError, MemoryError) as error:
@@ -368,6 +375,16 @@ class Model:
             start += len(rows)
             if progress is not None:
                 progress(len(rows))
+
+    def _fitting(self, lengths: Sequence[int]) -> int:
+        """How many of these prompts, rising in length, a CPU's memory takes at once.
+
+        A CPU that runs out of memory ends the process: there is no error to halve a batch on.
+        """
+        if self.device.type != "cpu":
+            return len(lengths)
+        cells = (count * length**2 for count, length in enumerate(lengths, 1))
+        return max(1, sum(self.heads * c <= PATTERN_CELLS for c in cells))
 
     def _shrink(self, size: int, error: BaseException) -> None:
         if self.options.batch_size is not None or size == 1:

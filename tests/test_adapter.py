@@ -107,6 +107,7 @@ def test_remembered_token_ids_are_those_of_the_tokenizer(model, monkeypatch):
     expected = encoder.tokenizer([item.prompt for item in asked]).input_ids
     assert encoder.ids(asked) == expected
     assert [encoder.ids([item])[0] for item in asked] == expected
+    assert len(encoder._known) <= 3
 
 
 def test_an_item_without_subject_is_named(model):

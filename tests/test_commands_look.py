@@ -258,6 +258,15 @@ def test_a_damaged_folder_would_not_run(harness, tmp_path, damage, said):
     assert re.search(rf"no    {folder} .*{said}", out)
 
 
+def test_what_cannot_be_counted_without_its_code_is_not_called_damaged(harness, tmp_path):
+    folder = shutil.copytree(models.resolve("mini-qwen").path, tmp_path / "model")
+    lose_a_tensor(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": {}}))
+    status, out, _ = harness("doctor", f"--model={folder}")
+    assert status == 0, out
+
+
 def test_a_model_that_cannot_be_had_would_not_run(harness, with_devices, monkeypatch):
     with_devices(CPU)
 

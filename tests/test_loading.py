@@ -197,6 +197,12 @@ def test_a_model_too_large_for_memory_is_one_sentence():
     assert said.startswith("qwen does not fit into the memory of cuda: try --dtype bfloat16")
 
 
+def test_a_library_that_is_missing_is_no_damage():
+    error = ImportError("this tokenizer requires sentencepiece")
+    said = loading.explain(error, ModelSpec("mine", "mine"), LoadOptions(), part="tokenizer")
+    assert str(said).endswith("(this tokenizer requires sentencepiece): install what it asks for.")
+
+
 def test_code_of_the_models_own_is_not_run_unasked():
     error = ValueError("please pass the argument `trust_remote_code=True` to allow custom code")
     said = loading.explain(error, ModelSpec("mine", "mine"), LoadOptions(), part="model")

@@ -202,6 +202,7 @@ def test_second(model_name):
     )
     study.runpytest_subprocess("--model=mini-qwen")
     assert [r["prediction_id"] for r in records(study)] == ["first"]
+    assert (study.path / "reports" / "report.html").stat().st_size > 10_000
     assert STOPPED in (study.path / "reports" / "report.html").read_text()
 
 

@@ -176,15 +176,15 @@ class Encoder:
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids; a claim asks for those of the same prompts again with each sweep."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        if len(self._known) + len(new) > REMEMBERED:
-            self._known.clear()
-            new = list(dict.fromkeys(texts))
+        known = self._known if len(texts) <= REMEMBERED else {}
+        if len(known) + len(texts) > REMEMBERED:
+            known.clear()
+        new = [text for text in dict.fromkeys(texts) if text not in known]
         if new:
             # A chat template writes the special tokens itself.
             ids = self.tokenizer(new, add_special_tokens=not self.chat).input_ids
-            self._known.update(zip(new, ids, strict=True))
-        return [self._known[text] for text in texts]
+            known.update(zip(new, ids, strict=True))
+        return [known[text] for text in texts]
 
     def batch(
         self,

@@ -155,7 +155,8 @@ def parameters_of(spec: ModelSpec) -> int:
 
 def _refuse_incomplete(spec: ModelSpec, report: Mapping[str, Any]) -> None:
     """Transformers draws what a checkpoint lacks at random, and goes on."""
-    for name, there, needed in sorted(report["mismatched_keys"]):
+    if report["mismatched_keys"]:
+        name, there, needed = min(report["mismatched_keys"])
         raise ModelError(
             f"the weights of {spec.name} do not fit its config.json: {name} has the shape "
             f"{tuple(there)}, expected {tuple(needed)}; copy or download both again."
@@ -253,6 +254,6 @@ def explain(error: Exception, spec: ModelSpec, options: LoadOptions, part: str) 
     if not spec.is_local and isinstance(error, OSError):
         return hub_error(spec, error)
     where = spec.path if spec.is_local else spec.name
-    return ModelError(
-        f"the {part} in {where} cannot be loaded ({text[:300]}): copy or download it again."
-    )
+    missing = isinstance(error, ImportError)  # a library that this model needs
+    remedy = "install what it asks for" if missing else "copy or download it again"
+    return ModelError(f"the {part} in {where} cannot be loaded ({text[:300]}): {remedy}.")

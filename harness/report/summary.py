@@ -98,7 +98,8 @@ def _on_model(place: str, record: Record, match: re.Match[str]) -> str:
         return f"{place} it was not judged"
     known = [(task, e) for task, e in zip(tasks, effects, strict=True) if e]
     numbers = ", ".join(f"{task} {_number_text(e)}" for task, e in known)
-    return f"{place} it {_in_words([_verb(e) for _, e in known], tasks)} ({numbers})"
+    words = _in_words([moved_in_words(*effect["interval"]) for _, effect in known], tasks)
+    return f"{place} it {words} ({numbers})"
 
 
 def _number_text(effect: dict[str, Any]) -> str:
@@ -116,11 +117,6 @@ def _change(record: Record, task: str) -> dict[str, Any] | None:
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float)
-
-
-def _verb(effect: dict[str, Any]) -> str:
-    low, high = effect["interval"]
-    return moved_in_words(low, high)
 
 
 def _in_words(verbs: list[str], tasks: tuple[str, str]) -> str:

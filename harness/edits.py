@@ -2,8 +2,9 @@
 
 Pure torch. `adapter.sweep` applies them; here is what they do. A function receives the site's
 values [row pos ...] and a `Context`, and returns values of the same shape; it must treat every
-position by itself, because the engine only gives it positions that can still matter. What it
-returns outside the edit's positions is ignored.
+position by itself, because the engine only gives it positions that can still matter, and every row
+alike, because prompts that begin alike may share one. What it returns outside the edit's positions
+is ignored.
 
 Site        values given to the function (the tensor's place in the model)
 resid       [row pos d_model], after layer l; layer -1 is the embedding, before layer 0

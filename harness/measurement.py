@@ -47,8 +47,11 @@ def hooks_finding(subject: Subject, tolerance: Mapping[str, float]) -> Finding:
 
 
 def padding_finding(subject: Subject, tolerance: Mapping[str, float]) -> Finding:
-    """Residual stream in a padded batch against alone."""
-    return _errors(subject, {"padded": "residual stream, padded against alone"}, tolerance)
+    """Residual stream in a padded batch against alone, and on a shared line against apart."""
+    names = {"padded": "residual stream, padded against alone"}
+    if "shared" in subject.self_check():  # a model whose prompts cannot share lines has none
+        names["shared"] = "residual stream, prompts on one line against apart"
+    return _errors(subject, names, tolerance)
 
 
 def sites_finding(subject: Subject) -> Finding:

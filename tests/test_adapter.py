@@ -8,6 +8,7 @@ import torch
 from harness import materials
 from harness.adapter import LoadOptions, Model, checks, encoding
 from harness.adapter import model as adapter_model
+from harness.adapter.lines import single_lines
 from harness.adapter.scoring import Continuation, score_batch
 from harness.models import ModelError, resolve
 from tests import oracle, tiny_models
@@ -239,12 +240,14 @@ def test_running_out_of_memory_halves_the_batch_and_is_remembered(model, monkeyp
 
 
 def test_long_prompts_go_through_a_few_at_a_time_on_a_cpu(model, monkeypatch):
-    assert model._fitting([10] * 40) == 40
-    expected = model.extract(ITEMS)
     longest = max(map(len, model.encoder.ids(ITEMS)))
+    lines = [single_lines([[1] * length], [0])[0] for length in (10, longest, 9 * longest)]
+    short, long, longer = lines
+    assert model._fitting([short] * 32) == 32
+    expected = model.extract(ITEMS)
     monkeypatch.setattr(adapter_model, "PATTERN_CELLS", model.heads * longest**2 * 2)
-    assert model._fitting([longest] * 5) == 2
-    assert model._fitting([9 * longest]) == 1
+    assert model._fitting([long] * 5) == 2
+    assert model._fitting([longer] * 2) == 1
     assert largest_difference(model.extract(ITEMS), expected) < 1e-5
 
 

@@ -49,6 +49,17 @@ def test_padding_that_matters_refutes(bad):
     assert outcome(finding)[0] is Outcome.REFUTED
 
 
+@pytest.mark.parametrize("bad", [1.1e-5, NAN])
+def test_prompts_that_share_a_line_and_differ_refute(bad):
+    finding = measurement.padding_finding(checked(shared=1e-7), TOLERANCE)
+    assert outcome(finding)[0] is Outcome.SUPPORTED
+    assert len(finding.evidence) == 1 + len(
+        measurement.padding_finding(checked(), TOLERANCE).evidence
+    )
+    finding = measurement.padding_finding(checked(shared=bad), TOLERANCE)
+    assert outcome(finding)[0] is Outcome.REFUTED
+
+
 def test_the_tolerance_is_that_of_the_dtype():
     subject = checked(padded=1e-3)
     assert outcome(measurement.padding_finding(subject, TOLERANCE))[0] is Outcome.REFUTED

@@ -11,6 +11,7 @@ from nnsight import TransformersModel
 from torch import Tensor, nn
 
 from harness.adapter.encoding import Batch, Encoder
+from harness.adapter.lines import shared_lines, single_lines
 from harness.adapter.sites import PATTERN_EDIT, Sites, first, follow, mix_weight
 from harness.prompts import Item
 
@@ -30,6 +31,7 @@ class SelfCheck:
         neuron_sum: Neurons times the down-projection against the MLP's output.
         pattern_sum: Largest distance of an attention row's sum from one.
         padded: Residual stream of a prompt in a padded batch against the prompt alone.
+        shared: The same of prompts that share a line; None if this model's never do.
         hooked: Logits of the traced model against those of the plain one.
         zeroed: For each site, how far zeroing it moves the last logits, relative to the largest:
             0 would mean that edits there do nothing.
@@ -39,14 +41,16 @@ class SelfCheck:
     neuron_sum: Float[np.ndarray, " layer"]
     pattern_sum: Float[np.ndarray, " layer"]
     padded: Float[np.ndarray, " layer"]
+    shared: Float[np.ndarray, " layer"] | None
     hooked: float
     zeroed: Mapping[str, Float[np.ndarray, " layer"]]
 
     def worst(self) -> dict[str, float]:
         """The largest error of each check, and the smallest effect of zeroing (`zeroed`)."""
-        errors = {n: getattr(self, n) for n in ("head_sum", "neuron_sum", "pattern_sum", "padded")}
+        names = ("head_sum", "neuron_sum", "pattern_sum", "padded", "shared")
+        errors = {name: getattr(self, name) for name in names}
         return {
-            **{name: float(values.max()) for name, values in errors.items()},
+            **{name: float(values.max()) for name, values in errors.items() if values is not None},
             "hooked": self.hooked,
             "zeroed": min(float(values.min()) for values in self.zeroed.values()),
         }
@@ -65,11 +69,14 @@ class Seen:
 
 
 def self_check(
-    engine: TransformersModel, sites: Sites, encoder: Encoder, device: torch.device
+    engine: TransformersModel,
+    sites: Sites,
+    encoder: Encoder,
+    device: torch.device,
+    shared: Float[np.ndarray, " layer"] | None,
 ) -> SelfCheck:
     """Run all checks on two short prompts; three traces and one plain forward."""
-    items = [Item(id=text, task="check", prompt=text, pair=text) for text in TEXTS]
-    ids = encoder.ids(items)
+    ids = _ids(encoder)
     both = encoder.batch(ids, (0, 1), device)
     seen, logits = _observe(engine, sites, both)
     alone, _ = _observe(engine, sites, encoder.batch(ids, (1,), device))
@@ -88,9 +95,50 @@ def self_check(
         padded=_numbers(
             [_error(x.resid[1, -length:], y.resid[0]) for x, y in zip(seen, alone, strict=True)]
         ),
+        shared=shared,
         hooked=_error(logits[:, -1], plain[:, -1]),
         zeroed=_zeroed(engine, sites, encoder.batch(ids, (0,), device)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SharedLine:
+    """How far two prompts that begin alike are on one line from what they are apart.
+
+    Attributes:
+        error: Of the residual stream, as all errors of `SelfCheck`.
+        parted: The largest error after the prompts part, relative to the token's own largest
+            value: one huge activation elsewhere hides nothing.
+    """
+
+    error: Float[np.ndarray, " layer"]
+    parted: float
+
+
+def shared_line(
+    engine: TransformersModel, sites: Sites, encoder: Encoder, device: torch.device
+) -> SharedLine:
+    """Run two prompts on one line and apart."""
+    text = _ids(encoder)[0]
+    ids = [[*text, *text], [*text, *text[::-1]]]
+    line = encoder.batch_of(shared_lines(ids), device)
+    together, _ = _observe(engine, sites, line)
+    apart, _ = _observe(engine, sites, encoder.batch_of(single_lines(ids, line.rows), device))
+    errors, parted = [], 0.0
+    for one, other in zip(together, apart, strict=True):
+        pairs = [
+            (one.resid[at, path].float(), other.resid[row].float())
+            for row, (at, path) in enumerate(zip(line.line.tolist(), line.columns, strict=True))
+        ]
+        errors.append(max(_error(found, expected) for found, expected in pairs))
+        for found, expected in pairs:
+            away, size = ((x.abs().amax(-1))[len(text) :] for x in (found - expected, expected))
+            parted = max(parted, float((away / size.clamp_min(1e-30)).max()))
+    return SharedLine(_numbers(errors), parted)
+
+
+def _ids(encoder: Encoder) -> list[list[int]]:
+    return encoder.ids([Item(id=text, task="check", prompt=text, pair=text) for text in TEXTS])
 
 
 @torch.no_grad()

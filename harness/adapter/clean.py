@@ -1,16 +1,19 @@
 """One forward of a batch as it is, keeping what edited forwards are resumed and patched from."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import nnsight
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from nnsight import TransformersModel
 from torch import Tensor
 from transformers import DynamicCache
 
 from harness.adapter.editing import KEPT_STORES, Store, read_store
 from harness.adapter.encoding import Batch, Encoder
+from harness.adapter.scoring import last_tokens_only
 from harness.adapter.sites import Sites, first, follow
 
 
@@ -26,6 +29,10 @@ class Network:
     neurons: int
     device: torch.device
 
+    def sees(self, width: int) -> bool:
+        """Whether attention reaches across so many tokens in every layer."""
+        return self.window is None or self.window >= width
+
     @property
     def window(self) -> int | None:
         """Tokens that a sliding-window layer sees, if there is one."""
@@ -40,9 +47,9 @@ class Clean:
     """A batch run as it is.
 
     Attributes:
-        resid: The embedding, then the residual stream after each layer [prompt pos d_model].
+        resid: The embedding, then the residual stream after each layer [line pos d_model].
         cache: Keys and values of every layer.
-        logits: Of the last token, float32.
+        logits: Of each prompt's last token, float32.
         stores: Tensors that edits patch from or forwards are resumed from.
     """
 
@@ -53,9 +60,19 @@ class Clean:
 
 
 def run_clean(network: Network, batch: Batch, wanted: set[Store]) -> Clean:
-    """Run a batch as it is, keeping the residual stream, keys and values, and `wanted`."""
+    """Run a batch as it is, keeping the residual stream, keys and values, and `wanted`.
+
+    After the last layer the residual stream is known where prompts end, and elsewhere only if
+    something of that layer's MLP is wanted.
+    """
     inputs = {**batch.inputs, "use_cache": True, "past_key_values": DynamicCache()}
-    with network.engine.trace(**inputs, logits_to_keep=1) as tracer:
+    width, last = batch.ids.shape[1], network.layers - 1
+    whole = any((store, last) in wanted for store in ("neurons", "feedforward", "mlp", "resid"))
+    narrow = not whole and len(batch.ends) < width
+    with (
+        last_tokens_only(network.engine._module, batch.line, batch.last),
+        network.engine.trace(**inputs) as tracer,
+    ):
         resid = nnsight.save([])
         stores = nnsight.save({})
         for number, layer in enumerate(follow(network.engine, network.sites.layers)):
@@ -64,10 +81,57 @@ def run_clean(network: Network, batch: Batch, wanted: set[Store]) -> Clean:
             for store in KEPT_STORES:
                 if (store, number) in wanted:
                     stores[store, number] = read_store(layer, network.sites, store).clone()
+            if number == last and narrow:
+                mlp = follow(layer, network.sites.mlp)
+                mlp.input = mlp.input[:, batch.ends]
+                mlp.output = widened(mlp.output, batch.ends, width)
             resid.append(first(layer.output))
         output = nnsight.save(tracer.result)
     for store, number in wanted:
         if store == "resid":
             stores["resid", number] = resid[number + 1]
-    logits = output.logits[:, -1].float().to(batch.ids.device)
+    logits = output.logits[:, 0].float().to(batch.ids.device)
     return Clean(resid, output.past_key_values, logits, stores)
+
+
+def widened(output: Any, ends: Int[Tensor, " end"], columns: int) -> Any:
+    """What a module put out for some positions, at their places among zeros."""
+    values: Tensor = first(output)
+    wide = values.new_zeros(len(values), columns, *values.shape[2:])
+    wide.index_copy_(1, ends.to(values.device), values)
+    return wide if isinstance(output, Tensor) else (wide, *output[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Tensors of a batch on shared lines as those of some of its prompts, a line each.
+
+    What stands at padding is arbitrary, as it is in any run. Not for patterns.
+    """
+
+    line: Int[Tensor, "prompt 1"]
+    columns: Int[Tensor, "prompt pos"]
+    prompts: list[int]
+
+    def __call__(self, values: Float[Tensor, "line pos ..."]) -> Float[Tensor, "prompt pos ..."]:
+        """A tensor's part."""
+        return values[self.line, self.columns]
+
+    def run(self, clean: Clean) -> Clean:
+        """A whole run's."""
+        cache = DynamicCache()
+        for number, layer in enumerate(clean.cache.layers):
+            keys, values = (self(x.transpose(1, 2)) for x in (layer.keys, layer.values))
+            cache.update(keys.transpose(1, 2), values.transpose(1, 2), number)
+        stores = {at: self(values) for at, values in clean.stores.items()}
+        return Clean(list(map(self, clean.resid)), cache, clean.logits[self.prompts], stores)
+
+
+def taken(batch: Batch, alone: Batch) -> Taken:
+    """How to take what belongs to the prompts of `alone` out of `batch`, which holds them too."""
+    width, order = alone.ids.shape[1], {row: place for place, row in enumerate(batch.rows)}
+    prompts = [order[row] for row in alone.rows]
+    columns = np.zeros((len(prompts), width), dtype=np.int64)
+    for place, prompt in enumerate(prompts):
+        columns[place, width - len(batch.columns[prompt]) :] = batch.columns[prompt]
+    return Taken(batch.line[prompts][:, None], torch.from_numpy(columns), prompts)

@@ -1,14 +1,14 @@
 """Editing inside a trace: a site's values out of the tensor that holds them, and back into it.
 
-Rows of a stacked forward are ordered by edit set, then by prompt. Prompts are aligned on the
-right, so a tensor that has only the last positions takes the last columns of every mask.
+Rows of a stacked forward are ordered by edit set, then by line.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from harness.adapter.sites import PATTERN_EDIT, Sites, Tree, first, follow
@@ -66,7 +66,7 @@ def values_of(store: Tensor, site: Site, heads: int) -> Float[Tensor, "row pos *
     if site.kind == "head":
         return store.view(*store.shape[:-1], heads, -1)[..., site.index, :]
     if site.kind == "neuron" and site.index is not None:
-        return store[..., list(_tuple(site))]
+        return store.index_select(-1, _numbers(site.index, store.device))
     if site.kind == "pattern":
         return store.transpose(1, 2) if site.index is None else store[:, site.index]
     return store
@@ -74,35 +74,36 @@ def values_of(store: Tensor, site: Site, heads: int) -> Float[Tensor, "row pos *
 
 def _put(store: Tensor, site: Site, heads: int, values: Tensor) -> None:
     if site.kind == "neuron" and site.index is not None:
-        store[..., list(_tuple(site))] = values
+        store.index_copy_(-1, _numbers(site.index, store.device), values)
     else:
         values_of(store, site, heads).copy_(values)
 
 
-def _tuple(site: Site) -> tuple[int, ...]:
-    assert isinstance(site.index, tuple)
-    return site.index
+@lru_cache(maxsize=1024)  # a set is written on every batch
+def _numbers(index: int | tuple[int, ...], device: torch.device) -> Int[Tensor, " neuron"]:
+    assert isinstance(index, tuple)
+    return torch.tensor(index, device=device)
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An edit on the prompts of one batch.
+    """An edit on the lines of one batch.
 
     Attributes:
         edit: The edit.
         mask: The positions it writes.
-        first: The first column of `mask` in which any prompt has one; its width if none.
+        first: The first column of `mask` in which any line has one; its width if none.
         last: The last such column, -1 if none.
         other: The whole tensor of the run it patches from, aligned.
         keys: For patterns, the keys it names.
     """
 
     edit: Edit
-    mask: Bool[Tensor, "prompt pos"]
+    mask: Bool[Tensor, "line pos"]
     first: int
     last: int
     other: Tensor | None
-    keys: Bool[Tensor, "prompt pos"] | None
+    keys: Bool[Tensor, "line pos"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,38 +113,42 @@ class Written:
     Attributes:
         number: The edit set's place in the chunk.
         placed: The edit.
-        moved: The largest change of a value, for each prompt.
-        something: Whether there were values other than zero at its positions.
+        columns: The positions that the tensor had.
+        moved: The largest change of a value there.
+        something: The largest value at its positions there, if the edit must not be idle.
     """
 
     number: int
     placed: Placed
-    moved: Float[Tensor, " prompt"]
-    something: Bool[Tensor, ""]
+    columns: Int[Tensor, " column"]
+    moved: Float[Tensor, "line column"]
+    something: Float[Tensor, "line column"]
 
 
 def write(
-    store: Tensor, edits: Sequence[tuple[int, Placed]], prompts: int, heads: int
+    store: Tensor,
+    edits: Sequence[tuple[int, Placed]],
+    columns: Int[Tensor, " column"],
+    heads: int,
 ) -> list[Written]:
-    """Edit a stacked tensor [edit_set x prompt, pos, ...] in place.
+    """Edit a stacked tensor [edit_set x line, column, ...] in place.
 
     Args:
         store: The tensor; patterns have their head axis before the positions.
         edits: With each, its edit set's place in the chunk.
-        prompts: Rows of one edit set.
+        columns: Which positions the tensor has, on the CPU as the edits' masks are.
         heads: The model's heads.
     """
     done = []
     for number, placed in edits:
-        rows = store[number * prompts : (number + 1) * prompts]
-        site = placed.edit.site
-        values = values_of(rows, site, heads)
-        width, columns = placed.mask.shape[1], values.shape[1]
-        if placed.last < width - columns:
+        if placed.last < columns[0]:
             continue  # none of its positions can matter any more
-        mask = placed.mask[:, width - columns :].to(values.device)
-        mask = mask.reshape(*mask.shape, *[1] * (values.ndim - 2))
-        found = placed.edit.function(values.clone(), _context(placed, values, heads))
+        mask = placed.mask[:, columns]
+        lines, site = len(mask), placed.edit.site
+        rows = store[number * lines : (number + 1) * lines]
+        values = values_of(rows, site, heads)
+        mask = mask.reshape(*mask.shape, *[1] * (values.ndim - 2)).to(values.device)
+        found = placed.edit.function(values.clone(), _context(placed, values, columns, heads))
         if found.shape != values.shape:
             raise EditError(
                 f"{placed.edit} returned values of shape {tuple(found.shape)}, "
@@ -151,24 +156,26 @@ def write(
             )
         changed = torch.where(mask, found.to(values), values)
         moved = _distance(changed, values, rounds=placed.other is not None)
-        something = (values * mask).any()
+        something = torch.zeros_like(moved)
+        if not placed.edit.may_be_idle:  # else nobody asks
+            something = (values * mask).flatten(2).abs().amax(2).float()
         _put(rows, site, heads, changed)
-        done.append(Written(number, placed, moved, something))
+        done.append(Written(number, placed, columns, moved, something))
     return done
 
 
-def _distance(changed: Tensor, values: Tensor, rounds: bool) -> Float[Tensor, " prompt"]:
-    """The largest change in each prompt; of values that were computed twice, beyond rounding."""
-    moved = (changed - values).flatten(1).abs().amax(1).float()
+def _distance(changed: Tensor, values: Tensor, rounds: bool) -> Float[Tensor, "line column"]:
+    """The largest change at each position; of values that were computed twice, beyond rounding."""
+    moved = (changed - values).flatten(2).abs().amax(2).float()
     if rounds:
-        scale = values.flatten(1).abs().amax(1).float()
+        scale = values.flatten(1).abs().amax(1).float()[:, None]
         moved = torch.where(moved <= ROUNDING * torch.finfo(values.dtype).eps * scale, 0, moved)
     return moved
 
 
-def _context(placed: Placed, values: Tensor, heads: int) -> Context:
+def _context(placed: Placed, values: Tensor, columns: Tensor, heads: int) -> Context:
     other, keys = placed.other, placed.keys
     if other is not None:
         other = values_of(other, placed.edit.site, heads)
-        other = other[:, other.shape[1] - values.shape[1] :].to(values)
+        other = other[:, columns].to(values)
     return Context(other, keys.to(values.device) if keys is not None else None)

@@ -2,53 +2,96 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from harness.adapter.lines import Line, single_lines
 from harness.models import ModelError
 from harness.prompts import Item
 
 REMEMBERED = 50_000  # texts: those of a claim, not those of a file of any length
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Batch:
     """Some prompts of a set, ready for one forward.
 
     Attributes:
         rows: Their places in the set.
-        ids: Token ids.
+        ids: Token ids of the lines.
         mask: 1 on real tokens.
-        at: The padded position that is measured in each row (the last one by default).
+        position_ids: Each token's place in its own prompt; 0 on padding.
+        sees: Which positions each attends to; None if each prompt has a line to itself and
+            attends to all that is before.
+        line: The line of each prompt.
+        columns: For each prompt, the positions of its tokens in that line.
+        at: The position that is measured in each prompt (its last one by default).
+
+    Where lines, positions and prompts are is kept on the CPU, from where any device is indexed.
     """
 
     rows: tuple[int, ...]
-    ids: Int[Tensor, "batch pos"]
-    mask: Int[Tensor, "batch pos"]
-    at: Int[Tensor, " batch"]
+    ids: Int[Tensor, "line pos"]
+    mask: Int[Tensor, "line pos"]
+    position_ids: Int[Tensor, "line pos"]
+    sees: Bool[Tensor, "line pos pos"] | None
+    line: Int[Tensor, " prompt"]
+    columns: tuple[Int[np.ndarray, " token"], ...]
+    at: Int[Tensor, " prompt"]
 
-    @property
-    def position_ids(self) -> Int[Tensor, "batch pos"]:
-        """Each token's place in its own prompt; 0 on padding."""
-        return (self.mask.cumsum(-1) - 1).clamp_min(0)
-
-    @property
-    def visible(self) -> Bool[Tensor, "batch pos"]:
-        """Keys the measured token may attend to: real, and not after it."""
+    @cached_property
+    def visible(self) -> Bool[Tensor, "prompt pos"]:
+        """What the measured token of each prompt may attend to, itself included."""
+        if self.sees is not None:
+            return self.sees[self.line, self.at]
         order = torch.arange(self.ids.shape[1], device=self.ids.device)
-        return self.mask.bool() & (order <= self.at[:, None])
+        return self.mask.bool() & (order <= self.at.to(order.device)[:, None])
+
+    @cached_property
+    def last(self) -> Int[Tensor, " prompt"]:
+        """The position of each prompt's last token in its line."""
+        return torch.tensor([int(columns[-1]) for columns in self.columns])
+
+    @cached_property
+    def ends(self) -> Int[Tensor, " end"]:
+        """Positions at which a prompt of some line ends, rising."""
+        return torch.tensor(sorted(set(self.last.tolist())))
 
     @property
     def inputs(self) -> dict[str, Tensor]:
         """Keyword arguments for the model's forward."""
         return {
             "input_ids": self.ids,
-            "attention_mask": self.mask,
+            "attention_mask": self.mask if self.sees is None else additive(self.sees),
             "position_ids": self.position_ids,
         }
+
+    def on_lines(
+        self, tokens: Sequence[Bool[np.ndarray, " token"]]
+    ) -> tuple[Bool[Tensor, "line pos"], bool]:
+        """Tokens of each prompt as positions of the lines, and whether prompts agree on them.
+
+        They do not where a token that two prompts share is marked in one of them only.
+        """
+        marked = np.zeros(self.ids.shape, dtype=bool)
+        where = list(zip(self.line.tolist(), self.columns, tokens, strict=True))
+        for line, columns, chosen in where:
+            marked[line, columns[chosen]] = True
+        agreed = self.sees is None or all(
+            bool((marked[line, columns] == chosen).all()) for line, columns, chosen in where
+        )
+        return torch.from_numpy(marked), agreed
+
+
+def additive(sees: Bool[Tensor, "line pos key_pos"]) -> Tensor:
+    """What is added to attention scores so that a position attends to what it sees alone."""
+    hidden = torch.finfo(torch.float32).min
+    return torch.where(sees, 0.0, hidden)[:, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,18 +237,43 @@ class Encoder:
         at: Sequence[int] | None = None,
     ) -> Batch:
         """One padded batch; `at` counts from the left in each unpadded prompt of the set."""
-        width = max(len(ids[row]) for row in rows)
-        pad = self.tokenizer.pad_token_id
-        padding = [width - len(ids[row]) for row in rows]
-        filled = [[pad] * space + list(ids[row]) for space, row in zip(padding, rows, strict=True)]
-        mask = [[0] * space + [1] * (width - space) for space in padding]
-        places = [
-            width - 1 if at is None else space + at[row]
-            for space, row in zip(padding, rows, strict=True)
-        ]
+        return self.batch_of(single_lines(ids, rows), device, at)
+
+    def batch_of(
+        self, lines: Sequence[Line], device: torch.device, at: Sequence[int] | None = None
+    ) -> Batch:
+        """The same of lines."""
+        width = max(len(line.ids) for line in lines)
+        shape = (len(lines), width)
+        ids = np.full(shape, self.tokenizer.pad_token_id, dtype=np.int64)
+        mask, position_ids = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        sees = None
+        if any(len(line.prompts) > 1 for line in lines):
+            sees = np.zeros((*shape, width), dtype=bool)
+            sees[:] = np.eye(width, dtype=bool)  # padding too: a softmax needs something
+        rows, on, columns, places = [], [], [], []
+        for number, line in enumerate(lines):
+            space = filled = width - len(line.ids)
+            ids[number, space:], mask[number, space:] = line.ids, 1
+            for row, unpadded in zip(line.prompts, line.columns, strict=True):
+                path = unpadded + space
+                position_ids[number, path] = np.arange(len(path))
+                if sees is not None:
+                    new = path[path >= filled]
+                    old = len(path) - len(new)
+                    sees[number][np.ix_(new, path)] = np.tri(len(path), dtype=bool)[old:]
+                filled = max(filled, int(path[-1]) + 1)
+                rows.append(row)
+                on.append(number)
+                columns.append(path)
+                places.append(int(path[-1 if at is None else at[row]]))
         return Batch(
             tuple(rows),
-            torch.tensor(filled, device=device),
-            torch.tensor(mask, device=device),
-            torch.tensor(places, device=device),
+            torch.from_numpy(ids).to(device),
+            torch.from_numpy(mask).to(device),
+            torch.from_numpy(position_ids).to(device),
+            None if sees is None else torch.from_numpy(sees).to(device),
+            torch.tensor(on),
+            tuple(columns),
+            torch.tensor(places),
         )

@@ -28,15 +28,15 @@ class BatchFeatures:
 def features_at(
     engine: TransformersModel, sites: Sites, batch: Batch, remote: bool | str
 ) -> BatchFeatures:
-    """Features of the token `batch.at` in each row.
+    """Features of the token `batch.at` of each prompt.
 
     Only that token's values are kept of each layer; features are then computed for all layers
     at once. The model is stopped after its last layer.
     """
-    rows = torch.arange(len(batch.rows), device=batch.ids.device)
+    lines, positions = batch.line, batch.at
 
     def pick(reads: LayerReads) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        at, row = batch.at.to(reads.resid.device), rows.to(reads.resid.device)
+        at, row = positions.to(reads.resid.device), lines.to(reads.resid.device)
         picked = reads.pattern[row, :, at], reads.gate[row, at], reads.neurons[row, at]
         return *picked, reads.resid[row, at]
 
@@ -54,7 +54,7 @@ def features_at(
 def mean_features(
     engine: TransformersModel, sites: Sites, batch: Batch, remote: bool | str
 ) -> BatchFeatures:
-    """Each feature at every real token, averaged over a prompt's tokens.
+    """Each feature at every real token, averaged over a prompt's tokens; a prompt a line.
 
     A token's attention row counts the keys up to itself, so that each row is measured on its own
     length. Reduced layer by layer: nothing of the size of all positions is kept.
@@ -79,11 +79,11 @@ def residuals(
     engine: TransformersModel, sites: Sites, batch: Batch, remote: bool | str
 ) -> Float[Tensor, "batch layer d_model"]:
     """The residual stream after each layer at `batch.at`, float32."""
-    rows = torch.arange(len(batch.rows), device=batch.ids.device)
+    lines, positions = batch.line, batch.at
 
     def pick(reads: LayerReads) -> tuple[Tensor]:
         device = reads.resid.device
-        return (reads.resid[rows.to(device), batch.at.to(device)],)
+        return (reads.resid[lines.to(device), positions.to(device)],)
 
     kept = _trace(engine, sites, batch, pick, remote)
     return _stack(tuple(values[0] for values in kept), batch).float()

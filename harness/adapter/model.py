@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from harness.activations import POSITIONS, Activations, Answers
 from harness.adapter import attribution, checks, extraction, generation, scoring
 from harness.adapter.clean import Network
 from harness.adapter.encoding import Batch, Encoder
+from harness.adapter.lines import Line, shared_lines, single_lines
 from harness.adapter.loading import (
     fresh_engine,
     is_out_of_memory,
@@ -30,6 +32,7 @@ from harness.sweeps import ComponentScores, PathScores, SweepResult
 FIRST_BATCH = 32  # on a CPU; a GPU starts from its free memory
 PATTERN_CELLS = 2**24  # attention weights of a layer, all prompts of a batch on a CPU: 64 MB
 LARGEST_BATCH = 256
+PROMPTS_A_LINE = 4  # in the mean over a batch, at most: features and logits are kept by prompt
 MEMORY_SHARE = 0.5  # of a GPU's free memory, for one batch
 
 Progress = Callable[[int], object]  # told how many prompts were just done
@@ -39,8 +42,8 @@ class Model:
     """A loaded model.
 
     Not safe to use from several threads. Attributes are those of its specification and
-    architecture; `batch_size` is the number of prompts a forward now takes, which shrinks when
-    memory runs out and stays there.
+    architecture; `batch_size` is the number of lines a forward now takes (a prompt each, or
+    several that begin alike), which shrinks when memory runs out and stays there.
     """
 
     def __init__(
@@ -132,7 +135,7 @@ class Model:
                 whole = arrays.setdefault(field.name, np.empty(shape, np.float32))
                 whole[list(batch.rows)] = values
 
-        self._batched(items, work, progress, at)
+        self._batched(items, work, progress, at, share=position != "mean")
         return Activations.from_arrays(arrays)
 
     def score(self, items: Sequence[Item], progress: Progress | None = None) -> Answers:
@@ -155,7 +158,8 @@ class Model:
             for continuation, result in zip(wanted, found, strict=True):
                 scored[batch.rows[continuation.row]].append(result)
 
-        self._batched(items, work, progress)
+        most = max((len(candidate) for row in tokens for candidate in row), default=0)
+        self._batched(items, work, progress, share=True, more=most)
         return scoring.answers_of(scored)
 
     def references(self, items: Sequence[Item], progress: Progress | None = None) -> Reference:
@@ -198,9 +202,9 @@ class Model:
 
         def measure(batch: Batch) -> None:
             wanted = self.batch_size or len(batch.rows)
-            job.measure(batch, self._fitting([batch.ids.shape[1]] * wanted))
+            job.measure(batch, max(1, min(wanted, self._most(batch.ids.shape[1]))))
 
-        self._batched(items, measure)
+        self._batched(items, measure, share=job.shareable)
         return job.result(partial=partial)
 
     def component_scores(
@@ -338,7 +342,8 @@ class Model:
     def self_check(self) -> checks.SelfCheck:
         """Test the instrument on this model; errors come back as numbers, layer by layer."""
         self._refuse_remote("self_check")
-        return checks.self_check(self.engine, self.sites, self.encoder, self.device)
+        shared = self._shared_line.error if self._lines_hold else None
+        return checks.self_check(self.engine, self.sites, self.encoder, self.device, shared)
 
     def token_counts(self, items: Sequence[Item]) -> list[int]:
         """Tokens of each prompt as the model reads it."""
@@ -354,43 +359,90 @@ class Model:
         work: Callable[[Batch], None],
         progress: Progress | None = None,
         at: Sequence[int] | None = None,
+        *,
+        share: bool = False,
+        more: int = 0,
     ) -> None:
-        """Give all items to `work`, alike lengths together; fewer at a time if memory ends."""
+        """Give all items to `work`, alike lengths together; fewer at a time if memory ends.
+
+        With `share`, prompts that begin alike share lines where that is exact, and stays so if
+        `more` tokens follow.
+        """
         ids = self.encoder.ids(items)
-        order = sorted(range(len(items)), key=lambda row: len(ids[row]))
+        lines = self._lines(ids, more) if share else single_lines(ids, range(len(ids)))
+        lines.sort(key=lambda line: len(line.ids))
         if self.batch_size is None and ids:
             self.batch_size = self._first_batch_size(max(map(len, ids)))
         start = 0
-        while start < len(order):
-            size = self.batch_size or FIRST_BATCH
-            rows = order[start : start + size]
-            rows = rows[: self._fitting([len(ids[row]) for row in rows])]
+        while start < len(lines):
+            some = lines[start : start + (self.batch_size or FIRST_BATCH)]
+            some = some[: self._fitting(some)]
+            prompts = [row for line in some for row in line.prompts]
             try:
-                work(self.encoder.batch(ids, rows, self.device, at))
+                work(self.encoder.batch_of(some, self.device, at))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                self._shrink(len(rows), error)
+                if len(some) == 1 and len(prompts) > 1:  # a line is wider than its prompts
+                    lines[start : start + 1] = single_lines(ids, prompts)
+                else:
+                    self._shrink(len(some), len(prompts), error)
                 continue
-            start += len(rows)
+            start += len(some)
             if progress is not None:
-                progress(len(rows))
+                progress(len(prompts))
 
-    def _fitting(self, lengths: Sequence[int]) -> int:
-        """How many of these prompts, rising in length, a CPU's memory takes at once.
+    def _lines(self, ids: Sequence[Sequence[int]], more: int) -> list[Line]:
+        """Shared lines where they are exact and a CPU's memory takes them; else one a prompt."""
+        lines = shared_lines(ids)
+        if all(len(line.prompts) == 1 for line in lines):
+            return lines
+        widest = max(len(line.ids) for line in lines)
+        if self.options.remote or not self._network().sees(widest + more) or not self._lines_hold:
+            return single_lines(ids, range(len(ids)))
+        return [
+            part
+            for line in lines
+            for part in ([line] if self._most(len(line.ids)) else single_lines(ids, line.prompts))
+        ]
 
-        A CPU that runs out of memory ends the process: there is no error to halve a batch on.
+    @cached_property
+    def _shared_line(self) -> checks.SharedLine:
+        return checks.shared_line(self.engine, self.sites, self.encoder, self.device)
+
+    @property
+    def _lines_hold(self) -> bool:
+        """Whether prompts on one line come out as they do apart: not if a model ignores masks."""
+        return bool(self._shared_line.parted <= torch.finfo(self.dtype).eps ** 0.5)
+
+    def _fitting(self, lines: Sequence[Line]) -> int:
+        """How many of these lines, rising in width, a forward takes.
+
+        No more tokens than as many prompts by themselves would have, few times as many prompts,
+        and no more than a CPU's memory takes: running out of it ends the process, with no error
+        to halve a batch on.
         """
-        if self.device.type != "cpu":
-            return len(lengths)
-        cells = (count * length**2 for count, length in enumerate(lengths, 1))
-        return max(1, sum(self.heads * c <= PATTERN_CELLS for c in cells))
+        asked = self.batch_size or FIRST_BATCH
+        fits, longest, prompts = 0, 0, 0
+        for count, line in enumerate(lines, 1):
+            longest, prompts = max(longest, line.longest), prompts + len(line.prompts)
+            many = min(self._most(len(line.ids)), asked * longest // len(line.ids))
+            if count > 1 and (count > many or prompts > PROMPTS_A_LINE * asked):
+                break
+            fits = count
+        return fits
 
-    def _shrink(self, size: int, error: BaseException) -> None:
+    def _most(self, width: int) -> int:
+        """How many lines of a width a forward may take; 0 if a CPU's memory takes none."""
+        if self.device.type != "cpu":
+            return self.batch_size or LARGEST_BATCH
+        return PATTERN_CELLS // (self.heads * width**2)
+
+    def _shrink(self, size: int, prompts: int, error: BaseException) -> None:
         if self.options.batch_size is not None or size == 1:
             remedy = "a smaller --dtype or model" if size == 1 else "--batch-size auto"
             raise ModelError(
-                f"memory ran out on {self.device} with {size} prompts a batch: try {remedy}."
+                f"memory ran out on {self.device} with {prompts} prompts a batch: try {remedy}."
             ) from error
         self.batch_size = size // 2
         if self.device.type == "cuda":

@@ -1,12 +1,13 @@
 """How probable a model finds the right answer and the wrong ones, from one forward a prompt."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel
 
 from harness.activations import Answers
@@ -39,6 +40,22 @@ class Scored:
     greedy: bool
 
 
+@contextmanager
+def last_tokens_only(
+    module: PreTrainedModel, row: Int[Tensor, " prompt"], last: Int[Tensor, " prompt"]
+) -> Iterator[None]:
+    """Let the model compute logits [prompt 1 d_vocab] of one position of each prompt alone."""
+
+    def pick(_module: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
+        return (given[0][row, last][:, None],)
+
+    handle = module.get_output_embeddings().register_forward_pre_hook(pick)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def score_batch(
     module: PreTrainedModel, batch: Batch, continuations: Sequence[Continuation]
 ) -> list[Scored]:
@@ -49,8 +66,9 @@ def score_batch(
     """
     longer = [i for i, c in enumerate(continuations) if len(c.tokens) > 1]
     with torch.no_grad():
-        output = module(**batch.inputs, use_cache=bool(longer), logits_to_keep=1)
-        logits = output.logits[:, -1].float().log_softmax(-1)
+        with last_tokens_only(module, batch.line, batch.last):
+            output = module(**batch.inputs, use_cache=bool(longer))
+        logits = output.logits[:, 0].float().log_softmax(-1)
         rows = torch.tensor([c.row for c in continuations], device=logits.device)
         tokens = torch.tensor([c.tokens[0] for c in continuations], device=logits.device)
         total = logits[rows, tokens].double()
@@ -71,14 +89,15 @@ def _continue(
     width = max(len(c.tokens) for c in continuations)
     padded = torch.tensor([[*c.tokens, *[-1] * (width - len(c.tokens))] for c in continuations])
     padded = padded.to(device)
-    rows = torch.tensor([c.row for c in continuations], device=device)
-    cache.batch_select_indices(rows)
+    rows = torch.tensor([c.row for c in continuations])
+    cache.batch_select_indices(batch.line[rows].to(device))
+    seen = batch.visible[rows].long()
     given: Int[Tensor, "candidate pos"] = padded[:, :-1].clamp_min(0)
     order = torch.arange(width - 1, device=device)
     output = module(
         input_ids=given,
-        attention_mask=torch.cat([batch.mask[rows], torch.ones_like(given)], dim=1),
-        position_ids=batch.mask.sum(1)[rows][:, None] + order,
+        attention_mask=torch.cat([seen, torch.ones_like(given)], dim=1),
+        position_ids=seen.sum(1)[:, None] + order,
         past_key_values=cache,
         use_cache=True,
     )

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import nnsight
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
-from harness.adapter.clean import Clean, Network
+from harness.adapter.clean import Clean, Network, widened
 from harness.adapter.editing import (
     STORES,
     Placed,
@@ -20,6 +21,7 @@ from harness.adapter.editing import (
     write,
 )
 from harness.adapter.encoding import Batch
+from harness.adapter.scoring import last_tokens_only
 from harness.adapter.sites import first, follow, mix_weight
 from harness.places import EditError, Site
 
@@ -81,9 +83,11 @@ class Forward:
         clean: Clean,
     ) -> None:
         self.network, self.chunk, self.clean = network, chunk, clean
-        self.prompts, self.width = batch.ids.shape
-        self.columns = self.width - chunk.column
         self.batch = batch
+        self.lines, width = batch.ids.shape
+        # Positions that are run, and where among them prompts end; on the CPU.
+        self.columns = torch.arange(chunk.column, width)
+        self.ends = batch.ends - chunk.column
         self.edits: dict[Store, list[tuple[int, Placed]]] = {}
         for number, placed in enumerate(sets):
             for each in placed:
@@ -93,11 +97,14 @@ class Forward:
         self.mixed: Tensor | None = None  # the largest z of that layer, where a pattern is edited
 
     def run(self) -> Float[Tensor, "row d_vocab"]:
-        """The last token's logits, float32, on the device of the batch."""
+        """Logits of each prompt's last token, float32, on the device of the batch."""
         network, start = self.network, self.chunk.start
         entering = self._entering() if start else None
         attention, feedforward = self._known_outputs()
-        with network.engine.trace(**self._inputs(), logits_to_keep=1) as tracer:
+        with (
+            last_tokens_only(network.engine._module, *self._ends_of_rows()),
+            network.engine.trace(**self._inputs()) as tracer,
+        ):
             for number, layer in enumerate(follow(network.engine, network.sites.layers)):
                 if number < start:
                     layer.skip(entering)
@@ -109,14 +116,24 @@ class Forward:
                 self._edit_layer(layer, number)
             logits = nnsight.save(tracer.result.logits)
         self._refuse_lost_writes()
-        found: Tensor = logits[:, -1].float().to(self.batch.ids.device)
+        found: Tensor = logits[:, 0].float().to(self.batch.ids.device)
         return found
+
+    def _ends_of_rows(self) -> tuple[Int[Tensor, " row"], Int[Tensor, " row"]]:
+        """The stacked line and the position of the last token of each prompt, set by set."""
+        count = len(self.chunk.sets)
+        above = torch.arange(count).repeat_interleave(len(self.batch.line)) * self.lines
+        last = self.batch.last - self.chunk.column
+        return above + self.batch.line.repeat(count), last.repeat(count)
 
     def _inputs(self) -> dict[str, Any]:
         column, count = self.chunk.column, len(self.chunk.sets)
+        whole = self.batch.inputs
+        mask = whole["attention_mask"]
+        mask = mask if mask.ndim == 2 else mask[:, :, column:]
         inputs: dict[str, Any] = {
             "input_ids": self.batch.ids[:, column:].repeat(count, 1),
-            "attention_mask": self.batch.mask.repeat(count, 1),
+            "attention_mask": mask.repeat(count, *[1] * (mask.ndim - 1)),
             "position_ids": self.batch.position_ids[:, column:].repeat(count, 1),
             "use_cache": column > 0,
         }
@@ -139,7 +156,8 @@ class Forward:
         start = self.chunk.start
         clean = self.clean.resid[start][:, self.chunk.column :]
         stacked = clean.repeat(len(self.chunk.sets), 1, 1)
-        self._write(stacked, ("resid", start - 1))
+        none_left = start == self.network.layers
+        self._edit(stacked, ("resid", start - 1), self.ends if none_left else None)
         return stacked
 
     def _known_outputs(self) -> tuple[Tensor | None, Tensor | None]:
@@ -165,9 +183,10 @@ class Forward:
         return stacked
 
     def _edit_layer(self, layer: Any, number: int) -> None:
-        """All edits of a layer; in the last one, only the last token is carried on."""
+        """All edits of a layer; the last one is carried on only where prompts end."""
         network = self.network
-        narrow = number == network.layers - 1 and self.columns > 1
+        ends = self.ends if len(self.ends) < len(self.columns) else None
+        ends = ends if number == network.layers - 1 else None
         known = KNOWN[self.chunk.stage] if number == self.chunk.start else ()
         if number == 0 and ("resid", -1) in self.edits:
             self._write(layer.input, ("resid", -1))
@@ -175,28 +194,63 @@ class Forward:
             at = (store, number)
             if store in known or ("attention" in known and store in ("pattern", "z")):
                 continue
-            if narrow and store == "z":
-                mix = follow(follow(layer, network.sites.attention), network.sites.head_mix)
-                last = mix.input[:, -1:].clone()
-                self._write(last, at)
-                mix.input = last
+            # Attention and MLP need not put out what is not read.
+            part = {"z": network.sites.attention, "neurons": network.sites.mlp}.get(store)
+            if ends is not None and part is not None and "attention" not in known:
+                module = follow(layer, part)
+                if store == "z":
+                    module = follow(module, network.sites.head_mix)
+                module.input = module.input[:, ends]
+                if at in self.edits:
+                    tensor = read_store(layer, network.sites, store)
+                    self._write(tensor, at, ends)
+                module.output = widened(module.output, ends, len(self.columns))
                 continue
-            if narrow and store == "neurons" and "attention" not in known:
-                mlp = follow(layer, network.sites.mlp)
-                mlp.input = mlp.input[:, -1:]
             if at in self.edits:
                 tensor = read_store(layer, network.sites, store)
-                if narrow:
-                    tensor = tensor[:, :, -1:] if store == "pattern" else tensor[:, -1:]
-                self._write(tensor, at)
+                self._edit(tensor, at, ends)
                 if store == "pattern" and number == self.chunk.start:
                     self.mixed = read_store(layer, network.sites, "z").abs().amax()
         if number == self.chunk.start:
             self.after = nnsight.save(first(layer.output))
 
-    def _write(self, tensor: Tensor, at: Store) -> None:
+    def _edit(self, tensor: Tensor, at: Store, ends: Tensor | None) -> None:
+        """Edit a tensor of all positions that are run: everywhere, or only where prompts end."""
+        if ends is None:
+            self._write(tensor, at)
+            return
+        axis = 2 if at[0] == "pattern" else 1
+        chosen = tensor.index_select(axis, ends.to(tensor.device))
+        self._write(chosen, at, ends)
+        tensor.index_copy_(axis, ends.to(tensor.device), chosen)
+
+    def _write(self, tensor: Tensor, at: Store, ends: Tensor | None = None) -> None:
         edits = self.edits.get(at, [])
-        self.written += write(tensor, edits, self.prompts, self.network.heads)
+        columns = self.columns if ends is None else self.columns[ends]
+        self.written += write(tensor, edits, columns, self.network.heads)
+
+    def moved(self, written: Written) -> Float[Tensor, " prompt"]:
+        """How far an edit moved a value of each prompt that its last token depends on."""
+        moved, layer = written.moved.to(self.batch.ids.device), written.placed.edit.site.layer
+        return self._largest(moved, written.columns, layer)
+
+    def something(self, written: Written) -> Bool[Tensor, ""]:
+        """Whether there was a value other than zero to move."""
+        values, layer = written.something.to(self.batch.ids.device), written.placed.edit.site.layer
+        return self._largest(values, written.columns, layer).any()
+
+    def _largest(
+        self,
+        values: Float[Tensor, "*axes line column"],
+        columns: Int[Tensor, " column"],
+        layer: int,
+    ) -> Float[Tensor, "*axes prompt"]:
+        """Over the positions that each prompt's last token depends on after a layer."""
+        if layer == self.network.layers - 1:
+            depends = (columns == self.batch.last[:, None]).to(values.device)
+        else:
+            depends = self.batch.visible[:, columns]
+        return values[..., self.batch.line, :].where(depends, 0.0).amax(-1)
 
     def _refuse_lost_writes(self) -> None:
         """A value that moved far must be seen in the residual stream after its layer.
@@ -207,16 +261,15 @@ class Forward:
         if self.after is None:
             return
         clean = self.clean.resid[self.chunk.start + 1][:, self.chunk.column :].float()
-        shape = (len(self.chunk.sets), self.prompts)
-        after = self.after.float().reshape(*shape, *clean.shape[1:])
-        last = slice(-1, None) if self.chunk.start == self.network.layers - 1 else slice(None)
-        seen = (after - clean)[:, :, last].abs().flatten(2).amax(2)
-        scale = clean.abs().amax()
+        shape = (len(self.chunk.sets), *clean.shape)
+        away = (self.after.float().reshape(shape) - clean).abs().amax(-1)
+        seen = self._largest(away.to(self.batch.ids.device), self.columns, self.chunk.start)
+        scale = clean.abs().amax().to(seen)
         for written in self.written:
             site = written.placed.edit.site
             if site.layer != self.chunk.start:
                 continue
-            expected = written.moved.to(scale) * self._carried(site)
+            expected = self.moved(written) * self._carried(site)
             lost = (seen[written.number] <= ROUNDING * scale) & (expected > VISIBLE * scale)
             if bool(lost.any()):
                 raise EditError(

@@ -2,12 +2,13 @@
 
 A batch of prompts is run once as it is, keeping the residual stream and every layer's keys and
 values. Each chunk of edit sets then runs only the layers from its first edited one, at the
-positions from its first edited one, and in the last layer only the last token; all else is read
-from the first run. Exact: what is left out could not have changed.
+positions from its first edited one, and in the last layer only the last tokens; all else is read
+from the first run. Exact: what is left out could not have changed. Prompts that begin alike share
+a line under edits that do the same to each of them (see `lines`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from harness.adapter.clean import Clean, Network, run_clean
+from harness.adapter.clean import Clean, Network, run_clean, taken
 from harness.adapter.editing import Placed, Store, store_at
 from harness.adapter.encoding import Batch
+from harness.adapter.lines import shared_lines
 from harness.adapter.loading import is_out_of_memory
 from harness.adapter.places import Places
 from harness.adapter.stacking import Chunk, Forward, first_stage, known_stores
@@ -33,6 +35,21 @@ Progress = Callable[[int], object]
 WIDEST_STACK = 8  # times the prompts of a forward, where few positions are left to run
 SHARED_COLUMNS = 0.8  # of a chunk's positions must be needed by an edit set that joins it
 WORTH_REUSE = 0.1  # of the positions before the edit: fewer are run again
+
+
+@dataclass(frozen=True, slots=True)
+class _Marked:
+    """Positions of an edit on a batch's lines.
+
+    Attributes:
+        mask: Where they are.
+        agreed: Whether prompts of one line agree on them.
+        applies: The prompts that have any.
+    """
+
+    mask: Bool[Tensor, "line pos"]
+    agreed: bool
+    applies: Bool[np.ndarray, " prompt"]
 
 
 class Sweep:
@@ -104,17 +121,45 @@ class Sweep:
             for own, other, same in zip(self.ids, encoded, self.comparable, strict=True)
         ]
 
+    @property
+    def shareable(self) -> bool:
+        """Whether some edit set does the same to what prompts share; patterns are left alone."""
+        patterns = any(edit.site.kind == "pattern" for edits in self.sets for edit in edits)
+        return not patterns and any(map(_shareable, self.sets))
+
     @torch.no_grad()
     def measure(self, batch: Batch, rows: int) -> None:
-        """Fill the table's columns of one batch; a forward takes about `rows` rows."""
+        """Fill the table's columns of one batch; a forward takes about `rows` lines."""
         here = list(batch.rows)
         placed = self._place(batch)
         clean = run_clean(self.network, batch, self.needed[Run.OWN] | self.resumed)
         self.clean[:, here] = scores(clean.logits, self.targets.of(here))
         _refuse_non_finite(clean.logits, "the intact model", [self.items[i].id for i in here])
+        together = {n: edits for n, edits in enumerate(placed) if edits}
+        self._measure_sets(together, batch, clean, rows, share=batch.sees is not None)
+        apart = [n for n, edits in enumerate(placed) if edits is None]
+        # As many prompts at a time as if they had never shared lines.
+        for start in range(0, len(here) if apart else 0, rows):
+            some = here[start : start + rows]
+            alone = self.network.encoder.batch(self.ids, some, batch.ids.device)
+            again = {n: edits for n, edits in enumerate(self._place(alone)) if n in apart and edits}
+            self._measure_sets(again, alone, taken(batch, alone).run(clean), rows, share=True)
+        idle = [n for n, edits in enumerate(self.sets) if not edits]
+        self._keep(idle, here, clean.logits.repeat(len(idle), 1), clean.logits.log_softmax(1))
+        self._report(range(len(self.sets)), here)
+
+    def _measure_sets(
+        self, placed: dict[int, list[Placed]], batch: Batch, clean: Clean, rows: int, *, share: bool
+    ) -> None:
+        """Fill the table's columns of one batch for some edit sets, whose positions are known.
+
+        Other runs that they patch from may `share` lines where the prompts of this one do.
+        """
+        here = list(batch.rows)
+        if any(p.edit.run is not None for edits in placed.values() for p in edits):
+            others = self._other_stores(batch, clean, share)
+            placed = {n: [_patched(p, others, batch) for p in ps] for n, ps in placed.items()}
         intact = clean.logits.log_softmax(1)
-        others = self._other_stores(batch, clean)
-        placed = [[_patched(p, others, batch) for p in edits] for edits in placed]
         pending = self._chunks(placed, batch, rows)
         while pending:
             chunk = pending.pop(0)
@@ -132,92 +177,105 @@ class Sweep:
                 pending.insert(0, chunk)
                 continue
             self._keep(chunk.sets, here, logits, intact)
-        idle = [n for n, edits in enumerate(self.sets) if not edits]
-        self._keep(idle, here, clean.logits.repeat(len(idle), 1), intact)
-        self._report(range(len(self.sets)), here)
 
-    def _place(self, batch: Batch) -> list[list[Placed]]:
-        """Each edit's positions in the batch; marks prompts that a set does not apply to."""
-        known: dict[Any, Bool[Tensor, "prompt pos"]] = {}
+    def _place(self, batch: Batch) -> list[list[Placed] | None]:
+        """Each edit's positions in the batch; None for a set that prompts must not share a line in.
 
-        def mask(positions: Any) -> Bool[Tensor, "prompt pos"]:
+        Marks prompts that a set does not apply to.
+        """
+        here = list(batch.rows)
+        known: dict[Any, _Marked] = {}
+
+        def marked(positions: Any) -> _Marked:
             if positions not in known:
-                found = np.zeros(batch.ids.shape, dtype=bool)
-                tokens = self.places.of(positions)
-                for place, row in enumerate(batch.rows):
-                    found[place, found.shape[1] - len(tokens[row]) :] = tokens[row]
-                known[positions] = torch.from_numpy(found)
+                tokens = [self.places.of(positions)[row] for row in here]
+                applies = np.array([bool(chosen.any()) for chosen in tokens])
+                known[positions] = _Marked(*batch.on_lines(tokens), applies)
             return known[positions]
 
-        result = []
-        here = list(batch.rows)
+        result: list[list[Placed] | None] = []
         for number, edits in enumerate(self.sets):
-            row = []
+            row, together = [], batch.sees is None or not edits or _shareable(edits)
             for edit in edits:
-                chosen = mask(edit.positions)
-                applies = chosen.any(1).numpy()
+                at = marked(edit.positions)
+                applies = at.applies
                 if edit.run is Run.COUNTERFACTUAL:
                     applies = applies & self.comparable[here]
                 self.applicable[number, here] &= applies
-                keys = mask(edit.keys).to(batch.ids.device) if edit.site.kind == "pattern" else None
-                row.append(_placed(edit, chosen, keys))
-            result.append(row)
+                together = together and at.agreed
+                pattern = edit.site.kind == "pattern"
+                keys = marked(edit.keys).mask.to(batch.ids.device) if pattern else None
+                row.append(_placed(edit, at.mask, keys))
+            result.append(row if together else None)
         return result
 
-    def _other_stores(self, batch: Batch, clean: Clean) -> dict[Run, tuple[Clean, Tensor]]:
-        """The runs that edits patch from, aligned with the batch, and where they have tokens."""
-        found = {Run.OWN: (clean, batch.mask.bool())} if self.needed[Run.OWN] else {}
-        for run, ids in self.other_ids.items():
-            other = self.network.encoder.batch(ids, batch.rows, batch.ids.device)
-            seen = run_clean(self.network, other, self.needed[run])
-            width = batch.ids.shape[1]
-            stores = {at: _align(store, width) for at, store in seen.stores.items()}
-            there = _align(other.mask, width).bool()
-            found[run] = (Clean([], seen.cache, seen.logits, stores), there)
+    def _other_stores(
+        self, batch: Batch, clean: Clean, share: bool
+    ) -> dict[Run, tuple[dict[Store, Tensor], Tensor]]:
+        """What the runs that edits patch from keep, aligned with the batch; where they have tokens.
+
+        Those of other prompts may `share` lines.
+        """
+        found = {Run.OWN: (clean.stores, batch.mask.bool())} if self.needed[Run.OWN] else {}
+        encoder, device, width = self.network.encoder, self.network.device, batch.ids.shape[1]
+        for run, every in self.other_ids.items():
+            ids = [every[row] for row in batch.rows]
+            other = encoder.batch(ids, range(len(ids)), device)
+            lines = shared_lines(ids)
+            if share and self.network.sees(max(len(line.ids) for line in lines)):
+                together = encoder.batch_of(lines, device)
+                seen = run_clean(self.network, together, self.needed[run]).stores
+                take = taken(together, other)
+                seen = {at: take(store) for at, store in seen.items()}
+            else:
+                seen = run_clean(self.network, other, self.needed[run]).stores
+            stores = {at: _align(store, width) for at, store in seen.items()}
+            found[run] = (stores, _align(other.mask, width).bool())
         return found
 
-    def _chunks(self, placed: list[list[Placed]], batch: Batch, rows: int) -> list[Chunk]:
+    def _chunks(self, placed: dict[int, list[Placed]], batch: Batch, rows: int) -> list[Chunk]:
         """Edit sets by first edited layer and position, as many together as a forward takes."""
-        prompts, width = batch.ids.shape
-        reuse = self.network.window is None or self.network.window >= width
+        lines, width = batch.ids.shape
+        reuse = self.network.sees(width)
         here = list(batch.rows)
+        end = int(batch.ends[0])  # nowhere before it does a prompt end
         wanted = []
-        for number, edits in enumerate(placed):
+        for number, edits in placed.items():
             left = self.applicable[number, here] & ~self.done[number, here]
-            if not edits or not left.any():
+            if not left.any():
                 continue
             where = first_stage(p.edit.site for p in edits)
-            column = min(self._first_column(p) for p in edits) if reuse else 0
+            column = min(self._first_column(p, end) for p in edits) if reuse else 0
             wanted.append((*where, 0 if column < WORTH_REUSE * width else column, number))
         chunks: list[Chunk] = []
         for start, stage, column, number in sorted(wanted):
             last = chunks[-1] if chunks else None
             if last is not None and (last.start, last.stage) == (start, stage):
                 run = width - last.column
-                fits = max(1, rows // prompts) * min(WIDEST_STACK, max(1, width // run))
+                fits = max(1, rows // lines) * min(WIDEST_STACK, max(1, width // run))
+                fits = min(fits, max(1, rows * WIDEST_STACK // len(here)))  # logits take space
                 if len(last.sets) < fits and width - column >= SHARED_COLUMNS * run:
                     chunks[-1] = replace(last, sets=(*last.sets, number))
                     continue
             chunks.append(Chunk((number,), start, stage, column))
         return chunks
 
-    def _first_column(self, placed: Placed) -> int:
+    def _first_column(self, placed: Placed, end: int) -> int:
         """Before it, nothing differs from the clean run that the last logits depend on."""
-        width = placed.mask.shape[1]
         if placed.edit.site.layer == self.network.layers - 1:
-            return width - 1  # what the last layer does elsewhere is not read
-        return min(placed.first, width - 1)
+            return end  # what the last layer does elsewhere is not read
+        return min(placed.first, end)
 
     def _run(
-        self, chunk: Chunk, placed: list[list[Placed]], batch: Batch, clean: Clean
+        self, chunk: Chunk, placed: dict[int, list[Placed]], batch: Batch, clean: Clean
     ) -> Float[Tensor, "row d_vocab"]:
         """Logits of the chunk's rows; those that no edit touched are the clean ones to the bit."""
         forward = Forward(self.network, chunk, [placed[n] for n in chunk.sets], batch, clean)
         logits = forward.run()
         moved = torch.zeros(len(chunk.sets), len(batch.rows), dtype=torch.bool)
         if forward.written:
-            values = torch.stack([w.moved.cpu() for w in forward.written])
-            something = torch.stack([w.something.cpu() for w in forward.written]).tolist()
+            values = torch.stack([forward.moved(w).cpu() for w in forward.written])
+            something = torch.stack([forward.something(w).cpu() for w in forward.written]).tolist()
             for written, change, value in zip(forward.written, values, something, strict=True):
                 moved[written.number] |= ~(change == 0)  # not a number counts as moved
                 edit = written.placed.edit
@@ -286,21 +344,28 @@ class Sweep:
         )
 
 
+def _shareable(edits: EditSet) -> bool:
+    """Whether what the edits write at a token depends on it and on what is before it alone."""
+    return bool(edits) and all(edit.run is None for edit in edits)
+
+
 def _placed(
-    edit: Edit, mask: Bool[Tensor, "prompt pos"], keys: Bool[Tensor, "prompt pos"] | None
+    edit: Edit, mask: Bool[Tensor, "line pos"], keys: Bool[Tensor, "line pos"] | None
 ) -> Placed:
     columns = mask.any(0).nonzero()[:, 0].tolist()
     start, end = (columns[0], columns[-1]) if columns else (mask.shape[1], -1)
     return Placed(edit, mask, start, end, None, keys)
 
 
-def _patched(placed: Placed, others: dict[Run, tuple[Clean, Tensor]], batch: Batch) -> Placed:
+def _patched(
+    placed: Placed, others: dict[Run, tuple[dict[Store, Tensor], Tensor]], batch: Batch
+) -> Placed:
     """The edit with the tensor it patches from, at positions that its run has."""
     if placed.edit.run is None:
         return placed
-    run, there = others[placed.edit.run]
+    stores, there = others[placed.edit.run]
     moved = _placed(placed.edit, placed.mask & there.cpu(), placed.keys)
-    store = run.stores[store_at(placed.edit.site)]
+    store = stores[store_at(placed.edit.site)]
     assert batch.ids.shape[1] == store.shape[2 if placed.edit.site.kind == "pattern" else 1]
     return Placed(moved.edit, moved.mask, moved.first, moved.last, store, moved.keys)
 

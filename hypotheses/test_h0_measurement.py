@@ -26,7 +26,7 @@ def test_hooks_leave_the_model_as_it_is(subject, verdict):
 
 @pytest.mark.criterion("controlled")
 def test_padding_does_not_matter(subject, verdict):
-    """A prompt in a padded batch gives the activations that it gives alone."""
+    """A prompt padded, or on a line with others that begin alike, is as it is alone."""
     verdict(measurement.padding_finding(subject, TOLERANCE))
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from harness import edits, materials
-from harness.adapter import LoadOptions, Model, encoding
+from harness.adapter import LoadOptions, Model, checks, encoding
 from harness.adapter import model as adapter_model
 from harness.adapter.checks import SharedLine
 from harness.adapter.lines import JOINS, MOST, WIDEST, shared_lines
@@ -176,6 +176,25 @@ def test_a_model_that_ignores_the_mask_runs_prompts_apart(folder_of, monkeypatch
     assert blind._shared_line.parted > 1e-2
     assert largest_difference(blind.extract(CROSSED), expected) == 0
     assert "shared" not in blind.self_check().worst()
+
+
+def test_a_huge_activation_hides_no_ignored_mask(folder_of, monkeypatch):
+    """In bfloat16, with one value of one token hundreds of times as large as all others."""
+
+    def trial(mask=None):
+        model = load(folder_of("llama"), dtype="bfloat16")
+        first = model.encoder.ids([tiny_models.item(checks.TEXTS[0])])[0][0]
+        with torch.no_grad():
+            model.module.get_input_embeddings().weight[first, 0] += 300
+        if mask is not None:
+            monkeypatch.setattr(encoding, "additive", mask)
+        return model._lines_hold, model._shared_line
+
+    holds, _ = trial()
+    assert holds
+    holds, blind = trial(lambda sees: torch.zeros(sees.shape)[:, None])
+    assert blind.error.max() < blind.parted
+    assert not holds
 
 
 def test_a_window_narrower_than_a_line_keeps_prompts_apart(folder_of):

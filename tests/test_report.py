@@ -15,7 +15,7 @@ from harness.report.rendering import load_and_render, render
 from tests import browser
 from tests.browser import CHROMIUM, Visit
 from tests.sample_plots import curve, entry, scatter
-from tests.sample_records import MODELS, NASTY, components, large, sample
+from tests.sample_records import MODELS, NASTY, components, known, large, sample
 
 in_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
 
@@ -115,6 +115,14 @@ def test_without_components_the_twins_are_taken_from_the_controls():
     partings = report_view.page(sample(), None, "t").partings
     heads = next(p for p in partings if p.claim_id == "h2")
     assert "published criterion, untrained twin 2: 11" in heads.twins
+
+
+def test_the_time_of_a_run_is_that_of_its_results():
+    """Kept controls were measured by another run."""
+    results = sample()
+    assert report_view.page(results, None, "t").provenance.seconds > 0
+    both = report_view.page([*results, *known()], None, "t")
+    assert both.provenance.seconds == pytest.approx(sum(r["seconds"] for r in results))
 
 
 def test_a_docstring_of_terms_becomes_a_list():

@@ -311,7 +311,8 @@ def _provenance(records: Sequence[Record]) -> Provenance:
         models=_distinct_mappings(r["model"] for r in records),
         materials=_distinct_mappings(r["materials"] for r in records if r["materials"]["name"]),
         plans=list(plans.values()),
-        seconds=sum(r["seconds"] for r in records),
+        # Controls may have been measured by another run, and kept.
+        seconds=sum(r["seconds"] for r in records if not is_control(r)),
     )
 
 

@@ -1,3 +1,8 @@
 """Load the harness plugin and the shared fixtures."""
 
-pytest_plugins = ("harness.plugin", "fixtures.studies", "fixtures.verdicts", "pytester")
+pytest_plugins = (
+    "harness.plugin.hooks",
+    "harness.plugin.fixtures",
+    "harness.plugin.ending",
+    "pytester",
+)

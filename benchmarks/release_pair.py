@@ -2,7 +2,7 @@
 
     python -m benchmarks.release_pair --work DIR [--draws 20] [--items 60]
 
-Makes two further releases of `mini-qwen` (`fixtures/organisms/releases.py`): one whose recall is
+Makes two further releases of `mini-qwen` (`fixtures/training/releases.py`): one whose recall is
 damaged, one that differs by noise. Over redrawn materials, keeps a baseline of `mini-qwen` and runs
 both against it under `--gate regressions`; writes both rates to results/release_pair.json.
 """
@@ -67,7 +67,7 @@ def main() -> None:
     work = arguments.work.resolve()
     started = time.monotonic()
     if not all((work / r / "card.json").exists() for r in RELEASES):
-        make = [sys.executable, "-m", "fixtures.organisms.releases", "--out", str(work)]
+        make = [sys.executable, "-m", "fixtures.training.releases", "--out", str(work)]
         subprocess.run(make, cwd=ROOT, check=True)
     with ThreadPoolExecutor(2) as pool:
         draws = range(1, arguments.draws + 1)

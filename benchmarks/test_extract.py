@@ -15,11 +15,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Qwen2Config
 
-from fixtures.organisms import corpus
-from fixtures.organisms.tokenizer import word_tokenizer
-from harness import materials
+from fixtures.training import corpus
+from fixtures.training.tokenizer import word_tokenizer
 from harness.adapter import LoadOptions, Model
-from harness.models import resolve
+from harness.materials import sets
+from harness.models.specs import resolve
 
 GOAL = 1.15
 ROUNDS = 5
@@ -55,7 +55,7 @@ def model(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def items(model):
     count = next(shape[-1] for shape in SHAPES.values() if shape[0] == model.d_model)
-    return materials.geography(count).items[::3]  # no two of a pair, which would share a line
+    return sets.geography(count).items[::3]  # no two of a pair, which would share a line
 
 
 def bare_forward(model: Model, items) -> Callable[[], None]:

@@ -34,10 +34,11 @@ import torch
 from scipy.stats import spearmanr
 from transformers.masking_utils import create_causal_mask
 
-from harness import edits, materials
 from harness.adapter import LoadOptions, Model
-from harness.models import resolve
-from harness.places import Site
+from harness.interventions import edits
+from harness.interventions.sites import Site
+from harness.materials import sets
+from harness.models.specs import resolve
 
 FLOOR_GOAL, TRACE_GOAL, LENS_GOAL = 1.25, 4.0, 3.0
 ROUNDS, COUNT, BATCH, SAMPLE = 3, 64, 32, 4
@@ -53,7 +54,7 @@ class Work:
         torch.set_num_threads(1)
         self.name = name
         self.model = Model.load(resolve(name), LoadOptions(device="cpu", batch_size=BATCH))
-        self.items = materials.geography(-(-count // 3)).items[:count]
+        self.items = sets.geography(-(-count // 3)).items[:count]
         if double:  # transformers' masks leave padding undefined there: prompts of one length
             self.model.module.double()
             lengths = self.model.token_counts(self.items)
@@ -208,7 +209,7 @@ class Lens:
         from transformer_lens.model_bridge import TransformerBridge  # noqa: PLC0415
 
         self.model, self.patching = work.model, patching
-        pool = [i for i in materials.geography(200).items if i.counterfactual_prompt]
+        pool = [i for i in sets.geography(200).items if i.counterfactual_prompt]
         ids = self.model.encoder.ids(pool)
         others = [replace(i, prompt=i.counterfactual_prompt) for i in pool]
         both = list(zip(pool, ids, self.model.encoder.ids(others), strict=True))

@@ -8,8 +8,8 @@ Selection   Layers chosen on discovery facts, judged on evaluation facts, in eve
 
 import pytest
 
-from harness.analysis import ControlledRule, PublishedRule
-from harness.findings import controlled_finding, published_finding
+from harness.findings.specialisation.cells import ControlledRule, PublishedRule
+from harness.findings.specialisation.findings import controlled_finding, published_finding
 
 THRESHOLD_D = 0.5
 ALPHA = 0.01

@@ -8,8 +8,8 @@ Selection   Heads chosen on discovery facts, judged on evaluation facts, in ever
 
 import pytest
 
-from harness.analysis import ControlledRule, PublishedRule
-from harness.findings import controlled_finding, published_finding
+from harness.findings.specialisation.cells import ControlledRule, PublishedRule
+from harness.findings.specialisation.findings import controlled_finding, published_finding
 
 THRESHOLD_D = 1.0
 ALPHA = 0.01  # the paper's; its public code has 1e-4

@@ -9,8 +9,8 @@ Selection   Neurons chosen on discovery facts, judged on evaluation facts, in ev
 
 import pytest
 
-from harness.analysis import ControlledRule, PublishedRule
-from harness.findings import controlled_finding, published_finding
+from harness.findings.specialisation.cells import ControlledRule, PublishedRule
+from harness.findings.specialisation.findings import controlled_finding, published_finding
 
 THRESHOLD_D = 1.0
 ALPHA_PUBLISHED = 1e-4  # Bonferroni over all neurons

@@ -9,8 +9,8 @@ Selection   Published: refitted on overlapping training folds, never tested. Con
 
 import pytest
 
-from harness.analysis import ControlledRule, PublishedRule
-from harness.consistency import (
+from harness.findings.specialisation.cells import ControlledRule, PublishedRule
+from harness.findings.specialisation.consistency import (
     held_out_consistency_finding,
     published_consistency_finding,
     redrawn_finding,

@@ -12,10 +12,10 @@ Selection   Components and their number chosen on discovery facts by what their 
 
 import pytest
 
-from harness.analysis import PublishedRule
-from harness.causal.dissociation import double_finding, specific_finding
-from harness.causal.published import published_drop_finding
-from harness.causal.selection import CausalRule
+from harness.findings.circuits.dissociation import double_finding, specific_finding
+from harness.findings.circuits.published import published_drop_finding
+from harness.findings.circuits.selection import CausalRule
+from harness.findings.specialisation.cells import PublishedRule
 
 ALPHA = 0.05
 MARGIN = 0.10  # a task is spared if less of its right answers is lost; the published drop is 0.15

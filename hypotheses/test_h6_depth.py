@@ -10,10 +10,10 @@ Selection   None: every layer is ablated, on evaluation facts.
 
 import pytest
 
-from harness.analysis import ControlledRule, PublishedRule
-from harness.causal.depth import depth_finding
-from harness.causal.published import published_depth_finding
-from harness.causal.selection import CausalRule
+from harness.findings.circuits.depth import depth_finding
+from harness.findings.circuits.published import published_depth_finding
+from harness.findings.circuits.selection import CausalRule
+from harness.findings.specialisation.cells import ControlledRule, PublishedRule
 
 THRESHOLD_D = 0.5  # of the observational order, as in h1
 ALPHA = 0.01

@@ -19,13 +19,13 @@ Steering    The direction is fitted on crossed prompts, where words cannot tell 
 
 import pytest
 
-from harness.direction.findings import held_out_direction_finding
-from harness.direction.published import published_direction_finding
-from harness.direction.search import DirectionRule
-from harness.direction.steering_choice import SteeringRule
-from harness.direction.steering_findings import projection_finding, steering_finding
-from harness.direction.steering_wrong import mending_finding
-from harness.direction.transfer import transfer_finding
+from harness.findings.direction.findings import held_out_direction_finding
+from harness.findings.direction.published import published_direction_finding
+from harness.findings.direction.search import DirectionRule
+from harness.findings.direction.transfer import transfer_finding
+from harness.findings.steering.corrections import mending_finding
+from harness.findings.steering.findings import projection_finding, steering_finding
+from harness.findings.steering.selection import SteeringRule
 
 AUC_PUBLISHED = 0.90  # in-sample, best layer; held out .929 and .978 were reported
 AUC_MIN = 0.75  # held out

@@ -10,8 +10,8 @@ Selection   Circuits chosen on discovery facts as in h5, judged on evaluation fa
 
 import pytest
 
-from harness.causal.interaction import interaction_finding, separable_finding
-from harness.causal.selection import CausalRule
+from harness.findings.circuits.interaction import interaction_finding, separable_finding
+from harness.findings.circuits.selection import CausalRule
 
 ALPHA = 0.05
 # Shares of the components of a kind; the published circuits hold 30 % of heads and of neurons.

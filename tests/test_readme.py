@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from harness.commands import main
-from harness.options import OPTIONS
+from harness.plugin.options import OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import gc
 
 from harness.adapter.checks import SelfCheck
 from harness.adapter.model import Model
-from harness.models import LoadOptions
+from harness.models.specs import LoadOptions
 
 __all__ = ["LoadOptions", "Model", "SelfCheck"]
 

@@ -9,15 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from harness.activations.swept import ComponentScores, PathScores
+from harness.adapter.architectures import follow
 from harness.adapter.clean import Network, run_clean
 from harness.adapter.editing import STORES, mix_of, read_store
 from harness.adapter.encoding import Batch
-from harness.adapter.sites import follow
 from harness.adapter.targets import targets_of
-from harness.edits import Reference
-from harness.models import ModelError
-from harness.prompts import Item
-from harness.sweeps import ComponentScores, PathScores
+from harness.interventions.edits import Reference
+from harness.materials.items import Item
+from harness.models.specs import ModelError
 
 Kind = Literal["head", "neuron"]
 STORE_OF: dict[Kind, str] = {"head": "z", "neuron": "neurons"}

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from nnsight import TransformersModel
 from torch import Tensor, nn
 
+from harness.adapter.architectures import PATTERN_EDIT, Sites, first, follow, mix_weight
 from harness.adapter.encoding import Batch, Encoder
-from harness.adapter.lines import shared_lines, single_lines
-from harness.adapter.sites import PATTERN_EDIT, Sites, first, follow, mix_weight
-from harness.prompts import Item
+from harness.adapter.prefix_sharing import shared_lines, single_lines
+from harness.materials.items import Item
 
 TEXTS = ("Question: what is the capital of France? The answer is", "Rome is")  # unequal lengths
 EDITED = ("pattern", "z", "attn_out", "neurons", "mlp_out", "resid_post")

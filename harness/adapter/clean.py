@@ -11,10 +11,10 @@ from nnsight import TransformersModel
 from torch import Tensor
 from transformers import DynamicCache
 
+from harness.adapter.architectures import Sites, first, follow
 from harness.adapter.editing import KEPT_STORES, Store, read_store
 from harness.adapter.encoding import Batch, Encoder
 from harness.adapter.scoring import last_tokens_only
-from harness.adapter.sites import Sites, first, follow
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from harness.adapter.sites import PATTERN_EDIT, Sites, Tree, first, follow
-from harness.edits import Context, Edit
-from harness.places import EditError, Site
+from harness.adapter.architectures import PATTERN_EDIT, Sites, Tree, first, follow
+from harness.interventions.edits import Context, Edit
+from harness.interventions.sites import EditError, Site
 
 # The tensors that sites are parts of, in the order in which a layer computes them.
 STORES = ("pattern", "z", "attn", "neurons", "mlp", "resid")

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from harness.adapter.lines import Line, single_lines
-from harness.models import ModelError
-from harness.prompts import Item
+from harness.adapter.prefix_sharing import Line, single_lines
+from harness.materials.items import Item
+from harness.models.specs import ModelError
 
 REMEMBERED = 50_000  # texts: those of a claim, not those of a file of any length
 

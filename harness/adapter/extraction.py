@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float
 from nnsight import TransformersModel
 from torch import Tensor
 
+from harness.activations.features import head_metrics, layer_features
+from harness.adapter.architectures import LayerReads, Sites, read_layers
 from harness.adapter.encoding import Batch
-from harness.adapter.sites import LayerReads, Sites, read_layers
-from harness.features import head_metrics, layer_features
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
+from harness.adapter.architectures import Sites, first, follow
 from harness.adapter.encoding import Batch
-from harness.adapter.sites import Sites, first, follow
-from harness.edits import Context, Edit, EditSet
-from harness.places import EditError
+from harness.interventions.edits import Context, Edit, EditSet
+from harness.interventions.sites import EditError
 
 
 def generate(

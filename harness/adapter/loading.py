@@ -15,8 +15,8 @@ from nnsight import TransformersModel
 from nnsight import _c as nnsight_extension
 from transformers import PreTrainedTokenizerBase
 
-from harness.adapter.sites import SITES, sites_of
-from harness.models import LoadOptions, ModelError, ModelSpec, hub_error
+from harness.adapter.architectures import SITES, sites_of
+from harness.models.specs import LoadOptions, ModelError, ModelSpec, hub_error
 
 TASK = "text-generation"
 DTYPES = ("auto", "float32", "bfloat16", "float16")

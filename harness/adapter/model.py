@@ -11,23 +11,23 @@ from jaxtyping import Float
 from nnsight import TransformersModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from harness.activations import POSITIONS, Activations, Answers
+from harness.activations.extracted import POSITIONS, Activations, Answers
+from harness.activations.swept import ComponentScores, PathScores, SweepResult
 from harness.adapter import attribution, checks, extraction, generation, scoring
+from harness.adapter.architectures import sites_of
 from harness.adapter.clean import Network
 from harness.adapter.encoding import Batch, Encoder
-from harness.adapter.lines import Line, shared_lines, single_lines
 from harness.adapter.loading import (
     fresh_engine,
     is_out_of_memory,
     load_engine,
     load_tokenizer,
 )
-from harness.adapter.sites import sites_of
+from harness.adapter.prefix_sharing import Line, shared_lines, single_lines
 from harness.adapter.sweep import Sweep
-from harness.edits import EditSet, Reference
-from harness.models import LoadOptions, ModelError, ModelSpec
-from harness.prompts import Item
-from harness.sweeps import ComponentScores, PathScores, SweepResult
+from harness.interventions.edits import EditSet, Reference
+from harness.materials.items import Item
+from harness.models.specs import LoadOptions, ModelError, ModelSpec
 
 FIRST_BATCH = 32  # on a CPU; a GPU starts from its free memory
 PATTERN_CELLS = 2**24  # attention weights of a layer, all prompts of a batch on a CPU: 64 MB
@@ -184,7 +184,7 @@ class Model:
 
         Args:
             items: The prompts.
-            edit_sets: See `harness.edits`; an empty set leaves the model as it is.
+            edit_sets: See `harness.interventions.edits`; an empty set leaves the model as it is.
             donors: For resample ablation, the item that each item takes its values from.
             partial: Whether these are some of the prompts only: a set that applies to none of
                 them is then no error.

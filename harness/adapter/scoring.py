@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel
 
-from harness.activations import Answers
+from harness.activations.extracted import Answers
 from harness.adapter.encoding import Batch
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
+from harness.adapter.architectures import first, follow, mix_weight
 from harness.adapter.clean import Clean, Network, widened
 from harness.adapter.editing import (
     STORES,
@@ -22,8 +23,7 @@ from harness.adapter.editing import (
 )
 from harness.adapter.encoding import Batch
 from harness.adapter.scoring import last_tokens_only
-from harness.adapter.sites import first, follow, mix_weight
-from harness.places import EditError, Site
+from harness.interventions.sites import EditError, Site
 
 ROUNDING, VISIBLE = 1e-5, 1e-2  # of the residual stream: what may be rounding, what cannot be
 
@@ -275,7 +275,7 @@ class Forward:
                 raise EditError(
                     f"{written.placed.edit} changed values that the model does not read: the "
                     "residual stream after the layer is the same. Check the site's row in "
-                    "harness/adapter/sites.py against this version of transformers."
+                    "harness/adapter/architectures.py against this version of transformers."
                 )
 
     def _carried(self, site: Site) -> float:

@@ -16,19 +16,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from harness.activations.swept import SweepResult
 from harness.adapter.clean import Clean, Network, run_clean, taken
 from harness.adapter.editing import Placed, Store, store_at
 from harness.adapter.encoding import Batch
-from harness.adapter.lines import shared_lines
 from harness.adapter.loading import is_out_of_memory
-from harness.adapter.places import Places
+from harness.adapter.positions import Places
+from harness.adapter.prefix_sharing import shared_lines
 from harness.adapter.stacking import Chunk, Forward, first_stage, known_stores
 from harness.adapter.targets import divergence, scores, targets_of
-from harness.edits import Edit, EditSet
-from harness.models import ModelError
-from harness.places import EditError, Run, Site
-from harness.prompts import Item
-from harness.sweeps import SweepResult
+from harness.interventions.edits import Edit, EditSet
+from harness.interventions.sites import EditError, Run, Site
+from harness.materials.items import Item
+from harness.models.specs import ModelError
 
 Progress = Callable[[int], object]
 

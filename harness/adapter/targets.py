@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from harness.adapter.encoding import Encoder
-from harness.prompts import Item
+from harness.materials.items import Item
 
 
 @dataclass(frozen=True, slots=True)

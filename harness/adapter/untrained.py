@@ -7,7 +7,7 @@ import torch
 import transformers
 
 from harness.adapter.loading import quiet
-from harness.models import local_folder, resolve
+from harness.models.specs import local_folder, resolve
 
 TOKENIZER = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "chat_template*")
 

@@ -8,9 +8,9 @@ from typing import Any
 from harness.calibration import drawing
 from harness.calibration.drawing import Chart
 from harness.calibration.rates import ALL, AS_USED, BEHIND
+from harness.files import write_text
 from harness.report import typeset
 from harness.report.rendering import environment, source
-from harness.whole import write_text
 
 TITLE = "The instrument, measured"
 COLUMNS = (

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.calibration.rates import ALL, AS_USED, BEHIND
-from harness.models import ROOT
+from harness.files import ROOT
 from harness.report import typeset
 
 RECORD = ROOT / "benchmarks" / "results" / "calibration.json"  # the one that is published

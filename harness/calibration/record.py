@@ -18,12 +18,12 @@ from harness.calibration.recovery import circuit_of, recovered
 from harness.calibration.results import NO_NULL, Row, records_of, rows_of
 from harness.calibration.running import Outcome, Ran
 from harness.calibration.settings import Settings
-from harness.dependence import instrument
-from harness.run import now, provenance
-from harness.verdict import to_plain
-from harness.whole import write_text
+from harness.files import write_text
+from harness.plugin.run import now, provenance
+from harness.study.fingerprint import instrument
+from harness.verdicts.verdict import to_plain
 
-SCHEMA = Path(__file__).parents[1] / "calibration.schema.json"
+SCHEMA = Path(__file__).with_name("calibration.schema.json")
 SCHEMA_VERSION = 1
 
 

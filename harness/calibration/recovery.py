@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness import models, stats
+from harness import stats
 from harness.calibration.running import Ran
-from harness.records import COMPONENTS_NAME
+from harness.models import specs
+from harness.verdicts.records import COMPONENTS_NAME
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ def circuit_of(model: str) -> dict[str, Any] | None:
     Raises:
         ValueError: If its circuit.json is not of the form above.
     """
-    folder = models.local_folder(models.resolve(model))
+    folder = specs.local_folder(specs.resolve(model))
     path = folder / CIRCUIT if folder else None
     if path is None or not path.is_file():
         return None

@@ -7,8 +7,8 @@ from typing import Any
 
 from harness.calibration.jobs import OPEN, Job
 from harness.calibration.running import Ran
-from harness.records import JSON_NAME
-from harness.verdict import Outcome
+from harness.verdicts.records import JSON_NAME
+from harness.verdicts.verdict import Outcome
 
 # Predictions that may well hold where the labels are shuffled or the network is untrained, so
 # that their support is no error. All of h0 is such: it says that the instrument works.

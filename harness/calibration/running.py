@@ -16,13 +16,13 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from harness import models
 from harness.calibration.jobs import FIRST_UNTRAINED, Job, jobs_of
 from harness.calibration.settings import Settings
-from harness.dependence import instrument, libraries
-from harness.models import ROOT, ModelError
-from harness.records import JSON_NAME
-from harness.whole import write_text
+from harness.files import ROOT, write_text
+from harness.models import specs
+from harness.models.specs import ModelError
+from harness.study.fingerprint import instrument, libraries
+from harness.verdicts.records import JSON_NAME
 
 DONE = "job.json"  # written last: a run that has it is whole
 LOG = "log.txt"
@@ -96,14 +96,14 @@ class Workshop:
         """The folder of the model that a job runs on."""
         if job.network is not None:
             return self.folder / "networks" / f"{Path(job.base).name}-{job.network:03d}"
-        return Path(models.resolve(job.base).path)
+        return Path(specs.resolve(job.base).path)
 
     def _identity(self, job: Job) -> str:
         name = str(self.model(job))
         if name not in self._identities:
-            spec = models.resolve(name)
-            weights = models.weights_identity(spec, self.folder / "caches")
-            self._identities[name] = f"{weights} {models.tokenizer_identity(spec)}"
+            spec = specs.resolve(name)
+            weights = specs.weights_identity(spec, self.folder / "caches")
+            self._identities[name] = f"{weights} {specs.tokenizer_identity(spec)}"
         return self._identities[name]
 
     def run_folder(self, job: Job) -> Path:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from harness.controls import shipped
+from harness.study.reference_models import shipped
 
 PARTS = ("null", "power", "consistency")
 NULLS = ("untrained", "redrawn", "shuffled")

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from harness.commands import calibrate, compare, doctor, hypotheses, models, prompts, report
 from harness.compare.past import BaselineError
-from harness.models import ModelError
-from harness.prompts import MaterialsError
+from harness.materials.items import MaterialsError
+from harness.models.specs import ModelError
 
 COMMANDS = (prompts, models, hypotheses, doctor, report, compare, calibrate)
 

@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness import controls
 from harness.calibration.settings import NULLS, PARTS, Settings
-from harness.models import ROOT, ModelError, resolve
-from harness.parsers import count, share
+from harness.files import ROOT
+from harness.models.specs import ModelError, resolve
+from harness.study import reference_models
+from harness.study.numbers import count, share
 
 HELP = """\
 Measures the suite itself. It is run, as a user runs it, many times: on untrained networks, with
@@ -25,9 +26,9 @@ diluted labels (what it does not support there was missed); and twice on the sam
 Untrained networks are mostly stopped by the competence gate. Their rates are given as used, and
 behind the gate: the same runs with --competence-gate 0.
 
-Writes calibration.json (described by harness/calibration.schema.json) and a page beside it. One
-process a core; what was run already is not run again, and Ctrl-C keeps it. Full: some 200 runs,
-hours on two cores; --quick: minutes, to see that it works.
+Writes calibration.json (described by harness/calibration/calibration.schema.json) and a page beside
+it. One process a core; what was run already is not run again, and Ctrl-C keeps it. Full: some 200
+runs, hours on two cores; --quick: minutes, to see that it works.
 
 Exit status: 0 all runs are there, 1 some failed or it was stopped, 2 it cannot be done."""
 EPILOG = """\
@@ -183,7 +184,7 @@ def _controls(cores: int) -> int:
     """Run the suite on its controls alone, with the default plan, and keep their verdicts."""
     from harness.calibration.running import OPTIONS_OF, environment  # noqa: PLC0415
 
-    names = " or ".join(control.name for control in controls.shipped())
+    names = " or ".join(control.name for control in reference_models.shipped())
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [
@@ -197,7 +198,7 @@ def _controls(cores: int) -> int:
         )
         if done.returncode:
             return 1
-        print(f"{controls.ship(Path(folder))} verdicts: {controls.SHIPPED}")
+        print(f"{reference_models.ship(Path(folder))} verdicts: {reference_models.SHIPPED}")
     return 0
 
 

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness import machine, models, sizes
+from harness.commands import machine
+from harness.commands.machine import Device
 from harness.commands.models import in_bytes, parameters
-from harness.controls import Kept, shipped
-from harness.machine import Device
-from harness.models import LoadOptions, ModelError, ModelSpec
-from harness.sizes import BYTES
-from harness.store import Store, user_cache
-from harness.study import Plan
+from harness.files import ROOT
+from harness.models import sizes, specs
+from harness.models.sizes import BYTES
+from harness.models.specs import LoadOptions, ModelError, ModelSpec
+from harness.store.store import Store, user_cache
+from harness.study.reference_models import Kept, shipped
+from harness.study.study import Plan
 
 HELP = """\
 Checks Python and libraries against what the project asks for (pyproject.toml) and what everything
@@ -76,15 +78,15 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 def run(options: argparse.Namespace) -> int:
     """Print the checks as they are made; 1 if something would not run, else 0."""
-    specs = [models.resolve(name) for name in dict.fromkeys(options.model)]
+    asked = [specs.resolve(name) for name in dict.fromkeys(options.model)]
     failed = 0
-    for check in checks(options, specs):
+    for check in checks(options, asked):
         print(f"{check.mark:<6}{check.name:<11} {check.said}", flush=True)
         failed += check.mark == "no"
     return 1 if failed else 0
 
 
-def checks(options: argparse.Namespace, specs: list[ModelSpec]) -> Iterator[Check]:
+def checks(options: argparse.Namespace, asked: list[ModelSpec]) -> Iterator[Check]:
     """Everything that is looked at, cheap things first."""
     yield _python()
     yield from _libraries()
@@ -101,7 +103,7 @@ def checks(options: argparse.Namespace, specs: list[ModelSpec]) -> Iterator[Chec
         there = ", ".join(d.name for d in devices)
         yield Check("no", "device", f"--device {options.device} is not here: there is {there}")
         return
-    for spec in specs:
+    for spec in asked:
         yield from _model(spec, chosen, options)
 
 
@@ -139,7 +141,7 @@ def _controls(options: argparse.Namespace) -> Check:
     load = LoadOptions(device=options.device, dtype=options.dtype)
     kept = Kept(Plan(), load, options.cache_dir)
     known = sum(len(c.expected) for c in shipped())
-    there = sum(kept.count(c, models.ROOT / "hypotheses") for c in shipped())
+    there = sum(kept.count(c, ROOT / "hypotheses") for c in shipped())
     said = f"{there} of {known} known verdicts are kept for the default plan"
     if there == known:
         return Check("ok", "controls", said)
@@ -154,7 +156,7 @@ def _chosen(asked: str, devices: list[Device]) -> Device | None:
 
 def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iterator[Check]:
     try:
-        size, facts = sizes.size_of(spec), models.architecture_facts(spec)
+        size, facts = sizes.size_of(spec), specs.architecture_facts(spec)
     except ModelError as error:
         yield Check("no", spec.name, str(error))
         return
@@ -198,7 +200,7 @@ def _whole(spec: ModelSpec, size: sizes.Size) -> None:
     """
     from harness.adapter import loading  # noqa: PLC0415 - seconds to import
 
-    if {"quantization_config", "auto_map"} & models.configuration(spec).keys():
+    if {"quantization_config", "auto_map"} & specs.configuration(spec).keys():
         return  # packed numbers, or code of its own, which is not run here
     loading.load_tokenizer(spec, LoadOptions())
     expected = loading.parameters_of(spec)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.models import ROOT, ModelError
+from harness.files import ROOT
+from harness.models.specs import ModelError
 
 FOLDER = ROOT / "hypotheses"
 HELP = """\

@@ -2,14 +2,14 @@
 
 import argparse
 
-from harness import models, sizes
-from harness.models import ModelError
-from harness.sizes import Size
+from harness.models import sizes, specs
+from harness.models.sizes import Size
+from harness.models.specs import ModelError
 
 HELP = """\
-Lists the aliases of harness/models.toml: the embedded models, and short names of hub models. What
-is on this machine is shown with its size; nothing is downloaded. A hub id (org/name) or a folder
-that save_pretrained wrote works without an alias, and a hub model with @revision."""
+Lists the aliases of harness/models/models.toml: the embedded models, and short names of hub models.
+What is on this machine is shown with its size; nothing is downloaded. A hub id (org/name) or a
+folder that save_pretrained wrote works without an alias, and a hub model with @revision."""
 EPILOG = """\
 examples:
   python -m harness models
@@ -32,7 +32,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 def run(_options: argparse.Namespace) -> int:
     """Print the table; 0."""
-    for kind, table in models.aliases().items():
+    for kind, table in specs.aliases().items():
         print(kind)
         for alias, path in table.items():
             print(f"  {alias:<14}{path:<42}{_said(alias)}")
@@ -41,10 +41,10 @@ def run(_options: argparse.Namespace) -> int:
 
 def _said(alias: str) -> str:
     try:
-        spec = models.resolve(alias)
-        if models.local_folder(spec) is None:
+        spec = specs.resolve(alias)
+        if specs.local_folder(spec) is None:
             return "not downloaded"
-        facts, size = models.architecture_facts(spec), sizes.size_of(spec)
+        facts, size = specs.architecture_facts(spec), sizes.size_of(spec)
     except ModelError as error:
         return str(error)
     shape = f"{facts['layers']} layers x {facts['heads']} heads, {facts['neurons']:,} neurons"

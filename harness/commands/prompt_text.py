@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.prompt_files.columns import OPTION
-from harness.prompt_files.confounds import CLEAR, Auc, Confound
-from harness.prompt_files.reading import Reading
-from harness.prompt_files.word_confound import WordsAuc
-from harness.prompts import DISCOVERY, EVALUATION, Item, PromptSet, paired
-from harness.surface import Balance
+from harness.materials.files.columns import OPTION
+from harness.materials.files.confounds import CLEAR, Auc, Confound
+from harness.materials.files.reading import Reading
+from harness.materials.files.word_confound import WordsAuc
+from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet, paired
+from harness.materials.surface import Balance
 
 LABELS = 6  # labels shown
 REPEATS = 5  # repeated prompts shown

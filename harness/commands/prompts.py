@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.commands import prompt_text
-from harness.domains import DOMAINS, load_domain
-from harness.materials import CROSSED, SETS
-from harness.models import LoadOptions, ModelSpec, resolve
-from harness.prompt_files.columns import OPTION, parse_columns
-from harness.prompt_files.confounds import confounds_of
-from harness.prompt_files.crossing import cross_set
-from harness.prompt_files.reading import Reading, check, read
-from harness.prompt_files.word_confound import words_auc
-from harness.prompts import MaterialsError, PromptSet
-from harness.surface import token_balance
+from harness.materials.domains import DOMAINS, load_domain
+from harness.materials.files.columns import OPTION, parse_columns
+from harness.materials.files.confounds import confounds_of
+from harness.materials.files.crossing import cross_set
+from harness.materials.files.reading import Reading, check, read
+from harness.materials.files.word_confound import words_auc
+from harness.materials.items import MaterialsError, PromptSet
+from harness.materials.sets import CROSSED, SETS
+from harness.materials.surface import token_balance
+from harness.models.specs import LoadOptions, ModelSpec, resolve
 
 SHOWN = 20  # faults, unless all are asked for
 PURPOSES = {

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from harness.compare.past import BaselineError
-from harness.whole import write_text
+from harness.files import write_text
 
 HELP = """\
 Writes report.html again from what a run left beside it: verdicts.json (or verdicts.jsonl, if the

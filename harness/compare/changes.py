@@ -8,8 +8,8 @@ from harness.compare import matching, paired
 from harness.compare.matching import Made, Match
 from harness.compare.paired import Moved
 from harness.compare.past import Baseline, BaselineError
-from harness.units import Place, Values
-from harness.verdict import Outcome, to_plain
+from harness.verdicts.samples import Place, Values
+from harness.verdicts.verdict import Outcome, to_plain
 
 
 class Change(StrEnum):

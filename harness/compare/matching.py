@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.compare.past import Baseline, BaselineError, Past
-from harness.materials import SETS
-from harness.prompts import MaterialsError
-from harness.study import Plan
-from harness.verdict import Outcome
+from harness.materials.items import MaterialsError
+from harness.materials.sets import SETS
+from harness.study.study import Plan
+from harness.verdicts.verdict import Outcome
 
 Record = Mapping[str, Any]
 

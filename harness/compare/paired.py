@@ -8,8 +8,8 @@ import numpy as np
 
 from harness import stats
 from harness.compare.matching import Match
-from harness.units import Place, Values
-from harness.verdict import Outcome
+from harness.verdicts.samples import Place, Values
+from harness.verdicts.verdict import Outcome
 
 ALPHA = 0.05  # of the family of all effects compared, by Holm
 RESAMPLES = 2000

@@ -1,7 +1,7 @@
 """Earlier runs: baselines, numbered and named in a folder, or any run's folder of verdicts.
 
 A baseline is a run's folder without its report: `.baselines/0001_release-1/` holds
-`verdicts.json`, `units.parquet`, `components.parquet` (the model's rows, not its twins') and
+`verdicts.json`, `samples.parquet`, `components.parquet` (the model's rows, not its twins') and
 `plots.json`. So a path to a report's folder serves wherever a baseline's name does.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import records, units
+from harness.verdicts import records, samples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,14 +43,14 @@ class Past:
         """Names of its models, in the order of its verdicts."""
         return tuple(dict.fromkeys(r["model"]["name"] for r in self.records))
 
-    def units(self) -> dict[units.Place, dict[str, float]]:
+    def units(self) -> dict[samples.Place, dict[str, float]]:
         """Values by unit, where its predictions have them.
 
         Raises:
             BaselineError: If the file is damaged.
         """
         try:
-            return units.read_units(self.folder)
+            return samples.read_units(self.folder)
         except ValueError as error:
             raise BaselineError(str(error)) from None
 
@@ -135,7 +135,7 @@ def keep(run: Path, name: str, folder: Path) -> Path:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
-        for file in (records.JSON_NAME, records.CONTROLS_NAME, records.PLOTS_NAME, units.NAME):
+        for file in (records.JSON_NAME, records.CONTROLS_NAME, records.PLOTS_NAME, samples.NAME):
             if (run / file).exists():
                 shutil.copy2(run / file, scratch / file)
         table = Past(name, run, run, ()).components()

@@ -9,8 +9,8 @@ from harness.compare.changes import Change, against
 from harness.compare.matching import Made, Match
 from harness.compare.moved import MovedKind, moved_components
 from harness.compare.past import Baseline, BaselineError, Past
-from harness.records import first_decisive
-from harness.verdict import Outcome
+from harness.verdicts.records import first_decisive
+from harness.verdicts.verdict import Outcome
 
 Record = Mapping[str, Any]
 

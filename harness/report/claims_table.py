@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from harness.records import first_decisive
 from harness.report import typeset
 from harness.report.verdicts import overall
+from harness.verdicts.records import first_decisive
 
 Record = dict[str, Any]
 

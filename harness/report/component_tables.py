@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.report.components import CELL
-from harness.report.figures import MODEL
+from harness.report.figures.draw import MODEL
 
 if TYPE_CHECKING:
     import pandas as pd

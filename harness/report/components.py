@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.report import figures, typeset
-from harness.report.figures import MODEL, Context, Figure
+from harness.report import typeset
+from harness.report.figures import draw
+from harness.report.figures.draw import MODEL, Context, Figure
 from harness.report.verdicts import CRITERIA
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ Record = dict[str, Any]
 
 CELL = ["source", "layer", "index", "metric"]  # several predictions may save the same table
 KIND_FIGURES = {
-    "layer": figures.layer_profile,
-    "head": figures.head_map,
-    "neuron": figures.neuron_distribution,
+    "layer": draw.layer_profile,
+    "head": draw.head_map,
+    "neuron": draw.neuron_distribution,
 }
 
 
@@ -57,7 +58,7 @@ def tallies_and_figures(
 def _tally(criterion: str, kind: str, rows: "pd.DataFrame") -> Tally:
     mine = rows[rows["source"] == MODEL]
     total = len(mine[["layer", "index"]].drop_duplicates())
-    return Tally(criterion, kind, total, figures.tallies(rows))
+    return Tally(criterion, kind, total, draw.tallies(rows))
 
 
 def _context(

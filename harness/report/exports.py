@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from harness.records import COMPONENTS_NAME
+from harness.verdicts.records import COMPONENTS_NAME
 
 FOLDER = "components"
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.records import first_decisive
 from harness.report.verdicts import distinct, natural
+from harness.verdicts.records import first_decisive
 
 Record = dict[str, Any]
 

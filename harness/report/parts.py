@@ -7,7 +7,7 @@ from typing import Any
 from harness.report.claims_table import ClaimsTable
 from harness.report.component_tables import ComponentTable
 from harness.report.components import Tally
-from harness.report.figures import Figure
+from harness.report.figures.draw import Figure
 from harness.report.instrument import Check
 
 Record = dict[str, Any]

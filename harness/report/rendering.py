@@ -15,8 +15,15 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from harness import units
-from harness.records import (
+from harness.files import ROOT, write_text
+from harness.report import formats, typeset
+from harness.report import view as report_view
+from harness.report.component_tables import packed_json
+from harness.report.figures.draw import Figure
+from harness.report.model_card import model_card
+from harness.report.parts import File, Page
+from harness.verdicts import samples
+from harness.verdicts.records import (
     COMPONENTS_NAME,
     JSON_NAME,
     JSONL_NAME,
@@ -25,19 +32,12 @@ from harness.records import (
     read_plots,
     read_records,
 )
-from harness.report import formats, typeset
-from harness.report import view as report_view
-from harness.report.component_tables import packed_json
-from harness.report.figures import Figure
-from harness.report.model_card import model_card
-from harness.report.parts import File, Page
-from harness.verdict import Outcome
-from harness.whole import write_text
+from harness.verdicts.verdict import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TEMPLATES = Path(__file__).parents[2] / "reports" / "templates"
+TEMPLATES = ROOT / "reports" / "templates"
 COMPONENT_COLUMNS = (
     *("model", "materials", "claim_id", "criterion", "source", "kind", "layer", "index"),
     *("metric", "effect", "effect_discovery", "q", "passed", "type"),
@@ -93,11 +93,11 @@ def beside(folder: Path, seen_from: Path, components: "pd.DataFrame | None") -> 
     rows = f", {typeset.plural(len(components), 'row')}" if components is not None else ""
     known = {
         JSON_NAME: "every verdict with its evidence, controls and provenance; "
-        "described by harness/verdict.schema.json",
+        "described by harness/verdicts/verdict.schema.json",
         JSONL_NAME: "the same, a line a verdict, written as they fell",
         COMPONENTS_NAME: f"every component of every model and twin{rows}: claim, criterion, kind, "
         "layer, index (−1 for a layer), metric, effect, effect_discovery, q, passed, type",
-        units.NAME: "the values behind effects, a row a pair or item",
+        samples.NAME: "the values behind effects, a row a pair or item",
         PLOTS_NAME: "the figures that claims handed over, as numbers",
     }
     way = Path(os.path.relpath(folder.resolve(), seen_from.resolve()))

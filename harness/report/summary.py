@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.report import typeset
 from harness.report.verdicts import CRITERIA, distinct
-from harness.verdict import Outcome, moved_in_words
+from harness.verdicts.verdict import Outcome, moved_in_words
 
 if TYPE_CHECKING:
     from harness.report.parts import Claim, OnModel, Parting

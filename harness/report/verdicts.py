@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from harness.verdict import Criterion, Outcome
+from harness.verdicts.verdict import Criterion, Outcome
 
 T = TypeVar("T")
 

@@ -4,12 +4,13 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.records import first_decisive
-from harness.report import figures, typeset
+from harness.report import typeset
 from harness.report.claims_table import ClaimRow, ClaimsTable, claim_row, requirement_rows
 from harness.report.component_tables import component_table
 from harness.report.components import tallies_and_figures
-from harness.report.forest import forest
+from harness.report.figures import draw
+from harness.report.figures.forest import forest
+from harness.report.figures.plots import figure_of
 from harness.report.instrument import checks, is_control
 from harness.report.parts import (
     Cell,
@@ -21,10 +22,10 @@ from harness.report.parts import (
     Prediction,
     Provenance,
 )
-from harness.report.plot_figures import figure_of
 from harness.report.summary import summary
 from harness.report.verdicts import CRITERIA, distinct, natural, overall
-from harness.verdict import Criterion, Outcome
+from harness.verdicts.records import first_decisive
+from harness.verdicts.verdict import Criterion, Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -271,13 +272,13 @@ def _what_twins_did(on_model: OnModel, records: Sequence[Record]) -> list[str]:
     """From the components where there are any, else from the controls named after twins."""
     said = []
     for tally in on_model.tallies:
-        twins = [n for source, n in tally.passed.items() if source != figures.MODEL]
+        twins = [n for source, n in tally.passed.items() if source != draw.MODEL]
         if twins:
             counts = typeset.listed([typeset.count(n) for n in twins])
             said.append(
                 f"{tally.criterion} criterion: {counts} of {typeset.count(tally.total)} "
                 f"{tally.kind}s pass in the untrained {'twin' if len(twins) == 1 else 'twins'}, "
-                f"{typeset.count(tally.passed.get(figures.MODEL, 0))} in the model"
+                f"{typeset.count(tally.passed.get(draw.MODEL, 0))} in the model"
             )
     if said:
         return said

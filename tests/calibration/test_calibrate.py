@@ -10,7 +10,7 @@ import pytest
 
 from harness.calibration.record import read_calibration
 from harness.commands import main
-from tests import tiny_models
+from tests.support import tiny_models
 
 ROOT = Path(__file__).resolve().parents[2]
 CIRCUIT = {

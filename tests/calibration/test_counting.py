@@ -14,7 +14,7 @@ from harness.calibration.power import expected, power
 from harness.calibration.pvalues import p_values
 from harness.calibration.rates import any_error, error_rates
 from harness.calibration.results import name_of, rows_of
-from tests.calibration.made_runs import HEADS, heads_table, ran, verdict
+from tests.support.made_runs import HEADS, heads_table, ran, verdict
 
 
 def untrained(number, gate=None):

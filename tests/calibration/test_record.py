@@ -11,9 +11,9 @@ from harness.calibration.page import write_page
 from harness.calibration.record import calibration, read_calibration, write_calibration
 from harness.calibration.running import Failed, Outcome
 from harness.calibration.settings import Settings
-from harness.models import ROOT
+from harness.files import ROOT
 from harness.report.rendering import render
-from tests.calibration.made_runs import heads_table, ran, verdict
+from tests.support.made_runs import heads_table, ran, verdict
 
 SETTINGS = Settings(power=("mini-qwen",), items=60)
 NASTY = "<script>alert('x')</script>"

@@ -13,8 +13,8 @@ from harness.calibration import running
 from harness.calibration import settings as module
 from harness.calibration.jobs import FIRST_UNTRAINED, OPEN, Job, chains, jobs_of
 from harness.calibration.settings import Settings
-from harness.controls import Control
-from harness.models import ModelSpec
+from harness.models.specs import ModelSpec
+from harness.study.reference_models import Control
 
 SETTINGS = Settings(parts=("consistency",), untrained=(), shuffled=("mini-qwen",), power=())
 WRITES = """

@@ -1,0 +1,1 @@
+"""What is measured at a site, and the arrays that come back. No model is needed here."""

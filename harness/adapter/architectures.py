@@ -1,0 +1,134 @@
+"""Where things are in each architecture: one row of names, and how to reach them in a trace.
+
+To add an architecture, add a row and run the contract test.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+from torch import Tensor, nn
+
+from harness.models.specs import ModelError
+
+# A torch module or nnsight's view of one: both lead to their children by name.
+Tree = Any
+
+# Inside every eager attention: the pattern where writing it has an effect.
+PATTERN_EDIT = "source.attention_interface_1.source.nn_functional_dropout_0"
+
+
+@dataclass(frozen=True, slots=True)
+class Sites:
+    """Names of modules, dotted, from the module before.
+
+    Attributes:
+        layers: From the root, the list of layers.
+        attention: From a layer; the second of its outputs is the pattern.
+        head_mix: From the attention, the projection whose input is z.
+        mlp: From a layer.
+        gate: From the MLP, the projection whose output is the gate before its activation.
+        gate_share: The gate is the first 1/gate_share of that output (2 where the gate and the
+            up-projection are one matrix).
+        neuron_mix: From the MLP, the projection whose input the neurons are.
+        attn_out: From a layer, what the residual receives from attention, if not the attention's
+            own output (a norm may stand between).
+        mlp_out: The same for the MLP.
+    """
+
+    layers: str = "model.layers"
+    attention: str = "self_attn"
+    head_mix: str = "o_proj"
+    mlp: str = "mlp"
+    gate: str = "gate_proj"
+    gate_share: int = 1
+    neuron_mix: str = "down_proj"
+    attn_out: str = ""
+    mlp_out: str = ""
+
+
+LLAMA = Sites()
+POST_NORM = Sites(attn_out="post_attention_layernorm", mlp_out="post_feedforward_layernorm")
+SITES = {
+    "llama": LLAMA,
+    "mistral": LLAMA,
+    "qwen2": LLAMA,
+    "qwen3": LLAMA,
+    "olmo": LLAMA,
+    "olmo2": POST_NORM,
+    "gemma2": POST_NORM,
+    "gemma3_text": POST_NORM,
+    "phi3": Sites(gate="gate_up_proj", gate_share=2),
+    "gpt2": Sites("transformer.h", "attn", "c_proj", gate="c_fc", neuron_mix="c_proj"),
+    "gpt_neox": Sites(
+        "gpt_neox.layers", "attention", "dense", gate="dense_h_to_4h", neuron_mix="dense_4h_to_h"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LayerReads:
+    """What one layer computed, every position.
+
+    Attributes:
+        pattern: Attention weights [batch head query_pos key_pos].
+        gate: The MLP's gate before its activation [batch pos neuron].
+        neurons: What the neurons write [batch pos neuron].
+        resid: The residual stream after the layer [batch pos d_model].
+    """
+
+    pattern: Tensor
+    gate: Tensor
+    neurons: Tensor
+    resid: Tensor
+
+
+def sites_of(architecture: str) -> Sites:
+    """The row of an architecture (transformers' `model_type`).
+
+    Raises:
+        ModelError: If there is none.
+    """
+    if architecture not in SITES:
+        raise ModelError(
+            f"the architecture {architecture!r} is not supported: those that are, are "
+            f"{', '.join(sorted(SITES))}; a row in harness/adapter/architectures.py adds one."
+        )
+    return SITES[architecture]
+
+
+def follow(root: Tree, path: str) -> Tree:
+    """The module (or nnsight's view of it) at a dotted path; the root itself for ''."""
+    return reduce(getattr, path.split("."), root) if path else root
+
+
+def first(output: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """A module's output, or the first of its outputs."""
+    return output[0] if isinstance(output, tuple) else output
+
+
+def read_layers(root: Tree, sites: Sites) -> Iterator[LayerReads]:
+    """Every layer's values, in the order of execution; to be called inside a trace.
+
+    Raises:
+        ModelError: If the attention hands out no pattern.
+    """
+    for number, layer in enumerate(follow(root, sites.layers)):
+        attention, mlp = follow(layer, sites.attention), follow(layer, sites.mlp)
+        pattern = attention.output[1]
+        if pattern is None:
+            raise ModelError(
+                f"layer {number} gives no attention pattern: load with eager attention."
+            )
+        gate = follow(mlp, sites.gate).output
+        if sites.gate_share > 1:
+            gate = gate.chunk(sites.gate_share, dim=-1)[0]
+        neurons = follow(mlp, sites.neuron_mix).input
+        yield LayerReads(pattern, gate, neurons, first(layer.output))
+
+
+def mix_weight(module: nn.Module) -> Tensor:
+    """A projection's weight as [out, in], however the module keeps it (GPT-2 transposes it)."""
+    weight: Tensor = module.get_parameter("weight")
+    return weight.T if type(module).__name__ == "Conv1D" else weight

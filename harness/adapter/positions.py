@@ -1,0 +1,84 @@
+"""Which tokens an edit's positions are: character spans of a prompt to its tokens."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool
+
+from harness.adapter.encoding import Encoder
+from harness.interventions.sites import Positions
+from harness.materials.items import Item
+from harness.models.specs import ModelError
+
+Tokens = Bool[np.ndarray, " token"]
+
+
+class Places:
+    """Token masks of some prompts, unpadded; worked out once for each kind of position."""
+
+    def __init__(
+        self, encoder: Encoder, items: Sequence[Item], ids: Sequence[Sequence[int]]
+    ) -> None:
+        self._encoder, self._items, self._ids = encoder, items, ids
+        self._known: dict[Positions, list[Tokens]] = {}
+        self._texts: list[tuple[str, list[tuple[int, int]]]] | None = None
+
+    def of(self, positions: Positions) -> list[Tokens]:
+        """For each prompt, which tokens are meant; none where it has no such place."""
+        if positions not in self._known:
+            self._known[positions] = [self._tokens(i, positions) for i in range(len(self._items))]
+        return self._known[positions]
+
+    def _tokens(self, number: int, positions: Positions) -> Tokens:
+        length = len(self._ids[number])
+        order = np.arange(length)
+        if positions == "all":
+            return np.ones(length, dtype=bool)
+        if positions == "final":
+            return np.array(order == length - 1)
+        if not isinstance(positions, str):
+            inside = all(-length <= at < length for at in positions)
+            chosen = [at % length for at in positions] if inside else []
+            marked: Tokens = np.isin(order, np.array(chosen, dtype=int))
+            return marked
+        item = self._items[number]
+        spans = _subject(item) if positions == "subject" else _premises(item)
+        return self._inside(number, spans)
+
+    def _inside(self, number: int, spans: Sequence[tuple[int, int]]) -> Tokens:
+        """Tokens that share a character with one of the prompt's spans."""
+        text, offsets = self._read()[number]
+        shift = text.rfind(self._items[number].prompt)  # a chat template stands around it
+        return np.array(
+            [
+                shift >= 0
+                and any(left < end + shift and right > start + shift for start, end in spans)
+                for left, right in offsets
+            ],
+            dtype=bool,
+        )
+
+    def _read(self) -> list[tuple[str, list[tuple[int, int]]]]:
+        if self._texts is None:
+            tokenizer = self._encoder.tokenizer
+            if not tokenizer.is_fast:
+                raise ModelError(
+                    "positions 'subject' and 'premises' need a fast tokenizer (tokenizer.json): "
+                    "use 'all' or 'final'."
+                )
+            texts = [self._encoder.text(item.prompt) for item in self._items]
+            found = tokenizer(
+                texts, add_special_tokens=not self._encoder.chat, return_offsets_mapping=True
+            )
+            self._texts = list(zip(texts, found["offset_mapping"], strict=True))
+        return self._texts
+
+
+def _subject(item: Item) -> list[tuple[int, int]]:
+    return [item.subject] if item.subject is not None else []
+
+
+def _premises(item: Item) -> list[tuple[int, int]]:
+    """Spans of the premises that stand in the prompt."""
+    starts = [(item.prompt.find(premise), premise) for premise in item.premises if premise]
+    return [(start, start + len(premise)) for start, premise in starts if start >= 0]

@@ -1,1 +1,0 @@
-"""The claim of one linear direction (h7): fitted, searched for, judged; `findings` is the end."""

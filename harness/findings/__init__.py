@@ -1,0 +1,1 @@
+"""The findings that the claims are judged on, a folder a kind of claim."""

@@ -1,0 +1,1 @@
+"""What ablating a circuit costs (h5, h6, h8)."""

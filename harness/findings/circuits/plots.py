@@ -1,0 +1,253 @@
+"""Figures of the causal claims, as values that the report draws."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from harness.findings.circuits.arms import Arms
+from harness.findings.circuits.circuits import Circuit, Kind
+from harness.verdicts.plots import Plot, PlotPanel, Role, Series
+
+MOST_POINTS = 1000  # of a scatter; of more components those farthest from the origin are drawn
+BAND = (5, 95)  # percentiles of the random sets
+
+
+def role(task: str, tasks: Sequence[str]) -> Role:
+    """The colour of a task: the first of a contrast is drawn as recall, the second as reasoning."""
+    if task not in tasks:
+        return "lookup"
+    return "recall" if task == tasks[0] else "reasoning"
+
+
+def _plain(values: Any) -> list[float]:
+    return [float(v) for v in np.asarray(values, dtype=float).ravel()]
+
+
+def _map_panels(
+    tables: Mapping[str, Float[np.ndarray, "row column"]],
+    tasks: Sequence[str],
+    columns: Sequence[Any],
+    rows: Sequence[Any],
+) -> tuple[PlotPanel, ...]:
+    """A panel a task, cells row by row."""
+    across = [column for _ in rows for column in columns]
+    down = [row for row in rows for _ in columns]
+    return tuple(
+        PlotPanel(t, (Series(t, role(t, tasks), across, down, z=_plain(tables[t])),)) for t in tasks
+    )
+
+
+def dose_curve(found: Arms, target: str, sets: Mapping[int, np.ndarray]) -> Plot:
+    """Accuracy drop of both tasks over circuit sizes, over the band of the random sets."""
+    chosen, kind, drops = found.chosen[target], found.kind, found.drops
+    doses, rows = chosen.doses, found.doses(target)
+    low, high = zip(*(np.percentile(sets[k], BAND) for k in doses), strict=True)
+    middle = [float(np.median(sets[k])) for k in doses]
+    tasks = (target, *(t for t in drops if t != target))
+    random_sets = Series(
+        f"{target}, random sets", "random", doses, middle, low=_plain(low), high=_plain(high)
+    )
+    lines = tuple(
+        Series(task, role(task, found.tasks), doses, _plain(drops[task].share_lost[rows]))
+        for task in tasks
+    )
+    at = doses.index(chosen.size)
+    said = ", ".join(f"{t} {drops[t].share_lost[rows[at]]:.2f}" for t in tasks)
+    return Plot(
+        form="curve",
+        title=f"dose of the {target} circuit ({kind}s)",
+        headline=f"Without the {chosen.size:,} {kind}s chosen on discovery facts, lost: {said}; "
+        f"without as many random ones, {target} {middle[at]:.2f} (median).",
+        caption=(
+            f"Share of right answers lost when the k strongest {kind}s of the {target} "
+            "ranking are mean-ablated, on evaluation facts. Grey: sets of k chosen at random, 5th "
+            f"to 95th percentile, {target} items. Dashed: the margin under which a task is "
+            "spared."
+        ),
+        x=f"{kind}s ablated (k)",
+        y="share lost",
+        panels=(PlotPanel("", (random_sets, *lines), (found.rule.margin,)),),
+        n=drops[target].n,
+    )
+
+
+def component_plots(
+    effects: Mapping[str, Float[np.ndarray, "layer component"]],
+    circuits: Mapping[str, Circuit],
+    tasks: Sequence[str],
+    kind: Kind,
+    n: int,
+) -> tuple[Plot, ...]:
+    """A map of every head's effect on each task, and one task against the other; n items a task."""
+    how = "mean-ablated one by one" if kind == "head" else "scored on the way to losing all"
+    scatter = _scatter(effects, circuits, tasks, kind, how, n)
+    if kind != "head":
+        return (scatter,)
+    layers, width = (range(n) for n in effects[tasks[0]].shape)
+    strongest = "; ".join(
+        f"{t}: head {i} of layer {n} ({effects[t][n, i]:.2f})"
+        for t in tasks
+        for n, i in [np.unravel_index(int(effects[t].argmax()), effects[t].shape)]
+    )
+    heads = Plot(
+        form="map",
+        title="what each head causes",
+        headline=f"Strongest: {strongest}.",
+        caption=(
+            f"Each head {how} on discovery facts: fall of the logit difference, as a share of the "
+            "intact model's, over those of the n items a task that it answers right. A square is "
+            "a head, layer 0 at the bottom."
+        ),
+        x="head",
+        y="layer",
+        z="share of the logit difference lost",
+        panels=_map_panels(effects, tasks, [float(i) for i in width], [float(n) for n in layers]),
+        n=n,
+    )
+    return heads, scatter
+
+
+def _scatter(
+    effects: Mapping[str, np.ndarray],
+    circuits: Mapping[str, Circuit],
+    tasks: Sequence[str],
+    kind: Kind,
+    how: str,
+    n: int,
+) -> Plot:
+    first, second = (effects[t] for t in tasks)
+    far = np.argsort(-np.hypot(first, second).ravel(), kind="stable")[:MOST_POINTS]
+    chosen = {t: set(c.places) for t, c in circuits.items()}
+    groups: dict[tuple[str, Role], list[tuple[int, int]]] = {}
+    name: str
+    colour: Role
+    for flat in far:
+        at = (int(flat) // first.shape[1], int(flat) % first.shape[1])
+        of = [t for t in tasks if at in chosen[t]]
+        if len(of) == 1:
+            name, colour = f"{of[0]} circuit", role(of[0], tasks)
+        else:
+            name, colour = ("both circuits", "lookup") if of else ("neither", "random")
+        groups.setdefault((name, colour), []).append(at)
+    series = tuple(
+        Series(
+            name,
+            role_,
+            [float(first[at]) for at in places],
+            [float(second[at]) for at in places],
+            text=[f"{kind} {n}.{i}" for n, i in places],
+        )
+        for (name, role_), places in sorted(groups.items())
+    )
+    kept = f" The {MOST_POINTS} farthest from 0 are drawn." if first.size > MOST_POINTS else ""
+    return Plot(
+        form="scatter",
+        title=f"every {kind}: one task against the other",
+        headline=f"Effects on the two tasks correlate at r = {_pearson(first, second):.2f} over "
+        f"{first.size:,} {kind}s.",
+        caption=(
+            f"A point is a {kind}, {how} on discovery facts: the share of each task's logit "
+            "difference that is lost without it, over those of the n items a task that are "
+            "answered right. What serves one task alone lies off the diagonal." + kept
+        ),
+        x=f"share of {tasks[0]} lost",
+        y=f"share of {tasks[1]} lost",
+        panels=(PlotPanel("", series),),
+        n=n,
+    )
+
+
+def _pearson(first: np.ndarray, second: np.ndarray) -> float:
+    if first.std() == 0 or second.std() == 0:
+        return float("nan")
+    return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
+
+
+def patching_map(
+    shares: Mapping[str, Float[np.ndarray, "layer position"]],
+    layers: Sequence[str],
+    positions: Sequence[str],
+    tasks: Sequence[str],
+    n: int,
+) -> Plot:
+    """Where patching from the counterfactual prompt carries the answer over: layer x position."""
+    last = ", ".join(
+        f"{t}: {positions[int(np.nanargmax(shares[t][len(layers) // 2]))]}" for t in tasks
+    )
+    return Plot(
+        form="map",
+        title="patching from the counterfactual prompt",
+        headline=f"Position that matters most after layer {layers[len(layers) // 2]}: {last}.",
+        caption=(
+            "The residual stream after a layer (emb: the embedding) at some tokens is replaced by "
+            "that of the prompt with another answer. 0: nothing changes; 1: the logit difference "
+            "falls as far as on the other prompt itself."
+        ),
+        x="layer",
+        y="tokens patched",
+        z="share of the fall",
+        panels=_map_panels({t: shares[t].T for t in tasks}, tasks, layers, positions),
+        n=n,
+    )
+
+
+def depth_profile(
+    effects: Mapping[str, Float[np.ndarray, "position layer"]],
+    positions: Sequence[str],
+    tasks: Sequence[str],
+    n: int,
+    headline: str,
+) -> Plot:
+    """What each layer's ablation costs each task, a panel a position."""
+    layers = effects[tasks[0]].shape[1]
+    panels = tuple(
+        PlotPanel(
+            name,
+            tuple(
+                Series(t, role(t, tasks), list(range(layers)), _plain(effects[t][at]))
+                for t in tasks
+            ),
+        )
+        for at, name in enumerate(positions)
+    )
+    return Plot(
+        form="curve",
+        title="what each layer causes",
+        headline=headline,
+        caption=(
+            "A layer's attention and MLP outputs are mean-ablated at the tokens named above the "
+            "panel: fall of the logit difference as a share of the intact model's. The higher, the "
+            "more the task needs the layer; below 0 it fares better without."
+        ),
+        x="layer",
+        y="share lost",
+        panels=panels,
+        n=n,
+    )
+
+
+def pair_map(
+    names: Sequence[str],
+    interactions: Mapping[str, Float[np.ndarray, "component component"]],
+    tasks: Sequence[str],
+    n: int,
+    headline: str,
+) -> Plot:
+    """Interaction of every pair of the strongest components."""
+    return Plot(
+        form="map",
+        title="pairs of components",
+        headline=headline,
+        caption=(
+            "What two components cost together minus what each costs alone, as a share of the "
+            "intact logit difference. Below 0 they carry the same, or one is useless without the "
+            "other; above 0 they stand in for each other."
+        ),
+        x="component",
+        y="component",
+        z="interaction",
+        panels=_map_panels(interactions, tasks, names, names),
+        n=n,
+    )

@@ -1,0 +1,132 @@
+"""The published statements of h5 and h6, as published: on the prompts they were found on."""
+
+import numpy as np
+
+from harness.findings.circuits.circuits import Circuit, Kind, matched_sets
+from harness.findings.circuits.depth import observed_order
+from harness.findings.circuits.measure import measured_drops
+from harness.findings.circuits.selection import shape
+from harness.findings.circuits.shared import causal_answers, interval, left_out, stopped
+from harness.findings.specialisation.cells import Components, PublishedRule, published_cells
+from harness.findings.specialisation.findings import Result
+from harness.interventions.ablations import Ablation
+from harness.study.study import Study
+from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate
+
+SETS = 20  # random sets beside
+
+
+def published_drop_finding(
+    study: Study,
+    kind: Kind,
+    rule: PublishedRule,
+    *,
+    unchanged: float,
+    gate: float,
+) -> Result:
+    """The published statement: zero what is specialised, on the prompts that it was found on."""
+    gates = causal_answers(study, gate)
+    if finding := stopped(gates, "drop"):
+        return Result(finding)
+    table = rule(published_cells(kind, study.activations), study.prompts)
+    tasks = study.prompts.tasks
+    circuits = {t: _of_type(table, t, kind) for t in tasks}
+    gates = (
+        *gates,
+        *(
+            Gate(
+                f"{t} circuit",
+                len(circuits[t]) > 0,
+                f"no {kind} is specialised in {t} by the published rule: nothing to ablate",
+            )
+            for t in tasks
+        ),
+    )
+    if finding := stopped(gates, "drop"):
+        return Result(finding)
+    layers, width = shape(study, kind)
+    sets = {t: matched_sets(circuits[t], layers, width, SETS, 1, study.plan.seed) for t in tasks}
+    every = [circuits[t] for t in tasks] + [c for t in tasks for c in sets[t].circuits]
+    ablations = [Ablation(c.sites, "zero") for c in every]
+    result = measured_drops(study, study.prompts, ablations, study.prompts)
+    gates = (
+        *gates,
+        *(
+            Gate(f"{t} items", result[t].n > 1, f"{result[t].n} {t} items are answered right")
+            for t in tasks
+        ),
+    )
+    if finding := stopped(gates, "drop"):
+        return Result(finding)
+    evidence, controls = [], []
+    for own, task in enumerate(tasks):
+        for about in (task, tasks[1 - own]):
+            d, hit = result[about], about == task
+            evidence.append(
+                Evidence(
+                    f"{about} without the {task} {kind}s",
+                    Effect(
+                        "accuracy drop",
+                        float(d.share_lost[own]),
+                        interval(d.lost[own], study),
+                        method=f"{len(circuits[task]):,} of {len(table):,} {kind}s zeroed; "
+                        "of answers that were right",
+                    ),
+                    threshold=0 if hit else unchanged,
+                    relation=">" if hit else "<=",
+                    n=d.n,
+                    published=("up to 15 %" if hit else "intact") + " (abstract)",
+                )
+            )
+        start = 2 + sum(len(sets[t].circuits) for t in tasks[:own])
+        chance = result[task].share_lost[start : start + len(sets[task].circuits)]
+        if len(chance):
+            controls.append(
+                Control(
+                    f"{task} without random {kind}s, mean of {len(chance)} sets",
+                    float(chance.mean()),
+                    None,
+                    (float(chance.min()), float(chance.max())),
+                    f"as many, matched by {sets[task].match}; range of the sets",
+                )
+            )
+    return Result(Finding(tuple(evidence), tuple(controls), gates, (), left_out(result)))
+
+
+def _of_type(table: Components, task: str, kind: Kind) -> Circuit:
+    at = np.flatnonzero(table.passed & (table.type == task))
+    return Circuit(kind, table.layer[at], table.index[at])
+
+
+def published_depth_finding(study: Study, rule: PublishedRule, *, published: str) -> Result:
+    """The order of the layers that the published rule calls specialised."""
+    table = rule(published_cells("layer", study.activations), study.prompts)
+    first, second = study.prompts.tasks
+    counts = {t: table.count_of(t) for t in (first, second)}
+    order = observed_order(table, study.prompts.tasks)
+    evidence = Evidence(
+        f"mean layer of {second} minus mean layer of {first}",
+        Effect(
+            "layers", order, method=f"{counts[first]} {first}, {counts[second]} {second} layers"
+        ),
+        threshold=0,
+        relation=">",
+        n=len(study.prompts),
+        published=published,
+    )
+    both = Gate(
+        "both types",
+        all(counts.values()),
+        f"the published rule finds {counts[first]} {first} and {counts[second]} {second} layers: "
+        "there is no order to compare",
+    )
+    controls = []
+    for name, activations in study.twins():
+        twin = rule(published_cells("layer", activations), study.prompts)
+        found = observed_order(twin, study.prompts.tasks)
+        controls.append(
+            Control(
+                f"untrained {name}", found, None, note="layers; undefined if one type is missing"
+            )
+        )
+    return Result(Finding((evidence,), tuple(controls), (both,)))

@@ -1,0 +1,1 @@
+"""Directions that separate two tasks (h7)."""

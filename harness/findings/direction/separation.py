@@ -1,0 +1,280 @@
+"""How well a score tells two tasks apart: AUC with an interval, a permutation p, and strata.
+
+The unit that is resampled, kept in one fold and relabelled is the pair; a prompt without a
+partner of the other task is a pair of its own, and is relabelled within its domain.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+from harness import stats
+from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
+from harness.stats.intervals import bca, resample_weights
+
+CHUNK = 1 << 22  # numbers in a working array of the bootstrap
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What is known of every prompt of a set; arrays in the order of its items.
+
+    Attributes:
+        side: +1 for the second task (reasoning), -1 for the first (recall), 0 for any other.
+        unit: Number of its pair.
+        split: `discovery` or `evaluation`.
+        template, domain: Names, "" where the materials give none.
+        score: Graded label; nan where there is none.
+    """
+
+    side: Int[np.ndarray, " prompt"]
+    unit: Int[np.ndarray, " prompt"]
+    split: np.ndarray
+    template: np.ndarray
+    domain: np.ndarray
+    score: Float[np.ndarray, " prompt"]
+
+    @classmethod
+    def of(cls, prompts: PromptSet) -> Self:
+        """The labels of a set."""
+        items = prompts.items
+        sides = {prompts.tasks[0]: -1, prompts.tasks[1]: 1}
+        return cls(
+            np.array([sides.get(item.task, 0) for item in items]),
+            np.unique([item.pair for item in items], return_inverse=True)[1],
+            np.array([item.split for item in items]),
+            np.array([item.template for item in items]),
+            np.array([item.domain for item in items]),
+            np.array([np.nan if item.score is None else item.score for item in items]),
+        )
+
+    def rows(self, keep: np.ndarray | slice) -> Self:
+        """The same of some prompts."""
+        return replace(self, **{f.name: getattr(self, f.name)[keep] for f in fields(self)})
+
+    def within(self, split: str) -> Bool[np.ndarray, " prompt"]:
+        """Prompts of the contrast that lie in a split."""
+        return np.asarray((self.split == split) & (self.side != 0))
+
+    @property
+    def positive(self) -> Bool[np.ndarray, " prompt"]:
+        """Prompts of the second task."""
+        return np.asarray(self.side > 0)
+
+    @property
+    def paired(self) -> bool:
+        """Whether every unit holds the same number of prompts of both tasks."""
+        held = self._held[:, self._held.any(0)]
+        return bool(held.size and np.ptp(held) == 0)
+
+    @property
+    def _held(self) -> Int[np.ndarray, "task unit"]:
+        """Prompts of each task in each unit."""
+        units = self.unit.max(initial=0) + 1
+        return np.array([np.bincount(self.unit[self.side == s], minlength=units) for s in (-1, 1)])
+
+    def folds(self, count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Folds within the discovery prompts, then the last: fit on discovery, test evaluation."""
+        discovery = np.flatnonzero(self.within(DISCOVERY))
+        inside = stats.grouped_folds([str(u) for u in self.unit[discovery]], count, seed)
+        folds = [(discovery[train], discovery[test]) for train, test in inside]
+        return [*folds, (discovery, np.flatnonzero(self.within(EVALUATION)))]
+
+    def shuffled(self, count: int, seed: int) -> Int[np.ndarray, "labelling prompt"]:
+        """Sides with labels exchanged at random within pairs, else within domain and split."""
+        generator = np.random.default_rng(seed)
+        if self.paired:
+            signs = generator.choice([-1, 1], size=(count, self.unit.max() + 1))
+            return np.asarray(self.side * signs[:, self.unit])
+        used = np.flatnonzero(self.side)
+        sides = np.repeat(self.side[None], count, axis=0)
+        names = [f"{s}\n{d}" for s, d in zip(self.split[used], self.domain[used], strict=True)]
+        sides[:, used] = _permuted(self.side[used], np.array(names), count, generator)
+        return sides
+
+    def halves(self, count: int, seed: int) -> Bool[np.ndarray, "draw prompt"]:
+        """Random halves of the units, of each kind of unit (which tasks it holds) alike."""
+        generator = np.random.default_rng(seed)
+        kind = (self._held > 0).T @ [1, 2]
+        drawn = np.zeros((count, len(kind)), bool)
+        for row in drawn:
+            for of_kind in (np.flatnonzero(kind == k) for k in np.unique(kind)):
+                row[generator.permutation(of_kind)[::2]] = True
+        return np.asarray(drawn[:, self.unit])
+
+
+def _permuted(
+    values: np.ndarray, names: np.ndarray, count: int, generator: np.random.Generator
+) -> np.ndarray:
+    """`count` rows of `values`, each permuted at random among the entries of one name."""
+    block = np.unique(names, return_inverse=True)[1]
+    # Sorting by block plus a random fraction lists each block's entries in random order.
+    drawn = np.argsort(block + generator.random((count, len(block))), axis=1)
+    rows = np.empty((count, len(values)), values.dtype)
+    rows[:, np.argsort(block, kind="stable")] = values[drawn]
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Separation:
+    """Probability that a prompt of the second task scores higher, ties a half, with interval."""
+
+    auc: float
+    low: float
+    high: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Both ends."""
+        return self.low, self.high
+
+
+def separation(
+    scores: Float[np.ndarray, " prompt"],
+    labelled: Labelled,
+    *,
+    resamples: int,
+    seed: int,
+    strata: Shaped[np.ndarray, " prompt"] | None = None,
+    level: float = 0.95,
+) -> Separation:
+    """AUC with a BCa bootstrap interval, units resampled whole, scores held fixed.
+
+    With `strata` only prompts of one stratum are compared with each other; nan if no stratum
+    holds both tasks. A resample without anything to compare widens the interval. Where the tasks
+    are separated completely the interval has no width.
+
+    Raises:
+        ValueError: If a score is not finite; a direction that is undefined has no AUC.
+    """
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{np.isnan(scores).sum()} scores are not finite: is a direction zero?")
+    units, unit = np.unique(labelled.unit, return_inverse=True)
+    weighted = _WeightedAuc(scores, labelled.positive, strata)
+    value = weighted(np.ones((1, len(scores))))[0]
+    step = max(1, CHUNK // len(scores))
+
+    def over(rows: Float[np.ndarray, "row unit"]) -> Float[np.ndarray, "row 1"]:
+        parts = [weighted(rows[i : i + step, unit]) for i in range(0, len(rows), step)]
+        return np.concatenate(parts)[:, None]
+
+    drawn = over(resample_weights(len(units), resamples, seed))
+    low, high = bca(np.array([value]), drawn, over(1 - np.eye(len(units))), level)
+    return Separation(float(value), float(low[0]), float(high[0]))
+
+
+def placements(
+    scores: Float[np.ndarray, " prompt"],
+    side: Int[np.ndarray, " prompt"],
+    pairs: Shaped[np.ndarray, " prompt"],
+) -> dict[str, float]:
+    """Of every pair, by name, the share of comparisons with the other task that it wins.
+
+    A tie is half a win; prompts of side 0 are left out. The mean over prompts of one task is the
+    AUC, so that of pairs with as many of each is too.
+    """
+    won = np.full(len(scores), np.nan)
+    for at in (-1, 1):
+        own, other = side == at, np.sort(scores[side == -at])
+        below, upto = (np.searchsorted(other, scores[own], s) for s in ("left", "right"))
+        share = (below + upto) / (2 * len(other))
+        won[own] = share if at > 0 else 1 - share
+    names = np.unique(pairs[side != 0])
+    return {str(name): float(np.nanmean(won[pairs == name])) for name in names}
+
+
+class _WeightedAuc:
+    """AUC of weighted prompts: sorted once, then a cumulative sum for each row of weights."""
+
+    def __init__(self, scores: np.ndarray, positive: np.ndarray, strata: np.ndarray | None) -> None:
+        none = np.zeros(len(scores), int)
+        stratum = none if strata is None else np.unique(strata, return_inverse=True)[1]
+        self.order = np.lexsort((scores, stratum))
+        block, value = stratum[self.order], scores[self.order]
+        new_block = np.diff(block, prepend=-1) != 0
+        new_value = new_block | (np.diff(value, prepend=np.nan) != 0)
+        self.positive = positive[self.order]
+        self.block_start, self.block_end = _run_bounds(new_block)
+        self.tie_start, self.tie_end = _run_bounds(new_value)
+
+    def __call__(self, weights: Float[np.ndarray, "row prompt"]) -> Float[np.ndarray, " row"]:
+        weights = weights[:, self.order]
+        treated = weights[:, self.positive]
+        control = np.where(self.positive, 0, weights)
+        up_to = np.pad(np.cumsum(control, axis=1), ((0, 0), (1, 0)))
+        start = up_to[:, self.block_start[self.positive]]
+        half_ties = up_to[:, self.tie_start[self.positive]] + up_to[:, self.tie_end[self.positive]]
+        won = (treated * (half_ties / 2 - start)).sum(1)
+        compared = (treated * (up_to[:, self.block_end[self.positive]] - start)).sum(1)
+        share = np.full(len(won), np.nan)
+        return np.asarray(np.divide(won, compared, out=share, where=compared > 0))
+
+
+def _run_bounds(new: Bool[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
+    """First position, and one beyond the last, of the run that each entry lies in."""
+    starts = np.append(np.flatnonzero(new), len(new))
+    run = np.cumsum(new) - 1
+    return starts[run], starts[run + 1]
+
+
+@dataclass(frozen=True, slots=True)
+class PermutationP:
+    """Two-sided p of an AUC, the smallest it could have been, and what was exchanged."""
+
+    p: float
+    floor: float
+    method: str
+
+
+def permutation_p(
+    scores: Float[np.ndarray, " prompt"], labelled: Labelled, *, permutations: int, seed: int
+) -> PermutationP:
+    """Mann-Whitney U against relabellings within pairs, else of prompts within their domain.
+
+    Scores must not depend on these labels: fit the direction on other prompts.
+    """
+    if labelled.paired:
+        by_unit = np.argsort(labelled.unit, kind="stable")
+        sides = labelled.side[by_unit]
+        units = len(np.unique(labelled.unit))
+        if units < 2:
+            return PermutationP(1.0, 1.0, "sign flip of pairs")
+        treated, control = (by_unit[sides == s].reshape(units, -1) for s in (1, -1))
+        contrast = stats.rank_contrast(scores, treated, control)
+        test = stats.sign_flip_max(contrast, permutations=permutations, seed=seed)
+        return PermutationP(float(test.p_adjusted), test.floor, "sign flip of pairs")
+    ordered = np.sort(scores)
+    ranks = np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")
+    block = np.unique(labelled.domain, return_inverse=True)[1]
+    centred = ranks - (np.bincount(block, ranks) / np.bincount(block))[block]
+    labels = labelled.positive.astype(np.float64)
+    generator = np.random.default_rng(seed)
+    drawn = _permuted(labels, labelled.domain, permutations, generator)
+    observed = abs(float(labels @ centred))
+    reached = int((np.abs(drawn @ centred) >= observed * (1 - 1e-12)).sum())
+    p = (1 + reached) / (1 + permutations)
+    how = "prompts relabelled" + (" within their domain" if block.any() else "")
+    return PermutationP(p, 1 / (1 + permutations), how)
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """AUC among the prompts of one template or domain; nan unless both tasks are there."""
+
+    name: str
+    auc: float
+    fewer: int  # prompts of the task that has fewer
+
+
+def by_stratum(
+    scores: Float[np.ndarray, " prompt"], labelled: Labelled, names: np.ndarray
+) -> list[Stratum]:
+    """One entry a name, in sorted order."""
+    found = []
+    for name in np.unique(names):
+        two = [scores[(names == name) & (labelled.side == s)] for s in (1, -1)]
+        fewer = min(map(len, two))
+        found.append(Stratum(str(name), float(stats.auc(*two)) if fewer else float("nan"), fewer))
+    return found

@@ -1,0 +1,1 @@
+"""Which layers, heads and neurons differ between tasks (h1 to h4)."""

@@ -1,0 +1,1 @@
+"""Directions added to and projected out of the stream (h7)."""

@@ -1,0 +1,1 @@
+"""Where a running model can be edited, and how, as values."""

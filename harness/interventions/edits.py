@@ -1,0 +1,237 @@
+"""Edits of a running model as values: a function at a site and at some positions.
+
+Pure torch. `adapter.sweep` applies them; here is what they do. A function receives the site's
+values [row pos ...] and a `Context`, and returns values of the same shape; it must treat every
+position by itself, because the engine only gives it positions that can still matter, and every row
+alike, because prompts that begin alike may share one. What it returns outside the edit's positions
+is ignored.
+
+Site        values given to the function (the tensor's place in the model)
+resid       [row pos d_model], after layer l; layer -1 is the embedding, before layer 0
+attn, mlp   [row pos d_model], what the residual receives (after a post-norm, if there is one)
+head        [row pos d_head], a head's z: its slice of the input of the output projection
+neuron      [row pos neuron], the chosen inputs of the down-projection; all without index
+pattern     [row query_pos key_pos] of one head, [row query_pos head key_pos] without index
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from harness.interventions.sites import NAMED_POSITIONS, EditError, Positions, Run, Site
+
+Values = Float[Tensor, "row pos *axes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a function may want to know beside the values.
+
+    Attributes:
+        other: The site's values in the edit's `run`, aligned with the values; where that run has
+            no such position, the values themselves.
+        keys: For patterns, the keys that the edit names.
+    """
+
+    other: Values | None = None
+    keys: Bool[Tensor, "row key_pos"] | None = None
+
+
+Function = Callable[[Tensor, Context], Tensor]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edit:
+    """A function at a site and positions.
+
+    Attributes:
+        site: Where.
+        function: What; see the module's docstring.
+        positions: Which tokens; for a pattern, which queries.
+        name: For messages and tables.
+        run: The forward that `Context.other` comes from.
+        keys: For a pattern, which tokens `Context.keys` marks.
+        may_be_idle: Whether leaving all values as they are can be right. If not, an edit that
+            changes nothing on any prompt, though the values there are not zero, is an error.
+    """
+
+    site: Site
+    function: Function
+    positions: Positions = "all"
+    name: str = "edit"
+    run: Run | None = None
+    keys: Positions = "all"
+    may_be_idle: bool = False
+
+    def __post_init__(self) -> None:
+        for positions in (self.positions, self.keys):
+            if isinstance(positions, str) and positions not in NAMED_POSITIONS:
+                raise EditError(
+                    f"{self}: positions {positions!r} are none of {', '.join(NAMED_POSITIONS)}, "
+                    "nor token numbers."
+                )
+        if self.site.kind == "pattern" and self.run is Run.DONOR:
+            raise EditError(
+                f"{self}: a donor's pattern has other keys; patch from a counterfactual prompt."
+            )
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.site}"
+
+
+EditSet = tuple[Edit, ...]  # applied together, in one run of each prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Mean activations over all real tokens of some prompts, each token counting once; float32.
+
+    Attributes:
+        resid: After each layer, the embedding first.
+        z: Each head's input of the output projection.
+        attn_out: What the residual receives from attention.
+        neurons: The input of the down-projection.
+        mlp_out: What the residual receives from the MLP.
+    """
+
+    resid: Float[Tensor, "layer_and_embedding d_model"]
+    z: Float[Tensor, "layer head d_head"]
+    attn_out: Float[Tensor, "layer d_model"]
+    neurons: Float[Tensor, "layer neuron"]
+    mlp_out: Float[Tensor, "layer d_model"]
+
+    def at(self, site: Site) -> Float[Tensor, " values"]:
+        """The mean at a site.
+
+        Raises:
+            EditError: If it is a pattern, of which there is no mean, or lies outside the model.
+        """
+        try:
+            return self._at(site)
+        except IndexError:
+            layers, heads, _ = self.z.shape
+            raise EditError(
+                f"there is no site {site}: the model has {layers} layers of {heads} heads and "
+                f"{self.neurons.shape[1]} neurons."
+            ) from None
+
+    def _at(self, site: Site) -> Tensor:
+        match site.kind:
+            case "resid":
+                return self.resid[site.layer + 1]
+            case "attn":
+                return self.attn_out[site.layer]
+            case "mlp":
+                return self.mlp_out[site.layer]
+            case "head":
+                return self.z[site.layer, site.index]
+            case "neuron":
+                mean = self.neurons[site.layer]
+                return mean if site.index is None else mean[list(_numbers(site))]
+        raise EditError(f"site {site} has no mean: prompts' patterns differ in size.")
+
+
+def zero_ablation(site: Site, positions: Positions = "all") -> Edit:
+    """Values become 0: what the component adds is gone, its biases after the site stay."""
+    return Edit(site, lambda values, _: torch.zeros_like(values), positions, "zero ablation")
+
+
+def mean_ablation(site: Site, reference: Reference, positions: Positions = "all") -> Edit:
+    """Values become their mean over the reference's tokens (`Model.references`)."""
+    mean = reference.at(site)
+
+    def function(values: Tensor, _: Context) -> Tensor:
+        return mean.to(values).expand_as(values)
+
+    return Edit(site, function, positions, "mean ablation", may_be_idle=True)
+
+
+def resample_ablation(site: Site, donor: Run = Run.DONOR, positions: Positions = "all") -> Edit:
+    """Values become those of another item at the same position counted from the right.
+
+    Which item is said at the sweep (`donors`). Where it is shorter, a prompt keeps its values.
+    """
+    return Edit(site, _other, positions, "resample ablation", donor, may_be_idle=True)
+
+
+def patch_from(site: Site, run: Run = Run.COUNTERFACTUAL, positions: Positions = "all") -> Edit:
+    """Values become those of another run of the item, position by position.
+
+    From the counterfactual, an item whose counterfactual prompt has another number of tokens, or
+    none, is not measured.
+    """
+    return Edit(site, _other, positions, f"patch from {run.value}", run, may_be_idle=True)
+
+
+def add_direction(
+    site: Site, direction: Tensor | np.ndarray, scale: float = 1.0, positions: Positions = "all"
+) -> Edit:
+    """Values plus `scale` times the direction, in the site's units; the length is the caller's."""
+    step = torch.as_tensor(direction).detach().clone().float() * scale
+
+    def function(values: Tensor, _: Context) -> Tensor:
+        return values + step.to(values)
+
+    idle = bool((step == 0).all())
+    return Edit(site, function, positions, f"add {scale:g} direction", may_be_idle=idle)
+
+
+def rescale(
+    site: Site, direction: Tensor | np.ndarray, factor: float, positions: Positions = "all"
+) -> Edit:
+    """The component along the direction times `factor`; 1 leaves all as it is, 0 projects out."""
+    unit = torch.as_tensor(direction).detach().clone().float()
+    length = unit.norm()
+    if not bool(torch.isfinite(length)) or float(length) == 0:
+        raise EditError(f"rescale of {site}: the direction's length is {float(length)}.")
+    unit = unit / length
+
+    def function(values: Tensor, _: Context) -> Tensor:
+        along = unit.to(values)
+        component: Tensor = (values @ along)[..., None]
+        changed: Tensor = values + (factor - 1) * component * along
+        return changed
+
+    return Edit(site, function, positions, f"rescale by {factor:g}", may_be_idle=True)
+
+
+def project_out(site: Site, direction: Tensor | np.ndarray, positions: Positions = "all") -> Edit:
+    """Values without their component along the direction."""
+    edit = rescale(site, direction, 0.0, positions)
+    return Edit(site, edit.function, positions, "project out", may_be_idle=True)
+
+
+def knockout(site: Site, positions: Positions = "all", keys: Positions = "all") -> Edit:
+    """The queries at `positions` no longer attend to `keys`; the rest of a row sums to one.
+
+    A row all of whose weight is on those keys becomes 0, as with `keys="all"`. Elsewhere equal to
+    a score of minus infinity before the softmax (Geva et al. 2023).
+    """
+    if site.kind != "pattern":
+        raise EditError(f"knockout of {site}: only a pattern can be knocked out.")
+
+    def function(values: Tensor, context: Context) -> Tensor:
+        assert context.keys is not None
+        hidden = context.keys.reshape(len(values), *[1] * (values.ndim - 2), values.shape[-1])
+        kept = values.masked_fill(hidden, 0)
+        left = kept.sum(-1, keepdim=True)
+        grown = kept * (values.sum(-1, keepdim=True) / left)
+        # A row without such keys stays as it is, to the bit; an empty one stays empty.
+        touched = (values != 0) & hidden
+        return torch.where(touched.any(-1, keepdim=True) & (left > 0), grown, kept)
+
+    return Edit(site, function, positions, "knockout", keys=keys)
+
+
+def _other(_: Tensor, context: Context) -> Tensor:
+    assert context.other is not None
+    return context.other
+
+
+def _numbers(site: Site) -> tuple[int, ...]:
+    assert isinstance(site.index, tuple)
+    return site.index

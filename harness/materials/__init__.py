@@ -1,0 +1,1 @@
+"""Materials: items, facts, stories, the named prompt sets, and people's own files."""

@@ -1,0 +1,1 @@
+"""People's own prompt files: read, checked, crossed."""

@@ -1,0 +1,160 @@
+"""Which column of a prompt file is which of ours: by name, by an obvious other name, or as told."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.materials.files.parsing import Faults
+from harness.materials.items import MaterialsError
+
+REQUIRED = ("prompt", "task")
+TEXTS = ("subject", "domain", "pair", "template", "question", "split", "id")
+LISTS = ("distractors", "premises")
+CHOICES = ("answer", "options", "answer_index")
+COLUMNS = (*REQUIRED, *TEXTS, *CHOICES, *LISTS, "score")
+# Taken for ours where a file has no column of our own name; capitals and spaces do not matter.
+PUBLISHED_SCORE = "memory_reason_score"  # of the public labelled sets: 1 is all reasoning
+OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "task": ("label", "type", "class"),
+    "options": ("choices",),
+    "answer_index": ("answer_idx",),
+    "domain": ("category", "topic"),
+    "id": ("question_id",),
+    "score": (PUBLISHED_SCORE,),
+}
+# Values of the task column with another name for a task of ours, in small letters.
+LABELS: Mapping[str, str] = {
+    "recall": "recall",
+    "memory": "recall",
+    "memorization": "recall",
+    "memorisation": "recall",
+    "reasoning": "reasoning",
+}
+MISSPELT = 0.8  # as like as this to a column of ours that is not there
+OPTION = "--prompt-columns"
+
+
+def parse_columns(given: Iterable[str]) -> dict[str, str]:
+    """Our column names to a file's, from texts such as `task=label,options=choices`.
+
+    An empty name (`id=`) means that the file has no such column, whatever its columns are called.
+
+    Raises:
+        MaterialsError: If a text is no such pair, or names a column that we do not have.
+    """
+    columns: dict[str, str] = {}
+    for text in given:
+        for part in re.split(r",(?=\s*\w+\s*=)", text):
+            ours, sign, theirs = (piece.strip() for piece in part.partition("="))
+            if not sign:
+                raise MaterialsError(
+                    f"{OPTION} {part.strip()!r}: expected OURS=THEIRS, such as task=label."
+                )
+            if ours not in COLUMNS:
+                near = difflib.get_close_matches(ours.lower(), COLUMNS, n=1, cutoff=0.5)
+                hint = f"did you mean {near[0]}" if near else f"expected {', '.join(COLUMNS)}"
+                raise MaterialsError(
+                    f"{OPTION} {part.strip()!r}: {ours!r} is none of our columns; {hint}."
+                )
+            if columns.setdefault(ours, theirs) != theirs:
+                raise MaterialsError(
+                    f"{OPTION} names two columns for {ours}, {columns[ours]!r} and {theirs!r}: "
+                    "expected one."
+                )
+    return columns
+
+
+@dataclass(slots=True)
+class Names:
+    """The columns of one file, as they turn up.
+
+    Attributes:
+        given: Our names to theirs, as told.
+        used: Our names to theirs, as found so far.
+        unread: Columns that mean nothing to us, in order of appearance.
+        labels: What stood in the task column, and the task it was taken for.
+    """
+
+    given: Mapping[str, str] = field(default_factory=dict)
+    used: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, None] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    _layouts: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
+    _named: set[str] = field(default_factory=set)
+
+    def layout(self, line: int, keys: tuple[str, ...], faults: Faults) -> Mapping[str, str]:
+        """Our names to theirs for rows with these columns; faults are noted once a column."""
+        if keys in self._layouts:
+            return self._layouts[keys]
+        found = self._layouts[keys] = self._found(line, keys, faults)
+        self.used |= found
+        for key in keys:
+            if key in found.values() or key in self._named:
+                continue
+            self._named.add(key)
+            absent = [c for c in COLUMNS if c not in found and c not in self.given]
+            near = difflib.get_close_matches(_plain(key), absent, n=1, cutoff=MISSPELT)
+            if near:
+                faults.add(line, f"unknown column {key!r}; did you mean {near[0]!r}?")
+            self.unread[key] = None
+        return found
+
+    def accept(self, line: int, header: Sequence[str], faults: Faults) -> bool:
+        """Whether rows under this header can be read; faults otherwise."""
+        before = faults.count
+        found = self.layout(line, tuple(header), faults)
+        self.complete(faults)
+        if faults.count > before and self.given:
+            return False
+        if "prompt" not in found and "question" not in found:
+            faults.add(line, "no column 'prompt' or 'question'" + self._named_instead("prompt"))
+        if "task" not in found and not has_published_score(found):
+            faults.add(line, "no column 'task'" + self._named_instead("task"))
+        return faults.count == before
+
+    def complete(self, faults: Faults) -> None:
+        """Note the columns that were told of and never came."""
+        seen = dict.fromkeys(key for keys in self._layouts for key in keys)
+        for ours, theirs in self.given.items():
+            if theirs and seen and theirs not in seen:
+                near = difflib.get_close_matches(theirs, seen, n=1, cutoff=0.5)
+                hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(seen)}"
+                faults.add(0, f"no column {theirs!r}, which {OPTION} names for {ours}; {hint}")
+
+    def _found(self, line: int, keys: Sequence[str], faults: Faults) -> dict[str, str]:
+        taken = set(self.given.values())
+        free = {_plain(key): key for key in keys if key not in taken}
+        free |= {key: key for key in keys if key not in taken}  # as written goes before as meant
+        found = {ours: theirs for ours, theirs in self.given.items() if theirs and theirs in keys}
+        for ours in COLUMNS:
+            if ours in self.given:
+                continue
+            if ours in free:
+                found[ours] = free[ours]
+                continue
+            if ours == "domain" and "subject" in free:  # the narrower of the two
+                continue
+            others = [free[name] for name in OTHER_NAMES.get(ours, ()) if name in free]
+            if ours == "task" and len(others) > 1:
+                both = " and ".join(repr(other) for other in others)
+                if not any(other in self._named for other in others):
+                    faults.add(
+                        line, f"columns {both} could each be the task; say {OPTION} task=..."
+                    )
+                self._named |= set(others)
+            elif others:
+                found[ours] = others[0]
+        return found
+
+    def _named_instead(self, ours: str) -> str:
+        return f": if it has another name, say {OPTION} {ours}=NAME"
+
+
+def has_published_score(layout: Mapping[str, str]) -> bool:
+    """Whether the score is the one of the public labelled sets, which divides the tasks at 0.5."""
+    return _plain(layout.get("score", "")) == PUBLISHED_SCORE
+
+
+def _plain(column: str) -> str:
+    return column.strip().lower().replace(" ", "_")

@@ -1,0 +1,206 @@
+"""What tells two classes of prompts apart before a model has read them: length, digits, subject.
+
+An AUC here is the chance that a prompt of one class has more of something than one of the other,
+ties a half; .5 says nothing, 1 separates. Intervals are at 95 % and take pairs, or whatever units
+are given, as what was sampled.
+"""
+
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from harness.materials.items import Item, PromptSet
+
+LEVEL = 0.95
+CLEAR = 0.55  # an AUC that is worth a word; what h0 allows the surface
+MEASURES: Mapping[str, Callable[[Item], float]] = {
+    "length in characters": lambda item: len(item.prompt),
+    "length in words": lambda item: len(item.prompt.split()),
+    "digits present": lambda item: bool(re.search(r"\d", item.prompt)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Auc:
+    """An AUC with its interval; the interval is None where it cannot be had."""
+
+    value: float
+    interval: tuple[float, float] | None = None
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is above `CLEAR`, and chance, a half, below its interval."""
+        return self.value > CLEAR and (self.interval is None or self.interval[0] > 0.5)
+
+    def turned(self) -> "Auc":
+        """The same from the other class's side."""
+        low, high = self.interval or (0.0, 0.0)
+        return Auc(1 - self.value, (1 - high, 1 - low) if self.interval else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Confound:
+    """How well one thing tells the classes apart.
+
+    Attributes:
+        greater: The task that has more of it; empty where that makes no sense.
+        auc: That a prompt of the greater task has more of it.
+        within: The same among prompts of one group only (one pair, subject or template), by the
+            name of the grouping; None where no group holds both tasks.
+    """
+
+    name: str
+    greater: str
+    auc: Auc
+    within: Mapping[str, Auc | None]
+
+
+def confounds_of(
+    prompts: PromptSet, tokens: Sequence[int] | None = None, seed: int = 0
+) -> list[Confound]:
+    """How each measure separates the two tasks of a set, with that of subject and template alone.
+
+    Args:
+        prompts: Items of a third task are left out.
+        tokens: Length of each item in tokens, if a tokenizer is at hand.
+        seed: Of the halves by which subjects and templates are scored.
+    """
+    keep = [n for n, item in enumerate(prompts.items) if item.task in prompts.tasks]
+    items = [prompts.items[n] for n in keep]
+    treated = np.array([item.task == prompts.tasks[0] for item in items])
+    groupings = groupings_of(items)
+    values = {name: [of(item) for item in items] for name, of in MEASURES.items()}
+    if tokens is not None:
+        values["length in tokens"] = [tokens[n] for n in keep]
+    pairs = codes(item.pair for item in items)
+    rows = [
+        _separation(name, prompts.tasks, np.asarray(column, float), treated, pairs, groupings)
+        for name, column in values.items()
+    ]
+    for name, groups in groupings.items():
+        if name != "pair":
+            scores = label_scores(groups, treated, pairs, seed)
+            rows.append(Confound(f"{name} alone", "", auc(scores, treated, pairs), {}))
+    return rows
+
+
+def groupings_of(items: Sequence[Item]) -> dict[str, Int[np.ndarray, " item"]]:
+    """What the items are grouped by, where there are groups: pair, subject (domain), template."""
+    named: dict[str, list[str]] = {
+        "pair": [item.pair for item in items],
+        "subject": [item.domain for item in items],
+        "template": [item.template for item in items],
+    }
+    return {name: codes(names) for name, names in named.items() if 1 < len(set(names)) < len(items)}
+
+
+def codes(names: Iterable[Hashable]) -> Int[np.ndarray, " item"]:
+    """Whole numbers from 0, the same for the same name, in order of appearance."""
+    known: dict[Hashable, int] = {}
+    return np.array([known.setdefault(name, len(known)) for name in names])
+
+
+def _separation(
+    name: str,
+    tasks: tuple[str, str],
+    values: Float[np.ndarray, " item"],
+    treated: Bool[np.ndarray, " item"],
+    pairs: Int[np.ndarray, " item"],
+    groupings: Mapping[str, Int[np.ndarray, " item"]],
+) -> Confound:
+    found = auc(values, treated, pairs)
+    turn = found.value < 0.5
+    within = {by: auc_within(values, treated, groups) for by, groups in groupings.items()}
+    return Confound(
+        name,
+        tasks[1] if turn else tasks[0],
+        found.turned() if turn else found,
+        {by: a.turned() if turn and a is not None else a for by, a in within.items()},
+    )
+
+
+def auc(
+    values: Float[np.ndarray, " item"],
+    treated: Bool[np.ndarray, " item"],
+    units: Int[np.ndarray, " item"],
+) -> Auc:
+    """AUC of one measure with an interval that keeps the items of a unit together.
+
+    The variance is DeLong's over placements, summed by unit (Obuchowski 1997), the interval
+    symmetric on the log-odds scale. Differs: classes that do not overlap have no interval.
+    """
+    first, second = values[treated], values[~treated]
+    placed = np.empty(len(values))
+    placed[treated] = _share_below(first, second)
+    placed[~treated] = 1 - _share_below(second, first)
+    value = float(placed[treated].mean())
+    influence = (placed - value) / np.where(treated, len(first), len(second))
+    by_unit = np.bincount(units, weights=influence)
+    return _with_interval(value, by_unit)
+
+
+def auc_within(
+    values: Float[np.ndarray, " item"],
+    treated: Bool[np.ndarray, " item"],
+    groups: Int[np.ndarray, " item"],
+) -> Auc | None:
+    """AUC over comparisons inside a group, all groups together; the unit is the group.
+
+    Groups weigh by their number of comparisons. None if no group holds both classes.
+    """
+    order = np.argsort(groups, kind="stable")
+    wins, comparisons = [], []
+    for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+        first, second = values[rows[treated[rows]]], values[rows[~treated[rows]]]
+        if len(first) and len(second):
+            wins.append(float(_share_below(first, second).mean()) * len(first) * len(second))
+            comparisons.append(len(first) * len(second))
+    if not comparisons:
+        return None
+    value = sum(wins) / sum(comparisons)
+    influence = (np.array(wins) - value * np.array(comparisons)) / sum(comparisons)
+    return _with_interval(value, influence)
+
+
+def _share_below(
+    of: Float[np.ndarray, " a"], others: Float[np.ndarray, " b"]
+) -> Float[np.ndarray, " a"]:
+    """Share of the others below each value, ties a half."""
+    others = np.sort(others)
+    below, upto = (np.searchsorted(others, of, side) for side in ("left", "right"))
+    return np.asarray((below + upto) / (2 * len(others)))
+
+
+def _with_interval(value: float, influence: Float[np.ndarray, " unit"]) -> Auc:
+    units = len(influence)
+    if units < 2 or not 0 < value < 1:
+        return Auc(value)
+    error = float(np.sqrt(units / (units - 1) * np.square(influence).sum()))
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    middle, reach = np.log(value / (1 - value)), z * error / (value * (1 - value))
+    low, high = (float(1 / (1 + np.exp(-x))) for x in (middle - reach, middle + reach))
+    return Auc(value, (low, high))
+
+
+def label_scores(
+    groups: Int[np.ndarray, " item"],
+    treated: Bool[np.ndarray, " item"],
+    units: Int[np.ndarray, " item"],
+    seed: int = 0,
+) -> Float[np.ndarray, " item"]:
+    """For each item, the share of treated items of its group in the other half of the units.
+
+    Halves are drawn at random; a group that is not in the other half scores the overall share.
+    """
+    half = (np.random.default_rng(seed).permutation(units.max() + 1) % 2)[units]
+    scores = np.full(len(groups), treated.mean())
+    for side in (0, 1):
+        size = np.bincount(groups[half != side], minlength=groups.max() + 1)
+        hits = np.bincount(groups[half != side], weights=treated[half != side], minlength=len(size))
+        here = (half == side) & (size[groups] > 0)
+        scores[here] = hits[groups[here]] / size[groups[here]]
+    return scores

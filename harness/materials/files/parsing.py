@@ -1,0 +1,156 @@
+"""The raw rows of a prompt file with their line numbers, one at a time, and a list of its faults.
+
+What the columns mean is told in `columns`, what makes a row an item in `rows`.
+"""
+
+import csv
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.materials.items import MaterialsError
+
+SHOWN = 10  # faults in one message
+Row = tuple[int, Mapping[str, Any]]  # line number, values by column
+Accept = Callable[[int, Sequence[str]], bool]  # whether rows under a header can be read
+
+
+@dataclass(slots=True)
+class Faults:
+    """What is wrong with a file; keeps the first few, or all, and counts the rest.
+
+    Attributes:
+        limit: How many are kept; None keeps all.
+    """
+
+    path: Path
+    unit: str = "line"
+    limit: int | None = SHOWN
+    count: int = 0
+    shown: list[str] = field(default_factory=list)
+
+    def add(self, line: int, text: str) -> None:
+        """Note a fault of a line; line 0 is the file as a whole, and goes before all others."""
+        self.count += 1
+        if not line:
+            self.shown.insert(0, f"{self.path.name}: {text}")
+        elif self.limit is None or len(self.shown) < self.limit:
+            self.shown.append(f"{self.path.name}, {self.unit} {line}: {text}")
+
+    def complain(self, remedy: str = "") -> None:
+        """Raise if there was any; the remedy says where the rest is shown."""
+        if not self.count:
+            return
+        rest = self.count - len(self.shown)
+        more = [f"... and {rest} more{f'; {remedy}' if remedy else ''}"] if rest else []
+        noun = "fault" if self.count == 1 else "faults"
+        lines = "\n  ".join([*self.shown, *more])
+        raise MaterialsError(f"{self.path} has {self.count} {noun}:\n  {lines}")
+
+
+class Wrong(Exception):
+    """What is wrong with one value."""
+
+
+def short(value: Any, width: int = 60) -> str:
+    """The value as Python writes it, cut to a width."""
+    text = repr(value)
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def _lines(path: Path, faults: Faults) -> Iterator[tuple[int, str]]:
+    """Decoded lines with their numbers; the text of a bad one stands in with marks."""
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            try:
+                yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                faults.add(number, f"byte {error.start + 1} is not UTF-8; save the file as UTF-8")
+                yield number, raw.decode("utf-8", errors="replace")
+
+
+def _read_jsonl(path: Path, faults: Faults, _accept: Accept) -> Iterator[Row]:
+    for number, line in _lines(path, faults):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except RecursionError:
+            faults.add(number, "not valid JSON (nested too deep)")
+            continue
+        except ValueError as error:
+            reason = getattr(error, "msg", str(error))
+            faults.add(number, f"not valid JSON ({reason}): {short(line.strip())}")
+            continue
+        if not isinstance(row, dict):
+            faults.add(number, f"{short(row)}: expected a JSON object")
+            continue
+        yield number, row
+
+
+def _read_csv(path: Path, faults: Faults, accept: Accept) -> Iterator[Row]:
+    limit = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    try:
+        reader = csv.reader((line for _, line in _lines(path, faults)), strict=True)
+        header: list[str] = []
+        started = 1
+        while True:
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:  # what follows cannot be told apart
+                faults.add(started, f"not valid CSV ({error})")
+                return
+            if cells is None:
+                return
+            if cells and not header:
+                header = [cell.strip() for cell in cells]
+                if not _differ(started, header, faults) or not accept(started, header):
+                    return
+            elif cells and len(cells) != len(header):
+                faults.add(
+                    started,
+                    f"{len(cells)} fields: expected {len(header)} as in the header; text with "
+                    "commas belongs in double quotes",
+                )
+            elif cells:
+                yield started, dict(zip(header, cells, strict=True))
+            started = reader.line_num + 1
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _read_parquet(path: Path, faults: Faults, accept: Accept) -> Iterator[Row]:
+    import pyarrow.parquet  # noqa: PLC0415  (a second to import)
+
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except ValueError as error:  # includes pyarrow's own
+        faults.add(0, f"not a parquet file ({error})")
+        return
+    with file:
+        header = file.schema_arrow.names
+        if not _differ(0, header, faults) or not accept(0, header):
+            return
+        number = 0
+        for batch in file.iter_batches(batch_size=4096):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+
+
+def _differ(line: int, header: Sequence[str], faults: Faults) -> bool:
+    twice = {column: n for column, n in Counter(header).items() if n > 1}
+    for column, n in twice.items():
+        faults.add(line, f"column {column!r} is there {n} times")
+    return not twice
+
+
+READERS: dict[str, Callable[[Path, Faults, Accept], Iterator[Row]]] = {
+    ".jsonl": _read_jsonl,
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+}

@@ -1,0 +1,295 @@
+"""People's own prompts: read from JSON lines, CSV or parquet, and checked line by line.
+
+Every fault is reported with its line, all of them together, so a file is mended in one round.
+"""
+
+import difflib
+import hashlib
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.materials.files.columns import Names
+from harness.materials.files.parsing import READERS, SHOWN, Faults
+from harness.materials.files.rows import SPLITS, item_of
+from harness.materials.items import DISCOVERY, EVALUATION, Item, MaterialsError, PromptSet
+from harness.materials.sets import SETS
+
+DEFAULT_TASKS = ("recall", "reasoning")
+
+
+def check(path: Path | str, names: Sequence[str] = ()) -> Path:
+    """The path, if it names a readable file of a known kind; its content is not looked at.
+
+    Args:
+        path: The file.
+        names: What else could have been meant, for the message: names of sets.
+
+    Raises:
+        MaterialsError: If not; a missing file is answered with the nearest names in its folder.
+    """
+    path = Path(path).expanduser()
+    known = ", ".join(READERS)
+    if path.is_dir():
+        raise MaterialsError(f"{path} is a folder: expected a prompt file ({known}).")
+    if not path.exists():
+        folder = path.parent
+        if not folder.is_dir():
+            raise MaterialsError(f"prompt file {path} is not there: there is no folder {folder}.")
+        files = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in READERS)
+        near = difflib.get_close_matches(path.name, [*files, *names], n=3, cutoff=0.5)
+        kinds = f"expected {' or '.join([*names, f'a file ({known})'])}."
+        hint = f"did you mean {' or '.join(near)}?" if near else kinds
+        raise MaterialsError(f"prompt file {path} is not there: {hint}")
+    if path.suffix.lower() not in READERS:
+        raise MaterialsError(
+            f"prompt file {path} ends in {path.suffix or 'nothing'!r}: expected one of {known} "
+            "(.jsonl holds one JSON object a line: jq -c '.[]' FILE.json > FILE.jsonl)."
+        )
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A file as it was read: the items, and what is wrong with the rest.
+
+    Attributes:
+        lines: The line of each item.
+        names: Which column was taken for which of ours.
+        again: Lines with a prompt and task that stood above already, and that line.
+    """
+
+    path: Path
+    items: tuple[Item, ...]
+    lines: tuple[int, ...]
+    faults: Faults
+    names: Names
+    again: tuple[tuple[int, int], ...]
+
+    def prompt_set(
+        self, name: str = "", tasks: tuple[str, str] | None = None, seed: int = 0
+    ) -> PromptSet:
+        """The items as a set, split in halves; see `read_prompts`.
+
+        Raises:
+            MaterialsError: If there is nothing to contrast, or no two halves.
+        """
+        if not self.items:
+            raise MaterialsError(f"{self.path} holds no items: expected one prompt a line.")
+        classes = Counter(item.task for item in self.items)
+        chosen = _contrast(self.path, classes, tasks, self.names.used.get("task", "task"))
+        items = _with_splits(self.path, self.items, seed)
+        # chemistry.jsonl is not our set of that name, whose controls are drawn by the name.
+        called = self.path.name if self.path.stem in SETS else self.path.stem
+        return PromptSet(name or called, items, chosen)
+
+
+def read(
+    path: Path | str, columns: Mapping[str, str] | None = None, *, limit: int | None = SHOWN
+) -> Reading:
+    """The rows of a file, one at a time, as items; faults are listed and not raised.
+
+    Args:
+        path: The file.
+        columns: Our column names to the file's; see `columns.parse_columns`.
+        limit: How many faults are kept; None keeps all.
+
+    Raises:
+        MaterialsError: If the file is not there or cannot be opened.
+    """
+    path = check(path)
+    kind = path.suffix.lower()
+    faults = Faults(path, "row" if kind == ".parquet" else "line", limit)
+    names = Names(columns or {})
+    items: list[Item] = []
+    lines: list[int] = []
+    seen = _Seen()
+
+    def accept(line: int, header: Sequence[str]) -> bool:
+        return names.accept(line, header, faults)
+
+    try:
+        for line, row in READERS[kind](path, faults, accept):
+            item = item_of(line, row, names, faults)
+            if item is not None:
+                named = row.get(names.used.get("id", "")) not in (None, "")
+                seen.check(line, item, named, faults)
+                items.append(item)
+                lines.append(line)
+    except OSError as error:
+        raise MaterialsError(f"{path} cannot be read: {error.strerror or error}.") from None
+    if kind == ".jsonl":  # the others have a header
+        names.complete(faults)
+    _one_split_a_pair(items, lines, faults)
+    return Reading(path, _with_topics(items), tuple(lines), faults, names, tuple(seen.again))
+
+
+def read_prompts(
+    path: Path | str,
+    *,
+    name: str = "",
+    tasks: tuple[str, str] | None = None,
+    seed: int = 0,
+    columns: Mapping[str, str] | None = None,
+) -> PromptSet:
+    """The prompts of a .jsonl, .csv or .parquet file.
+
+    Columns: `prompt` (or `question`, which is then asked as `Q: ... A:`) and `task` are needed;
+    `answer` and `distractors`, or `options` with `answer_index` or `answer`, `premises` (JSON
+    lists, or separated by `|`), `score`, `subject`, `domain`, `pair`, `template`, `question`,
+    `split`, `id` may be there. Other obvious names are understood (`columns.OTHER_NAMES`),
+    and `columns` tells of any others. A `subject` that stands in the prompt is the entity asked
+    about; one that does not, there or anywhere in the file, and any beside options, is the item's
+    domain unless `domain` says otherwise. Without `pair` an item is a pair of its
+    own; without `split` half the pairs of each kind are for discovery (`split_pairs`); without
+    `id` an item is named by a hash of its content, so neither depends on the order of lines.
+    White space around a value is dropped (before a prompt it is kept).
+
+    Args:
+        path: The file.
+        name: Of the set; by default the file's name without its ending.
+        tasks: The contrast, treated first; by default recall and reasoning if the file has both,
+            else its two classes in sorted order.
+        seed: Of the split.
+        columns: Our column names to the file's.
+
+    Raises:
+        MaterialsError: If the file cannot be used; names every bad line, up to ten.
+    """
+    reading = read(path, columns)
+    told = [f"--prompt-columns {ours}={theirs}" for ours, theirs in (columns or {}).items()]
+    command = ["python", "-m", "harness", "prompts", "check", str(path), *" ".join(told).split()]
+    reading.faults.complain(f"all of them: {shlex.join([*command, '--all'])}")
+    return reading.prompt_set(name, tasks, seed)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Ids and prompts that stood above, by line."""
+
+    ids: dict[str, int] = field(default_factory=dict)
+    prompts: dict[bytes, tuple[int, str]] = field(default_factory=dict)
+    again: list[tuple[int, int]] = field(default_factory=list)
+
+    def check(self, line: int, item: Item, named: bool, faults: Faults) -> None:
+        """Note an id that is not new, and a prompt that stood above under another task."""
+        first = self.ids.setdefault(item.id, line)
+        if first != line and named:
+            faults.add(line, f"id {item.id!r} is that of line {first} too; ids must differ")
+        elif first != line:
+            faults.add(
+                line,
+                f"the prompt and task of line {first} again; take one away, or name both in an id "
+                "column if the repetition is meant",
+            )
+        text = " ".join(item.prompt.split()).encode()
+        above, task = self.prompts.setdefault(
+            hashlib.blake2b(text, digest_size=16).digest(), (line, item.task)
+        )
+        if task != item.task:
+            faults.add(
+                line,
+                f"the prompt of line {above} again, which is {task!r} there and {item.task!r} "
+                "here: a model cannot tell them apart; keep one label",
+            )
+        elif above != line:
+            self.again.append((line, above))
+
+
+def _with_topics(items: Sequence[Item]) -> tuple[Item, ...]:
+    """Items whose subject is a topic elsewhere in the file have it as their domain too.
+
+    "history" stands in some questions about history and is the entity of none.
+    """
+    topics = {item.domain for item in items if item.domain and item.subject is None}
+    return tuple(
+        replace(item, domain=item.entities[0], entities=(), subject=None)
+        if item.subject and not item.domain and item.entities[0] in topics
+        else item
+        for item in items
+    )
+
+
+def _contrast(
+    path: Path, classes: Counter[str], tasks: tuple[str, str] | None, column: str = "task"
+) -> tuple[str, str]:
+    found = _cut(", ".join(f"{task!r} ({n})" for task, n in sorted(classes.items())))
+    if tasks is not None:
+        absent = [task for task in tasks if task not in classes]
+        if absent or len(set(tasks)) != 2:
+            raise MaterialsError(f"{path} cannot contrast {' and '.join(tasks)}: it has {found}.")
+        return tasks
+    if all(task in classes for task in DEFAULT_TASKS):
+        return DEFAULT_TASKS
+    if len(classes) == 1:
+        raise MaterialsError(
+            f"{path} has one class only, {found}: a comparison needs two values in its column "
+            f"{column!r} (another is named by --prompt-columns task=COLUMN)."
+        )
+    if len(classes) > 2:
+        raise MaterialsError(
+            f"{path} has {len(classes)} classes in its column {column!r}, {found}: a comparison "
+            f"needs two; name the two to compare {' and '.join(DEFAULT_TASKS)}, or leave only two "
+            "classes in the file."
+        )
+    first, second = sorted(classes)
+    return first, second
+
+
+def _cut(text: str, width: int = 300) -> str:
+    return text if len(text) <= width else f"{text[:width]}..."
+
+
+def _one_split_a_pair(items: Iterable[Item], lines: Iterable[int], faults: Faults) -> None:
+    """A pair is the unit of analysis: it cannot be chosen on and judged on."""
+    splits: dict[str, str] = {}
+    for item, line in zip(items, lines, strict=True):
+        if item.split and splits.setdefault(item.pair, item.split) != item.split:
+            faults.add(
+                line,
+                f"pair {item.pair!r} is in split {splits[item.pair]!r} above and in "
+                f"{item.split!r} here; a pair belongs to one split",
+            )
+
+
+def _with_splits(path: Path, items: Sequence[Item], seed: int) -> tuple[Item, ...]:
+    """Items with the splits the file gives, and drawn ones for pairs it gives none."""
+    given = {item.pair: item.split for item in items if item.split}
+    drawn = split_pairs([item for item in items if item.pair not in given], seed)
+    done = tuple(replace(item, split=given.get(item.pair) or drawn[item.pair]) for item in items)
+    found = {item.split for item in done}
+    if len(found) == 1 and given:
+        raise MaterialsError(
+            f"{path} puts every item into split {next(iter(found))!r}: components are chosen on "
+            f"{DISCOVERY} items and judged on {EVALUATION} items; name both, or leave the column "
+            "out and it is drawn."
+        )
+    return done
+
+
+def split_pairs(items: Iterable[Item], seed: int = 0) -> dict[str, str]:
+    """Discovery or evaluation for each pair, alternating along a seeded hash of its name.
+
+    Alternates within pairs of the same tasks and template, so both halves hold all of them as
+    evenly as can be; the order of items does not matter.
+    """
+    kinds: dict[str, set[tuple[str, str]]] = {}
+    for item in items:
+        kinds.setdefault(item.pair, set()).add((item.task, item.template))
+    strata: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for pair, kind in kinds.items():
+        strata.setdefault(tuple(sorted(kind)), []).append(pair)
+
+    def rank(pair: str) -> str:
+        return hashlib.sha256(f"{seed}\n{pair}".encode()).hexdigest()
+
+    split = {}
+    turn = 0
+    for _, pairs in sorted(strata.items()):
+        # Strata of odd size lean to either side in turn.
+        for number, pair in enumerate(sorted(pairs, key=rank), turn):
+            split[pair] = SPLITS[number % 2]
+        turn = (turn + len(pairs)) % 2
+    return split

@@ -1,0 +1,98 @@
+"""The surface of prompts: what can be told of a task without understanding a word.
+
+Crossed prompts are balanced exactly; any other set shows here how much its words, positions and
+lengths give away. Token ids are a tokenizer's; nothing else of a model is needed.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from jaxtyping import Float
+
+from harness.materials.items import Item
+
+MOST_TOKENS = 4096  # features: the tokens that occur in most prompts
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Largest absolute difference between two tasks of a count; 0 is exactly balanced.
+
+    Attributes:
+        tokens: Of any token's occurrences.
+        positions: Of any token's occurrences at one position, from the left or from the right.
+        lengths: Of prompts of any one length in tokens.
+    """
+
+    tokens: int
+    positions: int
+    lengths: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing differs."""
+        return not (self.tokens or self.positions or self.lengths)
+
+
+def token_balance(
+    items: Sequence[Item], token_ids: Sequence[Sequence[int]], tasks: tuple[str, str]
+) -> Balance:
+    """How evenly tokens, their positions and lengths are spread over two tasks.
+
+    Counts are not scaled: tasks with unlike numbers of prompts are not balanced. Items of other
+    tasks are left out.
+
+    Raises:
+        ValueError: If there are not as many rows of token ids as items, or no item of a task.
+    """
+    rows = {task: _rows(items, token_ids, task) for task in tasks}
+    treated, control = (rows[task] for task in tasks)
+
+    def differ(listed: Callable[[Sequence[int]], Iterable[Hashable]]) -> int:
+        a, b = (Counter(chain.from_iterable(map(listed, side))) for side in (treated, control))
+        return max((abs(a[key] - b[key]) for key in a.keys() | b.keys()), default=0)
+
+    return Balance(
+        tokens=differ(lambda row: row),
+        positions=max(differ(enumerate), differ(lambda row: enumerate(reversed(row)))),
+        lengths=differ(lambda row: [len(row)]),
+    )
+
+
+def _rows(
+    items: Sequence[Item], token_ids: Sequence[Sequence[int]], task: str
+) -> list[Sequence[int]]:
+    if len(items) != len(token_ids):
+        raise ValueError(f"{len(token_ids)} rows of token ids for {len(items)} items")
+    rows = [row for item, row in zip(items, token_ids, strict=True) if item.task == task]
+    if not rows:
+        raise ValueError(f"no item of task {task!r} to compare")
+    return rows
+
+
+def surface_features(
+    items: Sequence[Item], token_ids: Sequence[Sequence[int]], *, most: int = MOST_TOKENS
+) -> Float[np.ndarray, "prompt feature"]:
+    """Occurrences of each token, then length in tokens, label asked and order of questions.
+
+    At most `most` tokens, those that occur in most prompts, in order of their ids; label and order
+    are 0 where a prompt is not crossed. For `stats.surface_auc`.
+
+    Raises:
+        ValueError: If there are not as many rows of token ids as items.
+    """
+    if len(items) != len(token_ids):
+        raise ValueError(f"{len(token_ids)} rows of token ids for {len(items)} items")
+    counts = [Counter(row) for row in token_ids]
+    prompts_with = Counter(chain.from_iterable(counts))
+    kept = sorted(sorted(prompts_with, key=lambda token: (-prompts_with[token], token))[:most])
+    column = {token: i for i, token in enumerate(kept)}
+    features = np.zeros((len(items), len(kept) + 3), dtype=np.float32)
+    for i, (item, count, row) in enumerate(zip(items, counts, token_ids, strict=True)):
+        known = [token for token in count if token in column]
+        features[i, [column[token] for token in known]] = [count[token] for token in known]
+        features[i, len(kept) :] = len(row), item.label, item.order
+    return features

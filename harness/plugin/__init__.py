@@ -1,0 +1,1 @@
+"""The pytest plugin: hooks, options, fixtures, and how a prediction ends."""

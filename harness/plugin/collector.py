@@ -1,0 +1,171 @@
+"""On the controller: verdicts on their way to disk, and what the terminal says at the end."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.compare.changes import Change
+from harness.compare.past import keep
+from harness.compare.text import against_lines
+from harness.plugin.options import settings_key
+from harness.plugin.run import Run, not_measured
+
+# Names of user properties.
+VERDICT, PREDICTION, CACHE_NOTE, REFUSED = "verdict", "prediction", "cache", "refused"
+
+run_key = pytest.StashKey[Run]()
+
+
+class Collector:
+    """On the controller: write verdicts as they fall, and the report at the end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.run = config.stash[run_key]
+        self.against = config.stash[settings_key].against
+        self.kept = ""
+        self.written: Path | None = None
+        self.cache_notes: dict[str, None] = {}
+        self.failure = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the verdict out of a finished test, local or from a worker."""
+        properties = dict(report.user_properties)
+        self.cache_notes |= {
+            str(v): None for name, v in report.user_properties if name == CACHE_NOTE
+        }
+        if PREDICTION not in properties:
+            return
+        if report.when == "call" and VERDICT in properties:
+            self.run.add(json.loads(str(properties[VERDICT])))
+        elif (report.when == "call" and not report.passed) or (
+            report.when == "setup" and not report.passed
+        ):
+            who = json.loads(str(properties[PREDICTION]))
+            row = not_measured(who, _reason(report), self.run.run_id)
+            if "control" in who:
+                row["control"] = who["control"]
+            if REFUSED in properties:
+                row["baseline"] = json.loads(str(properties[REFUSED]))
+            self.run.add(row)
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write what there is, also after Ctrl-C; keep a whole run as a baseline."""
+        whole = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        whole = whole and not (session.shouldstop or session.shouldfail)
+        try:
+            self.written = self.run.finish(stopped=not whole)
+        except Exception as error:  # the verdicts are on disk; say why the report is not
+            self.failure = f"{type(error).__name__}: {error}"
+        if self._weaker() and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self.against.save is None:
+            return
+        self.kept = (
+            self._keep(self.against.save)
+            if self.written is not None and whole
+            else f"no baseline {self.against.save!r} was saved: the run is not whole"
+        )
+
+    def _weaker(self) -> int:
+        """Verdicts that fail the run though their tests passed: effects are compared at its end."""
+        if self.config.stash[settings_key].gate != "regressions":
+            return 0
+        changes = [(v.get("baseline") or {}).get("change") for v in self.run.verdicts]
+        return changes.count(str(Change.WEAKER))
+
+    def _keep(self, name: str) -> str:
+        try:
+            return f"saved as baseline: {keep(self.run.folder, name, self.against.folder)}"
+        except Exception as error:
+            return f"no baseline {name!r} was saved: {type(error).__name__}: {error}"
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """One line a verdict, and where the report is."""
+        if self.run.controls:
+            terminalreporter.section("controls")
+            for line in control_lines(self.run.controls):
+                terminalreporter.write_line(line)
+        if not self.run.verdicts:
+            return
+        terminalreporter.section("verdicts")
+        for line in summary_lines(self.run.verdicts):
+            terminalreporter.write_line(line)
+        if self.run.baseline is not None:
+            terminalreporter.section(f"against {self.run.baseline.past.name}")
+            for line in against_lines(self.run.verdicts, self.run.baseline):
+                terminalreporter.write_line(line)
+        if weaker := self._weaker():
+            terminalreporter.write_line(
+                f"{weaker} weaker than in the baseline, which fails under --gate regressions",
+                red=True,
+            )
+        for note in self.cache_notes:
+            terminalreporter.write_line(f"cache: {note}", yellow=True)
+        if self.written is not None:
+            terminalreporter.write_line(f"\nreport: {self.written}")
+            if self.run.card is not None:
+                terminalreporter.write_line(f"model card: {self.run.card}")
+        if self.kept:
+            terminalreporter.write_line(self.kept)
+        if self.failure:
+            terminalreporter.write_line(
+                f"\nthe report could not be written ({self.failure}); "
+                f"the verdicts are in {self.run.folder}",
+                red=True,
+            )
+
+
+def _reason(report: pytest.TestReport) -> str:
+    if isinstance(report.longrepr, tuple):  # a skip: path, line, reason
+        return str(report.longrepr[2])
+    lines = [line for line in str(report.longrepr).splitlines() if line.strip()]
+    errors = [line[1:].strip() for line in lines if line.startswith("E ")]
+    return (errors or lines or ["no reason given"])[0]
+
+
+def _was(record: dict[str, Any]) -> str:
+    """What the baseline says, where it says something else."""
+    baseline = record["baseline"] or {}
+    before = None if baseline.get("differences") else baseline.get("outcome")
+    return f"  [was {before}]" if before not in (None, record["outcome"]) else ""
+
+
+def control_lines(controls: Sequence[dict[str, Any]]) -> list[str]:
+    """How many known verdicts the suite gives, by model, and those that it does not."""
+    lines = []
+    for name in dict.fromkeys(record["model"]["name"] for record in controls):
+        own = [record for record in controls if record["model"]["name"] == name]
+        wrong = [r for r in own if r["outcome"] != r["control"]["expected"]]
+        role = own[0]["control"]["role"]
+        lines.append(f"{name} ({role}): {len(own) - len(wrong)} of {len(own)} verdicts as known")
+        lines += [
+            f"  {r['outcome']}, known to be {r['control']['expected']}: {r['claim_id']} "
+            f"{r['prediction']}: {r['reason']}"
+            for r in wrong
+        ]
+    return lines
+
+
+def summary_lines(verdicts: Sequence[dict[str, Any]]) -> list[str]:
+    """The table of the terminal: a line a verdict, grouped by model."""
+    lines = []
+    for record in sorted(
+        verdicts, key=lambda v: (v["model"]["name"], v["claim_id"], v["criterion"])
+    ):
+        shown = next((e for e in record["evidence"] if e["decisive"]), None)
+        value = shown["effect"]["value"] if shown else None
+        number = "" if value is None else f"{value:.3g}" if isinstance(value, float) else f"{value}"
+        bar = (
+            f" (needed {shown['relation']} {shown['threshold']:.3g})"
+            if shown and shown["threshold"] is not None
+            else ""
+        )
+        lines.append(
+            f"{record['outcome']:<13}{record['model']['name']:<12} {record['claim_id']:<3} "
+            f"{record['criterion']:<11}{record['prediction']}  {number}{bar}{_was(record)}"
+        )
+    return lines

@@ -1,0 +1,107 @@
+"""The forest plot of a claim: what was measured, with its interval, against what was needed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.report import typeset
+from harness.report.figures.draw import Figure, Panel, Trace, on_axes, rounded
+
+
+def forest(records: Sequence[dict[str, Any]], claim_id: str) -> Figure | None:
+    """Every decisive effect of a claim with its interval and threshold, a panel a quantity."""
+    rows = [
+        (record, evidence)
+        for record in records
+        for evidence in record["evidence"]
+        if evidence["decisive"] and isinstance(evidence["effect"]["value"], int | float)
+    ]
+    if not rows:
+        return None
+    quantities: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    for record, evidence in rows:
+        quantities.setdefault(evidence["effect"]["name"], []).append((record, evidence))
+    traces: list[Trace] = []
+    panels = []
+    for at, (quantity, found) in enumerate(quantities.items()):
+        traces += _forest_traces(at, found, first=at == 0)
+        labels = [_label(r, e) for r, e in found]
+        y = {"labels": labels, "range": [len(found) - 0.4, -0.6], "grid": False}
+        panels.append(Panel(quantity, {"title": "", "zero": True}, y, 74 + 26 * len(found)))
+    held = sum(bool(e["passed"]) for _, e in rows)
+    criteria = typeset.listed(list(dict.fromkeys(r["criterion"] for r, _ in rows)))
+    names = list(dict.fromkeys(r["materials"]["name"] for r, _ in rows if r["materials"]["name"]))
+    sizes = sorted({e["n"] for _, e in rows if e["n"]})
+    n = f" · n = {', '.join(typeset.count(s) for s in sizes)}" if sizes else " · n differs"
+    return Figure(
+        title=f"{claim_id}: measured against needed",
+        headline=f"{typeset.share(held, len(rows))} requirements hold.",
+        caption=(
+            "A point is a measured effect, its line the interval, the upright tick the threshold "
+            "it was held against. Filled: the requirement holds (adjusted p included); hollow: it "
+            "does not. Panels have their own scales."
+        ),
+        context=f"{criteria} criterion · {typeset.listed(names) if names else 'no materials'}{n}",
+        claim_id=claim_id,
+        traces=traces,
+        panels=panels,
+    )
+
+
+def _label(record: dict[str, Any], evidence: dict[str, Any]) -> list[str]:
+    return [record["model"]["name"], f"{record['criterion']}: {evidence['name']}"]
+
+
+def _forest_traces(
+    at: int, found: list[tuple[dict[str, Any], dict[str, Any]]], *, first: bool
+) -> list[Trace]:
+    values = [e["effect"]["value"] for _, e in found]
+    spans = [e["effect"]["interval"] or (v, v) for v, (_, e) in zip(values, found, strict=True)]
+    held = [bool(e["passed"]) for _, e in found]
+    rows = list(range(len(found)))
+    colour = ["$supported" if h else "$refuted" for h in held]
+    points = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "measured",
+        "x": rounded(values, 6),
+        "y": rows,
+        "text": [": ".join(_label(r, e)) for r, e in found],
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": rounded(
+                [_finite(hi, v) - v for v, (_, hi) in zip(values, spans, strict=True)]
+            ),
+            "arrayminus": rounded(
+                [v - _finite(lo, v) for v, (lo, _) in zip(values, spans, strict=True)]
+            ),
+            "color": "$line",
+            "thickness": 1.5,
+            "width": 0,
+        },
+        "marker": {
+            "size": 9,
+            "color": [c if h else "$plot" for c, h in zip(colour, held, strict=True)],
+            "line": {"color": colour, "width": 2},
+        },
+        "hovertemplate": "%{text}<br>%{x:.3~g}<extra></extra>",
+        "showlegend": first,
+        **on_axes(at),
+    }
+    bounded = [(i, e["threshold"]) for i, (_, e) in enumerate(found) if e["threshold"] is not None]
+    ticks = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "needed",
+        "x": [t for _, t in bounded],
+        "y": [i for i, _ in bounded],
+        "marker": {"symbol": "line-ns", "size": 14, "line": {"color": "$threshold", "width": 2}},
+        "hovertemplate": "needed: %{x:.3~g}<extra></extra>",
+        "showlegend": first,
+        **on_axes(at),
+    }
+    return [ticks, points]
+
+
+def _finite(bound: float | str | None, otherwise: float) -> float:
+    return float(bound) if isinstance(bound, int | float) else otherwise

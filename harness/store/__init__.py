@@ -1,0 +1,1 @@
+"""Measured arrays on disk, found again by what they were measured from."""

@@ -1,0 +1,120 @@
+"""Files of the store: written under a temporary name and renamed, checked when they are read."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from harness.files import replacing
+
+KEPT = "biufc"  # numpy's kinds: boolean, integers, floats, complex
+WRITE_ERRORS = (OSError, SafetensorError)
+
+
+class DamagedError(Exception):
+    """A stored part that cannot be trusted; the message says why."""
+
+
+def plain(name: str, array: np.ndarray) -> np.ndarray:
+    """The array as safetensors can hold it: it copies memory as it lies, whatever the strides."""
+    array = np.asarray(array)
+    if array.dtype.kind not in KEPT or array.dtype.itemsize > 8:
+        raise ValueError(
+            f"array {name!r} is of type {array.dtype}: expected numbers of at most 64 bits"
+        )
+    return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+
+
+def _paths(folder: Path, number: int) -> tuple[Path, Path]:
+    stem = f"shard-{number:05d}"
+    return folder / f"{stem}.safetensors", folder / f"{stem}.json"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_shard(
+    folder: Path, number: int, key: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """The shard first, then its sidecar: one without the other is told by `read_shard`."""
+    path, sidecar = _paths(folder, number)
+    with replacing(path) as temporary:
+        safetensors.numpy.save_file(dict(arrays), temporary)
+        described = {
+            "address": folder.name,
+            "shard": number,
+            "sha256": _sha256(temporary),
+            "bytes": temporary.stat().st_size,
+            "arrays": {k: [str(v.dtype), list(v.shape)] for k, v in arrays.items()},
+            **key,
+        }
+    with replacing(sidecar) as temporary:
+        temporary.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+
+
+def read_shard(folder: Path, number: int) -> dict[str, np.ndarray] | None:
+    """The arrays of a shard, None if it was never written.
+
+    Raises:
+        DamagedError: If it is not what was written.
+    """
+    path, sidecar = _paths(folder, number)
+    try:
+        if not sidecar.exists():
+            if path.exists():
+                raise DamagedError("it has no sidecar")
+            return None
+        described = _sidecar(sidecar)
+        if not path.exists():
+            raise DamagedError("its file is missing")
+        if (described.get("address"), described.get("shard")) != (folder.name, number):
+            raise DamagedError("its sidecar belongs to another shard")
+        size = path.stat().st_size
+        if size != described.get("bytes"):
+            raise DamagedError(f"{size} bytes instead of {described.get('bytes')}")
+        if _sha256(path) != described.get("sha256"):
+            raise DamagedError("sha256 differs")
+        arrays: dict[str, np.ndarray] = safetensors.numpy.load_file(path)
+    except WRITE_ERRORS as error:
+        raise DamagedError(str(error)) from None
+    return arrays
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    try:
+        described = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        raise DamagedError(f"{path.name} is not JSON") from None
+    if not isinstance(described, dict):
+        raise DamagedError(f"{path.name} is not a JSON object")
+    return described
+
+
+def write_json(path: Path, key: Mapping[str, Any], text: str) -> None:
+    """The text of a JSON result beside its hash and key."""
+    described = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "value": text, **key}
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> str | None:
+    """The stored text, None if there is none; raises as `read_shard` does."""
+    try:
+        if not path.exists():
+            return None
+        described = _sidecar(path)
+    except OSError as error:
+        raise DamagedError(str(error)) from None
+    text = described.get("value")
+    if not isinstance(text, str):
+        raise DamagedError(f"{path.name} holds no value")
+    if hashlib.sha256(text.encode()).hexdigest() != described.get("sha256"):
+        raise DamagedError("sha256 differs")
+    return text

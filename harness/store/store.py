@@ -1,0 +1,354 @@
+"""Measured arrays on disk, found again by what they were measured from.
+
+An entry is a folder named by the hash of its key. Its work is cut into shards of prompts; each is
+a safetensors file with a JSON sidecar (key, shape, SHA-256), written under a temporary name and
+then renamed, so a killed run resumes with the shards that are there. A shard that does not match
+its sidecar is named in `Store.damaged` and measured again. Nothing is pickled.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from harness.store.shards import (
+    WRITE_ERRORS,
+    DamagedError,
+    plain,
+    read_json,
+    read_shard,
+    write_json,
+    write_shard,
+)
+
+SHARD = 32  # prompts a shard: what a killed run loses at most
+LARGE = 8 << 30  # bytes; arrays from this size on are mapped from a scratch file, not held
+FORMAT = 1  # of the files; part of every address
+
+
+def user_cache() -> Path:
+    """Where measurements are kept unless told otherwise."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "recall-or-reasoning"
+
+
+class Mode(StrEnum):
+    """What a store does with what it has."""
+
+    USE = "use"
+    REFRESH = "refresh"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Arrays of every prompt, in order along the first axis.
+
+    Attributes:
+        cached: True if nothing was measured.
+        address: Name of the entry's folder.
+    """
+
+    arrays: dict[str, np.ndarray]
+    cached: bool
+    address: str
+
+
+def address_of(key: Mapping[str, Any]) -> str:
+    """32 hex digits that change with any field of `key`.
+
+    Raises:
+        TypeError: If a value is not plain JSON.
+    """
+    return hashlib.sha256(_canonical(key).encode()).hexdigest()[:32]
+
+
+def _canonical(key: Mapping[str, Any]) -> str:
+    for name, value in key.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"cache key field {name!r} is {value!r}: expected plain JSON ({error})"
+            ) from None
+    return json.dumps(dict(key), sort_keys=True, separators=(",", ":"))
+
+
+def _full(key: Mapping[str, Any], **more: int) -> dict[str, Any]:
+    _canonical(key)  # so that an error names the caller's field
+    return {"key": dict(key), "format": FORMAT, **more}
+
+
+class Store:
+    """A content-addressed cache of measurements.
+
+    Attributes:
+        root: The folder; made when something is first written.
+        damaged: One sentence for each stored part that was bad and has been measured again.
+        problems: One sentence if the folder cannot be written; measuring goes on without it.
+        measured: Calls of a `measure` function so far.
+    """
+
+    def __init__(self, root: Path, mode: Mode | str = Mode.USE, *, large: int = LARGE) -> None:
+        """`refresh` measures each entry anew once in the life of this object; `off` does no I/O."""
+        self.root = Path(root)
+        self.mode = Mode(mode)
+        self.damaged: list[str] = []
+        self.problems: list[str] = []
+        self.measured = 0
+        self._large = large
+        self._fresh: set[str] = set()
+
+    def fetch(
+        self,
+        key: Mapping[str, Any],
+        count: int,
+        measure: Callable[[slice], Mapping[str, np.ndarray]],
+        *,
+        shard_size: int = SHARD,
+    ) -> Entry:
+        """The arrays of `count` prompts; `measure` is called for the shards that are missing.
+
+        Each array is allocated once and filled shard by shard. A second process that wants the
+        same entry waits for the first one to finish instead of measuring twice.
+
+        Args:
+            key: Everything the numbers depend on, as plain JSON values.
+            count: Number of prompts: the length of every array's first axis.
+            measure: Arrays by name for a range of prompts; not called on a full hit.
+            shard_size: Prompts a shard; another size is another entry.
+
+        Raises:
+            ValueError: If `count` or `shard_size` is below one, or `measure` returns arrays of the
+                wrong length, of another shape than the shards before, or not of numbers.
+        """
+        if count < 1 or shard_size < 1:
+            raise ValueError(f"count {count} and shard_size {shard_size} must be at least 1")
+        shards = [slice(i, min(i + shard_size, count)) for i in range(0, count, shard_size)]
+        full_key = _full(key, count=count, shard_size=shard_size)
+        folder = self.root / address_of(full_key)
+        filling = _Filling(count, self._allocate)
+
+        def read(number: int) -> bool:
+            arrays = read_shard(folder, number)
+            if arrays is None:
+                return False
+            try:
+                filling.put(shards[number], arrays)
+            except ValueError as error:
+                raise DamagedError(str(error)) from None
+            return True
+
+        def make(number: int, keep: bool) -> None:
+            arrays = {k: plain(k, v) for k, v in measure(shards[number]).items()}
+            filling.put(shards[number], arrays)
+            if keep:
+                self._keep(lambda: write_shard(folder, number, full_key, arrays))
+
+        cached = self._complete(folder, range(len(shards)), read, make)
+        return Entry(filling.arrays, cached, folder.name)
+
+    def fetch_json(
+        self, key: Mapping[str, Any], measure: Callable[[], Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """A small result of plain JSON values; `measure` is called if it is not stored.
+
+        The first and every later call return the same thing: tuples come back as lists.
+        """
+        full_key = _full(key, json=True)
+        folder = self.root / address_of(full_key)
+        found: dict[str, Any] = {}
+
+        def read(_: int) -> bool:
+            text = read_json(folder / "result.json")
+            if text is not None:
+                found.update(json.loads(text))
+            return text is not None
+
+        def make(_: int, keep: bool) -> None:
+            text = json.dumps(dict(measure()))
+            found.update(json.loads(text))
+            if keep:
+                self._keep(lambda: write_json(folder / "result.json", full_key, text))
+
+        self._complete(folder, range(1), read, make, "result")
+        return found
+
+    def size(self) -> int:
+        """Bytes in the entries."""
+        return sum(f.stat().st_size for e in self._entries() for f in e.iterdir() if f.is_file())
+
+    def clear(self) -> int:
+        """Delete every entry and nothing else; returns the bytes freed."""
+        freed = self.size()
+        for folder in self._entries():
+            with FileLock(self._lock_path(folder)):
+                shutil.rmtree(folder)
+        return freed
+
+    def _entries(self) -> list[Path]:
+        if not self.root.is_dir():
+            return []
+        return [p for p in self.root.iterdir() if re.fullmatch("[0-9a-f]{32}", p.name)]
+
+    def _complete(
+        self,
+        folder: Path,
+        parts: Iterable[int],
+        read: Callable[[int], bool],
+        make: Callable[[int, bool], None],
+        what: str = "shard {}",
+    ) -> bool:
+        """Read what is stored and make the rest; True if there was nothing to make.
+
+        Reading needs no lock. What looks wrong without it may be another process at work, so
+        damage is only believed under the lock.
+        """
+        trusted = self.mode is Mode.USE or folder.name in self._fresh
+        missing = [part for part in parts if not (trusted and _readable(read, part))]
+        if not missing:
+            return True
+        made = False
+        with self._locked(folder) as keep:
+            if keep and not trusted:
+                for file in folder.iterdir():
+                    file.unlink()
+            for part in missing:
+                damage = ""
+                try:
+                    if trusted and read(part):
+                        continue
+                except DamagedError as error:
+                    part_name = what.format(part)
+                    damage = f"cache entry {folder.name} {part_name} was damaged ({error})"
+                make(part, keep)
+                made = True
+                self.measured += 1
+                if damage:
+                    self.damaged.append(f"{damage}; measured again")
+        if self.mode is Mode.REFRESH:
+            self._fresh.add(folder.name)
+        return not made
+
+    @contextmanager
+    def _locked(self, folder: Path) -> Iterator[bool]:
+        """Hold the entry's lock; yields whether what is measured can be kept."""
+        if self.mode is Mode.OFF or self.problems:
+            yield False
+            return
+        lock = FileLock(self._lock_path(folder))
+        try:
+            self._lock_path(folder).parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except (OSError, NotImplementedError) as error:
+            self._give_up(error)
+            yield False
+            return
+        try:
+            yield self._keep(lambda: _prepare(folder))
+        finally:
+            lock.release()
+
+    def _lock_path(self, folder: Path) -> Path:
+        return self.root / "locks" / f"{folder.name}.lock"
+
+    def _keep(self, write: Callable[[], None]) -> bool:
+        """Write, unless that failed before; False if it could not be done."""
+        if self.problems:
+            return False
+        try:
+            write()
+        except WRITE_ERRORS as error:
+            self._give_up(error)
+            return False
+        return True
+
+    def _give_up(self, error: Exception) -> None:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        self.problems.append(
+            f"The cache at {self.root} cannot be written ({reason}): this run's results are "
+            "complete, but what it measures from here on is not kept; free space there or name "
+            "another folder with --cache-dir."
+        )
+
+    def _allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """An empty array: in memory, or from `large` bytes on in a nameless file under `root`.
+
+        Memory is also the way out where no such file can be had.
+        """
+        size = math.prod(shape) * dtype.itemsize
+        if size < self._large or self.mode is Mode.OFF or not hasattr(os, "posix_fallocate"):
+            return np.empty(shape, dtype)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                # Without this a full disk is found out by a bus error while filling.
+                os.posix_fallocate(file.fileno(), 0, size)
+                return np.memmap(file, dtype, "r+", shape=shape)
+        except OSError:
+            return np.empty(shape, dtype)
+
+
+class _Filling:
+    """Arrays that are allocated when the first shard shows their shape."""
+
+    def __init__(
+        self, count: int, allocate: Callable[[tuple[int, ...], np.dtype], np.ndarray]
+    ) -> None:
+        self.arrays: dict[str, np.ndarray] = {}
+        self._count = count
+        self._allocate = allocate
+
+    def put(self, where: slice, arrays: Mapping[str, np.ndarray]) -> None:
+        """Copy a shard to its place.
+
+        Raises:
+            ValueError: If its arrays do not fit.
+        """
+        length = where.stop - where.start
+        for name, array in arrays.items():
+            if array.shape[:1] != (length,):
+                raise ValueError(
+                    f"array {name!r} of prompts {where.start} to {where.stop - 1} has shape "
+                    f"{array.shape}: expected {length} along its first axis"
+                )
+        if not self.arrays:
+            self.arrays = {
+                name: self._allocate((self._count, *array.shape[1:]), array.dtype)
+                for name, array in arrays.items()
+            }
+        known = {name: (array.shape[1:], array.dtype) for name, array in self.arrays.items()}
+        given = {name: (array.shape[1:], array.dtype) for name, array in arrays.items()}
+        if known != given:
+            raise ValueError(
+                f"arrays of prompts {where.start} to {where.stop - 1} are {given}: expected "
+                f"{known} as in the other shards"
+            )
+        for name, array in arrays.items():
+            self.arrays[name][where] = array
+
+
+def _readable(read: Callable[[int], bool], part: int) -> bool:
+    try:
+        return read(part)
+    except DamagedError:
+        return False
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder, and take away what a killed writer left: we hold the lock."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for stray in folder.glob("*.tmp"):
+        stray.unlink()

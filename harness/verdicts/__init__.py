@@ -1,0 +1,1 @@
+"""Evidence, findings, verdicts and their records on disk."""

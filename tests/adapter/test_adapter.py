@@ -1,0 +1,340 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from harness.adapter import LoadOptions, Model, checks, encoding
+from harness.adapter import model as adapter_model
+from harness.adapter.prefix_sharing import single_lines
+from harness.adapter.scoring import Continuation, score_batch
+from harness.materials import sets
+from harness.models.specs import ModelError, resolve
+from tests.support import oracle, tiny_models
+from tests.support.tiny_models import ITEMS, item, largest_difference
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory):
+    """Load a tiny random model of an architecture, once."""
+    loaded: dict[str, Model] = {}
+
+    def load_once(kind: str) -> Model:
+        if kind not in loaded:
+            folder = tiny_models.save(tmp_path_factory.mktemp(kind), kind)
+            loaded[kind] = Model.load(resolve(str(folder)), LoadOptions(device="cpu"))
+        return loaded[kind]
+
+    return load_once
+
+
+@pytest.fixture(scope="module")
+def model(load):
+    return load("qwen2")
+
+
+def reloaded(model: Model, **options: object) -> Model:
+    return Model.load(model.spec, LoadOptions(device="cpu", **options))
+
+
+@pytest.mark.parametrize("kind", tiny_models.CONFIGS)
+def test_extraction_equals_torch_hooks_on_the_bare_model(load, kind):
+    model = load(kind)
+    alone = reloaded(model, batch_size=1)
+    final, mean = alone.extract(ITEMS[:3]), alone.extract(ITEMS[:3], "mean")
+    for number, ids in enumerate(model.encoder.ids(ITEMS[:3])):
+        run = oracle.run(model.module, ids)
+        for measured, expected in (
+            (final, oracle.features(run, len(ids) - 1)),
+            (mean, oracle.mean_features(run)),
+        ):
+            for name, values in measured.arrays().items():
+                assert values.dtype == np.float32
+                np.testing.assert_allclose(
+                    values[number], expected[name], rtol=2e-6, atol=2e-6, err_msg=name
+                )
+
+
+@pytest.mark.parametrize("kind", tiny_models.CONFIGS)
+def test_the_self_check_passes_and_padding_changes_nothing(load, kind):
+    model = load(kind)
+    worst = model.self_check().worst()
+    assert worst.pop("zeroed") > 1e-4
+    assert max(worst.values()) < 1e-5, worst
+    together = reloaded(model, batch_size=5).extract(ITEMS)
+    alone = reloaded(model, batch_size=1).extract(ITEMS)
+    assert largest_difference(together, alone) < 1e-5
+
+
+def test_attributes_come_from_the_configuration(load):
+    model = load("qwen2")
+    shape = model.layers, model.heads, model.kv_heads, model.neurons, model.d_model
+    assert shape == (2, 4, 2, 48, 32)
+    assert (model.architecture, model.dtype, model.device.type) == ("qwen2", torch.float32, "cpu")
+    assert load("gpt2").neurons == 128
+    assert load("gpt2").kv_heads == 4
+
+
+@pytest.mark.parametrize("position", ["final", "subject", "mean"])
+def test_batch_size_does_not_change_a_feature(model, position):
+    sizes = [reloaded(model, batch_size=size).extract(ITEMS, position) for size in (1, 3, 32)]
+    assert largest_difference(sizes[0], sizes[1]) < 1e-5
+    assert largest_difference(sizes[0], sizes[2]) < 1e-5
+
+
+def test_batch_size_does_not_change_a_score(model):
+    answers = [reloaded(model, batch_size=size).score(ITEMS) for size in (1, 3, 32)]
+    assert largest_difference(answers[0], answers[1]) < 1e-5
+    assert largest_difference(answers[0], answers[2]) < 1e-5
+
+
+def test_subject_is_the_last_token_of_its_span(model):
+    found = model.extract(ITEMS, "subject")
+    places = model.encoder.subject_tokens(ITEMS)
+    for number, (each, ids, at) in enumerate(
+        zip(ITEMS, model.encoder.ids(ITEMS), places, strict=True)
+    ):
+        start, end = each.subject
+        assert each.prompt[start:end].endswith(model.tokenizer.decode(ids[at]).strip())
+        expected = oracle.features(oracle.run(model.module, ids), at)
+        for name, values in found.arrays().items():
+            np.testing.assert_allclose(values[number], expected[name], atol=1e-5, err_msg=name)
+
+
+def test_remembered_token_ids_are_those_of_the_tokenizer(model, monkeypatch):
+    monkeypatch.setattr(encoding, "REMEMBERED", 3)  # so that some are forgotten on the way
+    encoder, asked = reloaded(model).encoder, [*ITEMS, *ITEMS[::-1], ITEMS[0]]
+    expected = encoder.tokenizer([item.prompt for item in asked]).input_ids
+    assert encoder.ids(asked) == expected
+    assert [encoder.ids([item])[0] for item in asked] == expected
+    assert len(encoder._known) <= 3
+
+
+def test_an_item_without_subject_is_named(model):
+    with pytest.raises(ModelError, match="prompt 'Rome' names no subject"):
+        model.extract([replace(ITEMS[1], subject=None)], "subject")
+
+
+def test_a_span_outside_the_prompt_is_named(model):
+    with pytest.raises(ModelError, match=r"characters \(90, 95\), lies outside it"):
+        model.extract([replace(ITEMS[1], subject=(90, 95))], "subject")
+
+
+def test_an_unknown_position_is_refused(model):
+    with pytest.raises(ModelError, match="position 'first' is not one of final, subject, mean"):
+        model.extract(ITEMS, "first")
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "llama", "gpt2", "gemma2"])
+def test_scores_equal_full_forwards_of_prompt_and_answer(load, kind):
+    model = load(kind)
+    answers = model.score(ITEMS)
+    for number, each in enumerate(ITEMS):
+        scores = []
+        for word in (each.answer, *each.distractors):
+            ids = model.tokenizer(each.prompt).input_ids
+            tokens = model.tokenizer(f"{each.prompt} {word}").input_ids[len(ids) :]
+            scores.append(oracle.log_probability(model.module, ids, tokens))
+        log_p, greedy = scores[0]
+        margin = log_p - max(score for score, _ in scores[1:])
+        assert answers.log_probability[number] == pytest.approx(log_p, abs=2e-5)
+        assert answers.logit_difference[number] == pytest.approx(margin, abs=2e-5)
+        assert answers.chosen[number] == (margin > 0)
+        assert answers.exact[number] == greedy
+
+
+def test_exact_is_what_greedy_decoding_says(model):
+    prompt = torch.tensor([model.encoder.ids(ITEMS[:1])[0]])
+    said = model.module.generate(
+        prompt, max_new_tokens=3, do_sample=False, attention_mask=torch.ones_like(prompt)
+    )
+    tokens = said[0, prompt.shape[1] :].tolist()
+    batch = model.encoder.batch(model.encoder.ids(ITEMS), [1, 0], model.device)
+    wanted = [Continuation(1, (*tokens,)), Continuation(1, (*tokens[:2], tokens[2] + 1))]
+    assert [s.greedy for s in score_batch(model.module, batch, wanted)] == [True, False]
+
+
+def test_an_item_without_answer_or_distractors_is_not_a_number(model):
+    answers = model.score([item("Rome"), item("Rome", "Oslo"), ITEMS[0]])
+    assert math.isnan(answers.log_probability[0])
+    assert math.isnan(answers.exact[0])
+    assert np.isfinite(answers.log_probability[1:]).all()
+    assert np.isnan(answers.chosen).tolist() == [True, True, False]
+    assert np.isnan(answers.logit_difference).tolist() == [True, True, False]
+
+
+def test_residuals_at_a_token_are_those_of_the_hooks(model):
+    index = [2, 0, 5, 1, 3]
+    found = model.residuals_at(ITEMS, index)
+    for number, (ids, at) in enumerate(zip(model.encoder.ids(ITEMS), index, strict=True)):
+        expected = oracle.run(model.module, ids).resid[:, at]
+        np.testing.assert_allclose(found[number], expected, atol=1e-5)
+    with pytest.raises(ModelError, match="prompt 'Rome' has 1 tokens, so none at 1"):
+        model.residuals_at(ITEMS[1:2], [1])
+
+
+def test_tokens_before_the_label_cannot_differ_between_crossed_prompts(model):
+    crossed = sets.geography_crossed(8)
+    pair = [i for i in crossed.items if i.order == 1][:2]
+    first, second = model.encoder.ids(pair)
+    apart = next(i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b)
+    before = model.residuals_at(pair, [apart - 1] * 2)
+    at = model.residuals_at(pair, [apart] * 2)
+    assert np.abs(before[0] - before[1]).max() == 0
+    assert np.abs(at[0] - at[1]).max() > 0
+
+
+def test_logits_of_the_next_token_are_the_models_own(model):
+    found = model.next_token_logits(ITEMS)
+    for row, ids in zip(found, model.encoder.ids(ITEMS), strict=True):
+        np.testing.assert_allclose(row, oracle.run(model.module, ids).logits[-1], atol=1e-5)
+
+
+def test_a_twin_is_reproducible_untrained_and_leaves_the_random_state_alone(model):
+    torch.manual_seed(3)
+    state = torch.random.get_rng_state()
+    twin, again, other = model.twin(1), model.twin(1), model.twin(2)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    features = twin.extract(ITEMS)
+    assert largest_difference(features, again.extract(ITEMS)) == 0
+    assert largest_difference(features, other.extract(ITEMS)) > 1e-3
+    assert largest_difference(features, model.extract(ITEMS)) > 1e-3
+    shape = [p.shape for p in model.module.parameters()]
+    assert [p.shape for p in twin.module.parameters()] == shape
+    assert twin.tokenizer is model.tokenizer
+    assert twin.dtype == model.dtype
+    assert twin.spec.name.endswith("(untrained twin 1)")
+    # Initialised as the configuration says, whatever the trained weights have become.
+    deviation = twin.module.model.layers[0].mlp.down_proj.weight.std().item()
+    assert deviation == pytest.approx(model.module.config.initializer_range, rel=0.1)
+    assert max(v for k, v in twin.self_check().worst().items() if k != "zeroed") < 1e-5
+
+
+def test_progress_adds_up_to_the_number_of_prompts(model):
+    done: list[int] = []
+    reloaded(model, batch_size=2).extract(ITEMS, progress=done.append)
+    assert done == [2, 2, 1]
+
+
+def test_running_out_of_memory_halves_the_batch_and_is_remembered(model, monkeypatch):
+    model = reloaded(model)
+    expected = model.extract(ITEMS)
+    down = model.module.model.layers[1].mlp.down_proj
+    forward, sizes = down.forward, []
+
+    def small_only(values):
+        sizes.append(len(values))
+        if len(values) > 2:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate")
+        return forward(values)
+
+    monkeypatch.setattr(down, "forward", small_only)
+    assert largest_difference(model.extract(ITEMS), expected) < 1e-5
+    assert sizes == [5, 2, 2, 1]
+    assert model.batch_size == 2
+    fixed = replace(model.options, batch_size=4)
+    model.options, model.batch_size = fixed, 4
+    with pytest.raises(ModelError, match="with 4 prompts a batch: try --batch-size auto"):
+        model.extract(ITEMS)
+
+
+def test_long_prompts_go_through_a_few_at_a_time_on_a_cpu(model, monkeypatch):
+    longest = max(map(len, model.encoder.ids(ITEMS)))
+    lines = [single_lines([[1] * length], [0])[0] for length in (10, longest, 9 * longest)]
+    short, long, longer = lines
+    assert model._fitting([short] * 32) == 32
+    expected = model.extract(ITEMS)
+    monkeypatch.setattr(adapter_model, "PATTERN_CELLS", model.heads * longest**2 * 2)
+    assert model._fitting([long] * 5) == 2
+    assert model._fitting([longer] * 2) == 1
+    assert largest_difference(model.extract(ITEMS), expected) < 1e-5
+
+
+def test_other_errors_of_the_model_are_not_taken_for_memory(model, monkeypatch):
+    model = reloaded(model)
+
+    def broken(_values):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(model.module.model.layers[1].mlp.down_proj, "forward", broken)
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        model.extract(ITEMS)
+
+
+@pytest.mark.parametrize("position", ["final", "mean"])
+def test_an_activation_that_is_not_finite_names_layer_and_prompt(model, position):
+    model = reloaded(model, batch_size=1)
+    token = model.encoder.ids(ITEMS[3:4])[0][-2]  # only in one prompt
+    assert sum(token in ids for ids in model.encoder.ids(ITEMS)) == 1
+    with torch.no_grad():
+        model.module.model.embed_tokens.weight[token] = float("nan")
+    with pytest.raises(
+        ModelError, match=r"of layer 0 is not finite on prompt 'The name of an unkn"
+    ):
+        model.extract(ITEMS, position)
+
+
+def test_the_self_check_sees_a_missing_pattern_and_a_dead_site(model):
+    assert checks._pattern_error(None, None) == float("inf")
+    model = reloaded(model)
+    with torch.no_grad():
+        model.module.model.layers[1].mlp.down_proj.weight.zero_()
+    zeroed = model.self_check().zeroed
+    assert zeroed["neurons"][1] == 0
+    assert zeroed["neurons"][0] > 0
+
+
+def test_attention_that_hides_its_pattern_is_an_error(model):
+    model = reloaded(model)
+    model.module.set_attn_implementation("sdpa")
+    with pytest.raises(ModelError, match="layer 0 gives no attention pattern: load with eager"):
+        model.extract(ITEMS)
+
+
+def test_no_object_has_grown_a_save_method():
+    assert not hasattr(object(), "save")
+
+
+def test_half_precision_gives_float32_features(model):
+    half = reloaded(model, dtype="bfloat16")
+    assert half.dtype == torch.bfloat16
+    assert half.twin(0).dtype == torch.bfloat16
+    found = half.extract(ITEMS)
+    assert {values.dtype for values in found.arrays().values()} == {np.dtype(np.float32)}
+    assert largest_difference(found, model.extract(ITEMS)) < 1.0
+
+
+def test_a_prompt_must_fit_the_model(model):
+    with pytest.raises(ModelError, match="has 600 tokens and the model reads 512 at most"):
+        model.extract([item("?" + " ?" * 599)])
+    with pytest.raises(ModelError, match="prompt 'empty' is empty"):
+        model.extract([item("")])
+
+
+@pytest.mark.parametrize("position", ["final", "mean"])
+def test_the_remote_path_gives_the_same_features(model, position):
+    model = reloaded(model)
+    expected = model.extract(ITEMS, position)
+    model.options = replace(model.options, remote="local")  # serialised, sent nowhere, run here
+    assert largest_difference(model.extract(ITEMS, position), expected) == 0
+
+
+def test_what_needs_the_weights_says_so_under_remote(model):
+    model = reloaded(model, remote=True)
+    assert model.device.type == "cpu"
+    for ask in (lambda: model.score(ITEMS), lambda: model.twin(0), model.self_check):
+        with pytest.raises(ModelError, match="needs the weights on this machine: leave out --rem"):
+            ask()
+
+
+def test_no_prompts_are_an_error(model):
+    with pytest.raises(ModelError, match="there are no prompts to measure"):
+        model.extract([])
+
+
+def test_a_model_placed_by_accelerate_measures_the_same(model):
+    placed = reloaded(model, device_map="auto")
+    assert largest_difference(placed.extract(ITEMS), model.extract(ITEMS)) < 1e-5
+    twin = placed.twin(1).extract(ITEMS)
+    assert largest_difference(twin, model.twin(1).extract(ITEMS)) < 1e-5

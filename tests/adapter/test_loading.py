@@ -1,0 +1,227 @@
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from fixtures.training import tokenizer as organism_tokenizer
+from harness.adapter import LoadOptions, Model, loading
+from harness.materials import sets
+from harness.models.specs import ModelError, ModelSpec, resolve
+from tests.support import tiny_models
+from tests.support.tiny_models import ITEMS, largest_difference
+
+TOKENIZERS = Path(
+    os.environ.get("RECALL_TOKENIZERS")
+    or Path(__file__).resolve().parents[3] / "shared" / "tokenizers"
+)
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory):
+    """Load a tiny random model of an architecture, once."""
+    loaded: dict[str, Model] = {}
+
+    def load_once(kind: str) -> Model:
+        if kind not in loaded:
+            folder = tiny_models.save(tmp_path_factory.mktemp(kind), kind)
+            loaded[kind] = Model.load(resolve(str(folder)), LoadOptions(device="cpu"))
+        return loaded[kind]
+
+    return load_once
+
+
+@pytest.fixture(scope="module")
+def model(load):
+    return load("qwen2")
+
+
+def reloaded(model: Model, **options: object) -> Model:
+    return Model.load(model.spec, LoadOptions(device="cpu", **options))
+
+
+def copy_tokenizer(model: Model, folder: Path, **changes: object) -> Path:
+    """The model's folder again, with other entries in tokenizer_config.json."""
+    model.module.save_pretrained(folder)
+    model.tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    config = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
+    return folder
+
+
+def test_without_a_padding_token_the_end_of_text_pads(load, tmp_path):
+    model = load("llama")
+    folder = copy_tokenizer(model, tmp_path, pad_token=None)
+    other = Model.load(resolve(str(folder)), LoadOptions(device="cpu"))
+    assert other.tokenizer.pad_token == other.tokenizer.eos_token
+    assert largest_difference(other.extract(ITEMS), model.extract(ITEMS)) < 1e-5
+
+
+def test_a_tokenizer_that_cannot_pad_is_refused(load, tmp_path):
+    folder = copy_tokenizer(load("llama"), tmp_path, pad_token=None, eos_token=None)
+    with pytest.raises(ModelError, match="neither a padding nor an end-of-text token"):
+        Model.load(resolve(str(folder)), LoadOptions(device="cpu"))
+
+
+TEMPLATE = (
+    "{% for m in messages %}Question: {{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}The answer is:\n{% endif %}"
+)
+
+
+def test_the_chat_template_is_put_around_every_prompt(load, tmp_path):
+    plain = load("qwen2")
+    folder = copy_tokenizer(plain, tmp_path)
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    chat = Model.load(resolve(str(folder)), LoadOptions(device="cpu", chat_template=True))
+    wrapped = [
+        replace(i, prompt=f"Question: {i.prompt}\nThe answer is:\n", subject=None) for i in ITEMS
+    ]
+    assert largest_difference(chat.extract(ITEMS), plain.extract(wrapped)) < 1e-5
+    ids = chat.encoder.ids(ITEMS)
+    for each, row, at in zip(ITEMS, ids, chat.encoder.subject_tokens(ITEMS), strict=True):
+        start, end = each.subject
+        assert each.prompt[start:end].endswith(chat.tokenizer.decode(row[at]).strip())
+    # The reply begins where the template ends: no space before it.
+    (tokens,) = chat.encoder.continuations(ITEMS[:1], ids[:1], [["Paris"]])
+    assert chat.tokenizer.decode(tokens[0]) == "Paris"
+
+
+def test_a_chat_template_that_is_not_there_is_an_error(model):
+    with pytest.raises(ModelError, match="has no chat template: leave out --chat-template"):
+        reloaded(model, chat_template=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"device": "cuda"}, "sees no CUDA GPU here: use --device cpu"),
+        ({"device": "tpu"}, "--device 'tpu' is no device: expected auto, cpu"),
+        ({"dtype": "int3"}, "--dtype 'int3' is not known: expected auto, float32"),
+    ],
+)
+def test_options_that_cannot_be_met_are_one_sentence(model, options, sentence, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ModelError, match=sentence):
+        Model.load(model.spec, LoadOptions(**{"device": "cpu", **options}))
+
+
+def test_an_architecture_without_sites_lists_those_that_have_them(tmp_path):
+    folder = copy_config_only(tmp_path, {"model_type": "bloom"})
+    with pytest.raises(ModelError, match=r"'bloom' is not supported: those that are, are gemma2, "):
+        Model.load(folder, LoadOptions(device="cpu"))
+
+
+def test_an_architecture_transformers_does_not_know_is_one_sentence(tmp_path):
+    folder = copy_config_only(tmp_path, {"model_type": "perceptron1958"})
+    with pytest.raises(ModelError, match=r"architecture of .* is not known to transformers"):
+        Model.load(folder, LoadOptions(device="cpu"))
+
+
+def copy_config_only(folder: Path, config: dict[str, object]) -> ModelSpec:
+    organism_tokenizer.word_tokenizer(["Rome"]).save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").write_bytes(b"not weights")
+    return ModelSpec("mine", str(folder), is_local=True)
+
+
+def test_damaged_weights_are_one_sentence(model, tmp_path):
+    folder = copy_tokenizer(model, tmp_path)
+    (folder / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(ModelError, match=r"the model in .* cannot be loaded") as caught:
+        Model.load(resolve(str(folder)), LoadOptions(device="cpu"))
+    assert "\n" not in str(caught.value)
+
+
+def change_weights(model: Model, folder: Path, change: Callable[[dict[str, torch.Tensor]], None]):
+    """The model's folder again, with other weights."""
+    copy_tokenizer(model, folder)
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return resolve(str(folder))
+
+
+UP = "model.layers.1.mlp.up_proj.weight"
+
+
+def test_weights_that_are_not_there_are_not_drawn_at_random(model, tmp_path):
+    spec = change_weights(model, tmp_path, lambda weights: weights.pop(UP))
+    with pytest.raises(
+        ModelError, match=rf"incomplete: {UP} is not among them \(1 missing\); copy"
+    ):
+        Model.load(spec, LoadOptions(device="cpu"))
+
+
+def test_weights_of_another_shape_are_named(model, tmp_path):
+    def cut(weights: dict[str, torch.Tensor]) -> None:
+        weights[UP] = weights[UP][:10].clone()
+
+    spec = change_weights(model, tmp_path, cut)
+    with pytest.raises(ModelError, match=rf"{UP} has the shape \(10, \d+\), expected \(\d+, \d+\)"):
+        Model.load(spec, LoadOptions(device="cpu"))
+
+
+def test_a_folder_without_tokenizer_files_says_so(model, tmp_path):
+    for file in copy_tokenizer(model, tmp_path).glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(ModelError, match=r"its files \(tokenizer.json\) are missing or empty"):
+        Model.load(resolve(str(tmp_path)), LoadOptions(device="cpu"))
+
+
+def test_a_token_the_model_does_not_have_names_the_prompt(model):
+    top = max(max(ids) for ids in model.encoder.ids(ITEMS))
+    encoder = replace(model.encoder, vocabulary=top)
+    with pytest.raises(ModelError, match=rf"has the token {top} and the model ends at {top - 1}"):
+        encoder.ids(ITEMS)
+
+
+def test_a_hub_model_out_of_reach_is_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="org/absent is not on this machine and the hub cannot be"):
+        Model.load(resolve("org/absent"), LoadOptions(device="cpu"))
+
+
+def test_a_model_too_large_for_memory_is_one_sentence():
+    error = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+    spec, options = ModelSpec("qwen", "Qwen/Qwen2.5-7B-Instruct"), LoadOptions(device="cuda")
+    said = str(loading.explain(error, spec, options, part="model"))
+    assert said.startswith("qwen does not fit into the memory of cuda: try --dtype bfloat16")
+
+
+def test_a_library_that_is_missing_is_no_damage():
+    error = ImportError("this tokenizer requires sentencepiece")
+    said = loading.explain(error, ModelSpec("mine", "mine"), LoadOptions(), part="tokenizer")
+    assert str(said).endswith("(this tokenizer requires sentencepiece): install what it asks for.")
+
+
+def test_code_of_the_models_own_is_not_run_unasked():
+    error = ValueError("please pass the argument `trust_remote_code=True` to allow custom code")
+    said = loading.explain(error, ModelSpec("mine", "mine"), LoadOptions(), part="model")
+    assert "pass --trust-remote-code" in str(said)
+
+
+@pytest.mark.skipif(
+    not (TOKENIZERS / "qwen2.5").is_dir(),
+    reason="no published tokenizers here: set RECALL_TOKENIZERS to a folder that has qwen2.5/",
+)
+def test_a_shallow_qwen_with_its_real_tokenizer_reads_the_published_prompts(tmp_path):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(TOKENIZERS / "qwen2.5")
+    config = tiny_models.config("qwen2", len(tokenizer), eos_token_id=tokenizer.eos_token_id)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = Model.load(resolve(str(tmp_path)), LoadOptions(device="cpu"))
+    items = sets.geography_published().items[:8]
+    assert model.encoder.ids(items)[0] == [3838, 374, 279, 6722, 315, 9625, 30]
+    assert np.isfinite(model.extract(items, "subject").resid).all()
+    assert np.isfinite(model.score(items).logit_difference).all()
+    worst = model.self_check().worst()
+    assert max(v for k, v in worst.items() if k != "zeroed") < 1e-5

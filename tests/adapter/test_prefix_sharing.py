@@ -1,0 +1,297 @@
+"""Prompts that begin alike, run on one line: the same numbers, of fewer tokens."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from harness.adapter import LoadOptions, Model, checks, encoding
+from harness.adapter import model as adapter_model
+from harness.adapter.checks import SharedLine
+from harness.adapter.model import PROMPTS_A_LINE
+from harness.adapter.prefix_sharing import JOINS, MOST, WIDEST, shared_lines
+from harness.interventions import edits
+from harness.interventions.sites import Run, Site
+from harness.materials import sets
+from harness.models.specs import resolve
+from tests.support import tiny_models
+from tests.support.tiny_models import largest_difference
+
+PLAIN = tuple(sets.geography(3).items)
+CROSSED = tuple(sets.geography_crossed(2).items)
+
+
+@pytest.fixture(scope="module")
+def folder_of(tmp_path_factory):
+    folders = {}
+
+    def folder(kind: str, **more: object):
+        if (kind, *more) not in folders:
+            folders[kind, *more] = tiny_models.save(tmp_path_factory.mktemp(kind), kind, **more)
+        return str(folders[kind, *more])
+
+    return folder
+
+
+def load(folder: str, *, share: bool = True, **options: object) -> Model:
+    """A model; without `share`, one whose prompts never share a line."""
+    model = Model.load(resolve(folder), LoadOptions(device="cpu", **options))
+    if not share:
+        model.__dict__["_shared_line"] = SharedLine(np.zeros(2), np.inf)
+    return model
+
+
+def tokens_run(model: Model) -> list[int]:
+    """Counts the tokens of every forward from now on."""
+    counts: list[int] = []
+    words = model.module.get_input_embeddings()
+    words.register_forward_hook(lambda _module, given, _out: counts.append(given[0].numel()))
+    return counts
+
+
+def test_each_prompt_is_found_on_its_line_and_what_they_share_stands_there_once():
+    ids = [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 9], [7, 8], [1, 2, 3, 4, 9, 6, 6]]
+    lines = shared_lines(ids)
+    assert [line.prompts for line in lines] == [(0, 1, 3), (2,)]
+    assert lines[0].ids == (1, 2, 3, 4, 5, 6, 9, 6, 6)
+    assert [c.tolist() for c in lines[0].columns] == [
+        [0, 1, 2, 3, 4, 5],
+        [0, 1, 2, 3, 6],
+        [0, 1, 2, 3, 6, 7, 8],
+    ]
+
+
+def test_lines_hold_every_prompt_once_within_their_bounds():
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        stems = [random.integers(3, size=random.integers(1, 12)).tolist() for _ in range(3)]
+        ids = [
+            [*stems[random.integers(3)], *random.integers(4, size=random.integers(1, 6)).tolist()]
+            for _ in range(random.integers(1, 12))
+        ]
+        lines = shared_lines(ids)
+        assert sorted(row for line in lines for row in line.prompts) == list(range(len(ids)))
+        for line in lines:
+            found = [[line.ids[c] for c in columns] for columns in line.columns]
+            assert found == [ids[row] for row in line.prompts]
+            assert len(line.ids) <= WIDEST * line.longest
+            assert len(line.prompts) <= MOST
+            for before, columns in zip(line.columns, line.columns[1:], strict=False):
+                assert len(np.setdiff1d(columns, before)) <= JOINS * len(columns)
+
+
+def test_a_long_beginning_common_to_all_does_not_make_one_endless_line():
+    ids = [[0] * 90 + [n] * 10 for n in range(1, 101)]
+    lines = shared_lines(ids)
+    assert max(len(line.ids) for line in lines) == 200
+    assert len(lines) == 10
+
+
+@pytest.mark.parametrize("kind", sorted(tiny_models.CONFIGS))
+def test_features_and_answers_are_those_of_the_prompts_apart(folder_of, kind):
+    together, apart = load(folder_of(kind)), load(folder_of(kind), share=False)
+    assert together._shared_line.parted < 1e-4
+    counts = tokens_run(together), tokens_run(apart)
+    for items in (PLAIN, CROSSED):
+        for position in ("final", "subject"):
+            if all(item.subject is not None for item in items):
+                found, expected = (m.extract(items, position) for m in (together, apart))
+                assert largest_difference(found, expected) < 2e-5
+        assert largest_difference(together.score(items), apart.score(items)) < 2e-5
+    assert sum(counts[0]) < 0.7 * sum(counts[1])
+
+
+def edit_sets(model: Model) -> list[edits.EditSet]:
+    reference = model.references(PLAIN[:4])
+    sites = [Site("resid", -1)]
+    for layer in (0, 1):
+        sites += [Site(kind, layer) for kind in ("attn", "mlp", "resid", "neuron")]
+        sites += [Site("head", layer, 1), Site("neuron", layer, (3, 7, 40))]
+    sets: list[edits.EditSet] = [()]
+    for site in sites:
+        sets += [
+            (edits.mean_ablation(site, reference),),
+            (edits.zero_ablation(site, "final"),),
+            (edits.zero_ablation(site, "subject"),),
+            (edits.zero_ablation(site, (2, -2)),),
+            (edits.resample_ablation(site),),
+        ]
+    patched = (edits.patch_from(Site("mlp", 0)), edits.zero_ablation(Site("head", 1, 0)))
+    own = (edits.patch_from(Site("attn", 1), Run.OWN),)
+    return [*sets, patched, own, (edits.zero_ablation(Site("mlp", 0), "premises"),)]
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "llama", "gemma2", "gpt2", "gpt_neox", "olmo2", "phi3"])
+def test_a_sweep_is_that_of_the_prompts_apart(folder_of, kind):
+    """Edits of shared tokens and of single prompts' own, and edits that part the prompts."""
+    together, apart = load(folder_of(kind)), load(folder_of(kind), share=False)
+    sets, donors = edit_sets(together), (*PLAIN[3:], *PLAIN[:3])
+    counts = tokens_run(together), tokens_run(apart)
+    found, expected = (m.sweep(PLAIN, sets, donors=donors) for m in (together, apart))
+    for name, array in found.arrays().items():
+        np.testing.assert_allclose(array, expected.arrays()[name], atol=2e-5, err_msg=name)
+    assert (found.log_probability[0] == found.clean_log_probability).all()
+    assert (found.log_probability[-2] == found.clean_log_probability).all()  # its own values
+    assert sum(counts[0]) < 0.9 * sum(counts[1])
+
+
+def test_where_prompts_disagree_on_a_token_they_share_they_are_run_apart(folder_of):
+    """The last token of one prompt is in the middle of the other."""
+    whole = PLAIN[0]
+    cut = replace(whole, id="cut", prompt=whole.prompt.removesuffix(" Answer:"))
+    assert cut.prompt != whole.prompt
+    model, apart = load(folder_of("qwen2")), load(folder_of("qwen2"), share=False)
+    sets = [(edits.zero_ablation(Site("mlp", 0), p),) for p in ("final", "all")]
+    found, expected = (m.sweep((whole, cut), sets) for m in (model, apart))
+    np.testing.assert_allclose(found.log_probability, expected.log_probability, atol=2e-5)
+    assert np.abs(found.log_probability - found.clean_log_probability).min() > 1e-4
+
+
+@pytest.mark.parametrize("kind", ["head", "attn", "mlp", "neuron", "resid"])
+def test_the_last_layer_where_another_prompt_ends_changes_nothing(folder_of, kind):
+    """To the bit: such a row is the intact one."""
+    model = load(folder_of("qwen2"))
+    ends = {len(ids) - 1 for ids in model.encoder.ids(PLAIN)}
+    places = [(at,) for at in range(min(ends) - 12, min(ends))]
+    site = Site(kind, 1, 2 if kind == "head" else None)
+    found = model.sweep(PLAIN, [(edits.zero_ablation(site, p),) for p in places])
+    assert (found.log_probability == found.clean_log_probability).all()
+
+
+@pytest.mark.parametrize("copies", [2, 100])
+def test_the_same_prompt_twice_is_one_line(folder_of, copies):
+    items = [replace(PLAIN[0], id=str(n)) for n in range(copies)]
+    model, apart = load(folder_of("qwen2")), load(folder_of("qwen2"), share=False)
+    kinds = (Site("head", 1, 0), Site("resid", 1), Site("mlp", 0))
+    sets = [(), *((edits.zero_ablation(site, "final"),) for site in kinds)]
+    found, expected = (m.sweep(items, sets) for m in (model, apart))
+    np.testing.assert_allclose(found.log_probability, expected.log_probability, atol=2e-5)
+    assert largest_difference(model.score(items), apart.score(items)) < 2e-5
+
+
+def test_a_model_that_ignores_the_mask_runs_prompts_apart(folder_of, monkeypatch):
+    expected = load(folder_of("qwen2"), share=False).extract(CROSSED)
+    monkeypatch.setattr(encoding, "additive", lambda sees: torch.zeros(sees.shape)[:, None])
+    blind = load(folder_of("qwen2"))
+    assert blind._shared_line.parted > 1e-2
+    assert largest_difference(blind.extract(CROSSED), expected) == 0
+    assert "shared" not in blind.self_check().worst()
+
+
+def test_a_huge_activation_hides_no_ignored_mask(folder_of, monkeypatch):
+    """In bfloat16, with one value of one token hundreds of times as large as all others."""
+
+    def trial(mask=None):
+        model = load(folder_of("llama"), dtype="bfloat16")
+        first = model.encoder.ids([tiny_models.item(checks.TEXTS[0])])[0][0]
+        with torch.no_grad():
+            model.module.get_input_embeddings().weight[first, 0] += 300
+        if mask is not None:
+            monkeypatch.setattr(encoding, "additive", mask)
+        return model._lines_hold, model._shared_line
+
+    holds, _ = trial()
+    assert holds
+    holds, blind = trial(lambda sees: torch.zeros(sees.shape)[:, None])
+    assert blind.error.max() < blind.parted
+    assert not holds
+
+
+def test_a_window_narrower_than_a_line_keeps_prompts_apart(folder_of):
+    folder = folder_of("mistral", sliding_window=40)
+    together, apart = load(folder), load(folder, share=False)
+    assert max(together.token_counts(PLAIN)) > 40
+    assert largest_difference(together.extract(PLAIN), apart.extract(PLAIN)) == 0
+
+
+@pytest.mark.parametrize("kind", ["mistral", "gemma2", "gemma3_text", "phi3"])
+@pytest.mark.parametrize("beyond", [0, 3])
+def test_answers_and_donors_longer_than_the_window_are_as_apart(folder_of, kind, beyond):
+    """The line fits into the window; what follows the prompts, or is patched from, does not."""
+    ids = load(folder_of("qwen2")).encoder.ids(PLAIN[:3])
+    width = max(len(line.ids) for line in shared_lines(ids))
+    folder = folder_of(kind, sliding_window=width + beyond)
+    together, apart = load(folder), load(folder, share=False)
+    answers = ("Buenos Aires", "New Delhi", "South America")  # of several tokens
+    items = [replace(i, distractors=answers) for i in PLAIN[:3]]
+    assert largest_difference(together.score(items), apart.score(items)) < 2e-5
+    long = [replace(i, id=f"long {i.id}", prompt=f"{items[0].prompt} {i.prompt}") for i in items]
+    assert len(shared_lines(together.encoder.ids(long))) == 1
+    sets = [(edits.resample_ablation(Site(k, 0)),) for k in ("mlp", "resid")]
+    sets.append((edits.zero_ablation(Site("mlp", 0)),))
+    found, expected = (m.sweep(items, sets, donors=long) for m in (together, apart))
+    np.testing.assert_allclose(found.log_probability, expected.log_probability, atol=2e-5)
+
+
+def test_a_line_that_memory_does_not_take_is_run_prompt_by_prompt(folder_of, monkeypatch):
+    model, apart = load(folder_of("qwen2")), load(folder_of("qwen2"), share=False)
+    assert model._lines_hold  # the trial is over
+    longest = max(model.token_counts(CROSSED))
+    down = model.module.model.layers[0].mlp.down_proj
+    forward = down.forward
+
+    def small_only(values):
+        if values.shape[0] * values.shape[1] > longest:
+            raise RuntimeError("CUDA out of memory")
+        return forward(values)
+
+    monkeypatch.setattr(down, "forward", small_only)
+    done: list[int] = []
+    found = model.extract(CROSSED, progress=done.append)
+    assert largest_difference(found, apart.extract(CROSSED)) < 2e-5
+    assert sum(done) == len(CROSSED)
+
+
+def test_a_line_wider_than_a_cpu_takes_is_not_made(folder_of, monkeypatch):
+    model = load(folder_of("qwen2"))
+    ids = model.encoder.ids(CROSSED)
+    assert max(len(line.prompts) for line in model._lines(ids, 0)) > 1
+    longest = max(map(len, ids))
+    monkeypatch.setattr(adapter_model, "PATTERN_CELLS", model.heads * longest**2)
+    assert {len(line.prompts) for line in model._lines(ids, 0)} == {1}
+
+
+def test_sets_that_part_the_prompts_keep_to_the_batch_size(folder_of):
+    """One beginning for all, so that many prompts share a line."""
+    model = load(folder_of("qwen2"), batch_size=2)
+    start = PLAIN[0].prompt.removesuffix(" Answer:")
+    words = ("Paris", "Rome", "Oslo", "Bern", "Lima", "Quito", "Cairo", "Tunis")
+    items = [replace(PLAIN[0], id=w, prompt=f"{start} {w} Answer:") for w in words]
+    assert len(model._lines(model.encoder.ids(items), 0)) == 1
+    rows: list[int] = []
+    down = model.module.model.layers[0].mlp.down_proj
+    down.register_forward_hook(lambda _module, given, _out: rows.append(len(given[0])))
+    donors, site = [*items[1:], items[0]], Site("resid", -1)
+    sets = [(edits.resample_ablation(site),), (edits.zero_ablation(site),)]
+    found = model.sweep(items, sets, donors=donors)
+    assert 1 in rows  # the line itself
+    expected = load(folder_of("qwen2"), share=False).sweep(items, sets, donors=donors)
+    np.testing.assert_allclose(found.log_probability, expected.log_probability, atol=2e-5)
+    assert max(rows) <= 2
+
+
+def test_a_batch_holds_few_times_as_many_prompts_as_lines(folder_of):
+    model = load(folder_of("qwen2"), batch_size=8)
+    lines = model._lines([[5] * 60 + [n] for n in range(6, 206)], 0)
+    assert max(len(line.prompts) for line in lines) == MOST
+    while lines:
+        some = lines[: model._fitting(lines[: model.batch_size])]
+        assert sum(len(line.prompts) for line in some) <= max(MOST, PROMPTS_A_LINE * 8)
+        lines = lines[len(some) :]
+
+
+def test_the_self_check_measures_prompts_on_one_line(folder_of):
+    model = load(folder_of("llama"))
+    shared = model.self_check().worst()["shared"]
+    assert 0 < shared < 1e-5
+
+
+@pytest.mark.parametrize("size", [1, 3, 64])
+def test_the_batch_size_changes_nothing(folder_of, size):
+    model = load(folder_of("qwen2"), batch_size=size)
+    expected = load(folder_of("qwen2"), share=False)
+    assert largest_difference(model.extract(CROSSED), expected.extract(CROSSED)) < 2e-5
+    done: list[int] = []
+    model.score(CROSSED, progress=done.append)
+    assert sum(done) == len(CROSSED)

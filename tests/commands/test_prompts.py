@@ -1,0 +1,207 @@
+"""`python -m harness prompts` says what is in a file, and what is wrong with it."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.commands import main
+from harness.materials.sets import SETS
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS, TOPICS, BAD = 1586, 57, 30
+
+
+def questions(count=ROWS, seed=0, longer=True):
+    """A labelled multiple-choice set of random words, with topics; reasoning items are longer."""
+    rng = random.Random(seed)
+    words = ["".join(rng.choices("bdfgklmnprst", k=5)) for _ in range(500)]
+    for i in range(count):
+        reasoning = i % 2 == 1
+        size = rng.randint(12, 40) if reasoning and longer else rng.randint(6, 25)
+        yield {
+            "question": " ".join(rng.choices(words, k=size)) + f" {i}?",
+            "choices": rng.sample(words, 4),
+            "answer": rng.randrange(4),
+            "subject": f"topic {rng.randrange(TOPICS)}",
+            "label": "Reasoning" if reasoning else "Memorization",
+            "src": "made up",
+        }
+
+
+def write(folder, rows, name="quiz.jsonl"):
+    path = folder / name
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def check(capsys):
+    """Status and output of `prompts check`."""
+
+    def run(*arguments):
+        status = main(["prompts", "check", *arguments])
+        shown = capsys.readouterr()
+        return status, shown.out, shown.err
+
+    return run
+
+
+def test_a_good_file_is_described_and_its_confound_named(tmp_path, check):
+    status, out, err = check(write(tmp_path, questions()))
+    assert (status, err) == (0, "")
+    assert "1,586 prompts can be used" in out
+    assert "label is our task" in out
+    assert "choices is our options" in out
+    assert "not read  src" in out
+    assert "'Memorization' is recall, 'Reasoning' is reasoning" in out
+    assert f"subjects    {TOPICS}" in out
+    assert "0 hold both recall and reasoning" in out
+    assert "an answer 1,586, distractors 1,586, a score 0" in out
+    row = next(line for line in out.splitlines() if line.startswith("  recall "))
+    assert row.split()[:3] == ["recall", "793", ".50"]
+    assert sorted(row.split()[3:]) == ["396", "397"]
+    assert "length in words (more: reasoning)" in out
+    assert "within subject" in out
+    last = out.strip().splitlines()[-1]
+    assert last.startswith("Length alone separates the classes with AUC .8")
+    assert "is not evidence about the model unless it goes beyond that" in last
+
+
+def test_a_file_without_confounds_says_so(tmp_path, check):
+    status, out, _ = check(write(tmp_path, questions(600, longer=False)))
+    assert status == 0
+    assert "Nothing looked at tells the classes apart" in out
+    assert "chance, which is .5 (the largest is .5" in out
+
+
+def test_every_bad_line_is_shown_if_asked_for(tmp_path, check):
+    rows = list(questions())
+    bad = random.Random(1).sample(range(ROWS), BAD)
+    for n in bad:
+        rows[n]["answer"] = 7
+    path = write(tmp_path, rows)
+    status, out, _ = check(path)
+    assert status == 1
+    assert f"{BAD} problems:" in out
+    assert out.count("answer is 7: expected the text of one of 4 options") == 20
+    assert "... and 10 more (--all shows them)" in out
+    assert f"{ROWS - BAD:,} prompts can be used" in out
+    _, everything, _ = check(path, "--all")
+    for n in bad:
+        assert f"quiz.jsonl, line {n + 1}: answer is 7" in everything
+
+
+def test_one_prompt_under_two_labels_is_a_problem_and_twice_under_one_is_not(tmp_path, check):
+    rows = list(questions(40))
+    for n, row in enumerate(rows):
+        row["id"] = n
+    same = rows[0] | {"id": 40}
+    status, out, _ = check(write(tmp_path, [*rows, same]))
+    assert status == 0
+    assert "1 prompts stand above already (line 41 as 1)" in out
+    other = rows[0] | {"id": 40, "label": "Reasoning"}
+    status, out, _ = check(write(tmp_path, [*rows, other]))
+    assert status == 1
+    assert "line 41: the prompt of line 1 again, which is 'recall' there and 'reasoning'" in out
+
+
+def test_crossing_balances_what_can_be_crossed(tmp_path, check):
+    status, out, _ = check(write(tmp_path, questions(100)), "--crossed")
+    assert status == 0
+    assert "crossed: 200 prompts in 50 pairs; words, their positions and lengths are exactly" in out
+    assert "Nothing looked at tells the classes apart" in out
+    status, out, _ = check(write(tmp_path, questions(101)), "--crossed")
+    assert status == 1
+    assert "cannot be crossed: 51 recall and 50 reasoning items" in out
+
+
+def test_columns_are_told_as_for_pytest(tmp_path, check):
+    rows = [{"q": r["question"], "kind": r["label"]} for r in questions(60)]
+    path = write(tmp_path, rows)
+    status, out, _ = check(path)
+    assert status == 1
+    assert "line 1: no prompt" in out
+    status, out, _ = check(path, "--prompt-columns", "question=q,task=kind")
+    assert status == 0
+    assert "an answer 0, distractors 0" in out
+    assert "competence is measured only where every prompt has an answer" in out
+
+
+def test_one_class_is_a_problem_that_names_the_column(tmp_path, check):
+    status, out, _ = check(write(tmp_path, list(questions(20))[::2]))
+    assert status == 1
+    assert (
+        "one class only, 'recall' (10): a comparison needs two values in its column 'label'" in out
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nothing.jsonl"], "prompt file nothing.jsonl is not there"),
+        (["geogrphy"], "did you mean geography"),
+        (["{file}", "--prompt-columns", "tsk=label"], "did you mean task."),
+        (["{file}", "--tokenizer", "mini-qwem"], "did you mean mini-qwen"),
+    ],
+)
+def test_a_mistaken_command_is_one_sentence_on_stderr(tmp_path, check, arguments, sentence):
+    path = write(tmp_path, questions(20))
+    status, _, err = check(*(a.format(file=path) for a in arguments))
+    assert status == 2
+    assert sentence in err
+    assert err.startswith("python -m harness: ")
+    assert err.count("\n") == 1
+
+
+def test_tokens_are_counted_without_weights(tmp_path, check):
+    folder = ROOT / "fixtures" / "organisms" / "mini-qwen"
+    alone = tmp_path / "tokenizer"
+    alone.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (alone / name).write_bytes((folder / name).read_bytes())
+    path = write(tmp_path, questions(40))
+    for name in ("mini-qwen", str(alone)):
+        status, out, _ = check(path, "--tokenizer", name)
+        assert status == 0
+        assert f"tokens, {Path(name).name}" in out
+        assert "length in tokens" in out
+
+
+def test_a_named_set_is_looked_at_in_the_same_way(check):
+    status, out, _ = check("geography-published")
+    assert status == 0
+    assert "Length alone separates the classes with AUC 1.00 (no overlap)" in out
+
+
+def test_the_named_sets_are_listed(capsys):
+    assert main(["prompts", "list"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in SETS)
+    assert "60 prompts in 30 pairs: 30 recall, 30 reasoning" in out
+    assert "About symbols and atomic numbers of the elements" in out
+    assert "partial" not in out
+
+
+@pytest.mark.parametrize("arguments", [[], ["prompts"], ["prompts", "check"]])
+def test_help_shows_an_example_and_a_missing_part_is_a_mistake(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, "--help"])
+    assert stopped.value.code == 0
+    assert "python -m harness prompts check mine.jsonl" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+
+
+def test_it_runs_as_a_module_and_into_a_closed_pipe(tmp_path):
+    path = write(tmp_path, ({"prompt": f"{i}?"} for i in range(20_000)))
+    command = f"{sys.executable} -m harness prompts check {path} --all"
+    done = subprocess.run(
+        f"{command} | head -n 1", shell=True, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith(f"{path}: 0 prompts can be used")
+    assert done.stderr == ""

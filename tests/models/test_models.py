@@ -1,0 +1,233 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from huggingface_hub import errors
+
+from harness.files import ROOT
+from harness.models import specs
+from harness.models.specs import ModelError, ModelSpec, resolve
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A local model as far as names and hashes go; the weights are not real."""
+    path = tmp_path / "release"
+    path.mkdir()
+    facts = {
+        "model_type": "qwen2",
+        "num_hidden_layers": 28,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 4,
+        "intermediate_size": 18944,
+        "hidden_size": 3584,
+        "torch_dtype": "bfloat16",
+    }
+    (path / "config.json").write_text(json.dumps(facts))
+    (path / "model.safetensors").write_bytes(b"weights")
+    (path / "tokenizer.json").write_text("{}")
+    return path
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub cache that holds one model, and no network."""
+    repo = tmp_path / "hub" / "models--org--name"
+    snapshot = repo / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(COMMIT)
+    (snapshot / "config.json").write_text('{"model_type": "gpt2", "n_embd": 8, "n_head": 2}')
+    (snapshot / "tokenizer.json").write_text("{}")
+    (snapshot / "tokenizer_config.json").write_text("{}")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return snapshot
+
+
+def test_an_alias_names_a_hub_model():
+    assert resolve("qwen") == ModelSpec("qwen", "Qwen/Qwen2.5-7B-Instruct")
+    assert resolve("llama@v2") == ModelSpec("llama@v2", "meta-llama/Llama-3.1-8B-Instruct", "v2")
+
+
+@pytest.mark.parametrize("name", ["llama3-8b", "gemma2-9b", "mistral", "olmo2"])
+def test_every_hub_alias_is_a_hub_id(name):
+    assert specs.HUB_ID.fullmatch(resolve(name).path)
+
+
+def test_an_embedded_name_is_a_folder_of_the_project(monkeypatch, tmp_path, folder):
+    (tmp_path / "fixtures" / "organisms").mkdir(parents=True)
+    folder.rename(tmp_path / "fixtures" / "organisms" / "mini-qwen")
+    monkeypatch.setattr(specs, "ROOT", tmp_path)
+    spec = resolve("mini-qwen")
+    assert spec.is_local
+    assert spec.name == "mini-qwen"
+    assert spec.path == str(tmp_path / "fixtures/organisms/mini-qwen")
+
+
+def test_a_hub_id_is_taken_as_it_is():
+    assert resolve("org/name@main") == ModelSpec("org/name@main", "org/name", "main")
+
+
+def test_a_folder_is_resolved_and_may_have_an_at_sign(folder):
+    assert resolve(str(folder)) == ModelSpec(str(folder), str(folder), is_local=True)
+    renamed = folder.rename(folder.with_name("release@2"))
+    assert resolve(str(renamed)).path == str(renamed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("quen", r"no model is called 'quen': did you mean (mini-)?qwen"),
+        ("zzz", r"no model is called 'zzz': known are mini-qwen, .*; a hub id"),
+        ("./nowhere", r"there is no folder './nowhere': check the path"),
+        ("qwen@", r"ends in '@': name a revision"),
+    ],
+)
+def test_an_unknown_name_says_what_is_near(typed, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        resolve(typed)
+
+
+def test_a_folder_has_no_revision(folder):
+    with pytest.raises(ModelError, match="is a folder, which has no revision 'v1'"):
+        resolve(f"{folder}@v1")
+
+
+def test_a_folder_without_config_is_no_model(folder):
+    (folder / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"has no config\.json, so it is not a model"):
+        resolve(str(folder))
+
+
+def test_a_folder_without_weights_is_refused(folder):
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"no weights: expected \*\.safetensors"):
+        resolve(str(folder))
+
+
+def test_pickled_weights_are_refused(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"only as a pickle \(pytorch_model\.bin\)"):
+        resolve(str(folder))
+
+
+def test_a_missing_shard_is_named(folder):
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+    (folder / specs.INDEX).write_text(json.dumps(index))
+    with pytest.raises(
+        ModelError, match=r"names model-2\.safetensors, which is not there \(1 of 2"
+    ):
+        resolve(str(folder))
+
+
+def test_every_message_is_one_sentence_on_one_line(folder):
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ModelError) as caught:
+        specs.architecture_facts(resolve(str(folder)))
+    assert "\n" not in str(caught.value)
+    assert "cannot be read as JSON" in str(caught.value)
+
+
+def test_the_identity_of_a_folder_follows_its_bytes_and_hashes_each_once(
+    folder, tmp_path, monkeypatch
+):
+    spec = resolve(str(folder))
+    identity = specs.weights_identity(spec, tmp_path / "cache")
+    assert identity.startswith("sha256:")
+    assert specs.weights_identity(spec, tmp_path / "other") == identity
+    with monkeypatch.context() as patch:
+        patch.setattr("hashlib.file_digest", lambda *_: pytest.fail("hashed again"))
+        assert specs.weights_identity(spec, tmp_path / "cache") == identity
+    (folder / "model.safetensors").write_bytes(b"weighty")
+    assert specs.weights_identity(spec, tmp_path / "cache") != identity
+
+
+def test_a_damaged_memo_is_written_anew(folder, tmp_path):
+    spec = resolve(str(folder))
+    identity = specs.weights_identity(spec, tmp_path)
+    (tmp_path / specs.FILES_HASHED).write_text("{")
+    assert specs.weights_identity(spec, tmp_path) == identity
+    assert json.loads((tmp_path / specs.FILES_HASHED).read_text())
+    assert len(list(tmp_path.glob(f"{specs.FILES_HASHED}*"))) == 1
+
+
+def test_a_cached_hub_model_is_known_by_its_commit_without_network(hub, tmp_path):
+    spec = resolve("org/name")
+    assert specs.local_folder(spec) == hub
+    assert specs.weights_identity(spec, tmp_path) == f"hub:{COMMIT}"
+    assert len(specs.tokenizer_identity(spec)) == 64
+    assert specs.architecture_facts(spec)["neurons"] == 32  # GPT-2's is four times the width
+
+
+@pytest.mark.usefixtures("hub")
+def test_an_absent_hub_model_without_network_is_one_sentence(tmp_path):
+    spec = resolve("org/other")
+    assert specs.local_folder(spec) is None
+    for ask in (
+        lambda: specs.weights_identity(spec, tmp_path),
+        lambda: specs.tokenizer_identity(spec),
+        lambda: specs.architecture_facts(spec),
+    ):
+        with pytest.raises(ModelError, match="org/other is not on this machine and the hub cannot"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        (errors.GatedRepoError, "is gated: accept its licence"),
+        (errors.RepositoryNotFoundError, "the hub has no model 'org/name', or it is private"),
+        (errors.RevisionNotFoundError, "org/name has no revision 'v9'"),
+        (ConnectionError, "at revision 'v9' is not on this machine and the hub cannot be reached"),
+    ],
+)
+def test_what_the_hub_answers_becomes_one_sentence(kind, sentence):
+    cause = kind.__new__(kind)  # their constructors want a response of the network
+    wrapped = OSError("something long")
+    wrapped.__cause__ = cause
+    spec = ModelSpec("org/name@v9", "org/name", "v9")
+    assert sentence in str(specs.hub_error(spec, wrapped))
+
+
+def test_the_tokenizer_has_an_identity_of_its_own(folder):
+    spec = resolve(str(folder))
+    before = specs.tokenizer_identity(spec)
+    (folder / "model.safetensors").write_bytes(b"others")
+    assert specs.tokenizer_identity(spec) == before
+    (folder / "tokenizer.json").write_text('{"a": 1}')
+    assert specs.tokenizer_identity(spec) != before
+
+
+def test_facts_are_read_from_config(folder):
+    assert specs.architecture_facts(resolve(str(folder))) == {
+        "architecture": "qwen2",
+        "layers": 28,
+        "heads": 28,
+        "kv_heads": 4,
+        "neurons": 18944,
+        "d_model": 3584,
+        "dtype": "bfloat16",
+    }
+
+
+def test_nothing_here_imports_torch(folder, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from harness.models import specs as m; "
+        "s = m.resolve(sys.argv[1]); m.weights_identity(s, Path(sys.argv[2])); "
+        "m.tokenizer_identity(s); m.architecture_facts(s); "
+        "m.local_folder(m.resolve('org/absent')); "
+        "sys.exit(' '.join({'torch', 'transformers', 'nnsight'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder), str(tmp_path)],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,352 @@
+"""The plugin on five-line hypothesis files: outcomes, options, records, xdist."""
+
+import json
+
+import pytest
+
+from tests.support.inner_runs import alone
+
+CLAIM = '''
+"""Claim."""
+import pytest
+from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate
+
+BAR = 1.0
+
+def finding(value, **more):
+    e = Evidence("count", Effect("count", value), threshold=BAR, relation=">=", n=9)
+    return Finding((e,), **more)
+'''
+STOPPED = "The run was stopped before its end"
+
+THREE = (
+    CLAIM
+    + '''
+@pytest.mark.criterion("controlled")
+def test_holds(model_name, verdict):
+    """It holds."""
+    verdict(finding(2.0))
+
+@pytest.mark.criterion("controlled")
+def test_fails(model_name, verdict):
+    """It does not hold."""
+    verdict(finding(0.0))
+
+@pytest.mark.criterion("published")
+def test_says_nothing(model_name, verdict):
+    """It cannot be said."""
+    verdict(finding(2.0, gates=(Gate("g", False, "accuracy 0.12, the gate is 0.60"),)))
+'''
+)
+
+
+@pytest.fixture
+def study(pytester, monkeypatch):
+    return alone(pytester, monkeypatch)
+
+
+def records(study):
+    return json.loads((study.path / "reports" / "verdicts.json").read_text())["verdicts"]
+
+
+def by_prediction(study):
+    return {(r["prediction_id"], r["model"]["name"]): r for r in records(study)}
+
+
+def test_supported_passes_refuted_fails_inconclusive_skips(study):
+    study.makepyfile(test_h9_x=THREE)
+    result = study.runpytest("--model=mini-qwen", "-rs")
+    result.assert_outcomes(passed=1, failed=1, skipped=1)
+    result.stdout.fnmatch_lines(
+        ["*refuted: count: 0, needed >= 1", "supported *mini-qwen *h9 *It holds.*2 (needed >= 1)"]
+    )
+    result.stdout.fnmatch_lines(["*inconclusive: accuracy 0.12, the gate is 0.60*"])
+    assert result.ret == 1
+    found = by_prediction(study)
+    assert found["holds", "mini-qwen"]["outcome"] == "supported"
+    assert found["fails", "mini-qwen"]["reason"] == "count: 0, needed >= 1"
+    assert found["says_nothing", "mini-qwen"]["criterion"] == "published"
+    assert found["holds", "mini-qwen"]["plan"]["constants"] == {"BAR": 1.0}
+
+
+def test_every_prediction_runs_on_every_model(study):
+    study.makepyfile(test_h9_x=THREE)
+    study.runpytest("--model=mini-qwen", "--model=mini-llama").assert_outcomes(
+        passed=2, failed=2, skipped=2
+    )
+    assert len(by_prediction(study)) == 6
+
+
+def test_gate_none_lets_a_refuted_claim_end_well(study):
+    study.makepyfile(test_h9_x=THREE)
+    result = study.runpytest("--model=mini-qwen", "--gate=none")
+    result.assert_outcomes(passed=1, xfailed=1, skipped=1)
+    assert result.ret == 0
+    assert by_prediction(study)["fails", "mini-qwen"]["outcome"] == "refuted"
+
+
+def test_criterion_deselects_the_other(study):
+    study.makepyfile(test_h9_x=THREE)
+    study.runpytest("--model=mini-qwen", "--criterion=published").assert_outcomes(
+        skipped=1, deselected=2
+    )
+
+
+def test_workers_send_the_same_verdicts(study):
+    study.makepyfile(test_h9_x=THREE)
+    models = ("--model=mini-qwen", "--model=mini-llama", "--gate=none")
+    study.runpytest(*models)
+    alone = by_prediction(study)
+    study.runpytest_subprocess("-n2", *models).assert_outcomes(passed=2, xfailed=2, skipped=2)
+    together = by_prediction(study)
+    assert alone.keys() == together.keys()
+    changing = ("run_id", "created", "seconds")
+    for key, record in alone.items():
+        assert " -n2 " in together[key]["provenance"].pop("command")
+        assert " -n2 " not in record["provenance"].pop("command")
+        for name in record.keys() - set(changing):
+            assert record[name] == together[key][name], (key, name)
+
+
+def test_figures_of_workers_reach_the_report(study):
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + '''
+from harness.verdicts.plots import Plot, PlotPanel, Series
+
+@pytest.mark.criterion("controlled")
+def test_dose(model_name, verdict):
+    """It grows."""
+    panel = PlotPanel("", (Series("recall", "recall", (1, 2), (0.1, float("nan"))),))
+    plot = Plot("curve", "dose", "It grows.", "A point a dose.", "heads", "drop", (panel,))
+    verdict(finding(2.0), plots=[plot])
+'''
+    )
+    study.runpytest_subprocess("-n2", "--model=mini-qwen", "--model=mini-llama").assert_outcomes(
+        passed=2
+    )
+    folder = study.path / "reports"
+    found = json.loads((folder / "plots.json").read_text())
+    assert {(p["model"], p["claim_id"], p["prediction_id"]) for p in found} == {
+        *(("mini-qwen", "h9", "dose"), ("mini-llama", "h9", "dose"))
+    }
+    assert found[0]["plot"]["panels"][0]["series"][0]["y"] == [0.1, None]
+    assert "mini-llama: dose" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("dist", [(), ("--dist=load",)])
+def test_all_tests_of_a_model_run_on_one_worker(study, dist):
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + '''
+import os
+from pathlib import Path
+
+@pytest.mark.parametrize("n", range(4))
+@pytest.mark.criterion("controlled")
+def test_where(model_name, verdict, n):
+    """Somewhere."""
+    Path(f"seen-{model_name}-{os.environ['PYTEST_XDIST_WORKER']}").touch()
+    verdict(finding(2.0))
+'''
+    )
+    study.runpytest_subprocess(
+        "-n2", *dist, "--model=mini-qwen", "--model=mini-llama"
+    ).assert_outcomes(passed=8)
+    seen = sorted(p.name for p in study.path.glob("seen-*"))
+    assert len(seen) == 2, seen
+
+
+def test_an_error_is_a_row_that_says_not_measured(study):
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + '''
+@pytest.fixture
+def broken():
+    raise RuntimeError("the disk is gone")
+
+@pytest.mark.criterion("controlled")
+def test_in_setup(model_name, broken, verdict):
+    """Setup fails."""
+
+@pytest.mark.criterion("controlled")
+def test_in_call(model_name, verdict):
+    """Call fails."""
+    raise ValueError("layer 3 is not finite")
+'''
+    )
+    result = study.runpytest("--model=mini-qwen")
+    assert result.ret == 1
+    found = by_prediction(study)
+    assert {r["outcome"] for r in found.values()} == {"not measured"}
+    assert "the disk is gone" in found["in_setup", "mini-qwen"]["reason"]
+    assert "layer 3 is not finite" in found["in_call", "mini-qwen"]["reason"]
+
+
+def test_verdicts_are_on_disk_as_they_fall(study):
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + '''
+from pathlib import Path
+
+@pytest.mark.criterion("controlled")
+def test_first(model_name, verdict):
+    """First."""
+    verdict(finding(2.0))
+
+def test_second(model_name):
+    lines = Path("reports/verdicts.jsonl").read_text().splitlines()
+    assert len(lines) == 1
+    raise KeyboardInterrupt
+'''
+    )
+    study.runpytest_subprocess("--model=mini-qwen")
+    assert [r["prediction_id"] for r in records(study)] == ["first"]
+    assert (study.path / "reports" / "report.html").stat().st_size > 10_000
+    assert STOPPED in (study.path / "reports" / "report.html").read_text()
+
+
+def test_last_failed_and_stop_at_first_work(study):
+    study.makepyfile(test_h9_x=THREE)
+    report = study.path / "reports" / "report.html"
+    study.runpytest("--model=mini-qwen", "-x").assert_outcomes(passed=1, failed=1)
+    assert STOPPED in report.read_text()
+    study.runpytest("--model=mini-qwen", "--lf").assert_outcomes(failed=1)
+    assert STOPPED not in report.read_text()
+    study.runpytest("--model=mini-qwen", "-k", "holds").assert_outcomes(passed=1, deselected=2)
+
+
+def test_junit_xml_is_written(study):
+    study.makepyfile(test_h9_x=THREE)
+    study.runpytest("--model=mini-qwen", "--junitxml=out.xml")
+    assert 'name="verdict"' in (study.path / "out.xml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--model=mini-qwem"], "*no model is called 'mini-qwem': did you mean mini-qwen*"),
+        (["--model=./nowhere"], "*there is no folder './nowhere'*"),
+        (["--prompts=nothing.jsonl"], "*prompt file nothing.jsonl is not there*"),
+        (["--criterion=strict"], "*--criterion 'strict': expected one of published, controlled*"),
+        (["--twins=-1"], "*--twins '-1': expected a whole number of at least 0*"),
+        (["--items=many"], "*--items 'many': expected a whole number of at least 1*"),
+        (["--items=²"], "*--items '²': expected a whole number of at least 1*"),
+        (["--batch-size=0"], "*--batch-size '0': expected a whole number of at least 1*"),
+        (["--dtype=int4"], "*--dtype 'int4': expected one of auto, float32*"),
+        (["--cache=sometimes"], "*--cache 'sometimes': expected one of use, refresh, off*"),
+        (["--prompt-columns=tusk=kind"], "*'tusk' is none of our columns; did you mean task*"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error_of_one_sentence(study, options, sentence):
+    study.makepyfile(test_h9_x=THREE)
+    result = study.runpytest(*options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {sentence}"])
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+
+
+def test_a_prompt_file_with_a_bad_line_names_it(study):
+    study.makepyfile(test_h9_x=THREE)
+    rows = [json.dumps({"prompt": f"p{i}", "task": "ab"[i % 2]}) for i in range(20)]
+    rows[16] = '{"prompt": "p16"'
+    (study.path / "my.jsonl").write_text("\n".join(rows))
+    result = study.runpytest("--prompts=my.jsonl")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*line 17*"])
+
+
+def test_a_bad_prompt_file_names_its_first_lines_and_the_command_for_the_rest(study):
+    study.makepyfile(test_h9_x=THREE)
+    rows = [{"q": f"{i}?", "options": ["a", "b"], "answer": 2, "label": i % 2} for i in range(20)]
+    (study.path / "my.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    result = study.runpytest("--prompts=my.jsonl", "--prompt-columns=question=q")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [
+            "*my.jsonl, line 1: answer is 2: expected*",
+            "*my.jsonl, line 10: *",
+            "*... and 10 more; all of them: python -m harness prompts check my.jsonl "
+            "--prompt-columns question=q --all",
+        ]
+    )
+
+
+def test_columns_of_a_prompt_file_reach_the_materials(study, monkeypatch):
+    study.makepyfile(
+        test_h9_x="""
+import pytest
+
+@pytest.mark.criterion("published")
+def test_materials(prompts):
+    assert prompts.tasks == ("recall", "reasoning")
+    assert prompts.items[1].answer == "b"
+    assert prompts.items[1].prompt == "Q: 1?\\nA:"
+"""
+    )
+    rows = [
+        {"q": f"{i}?", "options": ["a", "b"], "pick": 1, "kind": ("Memory", "Reasoning")[i % 2]}
+        for i in range(8)
+    ]
+    (study.path / "my.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    monkeypatch.setenv("HARNESS_PROMPT_COLUMNS", "question=q,task=kind,answer_index=pick")
+    study.runpytest("--prompts=my.jsonl").assert_outcomes(passed=1)
+
+
+def test_options_can_be_set_in_the_environment_and_are_shown(study, monkeypatch):
+    monkeypatch.setenv("HARNESS_MODEL", "mini-llama")
+    monkeypatch.setenv("HARNESS_GATE", "none")
+    study.makepyfile(test_h9_x=THREE)
+    result = study.runpytest()
+    result.stdout.fnmatch_lines(["set: *HARNESS_GATE=none*"])
+    assert {r["model"]["name"] for r in records(study)} == {"mini-llama"}
+
+
+def test_shuffled_labels_and_another_gate_are_said_in_header_and_record(study):
+    study.makepyfile(test_h9_x=THREE)
+    result = study.runpytest("--model=mini-qwen", "--shuffle-labels=0.5", "--competence-gate=0")
+    result.stdout.fnmatch_lines(["NOT A RESULT ABOUT THE MODEL*0.5*", "the competence gate*0*"])
+    for record in records(study):
+        assert record["provenance"]["shuffle_labels"] == 0.5
+        assert record["provenance"]["competence_gate"] == 0
+        if record["outcome"] != "not measured":
+            assert "--shuffle-labels" in record["notes"][0]
+    for wrong in ("2", "-0.1", "half"):
+        result = study.runpytest(f"--shuffle-labels={wrong}")
+        result.stderr.fnmatch_lines([f"*--shuffle-labels '{wrong}': expected a share*"])
+
+
+def test_a_prediction_without_a_docstring_or_criterion_is_refused(study):
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + """
+@pytest.mark.criterion("controlled")
+def test_silent(model_name, verdict):
+    verdict(finding(2.0))
+"""
+    )
+    result = study.runpytest("--model=mini-qwen")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR  # before anything is measured
+    result.stderr.fnmatch_lines(["*test_silent has no docstring*"])
+
+
+def test_tests_without_a_verdict_write_no_report(study):
+    study.makepyfile("def test_nothing(): pass")
+    study.runpytest().assert_outcomes(passed=1)
+    assert not (study.path / "reports").exists()
+
+
+def test_a_model_card_is_written_on_request_and_says_how_the_run_was_called(study, monkeypatch):
+    study.makepyfile(test_h9_x=THREE)
+    monkeypatch.setenv("HARNESS_REPORT_MD", "cards/from a variable.md")
+    result = study.runpytest("--model=mini-qwen", "--gate=none")
+    result.stdout.fnmatch_lines(["model card: *from a variable.md"])
+    card = (study.path / "cards" / "from a variable.md").read_text(encoding="utf-8")
+    called = records(study)[0]["provenance"]["command"]
+    assert called.startswith("HARNESS_REPORT_MD='cards/from a variable.md' pytest ")
+    assert " --model=mini-qwen --gate=none" in called  # pytester adds to it
+    assert f"Command: `{called}`" in card
+    study.runpytest("--model=mini-qwen", "--gate=none", "--report-md=card.md")
+    assert (
+        (study.path / "card.md").read_text(encoding="utf-8").startswith("## Recall and reasoning")
+    )

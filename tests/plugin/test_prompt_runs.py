@@ -1,0 +1,30 @@
+"""Claims run on people's own labelled sets; what cannot be said of them is said."""
+
+import json
+
+from tests.commands.test_prompts import questions, write
+from tests.support.inner_runs import run_hypotheses
+
+
+def test_a_labelled_set_without_answers_or_pairs_is_measured_as_far_as_it_goes(tmp_path):
+    rows = [{k: row[k] for k in ("question", "label", "subject")} for row in questions(60)]
+    path = write(tmp_path, rows, "mine.jsonl")
+    status, text = run_hypotheses(
+        ["test_h0_measurement.py", "test_h2_heads.py"],
+        *("-k", "answers or balanced or heads", "--model=mini-qwen", "--gate=none"),
+        *(f"--prompts={path}", "--twins=1", "--permutations=200", "--resamples=100"),
+        *(f"--cache-dir={tmp_path}", f"--report={tmp_path / 'out' / 'report.html'}"),
+        "--no-controls",
+    )
+    assert status == 0, text
+    records = json.loads((tmp_path / "out" / "verdicts.json").read_text())["verdicts"]
+    found = {(r["claim_id"], r["criterion"], r["prediction_id"]): r for r in records}
+    assert all(r["materials"]["n"] == {"recall": 30, "reasoning": 30} for r in records)
+    answers = found["h0", "controlled", "the_model_answers"]
+    assert answers["outcome"] == "inconclusive"
+    assert answers["reason"] == "mine carries no answers: competence cannot be measured"
+    (published,) = [r for (_, criterion, _), r in found.items() if criterion == "published"]
+    assert published["outcome"] in ("supported", "refuted")
+    (controlled,) = [r for k, r in found.items() if k[:2] == ("h2", "controlled")]
+    assert controlled["outcome"] == "inconclusive"
+    assert "no pair of mine holds prompts of both recall and reasoning" in controlled["reason"]

@@ -1,0 +1,211 @@
+"""One run on disk: verdicts as they fall, components merged, rows for what was not measured."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.findings.specialisation.cells import ControlledRule, PublishedRule, published_cells
+from harness.plugin.run import (
+    COLUMNS,
+    PARTS,
+    PLOT_PARTS,
+    Run,
+    components_frame,
+    not_measured,
+    plain,
+)
+from harness.plugin.run import provenance as provenance_of
+from harness.verdicts.plots import Plot, PlotPanel, Series
+from harness.verdicts.records import COMPONENTS_NAME, PLOTS_NAME, load_verdicts, read_plots
+from harness.verdicts.verdict import SCHEMA
+from tests.support.synthetic import contrast_of, crossed_set, noise, plain_set, planted
+
+IDENTITY = {
+    "claim_id": "h2",
+    "claim": "Heads specialise.",
+    "prediction_id": "test_h2_heads.py::test_heads",
+    "prediction": "Heads differ.",
+    "criterion": "controlled",
+    "model": "mini",
+    "materials": "made-crossed",
+}
+COMMON = {"model": "mini", "materials": "made", "claim_id": "h2", "criterion": "controlled"}
+
+
+def row(run: Run, name: str = "test_heads") -> dict:
+    return not_measured({**IDENTITY, "prediction_id": name}, "RuntimeError: boom", run.run_id)
+
+
+def table(kind="head", seed=0):
+    prompts = crossed_set(40)
+    rule = ControlledRule(1.0, 0.01, 99, 0)
+    return rule(contrast_of(kind, planted(noise(prompts, seed), prompts), prompts))
+
+
+def figure(title="dose", y=(0.1, 0.2)):
+    panels = (PlotPanel("", (Series("recall", "recall", (1, 2), y),)),)
+    return Plot("curve", title, "Headline.", "Caption.", "heads", "drop", panels)
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "verdicts.jsonl").read_text().splitlines()]
+
+
+def test_a_prediction_without_a_verdict_is_a_valid_row_with_its_reason(tmp_path):
+    record = row(Run(tmp_path / "report.html"))
+    jsonschema.validate({"schema_version": 1, "verdicts": [record]}, json.loads(SCHEMA.read_text()))
+    assert record["outcome"] == "not measured"
+    assert record["reason"] == "RuntimeError: boom"
+    assert record["model"] == {"name": "mini"}
+    assert record["evidence"] == []
+
+
+def test_provenance_is_plain_text():
+    found = provenance_of()
+    assert json.loads(json.dumps(found)) == found
+    assert {"package", "commit", "python", "torch", "transformers", "nnsight"} <= set(found)
+    assert all(type(v) is str and v for v in found.values())
+
+
+def test_verdicts_are_on_disk_as_they_fall(tmp_path):
+    run = Run(tmp_path / "out" / "report.html")
+    for count in (1, 2, 3):
+        run.add(row(run, f"test_{count}"))
+        assert [r["prediction_id"] for r in lines(run.folder)] == [
+            f"test_{n}" for n in range(1, count + 1)
+        ]
+    assert not (run.folder / "verdicts.json").exists()  # interrupted here, nothing is lost
+    assert len(load_verdicts(run.folder)) == 3
+
+
+def test_a_new_run_replaces_the_verdicts_of_the_last_one(tmp_path):
+    for name in ("test_old", "test_new"):
+        run = Run(tmp_path / "report.html")
+        run.add(row(run, name))
+    assert [r["prediction_id"] for r in lines(tmp_path)] == ["test_new"]
+
+
+def test_a_verdict_that_is_not_json_is_an_error_and_not_written(tmp_path):
+    run = Run(tmp_path / "report.html")
+    with pytest.raises(ValueError, match="JSON"):
+        run.add({**row(run), "seconds": float("nan")})
+    assert not (tmp_path / "verdicts.jsonl").exists() or lines(tmp_path) == []
+
+
+def test_parts_of_several_predictions_and_workers_are_merged(tmp_path):
+    controller = Run(tmp_path / "report.html")
+    workers = [Run(controller.report, controller.run_id) for _ in range(2)]
+    workers[0].save_components({"model": table(), "twin 1": table(seed=1)}, **COMMON)
+    workers[1].save_components({"model": table("layer")}, **{**COMMON, "claim_id": "h1"})
+    workers[1].save_components({}, **COMMON)
+    other = Run(controller.report)
+    other.save_components({"model": table("neuron")}, **COMMON)  # of a run that was killed
+    assert len(list((tmp_path / PARTS).iterdir())) == 3
+    controller.add(row(controller))
+    report = controller.finish()
+    assert report == controller.report
+    assert report.exists()
+    merged = pd.read_parquet(tmp_path / COMPONENTS_NAME)
+    assert list(merged.columns) == list(COLUMNS)
+    assert merged.groupby(["claim_id", "source"], observed=True).size().to_dict() == {
+        ("h1", "model"): 20,
+        ("h2", "model"): 16,
+        ("h2", "twin 1"): 16,
+    }
+    assert not (tmp_path / PARTS).exists()
+    written = json.loads((tmp_path / "verdicts.json").read_text())
+    assert written["verdicts"] == lines(tmp_path)
+
+
+def test_a_run_without_components_writes_an_empty_table(tmp_path):
+    run = Run(tmp_path / "report.html")
+    run.add(row(run))
+    run.finish()
+    merged = pd.read_parquet(tmp_path / COMPONENTS_NAME)
+    assert list(merged.columns) == list(COLUMNS)
+    assert merged.empty
+
+
+def test_figures_of_several_workers_are_merged_in_the_order_of_the_verdicts(tmp_path):
+    controller = Run(tmp_path / "report.html")
+    workers = [Run(controller.report, controller.run_id) for _ in range(3)]
+    for worker, name in zip(workers, ("test_c", "test_a", "test_b"), strict=True):
+        worker.save_plots((figure(name), figure(f"{name} again")), prediction_id=name, **COMMON)
+    workers[0].save_plots((), prediction_id="test_d", **COMMON)
+    Run(controller.report).save_plots((figure("killed"),), prediction_id="test_a", **COMMON)
+    assert len(list((tmp_path / PLOT_PARTS).iterdir())) == 4
+    for name in ("test_a", "test_b", "test_c"):
+        controller.add(row(controller, name))
+    controller.finish()
+    merged = read_plots(tmp_path)
+    assert [entry["plot"]["title"] for entry in merged] == [
+        *("test_a", "test_a again", "test_b", "test_b again", "test_c", "test_c again")
+    ]
+    assert merged[0] == {**COMMON, "prediction_id": "test_a", "plot": plain(figure("test_a"))}
+    assert not (tmp_path / PLOT_PARTS).exists()
+    assert "mini: test_c again" in controller.report.read_text()
+
+
+def test_a_run_without_figures_takes_away_those_of_the_last(tmp_path):
+    first = Run(tmp_path / "report.html")
+    first.save_plots((figure(),), prediction_id="test_heads", **COMMON)
+    first.add(row(first))
+    first.finish()
+    assert (tmp_path / PLOTS_NAME).exists()
+    second = Run(first.report)
+    second.add(row(second))
+    assert not (tmp_path / PLOTS_NAME).exists()  # also if it is interrupted here
+    second.finish()
+    assert read_plots(tmp_path) == []
+
+
+def test_numbers_of_a_figure_are_plain_and_what_is_not_finite_is_empty():
+    y = np.array([np.nan, np.inf], dtype=np.float32)
+    [series] = plain(figure(y=y))["panels"][0]["series"]
+    assert series["y"] == [None, None]
+    assert plain(figure(y=(np.float64(0.5), -np.inf)))["panels"][0]["series"][0]["y"] == [0.5, None]
+    assert Plot.from_json(plain(figure())).panels[0].series[0].name == "recall"
+
+
+def test_a_run_that_judged_nothing_writes_nothing(tmp_path):
+    assert Run(tmp_path / "report.html").finish() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["head", "neuron"])
+def test_heads_and_neurons_have_a_row_each(kind):
+    found = table(kind)
+    frame = components_frame(found, source="model", **COMMON)
+    assert len(frame) == len(found)
+    assert np.array_equal(frame["effect"], found.effect)
+    assert np.array_equal(frame["passed"], found.passed)
+    assert frame[frame["passed"]]["type"].tolist() == found.type[found.passed].tolist()
+
+
+def test_layers_have_a_row_for_each_feature_and_pass_once():
+    found = table("layer")
+    frame = components_frame(found, source="model", **COMMON)
+    assert len(frame) == len(found) * len(found.metrics)
+    assert frame["passed"].sum() == found.count == 1
+    [hit] = frame[frame["passed"]].to_dict("records")
+    assert hit["layer"] == 1
+    assert hit["metric"] == found.metrics[found.metric[1]]
+    assert hit["effect"] == found.effect[1]
+    profile = frame.set_index(["layer", "metric"])["effect"]
+    for layer, metric in np.ndindex(found.cells_d.shape):
+        assert profile[(layer, found.metrics[metric])] == found.cells_d[layer, metric]
+
+
+def test_published_tables_have_the_same_columns():
+    prompts = plain_set(20)
+    rule = PublishedRule(0.5, 0.01, 2, "benjamini-hochberg")
+    found = rule(published_cells("head", noise(prompts, 0)), prompts)
+    frame = components_frame(found, source="model", **{**COMMON, "criterion": "published"})
+    assert list(frame.columns) == list(COLUMNS)
+    assert frame["effect_discovery"].isna().all()
+    assert replace(found).count == frame["passed"].sum()

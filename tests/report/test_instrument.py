@@ -1,0 +1,70 @@
+"""Verdicts that were known beforehand: gathered at the head, and in no other count."""
+
+import pytest
+
+from harness.report import view
+from harness.report.instrument import checks
+from harness.report.model_card import model_card
+from harness.report.rendering import render
+from harness.verdicts import records
+from tests.support.sample_records import known, sample
+
+
+def test_the_sample_is_valid():
+    for record in known():
+        records.validate(record)
+
+
+def test_known_verdicts_are_counted_by_role():
+    positive, negative = checks([*sample(), *known()])
+    assert (positive.role, positive.models, positive.right) == ("positive", ["planted-a"], 2)
+    assert (negative.role, negative.models, negative.right) == ("negative", ["shared-a"], 2)
+    assert len(positive.verdicts) == 4
+    wrong = [(v.record["outcome"], v.record["control"]["expected"]) for v in positive.wrong]
+    assert wrong == [("supported", "inconclusive"), ("refuted", "supported")]
+
+
+def test_they_are_no_rows_of_the_rest_of_the_report():
+    alone, together = (view.page(r, None, "t") for r in (sample(), [*sample(), *known()]))
+    assert together.summary == alone.summary
+    assert together.models == alone.models
+    assert [c.cells for c in together.claims] == [c.cells for c in alone.claims]
+    assert together.table == alone.table
+    assert together.every == alone.every
+    assert together.partings == alone.partings
+
+
+def test_the_block_names_every_known_verdict_and_those_that_are_wrong(tmp_path):
+    html = render([*sample(), *known()], None, tmp_path / "report.html").read_text()
+    block = html[html.index('<section id="instrument"') : html.index('<section id="verdicts"')]
+    assert "2 of 4 verdicts as known" in block
+    assert "2 of 2 verdicts as known" in block
+    assert block.count("<li>") == 2
+    assert block.count('<th scope="row">') == 6
+    assert "both tasks run over the same three heads" in block
+
+
+def test_a_run_without_them_says_that_nothing_was_checked(tmp_path):
+    html = render(sample(), None, tmp_path / "report.html").read_text()
+    assert "Nothing was checked: this run has no verdict on a model whose circuits" in html
+    assert "<code>--no-controls</code>" in html
+
+
+@pytest.mark.parametrize("found", [known(), [*sample(), *known()]])
+def test_the_model_card_says_the_same(found):
+    card = model_card(view.page(found, None, "t"))
+    assert (
+        "Positive control (planted-a; its circuits are planted, one for each task): 2 of 4" in card
+    )
+    assert (
+        "Negative control (shared-a; its tasks share one circuit): 2 of 2 verdicts as known."
+        in card
+    )
+    assert "Expected inconclusive, got supported." in card
+
+
+def test_a_table_of_verdicts_tells_them_from_results(tmp_path):
+    records.write_verdicts(tmp_path, [*sample(), *known()])
+    table = records.load_verdicts(tmp_path)
+    assert list(table.control.value_counts()[["positive", "negative"]]) == [4, 2]
+    assert table.control.isna().sum() == len(sample())

@@ -1,0 +1,510 @@
+"""The report, read in a browser as its reader does."""
+
+import itertools
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.report import formats, typeset
+from harness.report import view as report_view
+from harness.report.figures import draw
+from harness.report.rendering import load_and_render, render
+from harness.verdicts import records
+from tests.support import browser
+from tests.support.browser import CHROMIUM, Visit
+from tests.support.sample_plots import curve, entry, scatter
+from tests.support.sample_records import MODELS, NASTY, components, known, large, sample
+
+in_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
+
+
+launched, chromium = browser.launched, browser.chromium  # the fixtures
+
+
+@pytest.fixture(scope="module")
+def report_file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    return render(sample(), components(), folder / "report.html")
+
+
+@pytest.fixture(scope="module")
+def nasty_file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("nasty")
+    models = (NASTY, "mini-llama")
+    table = components(models).replace({"metric": {"resid_norm": NASTY}})
+    return render(sample(models), table, folder / "report.html", title=NASTY)
+
+
+# ---- What it says
+
+
+def test_one_refuted_prediction_refutes_the_claim():
+    def judged(*outcomes):
+        return report_view.overall([{"outcome": o} for o in outcomes])
+
+    assert judged("supported", "supported") == "supported"
+    assert judged("supported", "refuted", "inconclusive") == "refuted"
+    assert judged("supported", "not measured") == "not measured"
+    assert judged("inconclusive", "not measured") == "inconclusive"
+
+
+def test_what_the_baseline_said_stands_beside_what_is_said_now(tmp_path):
+    found = sample(("mini-qwen",))
+    moved = {
+        **{"evidence": "d", "before": 2.0, "now": 1.0, "delta": -1.0, "interval": [-1.5, -0.5]},
+        **{"p": 0.001, "p_adjusted": 0.01, "n": 40, "better": False, "significant": True},
+    }
+    for r in found:
+        r["baseline"] = {
+            **{"name": f"0001_{NASTY}", "run_id": "x", "model": "older", "outcome": r["outcome"]},
+            **{"change": "weaker", "delta": -1.0, "interval": [-1.5, -0.5], "effects": [moved]},
+            **{"method": "paired bootstrap", "differences": []},
+        }
+        records.validate(r)
+    h2 = next(r for r in found if (r["claim_id"], r["criterion"]) == ("h2", "controlled"))
+    h2["baseline"]["outcome"] = "refuted"
+    cells = {
+        c.id: [cell.was for cell in c.cells] for c in report_view.page(found, None, "t").claims
+    }
+    assert cells["h2"] == ["", "refuted"]
+    assert cells["h1"] == ["", ""]
+    html = render(found, None, tmp_path / "report.html").read_text()
+    assert html.count(", was refuted") == 1
+    assert "<b>Against 0001_evil&lt;script&gt;" in html
+    assert "[−1.50, −0.50]" in html
+    assert "weaker" in html
+
+
+def test_a_link_to_a_prediction_does_not_depend_on_what_else_was_run():
+    def anchors(found):
+        claims = report_view.page(found, None, "t").claims
+        return {(p.record["prediction_id"], p.record["materials"]["name"]): p.anchor
+                for c in claims for m in c.models for p in m.predictions}  # fmt: skip
+
+    found = sample()
+    assert anchors(found[::-1]) == anchors(found)
+    some = [r for r in found if r["claim_id"] == "h2" and r["model"]["name"] == MODELS[1]]
+    assert anchors(some).items() <= anchors(found).items()
+    twice = [r | {"materials": r["materials"] | {"name": n}} for n in "ab" for r in some]
+    assert anchors(twice[::-1]) == anchors(twice)
+    assert "h2-held-out-mini-llama-b" in anchors(twice).values()
+
+
+def test_claims_stand_in_their_natural_order():
+    assert sorted(["h10", "h2", "h0"], key=report_view.natural) == ["h0", "h2", "h10"]
+
+
+def test_the_summary_counts_the_verdicts():
+    said = " ".join(report_view.page(sample(), None, "t").summary)
+    assert "5 claims on 2 models (mini-qwen and mini-llama), 20 predictions judged." in said
+    assert "4 supported, 4 refuted, 1 inconclusive and 1 not measured" in said
+    assert "In 6 of the 8 pairs judged by both" in said
+
+
+def test_where_criteria_part_the_twins_are_quoted():
+    partings = report_view.page(sample(), components(), "t").partings
+    assert [(p.claim_id, p.model) for p in partings][:2] == [
+        *(("h1", "mini-llama"), ("h2", "mini-llama"))
+    ]
+    assert any("heads pass in the untrained twins" in line for line in partings[1].twins)
+
+
+def test_without_components_the_twins_are_taken_from_the_controls():
+    partings = report_view.page(sample(), None, "t").partings
+    heads = next(p for p in partings if p.claim_id == "h2")
+    assert "published criterion, untrained twin 2: 11" in heads.twins
+
+
+def test_the_time_of_a_run_is_that_of_its_results():
+    """Kept controls were measured by another run."""
+    results = sample()
+    assert report_view.page(results, None, "t").provenance.seconds > 0
+    both = report_view.page([*results, *known()], None, "t")
+    assert both.provenance.seconds == pytest.approx(sum(r["seconds"] for r in results))
+
+
+def test_a_docstring_of_terms_becomes_a_list():
+    text = "Source      Fartale et al.\nMaterials   crossed;\n            plain beside."
+    assert report_view.terms(text) == [
+        *(("Source", "Fartale et al."), ("Materials", "crossed; plain beside."))
+    ]
+    assert report_view.page(sample(), None, "t").claims[1].described[0][0] == "Source"
+    assert report_view.terms("Some prose.\nMore of it.") == []
+
+
+# ---- Figures
+
+
+def _figures(table):
+    page = report_view.page(sample(), table, "t")
+    return [f for c in page.claims for m in c.models for f in m.figures] + [
+        c.figure for c in page.claims if c.figure
+    ]
+
+
+def test_every_figure_says_what_it_rests_on_and_how_to_read_it():
+    found = _figures(components())
+    assert len(found) == 17
+    for figure in found:
+        assert re.search(r"criterion · geography.* · n = \d", figure.context), figure.title
+        assert figure.claim_id in {"h0", "h1", "h2", "h3", "h4"}
+        assert figure.headline.endswith(".")
+        assert len(figure.caption) > 80
+        json.dumps(figure.spec(), allow_nan=False)
+
+
+def test_figures_that_claims_hand_over_follow_those_of_the_components():
+    published = {
+        "criterion": "published",
+        "prediction_id": "test_h2.py::test_published_criterion[mini-qwen]",
+    }
+    plots = [
+        *(entry(scatter()), entry(curve(), **published), entry(curve(), model="mini-llama")),
+        entry(curve(), claim_id="h9"),
+    ]
+    page = report_view.page(sample(), components(), "t", plots)
+    titles = {(c.id, m.model): [f.title for f in m.figures] for c in page.claims for m in c.models}
+    assert titles["h2", "mini-qwen"] == [
+        *("mini-qwen: effect of every head",) * 2,
+        "mini-qwen: drop against dose",
+        "mini-qwen: what each head causes for either task",
+    ]
+    assert titles["h2", "mini-llama"][2:] == ["mini-llama: drop against dose"]
+    assert len(titles["h1", "mini-qwen"]) == 2
+
+
+def test_plotly_accepts_every_trace():
+    go = pytest.importorskip("plotly.graph_objects")
+    for figure in _figures(components()):
+        for trace in figure.traces:
+            if "shape" not in trace:
+                plain = json.loads(re.sub(r'"\$\w+"', '"#123456"', json.dumps(trace)))
+                plain.pop("colorbar", None)
+                go.Figure([plain])
+
+
+def test_neurons_travel_as_a_histogram():
+    rng = np.random.default_rng(0)
+    effects = np.r_[rng.normal(0, 1, 200_000), np.nan]
+    table = pd.DataFrame(
+        {"source": "model", "layer": 0, "index": np.arange(len(effects)), "effect": effects,
+         "passed": np.abs(effects) > 1}
+    )  # fmt: skip
+    context = draw.Context("m", "h3", "published", "g", 60, 1.0)
+    figure = draw.neuron_distribution(table, context)
+    assert len(json.dumps(figure.spec())) < 5_000
+    assert sum(y or 0 for y in figure.traces[0]["y"]) == 200_000
+
+
+def test_undefined_effects_leave_a_gap():
+    table = components(claims=("h2",), models=("mini-qwen",))
+    table = table[table.criterion == "published"].copy()
+    table.loc[table.index[0], "effect"] = float("nan")
+    context = draw.Context("m", "h2", "published", "g", 60, 1.0)
+    assert draw.head_map(table, context).traces[0]["z"][0][0] is None
+
+
+def test_predictions_that_save_the_same_table_count_once():
+    once, twice = components(), pd.concat([components()] * 2)
+    tallies = [[t for c in report_view.page(sample(), table, "t").claims for m in c.models
+                for t in m.tallies] for table in (once, twice)]  # fmt: skip
+    assert tallies[0] == tallies[1]
+
+
+def test_the_threshold_drawn_is_the_plan_s_for_that_kind():
+    claims = report_view.page(sample(), components(), "t").claims
+    captions = {c.id: c.models[0].figures[0].caption for c in claims if c.models[0].figures}
+    assert "Dashed: ±0.5." in captions["h1"]
+    assert "Dashed: ±1." in captions["h3"]
+
+
+# ---- What it holds
+
+
+def test_it_carries_no_address_to_fetch(report_file):
+    html = report_file.read_text()
+    shell = re.sub(r'<script type="text/plain".*?</script>', "", html, flags=re.S)
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//|url\(|@import""", shell)
+    assert report_file.stat().st_size < 4_000_000
+
+
+def test_a_rebuild_is_the_same_file(tmp_path):
+    records.write_verdicts(tmp_path, sample())
+    components().to_parquet(tmp_path / "components.parquet")
+    records.write_plots(tmp_path, [entry(curve())])
+    built = load_and_render(tmp_path)
+    assert built == tmp_path / "report.html"
+    again = load_and_render(tmp_path, tmp_path / "again.html")
+    assert built.read_bytes() == again.read_bytes()
+    assert "mini-qwen: drop against dose" in built.read_text()
+
+
+def test_five_models_and_eleven_claims_stay_small(tmp_path):
+    found, table, plots = large()
+    assert len({r["model"]["name"] for r in found}) == 5
+    assert len({r["claim_id"] for r in found}) == 11
+    assert len(found) == 330
+    out = render(found, table, tmp_path / "report.html", plots=plots)
+    assert out.stat().st_size < 10_000_000
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        pytest.param(lambda _: False, id="no verdicts"),
+        pytest.param(lambda r: r["outcome"] == "not measured", id="only not measured"),
+        pytest.param(lambda r: r["model"]["name"] == MODELS[0], id="one model"),
+        pytest.param(lambda r: r["criterion"] == "controlled", id="one criterion"),
+    ],
+)
+def test_it_stands_with_little_to_show(tmp_path, chosen):
+    kept = [r for r in sample() if chosen(r)]
+    html = render(kept, None, tmp_path / "report.html").read_text()
+    assert ("This run holds no verdicts" in html) == (not kept)
+    bare = [r | {"model": {"name": "m"}, "materials": {"name": "g"}, "plan": {}, "components": {},
+                 "provenance": {}} for r in kept]  # fmt: skip
+    render(bare, components().iloc[:0], tmp_path / "bare.html")
+
+
+def test_names_are_escaped(nasty_file):
+    html = nasty_file.read_text()
+    assert "<script>window.pwned" not in html
+    assert "<img src=x" not in html
+    assert "&lt;script&gt;window.pwned=1" in html
+    assert "Côte d&#39;Ivoire&lt;/b&gt;" in html
+
+
+# ---- In the browser
+
+
+@in_browser
+@pytest.mark.parametrize(("which", "width"), [("report_file", 1280), ("nasty_file", 360)])
+def test_it_opens_without_a_fault(chromium, request, which, width):
+    path = request.getfixturevalue(which)
+    visit = Visit(chromium, path, width=width)
+    visit.draw_everything()
+    assert visit.faults == []
+    assert [r for r in visit.requests if not r.startswith(("blob:", "data:"))] == [path.as_uri()]
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert visit.page.evaluate("window.pwned") is None
+    assert visit.page.locator("figure.plot .main-svg").count() >= 17
+
+
+@in_browser
+def test_headings_keep_their_order(chromium, report_file):
+    visit = Visit(chromium, report_file)
+    levels = visit.page.evaluate(
+        "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(h => +h.tagName[1])"
+    )
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
+
+
+@in_browser
+def test_tab_reaches_the_skip_link_and_the_matrix(chromium, report_file):
+    page = Visit(chromium, report_file).page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the verdicts"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    reached = []
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.className"))
+    assert reached[0] == "scroller"
+    assert any(c.startswith("tile ") for c in reached)
+
+
+@in_browser
+def test_a_deep_link_opens_its_verdict(chromium, report_file):
+    visit = Visit(chromium, report_file)
+    page = visit.page
+    href = page.locator(".matrix tr:nth-child(2) a.tile").nth(1).get_attribute("href")
+    assert href == "#h1-held-out-mini-qwen"
+    assert not page.locator(href).evaluate("d => d.open")
+    page.goto(report_file.as_uri() + href)
+    visit.count(f"{href}[open]", 1)
+    # In one go: figures are being drawn meanwhile, which adds elements.
+    assert (
+        page.evaluate(
+            """(() => { const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
+                    return ids.filter((id, i) => ids.indexOf(id) !== i) })()"""
+        )
+        == []
+    )
+    broken = page.evaluate(
+        """[...document.querySelectorAll('a[href^="#"]')].map(a => a.hash.slice(1))
+           .filter(id => !document.getElementById(id))"""
+    )
+    assert broken == []
+
+
+@in_browser
+def test_a_table_sorts_all_components_by_keyboard(chromium, report_file):
+    page = Visit(chromium, report_file).page
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    fold = page.locator("#h3-published-criterion-mini-qwen details.components")
+    table = fold.locator("table.sortable")
+    cells = "t => [...t.tBodies[0].rows].map(r => r.cells[4].textContent)"
+    assert len(table.evaluate(cells)) == 20
+    table.locator("button[data-column=effect]").focus()
+    page.keyboard.press("Enter")
+    table.locator("th[aria-sort=descending]").wait_for()
+    assert table.locator("th[aria-sort]").all_inner_texts()[0].startswith("Effect")
+    of_model = components()[lambda t: (t.claim_id == "h3") & (t.model == "mini-qwen")]
+    of_model = of_model[(of_model.source == "model") & (of_model.criterion == "published")]
+    largest = of_model.effect.nlargest(20)
+    assert table.evaluate(cells) == [typeset.number(v, signed=True) for v in largest]
+    page.keyboard.press("Space")
+    table.locator("th[aria-sort=ascending]").wait_for()
+    least = of_model.effect.nsmallest(20)
+    assert table.evaluate(cells) == [typeset.number(v, signed=True) for v in least]
+    assert page.locator("#said").text_content() == "Sorted by Effect, ascending"
+    fold.get_by_role("button", name="Show all 1,536").click()
+    assert len(table.evaluate(cells)) == 1536
+    table.locator("button[data-column=layer]").click()
+    table.locator("th[aria-sort] button[data-column=layer]").wait_for()
+    assert table.locator("tbody tr:first-child td").first.inner_text() == "3"
+
+
+@in_browser
+def test_a_sorted_row_reads_as_the_page_wrote_it(chromium, report_file):
+    page = Visit(chromium, report_file).page
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    fold = page.locator("#h2-held-out-mini-qwen details.components")
+    rows = "t => [...t.tBodies[0].rows].map(r => [...r.cells].map(c => c.textContent))"
+    table = fold.locator("table.sortable")
+    before = table.evaluate(rows)
+    assert len(before) == 16
+    table.locator("button[data-column=q]").click()
+    table.locator("th[aria-sort=descending]").wait_for()
+    assert sorted(table.evaluate(rows)) == sorted(before)
+
+
+@in_browser
+def test_plots_are_drawn_when_they_come_into_view(chromium, report_file):
+    page = Visit(chromium, report_file).page
+    assert page.locator("figure[data-drawn]").count() == 0
+    figure = page.locator("#h3 figure.plot").last
+    figure.scroll_into_view_if_needed()
+    figure.locator(".main-svg").first.wait_for()
+    assert page.locator("figure[data-drawn]").count() < page.locator("figure.plot").count()
+
+
+@in_browser
+@pytest.mark.parametrize("how", ["button", "modebar"])
+def test_a_plot_is_saved_under_a_name_that_says_what_it_is(chromium, report_file, how):
+    page = Visit(chromium, report_file).page
+    figure = page.locator("#h1 .on-model figure.plot").first
+    figure.scroll_into_view_if_needed()
+    figure.locator(".main-svg").first.wait_for()
+    for suffix, begins in (("svg", b"<svg"), ("png", b"\x89PNG")):
+        with page.expect_download() as saved:
+            if how == "button":
+                figure.locator(f"[data-save={suffix}]").click()
+            else:
+                figure.hover()
+                figure.locator(f".modebar-btn[data-title='Save as {suffix.upper()}']").click()
+        name = saved.value.suggested_filename
+        assert name == f"h1-mini-qwen-effect-by-layer-published-geography-published.{suffix}"
+        assert saved.value.path().read_bytes().startswith(begins)
+
+
+@in_browser
+def test_all_components_are_saved_as_csv(chromium, report_file):
+    page = Visit(chromium, report_file).page
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    with page.expect_download() as csv:
+        page.locator("#h3-held-out-mini-qwen [data-csv]").click()
+    assert csv.value.suggested_filename == "h3-held-out-mini-qwen.csv"
+    saved = pd.read_csv(csv.value.path())
+    table = components()
+    mine = table[(table.claim_id == "h3") & (table.model == "mini-qwen")]
+    mine = mine[(mine.source == "model") & (mine.criterion == "controlled")]
+    assert list(saved.columns) == [
+        *("kind", "layer", "index", "metric", "effect", "effect_discovery", "q", "passed", "type")
+    ]
+    both = saved.merge(mine, on=["layer", "index"], suffixes=("", "_saved"))
+    assert len(both) == len(saved) == len(mine) == 1536
+    np.testing.assert_allclose(both.effect, both.effect_saved, rtol=1e-5)
+    np.testing.assert_allclose(both.q, both.q_saved, rtol=1e-5)
+    assert (both.passed == both.passed_saved).all()
+
+
+@in_browser
+def test_light_and_dark_differ_and_the_toggle_redraws_plots(chromium, report_file):
+    light = Visit(chromium, report_file, scheme="light")
+    dark = Visit(chromium, report_file, scheme="dark")
+    assert light.page.screenshot() != dark.page.screenshot()
+    page = light.page
+    figure = page.locator("#h1 figure.plot").first
+    figure.scroll_into_view_if_needed()
+    figure.locator(".main-svg").first.wait_for()
+    paper = "f => getComputedStyle(f.querySelector('.main-svg')).backgroundColor"
+    before = figure.evaluate(paper)
+    page.locator("#theme").focus()
+    page.keyboard.press("Enter")
+    light.count("#h1 figure.plot[data-drawn$=l]", 0)
+    assert figure.evaluate(paper) != before
+    assert page.locator("#theme").inner_text() == "Light theme"
+
+
+@in_browser
+def test_paper_has_every_verdict_and_plot_in_light_colours(chromium, report_file):
+    """From a dark screen: from a light one there is nothing to change."""
+    visit = Visit(chromium, report_file, scheme="dark")
+    page = visit.page
+    page.locator("#h1 figure.plot").first.scroll_into_view_if_needed()
+    page.locator("#h1 figure.plot .main-svg").first.wait_for()  # so Plotly is unpacked
+    assert page.locator("details:not([open])").count() > 0
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    visit.count("figure.plot:not([data-drawn$=l])", 0)
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": 703, "height": 1000})  # what A4 leaves
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 703
+    for hidden in (".contents", ".tools", ".copy-link", ".theme"):
+        assert not page.locator(hidden).first.is_visible()
+    page.emulate_media(media="screen", color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details[open]").count() == 0
+    assert page.evaluate("document.documentElement.dataset.theme") is None
+
+
+@in_browser
+def test_a_table_is_copied_in_every_format(chromium, report_file):
+    visit = Visit(chromium, report_file)
+    visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page, shown = visit.page, report_view.page(sample(), None, "t")
+    for table in (shown.table, shown.every):
+        for name in ("csv", "markdown", "latex"):
+            page.locator(f"[data-copy={name}][data-unit={table.unit}]").click()
+            page.locator("#said", has_text=f"a row a {table.unit}, as").wait_for(state="attached")
+            copied = page.evaluate("navigator.clipboard.readText()")
+            expected = getattr(formats, {"csv": "csv_text"}.get(name, name))(table)
+            assert copied.splitlines() == expected.splitlines()
+    with page.expect_download() as saved:
+        page.locator("[data-save-table=claim]").click()
+    assert saved.value.suggested_filename == "claims.csv"
+
+
+@in_browser
+def test_a_link_to_a_verdict_is_copied_and_leads_there(chromium, report_file):
+    visit = Visit(chromium, report_file)
+    visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = visit.page
+    # By keyboard: on a busy machine figures above are drawn, and move it, while a mouse goes there.
+    page.locator("#h2-held-out-mini-llama > summary").press("Enter")
+    visit.count("#h2-held-out-mini-llama[open]", 1)
+    page.locator("[data-link=h2-held-out-mini-llama]").press("Enter")
+    page.locator("#said", has_text="Copied the link").wait_for(state="attached")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link == report_file.as_uri() + "#h2-held-out-mini-llama"
+    again = Visit(chromium, report_file)
+    again.page.goto(link)
+    again.count("#h2-held-out-mini-llama[open]", 1)

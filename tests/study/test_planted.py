@@ -1,0 +1,131 @@
+"""The planted organisms are what circuit.json says, by the suite's own engine."""
+
+import json
+
+import pytest
+import torch
+
+from fixtures.training import plant
+from fixtures.training.lesions import Parts
+from harness.findings.circuits.measure import measured_drops
+from harness.interventions.ablations import Ablation, joined
+from harness.interventions.sites import Site
+from harness.materials.sets import draw_plain
+from harness.models import specs
+from harness.models.specs import LoadOptions
+from harness.store.store import Store
+from harness.study.study import Plan, Study, Subject
+
+PROMPTS = draw_plain("geography", 30, seed=3000)
+MEANS = draw_plain("geography", 20, seed=3001)
+# Most of the right answers lost, and hardly any, in shares; of four candidates a guess loses .75.
+# Values of a prompt with one name changed do more than take something away: they say something
+# else, which training never met; what they do is bounded less tightly.
+DEAD = 0.5
+ALIVE = {"mean": 0.1, "counterfactual": 0.35}
+METHODS = tuple(ALIVE)
+OWNER = {"recall": "recall", "lookup": "reasoning", "reasoning": "reasoning"}
+
+
+def circuit(name):
+    return json.loads((plant.HERE / name / "circuit.json").read_text(encoding="utf-8"))
+
+
+def sites(part):
+    heads = [Site("head", layer, head) for layer, head in part["heads"]]
+    return joined([*heads, *(Site("neuron", int(n), tuple(i)) for n, i in part["neurons"].items())])
+
+
+def both(one, two):
+    neurons = {n: one["neurons"].get(n, []) + two["neurons"].get(n, []) for n in map(str, range(4))}
+    return {
+        "heads": one["heads"] + two["heads"],
+        "neurons": {n: sorted(set(i)) for n, i in neurons.items() if i},
+    }
+
+
+@pytest.fixture(scope="module", params=sorted(plant.PLANTS))
+def lost(request, tmp_path_factory):
+    """Share of right answers lost, by (what is taken away, how) and task."""
+    name, truth = request.param, circuit(request.param)
+    recall, reasoning = (truth["tasks"][task] for task in plant.TASKS)
+    idle = truth["bystanders"]
+    whole = {
+        "recall": recall,
+        "reasoning": reasoning,
+        "bystanders": idle,
+        "all but recall": both(reasoning, idle),
+        "all but reasoning": both(recall, idle),
+    }
+    # Heads or neurons alone are proved by means: under the others, what is left says enough.
+    halves = {
+        **{f"{t} heads": {**truth["tasks"][t], "neurons": {}} for t in plant.TASKS},
+        **{f"{t} neurons": {**truth["tasks"][t], "heads": []} for t in plant.TASKS},
+    }
+    store = Store(tmp_path_factory.mktemp("store"))
+    study = Study(Subject(specs.resolve(name), LoadOptions(), store), PROMPTS, Plan())
+    each = {
+        (what, how): Ablation(sites(part), how) for what, part in whole.items() for how in METHODS
+    } | {(what, "mean"): Ablation(sites(part), "mean") for what, part in halves.items()}
+    found = measured_drops(study, PROMPTS, list(each.values()), MEANS)
+    return name, {
+        (*key, task): float(drops.share_lost[row])
+        for row, key in enumerate(each)
+        for task, drops in found.items()
+    }
+
+
+@pytest.mark.parametrize("how", METHODS)
+@pytest.mark.parametrize("task", sorted(OWNER))
+def test_a_task_dies_without_its_circuit_and_the_other_does_not(lost, task, how):
+    name, shares = lost
+    own = OWNER[task]
+    other = next(t for t in plant.TASKS if t != own)
+    for part in ("", " heads", " neurons") if how == "mean" else ("",):
+        assert shares[f"{own}{part}", how, task] > DEAD, part
+        if not plant.PLANTS[name].shared:
+            assert shares[f"{other}{part}", how, task] < ALIVE[how], part
+
+
+@pytest.mark.parametrize("how", METHODS)
+@pytest.mark.parametrize("task", sorted(OWNER))
+def test_a_task_lives_on_its_circuit_alone(lost, task, how):
+    name, shares = lost
+    assert shares["bystanders", how, task] < 0.1
+    if not plant.PLANTS[name].shared:
+        assert shares[f"all but {OWNER[task]}", how, task] < ALIVE[how]
+
+
+@pytest.mark.parametrize("name", sorted(plant.PLANTS))
+def test_circuit_json_says_whose_each_part_is(name):
+    blocks = plant.PLANTS[name].blocks
+    from_code = plant.PLANTS[name].parts(4, 4 * blocks, 128 * blocks)
+    assert circuit(name) == json.loads(json.dumps(plant.truth(name, from_code)))
+    every = from_code["recall"] | from_code["reasoning"] | from_code["shared"]
+    assert not bool((every.heads & from_code["bystanders"].heads).any())
+    assert bool((every.heads | from_code["bystanders"].heads).all())
+
+
+def test_an_organism_learns_within_a_few_steps():
+    model, _, parts, facts = plant.train("planted-qwen", minutes=5, steps=2)
+    assert facts["steps"] == 2
+    assert parts["recall"].shape == (4, 12, 384)
+    # Bystanders still attend by position alone.
+    idle = parts["bystanders"].heads[2].repeat_interleave(32)
+    assert float(model.model.layers[2].self_attn.q_proj.weight[idle].detach().abs().max()) == 0
+
+
+def test_the_command_on_the_card_makes_what_it_is_grown_from_first(tmp_path):
+    plain = "python -m fixtures.training.plant planted-qwen --steps 7"
+    assert plant.command_for("planted-qwen", 7, None) == plain
+    (tmp_path / "card.json").write_text('{"command": "train it"}')
+    expected = f"train it --out FROM && {plain} --grown-from FROM"
+    assert plant.command_for("planted-qwen", 7, tmp_path) == expected
+
+
+def test_parts_are_sets():
+    none = Parts.none(2, 3, 4)
+    one = Parts(none.heads.clone(), none.neurons.clone())
+    one.heads[1, 2], one.neurons[0, 3] = True, True
+    assert one.to_json() == {"layers": [0, 1], "heads": [[1, 2]], "neurons": {"0": [3]}}
+    assert torch.equal((one | ~one).heads, (~none).heads)

@@ -1,0 +1,51 @@
+"""Pytest runs inside a test."""
+
+import contextlib
+import io
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import harness.report.rendering
+import harness.verdicts.records
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# What a run imports, pytester forgets: some of it cannot be imported twice, and the rest costs more
+# than the run. So all of it is imported here, once.
+IMPORTED_ONCE = (harness.verdicts.records, harness.report.rendering)
+pd.DataFrame({"a": [1]}).to_parquet(io.BytesIO())
+
+
+def run_hypotheses(files, *options):
+    """(Exit status, text) of the suite's own files in this process, which has torch already."""
+    text = io.StringIO()
+    named = [str(ROOT / "hypotheses" / name) for name in files]
+    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(text):
+        patched.chdir(ROOT)
+        for name in [n for n in os.environ if n.startswith("HARNESS_")]:
+            patched.delenv(name)
+        quiet = ("-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+        status = pytest.main([*named, *quiet, *map(str, options)])
+    return status, text.getvalue()
+
+
+def alone(pytester, monkeypatch):
+    """A folder with the plugin in it and nothing of ours around, for runs here or in processes."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.syspath_prepend(str(ROOT))
+    for name in [n for n in os.environ if n.startswith("HARNESS_")]:
+        monkeypatch.delenv(name)
+    pytester.makeconftest(
+        'pytest_plugins = ("harness.plugin.hooks", "harness.plugin.fixtures", '
+        '"harness.plugin.ending")'
+    )
+    # hypothesis' plugin imports all of hypothesis at the end of every run, asked for or not.
+    pytester.makeini(
+        "[pytest]\n"
+        "markers = criterion(name): whose rule\n"
+        "addopts = --import-mode=importlib -p no:hypothesispytest\n"
+    )
+    return pytester

@@ -1,0 +1,104 @@
+"""Tiny random models of every supported architecture, saved as a user's folder would be."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from transformers import AutoModelForCausalLM
+
+from fixtures.training import corpus
+from fixtures.training.tokenizer import word_tokenizer
+from harness.materials.items import Item
+
+CONFIGS = {
+    "qwen2": "Qwen2Config",
+    "llama": "LlamaConfig",
+    "mistral": "MistralConfig",
+    "qwen3": "Qwen3Config",
+    "olmo": "OlmoConfig",
+    "olmo2": "Olmo2Config",
+    "gemma2": "Gemma2Config",
+    "gemma3_text": "Gemma3TextConfig",
+    "phi3": "Phi3Config",
+    "gpt2": "GPT2Config",
+    "gpt_neox": "GPTNeoXConfig",
+}
+
+
+def item(prompt: str, answer: str = "", *distractors: str, **fields: object) -> Item:
+    return Item(
+        id=prompt[:20] or "empty",
+        task="recall",
+        prompt=prompt,
+        pair=prompt,
+        answer=answer,
+        distractors=distractors,
+        **fields,
+    )
+
+
+ITEMS = (
+    item("What is the capital of France?", "Paris", "Rome", "New Delhi", subject=(23, 29)),
+    item("Rome", "Buenos Aires", "Oslo", subject=(0, 4)),
+    item(
+        "If X is the capital of Japan and Japan is in Asia, what continent is X in?",
+        "Asia",
+        "South America",
+        "Europe",
+        subject=(23, 28),
+    ),
+    item("The name of an unknown zebra is", "Zoë", "Bern", subject=(23, 28)),
+    item(
+        "Question 1: where is Peru? The answer is",
+        "South America",
+        "North America",
+        "Asia",
+        subject=(21, 25),
+    ),
+)
+
+
+def largest_difference(found, expected) -> float:
+    return max(
+        float(np.abs(a - b).max())
+        for a, b in zip(found.arrays().values(), expected.arrays().values(), strict=True)
+    )
+
+
+def config(kind: str, vocab_size: int, **more: Any) -> Any:
+    """Two layers of four heads, two key-value heads where the architecture shares them."""
+    special = {"bos_token_id": None, "eos_token_id": 1, "pad_token_id": 0}
+    if kind == "gpt2":
+        shape = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512}
+    else:
+        shape = {
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 512,
+        }
+        if kind.startswith("gemma"):
+            shape["head_dim"] = 8
+        if kind == "gpt_neox":
+            del shape["num_key_value_heads"]
+    return getattr(transformers, CONFIGS[kind])(
+        vocab_size=vocab_size, **{**shape, **special, **more}
+    )
+
+
+def save(folder: Path, kind: str = "qwen2", seed: int = 0, **more: Any) -> Path:
+    """Write a random model and the word-level tokenizer; weights large enough to matter."""
+    tokenizer = word_tokenizer(corpus.vocabulary())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config(kind, len(tokenizer), **more))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -22,25 +22,25 @@ GATE = 0.60  # accuracy on each task
 def test_layers_differ_as_published(study, verdict):
     """At least 5 of 28 layers differ on two features or more (|d| > 0.5, BH within a feature)."""
     rule = PublishedRule(THRESHOLD_D, ALPHA, VOTES, "benjamini-hochberg")
-    result = published_finding(
-        study,
-        "layer",
-        rule,
-        needed=NEEDED,
-        mixed=False,
-        published="18 of 28 (15 recall, 3 reasoning, 10 mixed)",
-        variants={
-            "|d| > 0.8 as in the public code": PublishedRule(
-                0.8, ALPHA, VOTES, "benjamini-hochberg"
-            )
-        },
+    verdict(
+        published_finding(
+            study,
+            "layer",
+            rule,
+            needed=NEEDED,
+            mixed=False,
+            published="18 of 28 (15 recall, 3 reasoning, 10 mixed)",
+            variants={
+                "|d| > 0.8 as in the public code": PublishedRule(
+                    0.8, ALPHA, VOTES, "benjamini-hochberg"
+                )
+            },
+        )
     )
-    verdict(result.finding, result.tables)
 
 
 @pytest.mark.criterion("controlled")
 def test_layers_differ_on_held_out_facts(study, verdict):
     """Layers chosen on half of the facts keep |d| > 0.5 on the other half, in every template."""
     rule = ControlledRule(THRESHOLD_D, ALPHA, study.plan.permutations, study.plan.seed)
-    result = controlled_finding(study, "layer", rule, needed=NEEDED, gate=GATE)
-    verdict(result.finding, result.tables)
+    verdict(controlled_finding(study, "layer", rule, needed=NEEDED, gate=GATE))

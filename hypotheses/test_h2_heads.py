@@ -22,25 +22,25 @@ GATE = 0.60  # accuracy on each task
 def test_heads_differ_as_published(study, verdict):
     """At least 20 of 784 heads differ on three metrics or more (|d| > 1, BH within a metric)."""
     rule = PublishedRule(THRESHOLD_D, ALPHA, VOTES, "benjamini-hochberg")
-    result = published_finding(
-        study,
-        "head",
-        rule,
-        needed=NEEDED,
-        mixed=True,
-        published="583 of 784 (239 recall, 219 reasoning, 125 mixed), mean |d| 6.83",
-        variants={
-            "alpha 1e-4 as in the public code": PublishedRule(
-                THRESHOLD_D, 1e-4, VOTES, "benjamini-hochberg"
-            )
-        },
+    verdict(
+        published_finding(
+            study,
+            "head",
+            rule,
+            needed=NEEDED,
+            mixed=True,
+            published="583 of 784 (239 recall, 219 reasoning, 125 mixed), mean |d| 6.83",
+            variants={
+                "alpha 1e-4 as in the public code": PublishedRule(
+                    THRESHOLD_D, 1e-4, VOTES, "benjamini-hochberg"
+                )
+            },
+        )
     )
-    verdict(result.finding, result.tables)
 
 
 @pytest.mark.criterion("controlled")
 def test_heads_differ_on_held_out_facts(study, verdict):
     """Heads chosen on half of the facts keep |d| > 1 on the other half, in every template."""
     rule = ControlledRule(THRESHOLD_D, ALPHA, study.plan.permutations, study.plan.seed)
-    result = controlled_finding(study, "head", rule, needed=NEEDED, gate=GATE)
-    verdict(result.finding, result.tables)
+    verdict(controlled_finding(study, "head", rule, needed=NEEDED, gate=GATE))

@@ -23,21 +23,21 @@ GATE = 0.60  # accuracy on each task
 def test_neurons_differ_as_published(study, verdict):
     """At least 100 of 530,432 neurons differ (|d| > 1, Bonferroni at 1e-4)."""
     rule = PublishedRule(THRESHOLD_D, ALPHA_PUBLISHED, 1, "bonferroni")
-    result = published_finding(
-        study,
-        "neuron",
-        rule,
-        needed=NEEDED,
-        mixed=False,
-        published="163,058 of 530,432 (79,221 recall, 83,837 reasoning)",
-        variants={},
+    verdict(
+        published_finding(
+            study,
+            "neuron",
+            rule,
+            needed=NEEDED,
+            mixed=False,
+            published="163,058 of 530,432 (79,221 recall, 83,837 reasoning)",
+            variants={},
+        )
     )
-    verdict(result.finding, result.tables)
 
 
 @pytest.mark.criterion("controlled")
 def test_neurons_differ_on_held_out_facts(study, verdict):
     """Neurons chosen on half of the facts keep |d| > 1 on the other half, in every template."""
     rule = ControlledRule(THRESHOLD_D, ALPHA, study.plan.permutations, study.plan.seed)
-    result = controlled_finding(study, "neuron", rule, needed=NEEDED, gate=GATE)
-    verdict(result.finding, result.tables)
+    verdict(controlled_finding(study, "neuron", rule, needed=NEEDED, gate=GATE))

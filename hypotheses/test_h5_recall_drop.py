@@ -40,8 +40,7 @@ causal = CausalRule(DOSES, ALPHA, MARGIN, DISCOVERY, SETS, SET_ITEMS, BAND_SETS,
 def test_zeroing_specialised_components_costs_their_task_alone(study, verdict, kind):
     """Zeroing what is specialised in one task lowers that task and leaves the other unchanged."""
     rule = PublishedRule(THRESHOLD_D, ALPHA_PUBLISHED[kind], VOTES[kind], CORRECTION[kind])
-    result = published_drop_finding(study, kind, rule, unchanged=UNCHANGED, gate=GATE)
-    verdict(result.finding, plots=result.plots)
+    verdict(published_drop_finding(study, kind, rule, unchanged=UNCHANGED, gate=GATE))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -49,8 +48,7 @@ def test_zeroing_specialised_components_costs_their_task_alone(study, verdict, k
 def test_the_recall_circuit_carries_recall_alone(study, verdict, kind):
     """Without its circuit recall falls and reasoning is spared, beyond random sets."""
     target = study.prompts.tasks[0]
-    result = specific_finding(study, kind, target, causal, gate=GATE)
-    verdict(result.finding, plots=result.plots)
+    verdict(specific_finding(study, kind, target, causal, gate=GATE))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,13 +56,11 @@ def test_the_recall_circuit_carries_recall_alone(study, verdict, kind):
 def test_the_reasoning_circuit_carries_reasoning_alone(study, verdict, kind):
     """Without its circuit reasoning falls and recall is spared, beyond random sets."""
     target = study.prompts.tasks[1]
-    result = specific_finding(study, kind, target, causal, gate=GATE)
-    verdict(result.finding, plots=result.plots)
+    verdict(specific_finding(study, kind, target, causal, gate=GATE))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.criterion("controlled", plain=True)
 def test_the_dissociation_is_double(study, verdict, kind):
     """Each task loses more without its own circuit than without the other task's."""
-    result = double_finding(study, kind, causal, gate=GATE)
-    verdict(result.finding, result.tables, result.plots)
+    verdict(double_finding(study, kind, causal, gate=GATE))

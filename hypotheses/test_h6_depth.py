@@ -28,15 +28,15 @@ causal = CausalRule({}, ALPHA, 0.0, DISCOVERY, 0, 0, 0, 0)
 def test_recall_layers_lie_before_reasoning_layers(study, verdict):
     """The layers specialised in recall have a lower mean than those specialised in reasoning."""
     rule = PublishedRule(THRESHOLD_D, ALPHA, VOTES, "benjamini-hochberg")
-    result = published_depth_finding(
-        study, rule, published="15 recall layers, mean 11.4; 3 reasoning layers, mean 7.0"
+    verdict(
+        published_depth_finding(
+            study, rule, published="15 recall layers, mean 11.4; 3 reasoning layers, mean 7.0"
+        )
     )
-    verdict(result.finding, plots=result.plots)
 
 
 @pytest.mark.criterion("controlled", plain=True)
 def test_recall_is_caused_at_less_depth_than_reasoning(study, verdict):
     """The centroid of what each layer's loss costs recall lies before that of reasoning."""
     specialised = ControlledRule(THRESHOLD_D, ALPHA, study.plan.permutations, study.plan.seed)
-    result = depth_finding(study, causal, specialised, gate=GATE)
-    verdict(result.finding, plots=result.plots)
+    verdict(depth_finding(study, causal, specialised, gate=GATE))

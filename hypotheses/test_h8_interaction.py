@@ -31,15 +31,15 @@ causal = CausalRule(DOSES, ALPHA, MARGIN, DISCOVERY, SETS, SET_ITEMS, 0, 0)
 @pytest.mark.criterion("controlled", plain=True)
 def test_each_set_moves_its_own_task_more(study, verdict, kind):
     """Each set's main effect is larger on its own task than on the other."""
-    result = separable_finding(study, kind, causal, gate=GATE)
-    verdict(result.finding, plots=result.plots)
+    verdict(separable_finding(study, kind, causal, gate=GATE))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.criterion("controlled", plain=True)
 def test_the_sets_interact(study, verdict, kind):
     """Both sets together cost a task another amount than the sum of each alone."""
-    result = interaction_finding(
-        study, kind, causal, smallest=SMALLEST, components=COMPONENTS, gate=GATE
+    verdict(
+        interaction_finding(
+            study, kind, causal, smallest=SMALLEST, components=COMPONENTS, gate=GATE
+        )
     )
-    verdict(result.finding, plots=result.plots)

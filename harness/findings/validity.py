@@ -6,14 +6,14 @@ import numpy as np
 
 from harness import stats
 from harness.findings.direction.surface_baselines import surface_auc
+from harness.findings.gates import paired_gate
 from harness.findings.specialisation.cells import contrast, controlled_cells
-from harness.findings.specialisation.findings import unpaired
 from harness.materials import surface
 from harness.materials.items import PromptSet
 from harness.materials.sets import domain_of, draw_plain, geography_published
 from harness.study.generation import generated, has_options
 from harness.study.study import Study, Subject
-from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate
+from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate, Inconclusive, require
 
 SHUFFLE_PERMUTATIONS = 199
 GENERATED_TOKENS = 32  # of an answer to multiple choice
@@ -175,8 +175,7 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
         reason = (
             f"{study.prompts.name} is not crossed: no position is free of the task by causality"
         )
-        none = Evidence("before the label", Effect("difference", 0.0), threshold=0, relation="<=")
-        return Finding((none,), gates=(Gate("crossed", False, reason),))
+        raise Inconclusive(Gate("crossed", False, reason))
     found = study.subject.difference_before_label(study.prompts)
     before, at_end = found["largest"], found["largest_at_end"]
     # A label that changes nothing even at the end leaves nothing to compare with: undefined.
@@ -207,8 +206,7 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
 
 def uniformity_finding(study: Study, shuffles: int, least: float) -> Finding:
     """Max-statistic p of the head metrics under shuffled labels, against the uniform."""
-    if missing := unpaired(study):
-        return missing
+    require(paired_gate(study))
     c = contrast(controlled_cells("head", study.activations), study.prompts)
     blocks = c.blocks(np.arange(len(c.values)))
     if blocks is not None and len(set(blocks)) < 2:

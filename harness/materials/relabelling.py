@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from harness.materials.items import Item, PromptSet, paired
 
 
@@ -76,3 +78,15 @@ def _drawn(seed: int, pair: str, what: str) -> bytes:
 def _relabelled(item: Item, labels: Mapping[tuple[str, str], str]) -> Item:
     new = labels.get((item.pair, item.task), item.task)
     return item if new == item.task else replace(item, task=new)
+
+
+def relabelled(prompts: PromptSet, seed: int) -> PromptSet:
+    """The set with the task labels of random pairs exchanged."""
+    generator = np.random.default_rng(seed)
+    flip = dict(zip(prompts.pairs, generator.integers(0, 2, len(prompts.pairs)), strict=True))
+    other = {prompts.tasks[0]: prompts.tasks[1], prompts.tasks[1]: prompts.tasks[0]}
+    items = tuple(
+        replace(i, task=other[i.task]) if flip[i.pair] and i.task in other else i
+        for i in prompts.items
+    )
+    return replace(prompts, items=items)

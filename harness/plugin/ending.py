@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,14 +11,12 @@ import pytest
 from harness.compare.changes import Change, baseline_field, change_of, refuse
 from harness.compare.matching import Made, Match, before_of, differences
 from harness.compare.past import Baseline
-from harness.findings.specialisation.cells import Components
 from harness.plugin.collector import CACHE_NOTE, REFUSED, VERDICT, run_key
 from harness.plugin.hooks import baseline_key, control_of, end_control, identity
 from harness.plugin.options import Settings, settings_key
 from harness.plugin.run import not_measured, now, provenance
 from harness.study.reference_models import Kept
 from harness.study.study import Study, Subject
-from harness.verdicts.plots import Plot
 from harness.verdicts.verdict import (
     Criterion,
     Finding,
@@ -57,11 +55,7 @@ def verdict(
         else _before(request, who, Made(who["claim_id"], materials, plan, _numbers(settings)))
     )
 
-    def end(
-        finding: Finding,
-        tables: Mapping[str, Components] | None = None,
-        plots: Sequence[Plot] = (),
-    ) -> None:
+    def end(finding: Finding) -> None:
         outcome, reason = judge(finding, Criterion(who["criterion"]))
         run = request.config.stash[run_key]
         record = Verdict(
@@ -113,10 +107,10 @@ def verdict(
             "claim_id": who["claim_id"],
             "criterion": who["criterion"],
         }
-        if tables:
-            run.save_components(tables, **common)
+        if finding.tables:
+            run.save_components(finding.tables, **common)
         run.save_units(finding.units, prediction_id=who["prediction_id"], **common)
-        run.save_plots(plots, prediction_id=who["prediction_id"], **common)
+        run.save_plots(finding.plots, prediction_id=who["prediction_id"], **common)
         if settings.gate == "regressions" and baseline is not None:
             _end_against(baseline, record, before)
         _end_test(outcome, reason, settings.gate)

@@ -28,6 +28,7 @@ from harness.plugin.options import (
 )
 from harness.plugin.run import Run
 from harness.study.reference_models import Control, Kept
+from harness.verdicts.verdict import Inconclusive
 
 DEFAULT_PROMPTS = {"published": ("geography-published",), "controlled": ("geography-crossed",)}
 PLAIN_PROMPTS = ("geography",)
@@ -228,6 +229,15 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     pyfuncitem.user_properties.append((VERDICT, json.dumps(record)))
     end_control(record, settings.gate)
     return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Any:
+    """A prediction that meets an unmet gate ends there, as inconclusive."""
+    try:
+        return (yield)
+    except Inconclusive as stop:
+        item.funcargs["verdict"](stop.finding)  # type: ignore[attr-defined]
 
 
 def end_control(record: Mapping[str, Any], gate: str) -> None:

@@ -13,12 +13,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from harness.compare.changes import against
 from harness.compare.past import Baseline
-from harness.findings.specialisation.cells import Components
 from harness.verdicts import records, samples
+from harness.verdicts.components import COLUMNS, Components, components_frame
 from harness.verdicts.plots import Plot
 from harness.verdicts.verdict import Outcome, Verdict
 
@@ -198,60 +196,6 @@ class Run:
             records.write_plots(self.folder, merged)
         shutil.rmtree(self.folder / PLOT_PARTS, ignore_errors=True)
         return merged
-
-
-COLUMNS = (
-    "model",
-    "materials",
-    "claim_id",
-    "criterion",
-    "source",
-    "kind",
-    "layer",
-    "index",
-    "metric",
-    "effect",
-    "effect_discovery",
-    "q",
-    "passed",
-    "type",
-)
-
-
-def components_frame(table: Components, **common: str) -> "pd.DataFrame":
-    """One row a component (layers: one a layer and metric), columns as in `COLUMNS`."""
-    import pandas as pd  # noqa: PLC0415
-
-    if table.kind == "layer":
-        metrics = len(table.metrics)
-        strongest = np.arange(metrics)[None] == table.metric[:, None]
-        columns = {
-            "layer": np.repeat(table.layer, metrics),
-            "index": -1,
-            "metric": np.tile(np.array(table.metrics), len(table)),
-            "effect": table.cells_d.ravel(),
-            "effect_discovery": np.where(
-                strongest, table.effect_discovery[:, None], np.nan
-            ).ravel(),
-            "q": np.where(strongest, table.q[:, None], np.nan).ravel(),
-            "passed": (table.passed[:, None] & strongest).ravel(),
-            "type": np.where(strongest, table.type[:, None], "").ravel(),
-        }
-    else:
-        columns = {
-            "layer": table.layer,
-            "index": table.index,
-            "metric": np.array(table.metrics)[table.metric],
-            "effect": table.effect,
-            "effect_discovery": table.effect_discovery,
-            "q": table.q,
-            "passed": table.passed,
-            "type": table.type,
-        }
-    frame = pd.DataFrame({**common, "kind": table.kind, **columns})[list(COLUMNS)]
-    for name in ("model", "materials", "claim_id", "criterion", "source", "kind", "metric", "type"):
-        frame[name] = frame[name].astype("category")
-    return frame
 
 
 def _place(record: Mapping[str, Any], model: str) -> tuple[str, str, str]:

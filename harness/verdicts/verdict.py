@@ -14,6 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.verdicts.components import Components
+from harness.verdicts.plots import Plot
+
 SCHEMA_VERSION = 1
 SCHEMA = Path(__file__).with_name("verdict.schema.json")
 NEGLIGIBLE = 0.01  # nats
@@ -158,7 +161,8 @@ class Finding:
 
     `units` holds, by the name of a piece of evidence, the value of every unit behind its effect
     (a pair of the materials, or an item where items are independent), so that another run can be
-    compared on the same units. Their mean is the effect or moves with it.
+    compared on the same units. Their mean is the effect or moves with it. `tables` holds the full
+    component tables by source (`model`, `twin 1`...), `plots` the figures.
     """
 
     evidence: tuple[Evidence, ...]
@@ -167,6 +171,8 @@ class Finding:
     components: tuple[Component, ...] = ()
     notes: tuple[str, ...] = ()
     units: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    tables: Mapping[str, Components] = field(default_factory=dict)
+    plots: Sequence[Plot] = ()
 
     def __post_init__(self) -> None:
         """Refuse units of no evidence, and values that are not numbers."""
@@ -179,6 +185,25 @@ class Finding:
                     raise ValueError(f"units of {name!r}: {unit!r} is {value}, not a number")
 
 
+class Inconclusive(Exception):
+    """A gate is unmet, so that nothing further is measured; the verdict is inconclusive."""
+
+    def __init__(self, *gates: Gate, evidence: tuple[Evidence, ...] = ()) -> None:
+        self.finding = Finding(evidence, gates=gates)
+        super().__init__("; ".join(gate.reason for gate in gates if not gate.met))
+
+
+def require(*gates: Gate) -> tuple[Gate, ...]:
+    """The gates, all of them met.
+
+    Raises:
+        Inconclusive: If one is unmet.
+    """
+    if not all(gate.met for gate in gates):
+        raise Inconclusive(*gates)
+    return gates
+
+
 def judge(finding: Finding, criterion: Criterion) -> tuple[Outcome, str]:
     """The outcome and its reason.
 
@@ -187,9 +212,10 @@ def judge(finding: Finding, criterion: Criterion) -> tuple[Outcome, str]:
     behaved; else refuted. Under the published criterion controls are shown and do not decide,
     because that is how it was published.
     """
-    if not any(e.decisive for e in finding.evidence):
-        raise ValueError("a prediction needs at least one piece of evidence that can fail")
     unmet = [gate.reason for gate in finding.gates if not gate.met]
+    stopped = unmet and not finding.evidence  # nothing was measured behind the gate
+    if not stopped and not any(e.decisive for e in finding.evidence):
+        raise ValueError("a prediction needs at least one piece of evidence that can fail")
     if unmet:
         return Outcome.INCONCLUSIVE, "; ".join(unmet)
     for e in finding.evidence:

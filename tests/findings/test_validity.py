@@ -10,6 +10,7 @@ from harness.findings import validity
 from harness.materials.sets import SETS, crossed_controls
 from harness.study.study import Plan
 from harness.verdicts.verdict import Criterion, Outcome, judge
+from tests.support.judging import finding_of
 from tests.support.synthetic import (
     GOOD_CHECK,
     PLAN,
@@ -37,39 +38,43 @@ def checked(**changes):
 @pytest.mark.parametrize("name", ["hooked", "head_sum", "neuron_sum", "pattern_sum"])
 @pytest.mark.parametrize("bad", [1.1e-5, NAN, float("inf")])
 def test_any_error_of_the_hooks_refutes(name, bad):
-    assert outcome(validity.hooks_finding(checked(), TOLERANCE))[0] is Outcome.SUPPORTED
-    finding = validity.hooks_finding(checked(**{name: bad}), TOLERANCE)
+    assert outcome(finding_of(validity.hooks_finding, checked(), TOLERANCE))[0] is Outcome.SUPPORTED
+    finding = finding_of(validity.hooks_finding, checked(**{name: bad}), TOLERANCE)
     assert outcome(finding)[0] is Outcome.REFUTED
     assert sum(not e.passed for e in finding.evidence) == 1
 
 
 @pytest.mark.parametrize("bad", [1.1e-5, NAN])
 def test_padding_that_matters_refutes(bad):
-    assert outcome(validity.padding_finding(checked(), TOLERANCE))[0] is Outcome.SUPPORTED
-    finding = validity.padding_finding(checked(padded=bad), TOLERANCE)
+    assert (
+        outcome(finding_of(validity.padding_finding, checked(), TOLERANCE))[0] is Outcome.SUPPORTED
+    )
+    finding = finding_of(validity.padding_finding, checked(padded=bad), TOLERANCE)
     assert outcome(finding)[0] is Outcome.REFUTED
 
 
 @pytest.mark.parametrize("bad", [1.1e-5, NAN])
 def test_prompts_that_share_a_line_and_differ_refute(bad):
-    finding = validity.padding_finding(checked(shared=1e-7), TOLERANCE)
+    finding = finding_of(validity.padding_finding, checked(shared=1e-7), TOLERANCE)
     assert outcome(finding)[0] is Outcome.SUPPORTED
-    assert len(finding.evidence) == 1 + len(validity.padding_finding(checked(), TOLERANCE).evidence)
-    finding = validity.padding_finding(checked(shared=bad), TOLERANCE)
+    assert len(finding.evidence) == 1 + len(
+        finding_of(validity.padding_finding, checked(), TOLERANCE).evidence
+    )
+    finding = finding_of(validity.padding_finding, checked(shared=bad), TOLERANCE)
     assert outcome(finding)[0] is Outcome.REFUTED
 
 
 def test_the_tolerance_is_that_of_the_dtype():
     subject = checked(padded=1e-3)
-    assert outcome(validity.padding_finding(subject, TOLERANCE))[0] is Outcome.REFUTED
+    assert outcome(finding_of(validity.padding_finding, subject, TOLERANCE))[0] is Outcome.REFUTED
     subject.facts = {**subject.facts, "dtype": "bfloat16"}
-    assert outcome(validity.padding_finding(subject, TOLERANCE))[0] is Outcome.SUPPORTED
+    assert outcome(finding_of(validity.padding_finding, subject, TOLERANCE))[0] is Outcome.SUPPORTED
 
 
 @pytest.mark.parametrize("bad", [0.0, NAN])
 def test_a_site_that_does_nothing_refutes(bad):
-    assert outcome(validity.sites_finding(checked()))[0] is Outcome.SUPPORTED
-    assert outcome(validity.sites_finding(checked(zeroed=bad)))[0] is Outcome.REFUTED
+    assert outcome(finding_of(validity.sites_finding, checked()))[0] is Outcome.SUPPORTED
+    assert outcome(finding_of(validity.sites_finding, checked(zeroed=bad)))[0] is Outcome.REFUTED
 
 
 # Competence
@@ -78,8 +83,11 @@ def test_a_site_that_does_nothing_refutes(bad):
 @pytest.mark.parametrize("task", ["recall", "reasoning"])
 def test_each_task_must_be_answered(task):
     study = study_of(null_subject, accuracy={task: 0.5})
-    assert outcome(validity.competence_finding(study_of(null_subject), 0.6))[0] == "supported"
-    finding = validity.competence_finding(study, 0.6)
+    assert (
+        outcome(finding_of(validity.competence_finding, study_of(null_subject), 0.6))[0]
+        == "supported"
+    )
+    finding = finding_of(validity.competence_finding, study, 0.6)
     assert outcome(finding)[0] is Outcome.REFUTED
     bad = next(e for e in finding.evidence if not e.passed)
     assert bad.name == f"{task} accuracy, made-crossed"
@@ -89,7 +97,9 @@ def test_each_task_must_be_answered(task):
 
 
 def test_competence_has_a_value_for_each_pair_and_their_mean_is_the_effect():
-    finding = validity.competence_finding(study_of(null_subject, accuracy={"recall": 0.5}), 0.6)
+    finding = finding_of(
+        validity.competence_finding, study_of(null_subject, accuracy={"recall": 0.5}), 0.6
+    )
     assert {e.name for e in finding.evidence} == set(finding.units)
     for e in finding.evidence:
         values = finding.units[e.name]
@@ -101,7 +111,7 @@ def test_competence_has_a_value_for_each_pair_and_their_mean_is_the_effect():
 def test_lookup_is_asked_plain_and_crossed(domain):
     plan = Plan(seed=0, items=8, permutations=9, resamples=9, twins=0)
     prompts = SETS[f"{domain}-crossed"](plan.items, plan.seed)
-    finding = validity.competence_finding(study_of(null_subject, prompts, plan), 0.6)
+    finding = finding_of(validity.competence_finding, study_of(null_subject, prompts, plan), 0.6)
     assert [e.name for e in finding.evidence] == [
         "recall accuracy, plain",
         "lookup accuracy, plain",
@@ -112,14 +122,16 @@ def test_lookup_is_asked_plain_and_crossed(domain):
     ]
     assert outcome(finding)[0] is Outcome.SUPPORTED
     deaf = study_of(null_subject, prompts, plan, accuracy={"lookup": 0.0})
-    finding = validity.competence_finding(deaf, 0.6)
+    finding = finding_of(validity.competence_finding, deaf, 0.6)
     assert sum(not e.passed for e in finding.evidence) == 2
 
 
 def test_materials_without_answers_are_inconclusive():
     prompts = crossed_set()
     silent = replace(prompts, items=tuple(replace(i, distractors=()) for i in prompts.items))
-    found, reason = outcome(validity.competence_finding(study_of(null_subject, silent), 0.6))
+    found, reason = outcome(
+        finding_of(validity.competence_finding, study_of(null_subject, silent), 0.6)
+    )
     assert found is Outcome.INCONCLUSIVE
     assert "carries no answers" in reason
 
@@ -130,14 +142,14 @@ def test_answers_that_are_not_numbers_are_an_error_and_not_wrong_answers():
     broken = replace(answers, chosen=np.full_like(answers.chosen, np.nan))
     study.subject.answers = lambda *_: broken
     with pytest.raises(ValueError, match="NaN"):
-        validity.competence_finding(study, 0.6)
+        finding_of(validity.competence_finding, study, 0.6)
 
 
 # Balance
 
 
 def test_crossed_prompts_are_balanced_and_the_published_are_shown_not_to_be():
-    finding = validity.balance_finding(study_of(null_subject, crossed_set(20)), 0.55)
+    finding = finding_of(validity.balance_finding, study_of(null_subject, crossed_set(20)), 0.55)
     assert outcome(finding)[0] is Outcome.SUPPORTED
     assert [e.effect.value for e in finding.evidence] == [0, 0, 0, 0.5]
     assert finding.controls[0].value > 0.9
@@ -145,7 +157,7 @@ def test_crossed_prompts_are_balanced_and_the_published_are_shown_not_to_be():
 
 
 def test_uncrossed_prompts_of_other_lengths_are_not_balanced():
-    finding = validity.balance_finding(study_of(null_subject, plain_set(20)), 0.55)
+    finding = finding_of(validity.balance_finding, study_of(null_subject, plain_set(20)), 0.55)
     assert outcome(finding)[0] is Outcome.REFUTED
     assert not any(e.passed for e in finding.evidence)
 
@@ -154,7 +166,7 @@ def test_one_token_more_in_one_prompt_is_seen():
     prompts = crossed_set(20)
     longer = replace(prompts.items[0], prompt=prompts.items[0].prompt + "!")
     prompts = replace(prompts, items=(longer, *prompts.items[1:]))
-    finding = validity.balance_finding(study_of(null_subject, prompts), 0.55)
+    finding = finding_of(validity.balance_finding, study_of(null_subject, prompts), 0.55)
     assert [e.passed for e in finding.evidence[:3]] == [False, False, False]
 
 
@@ -174,14 +186,16 @@ def test_one_token_more_in_one_prompt_is_seen():
 )
 def test_nothing_may_differ_before_the_label_and_something_must_after(before, at_end, holds):
     numbers = {"largest": before, "largest_at_end": at_end, "compared": 40}
-    finding = validity.causality_finding(study_of(null_subject, before=numbers), TOLERANCE)
+    finding = finding_of(
+        validity.causality_finding, study_of(null_subject, before=numbers), TOLERANCE
+    )
     assert outcome(finding)[0] is (Outcome.SUPPORTED if holds else Outcome.REFUTED)
     assert finding.evidence[0].n == 40
     assert at_end != 0 or np.isnan(finding.evidence[0].effect.value)
 
 
 def test_uncrossed_prompts_have_no_position_before_the_label():
-    finding = validity.causality_finding(study_of(null_subject, plain_set()), TOLERANCE)
+    finding = finding_of(validity.causality_finding, study_of(null_subject, plain_set()), TOLERANCE)
     found, reason = outcome(finding)
     assert found is Outcome.INCONCLUSIVE
     assert reason.startswith("made-plain is not crossed")
@@ -192,7 +206,7 @@ def test_uncrossed_prompts_have_no_position_before_the_label():
 
 @pytest.mark.parametrize("subject", [null_subject, planted_subject])
 def test_shuffled_labels_are_uniform_with_and_without_an_effect(subject):
-    finding = validity.uniformity_finding(study_of(subject), 100, 0.001)
+    finding = finding_of(validity.uniformity_finding, study_of(subject), 100, 0.001)
     assert outcome(finding)[0] is Outcome.SUPPORTED
     low, high = finding.evidence[1].effect.interval
     assert low <= 0.05 <= high
@@ -205,13 +219,15 @@ def test_a_permutation_test_that_claims_too_much_is_refuted(monkeypatch):
         return replace(whole(contrast, **how), p_adjusted=np.array([how["seed"] % 20 + 1]) / 200)
 
     monkeypatch.setattr(validity.stats, "sign_flip_max", too_bold)
-    finding = validity.uniformity_finding(study_of(null_subject), 100, 0.001)
+    finding = finding_of(validity.uniformity_finding, study_of(null_subject), 100, 0.001)
     assert outcome(finding)[0] is Outcome.REFUTED
     assert finding.evidence[1].effect.value == 0.5
 
 
 def test_one_template_leaves_nothing_to_shuffle_and_is_inconclusive():
-    finding = validity.uniformity_finding(study_of(null_subject, plain_set(20, 1)), 20, 0.001)
+    finding = finding_of(
+        validity.uniformity_finding, study_of(null_subject, plain_set(20, 1)), 20, 0.001
+    )
     found, reason = outcome(finding)
     assert found is Outcome.INCONCLUSIVE
     assert "there is one unit" in reason
@@ -225,5 +241,5 @@ def test_shuffles_of_uncrossed_prompts_flip_whole_templates():
         return replace(a, heads=a.heads + (3 * by_row * recall_rows(prompts))[:, None, None, None])
 
     study = study_of(template_effects, plain_set(64, 8), PLAN)
-    finding = validity.uniformity_finding(study, 60, 0.001)
+    finding = finding_of(validity.uniformity_finding, study, 60, 0.001)
     assert outcome(finding)[0] is Outcome.SUPPORTED

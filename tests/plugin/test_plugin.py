@@ -119,7 +119,7 @@ def test_dose(model_name, verdict):
     """It grows."""
     panel = PlotPanel("", (Series("recall", "recall", (1, 2), (0.1, float("nan"))),))
     plot = Plot("curve", "dose", "It grows.", "A point a dose.", "heads", "drop", (panel,))
-    verdict(finding(2.0), plots=[plot])
+    verdict(finding(2.0, plots=[plot]))
 '''
     )
     study.runpytest_subprocess("-n2", "--model=mini-qwen", "--model=mini-llama").assert_outcomes(

@@ -10,16 +10,9 @@ import pandas as pd
 import pytest
 
 from harness.findings.specialisation.cells import ControlledRule, PublishedRule, published_cells
-from harness.plugin.run import (
-    COLUMNS,
-    PARTS,
-    PLOT_PARTS,
-    Run,
-    components_frame,
-    not_measured,
-    plain,
-)
+from harness.plugin.run import COLUMNS, PARTS, PLOT_PARTS, Run, not_measured, plain
 from harness.plugin.run import provenance as provenance_of
+from harness.verdicts.components import components_frame
 from harness.verdicts.plots import Plot, PlotPanel, Series
 from harness.verdicts.records import COMPONENTS_NAME, PLOTS_NAME, load_verdicts, read_plots
 from harness.verdicts.verdict import SCHEMA

@@ -9,21 +9,20 @@ from harness import stats
 from harness.findings.circuits import plots as causal_plots
 from harness.findings.circuits.measure import drops, measured_drops, part, sweep
 from harness.findings.circuits.selection import CausalRule, discovery_prompts
-from harness.findings.circuits.shared import causal_gates, enough, lower_end, stopped
+from harness.findings.circuits.shared import causal_gates, enough, lower_end
 from harness.findings.specialisation.cells import (
-    Components,
     ControlledRule,
     contrast,
     controlled_cells,
 )
-from harness.findings.specialisation.findings import Result
 from harness.interventions.ablations import Ablation
 from harness.interventions.sites import Site
 from harness.materials.items import EVALUATION, PromptSet
 from harness.study.study import Study
+from harness.verdicts.components import Components
 from harness.verdicts.plots import Plot
 from harness.verdicts.samples import by_unit
-from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate
+from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate, require
 
 POSITIONS = ("all", "subject", "premises", "final")
 PATCHED = ("subject", "premises", "final")
@@ -53,25 +52,22 @@ def signed_centroid(effects: Float[np.ndarray, "... layer"]) -> Float[np.ndarray
 
 def depth_finding(
     study: Study, rule: CausalRule, specialised: ControlledRule, *, gate: float
-) -> Result:
+) -> Finding:
     """Difference of the two tasks' causal depth centroids, reasoning minus recall, in layers."""
     layers = study.subject.facts["layers"]
     one = f"the model has {layers} layer: there is no order of layers"
     gates = (*causal_gates(study, gate), Gate("layers", layers > 1, one))
     name = "difference of depth centroids"
-    if finding := stopped(gates, name):
-        return Result(finding)
+    require(*gates)
     prompts = part(study.prompts, EVALUATION, study.prompts.tasks)
     profiles = _profiles(study, prompts, rule)
     whole = POSITIONS.index("all")
     first, second = study.prompts.tasks
     gates = (*gates, *(enough(_known(profiles[t][:, whole]), t) for t in study.prompts.tasks))
-    if finding := stopped(gates, name):
-        return Result(finding)
+    require(*gates)
     depth = {t: centroid(np.nanmean(profiles[t][:, whole], 0)) for t in study.prompts.tasks}
     gates = (*gates, *(_some_cost(depth[t], t) for t in study.prompts.tasks))
-    if finding := stopped(gates, name):
-        return Result(finding)
+    require(*gates)
     difference = _difference(profiles, whole, study)
     n = min(_known(profiles[t][:, whole]) for t in study.prompts.tasks)
     value = float(difference.value)
@@ -94,7 +90,7 @@ def depth_finding(
     plots = [_profile_plot(profiles, study.prompts.tasks, depth)]
     plots += _patching(study, rule)
     units = _contributions(profiles, whole, study, prompts)
-    return Result(Finding(tuple(evidence), controls, gates, units={name: units}), plots=plots)
+    return Finding(tuple(evidence), controls, gates, units={name: units}, plots=plots)
 
 
 def _not_by_noise(signed: stats.Estimate, n: int) -> Evidence:

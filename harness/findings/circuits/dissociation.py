@@ -25,27 +25,23 @@ from harness.findings.circuits.shared import (
     left_out,
     lower_end,
     spared,
-    stopped,
 )
 from harness.findings.circuits.tables import causal_tables
-from harness.findings.specialisation.findings import Result
 from harness.study.study import Study
 from harness.verdicts.samples import by_unit
-from harness.verdicts.verdict import Effect, Evidence, Family, Finding, Gate
+from harness.verdicts.verdict import Effect, Evidence, Family, Finding, Gate, require
 
 
 def specific_finding(
     study: Study, kind: Kind, target: str, rule: CausalRule, *, gate: float
-) -> Result:
+) -> Finding:
     """Whether ablating a task's circuit costs that task, more than chance sets do, and no other."""
     gates = circuit_gates(study, rule, gate)
-    if finding := stopped(gates, f"{target} lost"):
-        return Result(finding)
+    require(*gates)
     found = arms(study, kind, rule)
     other = other_task(study, target)
     gates = (*gates, *(enough(found.drops[t].n, t) for t in (target, other)))
-    if finding := stopped(gates, f"{target} lost"):
-        return Result(finding)
+    require(*gates)
     row = found.row[target, "mean"]
     falls = _lost(found, target)
     kept = spared(
@@ -62,8 +58,7 @@ def specific_finding(
     open_still = all(e.passed for e in (*falls, kept, apart))
     random_sets, matched = chance(found, target, rule.set_items if open_still else rule.band_items)
     gates = (*gates, _some_sets(found, target, random_sets))
-    if finding := stopped(gates, f"{target} lost"):
-        return Result(finding)
+    require(*gates)
     judged, beside = _selective(found, target, other, random_sets, matched)
     evidence = [
         *falls,
@@ -90,8 +85,7 @@ def specific_finding(
         for evidence_, d in ((falls[0], found.drops[target]), (kept, found.drops[other]))
     }
     units[apart.name] = by_pair
-    finding = Finding(tuple(evidence), (), gates, components, notes, units)
-    return Result(finding, plots=(dose,))
+    return Finding(tuple(evidence), (), gates, components, notes, units, plots=(dose,))
 
 
 def _lost(found: Arms, target: str) -> list[Evidence]:
@@ -212,16 +206,13 @@ def _selective(
     ]
 
 
-def double_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -> Result:
+def double_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -> Finding:
     """Whether each task loses more without its own circuit than without the other's."""
     gates = circuit_gates(study, rule, gate)
-    name = "difference between the circuits"
-    if finding := stopped(gates, name):
-        return Result(finding)
+    require(*gates)
     found = arms(study, kind, rule)
     gates = (*gates, *(enough(found.drops[t].n, t) for t in found.tasks))
-    if finding := stopped(gates, name):
-        return Result(finding)
+    require(*gates)
     tests = {
         task: paired(*(found.drops[task].after[found.row[c, "mean"]] for c in (o, task)))
         for task, o in _own_and_other(found)
@@ -243,8 +234,9 @@ def double_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -
     )
     components = tuple(c for t in found.tasks for c in circuit_components(found.chosen[t]))
     tables = causal_tables(kind, effects, circuits)
-    finding = Finding(tuple(evidence), (), gates, components, left_out(found.drops))
-    return Result(finding, tables, plots)
+    return Finding(
+        tuple(evidence), (), gates, components, left_out(found.drops), tables=tables, plots=plots
+    )
 
 
 def _own_and_other(found: Arms) -> list[tuple[str, str]]:

@@ -24,32 +24,28 @@ from harness.findings.circuits.shared import (
     circuit_gates,
     enough,
     lower_end,
-    stopped,
 )
-from harness.findings.specialisation.findings import Result
 from harness.interventions.ablations import Ablation
 from harness.interventions.sites import Site
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
 from harness.verdicts.plots import Plot
 from harness.verdicts.samples import by_unit
-from harness.verdicts.verdict import Effect, Evidence, Family, Finding, Gate
+from harness.verdicts.verdict import Effect, Evidence, Family, Finding, Gate, require
 
 RECALL_SET, REASONING_SET, BOTH = 0, 1, 2  # rows of the design, beside the intact model
 PAIR_ITEMS = 20  # facts of the pair map
 
 
-def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -> Result:
+def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -> Finding:
     """Each set's main effect on its own task minus on the other, beyond random pairs of sets."""
     gates = circuit_gates(study, rule, gate)
     name = "main effect on its own task minus on the other"
-    if finding := stopped(gates, name):
-        return Result(finding)
+    require(*gates)
     made, tasks = arms(study, kind, rule), study.prompts.tasks
     falls = _design(made)
     gates = (*gates, *(enough(made.drops[t].n, t) for t in tasks))
-    if finding := stopped(gates, name):
-        return Result(finding)
+    require(*gates)
     chance = _random_pairs(made)
     evidence: list[Evidence] = []
     units = {}
@@ -80,24 +76,22 @@ def separable_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float
         evidence.append(_against_pairs(made, against, effect.name, drawn[0] - drawn[1]))
         by_pair = _main_effect(falls, own)[:, order]
         units[end] = by_unit(_pairs(made), by_pair[:, 0] - by_pair[:, 1])
-    return Result(Finding(tuple(evidence), gates=gates, units=units))
+    return Finding(tuple(evidence), gates=gates, units=units)
 
 
 def interaction_finding(
     study: Study, kind: Kind, rule: CausalRule, *, smallest: float, components: int, gate: float
-) -> Result:
+) -> Finding:
     """What both sets cost together minus what each costs alone, for each task."""
     gates = circuit_gates(study, rule, gate)
     name = "largest interaction"
-    if finding := stopped(gates, name, smallest):
-        return Result(finding)
+    require(*gates)
     made, tasks = arms(study, kind, rule), study.prompts.tasks
     falls = _design(made)
     contrast = falls[:, :, BOTH] - falls[:, :, RECALL_SET] - falls[:, :, REASONING_SET]
     complete = contrast[~np.isnan(contrast).any(1)]
     gates = (*gates, *_crossable(made, len(complete)))
-    if finding := stopped(gates, name, smallest):
-        return Result(finding)
+    require(*gates)
     test = stats.sign_flip_max(complete, permutations=study.plan.permutations, seed=study.plan.seed)
     found = stats.bootstrap_mean(complete, resamples=study.plan.resamples, seed=study.plan.seed)
     strongest = int(np.abs(found.value).argmax())
@@ -142,7 +136,7 @@ def interaction_finding(
     plot = _pair_map(study, rule, components)
     sign = np.sign(found.value[strongest])
     units = {evidence[0].name: by_unit(_pairs(made), sign * contrast[:, strongest])}
-    return Result(Finding(tuple(evidence), gates=gates, units=units), plots=(plot,))
+    return Finding(tuple(evidence), gates=gates, units=units, plots=(plot,))
 
 
 def _pairs(made: Arms) -> list[str]:

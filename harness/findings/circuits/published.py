@@ -6,12 +6,12 @@ from harness.findings.circuits.circuits import Circuit, Kind, matched_sets
 from harness.findings.circuits.depth import observed_order
 from harness.findings.circuits.measure import measured_drops
 from harness.findings.circuits.selection import shape
-from harness.findings.circuits.shared import causal_answers, interval, left_out, stopped
-from harness.findings.specialisation.cells import Components, PublishedRule, published_cells
-from harness.findings.specialisation.findings import Result
+from harness.findings.circuits.shared import causal_answers, interval, left_out
+from harness.findings.specialisation.cells import PublishedRule, published_cells
 from harness.interventions.ablations import Ablation
 from harness.study.study import Study
-from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate
+from harness.verdicts.components import Components
+from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate, require
 
 SETS = 20  # random sets beside
 
@@ -23,11 +23,10 @@ def published_drop_finding(
     *,
     unchanged: float,
     gate: float,
-) -> Result:
+) -> Finding:
     """The published statement: zero what is specialised, on the prompts that it was found on."""
     gates = causal_answers(study, gate)
-    if finding := stopped(gates, "drop"):
-        return Result(finding)
+    require(*gates)
     table = rule(published_cells(kind, study.activations), study.prompts)
     tasks = study.prompts.tasks
     circuits = {t: _of_type(table, t, kind) for t in tasks}
@@ -42,8 +41,7 @@ def published_drop_finding(
             for t in tasks
         ),
     )
-    if finding := stopped(gates, "drop"):
-        return Result(finding)
+    require(*gates)
     layers, width = shape(study, kind)
     sets = {t: matched_sets(circuits[t], layers, width, SETS, 1, study.plan.seed) for t in tasks}
     every = [circuits[t] for t in tasks] + [c for t in tasks for c in sets[t].circuits]
@@ -56,8 +54,7 @@ def published_drop_finding(
             for t in tasks
         ),
     )
-    if finding := stopped(gates, "drop"):
-        return Result(finding)
+    require(*gates)
     evidence, controls = [], []
     for own, task in enumerate(tasks):
         for about in (task, tasks[1 - own]):
@@ -90,7 +87,7 @@ def published_drop_finding(
                     f"as many, matched by {sets[task].match}; range of the sets",
                 )
             )
-    return Result(Finding(tuple(evidence), tuple(controls), gates, (), left_out(result)))
+    return Finding(tuple(evidence), tuple(controls), gates, (), left_out(result))
 
 
 def _of_type(table: Components, task: str, kind: Kind) -> Circuit:
@@ -98,7 +95,7 @@ def _of_type(table: Components, task: str, kind: Kind) -> Circuit:
     return Circuit(kind, table.layer[at], table.index[at])
 
 
-def published_depth_finding(study: Study, rule: PublishedRule, *, published: str) -> Result:
+def published_depth_finding(study: Study, rule: PublishedRule, *, published: str) -> Finding:
     """The order of the layers that the published rule calls specialised."""
     table = rule(published_cells("layer", study.activations), study.prompts)
     first, second = study.prompts.tasks
@@ -129,4 +126,4 @@ def published_depth_finding(study: Study, rule: PublishedRule, *, published: str
                 f"untrained {name}", found, None, note="layers; undefined if one type is missing"
             )
         )
-    return Result(Finding((evidence,), tuple(controls), (both,)))
+    return Finding((evidence,), tuple(controls), (both,))

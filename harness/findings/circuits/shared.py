@@ -1,6 +1,6 @@
 """What the causal claims (h5, h6, h8) share: when nothing can be said, intervals, and notes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -9,11 +9,11 @@ from jaxtyping import Float
 from harness import stats
 from harness.findings.circuits.measure import Drops, measured_drops
 from harness.findings.circuits.selection import CausalRule, Chosen, discovery_prompts
-from harness.findings.specialisation.findings import competence_gates
+from harness.findings.gates import competence_gates
 from harness.interventions.ablations import Ablation
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
-from harness.verdicts.verdict import Component, Effect, Evidence, Family, Finding, Gate
+from harness.verdicts.verdict import Component, Effect, Evidence, Family, Gate
 
 LEAST_ITEMS = 20  # facts answered right on evaluation items, without which no drop can be judged
 LEAST_DISCOVERY = 10  # the same on discovery items, without which no circuit can be chosen
@@ -65,17 +65,6 @@ def circuit_gates(study: Study, rule: CausalRule, gate: float) -> tuple[Gate, ..
     """Those of every causal claim, and where they are met those of choosing a circuit."""
     gates = causal_gates(study, gate)
     return (*gates, *selection_gates(study, rule)) if all(g.met for g in gates) else gates
-
-
-def stopped(gates: Sequence[Gate], effect: str, bar: float = 0) -> Finding | None:
-    """An inconclusive finding if a gate is unmet: nothing further is measured.
-
-    `effect` and `bar` are what would have been measured, and what it would have had to exceed.
-    """
-    if all(gate.met for gate in gates):
-        return None
-    nothing = Evidence(effect, Effect("not measured", float("nan")), threshold=bar, relation=">")
-    return Finding((nothing,), gates=tuple(gates))
 
 
 def causal_answers(study: Study, gate: float) -> tuple[Gate, ...]:

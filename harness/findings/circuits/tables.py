@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.findings.circuits.circuits import Circuit, Kind
-from harness.findings.specialisation.cells import Components
+from harness.verdicts.components import Components
 
 LOSS = "loss of logit difference"
 

@@ -16,11 +16,20 @@ from harness.findings.direction.search import DirectionRule, Found, random_sizes
 from harness.findings.direction.secondary import AtLayer, auc_evidence, beside
 from harness.findings.direction.separation import Labelled, Separation, by_stratum, permutation_p
 from harness.findings.direction.surface_baselines import Baseline, baselines
-from harness.findings.specialisation.findings import Result, competence_gates, gate_notes
+from harness.findings.gates import competence_gates, gate_notes
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
 from harness.verdicts.plots import Plot
-from harness.verdicts.verdict import Control, Effect, Evidence, Family, Finding, Gate
+from harness.verdicts.verdict import (
+    Control,
+    Effect,
+    Evidence,
+    Family,
+    Finding,
+    Gate,
+    Inconclusive,
+    require,
+)
 
 SEPARATION = "held-out separation"
 LEAST_JUDGED = 2  # evaluation units of each task
@@ -37,18 +46,16 @@ class Twin:
     judged: Separation
 
 
-def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -> Result:
+def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -> Finding:
     """Held-out AUC of the direction, above every baseline that needs no reasoning."""
     labelled = Labelled.of(study.prompts)
-    enough = _enough(study, labelled, rule)
-    if not enough.met:
-        return _undefined(rule, enough)
+    require(_enough(study, labelled, rule))
     resid, plan = study.activations.resid, study.plan
     sides = np.concatenate([labelled.side[None], labelled.shuffled(rule.shuffles, plan.seed)])
     found, *shuffled = search(resid, labelled, sides, rule.folds, plan.seed)
     if found.layer is None:
         reason = "the tasks' means are the same in every layer, to rounding: there is no direction"
-        return _undefined(rule, Gate("direction", False, reason))
+        raise Inconclusive(Gate("direction", False, reason))
     fitted = directions.difference_in_means(
         resid, np.where(labelled.within(DISCOVERY), labelled.side, 0)
     )
@@ -57,7 +64,7 @@ def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -
     without_model = baselines(study, labelled)
     twins = _twins(study, labelled, rule)
     gates = (*competence_gates(study, gate), _room(without_model))
-    finding = Finding(
+    return Finding(
         (
             _length_evidence(at, without_model[0]),
             _separation_evidence(at, model, rule, len(found.evaluation)),
@@ -72,8 +79,8 @@ def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -
         gates,
         notes=_notes(study, found, gates[:-1]),
         units={SEPARATION: at.placements()},
+        plots=_plots(at, found, shuffled, twins, without_model[0], fitted),
     )
-    return Result(finding, plots=_plots(at, found, shuffled, twins, without_model[0], fitted))
 
 
 def _at(
@@ -84,11 +91,6 @@ def _at(
     found: Found,
 ) -> AtLayer:
     return AtLayer(study, labelled, layer, resid[:, layer].copy(), found.scores[:, layer])
-
-
-def _undefined(rule: DirectionRule, gate: Gate) -> Result:
-    nothing = Evidence(SEPARATION, Effect("AUC", float("nan")), rule.auc, ">")
-    return Result(Finding((nothing,), gates=(gate,)))
 
 
 def _enough(study: Study, labelled: Labelled, rule: DirectionRule) -> Gate:

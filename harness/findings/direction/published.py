@@ -21,9 +21,8 @@ from harness.findings.direction.search import (
 from harness.findings.direction.secondary import graded
 from harness.findings.direction.separation import Labelled
 from harness.findings.direction.surface_baselines import prompt_lengths
-from harness.findings.specialisation.findings import Result
 from harness.study.study import Study
-from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate
+from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate, Inconclusive
 
 FIRST = 1  # the first layer before which the stream is stored; before layer 0 is the embedding
 EMBEDDING = (
@@ -34,7 +33,7 @@ EMBEDDING = (
 
 def published_direction_finding(
     study: Study, rule: DirectionRule, *, least: float, published: Mapping[str, str]
-) -> Result:
+) -> Finding:
     """Best layer's in-sample AUC; `published` gives what is reported of `auc` and of `gap`."""
     labelled = Labelled.of(study.prompts)
     used: np.ndarray | slice = np.flatnonzero(labelled.side)
@@ -46,9 +45,7 @@ def published_direction_finding(
     aucs, *shuffled = in_sample(resid, sides)
     if np.isnan(aucs).all():
         reason = "before no layer do the tasks' means differ: there is no direction"
-        nothing = Evidence("in-sample separation", Effect("AUC", float("nan")), least, ">=")
-        gate = Gate("direction", False, reason)
-        return Result(Finding((nothing,), gates=(gate,), notes=(EMBEDDING,)))
+        raise Inconclusive(Gate("direction", False, reason))
     best = int(np.nanargmax(aucs))
     lengths = prompt_lengths(study)[used]
     length = _either_way(lengths, labelled)
@@ -98,7 +95,7 @@ def published_direction_finding(
             headline=f"AUC {aucs[best]:.2f} before layer {best + FIRST}, in-sample.",
         ),
     )
-    return Result(Finding(evidence, controls, notes=tuple(notes)), plots=plots)
+    return Finding(evidence, controls, notes=tuple(notes), plots=plots)
 
 
 def _either_way(scores: np.ndarray, labelled: Labelled) -> float:

@@ -16,13 +16,22 @@ from harness.findings.direction.separation import (
     placements,
     separation,
 )
-from harness.findings.specialisation.findings import Result, competence_gates
+from harness.findings.gates import competence_gates
 from harness.materials.domains import DOMAINS
 from harness.materials.items import DISCOVERY
 from harness.materials.sets import domain_of, draw_crossed
 from harness.study.study import Study
 from harness.verdicts.plots import Plot, PlotPanel, Series
-from harness.verdicts.verdict import Control, Effect, Evidence, Family, Finding, Gate
+from harness.verdicts.verdict import (
+    Control,
+    Effect,
+    Evidence,
+    Family,
+    Finding,
+    Gate,
+    Inconclusive,
+    require,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +81,16 @@ class Carried:
         return directions.project(resid[:, [self.layer]], self.direction)[:, 0]
 
 
-def transfer_finding(study: Study, rule: DirectionRule, items: int, gate: float) -> Result:
+def transfer_finding(study: Study, rule: DirectionRule, items: int, gate: float) -> Finding:
     """AUC of every other domain's crossed prompts along the direction of this one's.
 
     Judged in the domains whose questions the model answers; the others are named and left out.
     """
     home = domain_of(study.prompts)
-    name = "separation in another domain"
     if home is None or not study.prompts.crossed:
         reason = f"{study.prompts.name} belongs to no domain: there is no other one to carry it to"
-        return _undefined(name, rule, (Gate("domain", False, reason),))
-    gates: tuple[Gate, ...] = competence_gates(study, gate)
-    if not all(g.met for g in gates):
-        return _undefined(name, rule, gates)
+        raise Inconclusive(Gate("domain", False, reason))
+    gates = require(*competence_gates(study, gate))
     elsewhere = [_elsewhere(study, d, items, gate) for d in DOMAINS if d != home]
     known = [e for e in elsewhere if e.answered]
     left_out = tuple(f"{e.domain} is left out: {e.reason}" for e in elsewhere if not e.answered)
@@ -94,7 +100,7 @@ def transfer_finding(study: Study, rule: DirectionRule, items: int, gate: float)
     reason = "the tasks' means are the same in every layer: there is no direction"
     gates += (Gate("direction", carried is not None, reason),)
     if not known or carried is None:
-        return _undefined(name, rule, gates)
+        raise Inconclusive(*gates)
     judged = [_judged(e, carried) for e in known]
     adjusted = stats.holm(np.array([j.test.p for j in judged]))
     evidence = [
@@ -106,13 +112,10 @@ def transfer_finding(study: Study, rule: DirectionRule, items: int, gate: float)
     units = {
         e.name: placements(j.scores, j.side, j.pairs) for e, j in zip(evidence, judged, strict=True)
     }
-    finding = Finding(tuple(evidence), tuple(controls), gates, notes=left_out, units=units)
-    return Result(finding, plots=(_plot(judged, home, carried.layer, study.prompts.tasks),))
-
-
-def _undefined(name: str, rule: DirectionRule, gates: Sequence[Gate]) -> Result:
-    nothing = Evidence(name, Effect("AUC", float("nan")), rule.auc, ">")
-    return Result(Finding((nothing,), gates=tuple(gates)))
+    plots = (_plot(judged, home, carried.layer, study.prompts.tasks),)
+    return Finding(
+        tuple(evidence), tuple(controls), gates, notes=left_out, units=units, plots=plots
+    )
 
 
 def _elsewhere(study: Study, domain: str, items: int, gate: float) -> Elsewhere:

@@ -21,8 +21,8 @@ from harness.activations.extracted import (
     Activations,
 )
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet, paired
+from harness.verdicts.components import Components, Kind
 
-Kind = Literal["layer", "head", "neuron"]
 LEAST_PAIRS = 2  # that a d can be computed from
 # Controlled variants: concentration is a monotone of entropy and would vote twice.
 CONTROLLED_LAYER_FEATURES = (
@@ -109,45 +109,6 @@ def controlled_cells(kind: Kind, activations: Activations) -> Cells:
     if kind == "head":
         return head_cells(activations, CONTROLLED_HEAD_METRICS)
     return neuron_cells(activations, "neurons")
-
-
-@dataclass(frozen=True, slots=True)
-class Components:
-    """What a criterion found, one entry a component.
-
-    Attributes:
-        metric: The component's strongest metric, as a position in `metrics`.
-        effect: d of that metric (controlled: on evaluation pairs).
-        effect_discovery: d on discovery pairs; nan where all prompts are used at once.
-        q: Corrected p of that metric.
-        passed: Whether the criterion calls it specialised.
-        type: recall, reasoning (by sign), mixed (votes tie) or "" where it did not pass.
-        cells_d: d of every cell, for profiles.
-    """
-
-    kind: Kind
-    layer: Int[np.ndarray, " component"]
-    index: Int[np.ndarray, " component"]
-    metrics: tuple[str, ...]
-    metric: Int[np.ndarray, " component"]
-    effect: Float[np.ndarray, " component"]
-    effect_discovery: Float[np.ndarray, " component"]
-    q: Float[np.ndarray, " component"]
-    passed: Bool[np.ndarray, " component"]
-    type: np.ndarray
-    cells_d: Float[np.ndarray, "component metric"]
-
-    @property
-    def count(self) -> int:
-        """Components that passed."""
-        return int(self.passed.sum())
-
-    def count_of(self, *types: str) -> int:
-        """Components that passed with one of these types."""
-        return int(np.isin(self.type, types).sum())
-
-    def __len__(self) -> int:
-        return len(self.layer)
 
 
 @dataclass(frozen=True, slots=True)

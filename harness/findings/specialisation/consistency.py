@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Bool
 
 from harness import stats
+from harness.findings.gates import competence_gates, gate_notes, paired_gate
 from harness.findings.specialisation.cells import (
     Contrast,
     ControlledRule,
-    Kind,
     PublishedRule,
     contrast,
     controlled_cells,
@@ -19,15 +19,11 @@ from harness.findings.specialisation.cells import (
     published_consistency,
     selections,
 )
-from harness.findings.specialisation.findings import (
-    competence_gates,
-    gate_notes,
-    published_floor,
-    unpaired,
-)
+from harness.findings.specialisation.findings import published_floor
 from harness.materials.sets import SETS
 from harness.study.study import Study
-from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate
+from harness.verdicts.components import Kind
+from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate, require
 
 
 def published_consistency_finding(
@@ -82,8 +78,7 @@ def held_out_consistency_finding(
     study: Study, kind: Kind, rule: ControlledRule, folds: int, *, share: float, gate: float
 ) -> Finding:
     """Share of components chosen on training folds that hold on the held-out fold."""
-    if missing := unpaired(study):
-        return missing
+    require(paired_gate(study))
     c = contrast(controlled_cells(kind, study.activations), study.prompts)
     found = held_out_consistency(c, rule, folds, study.plan.seed)
     floor = rule.floor(c, [train for train, _ in pair_folds(c, folds, study.plan.seed)])
@@ -139,8 +134,7 @@ def redrawn_finding(
     gate: float,
 ) -> Finding:
     """Mean pairwise Jaccard of what resamples of redrawn materials select."""
-    if missing := unpaired(study):
-        return missing
+    require(paired_gate(study))
     studies = [study, *_redrawn(study, redraws)]
     contrasts = [contrast(controlled_cells(kind, s.activations), s.prompts) for s in studies]
     sets = [

@@ -4,18 +4,16 @@ The hypothesis files hold the numbers and the words; this file holds the procedu
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from harness import stats
+from harness.findings.gates import competence_gates, gate_notes, paired_gate
 from harness.findings.specialisation.cells import (
     Cells,
-    Components,
     Contrast,
     ControlledRule,
     Judged,
-    Kind,
     PublishedRule,
     contrast,
     controlled_cells,
@@ -23,60 +21,24 @@ from harness.findings.specialisation.cells import (
     shuffled_counts,
 )
 from harness.findings.specialisation.secondary import shown_beside
-from harness.materials.items import EVALUATION, PromptSet, paired
+from harness.materials.items import EVALUATION
+from harness.materials.relabelling import relabelled
 from harness.study.study import Study
-from harness.verdicts.plots import Plot
-from harness.verdicts.verdict import Component, Control, Effect, Evidence, Family, Finding, Gate
+from harness.verdicts.components import Components, Kind
+from harness.verdicts.verdict import (
+    Component,
+    Control,
+    Effect,
+    Evidence,
+    Family,
+    Finding,
+    Gate,
+    require,
+)
 
 SHUFFLES = 20  # label shuffles of the control
 PUBLISHED_SHUFFLES = 5  # the same for the published rule, which is slower and only shown
 SHUFFLES_ALLOWED = 0.05  # share of shuffles that may reach the bar
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A finding, the full component tables behind it by source (`model`, `twin 1`...), figures."""
-
-    finding: Finding
-    tables: Mapping[str, Components] = field(default_factory=dict)
-    plots: Sequence[Plot] = ()
-
-
-def unpaired(study: Study) -> Finding | None:
-    """An inconclusive finding if the materials have no pairs to compare within, else None."""
-    prompts = study.prompts
-    if paired(prompts.items, prompts.tasks):
-        return None
-    reason = (
-        f"no pair of {prompts.name} holds prompts of both {prompts.tasks[0]} and "
-        f"{prompts.tasks[1]}: give a `pair` column, or cross the classes with --crossed"
-    )
-    count = Evidence("pairs of prompts", Effect("count", 0), threshold=1, relation=">=")
-    return Finding((count,), gates=(Gate("pairs", False, reason),))
-
-
-def competence_gates(
-    study: Study, least: float, tasks: Sequence[str] | None = None
-) -> tuple[Gate, ...]:
-    """One gate a task: a model that does not answer shows nothing about how it answers.
-
-    The run's own `--competence-gate` takes the place of `least`; 0 lets everything pass.
-    """
-    if not study.has_answers:
-        return ()
-    if study.plan.competence_gate is not None:
-        least = study.plan.competence_gate
-    above = study.beats_chance()
-    return tuple(
-        Gate(
-            f"{task} accuracy",
-            least == 0 or (accuracy >= least and above[task]),
-            f"{task} accuracy {accuracy:.2f} on {study.prompts.name}, the gate is {least:.2f}"
-            + ("" if above[task] or accuracy < least else " and clearly above guessing"),
-        )
-        for task, accuracy in study.accuracy().items()
-        if tasks is None or task in tasks
-    )
 
 
 def published_floor(rule: PublishedRule, prompts: Sequence[int], tests: int) -> float:
@@ -121,7 +83,7 @@ def published_finding(
     mixed: bool,
     published: str,
     variants: Mapping[str, PublishedRule],
-) -> Result:
+) -> Finding:
     """Count components by the published rule; twins and shuffled labels stand beside it.
 
     `mixed` says whether components whose votes tie are counted; `variants` are other numbers
@@ -188,19 +150,7 @@ def published_finding(
         f"{n} prompts can reach an adjusted p of {floor:.2g} at best, above alpha {rule.alpha:g}: "
         f"no {kind} could pass; use more items",
     )
-    return Result(Finding(tuple(evidence), tuple(controls), (reach,), _found(table), notes), tables)
-
-
-def relabelled(prompts: PromptSet, seed: int) -> PromptSet:
-    """The set with the task labels of random pairs exchanged."""
-    generator = np.random.default_rng(seed)
-    flip = dict(zip(prompts.pairs, generator.integers(0, 2, len(prompts.pairs)), strict=True))
-    other = {prompts.tasks[0]: prompts.tasks[1], prompts.tasks[1]: prompts.tasks[0]}
-    items = tuple(
-        replace(i, task=other[i.task]) if flip[i.pair] and i.task in other else i
-        for i in prompts.items
-    )
-    return replace(prompts, items=items)
+    return Finding(tuple(evidence), tuple(controls), (reach,), _found(table), notes, tables=tables)
 
 
 def _typed(table: Components, types: tuple[str, ...]) -> int:
@@ -214,10 +164,9 @@ def _by_type(table: Components) -> str:
 
 def controlled_finding(
     study: Study, kind: Kind, rule: ControlledRule, *, needed: tuple[int, int], gate: float
-) -> Result:
+) -> Finding:
     """Count components that hold on held-out facts, beyond twins and shuffled labels."""
-    if missing := unpaired(study):
-        return Result(missing)
+    require(paired_gate(study))
     c = contrast(controlled_cells(kind, study.activations), study.prompts)
     judged = rule.judged(c)
     table = rule.table(c, judged)
@@ -254,8 +203,9 @@ def controlled_finding(
     if not study.plan.twins:
         notes += ("no untrained twin was run (--twins 0), so that control is missing",)
     units = {evidence[1].name: _strongest_units(c, judged)}
-    finding = Finding(tuple(evidence), tuple(controls), gates, _found(table), notes, units)
-    return Result(finding, tables)
+    return Finding(
+        tuple(evidence), tuple(controls), gates, _found(table), notes, units, tables=tables
+    )
 
 
 def _strongest_units(c: Contrast, judged: Judged) -> dict[str, float]:
@@ -270,13 +220,6 @@ def _strongest_units(c: Contrast, judged: Judged) -> dict[str, float]:
         return {}
     sign = -1.0 if judged.found[cell] < 0 else 1.0
     return dict(zip(c.pair[pairs].tolist(), (sign * values * d / mean).tolist(), strict=True))
-
-
-def gate_notes(gates: tuple[Gate, ...]) -> tuple[str, ...]:
-    """What to say where competence could not be measured."""
-    if not gates:
-        return ("these materials carry no answers: competence was not measured",)
-    return ()
 
 
 def _count_evidence(c: Contrast, table: Components, bar: int, kind: Kind) -> Evidence:

@@ -6,14 +6,13 @@ import numpy as np
 
 from harness.activations.extracted import Activations
 from harness.findings.specialisation.cells import (
-    Components,
     ControlledRule,
-    Kind,
     contrast,
     controlled_cells,
 )
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
+from harness.verdicts.components import Components, Kind
 from harness.verdicts.verdict import Effect, Evidence
 
 

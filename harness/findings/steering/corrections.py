@@ -12,8 +12,7 @@ from jaxtyping import Float
 
 from harness import stats
 from harness.findings.circuits.measure import part
-from harness.findings.circuits.shared import interval, lower_end, stopped
-from harness.findings.specialisation.findings import Result
+from harness.findings.circuits.shared import interval, lower_end
 from harness.findings.steering import plots as figures
 from harness.findings.steering.secondary import (
     beyond_random,
@@ -30,7 +29,7 @@ from harness.findings.steering.steering import Arm, Moved, moved
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.materials.sets import geography
 from harness.study.study import Study
-from harness.verdicts.verdict import NEGLIGIBLE, Effect, Evidence, Finding, Gate
+from harness.verdicts.verdict import NEGLIGIBLE, Effect, Evidence, Finding, Gate, require
 
 HARD = 3  # hops of the harder questions
 LEAST_CHOOSING = 10  # wrong discovery items to choose with
@@ -80,20 +79,18 @@ def _pool(study: Study, prompts: PromptSet, task: str, said: str) -> Pool:
     return Pool(prompts, right, task, f"{said}, {right.mean():.2f} of them answered right")
 
 
-def mending_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
+def mending_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:
     """Whether wrong items move as the direction says, beyond random directions."""
     task = study.prompts.tasks[1]
     name = f"{task} items answered wrong, change of logit difference"
     gates = steering_gates(study, gate)
-    if finding := stopped(gates, name, NEGLIGIBLE):
-        return Result(finding)
+    require(*gates)
     steer = Steer.of(study, rule)
     pool = pool_of(steer)
     to_choose = pool.items(DISCOVERY, rule.choosing, right=False)
     judged = pool.items(EVALUATION, rule.judged, right=False)
     gates = (*gates, direction_gate(steer), _enough(to_choose, judged, pool, rule))
-    if finding := stopped(gates, name, NEGLIGIBLE):
-        return Result(finding)
+    require(*gates)
 
     def score(arms: Sequence[Arm]) -> Float[np.ndarray, " arm"]:
         of = moved(steer.run(to_choose, arms), to_choose, task)
@@ -127,7 +124,7 @@ def mending_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     plot = figures.mended_histogram(found, len(isotropic_ones), task, str(chosen.arm))
     controls = (beyond_spread(effect.value, spread),)
     said = (f"pool: {pool.said}", words, *notes(steer))
-    return Result(Finding(evidence, controls, gates, notes=said), plots=(plot,))
+    return Finding(evidence, controls, gates, notes=said, plots=(plot,))
 
 
 def _enough(to_choose: PromptSet, judged: PromptSet, pool: Pool, rule: SteeringRule) -> Gate:

@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.findings.circuits.shared import interval, lower_end, spared, stopped
+from harness.findings.circuits.shared import interval, lower_end, spared
 from harness.findings.direction.vectors import Directions
-from harness.findings.specialisation.findings import Result
 from harness.findings.steering import plots as figures
 from harness.findings.steering.secondary import (
     beyond_random,
@@ -43,13 +42,13 @@ from harness.findings.steering.selection import (
 from harness.findings.steering.steering import Arm, Moved, isotropic
 from harness.study.study import Study
 from harness.verdicts.samples import by_unit
-from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate
+from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate, require
 
 SHARE = "shares of the intact logit difference"
 PUBLISHED_SCALE = 0.1  # of the published rescaling, at every layer
 
 
-def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
+def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:
     """Whether adding the direction moves the second task up against the first, beyond chance.
 
     Each task is measured in shares of its own intact logit difference. In nats, an edit that
@@ -58,8 +57,6 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     first, second = study.prompts.tasks
     name = f"{second} minus {first}, change of logit difference"
     steer, gates = _prepared(study, rule, gate)
-    if steer is None:
-        return _nothing(gates, name, rule.lift)
 
     def score(arms: Sequence[Arm]) -> np.ndarray:
         return contrast(*steer.both(steer.to_choose, arms))
@@ -70,8 +67,7 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     prompts = steer.judged(study.prompts.tasks)
     found = steer.both(prompts, shown)
     gates = (*gates, *enough(found, steer))
-    if finding := stopped(gates, name, rule.lift):
-        return Result(finding)
+    require(*gates)
     value, low, high = _paired_contrast(found, 0, study)
     effect = Effect(SHARE, value, (low, high), method=f"{toward}; paired bootstrap, BCa")
     null, spread = _random(steer, toward.arm)
@@ -100,24 +96,21 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
         figures.item_histogram(found, 0, study.prompts.tasks, str(toward.arm)),
     )
     units = {name: by_unit(prompts.pairs, stats.pseudo_values(_cells(found, 0), _contrast_of))}
-    return Result(Finding(evidence, (spread,), gates, notes=said, units=units), plots=plots)
+    return Finding(evidence, (spread,), gates, notes=said, units=units, plots=plots)
 
 
-def projection_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
+def projection_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:
     """Whether the second task is lost without the direction, and the first is spared."""
     first, second = study.prompts.tasks
     name = f"{second} lost without the direction"
     steer, gates = _prepared(study, rule, gate)
-    if steer is None:
-        return _nothing(gates, name)
     chosen = choose_taken(steer)
     scopes = dict.fromkeys((chosen.arm.layers, steer.fitted.layers))
     arms = [chosen.arm, *taken(steer), *(Arm("recentre", scope) for scope in scopes)]
     prompts = steer.judged(study.prompts.tasks)
     found = steer.both(prompts, arms)
     gates = (*gates, *enough(found, steer))
-    if finding := stopped(gates, name):
-        return Result(finding)
+    require(*gates)
     evidence = (
         *_task_lost(name, found[1], chosen, study, rule),
         _beyond_random_loss(f"{name}, against random ones", chosen.arm, steer),
@@ -136,26 +129,15 @@ def projection_finding(study: Study, rule: SteeringRule, gate: float) -> Result:
     said = (in_words(f"taking it out ({chosen.arm})", found, 0, study), *notes(steer))
     plot = figures.loss_by_layer(found, arms, study.prompts.tasks)
     units = {name: by_unit(prompts.pairs, found[1].before - found[1].after[0])}
-    finding = Finding(evidence, (), gates, notes=said, units=units)
-    return Result(finding, plots=(plot,) if plot else ())
+    plots = (plot,) if plot else ()
+    return Finding(evidence, (), gates, notes=said, units=units, plots=plots)
 
 
-def _prepared(
-    study: Study, rule: SteeringRule, gate: float
-) -> tuple[Steer | None, tuple[Gate, ...]]:
-    """The direction fitted, unless a gate is unmet."""
-    gates = steering_gates(study, gate)
-    if not all(g.met for g in gates):
-        return None, gates
+def _prepared(study: Study, rule: SteeringRule, gate: float) -> tuple[Steer, tuple[Gate, ...]]:
+    """The direction fitted, and the gates that were met on the way."""
+    gates = require(*steering_gates(study, gate))
     steer = Steer.of(study, rule)
-    gates = (*gates, direction_gate(steer))
-    return (steer if gates[-1].met else None), gates
-
-
-def _nothing(gates: tuple[Gate, ...], name: str, bar: float = 0) -> Result:
-    finding = stopped(gates, name, bar)
-    assert finding is not None
-    return Result(finding)
+    return steer, require(*gates, direction_gate(steer))
 
 
 def _shown_arms(steer: Steer, toward: Chosen, away: Chosen) -> list[Arm]:

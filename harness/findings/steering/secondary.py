@@ -10,7 +10,7 @@ from harness import stats
 from harness.findings.circuits.measure import paired, part
 from harness.findings.circuits.shared import beyond_chance, causal_gates, interval
 from harness.findings.direction.vectors import Directions
-from harness.findings.specialisation.findings import competence_gates
+from harness.findings.gates import competence_gates
 from harness.findings.steering.selection import Steer, SteeringRule, mean_cost
 from harness.findings.steering.steering import Arm, Moved, fitting_prompts, identity, moved
 from harness.materials.items import EVALUATION

@@ -11,6 +11,7 @@ from harness.findings.circuits.depth import centroid, depth_finding, observed_or
 from harness.findings.circuits.selection import CausalRule
 from harness.findings.specialisation.cells import ControlledRule
 from harness.verdicts.verdict import Criterion, Outcome, judge
+from tests.support.judging import finding_of
 from tests.support.planted_circuits import PLAN, Planted, facts_set, heads, study_of, with_size
 
 RULE = CausalRule({}, 0.01, 0.0, 60, 0, 0, 0, 0)
@@ -34,8 +35,8 @@ EVEN = (0.1, 0.3, 0.4, 0.3, 0.2, 0.1)
 
 
 def depth(subject, prompts=None, plan=PLAN):
-    result = depth_finding(study_of(subject, prompts, plan), RULE, H1, gate=0.6)
-    return result, *judge(result.finding, Criterion.CONTROLLED)
+    result = finding_of(depth_finding, study_of(subject, prompts, plan), RULE, H1, gate=0.6)
+    return result, *judge(result, Criterion.CONTROLLED)
 
 
 def test_a_centroid_is_the_mean_layer_by_cost():
@@ -60,15 +61,15 @@ def test_layers_whose_loss_helps_count_for_nothing():
 def test_recall_planted_earlier_is_supported():
     result, found, why = depth(layers_of(EARLY, LATE))
     assert (found, why) == (Outcome.SUPPORTED, "every requirement holds")
-    difference = result.finding.evidence[0]
+    difference = result.evidence[0]
     expected = centroid(np.array(LATE)) - centroid(np.array(EARLY))
     assert difference.effect.value == pytest.approx(expected, abs=0.1)
     low, high = difference.effect.interval
     assert low < difference.effect.value < high
     assert difference.n == 40
-    units = list(result.finding.units[difference.name].values())
+    units = list(result.units[difference.name].values())
     assert (len(units), np.mean(units)) == (40, pytest.approx(difference.effect.value, abs=0.05))
-    assert all(c.value < 0.2 for c in result.finding.controls)
+    assert all(c.value < 0.2 for c in result.controls)
     assert [p.title for p in result.plots] == ["what each layer causes"]
 
 
@@ -76,7 +77,7 @@ def test_recall_planted_later_is_refuted():
     result, found, why = depth(layers_of(LATE, EARLY))
     assert found is Outcome.REFUTED
     assert why.startswith("depth of reasoning minus depth of recall: -2.")
-    assert result.finding.evidence[0].effect.interval[1] < 0
+    assert result.evidence[0].effect.interval[1] < 0
 
 
 def test_equal_depths_are_supported_in_hardly_more_than_two_percent():
@@ -105,7 +106,7 @@ def test_noise_in_one_task_alone_is_no_difference_of_depth():
     quick = replace(PLAN, resamples=199)
     passed = []
     for seed in range(60):
-        finding = depth(noisier(seed), plan=quick)[0].finding
+        finding = depth(noisier(seed), plan=quick)[0]
         passed.append([e.passed for e in finding.evidence if e.decisive])
     _, clipped, signed = np.mean(passed, 0)
     assert clipped > 0.1  # why the clipped centroid does not decide alone
@@ -149,14 +150,14 @@ def test_people_s_own_files_are_judged_as_any_other():
     """No pairs, subjects, premises or counterfactuals; one task after the other."""
     result, found, _ = depth(layers_of(EARLY, LATE), facts_set(alone=True, sort=True))
     assert found is Outcome.SUPPORTED
-    names = [e.name for e in result.finding.evidence]
+    names = [e.name for e in result.evidence]
     assert names[3:] == ["the same, ablated at the final tokens"]
     assert [p.title for p in result.plots[0].panels] == ["all tokens", "final tokens"]
 
 
 def test_several_items_of_a_fact_are_one_unit():
     result, found, _ = depth(layers_of(EARLY, LATE), facts_set(80, each=3))
-    assert (found, result.finding.evidence[0].n) == (Outcome.SUPPORTED, 40)
+    assert (found, result.evidence[0].n) == (Outcome.SUPPORTED, 40)
     _, found, why = depth(layers_of(EARLY, LATE), facts_set(30, each=3))
     assert (found, why.startswith("15 recall items")) == (Outcome.INCONCLUSIVE, True)
 
@@ -168,7 +169,7 @@ def test_positions_that_few_items_have_are_no_error(with_subject):
     items = tuple(replace(i, subject=(0, 3) if i.pair in judged else None) for i in prompts.items)
     result, found, _ = depth(layers_of(EARLY, LATE), replace(prompts, items=items))
     assert found is Outcome.SUPPORTED
-    shown = [e.n for e in result.finding.evidence if "subject" in e.name]
+    shown = [e.n for e in result.evidence if "subject" in e.name]
     assert shown == ([] if with_subject == 1 else [with_subject])
 
 

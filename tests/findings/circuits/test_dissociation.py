@@ -11,6 +11,7 @@ from harness.findings.circuits.selection import CausalRule
 from harness.findings.specialisation.cells import PublishedRule
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.verdicts.verdict import Criterion, Outcome, judge
+from tests.support.judging import finding_of
 from tests.support.planted_circuits import (
     Planted,
     by_task,
@@ -42,12 +43,12 @@ def together(places=(*RECALL, *REASONING)):
 
 def specific(study, target=None, kind="head", rule=RULE):
     target = target or study.prompts.tasks[0]
-    finding = specific_finding(study, kind, target, rule, gate=0.6).finding
+    finding = finding_of(specific_finding, study, kind, target, rule, gate=0.6)
     return finding, *judge(finding, Criterion.CONTROLLED)
 
 
 def double(study, kind="head"):
-    finding = double_finding(study, kind, RULE, gate=0.6).finding
+    finding = finding_of(double_finding, study, kind, RULE, gate=0.6)
     return finding, *judge(finding, Criterion.CONTROLLED)
 
 
@@ -74,15 +75,15 @@ def test_a_double_dissociation_is_supported(kind):
 
 
 def test_the_planted_circuit_is_the_one_that_is_chosen():
-    result = specific_finding(study_of(apart()), "head", "recall", RULE, gate=0.6)
-    assert circuit(result.finding) == {(1, 0), (2, 1)}
-    assert all(c.effect == pytest.approx(COST, abs=0.05) for c in result.finding.components)
-    lost = row(result.finding, "recall lost without its heads")
+    result = finding_of(specific_finding, study_of(apart()), "head", "recall", RULE, gate=0.6)
+    assert circuit(result) == {(1, 0), (2, 1)}
+    assert all(c.effect == pytest.approx(COST, abs=0.05) for c in result.components)
+    lost = row(result, "recall lost without its heads")
     assert (lost.effect.value, lost.n) == (1, 40)
-    chance = row(result.finding, "recall minus reasoning lost, against random sets")
+    chance = row(result, "recall minus reasoning lost, against random sets")
     assert chance.p_adjusted == chance.floor == 1 / 92  # all sets of two of the 14 others
     assert chance.family.size == 91
-    assert row(result.finding, "reasoning spared").effect.value == 0
+    assert row(result, "reasoning spared").effect.value == 0
     assert [len(plot.panels) for plot in result.plots] == [1]
 
 
@@ -172,9 +173,9 @@ def test_noise_is_hardly_ever_supported():
         for seed in range(40)
         for found, _ in [
             judge(
-                double_finding(
-                    study_of(Planted(spread=3.0, seed=seed)), "head", RULE, gate=0.6
-                ).finding,
+                finding_of(
+                    double_finding, study_of(Planted(spread=3.0, seed=seed)), "head", RULE, gate=0.6
+                ),
                 Criterion.CONTROLLED,
             )
         ]
@@ -183,13 +184,13 @@ def test_noise_is_hardly_ever_supported():
 
 
 def test_the_dissociation_tells_every_components_effect_and_marks_the_circuits():
-    result = double_finding(study_of(apart()), "head", RULE, gate=0.6)
+    result = finding_of(double_finding, study_of(apart()), "head", RULE, gate=0.6)
     assert set(result.tables) == {"causal, recall", "causal, reasoning"}
     for table, planted in zip(result.tables.values(), (RECALL, REASONING), strict=True):
         strongest = np.argsort(-table.effect)[: len(planted)]
         found = {("head", int(table.layer[i]), int(table.index[i])) for i in strongest}
         assert found == set(planted)
-    found = {(c.layer, c.index) for c in result.finding.components}
+    found = {(c.layer, c.index) for c in result.components}
     marked = {
         (int(t.layer[i]), int(t.index[i]))
         for t in result.tables.values()
@@ -422,7 +423,7 @@ def test_a_third_task_of_the_discovery_half_alone_is_no_error():
 
 def published(study):
     rule = PublishedRule(1.0, 0.01, 1, "benjamini-hochberg")
-    finding = published_drop_finding(study, "head", rule, unchanged=0.05, gate=0.6).finding
+    finding = finding_of(published_drop_finding, study, "head", rule, unchanged=0.05, gate=0.6)
     return finding, *judge(finding, Criterion.PUBLISHED)
 
 

@@ -10,6 +10,7 @@ from harness.findings.circuits import interaction
 from harness.findings.circuits.interaction import interaction_finding, separable_finding
 from harness.findings.circuits.selection import CausalRule
 from harness.verdicts.verdict import Criterion, Outcome, judge
+from tests.support.judging import finding_of
 from tests.support.planted_circuits import (
     PLAN,
     Planted,
@@ -37,12 +38,14 @@ def apart(joint=0.0, cost=0.6, other=0.1, recall=RECALL, reasoning=REASONING, **
 
 
 def interacts(study, kind="head", smallest=SMALLEST):
-    result = interaction_finding(study, kind, RULE, smallest=smallest, components=4, gate=0.6)
-    return result, *judge(result.finding, Criterion.CONTROLLED)
+    result = finding_of(
+        interaction_finding, study, kind, RULE, smallest=smallest, components=4, gate=0.6
+    )
+    return result, *judge(result, Criterion.CONTROLLED)
 
 
 def separable(study, kind="head"):
-    finding = separable_finding(study, kind, RULE, gate=0.6).finding
+    finding = finding_of(separable_finding, study, kind, RULE, gate=0.6)
     return finding, *judge(finding, Criterion.CONTROLLED)
 
 
@@ -50,21 +53,21 @@ def test_sets_that_add_up_do_not_interact():
     result, found, why = interacts(study_of(apart()))
     assert found is Outcome.REFUTED
     assert why.startswith("largest interaction")
-    assert result.finding.evidence[0].effect.value < 0.02
+    assert result.evidence[0].effect.value < 0.02
 
 
 @pytest.mark.parametrize("joint", [0.3, -0.3])
 def test_sets_that_do_not_add_up_interact(joint):
     result, found, why = interacts(study_of(apart(joint)))
     assert (found, why) == (Outcome.SUPPORTED, "every requirement holds")
-    largest, beyond, *by_task_ = result.finding.evidence
+    largest, beyond, *by_task_ = result.evidence
     assert beyond.effect.value == pytest.approx(0.3, abs=0.05)
     assert beyond.threshold < 0.2  # a random pair that holds half of a set has half of it
     assert largest.effect.value == pytest.approx(0.3, abs=0.02)
     assert largest.n == 40
     low, high = largest.effect.interval
     assert 0 < low <= largest.effect.value <= high
-    units = result.finding.units[largest.name]
+    units = result.units[largest.name]
     assert len(units) == 40
     assert np.mean(list(units.values())) == pytest.approx(largest.effect.value)
     for row in by_task_:
@@ -82,7 +85,7 @@ def test_neurons_that_do_not_add_up_interact():
 def test_an_interaction_below_the_smallest_that_counts_is_none():
     result, found, why = interacts(study_of(apart(0.04)))
     assert found is Outcome.REFUTED
-    assert result.finding.evidence[0].p_adjusted <= 0.05
+    assert result.evidence[0].p_adjusted <= 0.05
     assert "needed > 0.05" in why
 
 
@@ -111,7 +114,7 @@ def test_sets_that_both_tasks_chose_cannot_be_crossed():
 def test_only_facts_with_both_answers_enter_the_design():
     wrong = apart(0.3, misses=lambda i: i.id in ("recall-1-0", "reasoning-3-0"))
     result, found, _ = interacts(study_of(wrong))
-    assert (found, result.finding.evidence[0].n) == (Outcome.SUPPORTED, 38)
+    assert (found, result.evidence[0].n) == (Outcome.SUPPORTED, 38)
 
 
 def test_unpaired_items_are_inconclusive_for_the_interaction_alone():
@@ -124,7 +127,7 @@ def test_unpaired_items_are_inconclusive_for_the_interaction_alone():
 
 def test_several_items_of_a_fact_are_one_unit():
     result, found, _ = interacts(study_of(apart(0.3), facts_set(80, each=3)))
-    assert (found, result.finding.evidence[0].n) == (Outcome.SUPPORTED, 40)
+    assert (found, result.evidence[0].n) == (Outcome.SUPPORTED, 40)
     _, found, why = interacts(study_of(apart(0.3), facts_set(30, each=3)))
     assert (found, why.startswith("15 pairs")) == (Outcome.INCONCLUSIVE, True)
 
@@ -220,6 +223,6 @@ def test_a_pair_that_interacts_no_more_than_random_pairs_is_refuted():
     saturating = apart()
     saturating = replace(saturating, joint=-5.0, sets=(every, every))
     result, found, why = interacts(study_of(saturating))
-    assert result.finding.evidence[0].passed
+    assert result.evidence[0].passed
     assert found is Outcome.REFUTED
     assert "against random pairs of sets" in why

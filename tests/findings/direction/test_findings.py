@@ -21,6 +21,7 @@ from harness.materials.sets import geography_crossed
 from harness.study.study import Plan
 from harness.verdicts.plots import Plot
 from harness.verdicts.verdict import Criterion, Outcome, judge, to_plain
+from tests.support.judging import finding_of
 from tests.support.synthetic import PLAN, crossed_set, noise, null_subject, plain_set, study_of
 
 RULE = DirectionRule(0.75, 0.01, folds=5, shuffles=20, random_directions=100, cosine=0.5)
@@ -58,13 +59,13 @@ def knows(gap=4.0, twin_gap=0.0):
 
 
 def held_out(study, rule=RULE):
-    result = held_out_direction_finding(study, rule, 0.6)
-    return result.finding, judge(result.finding, Criterion.CONTROLLED)
+    result = finding_of(held_out_direction_finding, study, rule, 0.6)
+    return result, judge(result, Criterion.CONTROLLED)
 
 
 def as_published(study, least=0.9):
-    result = published_direction_finding(study, RULE, least=least, published=PUBLISHED)
-    return result.finding, judge(result.finding, Criterion.PUBLISHED)
+    result = finding_of(published_direction_finding, study, RULE, least=least, published=PUBLISHED)
+    return result, judge(result, Criterion.PUBLISHED)
 
 
 def row(finding, beginning):
@@ -460,8 +461,10 @@ def test_published_runs_on_crossed_and_on_own_prompts():
 
 def test_figures_hold_plain_values_and_name_what_they_show():
     study = study_of(knows(), crossed_set(80))
-    controlled = held_out_direction_finding(study, RULE, 0.6).plots
-    published = published_direction_finding(study, RULE, least=0.9, published=PUBLISHED).plots
+    controlled = finding_of(held_out_direction_finding, study, RULE, 0.6).plots
+    published = finding_of(
+        published_direction_finding, study, RULE, least=0.9, published=PUBLISHED
+    ).plots
     assert [p.form for p in controlled] == ["curve", "histogram", "map"]
     assert [p.form for p in published] == ["curve", "histogram"]
     for plot in (*controlled, *published):

@@ -10,6 +10,7 @@ from harness.findings.direction.transfer import transfer_finding
 from harness.materials.sets import draw_plain, geography_crossed
 from harness.verdicts.verdict import Criterion, Outcome, judge
 from tests.findings.direction.test_findings import stream
+from tests.support.judging import finding_of
 from tests.support.synthetic import PLAN, FakeSubject, noise, study_of
 
 RULE = DirectionRule(0.75, 0.01, folds=5, shuffles=0, random_directions=0, cosine=0.5)
@@ -36,7 +37,7 @@ def carried(gap_elsewhere, *, answered=("geography", "chemistry"), twin_gap=0.0)
 
 
 def transferred(study):
-    finding = transfer_finding(study, RULE, ITEMS, 0.6).finding
+    finding = finding_of(transfer_finding, study, RULE, ITEMS, 0.6)
     return finding, *judge(finding, Criterion.CONTROLLED)
 
 

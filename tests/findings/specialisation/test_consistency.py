@@ -20,6 +20,7 @@ from harness.findings.specialisation.consistency import (
     redrawn_finding,
 )
 from harness.verdicts.verdict import Criterion, Outcome, judge
+from tests.support.judging import finding_of
 from tests.support.synthetic import (
     contrast_of,
     crossed_set,
@@ -41,20 +42,28 @@ FOLDS = 5
 
 
 def held_out(study, kind="head", rule=RULE):
-    finding = held_out_consistency_finding(study, kind, rule, FOLDS, share=0.8, gate=0.6)
+    finding = finding_of(
+        held_out_consistency_finding, study, kind, rule, FOLDS, share=0.8, gate=0.6
+    )
     return finding, judge(finding, Criterion.CONTROLLED)
 
 
 def redrawn(study, kind="head", resamples=30):
-    finding = redrawn_finding(
-        study, kind, 1.0, redraws=2, resamples=resamples, jaccard=0.8, gate=0.6
+    finding = finding_of(
+        redrawn_finding, study, kind, 1.0, redraws=2, resamples=resamples, jaccard=0.8, gate=0.6
     )
     return finding, judge(finding, Criterion.CONTROLLED)
 
 
 def as_published(study, kind="head", rule=PUBLISHED):
-    finding = published_consistency_finding(
-        study, kind, rule, folds=FOLDS, share=0.8, published="28 of 28 layers"
+    finding = finding_of(
+        published_consistency_finding,
+        study,
+        kind,
+        rule,
+        folds=FOLDS,
+        share=0.8,
+        published="28 of 28 layers",
     )
     return finding, judge(finding, Criterion.PUBLISHED)
 

@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 
 from harness import stats
+from harness.findings.gates import competence_gates
 from harness.findings.specialisation.cells import ControlledRule, PublishedRule, controlled_cells
 from harness.findings.specialisation.findings import (
     SHUFFLES,
-    competence_gates,
     controlled_finding,
     published_finding,
     published_floor,
-    relabelled,
 )
 from harness.findings.specialisation.secondary import pooled_by_group
 from harness.materials.items import EVALUATION
+from harness.materials.relabelling import relabelled
 from harness.verdicts.verdict import Criterion, Outcome, judge
+from tests.support.judging import finding_of
 from tests.support.synthetic import (
     PLAN,
     contrast_of,
@@ -45,15 +46,16 @@ BONFERRONI = PublishedRule(1.0, 1e-4, 1, "bonferroni")
 
 def controlled(study, kind="head", gate=0.6, **rule):
     rule = replace(RULES[kind], **rule)
-    return controlled_finding(study, kind, rule, needed=NEEDED[kind], gate=gate)
+    return finding_of(controlled_finding, study, kind, rule, needed=NEEDED[kind], gate=gate)
 
 
 def outcome(result, criterion=Criterion.CONTROLLED):
-    return judge(result.finding, criterion)
+    return judge(result, criterion)
 
 
 def published(study, kind="head", rule=BH, needed=(1, 16)):
-    return published_finding(
+    return finding_of(
+        published_finding,
         study,
         kind,
         rule,
@@ -68,13 +70,13 @@ def published(study, kind="head", rule=BH, needed=(1, 16)):
 def test_a_subject_that_knows_the_task_is_supported_and_one_that_does_not_is_not(kind):
     result = controlled(study_of(planted_subject), kind)
     assert outcome(result) == (Outcome.SUPPORTED, "every requirement holds")
-    assert [(c.layer, c.index) for c in result.finding.components] == [
+    assert [(c.layer, c.index) for c in result.components] == [
         {"layer": (1, None), "head": (2, 3), "neuron": (3, 5)}[kind]
     ]
     assert set(result.tables) == {"model", "twin 1", "twin 2"}
     null = controlled(study_of(null_subject), kind)
     assert outcome(null)[0] is Outcome.REFUTED
-    assert not null.finding.components
+    assert not null.components
 
 
 def test_twins_that_show_the_same_refute_it():
@@ -82,7 +84,7 @@ def test_twins_that_show_the_same_refute_it():
         return planted(noise(prompts, twin or 0), prompts)
 
     result = controlled(study_of(everyone))
-    assert [c.passed for c in result.finding.controls] == [False, False, True]
+    assert [c.passed for c in result.controls] == [False, False, True]
     found, reason = outcome(result)
     assert found is Outcome.REFUTED
     assert "untrained twin 1: 1" in reason
@@ -130,8 +132,8 @@ def test_materials_without_answers_have_no_gate_and_say_so():
     prompts = crossed_set()
     silent = replace(prompts, items=tuple(replace(i, answer="") for i in prompts.items))
     result = controlled(study_of(planted_subject, silent))
-    assert result.finding.gates == ()
-    assert "these materials carry no answers: competence was not measured" in result.finding.notes
+    assert result.gates == ()
+    assert "these materials carry no answers: competence was not measured" in result.notes
 
 
 @pytest.mark.parametrize("templates", [1, 3])
@@ -151,7 +153,7 @@ def test_too_few_permutations_are_inconclusive():
 
 def test_numbers_of_the_strongest_effect_are_those_of_held_out_pairs():
     study = study_of(planted_subject)
-    evidence = controlled(study).finding.evidence[1]
+    evidence = controlled(study).evidence[1]
     c = contrast_of("head", study.activations, study.prompts)
     judged = RULES["head"].judged(c)
     cell = judged.strongest
@@ -178,7 +180,7 @@ def test_the_units_of_the_strongest_effect_are_held_out_pairs_and_their_mean_is_
     kind, make
 ):
     study = study_of(make)
-    finding = controlled(study, kind).finding
+    finding = controlled(study, kind)
     strongest = finding.evidence[1]
     units = finding.units[strongest.name]
     held_out = {i.pair for i in study.prompts.items if i.split == EVALUATION}
@@ -201,7 +203,7 @@ def test_the_strongest_effect_is_not_chosen_by_how_it_fares_on_evaluation():
         return plant(a, "heads", (1, 1, 1), rows, 3.0)
 
     result = controlled(study_of(make, prompts))
-    count, strongest = result.finding.evidence[:2]
+    count, strongest = result.evidence[:2]
     assert count.passed
     assert "layer 0 head 0" in strongest.name
     assert not strongest.passed
@@ -217,7 +219,7 @@ def test_a_strongest_effect_that_turned_its_sign_is_negative_and_fails():
         a = plant(noise(prompts, twin or 0), "heads", (0, 0, 1), rows & ~half, -4.0)
         return plant(a, "heads", (0, 0, 1), rows & half, 4.0)
 
-    strongest = controlled(study_of(make, prompts)).finding.evidence[1]
+    strongest = controlled(study_of(make, prompts)).evidence[1]
     low, high = strongest.effect.interval
     assert low < strongest.effect.value < high < -1
     assert not strongest.passed
@@ -225,7 +227,7 @@ def test_a_strongest_effect_that_turned_its_sign_is_negative_and_fails():
 
 def test_where_nothing_was_chosen_the_p_is_that_of_discovery_over_all_cells_and_says_so():
     study = study_of(null_subject)
-    evidence = controlled(study).finding.evidence[1]
+    evidence = controlled(study).evidence[1]
     judged = RULES["head"].judged(contrast_of("head", study.activations, study.prompts))
     assert not judged.chosen.any()
     assert evidence.p_adjusted == judged.p_found[judged.strongest] > 0.01
@@ -234,7 +236,7 @@ def test_where_nothing_was_chosen_the_p_is_that_of_discovery_over_all_cells_and_
 
 
 def test_shuffled_labels_are_a_control_with_an_exact_interval():
-    control = controlled(study_of(planted_subject)).finding.controls[-1]
+    control = controlled(study_of(planted_subject)).controls[-1]
     assert control.name == "shuffled labels, share that reach the bar"
     assert control.passed is True
     assert control.value <= 0.05
@@ -248,9 +250,9 @@ def test_beside_a_count_stand_groups_and_firing_rates_that_decide_nothing():
         a.gates[:, 3, 5] = np.where(recall_rows(prompts), 1.0, -1.0)
         return a
 
-    heads = controlled(study_of(planted_subject)).finding.evidence
+    heads = controlled(study_of(planted_subject)).evidence
     assert [e.name for e in heads[2:]] == ["key-value groups that hold"]
-    neurons = controlled(study_of(fires), "neuron").finding.evidence
+    neurons = controlled(study_of(fires), "neuron").evidence
     assert neurons[2].effect.value == 1.0
     assert not any(e.decisive for e in (*heads[2:], *neurons[2:]))
 
@@ -277,17 +279,17 @@ def separated(prompts, twin):
 def test_the_published_rule_is_supported_by_twins_too_which_is_noted_and_does_not_decide():
     result = published(study_of(separated, plain_set(30)))
     assert outcome(result, Criterion.PUBLISHED)[0] is Outcome.SUPPORTED
-    assert [c.passed for c in result.finding.controls] == [False, False, True]
-    assert "2 of 2 untrained twins pass this criterion too" in result.finding.notes
-    assert result.finding.evidence[0].effect.value == 16
-    assert result.finding.evidence[0].published == "583 of 784"
-    assert not result.finding.evidence[2].decisive
+    assert [c.passed for c in result.controls] == [False, False, True]
+    assert "2 of 2 untrained twins pass this criterion too" in result.notes
+    assert result.evidence[0].effect.value == 16
+    assert result.evidence[0].published == "583 of 784"
+    assert not result.evidence[2].decisive
 
 
 def test_the_published_rule_refutes_noise():
     result = published(study_of(null_subject, plain_set(30)))
     assert outcome(result, Criterion.PUBLISHED)[0] is Outcome.REFUTED
-    assert np.isnan(result.finding.evidence[1].effect.value)
+    assert np.isnan(result.evidence[1].effect.value)
 
 
 def test_the_published_floor_is_mann_whitneys_times_the_family_of_bonferroni():
@@ -321,7 +323,7 @@ def test_constant_values_are_counted_in_a_note():
 
     result = controlled(study_of(still))
     assert outcome(result)[0] is Outcome.SUPPORTED
-    assert any(n.startswith("20 of 80 values are the same on every") for n in result.finding.notes)
+    assert any(n.startswith("20 of 80 values are the same on every") for n in result.notes)
     a = still(crossed_set(), None)
     assert controlled_cells("head", a).constant == 20
 
@@ -346,7 +348,7 @@ def test_untrained_subjects_are_never_supported():
 def test_materials_without_pairs_are_inconclusive_and_say_what_to_do():
     whole = crossed_set(20)
     alone = replace(whole, items=tuple(replace(i, pair=i.id) for i in whole.items), crossed=False)
-    finding = controlled(study_of(null_subject, alone)).finding
+    finding = controlled(study_of(null_subject, alone))
     outcome, reason = judge(finding, Criterion.CONTROLLED)
     assert outcome is Outcome.INCONCLUSIVE
     assert "--crossed" in reason
@@ -361,7 +363,7 @@ def test_published_counts_do_not_depend_on_what_the_classes_are_called():
         tasks=("memory", "logic"),
     )
     counts = [
-        published(study_of(planted_subject, prompts)).finding.evidence[0].effect.value
+        published(study_of(planted_subject, prompts)).evidence[0].effect.value
         for prompts in (whole, renamed)
     ]
     assert counts[0] == counts[1] > 0

@@ -37,6 +37,7 @@ from harness.study.study import Plan, Study
 from harness.verdicts.plots import Plot
 from harness.verdicts.verdict import Criterion, Outcome, judge
 from tests.support import oracle_edits, tiny_models
+from tests.support.judging import finding_of
 from tests.support.synthetic import noise, plain_set
 
 LAYERS, WIDTH, GAP = 3, 32, 4.0
@@ -198,50 +199,50 @@ def study(law=truly, prompts=PROMPTS, **toy) -> Study:
 
 
 def verdict(result):
-    return judge(result.finding, Criterion.CONTROLLED)
+    return judge(result, Criterion.CONTROLLED)
 
 
 def row(result, beginning):
-    return next(e for e in result.finding.evidence if e.name.startswith(beginning))
+    return next(e for e in result.evidence if e.name.startswith(beginning))
 
 
 # Adding
 
 
 def test_a_direction_that_steers_is_supported():
-    found = steering_finding(study(), RULE, 0.6)
+    found = finding_of(steering_finding, study(), RULE, 0.6)
     assert verdict(found) == (Outcome.SUPPORTED, "every requirement holds")
-    first = found.finding.evidence[0]
+    first = found.evidence[0]
     assert first.effect.value == pytest.approx(2 * GAP / 6, rel=0.2)  # dose 1 at one layer
     assert "add +1 at layer" in first.effect.method
-    units = list(found.finding.units[first.name].values())
+    units = list(found.units[first.name].values())
     assert (len(units), np.mean(units)) == (first.n, pytest.approx(first.effect.value, abs=0.02))
     assert row(found, "the same, against random").p_adjusted == pytest.approx(1 / 21)
     assert row(found, "reasoning moved the wrong way").effect.value == 0
     assert row(found, "recall moved the wrong way").effect.value == 0
-    assert found.finding.notes[0].startswith("adding the direction (add +1 at layer")
-    assert "helps reasoning and hurts recall" in found.finding.notes[0]
-    assert "hurts reasoning and helps recall" in found.finding.notes[1]
+    assert found.notes[0].startswith("adding the direction (add +1 at layer")
+    assert "helps reasoning and hurts recall" in found.notes[0]
+    assert "hurts reasoning and helps recall" in found.notes[1]
 
 
 def test_an_effect_that_any_direction_has_is_refuted():
-    found = steering_finding(study(by_any_move), RULE, 0.6)
+    found = finding_of(steering_finding, study(by_any_move), RULE, 0.6)
     outcome, reason = verdict(found)
     assert outcome is Outcome.REFUTED
     assert "against random directions" in reason
-    assert found.finding.evidence[0].passed
-    assert found.finding.controls[0].passed is False
+    assert found.evidence[0].passed
+    assert found.controls[0].passed is False
 
 
 def test_no_effect_is_refuted():
-    outcome, reason = verdict(steering_finding(study(by_nothing), RULE, 0.6))
+    outcome, reason = verdict(finding_of(steering_finding, study(by_nothing), RULE, 0.6))
     assert outcome is Outcome.REFUTED
     assert "change of logit difference: 0, needed > 0.01" in reason
 
 
 def test_ruining_both_tasks_is_not_steering():
     rule = replace(RULE, cost=10.0)
-    found = steering_finding(study(ruined), rule, 0.6)
+    found = finding_of(steering_finding, study(ruined), rule, 0.6)
     assert verdict(found)[0] is Outcome.REFUTED
     steer = Steer.of(study(ruined), RULE)
     both = steer.both(steer.judged(PROMPTS.tasks), [Arm("add", (0, 1, 2), 1.0)])
@@ -270,7 +271,7 @@ def test_the_share_that_goes_the_wrong_way_is_known():
             value, far = super().read(items, edit_set)
             return np.array([np.where([i.id in names for i in items], 12 - value, value), far])
 
-    found = steering_finding(Study(Some(), PROMPTS, PLAN), RULE, 0.6)
+    found = finding_of(steering_finding, Study(Some(), PROMPTS, PLAN), RULE, 0.6)
     share = row(found, "reasoning moved the wrong way")
     assert (share.effect.value, share.n) == (0.25, 60)
     left = found.plots[2].panels[0].series[1]
@@ -282,12 +283,12 @@ def test_the_share_that_goes_the_wrong_way_is_known():
 
 
 def test_a_direction_that_one_task_needs_is_supported():
-    found = projection_finding(study(needed), RULE, 0.6)
+    found = finding_of(projection_finding, study(needed), RULE, 0.6)
     assert verdict(found) == (Outcome.SUPPORTED, "every requirement holds")
-    lost = found.finding.evidence[0]
+    lost = found.evidence[0]
     assert lost.effect.value == 1.0
-    assert set(found.finding.units[lost.name].values()) == {1.0}
-    assert "hurts reasoning and does not move recall" in found.finding.notes[0]
+    assert set(found.units[lost.name].values()) == {1.0}
+    assert "hurts reasoning and does not move recall" in found.notes[0]
     assert row(found, "reasoning generated, project out").effect.value == 0
     assert row(found, "reasoning generated, intact").effect.value == 1
     assert "parsed 0.00" in row(found, "reasoning generated, project out").effect.method
@@ -297,7 +298,7 @@ def test_a_direction_that_one_task_needs_is_supported():
     ("law", "why"), [(by_nothing, "reasoning lost"), (needed_by_both, "recall spared")]
 )
 def test_a_direction_that_none_or_both_need_is_refuted(law, why):
-    outcome, reason = verdict(projection_finding(study(law), RULE, 0.6))
+    outcome, reason = verdict(finding_of(projection_finding, study(law), RULE, 0.6))
     assert outcome is Outcome.REFUTED
     assert why in reason
 
@@ -306,21 +307,24 @@ def test_a_direction_that_none_or_both_need_is_refuted(law, why):
 
 
 def test_wrong_items_that_move_as_said_are_supported():
-    found = mending_finding(study(misses=0.5), RULE, 0.3)
+    found = finding_of(mending_finding, study(misses=0.5), RULE, 0.3)
     assert verdict(found) == (Outcome.SUPPORTED, "every requirement holds")
-    assert found.finding.evidence[0].effect.value == pytest.approx(GAP, rel=0.1)
+    assert found.evidence[0].effect.value == pytest.approx(GAP, rel=0.1)
     assert row(found, "reasoning items mended").effect.value == 1.0
     assert row(found, "reasoning items moved the wrong way").effect.value == 0
-    assert "raises reasoning answers that were wrong" in found.finding.notes[1]
+    assert "raises reasoning answers that were wrong" in found.notes[1]
 
 
 @pytest.mark.parametrize("law", [by_any_move, by_nothing])
 def test_wrong_items_that_any_direction_moves_are_refuted(law):
-    assert verdict(mending_finding(study(law, misses=0.5), RULE, 0.3))[0] is Outcome.REFUTED
+    assert (
+        verdict(finding_of(mending_finding, study(law, misses=0.5), RULE, 0.3))[0]
+        is Outcome.REFUTED
+    )
 
 
 def test_too_few_wrong_items_are_inconclusive():
-    outcome, reason = verdict(mending_finding(study(misses=0.1), RULE, 0.6))
+    outcome, reason = verdict(finding_of(mending_finding, study(misses=0.1), RULE, 0.6))
     assert outcome is Outcome.INCONCLUSIVE
     assert "gets 6 evaluation and 3 discovery items wrong" in reason
 
@@ -331,7 +335,7 @@ def test_too_few_wrong_items_are_inconclusive():
 @pytest.mark.parametrize("finding", [steering_finding, projection_finding, mending_finding])
 def test_a_model_that_does_not_answer_is_inconclusive_and_not_steered(finding):
     asked = study(accuracy=0.25)
-    outcome, reason = verdict(finding(asked, RULE, 0.6))
+    outcome, reason = verdict(finding_of(finding, asked, RULE, 0.6))
     assert outcome is Outcome.INCONCLUSIVE
     assert "recall accuracy 0.25" in reason
     assert asked.subject.asked == []
@@ -343,16 +347,22 @@ def test_no_direction_in_any_layer_is_inconclusive(finding):
         def drawn(self, item):
             return torch.ones(WIDTH) * len(item.answer)
 
-    outcome, reason = verdict(finding(Study(Flat(misses=0.5), PROMPTS, PLAN), RULE, 0.3))
+    outcome, reason = verdict(
+        finding_of(finding, Study(Flat(misses=0.5), PROMPTS, PLAN), RULE, 0.3)
+    )
     assert outcome is Outcome.INCONCLUSIVE
     assert "there is no direction" in reason
 
 
 def test_few_items_are_inconclusive():
-    outcome, reason = verdict(steering_finding(study(prompts=prompts_of(30)), RULE, 0.6))
+    outcome, reason = verdict(
+        finding_of(steering_finding, study(prompts=prompts_of(30)), RULE, 0.6)
+    )
     assert outcome is Outcome.INCONCLUSIVE
     assert "15 reasoning pairs of the evaluation half can be scored, 20 are needed" in reason
-    outcome, reason = verdict(steering_finding(study(prompts=prompts_of(12)), RULE, 0.6))
+    outcome, reason = verdict(
+        finding_of(steering_finding, study(prompts=prompts_of(12)), RULE, 0.6)
+    )
     assert "6 discovery pairs of a task: 10 are needed" in reason
 
 
@@ -468,9 +478,9 @@ def test_pairs_are_the_unit():
 
 def test_figures_hold_plain_values():
     found = [
-        steering_finding(study(), RULE, 0.6),
-        projection_finding(study(needed), RULE, 0.6),
-        mending_finding(study(misses=0.5), RULE, 0.3),
+        finding_of(steering_finding, study(), RULE, 0.6),
+        finding_of(projection_finding, study(needed), RULE, 0.6),
+        finding_of(mending_finding, study(misses=0.5), RULE, 0.3),
     ]
     plots = [p for f in found for p in f.plots]
     assert [p.form for p in plots] == ["curve", "curve", "histogram", "curve", "histogram"]

@@ -1,0 +1,104 @@
+"""Tables of components (layers, heads, neurons): what a criterion found, one entry a component."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["layer", "head", "neuron"]
+
+COLUMNS = (
+    "model",
+    "materials",
+    "claim_id",
+    "criterion",
+    "source",
+    "kind",
+    "layer",
+    "index",
+    "metric",
+    "effect",
+    "effect_discovery",
+    "q",
+    "passed",
+    "type",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """What a criterion found, one entry a component.
+
+    Attributes:
+        metric: The component's strongest metric, as a position in `metrics`.
+        effect: d of that metric (controlled: on evaluation pairs).
+        effect_discovery: d on discovery pairs; nan where all prompts are used at once.
+        q: Corrected p of that metric.
+        passed: Whether the criterion calls it specialised.
+        type: recall, reasoning (by sign), mixed (votes tie) or "" where it did not pass.
+        cells_d: d of every cell, for profiles.
+    """
+
+    kind: Kind
+    layer: Int[np.ndarray, " component"]
+    index: Int[np.ndarray, " component"]
+    metrics: tuple[str, ...]
+    metric: Int[np.ndarray, " component"]
+    effect: Float[np.ndarray, " component"]
+    effect_discovery: Float[np.ndarray, " component"]
+    q: Float[np.ndarray, " component"]
+    passed: Bool[np.ndarray, " component"]
+    type: np.ndarray
+    cells_d: Float[np.ndarray, "component metric"]
+
+    @property
+    def count(self) -> int:
+        """Components that passed."""
+        return int(self.passed.sum())
+
+    def count_of(self, *types: str) -> int:
+        """Components that passed with one of these types."""
+        return int(np.isin(self.type, types).sum())
+
+    def __len__(self) -> int:
+        return len(self.layer)
+
+
+def components_frame(table: Components, **common: str) -> "pd.DataFrame":
+    """One row a component (layers: one a layer and metric), columns as in `COLUMNS`."""
+    import pandas as pd  # noqa: PLC0415
+
+    if table.kind == "layer":
+        metrics = len(table.metrics)
+        strongest = np.arange(metrics)[None] == table.metric[:, None]
+        columns = {
+            "layer": np.repeat(table.layer, metrics),
+            "index": -1,
+            "metric": np.tile(np.array(table.metrics), len(table)),
+            "effect": table.cells_d.ravel(),
+            "effect_discovery": np.where(
+                strongest, table.effect_discovery[:, None], np.nan
+            ).ravel(),
+            "q": np.where(strongest, table.q[:, None], np.nan).ravel(),
+            "passed": (table.passed[:, None] & strongest).ravel(),
+            "type": np.where(strongest, table.type[:, None], "").ravel(),
+        }
+    else:
+        columns = {
+            "layer": table.layer,
+            "index": table.index,
+            "metric": np.array(table.metrics)[table.metric],
+            "effect": table.effect,
+            "effect_discovery": table.effect_discovery,
+            "q": table.q,
+            "passed": table.passed,
+            "type": table.type,
+        }
+    frame = pd.DataFrame({**common, "kind": table.kind, **columns})[list(COLUMNS)]
+    for name in ("model", "materials", "claim_id", "criterion", "source", "kind", "metric", "type"):
+        frame[name] = frame[name].astype("category")
+    return frame

@@ -54,7 +54,7 @@ def model(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def items(model):
-    count = next(shape[-1] for shape in SHAPES.values() if shape[0] == model.d_model)
+    count = next(shape[-1] for shape in SHAPES.values() if shape[0] == model.architecture.d_model)
     return sets.geography(count).items[::3]  # no two of a pair, which would share a line
 
 

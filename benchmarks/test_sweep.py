@@ -62,7 +62,7 @@ class Work:
             pairs = zip(self.items, lengths, strict=True)
             self.items = [item for item, length in pairs if length == common]
         self.reference = self.model.references(self.items)
-        layers, heads = range(self.model.layers), range(self.model.heads)
+        layers, heads = range(self.model.architecture.layers), range(self.model.architecture.heads)
         self.sites = [Site("head", n, h) for n in layers for h in heads]
         self.sites += [Site("mlp", n) for n in layers]
         self.sets = [(edits.mean_ablation(site, self.reference),) for site in self.sites]
@@ -109,7 +109,7 @@ class Work:
     @torch.no_grad()
     def trace(self, batch, site: Site, keep: int) -> torch.Tensor:
         """One edit in one trace of the whole model."""
-        engine, heads = self.model.engine, self.model.heads
+        engine, heads = self.model.engine, self.model.architecture.heads
         mean = self.reference.at(site)
         with engine.trace(**batch.inputs, use_cache=False, logits_to_keep=keep) as tracer:
             layer = engine.model.layers[site.layer]
@@ -138,7 +138,7 @@ class Work:
 
     @torch.no_grad()
     def stacked(self) -> None:
-        engine, heads, wide = self.model.engine, self.model.heads, 4
+        engine, heads, wide = self.model.engine, self.model.architecture.heads, 4
         for whole in self.batches:
             for part in range(0, len(whole.rows), BATCH // wide):
                 rows = slice(part, part + BATCH // wide)

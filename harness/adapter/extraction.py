@@ -25,9 +25,7 @@ class BatchFeatures:
     resid: Float[Tensor, "batch layer d_model"]
 
 
-def features_at(
-    engine: TransformersModel, sites: Sites, batch: Batch, remote: bool | str
-) -> BatchFeatures:
+def features_at(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchFeatures:
     """Features of the token `batch.at` of each prompt.
 
     Only that token's values are kept of each layer; features are then computed for all layers
@@ -40,7 +38,7 @@ def features_at(
         picked = reads.pattern[row, :, at], reads.gate[row, at], reads.neurons[row, at]
         return *picked, reads.resid[row, at]
 
-    kept = _trace(engine, sites, batch, pick, remote)
+    kept = _trace(engine, sites, batch, pick)
     row, gates, neurons, resid = (_stack(kind, batch) for kind in zip(*kept, strict=True))
     return BatchFeatures(
         layer_features(resid, row, gates, batch.visible),
@@ -51,9 +49,7 @@ def features_at(
     )
 
 
-def mean_features(
-    engine: TransformersModel, sites: Sites, batch: Batch, remote: bool | str
-) -> BatchFeatures:
+def mean_features(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchFeatures:
     """Each feature at every real token, averaged over a prompt's tokens; a prompt a line.
 
     A token's attention row counts the keys up to itself, so that each row is measured on its own
@@ -71,12 +67,12 @@ def mean_features(
         features, metrics = layer_features(resid, row, gate, shown), head_metrics(row, shown)
         return tuple(_mean(x, here) for x in (features, metrics, gate, neurons, resid))
 
-    kept = _trace(engine, sites, batch, reduce, remote)
+    kept = _trace(engine, sites, batch, reduce)
     return BatchFeatures(*(_stack(kind, batch) for kind in zip(*kept, strict=True)))
 
 
 def residuals(
-    engine: TransformersModel, sites: Sites, batch: Batch, remote: bool | str
+    engine: TransformersModel, sites: Sites, batch: Batch
 ) -> Float[Tensor, "batch layer d_model"]:
     """The residual stream after each layer at `batch.at`, float32."""
     lines, positions = batch.line, batch.at
@@ -85,7 +81,7 @@ def residuals(
         device = reads.resid.device
         return (reads.resid[lines.to(device), positions.to(device)],)
 
-    kept = _trace(engine, sites, batch, pick, remote)
+    kept = _trace(engine, sites, batch, pick)
     return _stack(tuple(values[0] for values in kept), batch).float()
 
 
@@ -95,10 +91,9 @@ def _trace(
     sites: Sites,
     batch: Batch,
     reduce: Callable[[LayerReads], tuple[Tensor, ...]],
-    remote: bool | str,
 ) -> list[tuple[Tensor, ...]]:
     """What `reduce` makes of each layer, in one forward that ends after the last layer."""
-    with engine.trace(**batch.inputs, use_cache=False, remote=remote) as tracer:
+    with engine.trace(**batch.inputs, use_cache=False) as tracer:
         kept = nnsight.save([])
         for reads in read_layers(engine, sites):
             kept.append(reduce(reads))

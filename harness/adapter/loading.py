@@ -1,7 +1,6 @@
 """Opening a model: the only place that knows what nnsight and transformers want to hear."""
 
 import copy
-import importlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +15,8 @@ from nnsight import _c as nnsight_extension
 from transformers import PreTrainedTokenizerBase
 
 from harness.adapter.architectures import SITES, sites_of
-from harness.models.specs import LoadOptions, ModelError, ModelSpec, hub_error
+from harness.models.hub import hub_error
+from harness.models.specs import LoadOptions, ModelError, ModelSpec
 
 TASK = "text-generation"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -25,8 +25,6 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 SMALL = 20_000_000
 DEFAULT_THREADS = torch.get_num_threads()
 
-# What a trace calls of ours has to travel with it to a remote server, which does not have it.
-nnsight.register(importlib.import_module("harness"))
 # nnsight would give every Python object a method `save`, and long tracebacks under `pytest -v`.
 nnsight.CONFIG.APP.DEBUG = False
 if nnsight_extension.unmount is not None and hasattr(object, "save"):
@@ -119,16 +117,11 @@ def load_engine(
             "trust_remote_code": options.trust_remote_code,
             "device_map": options.device_map or (None if device == "cpu" else {"": device}),
         }
-        if options.remote:
-            engine = TransformersModel(
-                spec.path, task=TASK, tokenizer=tokenizer, dispatch=False, **how
-            )
-        else:
-            module, report = transformers.AutoModelForCausalLM.from_pretrained(
-                spec.path, output_loading_info=True, ignore_mismatched_sizes=True, **how
-            )
-            _refuse_incomplete(spec, report)
-            engine = TransformersModel(module, task=TASK, tokenizer=tokenizer)
+        module, report = transformers.AutoModelForCausalLM.from_pretrained(
+            spec.path, output_loading_info=True, ignore_mismatched_sizes=True, **how
+        )
+        _refuse_incomplete(spec, report)
+        engine = TransformersModel(module, task=TASK, tokenizer=tokenizer)
     except Exception as error:
         raise explain(error, spec, options, part="model") from error
     _prepare(engine._module)

@@ -27,6 +27,7 @@ from harness.adapter.prefix_sharing import Line, shared_lines, single_lines
 from harness.adapter.sweep import Sweep
 from harness.interventions.edits import EditSet, Reference
 from harness.materials.items import Item
+from harness.models.architecture import stated_in
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
 
 FIRST_BATCH = 32  # on a CPU; a GPU starts from its free memory
@@ -55,24 +56,13 @@ class Model:
     ) -> None:
         config = engine._module.config.get_text_config()
         self.spec, self.options, self.tokenizer = spec, options, tokenizer
-        self.architecture: str = engine._module.config.model_type
-        self.layers: int = config.num_hidden_layers
-        self.heads: int = config.num_attention_heads
-        self.kv_heads: int = getattr(config, "num_key_value_heads", None) or self.heads
-        self.d_model: int = config.hidden_size
-        self.d_vocab: int = config.vocab_size
-        self.neurons: int = (
-            getattr(config, "intermediate_size", None)
-            or getattr(config, "n_inner", None)
-            or 4 * self.d_model
-        )
+        self.architecture = stated_in(engine._module.config.to_dict(), spec.name)
         parameter = next(engine._module.parameters())
-        # Under --remote the weights are elsewhere, and here is only their outline.
-        self.device = torch.device("cpu") if parameter.is_meta else parameter.device
+        self.device: torch.device = parameter.device
         self.dtype: torch.dtype = parameter.dtype
         self.batch_size: int | None = options.batch_size
         self.engine = engine  # nnsight's view of the model; `module` is the model itself
-        self.sites = sites_of(self.architecture)
+        self.sites = sites_of(engine._module.config.model_type)
         longest = getattr(config, "max_position_embeddings", None)
         words = engine._module.get_input_embeddings().num_embeddings
         self.encoder = Encoder(tokenizer, options.chat_template, longest, words)
@@ -98,7 +88,6 @@ class Model:
 
         A seed names one network on each kind of device. The global random state stays as it was.
         """
-        self._refuse_remote("twin")
         engine = fresh_engine(self.engine, self.tokenizer, seed, self.dtype, str(self.device))
         spec = replace(self.spec, name=f"{self.spec.name} (untrained twin {seed})")
         return type(self)(spec, self.options, engine, self.tokenizer)
@@ -127,7 +116,7 @@ class Model:
         arrays: dict[str, np.ndarray] = {}
 
         def work(batch: Batch) -> None:
-            measured = measure(self.engine, self.sites, batch, self.options.remote)
+            measured = measure(self.engine, self.sites, batch)
             _refuse_non_finite(measured, [items[row].id for row in batch.rows])
             for field in fields(measured):
                 values = getattr(measured, field.name).cpu().numpy()
@@ -140,7 +129,6 @@ class Model:
 
     def score(self, items: Sequence[Item], progress: Progress | None = None) -> Answers:
         """How the model answers each item; see `Answers` for the measures."""
-        self._refuse_remote("score")
         prompts = self.encoder.ids(items)
         words = [(item.answer, *item.distractors) if item.answer else () for item in items]
         tokens = self.encoder.continuations(items, prompts, words)
@@ -164,7 +152,6 @@ class Model:
 
     def references(self, items: Sequence[Item], progress: Progress | None = None) -> Reference:
         """Mean activations over all tokens of these prompts, for mean ablation."""
-        self._refuse_remote("references")
         if not items:
             raise ModelError("there are no prompts to measure.")
         job = attribution.Means(self._network())
@@ -195,7 +182,6 @@ class Model:
                 have, or a set applies to none of the prompts.
             ModelError: If memory runs out at one prompt, or logits are not finite.
         """
-        self._refuse_remote("sweep")
         if not items:
             raise ModelError("there are no prompts to measure.")
         job = Sweep(self._network(), items, edit_sets, donors, progress)
@@ -220,7 +206,6 @@ class Model:
             reference: The means; by default those of these prompts.
             progress: Called with the number of prompts done, after each batch.
         """
-        self._refuse_remote("component_scores")
         if not items:
             raise ModelError("there are no prompts to measure.")
         reference = reference or self.references(items)
@@ -255,7 +240,6 @@ class Model:
         al. 2024). Differs: not the input is on the way but the ablation itself, as a share of
         every component, so that the scores are Aumann-Shapley values of mean ablation.
         """
-        self._refuse_remote("path_scores")
         if not items:
             raise ModelError("there are no prompts to measure.")
         reference = reference or self.references(items)
@@ -268,9 +252,9 @@ class Model:
             self.engine,
             self.sites,
             self.encoder,
-            self.layers,
-            self.heads,
-            self.neurons,
+            self.architecture.layers,
+            self.architecture.heads,
+            self.architecture.neurons,
             self.device,
         )
 
@@ -286,10 +270,12 @@ class Model:
         for item, ids, at in zip(items, self.encoder.ids(items), index, strict=True):
             if not 0 <= at < len(ids):
                 raise ModelError(f"prompt {item.id!r} has {len(ids)} tokens, so none at {at}.")
-        result = np.empty((len(items), self.layers, self.d_model), np.float32)
+        result = np.empty(
+            (len(items), self.architecture.layers, self.architecture.d_model), np.float32
+        )
 
         def work(batch: Batch) -> None:
-            found = extraction.residuals(self.engine, self.sites, batch, self.options.remote)
+            found = extraction.residuals(self.engine, self.sites, batch)
             result[list(batch.rows)] = found.cpu().numpy()
 
         self._batched(items, work, at=index)
@@ -297,8 +283,7 @@ class Model:
 
     def next_token_logits(self, items: Sequence[Item]) -> Float[np.ndarray, "prompt d_vocab"]:
         """The model's own logits for the token after each prompt, nothing hooked."""
-        self._refuse_remote("next_token_logits")
-        result = np.empty((len(items), self.d_vocab), np.float32)
+        result = np.empty((len(items), self.architecture.d_vocab), np.float32)
 
         def work(batch: Batch) -> None:
             with torch.no_grad():
@@ -326,7 +311,6 @@ class Model:
         Raises:
             EditError: If an edit is of another kind.
         """
-        self._refuse_remote("generate")
         texts = [""] * len(items)
 
         def work(batch: Batch) -> None:
@@ -341,17 +325,12 @@ class Model:
 
     def self_check(self) -> checks.SelfCheck:
         """Test the instrument on this model; errors come back as numbers, layer by layer."""
-        self._refuse_remote("self_check")
         shared = self._shared_line.error if self._lines_hold else None
         return checks.self_check(self.engine, self.sites, self.encoder, self.device, shared)
 
     def token_counts(self, items: Sequence[Item]) -> list[int]:
         """Tokens of each prompt as the model reads it."""
         return [len(ids) for ids in self.encoder.ids(items)]
-
-    def _refuse_remote(self, name: str) -> None:
-        if self.options.remote:
-            raise ModelError(f"{name} needs the weights on this machine: leave out --remote.")
 
     def _batched(
         self,
@@ -398,7 +377,7 @@ class Model:
         if all(len(line.prompts) == 1 for line in lines):
             return lines
         widest = max(len(line.ids) for line in lines)
-        if self.options.remote or not self._network().sees(widest + more) or not self._lines_hold:
+        if not self._network().sees(widest + more) or not self._lines_hold:
             return single_lines(ids, range(len(ids)))
         return [
             part
@@ -436,7 +415,7 @@ class Model:
         """How many lines of a width a forward may take; 0 if a CPU's memory takes none."""
         if self.device.type != "cpu":
             return self.batch_size or LARGEST_BATCH
-        return PATTERN_CELLS // (self.heads * width**2)
+        return PATTERN_CELLS // (self.architecture.heads * width**2)
 
     def _shrink(self, size: int, prompts: int, error: BaseException) -> None:
         if self.options.batch_size is not None or size == 1:
@@ -453,8 +432,9 @@ class Model:
         if self.device.type != "cuda":
             return FIRST_BATCH
         free, _ = torch.cuda.mem_get_info(self.device)
-        alive = 6 * self.d_model + 4 * self.neurons + 4 * self.heads * longest  # a position's
-        kept = 6 * self.layers * self.neurons + 2 * self.d_vocab  # a prompt's
+        sizes = self.architecture
+        alive = 6 * sizes.d_model + 4 * sizes.neurons + 4 * sizes.heads * longest  # of a token
+        kept = 6 * sizes.layers * sizes.neurons + 2 * sizes.d_vocab  # of a prompt
         each = 4 * (longest * alive + kept)
         return max(1, min(LARGEST_BATCH, int(free * MEMORY_SHARE / each)))
 

@@ -7,7 +7,8 @@ import torch
 import transformers
 
 from harness.adapter.loading import quiet
-from harness.models.specs import local_folder, resolve
+from harness.models.hub import local_folder
+from harness.models.specs import resolve
 
 TOKENIZER = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "chat_template*")
 

@@ -21,6 +21,7 @@ import numpy as np
 from harness import stats
 from harness.calibration.running import Ran
 from harness.models import specs
+from harness.models.hub import local_folder
 from harness.verdicts.records import COMPONENTS_NAME
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def circuit_of(model: str) -> dict[str, Any] | None:
     Raises:
         ValueError: If its circuit.json is not of the form above.
     """
-    folder = specs.local_folder(specs.resolve(model))
+    folder = local_folder(specs.resolve(model))
     path = folder / CIRCUIT if folder else None
     if path is None or not path.is_file():
         return None

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from harness.calibration.jobs import FIRST_UNTRAINED, Job, jobs_of
 from harness.calibration.settings import Settings
 from harness.files import ROOT, write_text
-from harness.models import specs
+from harness.models import identity, specs
 from harness.models.specs import ModelError
 from harness.study.fingerprint import instrument, libraries
 from harness.verdicts.records import JSON_NAME
@@ -102,8 +102,8 @@ class Workshop:
         name = str(self.model(job))
         if name not in self._identities:
             spec = specs.resolve(name)
-            weights = specs.weights_identity(spec, self.folder / "caches")
-            self._identities[name] = f"{weights} {specs.tokenizer_identity(spec)}"
+            weights = identity.weights_identity(spec, self.folder / "caches")
+            self._identities[name] = f"{weights} {identity.tokenizer_identity(spec)}"
         return self._identities[name]
 
     def run_folder(self, job: Job) -> Path:

@@ -12,7 +12,7 @@ from harness.commands import machine
 from harness.commands.machine import Device
 from harness.commands.models import in_bytes, parameters
 from harness.files import ROOT
-from harness.models import sizes, specs
+from harness.models import architecture, sizes, specs
 from harness.models.sizes import BYTES
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
 from harness.store.store import Store, user_cache
@@ -156,7 +156,7 @@ def _chosen(asked: str, devices: list[Device]) -> Device | None:
 
 def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iterator[Check]:
     try:
-        size, facts = sizes.size_of(spec), specs.architecture_facts(spec)
+        size, stated = sizes.size_of(spec), architecture.architecture_of(spec)
     except ModelError as error:
         yield Check("no", spec.name, str(error))
         return
@@ -166,7 +166,7 @@ def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iter
         except ModelError as error:
             yield Check("no", spec.name, str(error))
             return
-    dtype = facts["dtype"] if options.dtype == "auto" else options.dtype
+    dtype = stated.dtype if options.dtype == "auto" else options.dtype
     dtype = dtype if dtype in BYTES else "float32"
     weights = size.needs(dtype)
     said = f"{parameters(size)}, {in_bytes(weights)} in {dtype}"
@@ -200,7 +200,7 @@ def _whole(spec: ModelSpec, size: sizes.Size) -> None:
     """
     from harness.adapter import loading  # noqa: PLC0415 - seconds to import
 
-    if {"quantization_config", "auto_map"} & specs.configuration(spec).keys():
+    if {"quantization_config", "auto_map"} & architecture.configuration(spec).keys():
         return  # packed numbers, or code of its own, which is not run here
     loading.load_tokenizer(spec, LoadOptions())
     expected = loading.parameters_of(spec)

@@ -3,6 +3,8 @@
 import argparse
 
 from harness.models import sizes, specs
+from harness.models.architecture import architecture_of
+from harness.models.hub import local_folder
 from harness.models.sizes import Size
 from harness.models.specs import ModelError
 
@@ -42,13 +44,13 @@ def run(_options: argparse.Namespace) -> int:
 def _said(alias: str) -> str:
     try:
         spec = specs.resolve(alias)
-        if specs.local_folder(spec) is None:
+        if local_folder(spec) is None:
             return "not downloaded"
-        facts, size = specs.architecture_facts(spec), sizes.size_of(spec)
+        stated, size = architecture_of(spec), sizes.size_of(spec)
     except ModelError as error:
         return str(error)
-    shape = f"{facts['layers']} layers x {facts['heads']} heads, {facts['neurons']:,} neurons"
-    return f"{facts['architecture']}, {parameters(size)}, {shape}, {_disk(size)}"
+    shape = f"{stated.layers} layers x {stated.heads} heads, {stated.neurons:,} neurons"
+    return f"{stated.name}, {parameters(size)}, {shape}, {_disk(size)}"
 
 
 def parameters(size: Size) -> str:

@@ -21,7 +21,7 @@ GENERATED_TOKENS = 32  # of an answer to multiple choice
 
 def _errors(subject: Subject, names: Mapping[str, str], tolerance: Mapping[str, float]) -> Finding:
     found = subject.self_check()
-    bound = tolerance[subject.facts["dtype"]]
+    bound = tolerance[subject.architecture.dtype]
     return Finding(
         tuple(
             Evidence(
@@ -29,7 +29,7 @@ def _errors(subject: Subject, names: Mapping[str, str], tolerance: Mapping[str, 
                 Effect("largest relative error", found[name], method="every layer"),
                 threshold=bound,
                 relation="<=",
-                n=subject.facts["layers"],
+                n=subject.architecture.layers,
             )
             for name, text in names.items()
         )
@@ -59,7 +59,11 @@ def sites_finding(subject: Subject) -> Finding:
     """The least that zeroing any site moves the last logits."""
     moved = Effect("smallest relative change", subject.self_check()["zeroed"], method="every layer")
     evidence = Evidence(
-        "logits with a site zeroed", moved, threshold=0.0, relation=">", n=subject.facts["layers"]
+        "logits with a site zeroed",
+        moved,
+        threshold=0.0,
+        relation=">",
+        n=subject.architecture.layers,
     )
     return Finding((evidence,))
 
@@ -189,7 +193,7 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
                     relative,
                     method="relative to the largest difference at the last token",
                 ),
-                threshold=tolerance[study.subject.facts["dtype"]],
+                threshold=tolerance[study.subject.architecture.dtype],
                 relation="<=",
                 n=found["compared"],
             ),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import ROOT, write_text
-from harness.models import specs
+from harness.models import identity, specs
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.study.fingerprint import instrument, libraries
 from harness.study.study import Plan
@@ -115,8 +115,8 @@ class Kept:
         depends = {
             "code": instrument(),
             "claim": hashlib.sha256(claim.read_bytes()).hexdigest(),
-            "weights": specs.weights_identity(control.spec, self.cache_dir),
-            "tokenizer": specs.tokenizer_identity(control.spec),
+            "weights": identity.weights_identity(control.spec, self.cache_dir),
+            "tokenizer": identity.tokenizer_identity(control.spec),
             "plan": asdict(self.plan),
             "device": self.load.device if self.load.device != "auto" else default_device(),
             "dtype": self.load.dtype,

@@ -19,7 +19,8 @@ from harness.activations.extracted import Activations, Answers
 from harness.materials.items import Item, PromptSet
 from harness.materials.relabelling import shuffle_labels
 from harness.materials.sets import CROSSED, crossed_controls, domain_of, draw_crossed
-from harness.models import specs
+from harness.models import identity
+from harness.models.architecture import Architecture, architecture_of
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.store.store import Store
 
@@ -101,20 +102,20 @@ class Subject:
         return Model.load(self.spec, self.options)
 
     @cached_property
-    def facts(self) -> dict[str, Any]:
-        """Architecture, sizes and dtype, read from the configuration alone."""
-        facts = specs.architecture_facts(self.spec)
-        dtype = facts["dtype"] if self.options.dtype == "auto" else self.options.dtype
-        return {**facts, "dtype": dtype or "float32"}
+    def architecture(self) -> Architecture:
+        """Sizes and dtype, read from the configuration alone."""
+        stated = architecture_of(self.spec)
+        dtype = stated.dtype if self.options.dtype == "auto" else self.options.dtype
+        return replace(stated, dtype=dtype)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything a measurement depends on, apart from the prompts."""
         return {
-            "weights": specs.weights_identity(self.spec, self.store.root),
-            "tokenizer": specs.tokenizer_identity(self.spec),
+            "weights": identity.weights_identity(self.spec, self.store.root),
+            "tokenizer": identity.tokenizer_identity(self.spec),
             "features": FEATURES_VERSION,
-            "dtype": self.facts["dtype"],
+            "dtype": self.architecture.dtype,
             "attention": "eager",
             "chat_template": self.options.chat_template,
             "versions": {name: version(name) for name in LIBRARIES},
@@ -136,7 +137,7 @@ class Subject:
             "weights": self.identity["weights"],
             "tokenizer": self.identity["tokenizer"],
             "attention": "eager",
-            **self.facts,
+            **self.architecture.to_json(),
         }
 
     def activations(
@@ -235,7 +236,7 @@ class Subject:
         if twin is not None:
             # A twin owes nothing to the trained weights, only to the architecture and to the
             # random numbers of the device it is drawn on.
-            key["weights"] = specs.config_identity(self.spec)
+            key["weights"] = identity.config_identity(self.spec)
             key["device"] = self.options.device
         made: list[Model] = []  # the twin is built once, and only if something is missing
         who = self.spec.name if twin is None else f"{self.spec.name}, twin {twin}"

@@ -10,6 +10,7 @@ from harness.adapter import model as adapter_model
 from harness.adapter.prefix_sharing import single_lines
 from harness.adapter.scoring import Continuation, score_batch
 from harness.materials import sets
+from harness.models.architecture import architecture_of
 from harness.models.specs import ModelError, resolve
 from tests.support import oracle, tiny_models
 from tests.support.tiny_models import ITEMS, item, largest_difference
@@ -69,11 +70,11 @@ def test_the_self_check_passes_and_padding_changes_nothing(load, kind):
 
 def test_attributes_come_from_the_configuration(load):
     model = load("qwen2")
-    shape = model.layers, model.heads, model.kv_heads, model.neurons, model.d_model
-    assert shape == (2, 4, 2, 48, 32)
-    assert (model.architecture, model.dtype, model.device.type) == ("qwen2", torch.float32, "cpu")
-    assert load("gpt2").neurons == 128
-    assert load("gpt2").kv_heads == 4
+    assert model.architecture == replace(architecture_of(model.spec), dtype="float32")
+    assert (model.architecture.layers, model.architecture.kv_heads) == (2, 2)
+    assert (model.dtype, model.device.type) == (torch.float32, "cpu")
+    assert load("gpt2").architecture.neurons == 128
+    assert load("gpt2").architecture.kv_heads == 4
 
 
 @pytest.mark.parametrize("position", ["final", "subject", "mean"])
@@ -245,7 +246,7 @@ def test_long_prompts_go_through_a_few_at_a_time_on_a_cpu(model, monkeypatch):
     short, long, longer = lines
     assert model._fitting([short] * 32) == 32
     expected = model.extract(ITEMS)
-    monkeypatch.setattr(adapter_model, "PATTERN_CELLS", model.heads * longest**2 * 2)
+    monkeypatch.setattr(adapter_model, "PATTERN_CELLS", model.architecture.heads * longest**2 * 2)
     assert model._fitting([long] * 5) == 2
     assert model._fitting([longer] * 2) == 1
     assert largest_difference(model.extract(ITEMS), expected) < 1e-5
@@ -310,22 +311,6 @@ def test_a_prompt_must_fit_the_model(model):
         model.extract([item("?" + " ?" * 599)])
     with pytest.raises(ModelError, match="prompt 'empty' is empty"):
         model.extract([item("")])
-
-
-@pytest.mark.parametrize("position", ["final", "mean"])
-def test_the_remote_path_gives_the_same_features(model, position):
-    model = reloaded(model)
-    expected = model.extract(ITEMS, position)
-    model.options = replace(model.options, remote="local")  # serialised, sent nowhere, run here
-    assert largest_difference(model.extract(ITEMS, position), expected) == 0
-
-
-def test_what_needs_the_weights_says_so_under_remote(model):
-    model = reloaded(model, remote=True)
-    assert model.device.type == "cpu"
-    for ask in (lambda: model.score(ITEMS), lambda: model.twin(0), model.self_check):
-        with pytest.raises(ModelError, match="needs the weights on this machine: leave out --rem"):
-            ask()
 
 
 def test_no_prompts_are_an_error(model):

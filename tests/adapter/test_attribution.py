@@ -28,7 +28,7 @@ def mean_of(model, site) -> np.ndarray:
     ]
     values = torch.cat(whole).double().mean(0)
     if site.kind == "head":
-        return values.reshape(model.heads, -1)[site.index].numpy()
+        return values.reshape(model.architecture.heads, -1)[site.index].numpy()
     return (values if site.index is None else values[list(site.index)]).numpy()
 
 
@@ -69,7 +69,7 @@ def slope(model, each, site, mean) -> float:
             site.kind,
             site.index,
             list(range(len(ids))),
-            model.heads,
+            model.architecture.heads,
             lambda x: x + step * (torch.from_numpy(mean) - x),
         )
         logits = oracle_edits.last_logits(module, ids, (site.kind, site.layer, change))
@@ -132,7 +132,7 @@ def test_one_step_of_the_path_is_the_gradient_of_the_intact_model(model, kind):
 @pytest.mark.parametrize("kind", ["head", "neuron"])
 def test_scores_on_the_path_add_up_to_the_cost_of_all_components(model, kind):
     items, reference = STORY[:2], model.references(STORY)
-    width = model.heads if kind == "head" else 1
+    width = model.architecture.heads if kind == "head" else 1
     sites = [
         Site(kind, layer, n if kind == "head" else None) for layer in range(2) for n in range(width)
     ]

@@ -248,7 +248,7 @@ def test_a_line_wider_than_a_cpu_takes_is_not_made(folder_of, monkeypatch):
     ids = model.encoder.ids(CROSSED)
     assert max(len(line.prompts) for line in model._lines(ids, 0)) > 1
     longest = max(map(len, ids))
-    monkeypatch.setattr(adapter_model, "PATTERN_CELLS", model.heads * longest**2)
+    monkeypatch.setattr(adapter_model, "PATTERN_CELLS", model.architecture.heads * longest**2)
     assert {len(line.prompts) for line in model._lines(ids, 0)} == {1}
 
 

@@ -84,7 +84,7 @@ def part(tensor: torch.Tensor, site: Site, heads: int) -> torch.Tensor:
 def expected_logits(model, each, site, function, positions=None):
     ids = model.encoder.ids([each])[0]
     places = list(range(len(ids))) if positions is None else positions
-    change = oracle_edits.change(site.kind, site.index, places, model.heads, function)
+    change = oracle_edits.change(site.kind, site.index, places, model.architecture.heads, function)
     return oracle_edits.last_logits(model.module, ids, (site.kind, site.layer, change))
 
 
@@ -111,7 +111,7 @@ def test_every_edit_at_every_site_equals_torch_hooks(load, kind, sites_of):
 
         def values(prompt, site=site):
             whole = oracle_edits.values(model.module, prompt, site.kind, site.layer)
-            return part(whole, site, model.heads)
+            return part(whole, site, model.architecture.heads)
 
         mean = torch.cat([values(prompt) for prompt in reference_ids]).mean(0)
         direction = torch.randn(len(mean), generator=generator)
@@ -607,9 +607,3 @@ def test_half_precision_and_a_placed_model_sweep_too(model):
     half = reloaded(model, dtype="bfloat16").sweep(STORY[:2], sets, donors=STORY[1:3])
     assert half.log_probability.dtype == np.float32
     assert np.abs(half.log_probability - expected[0]).max() < 1.0
-
-
-def test_a_sweep_needs_the_weights_here(model):
-    remote = reloaded(model, remote=True)
-    with pytest.raises(ModelError, match="sweep needs the weights on this machine"):
-        remote.sweep(STORY[:1], [()])

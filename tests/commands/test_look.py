@@ -15,7 +15,7 @@ from harness.commands import doctor as doctor_command
 from harness.commands import hypotheses as listing
 from harness.commands.machine import Device, Library
 from harness.commands.models import in_bytes
-from harness.models import sizes, specs
+from harness.models import architecture, sizes, specs
 from harness.models.specs import ModelError
 from harness.verdicts import records
 from tests.support.sample_records import components, sample
@@ -101,7 +101,7 @@ def test_parameters_of_files_are_counted(name):
     size = sizes.size_of(specs.resolve(name))
     assert size.exact
     assert size.on_disk == pytest.approx(size.needs("float32"), rel=0.01)
-    config = specs.configuration(specs.resolve(name))
+    config = architecture.configuration(specs.resolve(name))
     assert sizes.parameters_of(config, name) == pytest.approx(size.parameters, rel=2e-3)
 
 
@@ -192,6 +192,7 @@ def with_devices(monkeypatch):
 
 
 CPU = Device("cpu", "2 threads", 8 * GB)
+QWEN = architecture.Architecture("qwen2", 28, 28, 4, 18944, 3584, 152064, "bfloat16")
 GPU = Device("cuda:0", "H", 20 * GB)
 
 
@@ -220,8 +221,7 @@ def test_weights_are_held_against_what_is_free(
 ):
     with_devices(GPU, CPU)
     monkeypatch.setattr(sizes, "size_of", lambda _: sizes.Size(7_615_616_512, True, 1))
-    facts = {"dtype": "bfloat16"}
-    monkeypatch.setattr(specs, "architecture_facts", lambda _: facts)
+    monkeypatch.setattr(architecture, "architecture_of", lambda _: QWEN)
     found, out, _ = harness("doctor", "--model=mini-qwen", *options)
     assert said in out
     assert found == status
@@ -283,7 +283,7 @@ def test_a_model_that_cannot_be_had_would_not_run(harness, with_devices, monkeyp
 def test_a_download_that_does_not_fit_on_the_disk_would_not_run(harness, with_devices, monkeypatch):
     with_devices(Device("cpu", "", 99 * GB))
     monkeypatch.setattr(sizes, "size_of", lambda _: sizes.Size(8_000_000_000, False, None))
-    monkeypatch.setattr(specs, "architecture_facts", lambda _: {"dtype": "bfloat16"})
+    monkeypatch.setattr(architecture, "architecture_of", lambda _: QWEN)
     for free, status, mark in ((100 * GB, 0, "note"), (GB, 1, "no")):
         monkeypatch.setattr(machine, "disk_free", lambda _, free=free: free)
         found, out, _ = harness("doctor", "--model=llama")

@@ -67,7 +67,7 @@ def test_prompts_that_share_a_line_and_differ_refute(bad):
 def test_the_tolerance_is_that_of_the_dtype():
     subject = checked(padded=1e-3)
     assert outcome(finding_of(validity.padding_finding, subject, TOLERANCE))[0] is Outcome.REFUTED
-    subject.facts = {**subject.facts, "dtype": "bfloat16"}
+    subject.architecture = replace(subject.architecture, dtype="bfloat16")
     assert outcome(finding_of(validity.padding_finding, subject, TOLERANCE))[0] is Outcome.SUPPORTED
 
 

@@ -7,7 +7,9 @@ import pytest
 from huggingface_hub import errors
 
 from harness.files import ROOT
-from harness.models import specs
+from harness.models import hub as hub_files
+from harness.models import identity, specs
+from harness.models.architecture import Architecture, architecture_of
 from harness.models.specs import ModelError, ModelSpec, resolve
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -25,6 +27,7 @@ def folder(tmp_path):
         "num_key_value_heads": 4,
         "intermediate_size": 18944,
         "hidden_size": 3584,
+        "vocab_size": 152064,
         "torch_dtype": "bfloat16",
     }
     (path / "config.json").write_text(json.dumps(facts))
@@ -41,7 +44,9 @@ def hub(tmp_path, monkeypatch):
     snapshot.mkdir(parents=True)
     (repo / "refs").mkdir()
     (repo / "refs" / "main").write_text(COMMIT)
-    (snapshot / "config.json").write_text('{"model_type": "gpt2", "n_embd": 8, "n_head": 2}')
+    (snapshot / "config.json").write_text(
+        '{"model_type": "gpt2", "n_embd": 8, "n_head": 2, "n_layer": 1, "vocab_size": 9}'
+    )
     (snapshot / "tokenizer.json").write_text("{}")
     (snapshot / "tokenizer_config.json").write_text("{}")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -128,7 +133,7 @@ def test_a_missing_shard_is_named(folder):
 def test_every_message_is_one_sentence_on_one_line(folder):
     (folder / "config.json").write_text("{")
     with pytest.raises(ModelError) as caught:
-        specs.architecture_facts(resolve(str(folder)))
+        architecture_of(resolve(str(folder)))
     assert "\n" not in str(caught.value)
     assert "cannot be read as JSON" in str(caught.value)
 
@@ -137,41 +142,41 @@ def test_the_identity_of_a_folder_follows_its_bytes_and_hashes_each_once(
     folder, tmp_path, monkeypatch
 ):
     spec = resolve(str(folder))
-    identity = specs.weights_identity(spec, tmp_path / "cache")
-    assert identity.startswith("sha256:")
-    assert specs.weights_identity(spec, tmp_path / "other") == identity
+    before = identity.weights_identity(spec, tmp_path / "cache")
+    assert before.startswith("sha256:")
+    assert identity.weights_identity(spec, tmp_path / "other") == before
     with monkeypatch.context() as patch:
         patch.setattr("hashlib.file_digest", lambda *_: pytest.fail("hashed again"))
-        assert specs.weights_identity(spec, tmp_path / "cache") == identity
+        assert identity.weights_identity(spec, tmp_path / "cache") == before
     (folder / "model.safetensors").write_bytes(b"weighty")
-    assert specs.weights_identity(spec, tmp_path / "cache") != identity
+    assert identity.weights_identity(spec, tmp_path / "cache") != before
 
 
 def test_a_damaged_memo_is_written_anew(folder, tmp_path):
     spec = resolve(str(folder))
-    identity = specs.weights_identity(spec, tmp_path)
-    (tmp_path / specs.FILES_HASHED).write_text("{")
-    assert specs.weights_identity(spec, tmp_path) == identity
-    assert json.loads((tmp_path / specs.FILES_HASHED).read_text())
-    assert len(list(tmp_path.glob(f"{specs.FILES_HASHED}*"))) == 1
+    before = identity.weights_identity(spec, tmp_path)
+    (tmp_path / identity.FILES_HASHED).write_text("{")
+    assert identity.weights_identity(spec, tmp_path) == before
+    assert json.loads((tmp_path / identity.FILES_HASHED).read_text())
+    assert len(list(tmp_path.glob(f"{identity.FILES_HASHED}*"))) == 1
 
 
 def test_a_cached_hub_model_is_known_by_its_commit_without_network(hub, tmp_path):
     spec = resolve("org/name")
-    assert specs.local_folder(spec) == hub
-    assert specs.weights_identity(spec, tmp_path) == f"hub:{COMMIT}"
-    assert len(specs.tokenizer_identity(spec)) == 64
-    assert specs.architecture_facts(spec)["neurons"] == 32  # GPT-2's is four times the width
+    assert hub_files.local_folder(spec) == hub
+    assert identity.weights_identity(spec, tmp_path) == f"hub:{COMMIT}"
+    assert len(identity.tokenizer_identity(spec)) == 64
+    assert architecture_of(spec).neurons == 32  # GPT-2's is four times the width
 
 
 @pytest.mark.usefixtures("hub")
 def test_an_absent_hub_model_without_network_is_one_sentence(tmp_path):
     spec = resolve("org/other")
-    assert specs.local_folder(spec) is None
+    assert hub_files.local_folder(spec) is None
     for ask in (
-        lambda: specs.weights_identity(spec, tmp_path),
-        lambda: specs.tokenizer_identity(spec),
-        lambda: specs.architecture_facts(spec),
+        lambda: identity.weights_identity(spec, tmp_path),
+        lambda: identity.tokenizer_identity(spec),
+        lambda: architecture_of(spec),
     ):
         with pytest.raises(ModelError, match="org/other is not on this machine and the hub cannot"):
             ask()
@@ -191,36 +196,44 @@ def test_what_the_hub_answers_becomes_one_sentence(kind, sentence):
     wrapped = OSError("something long")
     wrapped.__cause__ = cause
     spec = ModelSpec("org/name@v9", "org/name", "v9")
-    assert sentence in str(specs.hub_error(spec, wrapped))
+    assert sentence in str(hub_files.hub_error(spec, wrapped))
 
 
 def test_the_tokenizer_has_an_identity_of_its_own(folder):
     spec = resolve(str(folder))
-    before = specs.tokenizer_identity(spec)
+    before = identity.tokenizer_identity(spec)
     (folder / "model.safetensors").write_bytes(b"others")
-    assert specs.tokenizer_identity(spec) == before
+    assert identity.tokenizer_identity(spec) == before
     (folder / "tokenizer.json").write_text('{"a": 1}')
-    assert specs.tokenizer_identity(spec) != before
+    assert identity.tokenizer_identity(spec) != before
 
 
-def test_facts_are_read_from_config(folder):
-    assert specs.architecture_facts(resolve(str(folder))) == {
-        "architecture": "qwen2",
-        "layers": 28,
-        "heads": 28,
-        "kv_heads": 4,
-        "neurons": 18944,
-        "d_model": 3584,
-        "dtype": "bfloat16",
-    }
+def test_the_architecture_is_read_from_the_configuration(folder):
+    assert architecture_of(resolve(str(folder))) == Architecture(
+        "qwen2",
+        layers=28,
+        heads=28,
+        kv_heads=4,
+        neurons=18944,
+        d_model=3584,
+        d_vocab=152064,
+        dtype="bfloat16",
+    )
+
+
+def test_a_size_that_the_configuration_lacks_is_named(folder):
+    (folder / "config.json").write_text('{"model_type": "qwen2", "hidden_size": 8}')
+    with pytest.raises(ModelError, match="states no num_attention_heads"):
+        architecture_of(resolve(str(folder)))
 
 
 def test_nothing_here_imports_torch(folder, tmp_path):
     code = (
-        "import sys; from pathlib import Path; from harness.models import specs as m; "
-        "s = m.resolve(sys.argv[1]); m.weights_identity(s, Path(sys.argv[2])); "
-        "m.tokenizer_identity(s); m.architecture_facts(s); "
-        "m.local_folder(m.resolve('org/absent')); "
+        "import sys; from pathlib import Path; "
+        "from harness.models import architecture, hub, identity, sizes, specs; "
+        "s = specs.resolve(sys.argv[1]); identity.weights_identity(s, Path(sys.argv[2])); "
+        "identity.tokenizer_identity(s); architecture.architecture_of(s); "
+        "hub.local_folder(specs.resolve('org/absent')); "
         "sys.exit(' '.join({'torch', 'transformers', 'nnsight'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run(

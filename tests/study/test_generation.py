@@ -8,7 +8,7 @@ from harness.adapter import LoadOptions, Model
 from harness.interventions import edits
 from harness.interventions.sites import EditError, Site
 from harness.materials.items import Item, PromptSet
-from harness.models.specs import ModelError, resolve
+from harness.models.specs import resolve
 from harness.study import generation
 from harness.study.generation import has_options, letters, marked, parse
 from tests.support import oracle_edits, tiny_models
@@ -154,12 +154,6 @@ def test_an_edit_reaches_every_token_that_is_read_and_written(model):
 def test_other_edits_are_refused_while_generating(model, edit):
     with pytest.raises(EditError, match="cannot be made while generating"):
         model.generate(ITEMS[:1], 2, (edit,))
-
-
-def test_generating_needs_the_weights_here(model):
-    remote = Model.load(model.spec, LoadOptions(device="cpu", remote=True))
-    with pytest.raises(ModelError, match="generate needs the weights on this machine"):
-        remote.generate(ITEMS[:1], 2)
 
 
 def test_a_record_goes_through_the_store_once_for_each_edit():

@@ -9,6 +9,7 @@ import pytest
 
 from harness.activations.extracted import Answers
 from harness.materials.sets import crossed_controls, draw_crossed, geography_crossed
+from harness.models.architecture import Architecture
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.store.store import Store
 from harness.study import study as module
@@ -53,11 +54,11 @@ class FakeModel:
 def calls(monkeypatch) -> list[str]:
     """What every model did; loading one is a call too. A spec's name is its weights."""
     made: list[str] = []
-    facts = {"dtype": "float32", "layers": 4, "heads": 4, "kv_heads": 2, "architecture": "Fake"}
-    monkeypatch.setattr(module.specs, "weights_identity", lambda spec, *_: f"sha {spec.name}")
-    monkeypatch.setattr(module.specs, "config_identity", lambda *_: "one configuration")
-    monkeypatch.setattr(module.specs, "tokenizer_identity", lambda *_: "one tokenizer")
-    monkeypatch.setattr(module.specs, "architecture_facts", lambda *_: dict(facts))
+    made_up = Architecture("made", 4, 4, 2, 8, d_model=16, d_vocab=64)
+    monkeypatch.setattr(module.identity, "weights_identity", lambda spec, *_: f"sha {spec.name}")
+    monkeypatch.setattr(module.identity, "config_identity", lambda *_: "one configuration")
+    monkeypatch.setattr(module.identity, "tokenizer_identity", lambda *_: "one tokenizer")
+    monkeypatch.setattr(module, "architecture_of", lambda _: made_up)
 
     def load(self):
         made.append("load")
@@ -134,7 +135,7 @@ def test_twins_of_other_seeds_architectures_and_devices_are_others(tmp_path, cal
     twin(1)
     assert calls == []
     twin(1, replace(OPTIONS, device="cuda"))
-    monkeypatch.setattr(module.specs, "config_identity", lambda *_: "another")
+    monkeypatch.setattr(module.identity, "config_identity", lambda *_: "another")
     twin(1)
     assert calls == ["load", "twin 1", "extract"] * 2
 

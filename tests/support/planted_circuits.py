@@ -17,8 +17,9 @@ from harness.activations.extracted import Activations, Answers
 from harness.activations.swept import PathScores, SweepResult
 from harness.findings.circuits.measure import PATH_STEPS
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
+from harness.models.architecture import Architecture
 from harness.study.study import Plan, Study
-from tests.support.synthetic import noise
+from tests.support.synthetic import SIZES, noise
 
 Place = tuple[str, int, int]  # head or neuron, layer, number
 Costs = Callable[[Item], Mapping[Place, float]]
@@ -61,9 +62,7 @@ class Planted:
     seed: int = 0
     misses: Callable[[Item], bool] = lambda _: False
     unscorable: Callable[[Item], bool] = lambda _: False
-    facts: Mapping[str, Any] = field(
-        default_factory=lambda: {"layers": 4, "heads": 4, "neurons": 8, "dtype": "float32"}
-    )
+    architecture: Architecture = SIZES
     references: dict[str, Any] = field(default_factory=dict)
     _known: dict[str, tuple[float, np.ndarray]] = field(default_factory=dict)
 
@@ -113,7 +112,7 @@ class Planted:
     def path_scores(self, items, kind, _reference, *, steps) -> PathScores:
         assert (kind, steps) == ("neuron", PATH_STEPS)
         margin, costs = (np.array(x) for x in zip(*map(self._of, items), strict=True))
-        layers, first = self.facts["layers"], self.facts["layers"] * self.facts["heads"]
+        layers, first = self.architecture.layers, self._place(("neuron", 0, 0))
         scores = (np.abs(margin)[:, None] * costs)[:, first:].reshape(len(items), layers, -1)
         return PathScores(scores, np.array([not self.unscorable(i) for i in items]))
 
@@ -122,7 +121,7 @@ class Planted:
         if item.id not in self._known:
             generator = np.random.default_rng([self.seed, zlib.crc32(item.id.encode())])
             margin = generator.uniform(1, 3) * (-1 if self.misses(item) else 1)
-            size = self._place(("neuron", self.facts["layers"], 0))
+            size = self._place(("neuron", self.architecture.layers, 0))
             costs = self.spread / 4 * generator.standard_normal(size)
             sensitivity = 1 + self.spread * generator.standard_normal()
             for place, cost in self.costs(item).items():
@@ -132,18 +131,22 @@ class Planted:
 
     def _place(self, place: Place) -> int:
         kind, layer, index = place
-        first = 0 if kind == "head" else self.facts["layers"] * self.facts["heads"]
-        return int(first + layer * self.facts[f"{kind}s"] + index)
+        sizes = self.architecture
+        if kind == "head":
+            return layer * sizes.heads + index
+        return sizes.layers * sizes.heads + layer * sizes.neurons + index
 
     def _taken(self, edits) -> np.ndarray:
         """Which components an edit set takes away: attn is all heads, mlp all neurons."""
-        taken = np.zeros(self._place(("neuron", self.facts["layers"], 0)))
+        taken = np.zeros(self._place(("neuron", self.architecture.layers, 0)))
         for site in (edit.site for edit in edits):
             if site.kind == "resid":
                 taken[:] = 1
                 continue
             kind = {"attn": "head", "mlp": "neuron"}.get(site.kind, site.kind)
-            index = range(self.facts[f"{kind}s"]) if site.index is None else site.index
+            index = (
+                range(getattr(self.architecture, f"{kind}s")) if site.index is None else site.index
+            )
             for number in [index] if isinstance(index, int) else index:
                 taken[self._place((kind, site.layer, number))] = 1
         return taken
@@ -219,5 +222,5 @@ def study_of(planted: Planted, prompts: PromptSet | None = None, plan: Plan = PL
 
 
 def with_size(planted: Planted, layers: int, of_heads: int, of_neurons: int = 8) -> Planted:
-    facts = {**planted.facts, "layers": layers, "heads": of_heads, "neurons": of_neurons}
-    return replace(planted, facts=facts, _known={})
+    sizes = {"layers": layers, "heads": of_heads, "neurons": of_neurons}
+    return replace(planted, architecture=replace(planted.architecture, **sizes), _known={})

@@ -13,11 +13,13 @@ import numpy as np
 from harness.activations.extracted import HEAD_METRICS, LAYER_FEATURES, Activations, Answers
 from harness.findings.specialisation.cells import Contrast, Kind, contrast, controlled_cells
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
+from harness.models.architecture import Architecture
 from harness.models.specs import LoadOptions
 from harness.store.store import Store
 from harness.study.study import Plan, Study
 
 SHAPE = {"layers": 4, "heads": 4, "neurons": 8, "d_model": 4}
+SIZES = Architecture("made", 4, 4, 2, 8, d_model=4, d_vocab=64)
 PLAN = Plan(seed=0, items=20, permutations=199, resamples=99, twins=2)
 
 
@@ -162,9 +164,7 @@ class FakeSubject:
     store: Store = field(default_factory=lambda: Store(Path("nowhere"), mode="off"))
     options: LoadOptions = field(default_factory=LoadOptions)
     identity: Mapping[str, Any] = field(default_factory=lambda: {"tokenizer": "", "features": 1})
-    facts: Mapping[str, Any] = field(
-        default_factory=lambda: {"dtype": "float32", "layers": 4, "heads": 4, "kv_heads": 2}
-    )
+    architecture: Architecture = SIZES
 
     def activations(
         self, prompts: PromptSet, position: str = "final", twin: int | None = None

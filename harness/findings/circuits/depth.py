@@ -54,7 +54,7 @@ def depth_finding(
     study: Study, rule: CausalRule, specialised: ControlledRule, *, gate: float
 ) -> Finding:
     """Difference of the two tasks' causal depth centroids, reasoning minus recall, in layers."""
-    layers = study.subject.facts["layers"]
+    layers = study.subject.architecture.layers
     one = f"the model has {layers} layer: there is no order of layers"
     gates = (*causal_gates(study, gate), Gate("layers", layers > 1, one))
     name = "difference of depth centroids"
@@ -126,7 +126,7 @@ def _profiles(
 
     nan where the intact model misses the item, or the item has no such position.
     """
-    layers = study.subject.facts["layers"]
+    layers = study.subject.architecture.layers
     each = [
         Ablation((Site("attn", layer), Site("mlp", layer)), "mean", position)
         for position in POSITIONS
@@ -262,7 +262,7 @@ def _profile_plot(
 
 def _patching(study: Study, rule: CausalRule) -> list[Plot]:
     """The layer x position map; none where the materials have no counterfactual prompts."""
-    layers = study.subject.facts["layers"]
+    layers = study.subject.architecture.layers
     prompts = part(study.prompts, EVALUATION, study.prompts.tasks, PATCHED_FACTS)
     if not all(i.counterfactual_prompt for i in prompts.items):
         return []

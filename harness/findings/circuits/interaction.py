@@ -216,7 +216,7 @@ def _main_effect(falls: np.ndarray, own: int) -> Float[np.ndarray, "pair task"]:
 
 def _pair_map(study: Study, rule: CausalRule, count: int) -> Plot:
     """Interactions of the strongest heads and MLPs of both tasks."""
-    tasks, layers = study.prompts.tasks, study.subject.facts["layers"]
+    tasks, layers = study.prompts.tasks, study.subject.architecture.layers
     prompts = part(study.prompts, EVALUATION, tasks, PAIR_ITEMS)
     means = discovery_prompts(study, rule)
     strongest = _strongest(study, rule, count, layers)

@@ -55,8 +55,8 @@ def discovery_prompts(study: Study, rule: CausalRule) -> PromptSet:
 
 def shape(study: Study, kind: Kind) -> tuple[int, int]:
     """Layers, and components of a kind in each."""
-    facts = study.subject.facts
-    return facts["layers"], facts["heads" if kind == "head" else "neurons"]
+    architecture = study.subject.architecture
+    return architecture.layers, architecture.heads if kind == "head" else architecture.neurons
 
 
 def component_effects(

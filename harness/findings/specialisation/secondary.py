@@ -58,7 +58,8 @@ def pooled_by_group(activations: Activations, kv_heads: int) -> Activations:
 
 def _key_value_groups(study: Study, rule: ControlledRule) -> list[Evidence]:
     """Heads of one group share keys and values, so they are not independent findings."""
-    heads, kv_heads = study.subject.facts["heads"], study.subject.facts["kv_heads"]
+    architecture = study.subject.architecture
+    heads, kv_heads = architecture.heads, architecture.kv_heads
     if not kv_heads or kv_heads == heads:
         return []
     pooled = pooled_by_group(study.activations, kv_heads)

@@ -1,0 +1,107 @@
+"""The sizes of a model, as its configuration states them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.models.hub import config_file
+from harness.models.specs import ModelError, ModelSpec, read_json
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """The kind of a transformer and its sizes.
+
+    Attributes:
+        name: The `model_type` of transformers, such as `qwen2`.
+        layers: How many.
+        heads: Query heads of each layer.
+        kv_heads: Key-value heads of each layer.
+        neurons: Of each layer's MLP.
+        d_model: Width of the residual stream.
+        d_vocab: Tokens in the vocabulary.
+        dtype: Of the weights; float32 where the configuration does not state it.
+    """
+
+    name: str
+    layers: int
+    heads: int
+    kv_heads: int
+    neurons: int
+    d_model: int
+    d_vocab: int
+    dtype: str = "float32"
+
+    def to_json(self) -> dict[str, Any]:
+        """What a verdict records of it."""
+        return {
+            "architecture": self.name,
+            "layers": self.layers,
+            "heads": self.heads,
+            "kv_heads": self.kv_heads,
+            "neurons": self.neurons,
+            "d_model": self.d_model,
+            "dtype": self.dtype,
+        }
+
+
+def architecture_of(spec: ModelSpec) -> Architecture:
+    """The architecture that a model's config.json states.
+
+    Raises:
+        ModelError: If config.json cannot be fetched or read, or does not state a size.
+    """
+    return stated_in(configuration(spec), spec.name)
+
+
+def configuration(spec: ModelSpec) -> Mapping[str, Any]:
+    """The model's config.json; of a model with several parts, such as images and text, all of it.
+
+    Raises:
+        ModelError: If it cannot be fetched or read.
+    """
+    return read_json(config_file(spec))
+
+
+def text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a configuration on text; the whole where it has no parts."""
+    return config.get("text_config") or config
+
+
+def stated_in(config: Mapping[str, Any], model: str) -> Architecture:
+    """The architecture that a configuration states, under the names of either GPT-2 or Llama.
+
+    Args:
+        config: The content of a config.json.
+        model: The model's name, for messages.
+
+    Raises:
+        ModelError: If a size is missing.
+    """
+    text = text_part(config)
+    d_model = size(text, model, "hidden_size", "n_embd")
+    heads = size(text, model, "num_attention_heads", "n_head")
+    stated = (c.get(name) for c in (text, config) for name in ("dtype", "torch_dtype"))
+    return Architecture(
+        name=text.get("model_type") or config.get("model_type") or "unknown",
+        layers=size(text, model, "num_hidden_layers", "n_layer"),
+        heads=heads,
+        kv_heads=size(text, model, "num_key_value_heads", default=heads),
+        # GPT-2's configuration states no width of the MLP unless it is not the usual one.
+        neurons=size(text, model, "intermediate_size", "n_inner", default=4 * d_model),
+        d_model=d_model,
+        d_vocab=size(text, model, "vocab_size"),
+        dtype=next(filter(None, stated), "float32"),
+    )
+
+
+def size(config: Mapping[str, Any], model: str, *names: str, default: int | None = None) -> int:
+    """The first of these entries of a configuration that is stated.
+
+    Raises:
+        ModelError: If none is and there is no default.
+    """
+    value = next((config[name] for name in names if config.get(name) is not None), default)
+    if value is None:
+        raise ModelError(f"the configuration of {model!r} states no {names[0]}.")
+    return int(value)

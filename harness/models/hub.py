@@ -1,0 +1,88 @@
+"""Where the files of a model are: on this machine, or on the Hugging Face hub."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.models.specs import ModelError, ModelSpec
+
+
+def local_folder(spec: ModelSpec) -> Path | None:
+    """The folder with the model's files; None if they are not on this machine. No network."""
+    if spec.is_local:
+        return Path(spec.path)
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415 - only hub models need it
+
+    path = try_to_load_from_cache(spec.path, "config.json", revision=spec.revision)
+    return Path(path).parent if isinstance(path, str) else None
+
+
+def config_file(spec: ModelSpec) -> Path:
+    """The model's config.json, fetched from the hub if it is not on this machine.
+
+    Raises:
+        ModelError: If the model has none, or the hub does not give it.
+    """
+    path = model_file(spec, "config.json")
+    if path is None:
+        raise ModelError(f"model {spec.name!r} has no config.json: is it a transformers model?")
+    return path
+
+
+def model_file(spec: ModelSpec, name: str) -> Path | None:
+    """A small file of the model, fetched from the hub if necessary; None if the model has none.
+
+    Raises:
+        ModelError: If the hub does not give it.
+    """
+    folder = local_folder(spec)
+    if folder is not None and (spec.is_local or (folder / name).is_file()):
+        return folder / name if (folder / name).is_file() else None
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError  # noqa: PLC0415
+
+    try:
+        return Path(hf_hub_download(spec.path, name, revision=spec.revision))
+    except LocalEntryNotFoundError as error:  # a subclass of the next one, but it means: no network
+        raise hub_error(spec, error) from error
+    except EntryNotFoundError:
+        return None
+    except Exception as error:
+        raise hub_error(spec, error) from error
+
+
+def hub_error(spec: ModelSpec, error: BaseException) -> ModelError:
+    """Why a hub model could not be fetched, as one sentence; chained causes are searched too."""
+    from huggingface_hub import errors  # noqa: PLC0415
+
+    at = f" at revision {spec.revision!r}" if spec.revision else ""
+    sentences: tuple[tuple[type[BaseException], str], ...] = (
+        (
+            errors.GatedRepoError,
+            f"{spec.path} is gated: accept its licence at https://huggingface.co/{spec.path} "
+            "and log in with `hf auth login`.",
+        ),
+        (
+            errors.RevisionNotFoundError,
+            f"{spec.path} has no revision {spec.revision!r}: "
+            f"see https://huggingface.co/{spec.path}/commits/main for its revisions.",
+        ),
+        (
+            errors.RepositoryNotFoundError,
+            f"the hub has no model {spec.path!r}, or it is private: "
+            "check the spelling, or log in with `hf auth login`.",
+        ),
+    )
+    chain = list(_causes(error))
+    for kind, sentence in sentences:
+        if any(isinstance(cause, kind) for cause in chain):
+            return ModelError(sentence)
+    return ModelError(
+        f"{spec.path}{at} is not on this machine and the hub cannot be reached: "
+        "connect, or give the folder of a local copy to --model."
+    )
+
+
+def _causes(error: BaseException | None) -> Iterable[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -19,7 +19,7 @@ Steering    The direction is fitted on crossed prompts, where words cannot tell 
 
 import pytest
 
-from harness.findings.direction.findings import held_out_direction_finding
+from harness.findings.direction.held_out import held_out_direction_finding
 from harness.findings.direction.published import published_direction_finding
 from harness.findings.direction.search import DirectionRule
 from harness.findings.direction.transfer import transfer_finding
@@ -54,7 +54,14 @@ PUBLISHED = {
     "auc": "AUROC .929 at block 1, .978 at block 5, held out (a replication, Llama-3-8B)",
     "gap": "peaks at .53 at block 12 (the same replication)",
 }
-rule = DirectionRule(AUC_MIN, ALPHA, FOLDS, SHUFFLES, RANDOM_DIRECTIONS, COSINE_STABLE)
+rule = DirectionRule(
+    auc=AUC_MIN,
+    alpha=ALPHA,
+    folds=FOLDS,
+    shuffles=SHUFFLES,
+    random_directions=RANDOM_DIRECTIONS,
+    cosine=COSINE_STABLE,
+)
 steering = SteeringRule(
     doses=DOSES,
     scales=SCALES,
@@ -88,7 +95,7 @@ def test_direction_separates_held_out_prompts(study, verdict):
 @pytest.mark.criterion("controlled")
 def test_direction_carries_over_to_other_domains(study, verdict):
     """The same direction separates the tasks in every other domain that the model answers."""
-    verdict(transfer_finding(study, rule, ELSEWHERE, GATE))
+    verdict(transfer_finding(study, rule, pairs=ELSEWHERE, gate=GATE))
 
 
 @pytest.mark.criterion("controlled", plain=True)

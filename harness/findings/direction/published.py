@@ -4,16 +4,18 @@ Fitted and judged on the same prompts, in the stream before each layer, at the l
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.findings.direction import vectors as directions
+from harness.findings.direction import vectors
 from harness.findings.direction.plots import auc_by_layer_plot, projections_plot
 from harness.findings.direction.search import (
     DirectionRule,
     auc_by_layer,
+    direction_gate,
     in_sample,
     random_aucs,
     upper,
@@ -22,7 +24,8 @@ from harness.findings.direction.secondary import graded
 from harness.findings.direction.separation import Labelled
 from harness.findings.direction.surface_baselines import prompt_lengths
 from harness.study.study import Study
-from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate, Inconclusive
+from harness.verdicts.plots import Plot
+from harness.verdicts.verdict import Control, Effect, Evidence, Finding, require
 
 FIRST = 1  # the first layer before which the stream is stored; before layer 0 is the embedding
 EMBEDDING = (
@@ -31,136 +34,171 @@ EMBEDDING = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class InSample:
+    """Everything that the published finding measures; prompts of the two tasks only.
+
+    Attributes:
+        study: The study.
+        labelled: Labels of these prompts.
+        resid: The stream before each layer, from layer `FIRST` on.
+        fitted: The directions of these prompts.
+        aucs: Their AUC along these directions.
+        best: Position of the largest AUC.
+        length: AUC of prompt length alone, the larger of both signs.
+        shuffled: AUCs under every shuffled labelling.
+        twins: AUCs of every untrained twin, by name.
+    """
+
+    study: Study
+    labelled: Labelled
+    resid: Float[np.ndarray, "prompt layer d_model"]
+    fitted: vectors.Directions
+    aucs: Float[np.ndarray, " layer"]
+    best: int
+    length: float
+    shuffled: list[Float[np.ndarray, " layer"]]
+    twins: Mapping[str, Float[np.ndarray, " layer"]]
+
+    @property
+    def n(self) -> int:
+        """Prompts."""
+        return len(self.resid)
+
+    @property
+    def layer(self) -> int:
+        """The layer before which the AUC is largest."""
+        return self.best + FIRST
+
+    def projections(self) -> Float[np.ndarray, " prompt"]:
+        """Prompts along the best direction, not centred, as published."""
+        return vectors.project(self.resid, self.fitted, centred=False)[:, self.best]
+
+
 def published_direction_finding(
     study: Study, rule: DirectionRule, *, least: float, published: Mapping[str, str]
 ) -> Finding:
     """Best layer's in-sample AUC; `published` gives what is reported of `auc` and of `gap`."""
+    measured = _measure(study, rule)
+    controls = _controls(measured, rule, least)
+    return Finding(
+        evidence=(
+            *_decisive(measured, least, published["auc"]),
+            *_secondary(measured, rule, published["gap"]),
+        ),
+        controls=controls,
+        notes=_notes(controls),
+        plots=_plots(measured),
+    )
+
+
+def _measure(study: Study, rule: DirectionRule) -> InSample:
     labelled = Labelled.of(study.prompts)
-    used: np.ndarray | slice = np.flatnonzero(labelled.side)
+    rows: np.ndarray | slice = np.flatnonzero(labelled.side)
     if labelled.side.all():
-        used = slice(None)  # a view: no copy of the activations
-    labelled = labelled.rows(used)
-    resid = study.activations.resid[used, :-1]
+        rows = slice(None)  # a view: no copy of the activations
+    labelled = labelled.rows(rows)
+    resid = study.activations.resid[rows, :-1]
     sides = np.concatenate([labelled.side[None], labelled.shuffled(rule.shuffles, study.plan.seed)])
     aucs, *shuffled = in_sample(resid, sides)
-    if np.isnan(aucs).all():
-        reason = "before no layer do the tasks' means differ: there is no direction"
-        raise Inconclusive(Gate("direction", False, reason))
-    best = int(np.nanargmax(aucs))
-    lengths = prompt_lengths(study)[used]
-    length = _either_way(lengths, labelled)
-    fitted = directions.difference_in_means(resid, labelled.side)
-    along = directions.project(resid, fitted, centred=False)[:, best]
-    twins = {
-        name: in_sample(a.resid[used, :-1], labelled.side[None])[0] for name, a in study.twins()
-    }
-    evidence = (
-        Evidence(
-            "prompt length alone, without a model",
-            Effect("AUC", length, method="the same prompts, either way round"),
-            n=len(resid),
-        ),
-        Evidence(
-            f"in-sample separation before layer {best + FIRST}, the best of {len(aucs)}",
-            Effect("AUC", float(aucs[best]), method="fitted and judged on the same prompts"),
-            threshold=least,
-            relation=">=",
-            n=len(resid),
-            published=published["auc"],
-        ),
-        _gap(resid, fitted, labelled, published["gap"]),
-        *_left_out(study, resid, labelled, best, rule.folds),
-        *graded(study, labelled, along, "the same prompts"),
+    require(direction_gate(not np.isnan(aucs).all()))
+    return InSample(
+        study=study,
+        labelled=labelled,
+        resid=resid,
+        fitted=vectors.difference_in_means(resid, labelled.side),
+        aucs=aucs,
+        best=int(np.nanargmax(aucs)),
+        length=_larger_auc(prompt_lengths(study)[rows], labelled),
+        shuffled=shuffled,
+        twins={
+            name: in_sample(twin.resid[rows, :-1], labelled.side[None])[0]
+            for name, twin in study.twins()
+        },
     )
-    controls = _controls(resid[:, best], labelled, best, (length, shuffled, twins), rule, least)
-    passing = sum(c.passed is False for c in controls if c.name.startswith("untrained"))
-    notes = [EMBEDDING]
-    if passing:
-        notes.append(f"{passing} of {len(twins)} untrained twins pass this criterion too")
-    plots = (
-        auc_by_layer_plot(
-            aucs,
-            list(twins.items()),
-            np.array(shuffled),
-            length,
-            how="In-sample, as published: fitted and judged on the same prompts, before each "
-            "layer.",
-            n=len(resid),
-            first=FIRST,
-        ),
-        projections_plot(
-            [("model", along, labelled)],
-            study.prompts.tasks,
-            how="The prompts the direction was fitted to, not centred, as published.",
-            headline=f"AUC {aucs[best]:.2f} before layer {best + FIRST}, in-sample.",
-        ),
-    )
-    return Finding(evidence, controls, notes=tuple(notes), plots=plots)
 
 
-def _either_way(scores: np.ndarray, labelled: Labelled) -> float:
+def _larger_auc(scores: np.ndarray, labelled: Labelled) -> float:
+    """AUC of the scores or of their negative, whichever is larger."""
     auc = float(stats.auc(scores[labelled.side > 0], scores[labelled.side < 0]))
     return max(auc, 1 - auc)
 
 
-def _gap(
-    resid: Float[np.ndarray, "prompt layer d_model"],
-    fitted: directions.Directions,
-    labelled: Labelled,
-    published: str,
-) -> Evidence:
-    """Largest difference of mean cosines with the direction, over layers."""
-    cosines = directions.cosines_with(resid, fitted)
-    gaps = cosines[labelled.side > 0].mean(0) - cosines[labelled.side < 0].mean(0)
-    at = int(np.nanargmax(gaps))
-    method = f"before layer {at + FIRST}, the largest of {len(gaps)}; not centred"
-    effect = Effect("gap of mean cosines", float(gaps[at]), method=method)
+def _decisive(measured: InSample, least: float, published: str) -> list[Evidence]:
+    """The in-sample AUC, below what prompt length alone reaches."""
+    length = Effect("AUC", measured.length, method="the same prompts, either way round")
+    best = float(measured.aucs[measured.best])
+    separation = Effect("AUC", best, method="fitted and judged on the same prompts")
+    return [
+        Evidence("prompt length alone, without a model", length, n=measured.n),
+        Evidence(
+            f"in-sample separation before layer {measured.layer}, the best of {len(measured.aucs)}",
+            separation,
+            threshold=least,
+            relation=">=",
+            n=measured.n,
+            published=published,
+        ),
+    ]
+
+
+def _secondary(measured: InSample, rule: DirectionRule, published_gap: str) -> list[Evidence]:
+    along = measured.projections()
+    return [
+        _gap(measured, published_gap),
+        *_left_out(measured, rule.folds),
+        *graded(measured.study, measured.labelled, along, "the same prompts"),
+    ]
+
+
+def _gap(measured: InSample, published: str) -> Evidence:
+    """Largest difference between the tasks' mean cosines with the direction, over layers."""
+    cosines = vectors.cosines_with(measured.resid, measured.fitted)
+    side = measured.labelled.side
+    gaps = cosines[side > 0].mean(0) - cosines[side < 0].mean(0)
+    largest = int(np.nanargmax(gaps))
+    method = f"before layer {largest + FIRST}, the largest of {len(gaps)}; not centred"
+    effect = Effect("gap of mean cosines", float(gaps[largest]), method=method)
     name = "cosine with the direction, between tasks"
-    return Evidence(name, effect, n=len(resid), published=published)
+    return Evidence(name, effect, n=measured.n, published=published)
 
 
-def _left_out(
-    study: Study,
-    resid: Float[np.ndarray, "prompt layer d_model"],
-    labelled: Labelled,
-    best: int,
-    folds: int,
-) -> list[Evidence]:
-    """The same layer on prompts that the direction was not fitted to."""
+def _left_out(measured: InSample, folds: int) -> list[Evidence]:
+    """The same layer, on prompts that the direction was not fitted to."""
+    labelled = measured.labelled
     units = [labelled.unit[labelled.side == s] for s in (-1, 1)]
     if min(len(np.unique(u)) for u in units) < 2 * folds:
         return []
-    cut = stats.grouped_folds([str(u) for u in labelled.unit], folds, study.plan.seed)
+    names = [str(u) for u in labelled.unit]
+    cut = stats.grouped_folds(names, folds, measured.study.plan.seed)
     if any(len(np.unique(labelled.side[train])) < 2 for train, _ in cut):
         return []
-    layer = resid[:, best : best + 1]
-    scores = directions.held_out_scores(layer, labelled.side[None], cut)[0]
+    resid = measured.resid[:, measured.best : measured.best + 1]
+    scores = vectors.held_out_scores(resid, labelled.side[None], cut)[0]
     (auc,) = auc_by_layer(scores, labelled.side)
     method = f"{folds} folds, pairs kept together, layer chosen in-sample"
     name = "the same, on prompts left out of the fit"
-    return [Evidence(name, Effect("AUC", float(auc), method=method), n=len(resid))]
+    return [Evidence(name, Effect("AUC", float(auc), method=method), n=measured.n)]
 
 
-def _controls(
-    x: Float[np.ndarray, "prompt d_model"],
-    labelled: Labelled,
-    best: int,
-    aucs: tuple[float, list[np.ndarray], Mapping[str, np.ndarray]],
-    rule: DirectionRule,
-    least: float,
-) -> tuple[Control, ...]:
+def _controls(measured: InSample, rule: DirectionRule, least: float) -> tuple[Control, ...]:
     """Length, random directions, shuffled labels and twins under the published rule."""
-    length, shuffled, twins = aucs
-    drawn = upper(random_aucs(x, labelled.side, rule.random_directions, 0))
-    middle = float(np.median([np.nanmax(s, initial=0.5) for s in shuffled]))
+    x, side = measured.resid[:, measured.best], measured.labelled.side
+    drawn = upper(random_aucs(x, side, rule.random_directions, 0))
+    middle = float(np.median([np.nanmax(aucs, initial=0.5) for aucs in measured.shuffled]))
     needed = f"needed {least:g}"
-    controls = [
-        Control("prompt length alone", length, length < least, note=f"AUC; {needed}"),
+    return (
+        Control(
+            "prompt length alone",
+            measured.length,
+            measured.length < least,
+            note=f"AUC; {needed}",
+        ),
         Control(
             "random directions, 95th percentile",
             drawn,
             drawn < least,
-            note=f"AUC either way round, before layer {best + FIRST}; {needed}",
+            note=f"AUC either way round, before layer {measured.layer}; {needed}",
         ),
         Control(
             "shuffled labels, median",
@@ -168,11 +206,43 @@ def _controls(
             middle < least,
             note=f"AUC in-sample, best layer of each of {rule.shuffles} shuffles; {needed}",
         ),
-    ]
-    for name, of_twin in twins.items():
-        known = of_twin[~np.isnan(of_twin)]
-        value = float(known.max()) if len(known) else float("nan")
-        controls.append(
-            Control(f"untrained {name}", value, not value >= least, note=f"AUC; {needed}")
-        )
-    return tuple(controls)
+        *(_twin_control(name, aucs, least) for name, aucs in measured.twins.items()),
+    )
+
+
+def _twin_control(name: str, aucs: Float[np.ndarray, " layer"], least: float) -> Control:
+    defined = aucs[~np.isnan(aucs)]
+    largest = float(defined.max()) if len(defined) else float("nan")
+    return Control(
+        f"untrained {name}", largest, not largest >= least, note=f"AUC; needed {least:g}"
+    )
+
+
+def _notes(controls: tuple[Control, ...]) -> tuple[str, ...]:
+    twins = [c for c in controls if c.name.startswith("untrained")]
+    passing = sum(c.passed is False for c in twins)
+    if not passing:
+        return (EMBEDDING,)
+    return (EMBEDDING, f"{passing} of {len(twins)} untrained twins pass this criterion too")
+
+
+def _plots(measured: InSample) -> tuple[Plot, ...]:
+    best = measured.aucs[measured.best]
+    return (
+        auc_by_layer_plot(
+            measured.aucs,
+            measured.twins,
+            np.array(measured.shuffled),
+            measured.length,
+            how="In-sample, as published: fitted and judged on the same prompts, before each "
+            "layer.",
+            n=measured.n,
+            first=FIRST,
+        ),
+        projections_plot(
+            [("model", measured.projections(), measured.labelled)],
+            measured.study.prompts.tasks,
+            how="The prompts the direction was fitted to, not centred, as published.",
+            headline=f"AUC {best:.2f} before layer {measured.layer}, in-sample.",
+        ),
+    )

@@ -1,4 +1,8 @@
-"""The procedure of h7: choose a layer on discovery prompts, judge its direction on evaluation."""
+"""Search for the layer whose direction separates two tasks best, on discovery prompts alone.
+
+The search is repeated under shuffled labels and on untrained twins, so it is one function of
+activations and labels.
+"""
 
 from dataclasses import dataclass
 
@@ -6,21 +10,22 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from harness import stats
-from harness.findings.direction import vectors as directions
+from harness.findings.direction import vectors
 from harness.findings.direction.separation import Labelled
 from harness.materials.items import DISCOVERY, EVALUATION
+from harness.verdicts.verdict import Gate
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DirectionRule:
-    """The numbers of the controlled criterion.
+    """The numbers of the direction's predictions, from the hypothesis file.
 
     Attributes:
         auc: Held-out AUC that must be exceeded; on crossed prompts twins must not reach it.
         alpha: Of the permutation p on evaluation prompts.
-        folds: On discovery prompts, to choose the layer.
-        shuffles: Relabellings, refitted and searched like the true labels.
-        random_directions: At the chosen layer.
+        folds: Folds of the discovery prompts, used to select the layer.
+        shuffles: Relabellings; layer and direction are searched for again under each of them.
+        random_directions: How many, at the selected layer.
         cosine: Split-half cosine from which a direction is called stable: shown.
     """
 
@@ -33,14 +38,15 @@ class DirectionRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What the search finds under one labelling; nan in layers without a direction.
+class SearchResult:
+    """The outcome of the search under one labelling; nan in layers without a direction.
 
     Attributes:
-        layer: With the largest AUC on discovery (the first of equals); None if none is defined.
+        layer: The layer with the largest AUC on discovery prompts (the first of equals); None if
+            no layer has a direction.
         discovery: Cross-fitted AUC on discovery prompts.
         evaluation: AUC of evaluation prompts along the direction of discovery prompts.
-        scores: What these are of: every prompt along a direction that was fitted without it.
+        scores: Projections behind both AUCs: each prompt along a direction fitted without it.
     """
 
     layer: int | None
@@ -50,7 +56,7 @@ class Found:
 
     @property
     def auc(self) -> float:
-        """On evaluation prompts at the chosen layer; nan if there is none."""
+        """On evaluation prompts at the selected layer; nan if there is none."""
         return float("nan") if self.layer is None else float(self.evaluation[self.layer])
 
 
@@ -60,10 +66,10 @@ def search(
     sides: Int[np.ndarray, "labelling prompt"],
     folds: int,
     seed: int,
-) -> list[Found]:
-    """One entry a labelling; a labelling changes the sides of prompts, never their units."""
-    scores = directions.held_out_scores(resid, sides, labelled.folds(folds, seed))
-    found = []
+) -> list[SearchResult]:
+    """One result a labelling; a labelling changes the sides of prompts, never their units."""
+    scores = vectors.held_out_scores(resid, sides, labelled.folds(folds, seed))
+    results = []
     for side, of_side in zip(sides, scores, strict=True):
         discovery, evaluation = (
             auc_by_layer(of_side[rows], side[rows])
@@ -71,8 +77,14 @@ def search(
         )
         defined = ~np.isnan(discovery + evaluation)
         layer = int(np.nanargmax(np.where(defined, discovery, -1.0))) if defined.any() else None
-        found.append(Found(layer, discovery, evaluation, of_side))
-    return found
+        results.append(SearchResult(layer, discovery, evaluation, of_side))
+    return results
+
+
+def direction_gate(defined: bool) -> Gate:
+    """Whether any layer has a direction; one without length separates and steers nothing."""
+    reason = "the tasks' means are the same in every layer, to rounding: there is no direction"
+    return Gate("direction", defined, reason)
 
 
 def auc_by_layer(
@@ -89,16 +101,16 @@ def auc_by_layer(
 def random_aucs(
     x: Float[np.ndarray, "prompt d_model"], side: Int[np.ndarray, " prompt"], count: int, seed: int
 ) -> Float[np.ndarray, " direction"]:
-    """AUC along random directions, either way round: half to 1."""
-    scores = directions.random_scores(x, count, seed)
+    """AUC along random directions, the larger of both signs: 0.5 to 1."""
+    scores = vectors.random_scores(x, count, seed)
     return np.asarray(np.abs(stats.auc(scores[side > 0], scores[side < 0]) - 0.5) + 0.5)
 
 
 def random_sizes(
     x: Float[np.ndarray, "prompt d_model"], side: Int[np.ndarray, " prompt"], count: int, seed: int
 ) -> Float[np.ndarray, " direction"]:
-    """|d'| along random directions; other than their AUC it does not end where all is separated."""
-    scores = directions.random_scores(x, count, seed)
+    """|d'| along random directions; unlike an AUC, it keeps growing after complete separation."""
+    scores = vectors.random_scores(x, count, seed)
     return np.asarray(np.abs(stats.cohens_d(scores[side > 0], scores[side < 0])))
 
 
@@ -107,11 +119,11 @@ def in_sample(
 ) -> Float[np.ndarray, "labelling layer"]:
     """AUC of the prompts that each direction was fitted to, as published."""
     everything = np.arange(len(resid))
-    scores = directions.held_out_scores(resid, sides, [(everything, everything)])
+    scores = vectors.held_out_scores(resid, sides, [(everything, everything)])
     return np.array([auc_by_layer(s, side) for s, side in zip(scores, sides, strict=True)])
 
 
 def upper(draws: Float[np.ndarray, " draw"]) -> float:
-    """95th percentile of a null, never between two draws; nan if none is defined."""
+    """95th percentile of a null: always one of its draws; nan if none is defined."""
     known = draws[~np.isnan(draws)]
     return float(np.quantile(known, 0.95, method="higher")) if len(known) else float("nan")

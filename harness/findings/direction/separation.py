@@ -1,7 +1,7 @@
-"""How well a score tells two tasks apart: AUC with an interval, a permutation p, and strata.
+"""AUC of a score that should tell two tasks apart: its interval, its permutation p, its strata.
 
-The unit that is resampled, kept in one fold and relabelled is the pair; a prompt without a
-partner of the other task is a pair of its own, and is relabelled within its domain.
+The unit is the pair: it is resampled, kept in one fold and relabelled as a whole. A prompt without
+a partner of the other task is a pair of its own, and is relabelled within its domain.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -19,7 +19,7 @@ CHUNK = 1 << 22  # numbers in a working array of the bootstrap
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What is known of every prompt of a set; arrays in the order of its items.
+    """The labels of every prompt of a set; arrays in the order of its items.
 
     Attributes:
         side: +1 for the second task (reasoning), -1 for the first (recall), 0 for any other.
@@ -51,11 +51,11 @@ class Labelled:
         )
 
     def rows(self, keep: np.ndarray | slice) -> Self:
-        """The same of some prompts."""
+        """The labels of some of the prompts."""
         return replace(self, **{f.name: getattr(self, f.name)[keep] for f in fields(self)})
 
     def within(self, split: str) -> Bool[np.ndarray, " prompt"]:
-        """Prompts of the contrast that lie in a split."""
+        """Prompts of the two tasks that belong to a split."""
         return np.asarray((self.split == split) & (self.side != 0))
 
     @property
@@ -66,17 +66,17 @@ class Labelled:
     @property
     def paired(self) -> bool:
         """Whether every unit holds the same number of prompts of both tasks."""
-        held = self._held[:, self._held.any(0)]
-        return bool(held.size and np.ptp(held) == 0)
+        counts = self._counts[:, self._counts.any(0)]
+        return bool(counts.size and np.ptp(counts) == 0)
 
     @property
-    def _held(self) -> Int[np.ndarray, "task unit"]:
+    def _counts(self) -> Int[np.ndarray, "task unit"]:
         """Prompts of each task in each unit."""
         units = self.unit.max(initial=0) + 1
         return np.array([np.bincount(self.unit[self.side == s], minlength=units) for s in (-1, 1)])
 
     def folds(self, count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Folds within the discovery prompts, then the last: fit on discovery, test evaluation."""
+        """Folds of the discovery prompts; the last fits on all of them and tests evaluation."""
         discovery = np.flatnonzero(self.within(DISCOVERY))
         inside = stats.grouped_folds([str(u) for u in self.unit[discovery]], count, seed)
         folds = [(discovery[train], discovery[test]) for train, test in inside]
@@ -95,9 +95,9 @@ class Labelled:
         return sides
 
     def halves(self, count: int, seed: int) -> Bool[np.ndarray, "draw prompt"]:
-        """Random halves of the units, of each kind of unit (which tasks it holds) alike."""
+        """Random halves of the units, stratified by the tasks that a unit holds."""
         generator = np.random.default_rng(seed)
-        kind = (self._held > 0).T @ [1, 2]
+        kind = (self._counts > 0).T @ [1, 2]
         drawn = np.zeros((count, len(kind)), bool)
         for row in drawn:
             for of_kind in (np.flatnonzero(kind == k) for k in np.unique(kind)):
@@ -119,7 +119,7 @@ def _permuted(
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """Probability that a prompt of the second task scores higher, ties a half, with interval."""
+    """Probability that a prompt of the second task scores higher; a tie counts as a half."""
 
     auc: float
     low: float
@@ -127,7 +127,7 @@ class Separation:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Both ends."""
+        """95 % by default."""
         return self.low, self.high
 
 
@@ -142,9 +142,9 @@ def separation(
 ) -> Separation:
     """AUC with a BCa bootstrap interval, units resampled whole, scores held fixed.
 
-    With `strata` only prompts of one stratum are compared with each other; nan if no stratum
-    holds both tasks. A resample without anything to compare widens the interval. Where the tasks
-    are separated completely the interval has no width.
+    With `strata` only prompts of the same stratum are compared; nan if no stratum holds both
+    tasks. A resample in which nothing can be compared widens the interval. Where the tasks are
+    separated completely the interval has no width.
 
     Raises:
         ValueError: If a score is not finite; a direction that is undefined has no AUC.
@@ -170,10 +170,10 @@ def placements(
     side: Int[np.ndarray, " prompt"],
     pairs: Shaped[np.ndarray, " prompt"],
 ) -> dict[str, float]:
-    """Of every pair, by name, the share of comparisons with the other task that it wins.
+    """The share of comparisons with the other task that each pair wins, by name of the pair.
 
-    A tie is half a win; prompts of side 0 are left out. The mean over prompts of one task is the
-    AUC, so that of pairs with as many of each is too.
+    A tie is half a win; prompts of side 0 are left out. The mean over the prompts of one task is
+    the AUC. So is the mean over pairs, if every pair holds as many prompts of each task.
     """
     won = np.full(len(scores), np.nan)
     for at in (-1, 1):
@@ -221,7 +221,7 @@ def _run_bounds(new: Bool[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True, slots=True)
 class PermutationP:
-    """Two-sided p of an AUC, the smallest it could have been, and what was exchanged."""
+    """Two-sided p of an AUC, the smallest p this design can reach, and what was exchanged."""
 
     p: float
     floor: float
@@ -231,7 +231,7 @@ class PermutationP:
 def permutation_p(
     scores: Float[np.ndarray, " prompt"], labelled: Labelled, *, permutations: int, seed: int
 ) -> PermutationP:
-    """Mann-Whitney U against relabellings within pairs, else of prompts within their domain.
+    """Mann-Whitney U against relabellings: within pairs, else of prompts within their domain.
 
     Scores must not depend on these labels: fit the direction on other prompts.
     """
@@ -260,8 +260,8 @@ def permutation_p(
 
 
 @dataclass(frozen=True, slots=True)
-class Stratum:
-    """AUC among the prompts of one template or domain; nan unless both tasks are there."""
+class StratumAuc:
+    """AUC among the prompts of one template or domain; nan if it lacks a task."""
 
     name: str
     auc: float
@@ -270,11 +270,12 @@ class Stratum:
 
 def by_stratum(
     scores: Float[np.ndarray, " prompt"], labelled: Labelled, names: np.ndarray
-) -> list[Stratum]:
+) -> list[StratumAuc]:
     """One entry a name, in sorted order."""
-    found = []
+    strata = []
     for name in np.unique(names):
         two = [scores[(names == name) & (labelled.side == s)] for s in (1, -1)]
         fewer = min(map(len, two))
-        found.append(Stratum(str(name), float(stats.auc(*two)) if fewer else float("nan"), fewer))
-    return found
+        auc = float(stats.auc(*two)) if fewer else float("nan")
+        strata.append(StratumAuc(str(name), auc, fewer))
+    return strata

@@ -1,4 +1,4 @@
-"""What tells two tasks apart without a model: length, words, template, domain.
+"""Surface baselines: how well length, words, template or domain alone tell two tasks apart.
 
 A direction that does no better than these shows that prompts differ, not that a model reasons.
 """
@@ -19,30 +19,31 @@ NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
+class SurfaceBaseline:
     """How well something other than the model tells the tasks of evaluation prompts apart."""
 
     name: str
-    found: Separation
+    separation: Separation
     note: str
 
 
-def baselines(study: Study, labelled: Labelled) -> list[Baseline]:
-    """Length first. Each is fitted on discovery and judged on evaluation prompts, but for words."""
-    rows = [
-        Baseline(
+def surface_baselines(study: Study, labelled: Labelled) -> list[SurfaceBaseline]:
+    """Prompt length first. All but words are fitted on discovery, judged on evaluation prompts."""
+    baselines = [
+        SurfaceBaseline(
             "prompt length alone",
             _held_out(study, labelled, prompt_lengths(study)),
             "AUC; tokens, the longer task known from discovery",
         ),
-        Baseline("words alone", _words(study, labelled), "AUC; token counts, five folds"),
+        SurfaceBaseline("words alone", _words(study, labelled), "AUC; token counts, five folds"),
     ]
     for name, values in (("template", labelled.template), ("domain", labelled.domain)):
         if len(np.unique(values[labelled.side != 0])) > 1:
             scores = _share_by_name(labelled, values)
-            found = _held_out(study, labelled, scores)
-            rows.append(Baseline(f"{name} alone", found, f"AUC; share of each {name} on discovery"))
-    return rows
+            note = f"AUC; share of each {name} on discovery"
+            separation = _held_out(study, labelled, scores)
+            baselines.append(SurfaceBaseline(f"{name} alone", separation, note))
+    return baselines
 
 
 def prompt_lengths(study: Study) -> Float[np.ndarray, " prompt"]:
@@ -73,18 +74,18 @@ def _share_by_name(labelled: Labelled, names: np.ndarray) -> Float[np.ndarray, "
 
 
 def _words(study: Study, labelled: Labelled) -> Separation:
-    """`surface_auc` of the two tasks, with an interval from its size alone.
+    """`surface_auc` of the two tasks, with an interval from its size and the number of prompts.
 
     It trains on four fifths of all prompts, the direction on half: the baseline has the advantage.
     """
     prompts = study.prompts
     if not labelled.side.all():
         prompts = prompts.where(lambda item: item.task in prompts.tasks)
-    found = surface_auc(study, prompts)
+    auc = surface_auc(study, prompts)
     used = labelled.side[labelled.side != 0]
-    error = auc_standard_error(found, int((used > 0).sum()), int((used < 0).sum()))
-    low, high = (min(max(found + z * error, 0.0), 1.0) for z in (-NORMAL_95, NORMAL_95))
-    return Separation(found, low, high)
+    error = auc_standard_error(auc, int((used > 0).sum()), int((used < 0).sum()))
+    low, high = (min(max(auc + z * error, 0.0), 1.0) for z in (-NORMAL_95, NORMAL_95))
+    return Separation(auc, low, high)
 
 
 def auc_standard_error(auc: float, treated: int, control: int) -> float:
@@ -101,7 +102,7 @@ def auc_standard_error(auc: float, treated: int, control: int) -> float:
 def surface_auc(study: Study, prompts: PromptSet) -> float:
     """`stats.surface_auc` of token counts and length, pairs kept together.
 
-    Kept in the store: fitting it is slow, and so is importing what fits it.
+    Kept in the store, because fitting it and importing the library that fits it are slow.
     """
     subject = study.subject
     key = {
@@ -111,8 +112,8 @@ def surface_auc(study: Study, prompts: PromptSet) -> float:
         "tokenizer": subject.identity["tokenizer"],
         "chat_template": subject.options.chat_template,
     }
-    found = subject.store.fetch_json(key, lambda: {"auc": _fit_surface(study, prompts)})
-    return float(found["auc"])
+    stored = subject.store.fetch_json(key, lambda: {"auc": _fit_surface(study, prompts)})
+    return float(stored["auc"])
 
 
 def _fit_surface(study: Study, prompts: PromptSet) -> float:

@@ -1,4 +1,4 @@
-"""The finding that a direction means the same elsewhere: fitted in one domain, judged in others."""
+"""Transfer to other domains: a direction fitted on one domain, judged on prompts of the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness import stats
-from harness.findings.direction import vectors as directions
-from harness.findings.direction.search import DirectionRule, search
+from harness.findings.direction.plots import ROLES
+from harness.findings.direction.search import DirectionRule, direction_gate, search
 from harness.findings.direction.separation import (
     Labelled,
     PermutationP,
@@ -16,40 +16,53 @@ from harness.findings.direction.separation import (
     placements,
     separation,
 )
+from harness.findings.direction.vectors import Directions, difference_in_means, project
 from harness.findings.gates import competence_gates
 from harness.materials.domains import DOMAINS
 from harness.materials.items import DISCOVERY
 from harness.materials.sets import domain_of, draw_crossed
 from harness.study.study import Study
 from harness.verdicts.plots import Plot, PlotPanel, Series
-from harness.verdicts.verdict import (
-    Control,
-    Effect,
-    Evidence,
-    Family,
-    Finding,
-    Gate,
-    Inconclusive,
-    require,
-)
+from harness.verdicts.verdict import Control, Effect, Evidence, Family, Finding, Gate, require
+
+BINS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """A domain that had no part in the fit."""
+class OtherDomain:
+    """A domain that had no part in the fit; `unmet` says why the model does not answer it."""
 
-    domain: str
+    name: str
     study: Study
-    answered: bool
-    reason: str
+    unmet: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HomeDirection:
+    """The direction of the home domain, to be used on other domains.
+
+    Attributes:
+        layer: The layer selected in the home domain.
+        direction: Of that layer alone.
+        twin: Number of the untrained twin that it belongs to; None for the model.
+    """
+
+    layer: int
+    direction: Directions
+    twin: int | None
+
+    def scores(self, study: Study) -> np.ndarray:
+        """Projections of a study's prompts."""
+        resid = study.subject.activations(study.prompts, twin=self.twin).resid
+        return project(resid[:, [self.layer]], self.direction)[:, 0]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """How the direction tells the tasks of a domain's prompts apart."""
+class DomainSeparation:
+    """How well the direction tells the tasks of another domain's prompts apart."""
 
     domain: str
-    found: Separation
+    separation: Separation
     test: PermutationP
     pairs: np.ndarray  # of each prompt
     scores: np.ndarray
@@ -57,172 +70,206 @@ class Judged:
 
     @property
     def n(self) -> int:
-        """Pairs."""
+        """Number of pairs."""
         return len(np.unique(self.pairs))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Carried:
-    """A direction fitted here, to be used elsewhere.
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Everything that the transfer finding measures.
 
     Attributes:
-        layer: Where it was fitted.
-        direction: Of that layer alone.
-        twin: The untrained twin that it is of, if it is.
+        study: Of the home domain.
+        home: Its name.
+        layer: The layer selected in the home domain.
+        answered: The other domains whose questions the model answers.
+        left_out: The others, each with the reason.
+        separations: Of every answered domain.
+        twins: AUC of every answered domain along each untrained twin's own direction; empty for
+            a twin without one.
+        gates: All of them met.
     """
 
+    study: Study
+    home: str
     layer: int
-    direction: directions.Directions
-    twin: int | None
-
-    def scores(self, study: Study) -> np.ndarray:
-        """Projections of a study's prompts."""
-        resid = study.subject.activations(study.prompts, twin=self.twin).resid
-        return directions.project(resid[:, [self.layer]], self.direction)[:, 0]
+    answered: list[OtherDomain]
+    left_out: tuple[str, ...]
+    separations: list[DomainSeparation]
+    twins: list[list[float]]
+    gates: tuple[Gate, ...]
 
 
-def transfer_finding(study: Study, rule: DirectionRule, items: int, gate: float) -> Finding:
-    """AUC of every other domain's crossed prompts along the direction of this one's.
+def transfer_finding(study: Study, rule: DirectionRule, *, pairs: int, gate: float) -> Finding:
+    """AUC of every other domain's crossed prompts along the direction of this domain.
 
     Judged in the domains whose questions the model answers; the others are named and left out.
+
+    Args:
+        study: Of the home domain.
+        rule: The numbers of the criterion.
+        pairs: Drawn from each other domain, at most.
+        gate: Accuracy that every task needs.
     """
-    home = domain_of(study.prompts)
-    if home is None or not study.prompts.crossed:
-        reason = f"{study.prompts.name} belongs to no domain: there is no other one to carry it to"
-        raise Inconclusive(Gate("domain", False, reason))
-    gates = require(*competence_gates(study, gate))
-    elsewhere = [_elsewhere(study, d, items, gate) for d in DOMAINS if d != home]
-    known = [e for e in elsewhere if e.answered]
-    left_out = tuple(f"{e.domain} is left out: {e.reason}" for e in elsewhere if not e.answered)
-    said = f"the model answers no other domain's questions: {'; '.join(left_out)}"
-    gates += (Gate("other domains", bool(known), said),)
-    carried = _fitted(study, rule)
-    reason = "the tasks' means are the same in every layer: there is no direction"
-    gates += (Gate("direction", carried is not None, reason),)
-    if not known or carried is None:
-        raise Inconclusive(*gates)
-    judged = [_judged(e, carried) for e in known]
-    adjusted = stats.holm(np.array([j.test.p for j in judged]))
-    evidence = [
-        _evidence(j, home, carried.layer, rule, float(p), len(judged))
-        for j, p in zip(judged, adjusted, strict=True)
-    ]
-    twins = range(1, study.plan.twins + 1)
-    controls = [_twin_control(study, known, rule, twin) for twin in twins]
-    units = {
-        e.name: placements(j.scores, j.side, j.pairs) for e, j in zip(evidence, judged, strict=True)
-    }
-    plots = (_plot(judged, home, carried.layer, study.prompts.tasks),)
+    measured = _measure(study, rule, pairs, gate)
+    evidence = _decisive(measured, rule)
     return Finding(
-        tuple(evidence), tuple(controls), gates, notes=left_out, units=units, plots=plots
+        evidence=tuple(evidence),
+        controls=tuple(_twin_controls(measured, rule)),
+        gates=measured.gates,
+        notes=measured.left_out,
+        units={
+            e.name: placements(s.scores, s.side, s.pairs)
+            for e, s in zip(evidence, measured.separations, strict=True)
+        },
+        plots=(_plot(measured),),
     )
 
 
-def _elsewhere(study: Study, domain: str, items: int, gate: float) -> Elsewhere:
-    drawn = draw_crossed(domain, min(items, study.plan.items), study.plan.seed)
-    there = replace(study, prompts=study.plan.labelled(drawn))
-    unmet = [g.reason for g in competence_gates(there, gate) if not g.met]
-    return Elsewhere(domain, there, not unmet, "; ".join(unmet))
+def _measure(study: Study, rule: DirectionRule, pairs: int, gate: float) -> Transfer:
+    home = domain_of(study.prompts) if study.prompts.crossed else None
+    reason = f"{study.prompts.name} are not crossed prompts of a domain: there is no other domain"
+    require(Gate("domain", home is not None, reason))
+    assert home is not None
+    gates = require(*competence_gates(study, gate))
+    others = [_other_domain(study, name, pairs, gate) for name in DOMAINS if name != home]
+    answered = [other for other in others if not other.unmet]
+    left_out = tuple(f"{o.name} is left out: {o.unmet}" for o in others if o.unmet)
+    reason = f"the model answers no other domain's questions: {'; '.join(left_out)}"
+    direction = _home_direction(study, rule)
+    gates = require(
+        *gates,
+        Gate("other domains", bool(answered), reason),
+        direction_gate(direction is not None),
+    )
+    assert direction is not None
+    return Transfer(
+        study=study,
+        home=home,
+        layer=direction.layer,
+        answered=answered,
+        left_out=left_out,
+        separations=[_separation(other, direction) for other in answered],
+        twins=[_twin_aucs(study, answered, rule, twin) for twin in range(1, study.plan.twins + 1)],
+        gates=gates,
+    )
 
 
-def _fitted(study: Study, rule: DirectionRule, twin: int | None = None) -> Carried | None:
+def _other_domain(study: Study, name: str, pairs: int, gate: float) -> OtherDomain:
+    drawn = draw_crossed(name, min(pairs, study.plan.items), study.plan.seed)
+    other = replace(study, prompts=study.plan.labelled(drawn))
+    unmet = [g.reason for g in competence_gates(other, gate) if not g.met]
+    return OtherDomain(name, other, "; ".join(unmet))
+
+
+def _home_direction(
+    study: Study, rule: DirectionRule, twin: int | None = None
+) -> HomeDirection | None:
     """Layer and direction from the discovery prompts; None if no layer has a direction."""
     labelled = Labelled.of(study.prompts)
     resid = study.subject.activations(study.prompts, twin=twin).resid
-    (found,) = search(resid, labelled, labelled.side[None], rule.folds, study.plan.seed)
-    if found.layer is None:
+    (result,) = search(resid, labelled, labelled.side[None], rule.folds, study.plan.seed)
+    if result.layer is None:
         return None
     side = np.where(labelled.within(DISCOVERY), labelled.side, 0)
-    direction = directions.difference_in_means(resid[:, [found.layer]], side)
-    return Carried(found.layer, direction, twin)
+    direction = difference_in_means(resid[:, [result.layer]], side)
+    return HomeDirection(result.layer, direction, twin)
 
 
-def _judged(there: Elsewhere, carried: Carried) -> Judged:
-    labelled, plan = Labelled.of(there.study.prompts), there.study.plan
-    scores = carried.scores(there.study)
-    return Judged(
-        there.domain,
+def _separation(other: OtherDomain, direction: HomeDirection) -> DomainSeparation:
+    labelled, plan = Labelled.of(other.study.prompts), other.study.plan
+    scores = direction.scores(other.study)
+    return DomainSeparation(
+        other.name,
         separation(scores, labelled, resamples=plan.resamples, seed=plan.seed),
         permutation_p(scores, labelled, permutations=plan.permutations, seed=plan.seed),
-        np.array([item.pair for item in there.study.prompts.items]),
+        np.array([item.pair for item in other.study.prompts.items]),
         scores,
         labelled.side,
     )
 
 
-def _evidence(
-    j: Judged, home: str, layer: int, rule: DirectionRule, p_adjusted: float, domains: int
-) -> Evidence:
-    return Evidence(
-        f"{j.domain} along the direction of {home}",
-        Effect(
-            "AUC",
-            j.found.auc,
-            j.found.interval,
-            method=f"layer {layer}, chosen and fitted on discovery prompts of {home}; no prompt of "
-            f"{j.domain} was seen; BCa bootstrap of pairs",
-        ),
-        threshold=rule.auc,
-        relation=">",
-        p=j.test.p,
-        p_adjusted=p_adjusted,
-        alpha=rule.alpha,
-        floor=j.test.floor,
-        family=Family("domains that the model answers", domains, "Holm"),
-        n=j.n,
-    )
+def _twin_aucs(
+    study: Study, answered: Sequence[OtherDomain], rule: DirectionRule, twin: int
+) -> list[float]:
+    """AUCs along a twin's own direction; empty if it has none."""
+    direction = _home_direction(study, rule, twin)
+    return [] if direction is None else [_auc(other, direction) for other in answered]
 
 
-def _twin_control(
-    study: Study, known: Sequence[Elsewhere], rule: DirectionRule, twin: int
-) -> Control:
+def _auc(other: OtherDomain, direction: HomeDirection) -> float:
+    scores, side = direction.scores(other.study), Labelled.of(other.study.prompts).side
+    return float(stats.auc(scores[side > 0], scores[side < 0]))
+
+
+def _decisive(measured: Transfer, rule: DirectionRule) -> list[Evidence]:
+    """The AUC in every answered domain."""
+    p_values = np.array([s.test.p for s in measured.separations])
+    family = Family("domains that the model answers", len(p_values), "Holm")
+    return [
+        Evidence(
+            f"{s.domain} along the direction of {measured.home}",
+            Effect(
+                "AUC",
+                s.separation.auc,
+                s.separation.interval,
+                method=f"layer {measured.layer}, chosen and fitted on discovery prompts of "
+                f"{measured.home}; no prompt of {s.domain} was seen; BCa bootstrap of pairs",
+            ),
+            threshold=rule.auc,
+            relation=">",
+            p=s.test.p,
+            p_adjusted=float(p_adjusted),
+            alpha=rule.alpha,
+            floor=s.test.floor,
+            family=family,
+            n=s.n,
+        )
+        for s, p_adjusted in zip(measured.separations, stats.holm(p_values), strict=True)
+    ]
+
+
+def _twin_controls(measured: Transfer, rule: DirectionRule) -> list[Control]:
     """An untrained twin's own direction, carried over in the same way."""
-    carried = _fitted(study, rule, twin)
-    reached = []
-    if carried is not None:
-        for there in known:
-            scores, side = carried.scores(there.study), Labelled.of(there.study.prompts).side
-            reached.append(float(stats.auc(scores[side > 0], scores[side < 0])))
-    largest = max(reached, default=float("nan"))
-    return Control(
-        f"untrained twin {twin}",
-        largest,
-        not largest > rule.auc,
-        note=f"largest AUC of a domain; must not exceed {rule.auc:g}"
-        if reached
-        else "it has no direction in any layer",
-    )
-
-
-def _plot(judged: Sequence[Judged], home: str, layer: int, tasks: tuple[str, str]) -> Plot:
-    panels = []
-    for j in judged:
-        edges = np.histogram_bin_edges(j.scores, 30)
-        panels.append(
-            PlotPanel(
-                j.domain,
-                tuple(
-                    Series(
-                        task,
-                        "recall" if sign < 0 else "reasoning",
-                        edges[:-1].tolist(),
-                        (np.histogram(j.scores[j.side == sign], edges)[0]).tolist(),
-                    )
-                    for task, sign in zip(tasks, (-1, 1), strict=True)
-                ),
+    controls = []
+    for number, aucs in enumerate(measured.twins, 1):
+        largest = max(aucs, default=float("nan"))
+        note = f"largest AUC of a domain; must not exceed {rule.auc:g}"
+        controls.append(
+            Control(
+                f"untrained twin {number}",
+                largest,
+                not largest > rule.auc,
+                note=note if aucs else "it has no direction in any layer",
             )
         )
-    said = ", ".join(f"{j.domain} {j.found.auc:.2f}" for j in judged)
+    return controls
+
+
+def _plot(measured: Transfer) -> Plot:
+    home, tasks = measured.home, measured.study.prompts.tasks
+    aucs = ", ".join(f"{s.domain} {s.separation.auc:.2f}" for s in measured.separations)
     return Plot(
         form="histogram",
         title=f"other domains along the direction of {home}",
-        headline=f"AUC along the direction of {home}: {said}.",
+        headline=f"AUC along the direction of {home}: {aucs}.",
         caption=(
             "Crossed prompts of domains that had no part in the fit, along the direction of "
-            f"{home}, layer {layer}. Apart: what the direction marks is not bound to one domain."
+            f"{home}, layer {measured.layer}. Apart: what the direction marks is not bound to one "
+            "domain."
         ),
         x=f"projection, to the right as {tasks[1]} in {home}",
         y="prompts",
-        panels=tuple(panels),
-        n=judged[0].n,
+        panels=tuple(_panel(s, tasks) for s in measured.separations),
+        n=measured.separations[0].n,
     )
+
+
+def _panel(domain: DomainSeparation, tasks: tuple[str, str]) -> PlotPanel:
+    edges = np.histogram_bin_edges(domain.scores, BINS)
+    counts = [np.histogram(domain.scores[domain.side == sign], edges)[0] for sign in (-1, 1)]
+    first, second = (
+        Series(task, role, edges[:-1].tolist(), count.tolist())
+        for task, role, count in zip(tasks, ROLES, counts, strict=True)
+    )
+    return PlotPanel(domain.domain, (first, second))

@@ -10,10 +10,10 @@ from harness import stats
 from harness.activations.extracted import Activations
 from harness.findings.direction import secondary as direction_secondary
 from harness.findings.direction import surface_baselines
-from harness.findings.direction.findings import held_out_direction_finding
+from harness.findings.direction.held_out import held_out_direction_finding
+from harness.findings.direction.measured import SelectedLayer
 from harness.findings.direction.published import published_direction_finding
 from harness.findings.direction.search import DirectionRule
-from harness.findings.direction.secondary import AtLayer
 from harness.findings.direction.separation import Labelled
 from harness.materials.files.reading import split_pairs
 from harness.materials.items import EVALUATION, Item, PromptSet
@@ -24,7 +24,7 @@ from harness.verdicts.verdict import Criterion, Outcome, judge, to_plain
 from tests.support.judging import finding_of
 from tests.support.synthetic import PLAN, crossed_set, noise, null_subject, plain_set, study_of
 
-RULE = DirectionRule(0.75, 0.01, folds=5, shuffles=20, random_directions=100, cosine=0.5)
+RULE = DirectionRule(auc=0.75, alpha=0.01, folds=5, shuffles=20, random_directions=100, cosine=0.5)
 PUBLISHED = {"auc": "AUROC .929", "gap": ".53"}
 LAYERS, WIDTH = 4, 32
 
@@ -482,16 +482,16 @@ def test_figures_hold_plain_values_and_name_what_they_show():
 @pytest.mark.parametrize("prompts", [crossed_set(30), labelled_set(151)], ids=["pairs", "prompts"])
 def test_the_size_is_cohens_d(prompts):
     labelled, scores = Labelled.of(prompts), np.random.default_rng(0).normal(7, 2, len(prompts))
-    at = AtLayer(study_of(knows(), prompts), labelled, 0, np.empty((0, 0)), scores)
+    selected = SelectedLayer(study_of(knows(), prompts), labelled, 0, np.empty((0, 0)), scores)
     rows = labelled.within(EVALUATION)
     side = labelled.side[rows]
     expected = stats.cohens_d(scores[rows][side > 0], scores[rows][side < 0])
-    found = at.size()
+    found = selected.size()
     assert found.value == pytest.approx(float(expected))
     assert found.low < found.value < found.high
 
 
-def test_numbers_beside_are_those_of_what_was_chosen(monkeypatch):
+def test_secondary_evidence_is_of_the_selected_layer(monkeypatch):
     monkeypatch.setattr(direction_secondary, "HALVES", 5)
     finding, _ = held_out(study_of(knows(3.0), crossed_set(200)))
     size = row(finding, "size of the separation")

@@ -14,8 +14,8 @@ from tests.support.synthetic import crossed_set, null_subject, plain_set, study_
 
 def found(prompts):
     study = study_of(null_subject, prompts)
-    rows = surface_baselines.baselines(study, Labelled.of(study.prompts))
-    return {row.name: row.found for row in rows}
+    baselines = surface_baselines.surface_baselines(study, Labelled.of(study.prompts))
+    return {baseline.name: baseline.separation for baseline in baselines}
 
 
 def test_crossed_prompts_give_nothing_away():

@@ -13,7 +13,7 @@ from tests.findings.direction.test_findings import stream
 from tests.support.judging import finding_of
 from tests.support.synthetic import PLAN, FakeSubject, noise, study_of
 
-RULE = DirectionRule(0.75, 0.01, folds=5, shuffles=0, random_directions=0, cosine=0.5)
+RULE = DirectionRule(auc=0.75, alpha=0.01, folds=5, shuffles=0, random_directions=0, cosine=0.5)
 ITEMS = 20
 HOME = geography_crossed(40)
 
@@ -37,7 +37,7 @@ def carried(gap_elsewhere, *, answered=("geography", "chemistry"), twin_gap=0.0)
 
 
 def transferred(study):
-    finding = finding_of(transfer_finding, study, RULE, ITEMS, 0.6)
+    finding = finding_of(transfer_finding, study, RULE, pairs=ITEMS, gate=0.6)
     return finding, *judge(finding, Criterion.CONTROLLED)
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from harness.findings.direction import vectors as directions
+from harness.findings.direction import vectors
 from harness.findings.direction.search import auc_by_layer
 from harness.findings.direction.vectors import (
     difference_in_means,
@@ -106,7 +106,7 @@ def test_a_difference_that_is_rounding_is_refused_and_never_normalised(gap):
     scores = held_out_scores(x, sides(20)[None], halved(20))[0]
     assert np.isnan(scores[:, 0]).all()
     assert np.isfinite(scores[10:, 1]).all()
-    cosines = directions.layer_cosines(found)
+    cosines = vectors.layer_cosines(found)
     assert np.isnan(cosines[0]).all()
     assert cosines[1, 1] == pytest.approx(1)
     none = split_half_cosine(x[:, 0], sides(20), np.resize([True, True, False, False], (1, 20)))
@@ -161,7 +161,7 @@ def test_published_projections_are_not_centred():
     np.testing.assert_allclose(along[:, 1], x[:, 1].astype(float) @ found.unit(1))
     middle = found.midpoint[1] @ found.unit(1)
     np.testing.assert_allclose(project(x, found)[:, 1], along[:, 1] - middle)
-    cosines = directions.cosines_with(x, found)
+    cosines = vectors.cosines_with(x, found)
     by_hand = along[:, 1] / np.linalg.norm(x[:, 1].astype(float), axis=1)
     np.testing.assert_allclose(cosines[:, 1], by_hand)
     assert np.abs(cosines).max() <= 1
@@ -181,10 +181,10 @@ def test_halves_agree_on_a_planted_direction_and_not_on_noise():
 
 
 def test_random_directions_have_unit_length_and_come_from_the_seed():
-    one = directions.random_scores(np.eye(WIDTH), 50, 0)
+    one = vectors.random_scores(np.eye(WIDTH), 50, 0)
     np.testing.assert_allclose(np.linalg.norm(one, axis=0), 1)
-    assert np.array_equal(one, directions.random_scores(np.eye(WIDTH), 50, 0))
-    assert not np.array_equal(one, directions.random_scores(np.eye(WIDTH), 50, 1))
+    assert np.array_equal(one, vectors.random_scores(np.eye(WIDTH), 50, 0))
+    assert not np.array_equal(one, vectors.random_scores(np.eye(WIDTH), 50, 1))
 
 
 def test_one_layer_taken_out_is_the_same_direction():

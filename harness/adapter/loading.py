@@ -15,6 +15,8 @@ from nnsight import _c as nnsight_extension
 from transformers import PreTrainedTokenizerBase
 
 from harness.adapter.architectures import SITES, sites_of
+from harness.adapter.gguf_files import gguf_problem, put_bos_before
+from harness.models import gguf
 from harness.models.hub import hub_error
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
 
@@ -67,10 +69,12 @@ def load_tokenizer(spec: ModelSpec, options: LoadOptions) -> PreTrainedTokenizer
     """
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
-            spec.path, revision=spec.revision, trust_remote_code=options.trust_remote_code
+            spec.path, trust_remote_code=options.trust_remote_code, **_source(spec)
         )
     except Exception as error:
         raise explain(error, spec, options, part="tokenizer") from error
+    if spec.gguf_file is not None:
+        put_bos_before(tokenizer, gguf.bos_token(spec.gguf_file))
     if not tokenizer("The capital of France").input_ids:
         # Without its files transformers makes one that knows no words.
         raise ModelError(
@@ -92,6 +96,11 @@ def load_tokenizer(spec: ModelSpec, options: LoadOptions) -> PreTrainedTokenizer
     return tokenizer
 
 
+def _source(spec: ModelSpec) -> dict[str, str | None]:
+    """Which files `from_pretrained` reads."""
+    return {"gguf_file": spec.gguf} if spec.gguf else {"revision": spec.revision}
+
+
 def load_engine(
     spec: ModelSpec, options: LoadOptions, tokenizer: PreTrainedTokenizerBase
 ) -> TransformersModel:
@@ -106,14 +115,14 @@ def load_engine(
     quiet()
     try:
         config = transformers.AutoConfig.from_pretrained(
-            spec.path, revision=spec.revision, trust_remote_code=options.trust_remote_code
+            spec.path, trust_remote_code=options.trust_remote_code, **_source(spec)
         )
         sites_of(config.model_type)
         how = {
-            "revision": spec.revision,
+            **_source(spec),
             "attn_implementation": "eager",
             "dtype": options.dtype,
-            "use_safetensors": True,
+            "use_safetensors": None if spec.gguf else True,
             "trust_remote_code": options.trust_remote_code,
             "device_map": options.device_map or (None if device == "cpu" else {"": device}),
         }
@@ -121,6 +130,8 @@ def load_engine(
             spec.path, output_loading_info=True, ignore_mismatched_sizes=True, **how
         )
         _refuse_incomplete(spec, report)
+        if spec.gguf:
+            del module.config.quantization_config  # weights are plain now, those of a twin too
         engine = TransformersModel(module, task=TASK, tokenizer=tokenizer)
     except Exception as error:
         raise explain(error, spec, options, part="model") from error
@@ -138,7 +149,7 @@ def parameters_of(spec: ModelSpec) -> int:
         ModelError: If the architecture is not known.
     """
     try:
-        config = transformers.AutoConfig.from_pretrained(spec.path, revision=spec.revision)
+        config = transformers.AutoConfig.from_pretrained(spec.path, **_source(spec))
         with torch.device("meta"):
             module = transformers.AutoModelForCausalLM.from_config(config)
     except Exception as error:
@@ -226,14 +237,18 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def explain(error: Exception, spec: ModelSpec, options: LoadOptions, part: str) -> ModelError:
     """What went wrong while loading, as one sentence with the remedy."""
-    if isinstance(error, ModelError):
-        return error
+    return error if isinstance(error, ModelError) else _explained(error, spec, options, part)
+
+
+def _explained(error: Exception, spec: ModelSpec, options: LoadOptions, part: str) -> ModelError:
     text = " ".join(str(error).split())
     if is_out_of_memory(error):
         return ModelError(
             f"{spec.name} does not fit into the memory of {options.device_map or options.device}: "
             "try --dtype bfloat16, --device-map auto, or a smaller model."
         )
+    if spec.gguf and (problem := gguf_problem(spec, text)) is not None:
+        return problem
     if "trust_remote_code" in text:
         return ModelError(
             f"{spec.name} needs Python code from its own folder: read it, then pass "

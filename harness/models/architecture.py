@@ -1,9 +1,10 @@
 """The sizes of a model, as its configuration states them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.models import gguf
 from harness.models.hub import config_file
 from harness.models.specs import ModelError, ModelSpec, read_json
 
@@ -21,6 +22,7 @@ class Architecture:
         d_model: Width of the residual stream.
         d_vocab: Tokens in the vocabulary.
         dtype: Of the weights; float32 where the configuration does not state it.
+        quantisation: How the weights are stored, where it is not in `dtype`: such as Q4_K_M.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Architecture:
     d_model: int
     d_vocab: int
     dtype: str = "float32"
+    quantisation: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """What a verdict records of it."""
@@ -42,24 +45,32 @@ class Architecture:
             "neurons": self.neurons,
             "d_model": self.d_model,
             "dtype": self.dtype,
+            **({"quantisation": self.quantisation} if self.quantisation else {}),
         }
 
 
 def architecture_of(spec: ModelSpec) -> Architecture:
-    """The architecture that a model's config.json states.
+    """The architecture that a model's config.json or GGUF file states.
 
     Raises:
-        ModelError: If config.json cannot be fetched or read, or does not state a size.
+        ModelError: If it cannot be fetched or read, or does not state a size.
     """
-    return stated_in(configuration(spec), spec.name)
+    stated = stated_in(configuration(spec), spec.name)
+    if spec.gguf_file is not None:
+        stated = replace(stated, quantisation=gguf.quantisation(spec.gguf_file))
+    return stated
 
 
 def configuration(spec: ModelSpec) -> Mapping[str, Any]:
     """The model's config.json; of a model with several parts, such as images and text, all of it.
 
+    Of a GGUF file, what its header states, under the names of config.json.
+
     Raises:
         ModelError: If it cannot be fetched or read.
     """
+    if spec.gguf_file is not None:
+        return gguf.configuration(spec.gguf_file)
     return read_json(config_file(spec))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import write_text
+from harness.models import gguf
 from harness.models.hub import config_file, hub_error, local_folder, model_file
 from harness.models.specs import ModelSpec, weight_files
 
@@ -16,12 +17,14 @@ FILES_HASHED = "weights-identity.json"  # file hashes already computed, in the c
 def weights_identity(spec: ModelSpec, cache_dir: Path) -> str:
     """Identity of the weights: `hub:<commit>`, or `sha256:<hash>` of a local folder's files.
 
-    A folder's hash covers its safetensors files and config.json. A file is hashed again only if
-    its path, size or time of change differs from what is noted in `cache_dir`.
+    A folder's hash covers its safetensors files and config.json, or its GGUF file. A file is hashed
+    again only if its path, size or time of change differs from what is noted in `cache_dir`.
 
     Raises:
         ModelError: If the hub has to be asked for the commit and does not answer.
     """
+    if spec.gguf_file is not None:
+        return "sha256:" + _hash_files([spec.gguf_file], cache_dir)
     folder = local_folder(spec)
     if spec.is_local and folder is not None:
         return "sha256:" + _hash_files([*weight_files(folder), folder / "config.json"], cache_dir)
@@ -36,7 +39,12 @@ def weights_identity(spec: ModelSpec, cache_dir: Path) -> str:
 
 
 def tokenizer_identity(spec: ModelSpec) -> str:
-    """SHA-256 over tokenizer.json and tokenizer_config.json; either may be absent."""
+    """SHA-256 over tokenizer.json and tokenizer_config.json; either may be absent.
+
+    A GGUF file holds its tokenizer in its header, which is hashed instead.
+    """
+    if spec.gguf_file is not None:
+        return gguf.header_hash(spec.gguf_file)
     digest = hashlib.sha256()
     for name in TOKENIZER_FILES:
         path = model_file(spec, name)
@@ -45,7 +53,9 @@ def tokenizer_identity(spec: ModelSpec) -> str:
 
 
 def config_identity(spec: ModelSpec) -> str:
-    """SHA-256 of config.json: all of a model that its untrained twin depends on."""
+    """SHA-256 of config.json or of a GGUF file's header: what an untrained twin depends on."""
+    if spec.gguf_file is not None:
+        return gguf.header_hash(spec.gguf_file)
     return hashlib.sha256(config_file(spec).read_bytes()).hexdigest()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.models import gguf
 from harness.models.architecture import configuration, size, stated_in, text_part
 from harness.models.hub import local_folder
 from harness.models.specs import ModelError, ModelSpec, weight_files
@@ -41,6 +42,9 @@ def size_of(spec: ModelSpec) -> Size:
     Raises:
         ModelError: If config.json cannot be fetched, or does not state a size.
     """
+    if spec.gguf_file is not None:
+        counted, on_disk = gguf.parameters(spec.gguf_file), spec.gguf_file.stat().st_size
+        return Size(counted, exact=True, on_disk=on_disk)
     folder = local_folder(spec)
     files = _present(folder) if folder is not None else []
     if files:

@@ -19,6 +19,7 @@ from harness.files import ROOT
 TABLE = Path(__file__).with_name("models.toml")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 INDEX = "model.safetensors.index.json"
+GGUF = ".gguf"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -35,12 +36,19 @@ class ModelSpec:
         path: A local folder, absolute, or a hub id.
         revision: Branch, tag or commit of a hub model; None is its main branch.
         is_local: Whether `path` is a folder.
+        gguf: Name of the GGUF file in the folder, where the model is one.
     """
 
     name: str
     path: str
     revision: str | None = None
     is_local: bool = False
+    gguf: str | None = None
+
+    @property
+    def gguf_file(self) -> Path | None:
+        """The GGUF file, where the model is one."""
+        return None if self.gguf is None else Path(self.path) / self.gguf
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +81,15 @@ def aliases() -> Mapping[str, Mapping[str, str]]:
 
 
 def resolve(text: str) -> ModelSpec:
-    """The model that `text` names: an alias, a local folder or a hub id, with `@revision`.
+    """The model that `text` names: an alias, a folder, a GGUF file or a hub id, with `@revision`.
 
     Raises:
         ModelError: If no such model is known, or the folder holds no model that can be loaded.
     """
     if Path(text).expanduser().is_dir():  # first, since a folder's name may hold an "@"
         return _local(text, Path(text), None)
+    if text.endswith(GGUF):
+        return _gguf(text, Path(text))
     typed, _, revision = text.partition("@")
     if "@" in text and not revision:
         raise ModelError(f"model {text!r} ends in '@': name a revision after it, or leave it out.")
@@ -101,7 +111,8 @@ def _unknown(typed: str) -> str:
     known = [name for table in aliases().values() for name in table]
     near = difflib.get_close_matches(typed, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}" if near else f"known are {', '.join(known)}"
-    return f"no model is called {typed!r}: {hint}; a hub id (org/name) or a folder works too."
+    also = "a hub id (org/name), a folder or a GGUF file works too"
+    return f"no model is called {typed!r}: {hint}; {also}."
 
 
 def _local(text: str, folder: Path, revision: str | None) -> ModelSpec:
@@ -112,12 +123,27 @@ def _local(text: str, folder: Path, revision: str | None) -> ModelSpec:
             f"leave out '@{revision}'."
         )
     if not (folder / "config.json").is_file():
+        files = sorted(folder.glob(f"*{GGUF}"))
+        if len(files) > 1:
+            raise ModelError(
+                f"{folder} holds {len(files)} GGUF files: give one of them, "
+                f"such as {folder / files[0].name}."
+            )
+        if files:
+            return _gguf(text, files[0])
         raise ModelError(
             f"{folder} has no config.json, so it is not a model: "
             "give the folder that save_pretrained wrote."
         )
     weight_files(folder)
     return ModelSpec(text, str(folder), None, is_local=True)
+
+
+def _gguf(text: str, file: Path) -> ModelSpec:
+    file = file.expanduser().resolve()
+    if not file.is_file():
+        raise ModelError(f"there is no file {text!r}: check the path given to --model.")
+    return ModelSpec(text, str(file.parent), None, is_local=True, gguf=file.name)
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -220,12 +220,11 @@ def uniformity_finding(study: Study, shuffles: int, least: float) -> Finding:
         )
         none = Evidence("excess of small p-values", Effect("p", 1.0), threshold=0, relation=">=")
         return Finding((none,), gates=(Gate("units", False, reason),))
-    generator = np.random.default_rng(study.plan.seed)
+    drawn = stats.random_signs(np.arange(len(c.values)), draws=shuffles, seed=study.plan.seed)
     smallest = []
-    for shuffle in range(shuffles):
-        signs = generator.choice([-1.0, 1.0], size=(len(c.values), 1)).astype(c.values.dtype)
+    for shuffle, signs in enumerate(drawn):
         test = stats.sign_flip_max(
-            c.values * signs, permutations=SHUFFLE_PERMUTATIONS, seed=shuffle, blocks=blocks
+            c.flipped(signs).values, permutations=SHUFFLE_PERMUTATIONS, seed=shuffle, blocks=blocks
         )
         smallest.append(float(np.min(test.p_adjusted)))
     found = stats.uniformity(np.array(smallest), levels=round(1 / test.floor))

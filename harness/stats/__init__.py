@@ -13,6 +13,8 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | by how much, in pairs | `crossed_d` (default), `cohens_dz`, `pooled_sd`, `minimum_detectable_d` |
 | which cells were never anything but one value | `constant_cells` |
 | do pairs differ, over a whole family of cells | `sign_flip_max` |
+| what would other labels give | `random_signs`, `permuted_within` |
+| the same, alike wherever a name occurs | `signs_by_name`, `permuted_by_name` |
 | how sure is the size | `bootstrap_d`, `bootstrap_mean` |
 | how sure is anything computed from means | `bootstrap_of_means` |
 | what does each pair contribute to it | `pseudo_values` |
@@ -47,6 +49,7 @@ from harness.stats.effects import (
 )
 from harness.stats.equivalence import MeanBound, ShareBound, equivalence_mean, equivalence_share
 from harness.stats.exceedance import Exceedance, exceedance
+from harness.stats.exchange import permuted_by_name, permuted_within, random_signs, signs_by_name
 from harness.stats.intervals import Estimate
 from harness.stats.means import bootstrap_of_means, pseudo_values
 from harness.stats.permutation import MaxTest, sign_flip_max
@@ -92,13 +95,17 @@ __all__ = [
     "minimum_detectable_d",
     "modal_share",
     "pair_contrast",
+    "permuted_by_name",
+    "permuted_within",
     "pooled_sd",
     "pseudo_values",
+    "random_signs",
     "rank_contrast",
     "rank_correlation",
     "recovery",
     "scaled_count",
     "sign_flip_max",
+    "signs_by_name",
     "surface_auc",
     "uniformity",
 ]

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.stats.cells import as_cells, chunks, one_blas_thread
+from harness.stats.exchange import random_signs
 
 # Statistics of two flips that are equal in exact arithmetic differ by less in float32. Counting
 # near-ties as ties errs towards a larger p.
@@ -95,11 +96,11 @@ def sign_patterns(units: int, permutations: int, seed: int) -> Float[np.ndarray,
     """
     if 2 ** (units - 1) <= permutations:
         bits = np.arange(2 ** (units - 1))[:, None] >> np.arange(units - 1) & 1
-        flips = np.hstack([np.zeros((len(bits), 1), bits.dtype), bits])
+        signs = 1 - 2 * np.hstack([np.zeros((len(bits), 1), bits.dtype), bits])
     else:
-        flips = np.random.default_rng(seed).integers(0, 2, (permutations + 1, units))
-        flips[0] = 0
-    return (1 - 2 * flips).astype(np.float32)
+        signs = random_signs(np.arange(units), draws=permutations + 1, seed=seed)
+        signs[0] = 1
+    return signs.astype(np.float32)
 
 
 def _block_sums(

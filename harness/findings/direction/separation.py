@@ -84,14 +84,14 @@ class Labelled:
 
     def shuffled(self, count: int, seed: int) -> Int[np.ndarray, "labelling prompt"]:
         """Sides with labels exchanged at random within pairs, else within domain and split."""
-        generator = np.random.default_rng(seed)
         if self.paired:
-            signs = generator.choice([-1, 1], size=(count, self.unit.max() + 1))
-            return np.asarray(self.side * signs[:, self.unit])
+            return np.asarray(self.side * stats.random_signs(self.unit, draws=count, seed=seed))
         used = np.flatnonzero(self.side)
         sides = np.repeat(self.side[None], count, axis=0)
         names = [f"{s}\n{d}" for s, d in zip(self.split[used], self.domain[used], strict=True)]
-        sides[:, used] = _permuted(self.side[used], np.array(names), count, generator)
+        sides[:, used] = stats.permuted_within(
+            self.side[used], np.array(names), draws=count, seed=seed
+        )
         return sides
 
     def halves(self, count: int, seed: int) -> Bool[np.ndarray, "draw prompt"]:
@@ -103,18 +103,6 @@ class Labelled:
             for of_kind in (np.flatnonzero(kind == k) for k in np.unique(kind)):
                 row[generator.permutation(of_kind)[::2]] = True
         return np.asarray(drawn[:, self.unit])
-
-
-def _permuted(
-    values: np.ndarray, names: np.ndarray, count: int, generator: np.random.Generator
-) -> np.ndarray:
-    """`count` rows of `values`, each permuted at random among the entries of one name."""
-    block = np.unique(names, return_inverse=True)[1]
-    # Sorting by block plus a random fraction lists each block's entries in random order.
-    drawn = np.argsort(block + generator.random((count, len(block))), axis=1)
-    rows = np.empty((count, len(values)), values.dtype)
-    rows[:, np.argsort(block, kind="stable")] = values[drawn]
-    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +238,7 @@ def permutation_p(
     block = np.unique(labelled.domain, return_inverse=True)[1]
     centred = ranks - (np.bincount(block, ranks) / np.bincount(block))[block]
     labels = labelled.positive.astype(np.float64)
-    generator = np.random.default_rng(seed)
-    drawn = _permuted(labels, labelled.domain, permutations, generator)
+    drawn = stats.permuted_within(labels, labelled.domain, draws=permutations, seed=seed)
     observed = abs(float(labels @ centred))
     reached = int((np.abs(drawn @ centred) >= observed * (1 - 1e-12)).sum())
     p = (1 + reached) / (1 + permutations)

@@ -381,8 +381,7 @@ def shuffled_counts(
     rule: ControlledRule, c: Contrast, shuffles: int, seed: int
 ) -> Int[np.ndarray, " shuffle"]:
     """Components found when the task labels of random pairs are exchanged."""
-    generator = np.random.default_rng(seed)
-    signs = generator.choice([-1.0, 1.0], size=(shuffles, len(c.values)))
+    signs = stats.random_signs(np.arange(len(c.values)), draws=shuffles, seed=seed)
     return np.array([rule(c.flipped(row)).count for row in signs])
 
 

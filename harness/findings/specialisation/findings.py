@@ -22,7 +22,7 @@ from harness.findings.specialisation.cells import (
 )
 from harness.findings.specialisation.secondary import shown_beside
 from harness.materials.items import EVALUATION
-from harness.materials.relabelling import relabelled
+from harness.materials.relabelling import flip_pairs
 from harness.study.study import Study
 from harness.verdicts.components import Components, Kind
 from harness.verdicts.verdict import (
@@ -127,7 +127,7 @@ def published_finding(
             Control(f"untrained {name}", count, count < bar, note=f"needed {bar} of {len(table):,}")
         )
     shuffled = [
-        _typed(rule(cells, relabelled(study.prompts, study.plan.seed + s)), types)
+        _typed(rule(cells, flip_pairs(study.prompts, study.plan.seed + s)), types)
         for s in range(PUBLISHED_SHUFFLES)
     ]
     controls.append(

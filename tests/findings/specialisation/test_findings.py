@@ -16,7 +16,7 @@ from harness.findings.specialisation.findings import (
 )
 from harness.findings.specialisation.secondary import pooled_by_group
 from harness.materials.items import EVALUATION
-from harness.materials.relabelling import relabelled
+from harness.materials.relabelling import flip_pairs
 from harness.verdicts.verdict import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.synthetic import (
@@ -307,7 +307,7 @@ def test_too_few_prompts_for_the_published_alpha_are_inconclusive_and_not_refute
 
 def test_relabelling_exchanges_tasks_within_pairs_and_nothing_else():
     prompts = crossed_set(30)
-    other = relabelled(prompts, 0)
+    other = flip_pairs(prompts, 0)
     flipped = {a.pair: a.task != b.task for a, b in zip(prompts.items, other.items, strict=True)}
     assert 5 < sum(flipped.values()) < 25
     for a, b in zip(prompts.items, other.items, strict=True):

@@ -15,7 +15,7 @@ from harness.calibration.settings import NULLS, PARTS, Settings
 from harness.files import ROOT
 from harness.models.specs import ModelError, resolve
 from harness.study import reference_models
-from harness.study.numbers import count, share
+from harness.study.plan import share, whole_number
 
 HELP = """\
 Measures the suite itself. It is run, as a user runs it, many times: on untrained networks, with
@@ -83,7 +83,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument(
         "--cores",
         metavar="N",
-        type=_typed(count(1)),
+        type=_typed(whole_number(1)),
         default=os.cpu_count() or 1,
         help="runs at a time (default: all cores, %(default)s)",
     )
@@ -108,12 +108,12 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         ("--twins", "untrained twins of each run"),
     ):
         parser.add_argument(
-            name, metavar="N", type=_typed(count(1)), help=f"{why} (default: as it is used)"
+            name, metavar="N", type=_typed(whole_number(1)), help=f"{why} (default: as it is used)"
         )
     parser.add_argument(
         "--power-items",
         metavar="N",
-        type=_typed(count(1)),
+        type=_typed(whole_number(1)),
         nargs="+",
         help="facts a task, of the curve",
     )

@@ -16,8 +16,8 @@ from harness.models import architecture, sizes, specs
 from harness.models.sizes import BYTES
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
 from harness.store.store import Store, user_cache
+from harness.study.plan import Plan
 from harness.study.reference_models import Kept, shipped
-from harness.study.study import Plan
 
 HELP = """\
 Checks Python and libraries against what the project asks for (pyproject.toml) and what everything

@@ -7,7 +7,7 @@ from typing import Any
 from harness.compare.past import Baseline, BaselineError, Past
 from harness.materials.items import MaterialsError
 from harness.materials.sets import SETS
-from harness.study.study import Plan
+from harness.study.plan import Plan
 from harness.verdicts.verdict import Outcome
 
 Record = Mapping[str, Any]

@@ -11,8 +11,10 @@ from harness.findings.specialisation.cells import contrast, controlled_cells
 from harness.materials import surface
 from harness.materials.items import PromptSet
 from harness.materials.sets import domain_of, draw_plain, geography_published
+from harness.study.causality import label_difference
 from harness.study.generation import generated, has_options
-from harness.study.study import Study, Subject
+from harness.study.study import Study
+from harness.study.subject import Subject
 from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate, Inconclusive, require
 
 SHUFFLE_PERMUTATIONS = 199
@@ -180,8 +182,8 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
             f"{study.prompts.name} is not crossed: no position is free of the task by causality"
         )
         raise Inconclusive(Gate("crossed", False, reason))
-    found = study.subject.difference_before_label(study.prompts)
-    before, at_end = found["largest"], found["largest_at_end"]
+    found = label_difference(study.subject, study.prompts)
+    before, at_end = found.largest, found.largest_at_end
     # A label that changes nothing even at the end leaves nothing to compare with: undefined.
     relative = before / at_end if at_end else float("nan")
     return Finding(
@@ -195,14 +197,14 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
                 ),
                 threshold=tolerance[study.subject.architecture.dtype],
                 relation="<=",
-                n=found["compared"],
+                n=found.compared,
             ),
             Evidence(
                 "residual stream at the last token",
                 Effect("largest difference between labels", at_end),
                 threshold=0.0,
                 relation=">",
-                n=found["compared"],
+                n=found.compared,
             ),
         )
     )

@@ -16,7 +16,8 @@ from harness.plugin.hooks import baseline_key, control_of, end_control, identity
 from harness.plugin.options import Settings, settings_key
 from harness.plugin.run import not_measured, now, provenance
 from harness.study.reference_models import Kept
-from harness.study.study import Study, Subject
+from harness.study.study import Study
+from harness.study.subject import Subject
 from harness.verdicts.verdict import (
     Criterion,
     Finding,

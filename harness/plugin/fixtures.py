@@ -15,7 +15,8 @@ from harness.models import specs
 from harness.plugin.hooks import is_plain
 from harness.plugin.options import Settings, selected_models, settings_key
 from harness.store.store import Store
-from harness.study.study import Study, Subject
+from harness.study.study import Study
+from harness.study.subject import Subject
 
 
 @pytest.fixture(scope="session")

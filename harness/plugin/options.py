@@ -16,9 +16,8 @@ from harness.materials.sets import DEFAULT_ITEMS, SETS
 from harness.models import specs
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.store.store import user_cache
-from harness.study.numbers import count, share
+from harness.study.plan import Plan, share, whole_number
 from harness.study.reference_models import Control, shipped
-from harness.study.study import Plan
 
 ENVIRONMENT = "HARNESS_"
 DEFAULT_MODELS = ("mini-qwen", "mini-llama")
@@ -66,7 +65,7 @@ class Settings:
 
 
 def _batch_size(text: str) -> int | None:
-    return None if text == "auto" else count(1)(text)
+    return None if text == "auto" else whole_number(1)(text)
 
 
 # name, kind, default, help. Every one has an environment twin: --batch-size is HARNESS_BATCH_SIZE.
@@ -91,8 +90,8 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         False,
         "cross the two classes of a prompt file for the controlled criterion",
     ),
-    ("--items", count(1), DEFAULT_ITEMS, "facts a task; a small domain gives all it has"),
-    ("--seed", count(0), 0, "of materials, permutations and resamples"),
+    ("--items", whole_number(1), DEFAULT_ITEMS, "facts a task; a small domain gives all it has"),
+    ("--seed", whole_number(0), 0, "of materials, permutations and resamples"),
     (
         "--shuffle-labels",
         share,
@@ -108,9 +107,9 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "model pass that only guesses (h0 keeps its own)",
     ),
     ("--criterion", ("published", "controlled", "both"), "both", "whose rules to apply"),
-    ("--permutations", count(1), 1000, "of each permutation test"),
-    ("--resamples", count(100), 1000, "of each bootstrap"),
-    ("--twins", count(0), 3, "untrained twins"),
+    ("--permutations", whole_number(1), 1000, "of each permutation test"),
+    ("--resamples", whole_number(100), 1000, "of each bootstrap"),
+    ("--twins", whole_number(0), 3, "untrained twins"),
     ("--device", str, "auto", "cpu, cuda, cuda:1, mps"),
     ("--device-map", str, None, "passed to accelerate, e.g. auto"),
     (

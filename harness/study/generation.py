@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from harness.activations.extracted import Stored
 from harness.materials.items import Item, PromptSet
-from harness.study.study import Subject
+from harness.study.subject import Subject
 
 if TYPE_CHECKING:
     from harness.adapter import Model

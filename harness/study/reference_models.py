@@ -20,7 +20,7 @@ from harness.files import ROOT, write_text
 from harness.models import identity, specs
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.study.fingerprint import instrument, libraries
-from harness.study.study import Plan
+from harness.study.plan import Plan
 from harness.verdicts.verdict import Known
 
 SHIPPED = ROOT / "fixtures" / "organisms" / "controls.json"

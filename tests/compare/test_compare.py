@@ -16,7 +16,7 @@ from harness.compare.past import Baseline, BaselineError, Past
 from harness.compare.timeline import compare
 from harness.materials.sets import geography_crossed
 from harness.plugin.run import Run
-from harness.study.study import Plan
+from harness.study.plan import Plan
 from harness.verdicts import records
 from harness.verdicts.samples import Place, read_units, units_frame
 from harness.verdicts.verdict import Effect, Evidence, Finding, plan_of

@@ -8,7 +8,8 @@ import pytest
 from harness import stats
 from harness.findings import validity
 from harness.materials.sets import SETS, crossed_controls
-from harness.study.study import Plan
+from harness.study.causality import LabelDifference
+from harness.study.plan import Plan
 from harness.verdicts.verdict import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.synthetic import (
@@ -184,11 +185,12 @@ def test_one_token_more_in_one_prompt_is_seen():
         (0.0, NAN, False),
     ],
 )
-def test_nothing_may_differ_before_the_label_and_something_must_after(before, at_end, holds):
-    numbers = {"largest": before, "largest_at_end": at_end, "compared": 40}
-    finding = finding_of(
-        validity.causality_finding, study_of(null_subject, before=numbers), TOLERANCE
-    )
+def test_nothing_may_differ_before_the_label_and_something_must_after(
+    monkeypatch, before, at_end, holds
+):
+    difference = LabelDifference(before, at_end, compared=40)
+    monkeypatch.setattr(validity, "label_difference", lambda *_: difference)
+    finding = finding_of(validity.causality_finding, study_of(null_subject), TOLERANCE)
     assert outcome(finding)[0] is (Outcome.SUPPORTED if holds else Outcome.REFUTED)
     assert finding.evidence[0].n == 40
     assert at_end != 0 or np.isnan(finding.evidence[0].effect.value)

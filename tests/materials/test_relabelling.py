@@ -10,7 +10,7 @@ from harness.findings.specialisation.cells import contrast, controlled_cells
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.materials.relabelling import shuffle_labels
 from harness.materials.sets import crossed_controls, draw_crossed, draw_plain, geography_published
-from harness.study.study import Plan
+from harness.study.plan import Plan
 from tests.support.synthetic import crossed_set, noise, plant, rows_of
 
 

@@ -14,7 +14,9 @@ from harness.materials.sets import draw_plain
 from harness.models import specs
 from harness.models.specs import LoadOptions
 from harness.store.store import Store
-from harness.study.study import Plan, Study, Subject
+from harness.study.plan import Plan
+from harness.study.study import Study
+from harness.study.subject import Subject
 
 PROMPTS = draw_plain("geography", 30, seed=3000)
 MEANS = draw_plain("geography", 20, seed=3001)

@@ -8,8 +8,8 @@ import pytest
 from harness.files import ROOT
 from harness.models.specs import LoadOptions
 from harness.study import reference_models
+from harness.study.plan import Plan
 from harness.study.reference_models import Kept, shipped
-from harness.study.study import Plan
 from harness.verdicts.verdict import Known
 from tests.plugin import test_plugin
 from tests.plugin.test_plugin import CLAIM, by_prediction, records

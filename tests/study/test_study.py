@@ -12,8 +12,10 @@ from harness.materials.sets import crossed_controls, draw_crossed, geography_cro
 from harness.models.architecture import Architecture
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.store.store import Store
-from harness.study import study as module
-from harness.study.study import KEPT, SHARD, Plan, Study, Subject
+from harness.study import subject as module
+from harness.study.plan import Plan
+from harness.study.study import Study
+from harness.study.subject import IN_MEMORY, SHARD, Subject
 from tests.support.synthetic import crossed_set, noise, plain_set
 
 OPTIONS = LoadOptions(device="cpu")
@@ -55,9 +57,9 @@ def calls(monkeypatch) -> list[str]:
     """What every model did; loading one is a call too. A spec's name is its weights."""
     made: list[str] = []
     made_up = Architecture("made", 4, 4, 2, 8, d_model=16, d_vocab=64)
-    monkeypatch.setattr(module.identity, "weights_identity", lambda spec, *_: f"sha {spec.name}")
-    monkeypatch.setattr(module.identity, "config_identity", lambda *_: "one configuration")
-    monkeypatch.setattr(module.identity, "tokenizer_identity", lambda *_: "one tokenizer")
+    monkeypatch.setattr(module, "weights_identity", lambda spec, *_: f"sha {spec.name}")
+    monkeypatch.setattr(module, "config_identity", lambda *_: "one configuration")
+    monkeypatch.setattr(module, "tokenizer_identity", lambda *_: "one tokenizer")
     monkeypatch.setattr(module, "architecture_of", lambda _: made_up)
 
     def load(self):
@@ -135,7 +137,7 @@ def test_twins_of_other_seeds_architectures_and_devices_are_others(tmp_path, cal
     twin(1)
     assert calls == []
     twin(1, replace(OPTIONS, device="cuda"))
-    monkeypatch.setattr(module.identity, "config_identity", lambda *_: "another")
+    monkeypatch.setattr(module, "config_identity", lambda *_: "another")
     twin(1)
     assert calls == ["load", "twin 1", "extract"] * 2
 
@@ -174,20 +176,20 @@ def test_other_prompts_positions_and_templates_are_measured_anew(tmp_path, calls
 
 def test_no_more_than_a_few_extractions_are_held_in_memory(tmp_path):
     one = subject(tmp_path)
-    held = [one.activations(crossed_set(5 + n)) for n in range(KEPT + 4)]
-    assert len(one._kept) == KEPT
-    assert one.activations(crossed_set(5 + KEPT + 3)) is held[-1]
+    held = [one.activations(crossed_set(5 + n)) for n in range(IN_MEMORY + 4)]
+    assert len(one._held) == IN_MEMORY
+    assert one.activations(crossed_set(5 + IN_MEMORY + 3)) is held[-1]
     before = one.store.measured
     one.activations(crossed_set(5))  # read again from the store, not measured
     assert one.store.measured == before
-    assert len(one._kept) == KEPT
+    assert len(one._held) == IN_MEMORY
 
 
 def test_forgetting_lets_go_of_arrays_and_weights(tmp_path):
     one = subject(tmp_path)
     one.activations(crossed_set(5))
     one.forget()
-    assert not one._kept
+    assert not one._held
     assert "model" not in vars(one)
     one.activations(crossed_set(5))
     assert one.loads == 1
@@ -212,7 +214,7 @@ def test_an_error_while_measuring_is_an_error_and_leaves_no_entry(tmp_path, monk
     one = subject(tmp_path)
     with pytest.raises(RuntimeError, match="out of memory"):
         one.activations(crossed_set(5))
-    assert not one._kept
+    assert not one._held
     assert one.store.measured == 0
 
 

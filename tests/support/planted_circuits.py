@@ -18,7 +18,8 @@ from harness.activations.swept import PathScores, SweepResult
 from harness.findings.circuits.measure import PATH_STEPS
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.models.architecture import Architecture
-from harness.study.study import Plan, Study
+from harness.study.plan import Plan
+from harness.study.study import Study
 from tests.support.synthetic import SIZES, noise
 
 Place = tuple[str, int, int]  # head or neuron, layer, number

@@ -16,7 +16,8 @@ from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.models.architecture import Architecture
 from harness.models.specs import LoadOptions
 from harness.store.store import Store
-from harness.study.study import Plan, Study
+from harness.study.plan import Plan
+from harness.study.study import Study
 
 SHAPE = {"layers": 4, "heads": 4, "neurons": 8, "d_model": 4}
 SIZES = Architecture("made", 4, 4, 2, 8, d_model=4, d_vocab=64)
@@ -157,9 +158,6 @@ class FakeSubject:
     make: Callable[[PromptSet, int | None], Activations]
     accuracy: Mapping[str, float] = field(default_factory=dict)
     check: Mapping[str, float] = field(default_factory=lambda: GOOD_CHECK)
-    before: Mapping[str, Any] = field(
-        default_factory=lambda: {"largest": 0.0, "largest_at_end": 2.0, "compared": 40}
-    )
     ids: Callable[[Item], list[int]] = lambda item: [ord(c) for c in item.prompt]
     store: Store = field(default_factory=lambda: Store(Path("nowhere"), mode="off"))
     options: LoadOptions = field(default_factory=LoadOptions)
@@ -183,10 +181,6 @@ class FakeSubject:
 
     def self_check(self) -> Mapping[str, float]:
         return self.check
-
-    def difference_before_label(self, prompts: PromptSet) -> Mapping[str, Any]:
-        assert prompts.crossed
-        return self.before
 
     def token_ids(self, prompts: PromptSet) -> list[list[int]]:
         return [self.ids(item) for item in prompts.items]

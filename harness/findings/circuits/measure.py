@@ -11,7 +11,8 @@ from harness import stats
 from harness.activations.swept import PathScores, SweepResult
 from harness.interventions.ablations import Ablation, donors_of, identity
 from harness.materials.items import Item, PromptSet
-from harness.study.study import Study, Subject
+from harness.study.study import Study
+from harness.study.subject import Subject
 
 if TYPE_CHECKING:
     from harness.adapter import Model

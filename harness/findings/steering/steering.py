@@ -19,7 +19,8 @@ from harness.findings.direction.separation import Labelled
 from harness.findings.direction.vectors import Directions, difference_in_means
 from harness.interventions.sites import Positions, Site
 from harness.materials.items import DISCOVERY, Item, PromptSet
-from harness.study.study import Study, Subject
+from harness.study.study import Study
+from harness.study.subject import Subject
 
 if TYPE_CHECKING:
     from harness.interventions.edits import EditSet

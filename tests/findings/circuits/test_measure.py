@@ -22,7 +22,8 @@ from harness.materials.items import DISCOVERY, EVALUATION
 from harness.materials.sets import geography
 from harness.models.specs import LoadOptions, resolve
 from harness.store.store import Store
-from harness.study.study import Study, Subject
+from harness.study.study import Study
+from harness.study.subject import Subject
 from tests.support import tiny_models
 from tests.support.planted_circuits import PLAN, Planted, by_task, facts_set, heads, study_of
 

@@ -18,7 +18,7 @@ from harness.findings.direction.separation import Labelled
 from harness.materials.files.reading import split_pairs
 from harness.materials.items import EVALUATION, Item, PromptSet
 from harness.materials.sets import geography_crossed
-from harness.study.study import Plan
+from harness.study.plan import Plan
 from harness.verdicts.plots import Plot
 from harness.verdicts.verdict import Criterion, Outcome, judge, to_plain
 from tests.support.judging import finding_of

@@ -33,7 +33,8 @@ from harness.interventions.sites import Site
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.materials.sets import geography
 from harness.models.specs import resolve
-from harness.study.study import Plan, Study
+from harness.study.plan import Plan
+from harness.study.study import Study
 from harness.verdicts.plots import Plot
 from harness.verdicts.verdict import Criterion, Outcome, judge
 from tests.support import oracle_edits, tiny_models

@@ -1,0 +1,62 @@
+"""What the residual stream of crossed prompts knows before the label: nothing, by causality.
+
+The prompts of a pair and order differ only in their label, so that at every token before it the
+model has read the same text.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.materials.items import Item, PromptSet
+from harness.study.subject import Subject
+
+if TYPE_CHECKING:
+    from harness.adapter import Model
+
+MOST = 80  # orders of pairs that are compared
+
+
+@dataclass(frozen=True, slots=True)
+class LabelDifference:
+    """How far the residual streams of the two labels lie apart, over all layers.
+
+    Attributes:
+        largest: Largest absolute difference at the token before the label.
+        largest_at_end: The same at the last token.
+        compared: Pairs of prompts.
+    """
+
+    largest: float
+    largest_at_end: float
+    compared: int
+
+
+def label_difference(subject: Subject, prompts: PromptSet) -> LabelDifference:
+    """The difference between the two labels of crossed prompts; from the store or measured."""
+    key = {**subject.identity, "kind": "before-label", "materials": prompts.hash}
+    stored = subject.store.fetch_json(key, lambda: asdict(measured(subject.model, prompts)))
+    return LabelDifference(**stored)
+
+
+def measured(model: "Model", prompts: PromptSet) -> LabelDifference:
+    """The difference on the first `MOST` orders of pairs that have both labels."""
+    by_order: dict[tuple[str, int], list[Item]] = {}
+    for item in prompts.items:
+        by_order.setdefault((item.pair, item.order), []).append(item)
+    complete = [two for two in by_order.values() if len(two) == 2]
+    # The two labels of an order are neighbours in this list, so that they share a batch.
+    items = [item for two in complete[:MOST] for item in two]
+    ids = model.encoder.ids(items)
+    label_at = [
+        next(place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+        for one, other in zip(ids[::2], ids[1::2], strict=True)
+    ]
+    before = model.residuals_at(items, np.repeat([at - 1 for at in label_at], 2).tolist())
+    at_end = model.residuals_at(items, [len(row) - 1 for row in ids])
+    return LabelDifference(
+        largest=float(np.abs(before[::2] - before[1::2]).max()),
+        largest_at_end=float(np.abs(at_end[::2] - at_end[1::2]).max()),
+        compared=len(label_at),
+    )

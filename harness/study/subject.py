@@ -1,0 +1,195 @@
+"""A model under study: every measurement comes from the store, or is made once and stored."""
+
+import gc
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+from tqdm import tqdm
+
+from harness.activations.extracted import Activations, Answers
+from harness.materials.items import Item, PromptSet
+from harness.models.architecture import Architecture, architecture_of
+from harness.models.identity import config_identity, tokenizer_identity, weights_identity
+from harness.models.specs import LoadOptions, ModelSpec
+from harness.store.store import Store
+
+if TYPE_CHECKING:
+    from harness.adapter import Model
+
+FEATURES_VERSION = 1  # raise it when a feature, a site or the scoring changes its meaning
+SHARD = 64  # prompts measured, and saved, at a time
+IN_MEMORY = 3  # extractions: consecutive claims often use the same materials
+LIBRARIES = ("torch", "transformers", "nnsight")
+
+
+@dataclass
+class Subject:
+    """A model under study; torch is imported and weights are loaded only when something is missing.
+
+    Attributes:
+        spec: Which model.
+        options: How it is loaded.
+        store: Where measurements are stored.
+        progress: Where progress bars are drawn; None draws none.
+        loads: How often the model was loaded.
+        references: Mean activations by materials, while the model is loaded.
+    """
+
+    spec: ModelSpec
+    options: LoadOptions
+    store: Store
+    progress: TextIO | None = None
+    loads: int = 0
+    references: dict[str, Any] = field(default_factory=dict)
+    _held: dict[tuple[Any, ...], Activations] = field(default_factory=dict)
+
+    @cached_property
+    def model(self) -> "Model":
+        """The loaded model, loaded on first use and counted in `loads`."""
+        from harness.adapter import Model  # noqa: PLC0415 - torch and nnsight load here
+
+        self.loads += 1
+        return Model.load(self.spec, self.options)
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        """Sizes and dtype, read from the configuration alone."""
+        stated = architecture_of(self.spec)
+        dtype = stated.dtype if self.options.dtype == "auto" else self.options.dtype
+        return replace(stated, dtype=dtype)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything that a measurement depends on, apart from the prompts; part of its address."""
+        return {
+            "weights": weights_identity(self.spec, self.store.root),
+            "tokenizer": tokenizer_identity(self.spec),
+            "features": FEATURES_VERSION,
+            "dtype": self.architecture.dtype,
+            "attention": "eager",
+            "chat_template": self.options.chat_template,
+            "versions": {name: version(name) for name in LIBRARIES},
+        }
+
+    def forget(self) -> None:
+        """Free weights and arrays, before another model is studied."""
+        self._held.clear()
+        self.references.clear()
+        with suppress(AttributeError):  # it was not loaded
+            del self.model
+        gc.collect()
+
+    def record(self) -> dict[str, Any]:
+        """The model as a verdict records it."""
+        return {
+            "name": self.spec.name,
+            "path": str(self.spec.path),
+            "revision": self.spec.revision,
+            "weights": self.identity["weights"],
+            "tokenizer": self.identity["tokenizer"],
+            "attention": "eager",
+            **self.architecture.to_json(),
+        }
+
+    def activations(
+        self, prompts: PromptSet, position: str = "final", twin: int | None = None
+    ) -> Activations:
+        """Features of every prompt, of the model or of its untrained twin with this seed."""
+        what = (prompts.hash, position, twin)
+        if what not in self._held:
+            arrays = self.fetch(
+                {"kind": "activations", "position": position, "twin": twin},
+                prompts,
+                lambda model, items: model.extract(items, position=position).arrays(),
+                twin,
+            )
+            while len(self._held) >= IN_MEMORY:
+                del self._held[next(iter(self._held))]
+            self._held[what] = Activations.from_arrays(arrays)
+        return self._held[what]
+
+    def answers(self, prompts: PromptSet, twin: int | None = None) -> Answers:
+        """How each prompt is answered, by the model or by its untrained twin with this seed."""
+        arrays = self.fetch(
+            {"kind": "answers", "twin": twin},
+            prompts,
+            lambda model, items: model.score(items).arrays(),
+            twin,
+        )
+        return Answers.from_arrays(arrays)
+
+    def self_check(self) -> dict[str, Any]:
+        """The load-time checks of the instrument, as numbers."""
+        return self.store.fetch_json(
+            {**self.identity, "kind": "self-check"}, lambda: self.model.self_check().worst()
+        )
+
+    def token_ids(self, prompts: PromptSet) -> list[list[int]]:
+        """Token ids of every prompt, as the model reads them."""
+        key = {
+            "kind": "tokens",
+            "tokenizer": self.identity["tokenizer"],
+            "chat_template": self.options.chat_template,
+            "materials": prompts.hash,
+        }
+        stored = self.store.fetch_json(key, lambda: {"ids": self.model.encoder.ids(prompts.items)})
+        ids: list[list[int]] = stored["ids"]
+        return ids
+
+    def fetch(
+        self,
+        what: Mapping[str, Any],
+        prompts: PromptSet,
+        measure: Callable[["Model", tuple[Item, ...]], Mapping[str, np.ndarray]],
+        twin: int | None = None,
+        shard_size: int = SHARD,
+    ) -> Mapping[str, np.ndarray]:
+        """Arrays of every prompt from the store; what is missing is measured, shard by shard.
+
+        Args:
+            what: What is measured, beside this model on these prompts; part of the address.
+            prompts: The prompts.
+            measure: Measures some items with a model.
+            twin: The untrained twin that is measured in the model's place.
+            shard_size: Prompts measured, and saved, at a time.
+        """
+        key = {
+            **self.identity,
+            **what,
+            "materials": prompts.hash,
+            "templates": prompts.template_hash,
+        }
+        if twin is not None:
+            # A twin owes nothing to the trained weights, only to the architecture and to the
+            # random numbers of the device it is drawn on.
+            key["weights"] = config_identity(self.spec)
+            key["device"] = self.options.device
+        made: list[Model] = []  # the twin is built once, and only if something is missing
+        who = self.spec.name if twin is None else f"{self.spec.name}, twin {twin}"
+        with tqdm(
+            total=len(prompts),
+            desc=f"{who}: {what['kind']} on {prompts.name}",
+            unit="prompt",
+            file=self.progress,
+            leave=False,
+            delay=1,  # what is stored, or done at once, needs no bar
+            disable=self.progress is None,
+        ) as bar:
+
+            def shard(part: slice) -> Mapping[str, np.ndarray]:
+                if not made:
+                    made.append(self.model if twin is None else self.model.twin(twin))
+                measured = measure(made[0], prompts.items[part])
+                bar.update(part.stop - part.start)
+                return measured
+
+            entry = self.store.fetch(key, len(prompts), shard, shard_size=shard_size)
+        if made and twin is not None:
+            made.clear()
+            gc.collect()
+        return entry.arrays

@@ -69,11 +69,11 @@ class Answers(Stored):
         log_probability: Of the whole answer, nats.
         logit_difference: Of the answer minus the best distractor: log-probabilities of the whole
             continuations, nats.
-        chosen: 1 if the answer beats every distractor, else 0.
+        correct: 1 if the answer beats every distractor, else 0.
         exact: 1 if greedy decoding begins with the answer, else 0.
     """
 
     log_probability: Float[np.ndarray, " prompt"]
     logit_difference: Float[np.ndarray, " prompt"]
-    chosen: Float[np.ndarray, " prompt"]
+    correct: Float[np.ndarray, " prompt"]
     exact: Float[np.ndarray, " prompt"]

@@ -20,7 +20,7 @@ class SweepResult(Stored):
     Attributes:
         log_probability: Of the answer's first token; it needs an answer only.
         logit_difference: Of the answer minus the best distractor.
-        chosen: 1 if the answer beats every distractor, else 0.
+        correct: 1 if the answer beats every distractor, else 0.
         divergence: Kullback-Leibler divergence of the next token, KL(intact || edited), over the
             whole vocabulary, nats; it needs no answer.
         clean_log_probability: The same without an edit; and so on.
@@ -31,11 +31,11 @@ class SweepResult(Stored):
 
     log_probability: Float[np.ndarray, "edit_set prompt"]
     logit_difference: Float[np.ndarray, "edit_set prompt"]
-    chosen: Float[np.ndarray, "edit_set prompt"]
+    correct: Float[np.ndarray, "edit_set prompt"]
     divergence: Float[np.ndarray, "edit_set prompt"]
     clean_log_probability: Float[np.ndarray, " prompt"]
     clean_logit_difference: Float[np.ndarray, " prompt"]
-    clean_chosen: Float[np.ndarray, " prompt"]
+    clean_correct: Float[np.ndarray, " prompt"]
     scorable: Bool[np.ndarray, " prompt"]
     applicable: Bool[np.ndarray, "edit_set prompt"]
 

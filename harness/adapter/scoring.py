@@ -113,7 +113,7 @@ def answers_of(scored: Sequence[Sequence[Scored]]) -> Answers:
     """The record of a set: for each prompt its answer's score, then its distractors'.
 
     A prompt without an answer has no scores and is not a number throughout; one without
-    distractors has no logit difference and cannot be said to be chosen.
+    distractors has no logit difference and is neither correct nor wrong.
     """
     columns = np.full((4, len(scored)), np.nan, dtype=np.float32)
     for i, row in enumerate(scored):

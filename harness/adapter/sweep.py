@@ -334,11 +334,11 @@ class Sweep:
         return SweepResult(
             log_probability=self.table[0],
             logit_difference=self.table[1],
-            chosen=self.table[2],
+            correct=self.table[2],
             divergence=self.divergence,
             clean_log_probability=self.clean[0],
             clean_logit_difference=self.clean[1],
-            clean_chosen=self.clean[2],
+            clean_correct=self.clean[2],
             scorable=self.targets.scorable.cpu().numpy(),
             applicable=self.applicable,
         )

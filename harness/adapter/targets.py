@@ -56,10 +56,10 @@ def targets_of(
 
 
 def scores(logits: Tensor, targets: Targets) -> Float[np.ndarray, "measure prompt"]:
-    """Log-probability, logit difference and whether the answer is chosen."""
+    """Log-probability, logit difference and whether the answer is correct."""
     difference = targets.difference(logits)
-    chosen = torch.where(targets.scorable, (difference > 0).float(), torch.nan)
-    measures = torch.stack([targets.log_probability(logits), difference, chosen])
+    correct = torch.where(targets.scorable, (difference > 0).float(), torch.nan)
+    measures = torch.stack([targets.log_probability(logits), difference, correct])
     found: np.ndarray = measures.cpu().numpy()
     return found
 

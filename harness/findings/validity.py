@@ -90,7 +90,7 @@ def competence_finding(study: Study, gate: float) -> Finding:
         labels = np.array([item.task for item in prompts.items])
         pairs = np.array([item.pair for item in prompts.items])
         for task in tasks:
-            hits = answers.chosen[labels == task]
+            hits = answers.correct[labels == task]
             units[f"{task} accuracy, {name}"] = _share_by_pair(hits, pairs[labels == task])
             exact = float(answers.exact[labels == task].mean())
             k, n = int(hits.sum()), len(hits)

@@ -39,18 +39,18 @@ class Study:
     def accuracy(self, prompts: PromptSet | None = None) -> dict[str, float]:
         """Share of items whose answer beats every distractor, by task."""
         prompts = prompts or self.prompts
-        chosen = self.subject.answers(prompts).chosen
+        correct = self.subject.answers(prompts).correct
         tasks = np.array([item.task for item in prompts.items])
-        return {task: float(chosen[tasks == task].mean()) for task in prompts.count()}
+        return {task: float(correct[tasks == task].mean()) for task in prompts.count()}
 
     def beats_chance(self) -> dict[str, bool]:
         """Whether each task's accuracy is above guessing, by an exact one-sided 99 % bound."""
-        chosen = self.subject.answers(self.prompts).chosen
+        correct = self.subject.answers(self.prompts).correct
         tasks = np.array([item.task for item in self.prompts.items])
         guessing = np.array([1 / (1 + len(item.distractors)) for item in self.prompts.items])
         above = {}
         for task in self.prompts.count():
-            hits = chosen[tasks == task]
+            hits = correct[tasks == task]
             low, _ = stats.binomial_interval(int(hits.sum()), len(hits), level=0.98)
             above[task] = low > float(guessing[tasks == task].mean())
         return above

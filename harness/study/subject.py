@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.adapter import Model
 
 FEATURES_VERSION = 1  # raise it when a feature, a site or the scoring changes its meaning
+ANSWERS_VERSION = 2  # raise it when the arrays of `Answers` change
 SHARD = 64  # prompts measured, and saved, at a time
 IN_MEMORY = 3  # extractions: consecutive claims often use the same materials
 LIBRARIES = ("torch", "transformers", "nnsight")
@@ -116,7 +117,7 @@ class Subject:
     def answers(self, prompts: PromptSet, twin: int | None = None) -> Answers:
         """How each prompt is answered, by the model or by its untrained twin with this seed."""
         arrays = self.fetch(
-            {"kind": "answers", "twin": twin},
+            {"kind": "answers", "version": ANSWERS_VERSION, "twin": twin},
             prompts,
             lambda model, items: model.score(items).arrays(),
             twin,

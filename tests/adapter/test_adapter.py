@@ -141,7 +141,7 @@ def test_scores_equal_full_forwards_of_prompt_and_answer(load, kind):
         margin = log_p - max(score for score, _ in scores[1:])
         assert answers.log_probability[number] == pytest.approx(log_p, abs=2e-5)
         assert answers.logit_difference[number] == pytest.approx(margin, abs=2e-5)
-        assert answers.chosen[number] == (margin > 0)
+        assert answers.correct[number] == (margin > 0)
         assert answers.exact[number] == greedy
 
 
@@ -161,7 +161,7 @@ def test_an_item_without_answer_or_distractors_is_not_a_number(model):
     assert math.isnan(answers.log_probability[0])
     assert math.isnan(answers.exact[0])
     assert np.isfinite(answers.log_probability[1:]).all()
-    assert np.isnan(answers.chosen).tolist() == [True, True, False]
+    assert np.isnan(answers.correct).tolist() == [True, True, False]
     assert np.isnan(answers.logit_difference).tolist() == [True, True, False]
 
 

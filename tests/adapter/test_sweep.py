@@ -66,12 +66,12 @@ def measures(logits: torch.Tensor, model: Model, each) -> list[float]:
 
 
 def row(result, edit_set: int, prompt: int) -> list[float]:
-    tables = (result.log_probability, result.logit_difference, result.chosen)
+    tables = (result.log_probability, result.logit_difference, result.correct)
     return [float(table[edit_set, prompt]) for table in tables]
 
 
 def tables(result) -> np.ndarray:
-    return np.stack([result.log_probability, result.logit_difference, result.chosen])
+    return np.stack([result.log_probability, result.logit_difference, result.correct])
 
 
 def part(tensor: torch.Tensor, site: Site, heads: int) -> torch.Tensor:
@@ -217,7 +217,7 @@ def test_edits_that_should_change_nothing_change_nothing(load, kind):
         clean = [
             found.clean_log_probability,
             found.clean_logit_difference,
-            found.clean_chosen,
+            found.clean_correct,
         ]
         assert np.abs(tables(found) - np.stack(clean)[:, None]).max() == 0
         found = model.sweep(ITEMS[1:2], [(edits.mean_ablation(site, single),)])
@@ -316,8 +316,8 @@ def test_a_distractor_with_the_answers_first_token_is_left_out(model):
     assert found.scorable.tolist() == [True, False, False, False, True]
     assert found.logit_difference[0, 0] == pytest.approx(found.logit_difference[0, 4], abs=1e-5)
     assert np.isnan(found.logit_difference[:, 1:4]).all()
-    assert np.isnan(found.chosen[:, 1:4]).all()
-    assert np.isnan(found.clean_chosen[1:4]).all()
+    assert np.isnan(found.correct[:, 1:4]).all()
+    assert np.isnan(found.clean_correct[1:4]).all()
     assert np.isnan(found.log_probability).tolist() == [[False, False, False, True, False]] * 2
     assert found.left_out.tolist() == [3, 3]
 
@@ -340,8 +340,8 @@ def test_items_an_edit_does_not_apply_to_are_not_measured_and_counted(model):
         [1, 0, 0],
         [1, 1, 1],
     ]
-    assert np.isnan(found.chosen[~found.applicable]).all()
-    assert np.isfinite(found.chosen[found.applicable]).all()
+    assert np.isnan(found.correct[~found.applicable]).all()
+    assert np.isfinite(found.correct[found.applicable]).all()
     assert found.left_out.tolist() == [1, 2, 1, 2, 0]
     assert sum(done) == 15
 
@@ -461,8 +461,8 @@ def test_no_prompts_are_an_error_and_no_sets_are_a_clean_run(model):
     with pytest.raises(ModelError, match="there are no prompts to measure"):
         model.references([])
     found = model.sweep(STORY[:2], [])
-    assert found.chosen.shape == (0, 2)
-    assert np.isfinite(found.clean_chosen).all()
+    assert found.correct.shape == (0, 2)
+    assert np.isfinite(found.clean_correct).all()
 
 
 def test_what_is_not_finite_names_edit_and_prompt(model):

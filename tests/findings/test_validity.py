@@ -140,7 +140,7 @@ def test_materials_without_answers_are_inconclusive():
 def test_answers_that_are_not_numbers_are_an_error_and_not_wrong_answers():
     study = study_of(null_subject)
     answers = study.subject.answers(study.prompts)
-    broken = replace(answers, chosen=np.full_like(answers.chosen, np.nan))
+    broken = replace(answers, correct=np.full_like(answers.correct, np.nan))
     study.subject.answers = lambda *_: broken
     with pytest.raises(ValueError, match="NaN"):
         finding_of(validity.competence_finding, study, 0.6)

@@ -81,8 +81,8 @@ class Planted:
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
     def answers(self, prompts: PromptSet) -> Answers:
-        chosen = np.array([not self.misses(i) for i in prompts.items], np.float32)
-        return Answers(chosen, chosen, chosen, chosen)
+        correct = np.array([not self.misses(i) for i in prompts.items], np.float32)
+        return Answers(correct, correct, correct, correct)
 
     def activations(self, prompts: PromptSet, twin: int | None = None) -> Activations:
         return noise(prompts, 7 + (twin or 0))
@@ -101,11 +101,11 @@ class Planted:
         return SweepResult(
             log_probability=np.where(applies, after, np.nan),
             logit_difference=np.where(known, after, np.nan),
-            chosen=np.where(known, after > 0, np.nan),
+            correct=np.where(known, after > 0, np.nan),
             divergence=np.where(applies, np.abs(after - margin), np.nan),
             clean_log_probability=margin,
             clean_logit_difference=np.where(scorable, margin, np.nan),
-            clean_chosen=np.where(scorable, margin > 0, np.nan),
+            clean_correct=np.where(scorable, margin > 0, np.nan),
             scorable=scorable,
             applicable=applies,
         )

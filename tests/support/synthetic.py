@@ -173,11 +173,11 @@ class FakeSubject:
     def answers(self, prompts: PromptSet, twin: int | None = None) -> Answers:
         """The first share of each task's prompts is answered; all of them unless told."""
         assert twin is None
-        chosen = np.ones(len(prompts), np.float32)
+        correct = np.ones(len(prompts), np.float32)
         for task, share in self.accuracy.items():
             rows = np.flatnonzero(rows_of(prompts, lambda item, task=task: item.task == task))
-            chosen[rows[round(share * len(rows)) :]] = 0
-        return Answers(chosen, chosen, chosen, chosen)
+            correct[rows[round(share * len(rows)) :]] = 0
+        return Answers(correct, correct, correct, correct)
 
     def self_check(self) -> Mapping[str, float]:
         return self.check

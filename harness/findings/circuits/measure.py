@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.adapter import Model
     from harness.interventions.edits import EditSet, Reference
 
-SWEEP_VERSION = 2  # raise it when an edit, a measure or the choice of donors changes its meaning
+SWEEP_VERSION = 3  # raise it when an edit, a measure or the choice of donors changes its meaning
 PATH_STEPS = 5  # forwards and backwards a prompt; ten rank alike (docs/decisions/0006)
 SHARD = 32  # prompts a shard: what a killed sweep loses at most
 
@@ -203,20 +203,20 @@ def drops(result: SweepResult, prompts: PromptSet, task: str) -> Drops:
     """The drops of one task's items."""
     of_task = np.array([i.task == task for i in prompts.items])
     asked = of_task & result.scorable
-    right = asked & (result.clean_chosen == 1)
+    right = asked & (result.clean_correct == 1)
     pair = np.array([i.pair for i in prompts.items])
     clean = result.clean_logit_difference[right]
     log_probability = result.clean_log_probability[right] - result.log_probability[:, right]
     return Drops(
-        lost=_by_pair(1.0 - result.chosen[:, right], pair[right]),
+        lost=_by_pair(1.0 - result.correct[:, right], pair[right]),
         logit_difference=_by_pair(clean - result.logit_difference[:, right], pair[right]),
         log_probability=_by_pair(log_probability, pair[right]),
         scale=float(_by_pair(clean[None], pair[right]).mean()) if right.any() else float("nan"),
         pairs=np.array(list(dict.fromkeys(pair[right].tolist()))),
         missed=int(asked.sum() - right.sum()),
         unscored=int(of_task.sum() - asked.sum()),
-        before=_by_pair(result.clean_chosen[asked][None], pair[asked])[0],
-        after=_by_pair(result.chosen[:, asked], pair[asked]),
+        before=_by_pair(result.clean_correct[asked][None], pair[asked])[0],
+        after=_by_pair(result.correct[:, asked], pair[asked]),
     )
 
 

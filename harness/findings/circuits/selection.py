@@ -77,7 +77,7 @@ def component_effects(
     scored = neuron_scores(study.subject, prompts)
     intact = sweep(study.subject, prompts, [Ablation(())], prompts)
     asked = np.array([i.task for i in prompts.items])
-    right = scored.scorable & (intact.clean_chosen == 1)
+    right = scored.scorable & (intact.clean_correct == 1)
     return {
         t: scored.scores[right & (asked == t)].mean(0, dtype=np.float64)
         / drops(intact, prompts, t).scale

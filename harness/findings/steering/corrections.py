@@ -75,7 +75,7 @@ def pool_of(steer: Steer) -> Pool:
 
 
 def _pool(study: Study, prompts: PromptSet, task: str, said: str) -> Pool:
-    right = study.subject.answers(prompts).chosen == 1
+    right = study.subject.answers(prompts).correct == 1
     return Pool(prompts, right, task, f"{said}, {right.mean():.2f} of them answered right")
 
 

@@ -25,7 +25,7 @@ from harness.study.subject import Subject
 if TYPE_CHECKING:
     from harness.interventions.edits import EditSet
 
-STEERING_VERSION = 1  # raise it when an edit, a measure or a neutral prompt changes its meaning
+STEERING_VERSION = 2  # raise it when an edit, a measure or a neutral prompt changes its meaning
 STATEMENT = "statement"  # task of the neutral prompts
 
 EditName = Literal["add", "project out", "rescale", "recentre"]
@@ -259,6 +259,6 @@ def moved(result: SweepResult, prompts: PromptSet, task: str) -> Moved:
         by_pair(result.log_probability - result.clean_log_probability),
         by_pair(result.divergence),
         by_pair(result.clean_logit_difference),
-        by_pair(result.clean_chosen),
-        by_pair(result.chosen),
+        by_pair(result.clean_correct),
+        by_pair(result.correct),
     )

@@ -124,7 +124,7 @@ def test_a_killed_sweep_resumes_where_it_stopped(new_subject, calls, monkeypatch
     monkeypatch.setattr(Model, "sweep", counted)
     found = sweep(new_subject(), JUDGED, ABLATIONS, CHOSEN)
     assert calls == [8, 8, 4]
-    np.testing.assert_allclose(found.chosen[:2], real.chosen)
+    np.testing.assert_allclose(found.correct[:2], real.correct)
 
 
 def test_other_means_are_another_sweep_only_where_a_mean_is_written(new_subject, calls):
@@ -152,7 +152,7 @@ def test_an_ablation_that_applies_to_no_prompt_gives_nan_and_not_zero(new_subjec
     scorable = found.scorable
     assert np.isnan(found.logit_difference[:2]).all()
     assert np.isfinite(found.logit_difference[2, scorable]).all()
-    everything_right = replace(found, clean_chosen=np.where(scorable, 1.0, np.nan))
+    everything_right = replace(found, clean_correct=np.where(scorable, 1.0, np.nan))
     lost = drops(everything_right, bare, "recall")
     assert np.isnan(lost.share_lost).tolist() == [True, True, False]
     assert np.isnan(lost.relative[:2]).all()
@@ -202,10 +202,10 @@ def result(margins, after, scorable=None) -> SweepResult:
     return SweepResult(
         log_probability=after,
         logit_difference=after + hidden,
-        chosen=np.where(np.isnan(after), np.nan, after > 0) + hidden,
+        correct=np.where(np.isnan(after), np.nan, after > 0) + hidden,
         clean_log_probability=margins,
         clean_logit_difference=margins + hidden,
-        clean_chosen=(margins > 0) + hidden,
+        clean_correct=(margins > 0) + hidden,
         scorable=known,
         applicable=~np.isnan(after),
         divergence=0 * after,

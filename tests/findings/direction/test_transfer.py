@@ -30,7 +30,7 @@ def carried(gap_elsewhere, *, answered=("geography", "chemistry"), twin_gap=0.0)
         def answers(self, prompts, twin=None):
             found = super().answers(prompts, twin)
             right = np.float32(prompts.name.startswith(answered))
-            return replace(found, chosen=found.chosen * right)
+            return replace(found, correct=found.correct * right)
 
     study = study_of(make, HOME)
     return replace(study, subject=Subject(make))

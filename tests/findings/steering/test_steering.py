@@ -149,10 +149,10 @@ class Toy:
         return replace(noise(prompts, 0), resid=np.repeat(one[:, None], LAYERS, axis=1))
 
     def answers(self, prompts):
-        chosen = np.array([not self.wrong(i) for i in prompts.items], np.float32)
+        correct = np.array([not self.wrong(i) for i in prompts.items], np.float32)
         if self.accuracy < 1:
-            chosen[:] = np.arange(len(chosen)) % 8 < 8 * self.accuracy
-        return Answers(chosen, chosen, chosen, chosen)
+            correct[:] = np.arange(len(correct)) % 8 < 8 * self.accuracy
+        return Answers(correct, correct, correct, correct)
 
     def fetch(self, what, prompts, measure, shard_size=64):
         self.asked.append(what["kind"])
@@ -181,11 +181,11 @@ class Toy:
         return SweepResult(
             log_probability=after,
             logit_difference=after,
-            chosen=(after > 0).astype(float),
+            correct=(after > 0).astype(float),
             divergence=0.01 * far**2,
             clean_log_probability=clean,
             clean_logit_difference=clean,
-            clean_chosen=(clean > 0).astype(float),
+            clean_correct=(clean > 0).astype(float),
             scorable=np.ones(len(items), bool),
             applicable=np.ones(after.shape, bool),
         )
@@ -462,10 +462,10 @@ def test_pairs_are_the_unit():
     result = SweepResult(
         **dict.fromkeys(("log_probability", "divergence"), values[None]),
         logit_difference=2 * values[None],
-        chosen=(values[None] > 1).astype(float),
+        correct=(values[None] > 1).astype(float),
         clean_log_probability=values,
         clean_logit_difference=values,
-        clean_chosen=np.ones(5),
+        clean_correct=np.ones(5),
         scorable=np.ones(5, bool),
         applicable=np.ones((1, 5), bool),
     )

@@ -1,0 +1,56 @@
+"""Untrained twins: the same measurement where nothing was learned, so that nothing may be found."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from harness.activations.extracted import Activations
+from harness.study.study import Study
+from harness.verdicts.verdict import Control
+
+Measured = TypeVar("Measured")
+
+
+@dataclass(frozen=True, slots=True)
+class TwinResult:
+    """What a twin shows of the value that decides the claim, and a note on it."""
+
+    value: float
+    note: str = ""
+
+
+def on_twins(study: Study, measure: Callable[[Activations], Measured]) -> dict[str, Measured]:
+    """The measurement on each untrained twin, by its name; one twin at a time is in memory."""
+    return {name: measure(activations) for name, activations in study.twins()}
+
+
+def twin_controls(
+    results: Mapping[str, TwinResult],
+    *,
+    meets: Callable[[float], bool] | None,
+    measured: str = "",
+) -> tuple[Control, ...]:
+    """One control for each untrained twin, which behaves if it does not meet the claim.
+
+    Args:
+        results: By twin.
+        meets: Whether a value meets what the claim asks for; None if twins are only shown.
+        measured: What was measured, where the claim has several measurements.
+    """
+    return tuple(
+        Control(
+            f"untrained {name}, {measured}" if measured else f"untrained {name}",
+            result.value,
+            None if meets is None else not meets(result.value),
+            note=result.note,
+        )
+        for name, result in results.items()
+    )
+
+
+def twins_that_pass(controls: tuple[Control, ...]) -> tuple[str, ...]:
+    """A note on how many twins meet the published criterion, where one does."""
+    passing = sum(control.passed is False for control in controls)
+    if not passing:
+        return ()
+    return (f"{passing} of {len(controls)} untrained twins pass this criterion too",)

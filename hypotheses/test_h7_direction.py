@@ -23,9 +23,16 @@ from harness.findings.direction.held_out import held_out_direction_finding
 from harness.findings.direction.published import published_direction_finding
 from harness.findings.direction.search import DirectionRule
 from harness.findings.direction.transfer import transfer_finding
-from harness.findings.steering.corrections import mending_finding
-from harness.findings.steering.findings import projection_finding, steering_finding
-from harness.findings.steering.selection import SteeringRule
+from harness.findings.steering.added import steering_finding
+from harness.findings.steering.corrections import correction_finding
+from harness.findings.steering.projected import projection_finding
+from harness.findings.steering.rule import (
+    RandomDirections,
+    SteeringCriterion,
+    SteeringEdits,
+    SteeringRule,
+    SteeringSelection,
+)
 
 AUC_PUBLISHED = 0.90  # in-sample, best layer; held out .929 and .978 were reported
 AUC_MIN = 0.75  # held out
@@ -63,19 +70,12 @@ rule = DirectionRule(
     cosine=COSINE_STABLE,
 )
 steering = SteeringRule(
-    doses=DOSES,
-    scales=SCALES,
-    positions=POSITIONS,
-    alpha=ALPHA_STEERING,
-    lift=LIFT,
-    margin=MARGIN,
-    cost=COST,
-    choosing=CHOOSING,
-    judged=JUDGED,
-    directions=STEERING_DIRECTIONS,
-    control_pairs=CONTROL_PAIRS,
-    band=BAND,
-    least=LEAST,
+    edits=SteeringEdits(doses=DOSES, scales=SCALES, positions=POSITIONS),
+    selection=SteeringSelection(pairs=CHOOSING, cost=COST),
+    random=RandomDirections(count=STEERING_DIRECTIONS, pairs=CONTROL_PAIRS, band=BAND),
+    criterion=SteeringCriterion(
+        pairs=JUDGED, least=LEAST, lift=LIFT, margin=MARGIN, alpha=ALPHA_STEERING
+    ),
     tokens=TOKENS,
 )
 
@@ -113,4 +113,4 @@ def test_projecting_the_direction_out_costs_its_task(study, verdict):
 @pytest.mark.criterion("controlled", plain=True)
 def test_steering_activates_the_capability(study, verdict):
     """Reasoning items that the model gets wrong move towards the answer, beyond random ones."""
-    verdict(mending_finding(study, steering, GATE))
+    verdict(correction_finding(study, steering, GATE))

@@ -1,12 +1,14 @@
-"""The figures of steering: what each dose does, and which items go the wrong way."""
+"""The figures of steering: what each dose does, and which items move the wrong way."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from harness.findings.steering.selection import Steer, lost
+from harness.findings.steering.effects import BothTasks, accuracy_lost
+from harness.findings.steering.measured import Added, Corrected, Projected
+from harness.findings.steering.selection import SteeringStudy
 from harness.findings.steering.steering import Arm, Moved, isotropic
 from harness.verdicts.plots import Plot, PlotPanel, Role, Series
 
@@ -18,65 +20,101 @@ ROLES: tuple[Role, Role] = ("recall", "reasoning")  # of the first and the secon
 Measure = Callable[[Moved, int], float]
 
 
-def dose_curves(steer: Steer, layers: tuple[int, ...]) -> tuple[Plot, Plot]:
+def added_plots(measured: Added) -> tuple[Plot, ...]:
+    """Dose curves where the selected arm edits, and its effect on every item."""
+    curves = dose_curves(measured.steering, measured.toward.arm)
+    return (*curves, item_histogram(measured))
+
+
+@dataclass(frozen=True, slots=True)
+class DoseGrid:
+    """What doses do to both tasks, along the fitted direction and along random ones.
+
+    Attributes:
+        doses: Of the fitted direction, rising from below 0.
+        fitted: Its effects, an arm a dose.
+        random: Effects of random directions: doses above 0 rising, the directions at each.
+        directions: How many random directions there are at each dose.
+        where: The layers edited, in words.
+    """
+
+    tasks: tuple[str, str]
+    doses: Sequence[float]
+    fitted: BothTasks
+    random: BothTasks
+    directions: int
+    where: str
+
+
+def dose_curves(steering: SteeringStudy, selected: Arm) -> tuple[Plot, Plot]:
     """Logit difference and accuracy of both tasks over doses, and the band of random directions."""
-    tasks, rule = steer.study.prompts.tasks, steer.rule
-    doses = [*(-d for d in rule.doses[::-1]), *rule.doses]
-    others = isotropic(steer.fitted, rule.band, steer.study.plan.seed)
+    grid = _dose_grid(steering, selected.layers)
+
+    def logit_difference(task: Moved, arm: int) -> float:
+        return task.mean(arm)
+
+    def accuracy(task: Moved, arm: int) -> float:
+        return -accuracy_lost(task, arm)
+
+    return (
+        _dose_curve("logit difference", "change, nats", grid, logit_difference),
+        _dose_curve("accuracy", "change of accuracy", grid, accuracy),
+    )
+
+
+def _dose_grid(steering: SteeringStudy, layers: tuple[int, ...]) -> DoseGrid:
+    rule = steering.rule
+    above = rule.edits.doses
+    doses = [*(-dose for dose in above[::-1]), *above]
+    others = isotropic(steering.fitted, rule.random.band, steering.study.plan.seed)
     arms = [Arm("add", layers, dose) for dose in doses]
-    random_arms = [
-        Arm("add", layers, dose, 1 + i) for dose in rule.doses for i in range(len(others))
-    ]
-    found = steer.both(steer.judged(tasks, rule.control_pairs), arms)
-    drawn = steer.both(steer.judged(tasks, BAND_PAIRS), random_arms, others)
-    n = int(found[1].scored.sum())
-    measures: tuple[tuple[str, str, Measure], ...] = (
-        ("logit difference", "change, nats", lambda of, arm: of.mean(arm)),
-        ("accuracy", "change of accuracy", lambda of, arm: -lost(of, arm)),
+    random_arms = [Arm("add", layers, dose, 1 + i) for dose in above for i in range(len(others))]
+    return DoseGrid(
+        steering.tasks,
+        doses,
+        steering.both(steering.evaluation_items(pairs=rule.random.pairs), arms),
+        steering.both(steering.evaluation_items(pairs=BAND_PAIRS), random_arms, others),
+        rule.random.band,
+        arms[0].where,
     )
-    first, second = (
-        _dose_curve(title, y, measure, found, drawn, doses, rule.band, tasks, n, arms[0].where)
-        for title, y, measure in measures
-    )
-    return first, second
 
 
-def _dose_curve(
-    title: str,
-    y: str,
-    measure: Measure,
-    found: tuple[Moved, Moved],
-    drawn: tuple[Moved, Moved],
-    doses: Sequence[float],
-    band: int,
-    tasks: tuple[str, str],
-    n: int,
-    where: str,
-) -> Plot:
-    panels, said = [], []
-    for task, role, of, random in zip(tasks, ROLES, found, drawn, strict=True):
-        values = [measure(of, arm) for arm in range(len(doses))]
-        draws = np.array([measure(random, i) for i in range(len(random.after))]).reshape(-1, band)
-        # A random direction turned round is another one: its doses stand for both signs.
-        both = np.concatenate([draws[::-1], draws])
-        low, high = np.percentile(both, BAND, axis=1)
-        middle = np.median(both, axis=1)
-        grey = Series(
-            "random directions", "random", doses, middle.tolist(), (), low.tolist(), high.tolist()
-        )
-        panels.append(PlotPanel(task, (grey, Series(task, role, doses, values)), (0.0,)))
-        at = len(doses) * 3 // 4  # a dose in the middle of those above 0
-        said.append(f"{task} {values[-1 - at]:+.2f} and {values[at]:+.2f}")
+def _dose_curve(quantity: str, y: str, grid: DoseGrid, measure: Measure) -> Plot:
+    doses, tasks = grid.doses, grid.tasks
+    example = len(doses) * 3 // 4  # a dose in the middle of those above 0
+    panels, examples = [], []
+    for name, role, fitted, random in zip(tasks, ROLES, grid.fitted, grid.random, strict=True):
+        values = [measure(fitted, arm) for arm in range(len(doses))]
+        band = _random_band(grid, random, measure)
+        panels.append(PlotPanel(name, (band, Series(name, role, doses, values)), (0.0,)))
+        examples.append(f"{name} {values[-1 - example]:+.2f} and {values[example]:+.2f}")
     return Plot(
         "curve",
-        f"doses of the direction: {title}",
-        f"At doses {doses[-1 - at]:+g} and {doses[at]:+g}: {'; '.join(said)}.",
-        f"Multiples of the difference in means added at {where}, evaluation items; above 0 "
+        f"doses of the direction: {quantity}",
+        f"At doses {doses[-1 - example]:+g} and {doses[example]:+g}: {'; '.join(examples)}.",
+        f"Multiples of the difference in means added at {grid.where}, evaluation items; above 0 "
         f"towards {tasks[1]}. Grey: random directions of the same length, 5th to 95th percentile.",
         "dose",
         y,
         tuple(panels),
-        n=n,
+        n=grid.fitted.n,
+    )
+
+
+def _random_band(grid: DoseGrid, random: Moved, measure: Measure) -> Series:
+    draws = np.array([measure(random, arm) for arm in range(len(random.after))])
+    draws = draws.reshape(-1, grid.directions)
+    # The opposite of a random direction is another random one: its doses stand for both signs.
+    both_signs = np.concatenate([draws[::-1], draws])
+    low, high = np.percentile(both_signs, BAND, axis=1)
+    middle = np.median(both_signs, axis=1)
+    return Series(
+        "random directions",
+        "random",
+        grid.doses,
+        middle.tolist(),
+        low=low.tolist(),
+        high=high.tolist(),
     )
 
 
@@ -85,10 +123,12 @@ def _shares(values: Float[np.ndarray, " item"], edges: np.ndarray) -> list[float
     return shares
 
 
-def item_histogram(found: tuple[Moved, Moved], arm: int, tasks: tuple[str, str], what: str) -> Plot:
-    """Every item's change, in the direction that steering should give it."""
+def item_histogram(measured: Added) -> Plot:
+    """Every item's change under the selected arm, in the direction that steering predicts."""
+    tasks = measured.steering.tasks
     along = [
-        sign * of.logit_difference[arm, of.scored] for sign, of in zip((-1, 1), found, strict=True)
+        sign * task.logit_difference[0, task.scored]
+        for sign, task in zip((-1, 1), measured.effects, strict=True)
     ]
     edges = np.histogram_bin_edges(np.concatenate(along), BINS)
     wrong = "; ".join(f"{t} {(a < 0).mean():.2f}" for t, a in zip(tasks, along, strict=True))
@@ -100,8 +140,8 @@ def item_histogram(found: tuple[Moved, Moved], arm: int, tasks: tuple[str, str],
         "histogram",
         "items steered, and anti-steered",
         f"Share moved the wrong way: {wrong}.",
-        f"Change of each item's logit difference, {what}: {tasks[1]} as it is, {tasks[0]} with its "
-        "sign turned. Below 0 an item went the wrong way.",
+        f"Change of each item's logit difference, {measured.toward.arm}: {tasks[1]} as it is, "
+        f"{tasks[0]} with its sign turned. Below 0 an item went the wrong way.",
         "change in the predicted direction, nats",
         "share of the task's items",
         (PlotPanel("", series),),
@@ -109,21 +149,23 @@ def item_histogram(found: tuple[Moved, Moved], arm: int, tasks: tuple[str, str],
     )
 
 
-def mended_histogram(found: Moved, isotropic_ones: int, task: str, what: str) -> Plot:
-    """Wrong items' change under the direction and under random ones (arms 1 to that many)."""
-    own = found.logit_difference[0, found.scored]
-    chance = found.logit_difference[1 : 1 + isotropic_ones, found.scored].ravel()
-    edges = np.histogram_bin_edges(np.concatenate([own, chance]), BINS)
+def corrections_histogram(measured: Corrected) -> Plot:
+    """Change of wrong items under the fitted direction and under isotropic random ones."""
+    own, effects, task = measured.changes, measured.effects, measured.pool.task
+    isotropic_arms = slice(1, 1 + measured.steering.rule.random.count)
+    random = effects.logit_difference[isotropic_arms, effects.scored].ravel()
+    edges = np.histogram_bin_edges(np.concatenate([own, random]), BINS)
     series = (
-        Series("random directions", "random", edges[:-1].tolist(), _shares(chance, edges)),
+        Series("random directions", "random", edges[:-1].tolist(), _shares(random, edges)),
         Series(task, "reasoning", edges[:-1].tolist(), _shares(own, edges)),
     )
     return Plot(
         "histogram",
         "items that the intact model gets wrong",
         f"{(own > 0).mean():.2f} of {len(own)} move as the direction says, along random "
-        f"directions {(chance > 0).mean():.2f}.",
-        f"Change of the logit difference, {what}; grey: every item along every random direction.",
+        f"directions {(random > 0).mean():.2f}.",
+        f"Change of the logit difference, {measured.toward.arm}; grey: every item along every "
+        "random direction.",
         "change, nats",
         "share",
         (PlotPanel("", series),),
@@ -131,31 +173,31 @@ def mended_histogram(found: Moved, isotropic_ones: int, task: str, what: str) ->
     )
 
 
-def loss_by_layer(
-    found: tuple[Moved, Moved], arms: Sequence[Arm], tasks: tuple[str, str]
-) -> Plot | None:
-    """Accuracy lost where the direction is projected out, layer by layer; None for one layer."""
-    alone = {
-        a.layers[0]: i
-        for i, a in enumerate(arms)
-        if a == replace(a, edit="project out") and len(a.layers) == 1
+def loss_by_layer(measured: Projected) -> tuple[Plot, ...]:
+    """Accuracy lost where the direction is projected out, by layer; no plot of one layer."""
+    position = {
+        arm.layers[0]: number
+        for number, arm in enumerate(measured.arms)
+        if arm.edit == "project out" and len(arm.layers) == 1
     }
-    if len(alone) < 2:
-        return None
-    layers = sorted(alone)
+    if len(position) < 2:
+        return ()
+    layers = sorted(position)
     series = tuple(
-        Series(task, role, layers, [lost(of, alone[layer]) for layer in layers])
-        for task, role, of in zip(tasks, ROLES, found, strict=True)
+        Series(name, role, layers, [accuracy_lost(task, position[layer]) for layer in layers])
+        for name, role, task in zip(measured.steering.tasks, ROLES, measured.effects, strict=True)
     )
-    most = "; ".join(f"{s.name} {max(map(float, s.y)):.2f}" for s in series)
-    return Plot(
-        "curve",
-        "accuracy lost without the direction",
-        f"Most that is lost at any one layer: {most}.",
-        "The direction is projected out of the stream after one layer, evaluation items. Above the "
-        "line at 0 answers are lost that were right before.",
-        "layer",
-        "accuracy lost",
-        (PlotPanel("", series, (0.0,)),),
-        n=int(found[1].scored.sum()),
+    largest = "; ".join(f"{s.name} {max(map(float, s.y)):.2f}" for s in series)
+    return (
+        Plot(
+            "curve",
+            "accuracy lost without the direction",
+            f"Most that is lost at any one layer: {largest}.",
+            "The direction is projected out of the stream after one layer, evaluation items. Above "
+            "the line at 0 answers are lost that were right before.",
+            "layer",
+            "accuracy lost",
+            (PlotPanel("", series, (0.0,)),),
+            n=measured.effects.n,
+        ),
     )

@@ -1,238 +1,263 @@
-"""Rows that the steering findings share, and what stands beside them without deciding."""
+"""Secondary evidence of the steering findings: shown, never decisive."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.findings.circuits.measure import paired, part
-from harness.findings.circuits.shared import beyond_chance, causal_gates, interval
-from harness.findings.direction.vectors import Directions
-from harness.findings.gates import competence_gates
-from harness.findings.steering.selection import Steer, SteeringRule, mean_cost
-from harness.findings.steering.steering import Arm, Moved, fitting_prompts, identity, moved
+from harness.findings.circuits.measure import part
+from harness.findings.circuits.shared import interval
+from harness.findings.steering.effects import SHARE, accuracy_change, accuracy_lost
+from harness.findings.steering.measured import (
+    PUBLISHED_SCALE,
+    Added,
+    Corrected,
+    Projected,
+    contrast_against,
+)
+from harness.findings.steering.requirements import beyond_isotropic
+from harness.findings.steering.selection import SteeringStudy, mean_cost
+from harness.findings.steering.steering import Arm, Moved, identity, moved
 from harness.materials.items import EVALUATION
 from harness.study.generation import generated
-from harness.study.study import Study
-from harness.verdicts.verdict import Control, Effect, Evidence, Gate, moved_in_words
-
-LEAST_FITTED = 5  # discovery pairs to fit a direction on, and as many to choose with
+from harness.verdicts.verdict import Effect, Evidence
 
 
-def steering_gates(study: Study, gate: float) -> tuple[Gate, ...]:
-    """Those of every causal claim; and, where it is fitted on other prompts, competence there."""
-    gates = causal_gates(study, gate)
-    if not all(g.met for g in gates):
-        return gates
-    source = fitting_prompts(study)
-    if source.name != study.prompts.name:
-        gates += competence_gates(replace(study, prompts=source), gate, source.tasks)
-    tasks = study.prompts.tasks
-    discovery = {
-        t: {i.pair for i in source.items if i.task == t and i.split != EVALUATION} for t in tasks
+def added_secondary(measured: Added) -> list[Evidence]:
+    """Each task, the cost, the other ways to steer, other tasks and generated text."""
+    steering, effects = measured.steering, measured.effects
+    toward, away = measured.toward.arm, measured.away.arm
+    first, second = steering.tasks
+    return [
+        *_task_changes(first, effects.first, steering),
+        _wrong_way(f"{first} moved the wrong way", -_changes(effects.first)),
+        *_task_changes(second, effects.second, steering),
+        _wrong_way(f"{second} moved the wrong way", _changes(effects.second)),
+        _pairs_wrong_way(measured),
+        _cost(toward, steering),
+        _away_against_random(measured),
+        *_other_arms(measured),
+        _growth(len(steering.fitted.layers)),
+        *_third_tasks((toward, away), steering),
+        *_generation((toward, away), steering),
+    ]
+
+
+def projected_secondary(measured: Projected) -> list[Evidence]:
+    """Each task's logits, the cost, the other places, other tasks and generated text."""
+    steering, effects, selected = measured.steering, measured.effects, measured.selected.arm
+    first, second = steering.tasks
+    return [
+        *_task_changes(second, effects.second, steering)[1:],
+        *_task_changes(first, effects.first, steering)[1:],
+        _cost(selected, steering),
+        *(
+            _second_task_lost(measured, number)
+            for number, arm in enumerate(measured.arms)
+            if number and arm != selected
+        ),
+        *_third_tasks((selected,), steering),
+        *_generation((selected,), steering),
+    ]
+
+
+def corrected_secondary(measured: Corrected) -> list[Evidence]:
+    """How many items are corrected or move away, the effect on correct ones, and the cost."""
+    return [
+        _wrong_way(f"{measured.pool.task} items moved the wrong way", measured.changes),
+        _share_corrected(measured),
+        *_correct_items(measured),
+        _cost(measured.toward.arm, measured.steering),
+    ]
+
+
+def _changes(task: Moved, arm: int = 0) -> Float[np.ndarray, " pair"]:
+    """Change of the logit difference of every scored pair, nats."""
+    return np.asarray(task.logit_difference[arm, task.scored])
+
+
+def _task_changes(name: str, task: Moved, steering: SteeringStudy) -> list[Evidence]:
+    """Accuracy, logit difference and log-probability of one task under arm 0."""
+    accuracy, study = accuracy_change(task, 0), steering.study
+    difference = (task.after[0] - task.before)[task.scored]
+    changes, log_probability = _changes(task), task.log_probability[0, task.scored]
+    method = (
+        f"{accuracy}; McNemar: {accuracy.test.lost} lost, {accuracy.test.gained} gained; paired "
+        "bootstrap"
+    )
+    effects = {
+        "accuracy": Effect(
+            "share", accuracy.after - accuracy.before, interval(difference, study), method=method
+        ),
+        "logit difference": Effect("nats", float(changes.mean()), interval(changes, study)),
+        "the answer's log-probability": Effect(
+            "nats", float(log_probability.mean()), interval(log_probability, study)
+        ),
     }
-    fewest = min(map(len, discovery.values()))
-    reason = (
-        f"{fewest} discovery pairs of a task: {2 * LEAST_FITTED} are needed, half to fit a "
-        "direction and half to choose how to steer"
+    first, *others = (
+        Evidence(f"{name}, change of {quantity}", effect, n=len(changes))
+        for quantity, effect in effects.items()
     )
-    return (*gates, Gate("discovery pairs", fewest >= 2 * LEAST_FITTED, reason))
+    return [replace(first, p=float(accuracy.test.p)), *others]
 
 
-def direction_gate(steer: Steer) -> Gate:
-    """A direction of no length steers nothing."""
-    reason = "the tasks' means are the same in every layer, to rounding: there is no direction"
-    return Gate("direction", bool(steer.fitted.layers), reason)
-
-
-def enough(found: Sequence[Moved], steer: Steer) -> tuple[Gate, ...]:
-    """Items that can be judged, of each task."""
-    least = steer.rule.least
-    return tuple(
-        Gate(
-            f"{task} items",
-            int(of.scored.sum()) >= least,
-            f"{int(of.scored.sum())} {task} pairs of the evaluation half can be scored, {least} "
-            "are needed: use more items",
-        )
-        for task, of in zip(steer.study.prompts.tasks, found, strict=True)
-    )
-
-
-def notes(steer: Steer) -> tuple[str, ...]:
-    """Where the direction comes from, and what it lacks."""
-    fitted, rule = steer.fitted, steer.rule
-    said = [
-        f"direction: difference in means at the last token over {fitted.pairs} discovery pairs of "
-        f"{fitted.source}; layer and dose chosen on up to {rule.choosing} other discovery pairs; "
-        f"edited: {rule.positions} tokens"
-    ]
-    missing = sorted(set(range(len(fitted.directions.vectors))) - set(fitted.layers))
-    if missing:
-        said.append(f"no direction in layers {missing}: the tasks' means are the same there")
-    return tuple(said)
-
-
-def beyond_random(
-    name: str, effect: Effect, null: Float[np.ndarray, " draw"], n: int, rule: SteeringRule
-) -> Evidence:
-    """An effect against the same edit along random directions: beyond their 95th percentile.
-
-    Measured on the same `n` items, which may be fewer than the effect elsewhere.
-    """
-    bare = Effect(effect.name, effect.value)
-    what = "random directions of the same length"
-    return beyond_chance(name, bare, null, what, alpha=rule.alpha, n=n)
-
-
-def beyond_spread(value: float, null: Float[np.ndarray, " draw"]) -> Control:
-    """Random directions that lie where streams lie must do less."""
-    top = float(np.quantile(null, 0.95, method="higher"))
-    return Control(
-        "directions spread like the stream, 95th percentile",
-        top,
-        top < value,
-        note=f"{len(null)} of the same length, of what tells prompts of one task apart; must stay "
-        f"below {value:.2f}",
-    )
-
-
-def replaced(arm: Arm, others: Sequence[Directions]) -> list[Arm]:
-    """The arm, and after it the same along each of the others."""
-    return [arm, *(replace(arm, direction=1 + i) for i in range(len(others)))]
-
-
-def right_before_and_after(of: Moved, arm: int) -> tuple[float, float, stats.PairedTest]:
-    """Accuracy intact and steered, and the McNemar test over pairs."""
-    before, after = of.before[of.scored], of.after[arm, of.scored]
-    return float(before.mean()), float(after.mean()), paired(before, after)
-
-
-def task_rows(task: str, of: Moved, arm: int, steer: Steer, sign: int) -> list[Evidence]:
-    """One task under one arm; `sign` is where its logit difference should go, 0 if not said."""
-    before, after, test = right_before_and_after(of, arm)
-    n = int(of.scored.sum())
-    changes = of.logit_difference[arm, of.scored]
-    rows = [
-        Evidence(
-            f"{task}, change of accuracy",
-            Effect(
-                "share",
-                after - before,
-                interval((of.after[arm] - of.before)[of.scored], steer.study),
-                method=f"{before:.2f} to {after:.2f}; McNemar: {test.lost} lost, {test.gained} "
-                "gained; paired bootstrap",
-            ),
-            p=float(test.p),
-            n=n,
-        ),
-        Evidence(
-            f"{task}, change of logit difference",
-            Effect("nats", float(changes.mean()), interval(changes, steer.study)),
-            n=n,
-        ),
-        Evidence(
-            f"{task}, change of the answer's log-probability",
-            Effect(
-                "nats",
-                float(of.log_probability[arm, of.scored].mean()),
-                interval(of.log_probability[arm, of.scored], steer.study),
-            ),
-            n=n,
-        ),
-    ]
-    if sign:
-        rows.append(wrong_way(f"{task} moved the wrong way", sign * changes))
-    return rows
-
-
-def wrong_way(name: str, along: Float[np.ndarray, " item"]) -> Evidence:
-    """Anti-steered share: items whose change has the other sign than the direction says."""
+def _wrong_way(name: str, along: Float[np.ndarray, " item"]) -> Evidence:
+    """Share of items that move against the predicted direction, in which `along` is positive."""
     wrong = int((along < 0).sum())
     share = stats.binomial_interval(wrong, len(along))
     return Evidence(name, Effect("share", wrong / len(along), share), n=len(along))
 
 
-def cost_row(arm: Arm, steer: Steer) -> Evidence:
-    """What steering costs where it should change nothing."""
-    costs = steer.cost([arm], EVALUATION)
-    kinds = "; ".join(f"{kind} {of.mean():.2f}" for kind, of in costs.items())
-    method = f"mean over kinds of prompts: {kinds}; a dose may cost {steer.rule.cost:g} if chosen"
+def _pairs_wrong_way(measured: Added) -> Evidence:
+    first, second = (task.logit_difference[0] for task in measured.effects)
+    known = ~np.isnan(first + second)
+    return _wrong_way("pairs whose contrast, in nats, goes the wrong way", (second - first)[known])
+
+
+def _cost(arm: Arm, steering: SteeringStudy) -> Evidence:
+    """Divergence on neutral prompts, where steering should change nothing."""
+    costs = steering.cost([arm], EVALUATION)
+    kinds = "; ".join(f"{kind} {cost.mean():.2f}" for kind, cost in costs.items())
+    most = steering.rule.selection.cost
+    method = f"mean over kinds of prompts: {kinds}; a dose may cost {most:g} if chosen"
     effect = Effect("KL, nats", float(mean_cost(costs)[0]), method=method)
-    n = sum(of.shape[1] for of in costs.values())
+    n = sum(cost.shape[1] for cost in costs.values())
     return Evidence(f"cost of {arm} on neutral prompts", effect, n=n)
 
 
-def third_tasks(arms: Sequence[Arm], steer: Steer) -> list[Evidence]:
-    """What the same does to tasks that the claim does not name, such as lookup."""
-    study = steer.study
-    others = [t for t in study.prompts.count() if t not in study.prompts.tasks]
+def _away_against_random(measured: Added) -> Evidence:
+    """Steering away from the second task, against isotropic random directions."""
+    steering, arm = measured.steering, measured.away.arm
+    first, second = steering.tasks
+    against = contrast_against(steering, arm, steering.isotropic_directions())
+    reversed_sign = replace(against, value=-against.value, draws=-against.draws)
+    name = f"{first} minus {second}, {arm}, against random directions"
+    evidence = beyond_isotropic(name, SHARE, reversed_sign, steering)
+    return replace(evidence, relation="shown", alpha=None)
+
+
+def _other_arms(measured: Added) -> list[Evidence]:
+    """The contrast of the arms that do not decide: the other way, and rescaling."""
+    steering, effects = measured.steering, measured.effects
+    evidence = []
+    for number, arm in enumerate(measured.arms[1:], 1):
+        value, low, high = effects.contrast_with_interval(number, steering.study.plan)
+        accuracies = "; ".join(
+            f"{name} {accuracy_change(task, number)}"
+            for name, task in zip(steering.tasks, effects, strict=True)
+        )
+        which, method = "", f"accuracy: {accuracies}"
+        if arm.edit == "rescale" and arm.dose == PUBLISHED_SCALE:
+            which = "as published, "
+        if arm == measured.away.arm:
+            which = f"away from {steering.tasks[1]}, "
+            method += f"; best of {measured.away.considered}"
+        effect = Effect(SHARE, value, (low, high), method=method)
+        evidence.append(Evidence(f"{which}{arm}", effect, n=effects.n))
+    return evidence
+
+
+def _growth(layers: int) -> Evidence:
+    """How far the published rescaling makes the component grow."""
+    factor = 1 + PUBLISHED_SCALE
+    method = f"{factor:g} ** {layers} layers, were the direction the same in all"
+    name = "growth of the component under the published rescaling"
+    effect = Effect("factor", factor**layers, method=method)
+    return Evidence(name, effect, published="1.1 ** 32 = 21")
+
+
+def _second_task_lost(measured: Projected, number: int) -> Evidence:
+    """Accuracy that both tasks lose where the direction is taken out otherwise than selected."""
+    effects, (first, second) = measured.effects, measured.steering.tasks
+    first_lost, second_lost = (accuracy_lost(task, number) for task in effects)
+    contrast = f"{effects.contrasts[number]:+.2f} {SHARE}"
+    method = f"{first} {first_lost:.2f}; {second} minus {first} {contrast}"
+    effect = Effect("accuracy drop", second_lost, method=method)
+    return Evidence(f"{second} lost, {measured.arms[number]}", effect, n=effects.n)
+
+
+def _share_corrected(measured: Corrected) -> Evidence:
+    """Share of wrong answers that become correct, and under random directions."""
+    task = measured.effects
+    after = task.after[0, task.scored]
+    between = stats.binomial_interval(int((after == 1).sum()), len(after))
+    method = f"random directions: {share_corrected_by_chance(task):.2f} (median)"
+    effect = Effect("share now right", float(after.mean()), between, method=method)
+    return Evidence(f"{measured.pool.task} items mended", effect, n=len(after))
+
+
+def share_corrected_by_chance(task: Moved) -> float:
+    """Median over random directions, arms 1 and later, of the share of items that they correct."""
+    return float(np.median(task.after[1:, task.scored].mean(1)))
+
+
+def _correct_items(measured: Corrected) -> list[Evidence]:
+    """What the same arm does to items that were answered correctly."""
+    steering, pool = measured.steering, measured.pool
+    prompts = pool.items(EVALUATION, steering.rule.random.pairs, correct=True)
+    if len(prompts) < 2:
+        return []
+    result = steering.run(prompts, [measured.toward.arm])
+    name = f"{pool.task} items answered right, secondary"
+    return [_logit_change(name, moved(result, prompts, pool.task), 0, steering)]
+
+
+def _third_tasks(arms: Sequence[Arm], steering: SteeringStudy) -> list[Evidence]:
+    """What the same arms do to tasks that the claim does not name, such as lookup."""
+    prompts = steering.study.prompts
+    others = [task for task in prompts.count() if task not in steering.tasks]
     if not others:
         return []
-    prompts = part(study.prompts, EVALUATION, others, steer.rule.judged)
-    result = steer.run(prompts, arms)
-    rows = []
-    for task in others:
-        of = moved(result, prompts, task)
-        for number, arm in enumerate(arms):
-            before, after, _ = right_before_and_after(of, number)
-            changes = of.logit_difference[number, of.scored]
-            method = f"accuracy {before:.2f} to {after:.2f}"
-            effect = Effect("nats", float(changes.mean()), interval(changes, study), method=method)
-            rows.append(
-                Evidence(
-                    f"{task} beside, change of logit difference, {arm}", effect, n=len(changes)
-                )
-            )
-    return rows
-
-
-def generation_rows(arms: Sequence[Arm], steer: Steer) -> list[Evidence]:
-    """Greedy text, intact and steered: how much of it is an answer, and how much is right."""
-    rows = []
-    prompts = steer.judged(steer.study.prompts.tasks)
-    tasks = np.array([i.task for i in prompts.items])
-    directions, positions = (steer.fitted.directions,), steer.rule.positions
-    # A generated token is edited too, which is only the same edit where every token is.
-    for arm in (None, *(arms if positions == "all" else ())):
-        text = generated(
-            steer.study.subject,
-            prompts,
-            steer.rule.tokens,
-            tuple if arm is None else lambda a=arm: a.edits(directions, positions),  # type: ignore[misc]
-            "" if arm is None else identity([arm], directions, positions),
+    items = part(prompts, EVALUATION, others, steering.rule.criterion.pairs)
+    result = steering.run(items, arms)
+    return [
+        _logit_change(
+            f"{task}, secondary, change of logit difference, {arm}",
+            moved(result, items, task),
+            number,
+            steering,
         )
-        for task in steer.study.prompts.tasks:
-            parsed, right = (x[tasks == task] for x in (text.parsed, text.right))
-            k, n = int(right.sum()), len(right)
-            rows.append(
-                Evidence(
-                    f"{task} generated, {arm or 'intact'}",
-                    Effect(
-                        "share right",
-                        k / n,
-                        stats.binomial_interval(k, n),
-                        method=f"greedy, {steer.rule.tokens} tokens; parsed {parsed.mean():.2f}, "
-                        "what is not parsed is wrong",
-                    ),
-                    n=n,
-                )
-            )
-    return rows
+        for task in others
+        for number, arm in enumerate(arms)
+    ]
 
 
-def in_words(what: str, found: tuple[Moved, Moved], arm: int, study: Study) -> str:
-    """Helps, hurts, both or neither: by the intervals of the logit difference, and McNemar."""
-    parts, verbs = [], []
-    for task, of in zip(study.prompts.tasks[::-1], found[::-1], strict=True):
-        low, high = interval(of.logit_difference[arm, of.scored], study)
-        verb = moved_in_words(low, high)
-        before, after, test = right_before_and_after(of, arm)
-        verbs.append(f"{verb} {task}")
-        parts.append(
-            f"{task} {of.mean(arm):+.2f} nats [{low:.2f}, {high:.2f}], accuracy {before:.2f} to "
-            f"{after:.2f} (p {test.p:.2g})"
-        )
-    return f"{what} {' and '.join(verbs)}: {'; '.join(parts)}"
+def _logit_change(name: str, task: Moved, arm: int, steering: SteeringStudy) -> Evidence:
+    changes = _changes(task, arm)
+    between = interval(changes, steering.study)
+    method = f"accuracy {accuracy_change(task, arm)}"
+    effect = Effect("nats", float(changes.mean()), between, method=method)
+    return Evidence(name, effect, n=len(changes))
+
+
+def _generation(arms: Sequence[Arm], steering: SteeringStudy) -> list[Evidence]:
+    """Greedy text of the intact and of the steered model: the share that is correct."""
+    positions = steering.rule.edits.positions
+    # Generated tokens are edited too, which is the same edit only if every token is edited.
+    shown = (None, *(arms if positions == "all" else ()))
+    return [row for arm in shown for row in _generated(arm, steering)]
+
+
+def _generated(arm: Arm | None, steering: SteeringStudy) -> list[Evidence]:
+    prompts, tokens = steering.evaluation_items(), steering.rule.tokens
+    directions, positions = (steering.fitted.directions,), steering.rule.edits.positions
+    text = generated(
+        steering.study.subject,
+        prompts,
+        tokens,
+        tuple if arm is None else partial(arm.edits, directions, positions),
+        "" if arm is None else identity([arm], directions, positions),
+    )
+    tasks = np.array([item.task for item in prompts.items])
+    evidence = []
+    for task in steering.tasks:
+        parsed, correct = (values[tasks == task] for values in (text.parsed, text.right))
+        count, n = int(correct.sum()), len(correct)
+        method = f"greedy, {tokens} tokens; parsed {parsed.mean():.2f}, what is not parsed is wrong"
+        between = stats.binomial_interval(count, n)
+        effect = Effect("share right", count / n, between, method=method)
+        evidence.append(Evidence(f"{task} generated, {arm or 'intact'}", effect, n=n))
+    return evidence

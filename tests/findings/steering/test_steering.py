@@ -13,9 +13,17 @@ from harness.activations.extracted import Answers
 from harness.activations.swept import SweepResult
 from harness.adapter import LoadOptions, Model
 from harness.findings.direction.vectors import Directions, difference_in_means
-from harness.findings.steering.corrections import mending_finding
-from harness.findings.steering.findings import projection_finding, steering_finding
-from harness.findings.steering.selection import Steer, SteeringRule, choose_added, contrast
+from harness.findings.steering.added import steering_finding
+from harness.findings.steering.corrections import correction_finding
+from harness.findings.steering.projected import projection_finding
+from harness.findings.steering.rule import (
+    RandomDirections,
+    SteeringCriterion,
+    SteeringEdits,
+    SteeringRule,
+    SteeringSelection,
+)
+from harness.findings.steering.selection import SteeringStudy, select_added
 from harness.findings.steering.steering import (
     Arm,
     fit,
@@ -43,23 +51,19 @@ from tests.support.synthetic import noise, plain_set
 
 LAYERS, WIDTH, GAP = 3, 32, 4.0
 RULE = SteeringRule(
-    doses=(0.5, 1.0),
-    scales=(1.0,),
-    positions="all",
-    alpha=0.05,
-    lift=0.01,
-    margin=0.10,
-    cost=0.30,
-    choosing=20,
-    judged=60,
-    directions=20,
-    control_pairs=20,
-    band=4,
-    least=20,
+    edits=SteeringEdits(doses=(0.5, 1.0), scales=(1.0,), positions="all"),
+    selection=SteeringSelection(pairs=20, cost=0.30),
+    random=RandomDirections(count=20, pairs=20, band=4),
+    criterion=SteeringCriterion(pairs=60, least=20, lift=0.01, margin=0.10, alpha=0.05),
     tokens=4,
 )
 PLAN = Plan(seed=0, items=120, permutations=199, resamples=199, twins=0)
 SIDE = {"recall": -1, "reasoning": 1}
+
+
+def costing(most: float) -> SteeringRule:
+    """The rule with another cost allowed."""
+    return replace(RULE, selection=replace(RULE.selection, cost=most))
 
 
 def prompts_of(pairs: int) -> PromptSet:
@@ -242,24 +246,24 @@ def test_no_effect_is_refuted():
 
 
 def test_ruining_both_tasks_is_not_steering():
-    rule = replace(RULE, cost=10.0)
+    rule = costing(10.0)
     found = finding_of(steering_finding, study(ruined), rule, 0.6)
     assert verdict(found)[0] is Outcome.REFUTED
-    steer = Steer.of(study(ruined), RULE)
-    both = steer.both(steer.judged(PROMPTS.tasks), [Arm("add", (0, 1, 2), 1.0)])
-    assert both[1].mean(0) - both[0].mean(0) > 5  # nats: recall had more to lose
-    assert contrast(*both)[0] == pytest.approx(0, abs=1e-3)
+    steering = SteeringStudy.fit(study(ruined), RULE)
+    effects = steering.both(steering.evaluation_items(), [Arm("add", (0, 1, 2), 1.0)])
+    assert effects.second.mean(0) - effects.first.mean(0) > 5  # nats: recall had more to lose
+    assert effects.contrasts[0] == pytest.approx(0, abs=1e-3)
 
 
-def test_a_dose_that_costs_too_much_is_not_chosen():
+def test_a_dose_that_costs_too_much_is_not_selected():
     def score(arms):
         return np.array([a.dose * len(a.layers) for a in arms])
 
-    chosen = choose_added(Steer.of(study(), RULE), score, +1)
-    assert (chosen.arm.dose, len(chosen.arm.layers), chosen.within) == (1.0, 1, True)
-    assert chosen.cost == pytest.approx(0.01 * GAP**2, rel=0.1)
-    dear = choose_added(Steer.of(study(), replace(RULE, cost=0.001)), score, +1)
-    assert (dear.arm.dose, len(dear.arm.layers), dear.within) == (0.5, 1, False)
+    selected = select_added(SteeringStudy.fit(study(), RULE), score, +1)
+    assert (selected.arm.dose, len(selected.arm.layers), selected.affordable) == (1.0, 1, True)
+    assert selected.cost == pytest.approx(0.01 * GAP**2, rel=0.1)
+    dear = select_added(SteeringStudy.fit(study(), costing(0.001)), score, +1)
+    assert (dear.arm.dose, len(dear.arm.layers), dear.affordable) == (0.5, 1, False)
     assert "none was within the cost allowed" in str(dear)
 
 
@@ -304,11 +308,11 @@ def test_a_direction_that_none_or_both_need_is_refuted(law, why):
     assert why in reason
 
 
-# Mending
+# Correcting
 
 
 def test_wrong_items_that_move_as_said_are_supported():
-    found = finding_of(mending_finding, study(misses=0.5), RULE, 0.3)
+    found = finding_of(correction_finding, study(misses=0.5), RULE, 0.3)
     assert verdict(found) == (Outcome.SUPPORTED, "every requirement holds")
     assert found.evidence[0].effect.value == pytest.approx(GAP, rel=0.1)
     assert row(found, "reasoning items mended").effect.value == 1.0
@@ -319,13 +323,13 @@ def test_wrong_items_that_move_as_said_are_supported():
 @pytest.mark.parametrize("law", [by_any_move, by_nothing])
 def test_wrong_items_that_any_direction_moves_are_refuted(law):
     assert (
-        verdict(finding_of(mending_finding, study(law, misses=0.5), RULE, 0.3))[0]
+        verdict(finding_of(correction_finding, study(law, misses=0.5), RULE, 0.3))[0]
         is Outcome.REFUTED
     )
 
 
 def test_too_few_wrong_items_are_inconclusive():
-    outcome, reason = verdict(finding_of(mending_finding, study(misses=0.1), RULE, 0.6))
+    outcome, reason = verdict(finding_of(correction_finding, study(misses=0.1), RULE, 0.6))
     assert outcome is Outcome.INCONCLUSIVE
     assert "gets 6 evaluation and 3 discovery items wrong" in reason
 
@@ -333,7 +337,7 @@ def test_too_few_wrong_items_are_inconclusive():
 # Gates, selection, identity
 
 
-@pytest.mark.parametrize("finding", [steering_finding, projection_finding, mending_finding])
+@pytest.mark.parametrize("finding", [steering_finding, projection_finding, correction_finding])
 def test_a_model_that_does_not_answer_is_inconclusive_and_not_steered(finding):
     asked = study(accuracy=0.25)
     outcome, reason = verdict(finding_of(finding, asked, RULE, 0.6))
@@ -342,7 +346,7 @@ def test_a_model_that_does_not_answer_is_inconclusive_and_not_steered(finding):
     assert asked.subject.asked == []
 
 
-@pytest.mark.parametrize("finding", [steering_finding, projection_finding, mending_finding])
+@pytest.mark.parametrize("finding", [steering_finding, projection_finding, correction_finding])
 def test_no_direction_in_any_layer_is_inconclusive(finding):
     class Flat(Toy):
         def drawn(self, item):
@@ -374,20 +378,20 @@ def test_a_direction_without_length_is_refused():
             Arm(edit, (0,)).edits([zero], "all")
 
 
-def test_what_is_fitted_chosen_and_judged_has_no_pair_in_common():
-    steer = Steer.of(study(), RULE)
-    fitted = {i.pair for i in PROMPTS.items if i.split == DISCOVERY} - steer.fitted.choosing
-    choosing = set(steer.to_choose.pairs)
-    judged = set(steer.judged(PROMPTS.tasks).pairs)
-    assert len(fitted) == steer.fitted.pairs == 30
-    assert len(choosing) == RULE.choosing
+def test_what_is_fitted_selected_and_judged_has_no_pair_in_common():
+    steering = SteeringStudy.fit(study(), RULE)
+    fitted = {i.pair for i in PROMPTS.items if i.split == DISCOVERY} - steering.fitted.choosing
+    choosing = set(steering.selection_items().pairs)
+    judged = set(steering.evaluation_items().pairs)
+    assert len(fitted) == steering.fitted.pairs == 30
+    assert len(choosing) == RULE.selection.pairs
     assert len(judged) == 60
-    assert len(fitted | choosing | judged) == 30 + RULE.choosing + 60
+    assert len(fitted | choosing | judged) == 30 + RULE.selection.pairs + 60
     expected = difference_in_means(
         Toy().activations(PROMPTS).resid,
         np.array([SIDE[i.task] * (i.pair in fitted) for i in PROMPTS.items]),
     )
-    assert np.allclose(steer.fitted.directions.vectors, expected.vectors)
+    assert np.allclose(steering.fitted.directions.vectors, expected.vectors)
 
 
 def test_plain_materials_take_their_direction_from_their_crossed_counterpart():
@@ -481,7 +485,7 @@ def test_figures_hold_plain_values():
     found = [
         finding_of(steering_finding, study(), RULE, 0.6),
         finding_of(projection_finding, study(needed), RULE, 0.6),
-        finding_of(mending_finding, study(misses=0.5), RULE, 0.3),
+        finding_of(correction_finding, study(misses=0.5), RULE, 0.3),
     ]
     plots = [p for f in found for p in f.plots]
     assert [p.form for p in plots] == ["curve", "curve", "histogram", "curve", "histogram"]

@@ -1,0 +1,65 @@
+"""The first steering finding of h7: does adding the direction move the tasks apart.
+
+How to steer is selected on discovery pairs that the direction was not fitted on; evaluation pairs
+decide.
+"""
+
+from harness.findings.circuits.shared import lower_end
+from harness.findings.steering.effects import SHARE
+from harness.findings.steering.measured import Added, measure_added
+from harness.findings.steering.plots import added_plots
+from harness.findings.steering.requirements import beyond_isotropic, spread_control, task_spared
+from harness.findings.steering.rule import SteeringRule
+from harness.findings.steering.secondary import added_secondary
+from harness.findings.steering.words import direction_notes, effect_in_words
+from harness.study.study import Study
+from harness.verdicts.samples import by_unit
+from harness.verdicts.verdict import Effect, Evidence, Finding
+
+
+def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:
+    """Whether adding the direction moves the second task up against the first, beyond chance.
+
+    Each task is measured in shares of its own intact logit difference. In nats, an edit that
+    ruins both tasks would pass wherever the first task stood higher: it has more to lose.
+    """
+    measured = measure_added(study, rule, gate)
+    evidence = _decisive(measured)
+    contrasts = measured.effects.pair_contrasts(0)
+    return Finding(
+        evidence=(*evidence, *added_secondary(measured)),
+        controls=(spread_control(measured.spread),),
+        gates=measured.gates,
+        notes=_notes(measured),
+        units={evidence[0].name: by_unit(measured.prompts.pairs, contrasts)},
+        plots=added_plots(measured),
+    )
+
+
+def _decisive(measured: Added) -> list[Evidence]:
+    """The contrast, its lower end, random directions, and that the second task loses nothing."""
+    steering, effects = measured.steering, measured.effects
+    first, second = steering.tasks
+    value, low, high = effects.contrast_with_interval(0, steering.study.plan)
+    method = f"{measured.toward}; paired bootstrap, BCa"
+    effect = Effect(SHARE, value, (low, high), method=method)
+    name = f"{second} minus {first}, change of logit difference"
+    lift = steering.rule.criterion.lift
+    return [
+        Evidence(name, effect, threshold=lift, relation=">", n=effects.n),
+        lower_end(effect, effects.n),
+        beyond_isotropic(
+            "the same, against random directions", SHARE, measured.isotropic, steering
+        ),
+        task_spared(f"{second} not lost by it", effects.second, steering),
+    ]
+
+
+def _notes(measured: Added) -> tuple[str, ...]:
+    steering, effects = measured.steering, measured.effects
+    toward, away = measured.toward.arm, measured.away.arm
+    return (
+        effect_in_words(f"adding the direction ({toward})", steering, effects, 0),
+        effect_in_words(f"going the other way ({away})", steering, effects, 1),
+        *direction_notes(steering),
+    )

@@ -1,0 +1,45 @@
+"""Gates of the steering findings: conditions without which nothing can be said."""
+
+from dataclasses import replace
+
+from harness.findings.circuits.shared import causal_gates
+from harness.findings.gates import competence_gates
+from harness.findings.steering.effects import BothTasks
+from harness.findings.steering.selection import SteeringStudy
+from harness.findings.steering.steering import fitting_prompts
+from harness.materials.items import EVALUATION
+from harness.study.study import Study
+from harness.verdicts.verdict import Gate
+
+LEAST_FITTED = 5  # discovery pairs to fit a direction on, and as many to select with
+
+
+def steering_gates(study: Study, gate: float) -> tuple[Gate, ...]:
+    """The causal gates; competence on the prompts the direction is fitted on; enough pairs."""
+    gates = causal_gates(study, gate)
+    if not all(g.met for g in gates):
+        return gates
+    source = fitting_prompts(study)
+    if source.name != study.prompts.name:
+        gates += competence_gates(replace(study, prompts=source), gate, source.tasks)
+    discovery = [i for i in source.items if i.split != EVALUATION]
+    fewest = min(len({i.pair for i in discovery if i.task == t}) for t in study.prompts.tasks)
+    reason = (
+        f"{fewest} discovery pairs of a task: {2 * LEAST_FITTED} are needed, half to fit a "
+        "direction and half to choose how to steer"
+    )
+    return (*gates, Gate("discovery pairs", fewest >= 2 * LEAST_FITTED, reason))
+
+
+def items_gates(steering: SteeringStudy, effects: BothTasks) -> tuple[Gate, ...]:
+    """Whether enough items of each task can be judged."""
+    least = steering.rule.criterion.least
+    return tuple(
+        Gate(
+            f"{task} items",
+            int(of_task.scored.sum()) >= least,
+            f"{int(of_task.scored.sum())} {task} pairs of the evaluation half can be scored, "
+            f"{least} are needed: use more items",
+        )
+        for task, of_task in zip(steering.tasks, effects, strict=True)
+    )

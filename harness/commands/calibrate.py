@@ -59,7 +59,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument(
         "--controls",
         action="store_true",
-        help="only judge the models with known verdicts, and write what ships of them",
+        help="only judge the reference models, and write their verdicts, which ship with the suite",
     )
     parser.add_argument(
         "--publish",
@@ -176,15 +176,15 @@ def run(options: argparse.Namespace) -> int:
             _publish(record)
         return 0
     if options.controls:
-        return _controls(options.cores)
+        return _ship_references(options.cores)
     return _calibrate(settings_of(options), options)
 
 
-def _controls(cores: int) -> int:
-    """Run the suite on its controls alone, with the default plan, and keep their verdicts."""
+def _ship_references(cores: int) -> int:
+    """Run the suite on its reference models alone, with the default plan; their verdicts ship."""
     from harness.calibration.running import OPTIONS_OF, environment  # noqa: PLC0415
 
-    names = " or ".join(control.name for control in reference_models.shipped())
+    names = " or ".join(model.name for model in reference_models.shipped())
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [

@@ -17,7 +17,7 @@ from harness.models.sizes import BYTES
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
 from harness.store.store import Store, user_cache
 from harness.study.plan import Plan
-from harness.study.reference_models import Kept, shipped
+from harness.study.reference_models import StoredVerdicts, shipped
 
 HELP = """\
 Checks Python and libraries against what the project asks for (pyproject.toml) and what everything
@@ -91,7 +91,7 @@ def checks(options: argparse.Namespace, asked: list[ModelSpec]) -> Iterator[Chec
     yield _python()
     yield from _libraries()
     yield _cache(options.cache_dir)
-    yield _controls(options)
+    yield _reference_models(options)
     if machine.installed("torch") is None:
         return  # said above; there is no device without it
     devices = machine.devices()
@@ -137,15 +137,15 @@ def _cache(folder: Path) -> Check:
     return Check("ok", "cache", said)
 
 
-def _controls(options: argparse.Namespace) -> Check:
+def _reference_models(options: argparse.Namespace) -> Check:
     load = LoadOptions(device=options.device, dtype=options.dtype)
-    kept = Kept(Plan(), load, options.cache_dir)
-    known = sum(len(c.expected) for c in shipped())
-    there = sum(kept.count(c, ROOT / "hypotheses") for c in shipped())
-    said = f"{there} of {known} known verdicts are kept for the default plan"
-    if there == known:
-        return Check("ok", "controls", said)
-    return Check("note", "controls", f"{said}: a first run measures the rest, a minute a model")
+    verdicts = StoredVerdicts(Plan(), load, options.cache_dir)
+    known = sum(len(model.expected) for model in shipped())
+    stored = sum(verdicts.count(model, ROOT / "hypotheses") for model in shipped())
+    text = f"{stored} of {known} verdicts on reference models are stored for the default plan"
+    if stored == known:
+        return Check("ok", "references", text)
+    return Check("note", "references", f"{text}: the first run measures the rest, a minute a model")
 
 
 def _chosen(asked: str, devices: list[Device]) -> Device | None:

@@ -75,7 +75,7 @@ class LoadOptions:
 
 @cache
 def aliases() -> Mapping[str, Mapping[str, str]]:
-    """The tables of models.toml: `embedded` and `controls` (folders), and `hub` (ids)."""
+    """The tables of models.toml: `embedded` and `reference` (folders), and `hub` (ids)."""
     table: dict[str, dict[str, str]] = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     return table
 
@@ -93,7 +93,7 @@ def resolve(text: str) -> ModelSpec:
     typed, _, revision = text.partition("@")
     if "@" in text and not revision:
         raise ModelError(f"model {text!r} ends in '@': name a revision after it, or leave it out.")
-    for table in ("embedded", "controls"):
+    for table in ("embedded", "reference"):
         if typed in aliases()[table]:
             return _local(text, ROOT / aliases()[table][typed], revision or None)
     if typed in aliases()["hub"]:

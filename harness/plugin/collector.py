@@ -86,8 +86,8 @@ class Collector:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """One line a verdict, and where the report is."""
         if self.run.controls:
-            terminalreporter.section("controls")
-            for line in control_lines(self.run.controls):
+            terminalreporter.section("reference models")
+            for line in reference_lines(self.run.controls):
                 terminalreporter.write_line(line)
         if not self.run.verdicts:
             return
@@ -134,11 +134,11 @@ def _was(record: dict[str, Any]) -> str:
     return f"  [was {before}]" if before not in (None, record["outcome"]) else ""
 
 
-def control_lines(controls: Sequence[dict[str, Any]]) -> list[str]:
-    """How many known verdicts the suite gives, by model, and those that it does not."""
+def reference_lines(verdicts: Sequence[dict[str, Any]]) -> list[str]:
+    """Of each reference model, how many verdicts are as known, and those that are not."""
     lines = []
-    for name in dict.fromkeys(record["model"]["name"] for record in controls):
-        own = [record for record in controls if record["model"]["name"] == name]
+    for name in dict.fromkeys(record["model"]["name"] for record in verdicts):
+        own = [record for record in verdicts if record["model"]["name"] == name]
         wrong = [r for r in own if r["outcome"] != r["control"]["expected"]]
         role = own[0]["control"]["role"]
         lines.append(f"{name} ({role}): {len(own) - len(wrong)} of {len(own)} verdicts as known")

@@ -12,10 +12,10 @@ from harness.compare.changes import Change, baseline_field, change_of, refuse
 from harness.compare.matching import Made, Match, before_of, differences
 from harness.compare.past import Baseline
 from harness.plugin.collector import CACHE_NOTE, REFUSED, VERDICT, run_key
-from harness.plugin.hooks import baseline_key, control_of, end_control, identity
+from harness.plugin.hooks import baseline_key, end_reference, identity, reference_model_of
 from harness.plugin.options import Settings, settings_key
 from harness.plugin.run import not_measured, now, provenance
-from harness.study.reference_models import Kept
+from harness.study.reference_models import StoredVerdicts
 from harness.study.study import Study
 from harness.study.subject import Subject
 from harness.verdicts.verdict import (
@@ -49,10 +49,10 @@ def verdict(
     who = identity(request.node)
     materials = _materials(study) if study else {"name": "", "hash": ""}
     plan = plan_of(_constants(request.module))
-    control = control_of(request.node)
+    reference = reference_model_of(request.node)
     before = (
         None
-        if control
+        if reference
         else _before(request, who, Made(who["claim_id"], materials, plan, _numbers(settings)))
     )
 
@@ -84,13 +84,13 @@ def verdict(
             },
             seconds=round(time.monotonic() - started, 3),
             cached=subject is not None and subject.store.measured == measured_before,
-            control=None if control is None else control.known(who),
+            control=None if reference is None else reference.known(who),
         ).to_json()
-        if control is not None and settings.cache != "off":
-            kept = Kept(settings.plan, settings.load, settings.cache_dir)
-            kept.keep(control, who, request.path, record)
+        if reference is not None and settings.cache != "off":
+            stored = StoredVerdicts(settings.plan, settings.load, settings.cache_dir)
+            stored.save(reference, who, request.path, record)
         baseline = request.config.stash[baseline_key]
-        if baseline is not None and control is None:
+        if baseline is not None and reference is None:
             record["baseline"] = baseline_field(Match(record, before), (), baseline)
         # Not record_property: it warns under --junitxml's default family.
         text = json.dumps(record, allow_nan=False)
@@ -99,8 +99,8 @@ def verdict(
             store = subject.store
             for sentence in (*store.damaged, *store.problems):
                 request.node.user_properties.append((CACHE_NOTE, sentence))
-        if control is not None:
-            end_control(record, settings.gate)
+        if reference is not None:
+            end_reference(record, settings.gate)
             return
         common = {
             "model": who["model"],

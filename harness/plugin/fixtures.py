@@ -40,7 +40,7 @@ def subject(
     model_name: str, settings: Settings, store: Store, progress_stream: TextIO | None
 ) -> Iterator[Subject]:
     """The model under study, loaded when something is not in the store."""
-    known = (*selected_models(settings), *(c.spec for c in settings.controls))
+    known = (*selected_models(settings), *(m.spec for m in settings.reference_models))
     spec = next((s for s in known if s.name == model_name), None)
     subject = Subject(spec or specs.resolve(model_name), settings.load, store, progress_stream)
     yield subject

@@ -27,7 +27,7 @@ from harness.plugin.options import (
     variable,
 )
 from harness.plugin.run import Run
-from harness.study.reference_models import Control, Kept
+from harness.study.reference_models import ReferenceModel, StoredVerdicts
 from harness.verdicts.verdict import Inconclusive
 
 DEFAULT_PROMPTS = {"published": ("geography-published",), "controlled": ("geography-crossed",)}
@@ -108,18 +108,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every prediction once per model, and per set of materials of its criterion."""
     settings = metafunc.config.stash[settings_key]
     names = [spec.name for spec in selected_models(settings)]
-    controls = [control.name for control in settings.controls if "verdict" in metafunc.fixturenames]
+    references = [
+        model.name for model in settings.reference_models if "verdict" in metafunc.fixturenames
+    ]
     if "prompts_name" in metafunc.fixturenames:
         default = DEFAULT_PROMPTS[_criterion(metafunc.definition)]
         default = PLAIN_PROMPTS if is_plain(metafunc.definition) else default
         sets = settings.prompts or default
     if {"model_name", "prompts_name"} <= set(metafunc.fixturenames):
-        # What is known of a control is known of the default materials.
-        cells = [*product(names, sets), *product(controls, default)]
+        # The known verdicts of reference models hold for the default materials.
+        cells = [*product(names, sets), *product(references, default)]
         ids = [f"{name}-{prompts}" for name, prompts in cells]
         metafunc.parametrize(("model_name", "prompts_name"), cells, ids=ids, scope="session")
     elif "model_name" in metafunc.fixturenames:
-        metafunc.parametrize("model_name", [*names, *controls], scope="session")
+        metafunc.parametrize("model_name", [*names, *references], scope="session")
     elif "prompts_name" in metafunc.fixturenames:
         metafunc.parametrize("prompts_name", sets, scope="session")
 
@@ -143,14 +145,14 @@ def _criterion(node: pytest.Item | Any) -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the wanted criterion; take one model after the other, so that each is loaded once."""
     settings = config.stash[settings_key]
-    # A control has no part in a prediction of which nothing is known.
+    # A reference model takes part only in predictions whose verdict on it is known.
     items[:] = [i for i in items if not _is_unknown(i, settings)]
     if settings.criterion != "both":
         unwanted = [i for i in items if _is_prediction(i) and _criterion(i) != settings.criterion]
         config.hook.pytest_deselected(items=unwanted)
         items[:] = [item for item in items if item not in unwanted]
     order = [spec.name for spec in settings.models] or list(DEFAULT_MODELS)
-    order += [control.name for control in settings.controls]
+    order += [model.name for model in settings.reference_models]
     for item in filter(_is_prediction, items):
         # A warning of torch on somebody's machine is shown; it does not end a measurement.
         item.add_marker(pytest.mark.filterwarnings("default"))
@@ -166,15 +168,16 @@ def _model(item: pytest.Item) -> str:
     return str(callspec.params.get("model_name", "")) if callspec else ""
 
 
-def control_of(item: pytest.Item) -> Control | None:
-    """The control that a prediction is made on, if it is one."""
-    controls = item.config.stash[settings_key].controls
-    return next((c for c in controls if c.name == _model(item)), None)
+def reference_model_of(item: pytest.Item) -> ReferenceModel | None:
+    """The reference model that a prediction is made on, if it is one."""
+    references = item.config.stash[settings_key].reference_models
+    return next((model for model in references if model.name == _model(item)), None)
 
 
 def _is_unknown(item: pytest.Item, settings: Settings) -> bool:
-    control = control_of(item) if settings.controls and _is_prediction(item) else None
-    return control is not None and control.known(identity(item)) is None
+    with_references = settings.reference_models and _is_prediction(item)
+    reference = reference_model_of(item) if with_references else None
+    return reference is not None and reference.known(identity(item)) is None
 
 
 def identity(item: pytest.Item) -> dict[str, str]:
@@ -208,26 +211,26 @@ def first_line(documented: object, name: str) -> str:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Name the prediction before it can fail, so that a failure is a row and not a gap."""
     if _is_prediction(item):
-        who, control = identity(item), control_of(item)
-        known = None if control is None else control.known(who)
-        named = who if known is None else {**who, "control": asdict(known)}
+        prediction, reference = identity(item), reference_model_of(item)
+        known = None if reference is None else reference.known(prediction)
+        named = prediction if known is None else {**prediction, "control": asdict(known)}
         item.user_properties.append((PREDICTION, json.dumps(named)))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """End a prediction on a control by the verdict that is kept of it, if there is one."""
+    """End a prediction on a reference model with its stored verdict, if there is one."""
     settings = pyfuncitem.config.stash[settings_key]
-    control = control_of(pyfuncitem) if _is_prediction(pyfuncitem) else None
-    if control is None or settings.cache != "use":
+    reference = reference_model_of(pyfuncitem) if _is_prediction(pyfuncitem) else None
+    if reference is None or settings.cache != "use":
         return None
-    kept = Kept(settings.plan, settings.load, settings.cache_dir)
-    record = kept.find(control, identity(pyfuncitem), pyfuncitem.path)
+    stored = StoredVerdicts(settings.plan, settings.load, settings.cache_dir)
+    record = stored.find(reference, identity(pyfuncitem), pyfuncitem.path)
     if record is None:
         return None
     record |= {"run_id": pyfuncitem.config.stash[run_key].run_id, "cached": True}
     pyfuncitem.user_properties.append((VERDICT, json.dumps(record)))
-    end_control(record, settings.gate)
+    end_reference(record, settings.gate)
     return True
 
 
@@ -240,18 +243,18 @@ def pytest_runtest_call(item: pytest.Item) -> Any:
         item.funcargs["verdict"](stop.finding)  # type: ignore[attr-defined]
 
 
-def end_control(record: Mapping[str, Any], gate: str) -> None:
-    """Fail (under `--gate none`: as expected) where the suite gets a known verdict wrong."""
-    control = record["control"]
-    if record["outcome"] == control["expected"]:
+def end_reference(record: Mapping[str, Any], gate: str) -> None:
+    """Fail where a verdict differs from the known one; under `--gate none`, as expected."""
+    known = record["control"]
+    if record["outcome"] == known["expected"]:
         return
-    said = (
-        f"{control['role']} control: {record['outcome']}, though it is known to be "
-        f"{control['expected']}: {record['reason'] or control['why']}"
+    message = (
+        f"{known['role']} reference model: {record['outcome']}, known to be "
+        f"{known['expected']}: {record['reason'] or known['why']}"
     )
     if gate == "none":
-        pytest.xfail(said)
-    pytest.fail(said, pytrace=False)
+        pytest.xfail(message)
+    pytest.fail(message, pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -286,7 +289,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     names = sorted(
         (s.name for s in config.stash[settings_key].models), key=len, reverse=True
     ) or list(DEFAULT_MODELS)
-    names += [control.name for control in config.stash[settings_key].controls]
+    names += [model.name for model in config.stash[settings_key].reference_models]
 
     class OneModelPerWorker(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:

@@ -17,7 +17,7 @@ from harness.models import specs
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.store.store import user_cache
 from harness.study.plan import Plan, share, whole_number
-from harness.study.reference_models import Control, shipped
+from harness.study.reference_models import ReferenceModel, shipped
 
 ENVIRONMENT = "HARNESS_"
 DEFAULT_MODELS = ("mini-qwen", "mini-llama")
@@ -61,7 +61,7 @@ class Settings:
     report: Path
     report_md: Path | None
     against: Against
-    controls: tuple[Control, ...]
+    reference_models: tuple[ReferenceModel, ...]
 
 
 def _batch_size(text: str) -> int | None:
@@ -146,7 +146,7 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "--no-controls",
         "flag",
         False,
-        "leave out the models with planted circuits, whose verdicts are known",
+        "leave out the reference models, whose circuits and verdicts are known",
     ),
     (
         "--save-baseline",
@@ -274,13 +274,13 @@ def settings_of(config: pytest.Config) -> Settings:
         report=Path(_option(config, "--report")).resolve(),
         report_md=Path(card).resolve() if card else None,
         against=_against(config),
-        controls=() if _option(config, "--no-controls") else _controls(named),
+        reference_models=() if _option(config, "--no-controls") else _reference_models(named),
     )
 
 
-def _controls(named: Sequence[str]) -> tuple[Control, ...]:
-    """The controls of a run; one that is under study itself is none."""
-    return tuple(c for c in shipped() if c.name not in named)
+def _reference_models(named: Sequence[str]) -> tuple[ReferenceModel, ...]:
+    """The reference models of a run: all but those that are under study themselves."""
+    return tuple(model for model in shipped() if model.name not in named)
 
 
 def _against(config: pytest.Config) -> Against:

@@ -1,11 +1,11 @@
-"""Models whose verdicts are known: every run shows whether it gets them right.
+"""Reference models: models whose verdicts are known, judged in every run to check the suite.
 
-A control is a small model with planted circuits (positive: recall and reasoning come apart) or
-with one circuit for both (negative: they do not). Its predictions are items of the run like any
-other, with the run's plan and seed and on the default materials; a verdict that is not the known
-one fails. A control costs a minute, so its verdicts are kept, under a fingerprint of all that
-they depend on: code, plan, weights, libraries, device. Those of the default plan ship with the
-suite.
+A reference model is a small model with planted circuits (positive: recall and reasoning come
+apart) or with one circuit for both tasks (negative: they do not). Its predictions are tests of the
+run like any other, with the run's plan and seed, on the default materials; a verdict that differs
+from the known one fails. They take a minute a model, so the verdicts are stored under a fingerprint
+of all that they depend on: code, plan, weights, libraries, device. Those of the default plan ship
+with the suite.
 """
 
 import hashlib
@@ -29,14 +29,14 @@ TRUTH = "circuit.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class ReferenceModel:
     """A model whose verdicts are known.
 
     Attributes:
         spec: The model.
         role: `positive` or `negative`.
         expected: Outcome by `claim/prediction`.
-        why: What makes them known, in a sentence.
+        why: Why they are known, in one sentence.
     """
 
     spec: ModelSpec
@@ -46,77 +46,91 @@ class Control:
 
     @property
     def name(self) -> str:
-        """As it is shown."""
+        """The model's name, as reports show it."""
         return self.spec.name
 
-    def known(self, who: Mapping[str, str]) -> Known | None:
-        """What is known of a prediction on this model."""
-        expected = self.expected.get(place(who))
+    def known(self, prediction: Mapping[str, str]) -> Known | None:
+        """The known verdict of a prediction on this model; None if nothing is known of it."""
+        expected = self.expected.get(key_of(prediction))
         return None if expected is None else Known(self.role, expected, self.why)
 
 
-def place(who: Mapping[str, str]) -> str:
-    """What a prediction is called in circuit.json."""
-    return f"{who['claim_id']}/{who['prediction_id']}"
+def key_of(prediction: Mapping[str, str]) -> str:
+    """The name of a prediction in circuit.json, from its `claim_id` and `prediction_id`."""
+    return f"{prediction['claim_id']}/{prediction['prediction_id']}"
 
 
 @cache
-def shipped() -> tuple[Control, ...]:
-    """The controls of models.toml whose folders are there."""
-    found = []
-    for name, folder in specs.aliases()["controls"].items():
+def shipped() -> tuple[ReferenceModel, ...]:
+    """The reference models of models.toml whose folders exist."""
+    models = []
+    for name, folder in specs.aliases()["reference"].items():
         path = ROOT / folder / TRUTH
         if not path.is_file():
             continue
         truth = json.loads(path.read_text(encoding="utf-8"))
-        found.append(Control(specs.resolve(name), truth["role"], truth["expected"], truth["why"]))
-    return tuple(found)
+        spec = specs.resolve(name)
+        models.append(ReferenceModel(spec, truth["role"], truth["expected"], truth["why"]))
+    return tuple(models)
 
 
-class Kept:
-    """Verdicts on controls, those that ship and those of earlier runs on this machine."""
+class StoredVerdicts:
+    """Verdicts on reference models: those that ship, and those of earlier runs on this machine."""
 
     def __init__(self, plan: Plan, load: LoadOptions, cache_dir: Path) -> None:
         self.plan, self.load, self.cache_dir = plan, load, cache_dir
 
-    def find(self, control: Control, who: Mapping[str, str], claim: Path) -> dict[str, Any] | None:
-        """The record of a prediction of a control, if nothing it depends on has changed."""
-        key = self.fingerprint(control, claim)
-        found: dict[str, Any] | None = _shipped_records().get(_shipped_key(key, place(who)))
-        path = self._file(key, who)
-        if found is None and path.is_file():
+    def find(
+        self, model: ReferenceModel, prediction: Mapping[str, str], claim: Path
+    ) -> dict[str, Any] | None:
+        """The record of a prediction, if nothing that it depends on has changed.
+
+        Args:
+            model: The reference model.
+            prediction: Its `claim_id` and `prediction_id`.
+            claim: The hypothesis file.
+        """
+        fingerprint = self.fingerprint(model, claim)
+        shipped_key = _shipped_key(fingerprint, key_of(prediction))
+        record = _shipped_records().get(shipped_key)
+        path = self._file(fingerprint, prediction)
+        if record is None and path.is_file():
             try:
-                found = json.loads(path.read_text(encoding="utf-8"))
+                record = json.loads(path.read_text(encoding="utf-8"))
             except ValueError:  # damaged: measure again
                 return None
-        if found is None:
+        if record is None:
             return None
-        return {**found, "model": {**found["model"], "path": control.spec.path}}
+        return {**record, "model": {**record["model"], "path": model.spec.path}}
 
-    def keep(
-        self, control: Control, who: Mapping[str, str], claim: Path, record: Mapping[str, Any]
+    def save(
+        self,
+        model: ReferenceModel,
+        prediction: Mapping[str, str],
+        claim: Path,
+        record: Mapping[str, Any],
     ) -> None:
-        """Keep a record, on disk before this returns."""
+        """Store a record; it is on disk when this returns."""
         text = json.dumps(record, allow_nan=False)
-        write_text(self._file(self.fingerprint(control, claim), who), text)
+        write_text(self._file(self.fingerprint(model, claim), prediction), text)
 
-    def count(self, control: Control, hypotheses: Path) -> int:
-        """How many of a control's verdicts are kept, of the claims in a folder."""
-        found = 0
-        for name in control.expected:
-            claim_id, prediction_id = name.split("/")
-            who = {"claim_id": claim_id, "prediction_id": prediction_id}
+    def count(self, model: ReferenceModel, hypotheses: Path) -> int:
+        """How many of a model's known verdicts are stored, for the claims in a folder."""
+        stored = 0
+        for key in model.expected:
+            claim_id, prediction_id = key.split("/")
+            prediction = {"claim_id": claim_id, "prediction_id": prediction_id}
             files = hypotheses.glob(f"test_{claim_id}_*.py")
-            found += any(self.find(control, who, file) is not None for file in files)
-        return found
+            stored += any(self.find(model, prediction, file) is not None for file in files)
+        return stored
 
-    def fingerprint(self, control: Control, claim: Path) -> str:
-        """SHA-256 over all that a verdict on a control depends on."""
+    def fingerprint(self, model: ReferenceModel, claim: Path) -> str:
+        """SHA-256 over all that a verdict on a reference model depends on."""
         depends = {
             "code": instrument(),
             "claim": hashlib.sha256(claim.read_bytes()).hexdigest(),
-            "weights": identity.weights_identity(control.spec, self.cache_dir),
-            "tokenizer": identity.tokenizer_identity(control.spec),
+            "weights": identity.weights_identity(model.spec, self.cache_dir),
+            "tokenizer": identity.tokenizer_identity(model.spec),
             "plan": asdict(self.plan),
             "device": self.load.device if self.load.device != "auto" else default_device(),
             "dtype": self.load.dtype,
@@ -125,34 +139,35 @@ class Kept:
         }
         return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
 
-    def _file(self, key: str, who: Mapping[str, str]) -> Path:
-        return self.cache_dir / FOLDER / key[:32] / f"{place(who).replace('/', '--')}.json"
+    def _file(self, fingerprint: str, prediction: Mapping[str, str]) -> Path:
+        name = f"{key_of(prediction).replace('/', '--')}.json"
+        return self.cache_dir / FOLDER / fingerprint[:32] / name
 
 
 def default_device() -> str:
-    """What `--device auto` will mean, told without importing torch."""
+    """The device that `--device auto` will choose, without importing torch."""
     return "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
 
 
-def _shipped_key(fingerprint: str, where: str) -> str:
-    return f"{fingerprint[:32]}/{where}"
+def _shipped_key(fingerprint: str, prediction: str) -> str:
+    return f"{fingerprint[:32]}/{prediction}"
 
 
 @cache
 def _shipped_records() -> Mapping[str, dict[str, Any]]:
-    """The records that ship, by fingerprint and prediction; none in a fresh checkout of work."""
+    """The records that ship, by fingerprint and prediction; empty before they are first made."""
     if not SHIPPED.is_file():
         return {}
-    found: dict[str, dict[str, Any]] = json.loads(SHIPPED.read_text(encoding="utf-8"))
-    return found
+    records: dict[str, dict[str, Any]] = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    return records
 
 
 def ship(cache_dir: Path) -> int:
-    """Write all that is kept in a cache folder as what ships; how many records that is."""
-    found = {}
+    """Write the verdicts stored in a cache folder as those that ship; their number."""
+    records = {}
     for path in sorted((cache_dir / FOLDER).glob("*/*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        record["model"]["path"] = ""  # of this machine
-        found[_shipped_key(path.parent.name, path.stem.replace("--", "/"))] = record
-    SHIPPED.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return len(found)
+        record["model"]["path"] = ""  # a path on this machine
+        records[_shipped_key(path.parent.name, path.stem.replace("--", "/"))] = record
+    SHIPPED.write_text(json.dumps(records, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return len(records)

@@ -9,7 +9,7 @@ from harness.files import ROOT
 from harness.models.specs import LoadOptions
 from harness.study import reference_models
 from harness.study.plan import Plan
-from harness.study.reference_models import Kept, shipped
+from harness.study.reference_models import StoredVerdicts, shipped
 from harness.verdicts.verdict import Known
 from tests.plugin import test_plugin
 from tests.plugin.test_plugin import CLAIM, by_prediction, records
@@ -45,7 +45,7 @@ def kept(study):
     return json.loads(path.read_text(encoding="utf-8"))["verdicts"] if path.exists() else []
 
 
-def test_a_control_that_comes_out_as_known_passes_and_stays_apart(study):
+def test_a_reference_model_with_its_known_verdict_passes_and_stays_apart(study):
     result = run(study, 2.0)
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["planted-qwen (positive): 1 of 1 verdicts as known"])
@@ -56,23 +56,23 @@ def test_a_control_that_comes_out_as_known_passes_and_stays_apart(study):
     assert record["control"]["role"] == "positive"
 
 
-def test_a_control_that_comes_out_otherwise_fails_the_run(study):
+def test_a_reference_model_with_another_verdict_fails_the_run(study):
     result = run(study, 0.0, "-k", "planted")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "*positive control: refuted, though it is known to be supported: count: 0, needed >= 1",
+            "*positive reference model: refuted, known to be supported: count: 0, needed >= 1",
             "planted-qwen (positive): 0 of 1 verdicts as known",
         ]
     )
     assert result.ret == 1
 
 
-def test_gate_none_lets_a_wrong_control_end_well(study):
+def test_gate_none_expects_a_wrong_verdict_on_a_reference_model(study):
     run(study, 0.0, "-k", "planted", "--gate=none").assert_outcomes(xfailed=1)
 
 
-def test_a_control_that_cannot_be_measured_is_a_row_among_controls(study):
+def test_a_reference_model_that_cannot_be_measured_is_a_row_of_its_own_table(study):
     study.makepyfile(test_h2_x=HEADS.replace("verdict(finding(VALUE))", "raise OSError('no disk')"))
     study.runpytest("--model=mini-qwen", "-k", "planted", "--no-header").assert_outcomes(failed=1)
     (record,) = kept(study)
@@ -80,18 +80,18 @@ def test_a_control_that_cannot_be_measured_is_a_row_among_controls(study):
     assert record["control"]["expected"] == "supported"
 
 
-def test_controls_can_be_left_out(study):
+def test_reference_models_can_be_left_out(study):
     run(study, 2.0, "--no-controls").assert_outcomes(passed=2)
     assert kept(study) == []
 
 
-def test_a_control_under_study_is_no_control(study):
+def test_a_reference_model_under_study_is_none_of_the_run(study):
     study.makepyfile(test_h2_x=HEADS.replace("VALUE", "2.0"))
     study.runpytest("--model=planted-qwen").assert_outcomes(passed=2)
     assert len(records(study)) == 2
 
 
-def test_a_second_run_takes_the_kept_verdict_and_says_so(study):
+def test_a_second_run_takes_the_stored_verdict_and_says_so(study):
     run(study, 2.0)
     (first,) = kept(study)
     run(study, 2.0).assert_outcomes(passed=3)
@@ -109,7 +109,7 @@ def test_a_changed_claim_is_measured_again(study):
     assert record["evidence"][0]["effect"]["value"] == 3.0
 
 
-def test_workers_keep_controls_apart_too(study):
+def test_workers_keep_reference_models_apart_too(study):
     study.makepyfile(test_h2_x=HEADS.replace("VALUE", "2.0"))
     study.runpytest_subprocess("-n2", "--model=mini-qwen", "--model=mini-llama").assert_outcomes(
         passed=5
@@ -136,48 +136,48 @@ def claim(tmp_path):
 )
 def test_what_a_verdict_depends_on_is_in_its_fingerprint(tmp_path, claim, changed):
     settings = {"plan": Plan(), "load": LoadOptions(device="cpu")}
-    (control, *_) = shipped()
-    before = Kept(**settings, cache_dir=tmp_path).fingerprint(control, claim)
-    assert Kept(**settings, cache_dir=tmp_path).fingerprint(control, claim) == before
-    after = Kept(**(settings | changed), cache_dir=tmp_path).fingerprint(control, claim)
+    (model, *_) = shipped()
+    before = StoredVerdicts(**settings, cache_dir=tmp_path).fingerprint(model, claim)
+    assert StoredVerdicts(**settings, cache_dir=tmp_path).fingerprint(model, claim) == before
+    after = StoredVerdicts(**(settings | changed), cache_dir=tmp_path).fingerprint(model, claim)
     assert after != before
 
 
 def test_batch_size_is_not_in_the_fingerprint(tmp_path, claim):
-    (control, *_) = shipped()
-    of = [Kept(Plan(), LoadOptions(batch_size=b), tmp_path) for b in (None, 3)]
-    assert len({kept.fingerprint(control, claim) for kept in of}) == 1
+    (model, *_) = shipped()
+    verdicts = [StoredVerdicts(Plan(), LoadOptions(batch_size=b), tmp_path) for b in (None, 3)]
+    assert len({kept.fingerprint(model, claim) for kept in verdicts}) == 1
 
 
-def test_a_damaged_kept_verdict_is_measured_again(tmp_path, claim):
-    (control, *_) = shipped()
+def test_a_damaged_stored_verdict_is_measured_again(tmp_path, claim):
+    (model, *_) = shipped()
     who = {"claim_id": "h2", "prediction_id": "heads_differ_on_held_out_facts"}
-    of = Kept(Plan(seed=7), LoadOptions(), tmp_path)
-    of.keep(control, who, claim, {"outcome": "supported", "model": {"path": "elsewhere"}})
-    found = of.find(control, who, claim)
-    assert found == {"outcome": "supported", "model": {"path": control.spec.path}}
+    verdicts = StoredVerdicts(Plan(seed=7), LoadOptions(), tmp_path)
+    verdicts.save(model, who, claim, {"outcome": "supported", "model": {"path": "elsewhere"}})
+    found = verdicts.find(model, who, claim)
+    assert found == {"outcome": "supported", "model": {"path": model.spec.path}}
     (path,) = (tmp_path / reference_models.FOLDER).glob("*/*.json")
     path.write_text('{"outco', encoding="utf-8")
-    assert of.find(control, who, claim) is None
+    assert verdicts.find(model, who, claim) is None
 
 
 def test_every_known_verdict_is_of_a_prediction_that_exists():
-    """A renamed prediction must not silently lose its control."""
+    """A renamed prediction must not silently lose its reference models."""
     there = {
         f"{path.stem.split('_')[1]}/{line.split('(')[0].removeprefix('def test_')}"
         for path in (ROOT / "hypotheses").glob("test_*.py")
         for line in path.read_text(encoding="utf-8").splitlines()
         if line.startswith("def test_")
     }
-    for control in shipped():
-        for place in control.expected:
+    for model in shipped():
+        for place in model.expected:
             name = place.removesuffix("-head").removesuffix("-neuron")
             assert name in there, place
 
 
 def test_something_is_known_only_of_what_circuit_json_names():
-    (control, *_) = shipped()
-    known = replace(control, expected={"h2/x": "supported"})
+    (model, *_) = shipped()
+    known = replace(model, expected={"h2/x": "supported"})
     found = known.known({"claim_id": "h2", "prediction_id": "x"})
-    assert found == Known(control.role, "supported", control.why)
+    assert found == Known(model.role, "supported", model.why)
     assert known.known({"claim_id": "h2", "prediction_id": "y"}) is None

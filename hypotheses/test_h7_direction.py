@@ -5,16 +5,17 @@ Materials   Published: the 30 + 30 prompts of h1. Controlled: crossed; or any tw
             labelled classes (--prompts), where the direction must do better than every baseline.
 Measure     Difference in means of the residual stream at the last token; AUC of projections.
 Controls    Prompt length, words, template and domain without a model; random directions; shuffled
-            labels, refitted; untrained twins. Lookup against reasoning and recall beside.
-Selection   Layer chosen and direction fitted on discovery facts, judged on evaluation facts; and on
-            crossed prompts of other domains, none of which it was fitted on.
+            labels, refitted; untrained twins.
+Secondary   Lookup against reasoning and against recall.
+Selection   Layer selected and direction fitted on discovery facts, judged on evaluation facts; and
+            on crossed prompts of other domains, none of which it was fitted on.
 Steering    The direction is fitted on crossed prompts, where words cannot tell the tasks apart,
             and applied to one question a prompt, in the stream after a layer. Fitted on half of
-            the discovery facts; layer, dose and edit chosen on the other half; judged on
+            the discovery facts; layer, dose and edit selected on the other half; judged on
             evaluation facts, in shares of each task's intact logit difference (in nats, an edit
             that ruins both costs more where there was more), against random directions of the
             same length. Cost: KL divergence on lookup items and plain statements. An answer that
-            greedy text does not give is wrong, no guess.
+            greedy text does not give counts as wrong, never as a guess.
 """
 
 import pytest
@@ -37,7 +38,7 @@ from harness.findings.steering.rule import (
 AUC_PUBLISHED = 0.90  # in-sample, best layer; held out .929 and .978 were reported
 AUC_MIN = 0.75  # held out
 ALPHA = 0.01
-FOLDS = 5  # of the discovery pairs, to choose the layer
+FOLDS = 5  # of the discovery pairs, to select the layer
 SHUFFLES = 20
 RANDOM_DIRECTIONS = 100
 COSINE_STABLE = 0.50  # of two halves of the discovery pairs: shown
@@ -48,13 +49,13 @@ SCALES = (0.5,)  # s of x + s (x . r) r: shown, with the published 0.1 at every 
 POSITIONS = "all"  # tokens that are edited
 ALPHA_STEERING = 0.05
 LIFT = 0.01  # share of the intact logit difference that adding the direction must gain
-MARGIN = 0.10  # a task is spared if less of its right answers is lost
+MARGIN = 0.10  # a task is spared if less of its correct answers is lost
 COST = 0.40  # nats of KL on neutral prompts; adding a refusal direction cost .1 to .4
-CHOOSING = 20  # discovery pairs that layer and dose are chosen on, at most
+CHOOSING = 20  # discovery pairs that layer and dose are selected on, at most
 JUDGED = 50  # evaluation pairs, at most
 STEERING_DIRECTIONS = 20  # random ones of each kind; all of them must be exceeded
 CONTROL_PAIRS = 20  # pairs that these, costs and dose curves are measured on
-BAND = 5  # random directions for the doses that are only drawn
+BAND = 5  # random directions behind the dose curves, which decide nothing
 LEAST = 20  # items without which nothing is judged
 TOKENS = 8  # of greedy generation
 PUBLISHED = {

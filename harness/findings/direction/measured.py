@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
+from harness.activations.extracted import Activations
 from harness.findings.direction.search import (
     DirectionRule,
     SearchResult,
@@ -18,6 +19,7 @@ from harness.findings.direction.search import (
 from harness.findings.direction.separation import Labelled, Separation, placements, separation
 from harness.findings.direction.surface_baselines import SurfaceBaseline, surface_baselines
 from harness.findings.direction.vectors import Directions, difference_in_means
+from harness.findings.twins import on_twins
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
 from harness.verdicts.verdict import Gate, require
@@ -177,15 +179,12 @@ def _selected(
 
 def _twin_directions(study: Study, labelled: Labelled, rule: DirectionRule) -> list[TwinDirection]:
     """Each twin's own layer and direction, searched for in the same way."""
-    twins, seed, nan = [], study.plan.seed, float("nan")
-    for name, activations in study.twins():
-        resid = activations.resid
-        (result,) = search(resid, labelled, labelled.side[None], rule.folds, seed)
-        none = Separation(nan, nan, nan)
-        reached = (
-            none
-            if result.layer is None
-            else _selected(study, labelled, resid, result).held_out_separation()
-        )
-        twins.append(TwinDirection(name, result, reached))
-    return twins
+
+    def measure(twin: Activations) -> tuple[SearchResult, Separation]:
+        folds, seed, nan = rule.folds, study.plan.seed, float("nan")
+        (result,) = search(twin.resid, labelled, labelled.side[None], folds, seed)
+        if result.layer is None:
+            return result, Separation(nan, nan, nan)
+        return result, _selected(study, labelled, twin.resid, result).held_out_separation()
+
+    return [TwinDirection(name, *found) for name, found in on_twins(study, measure).items()]

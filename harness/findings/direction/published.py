@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
+from harness.activations.extracted import Activations
 from harness.findings.direction import vectors
 from harness.findings.direction.plots import auc_by_layer_plot, projections_plot
 from harness.findings.direction.search import (
@@ -23,6 +24,7 @@ from harness.findings.direction.search import (
 from harness.findings.direction.secondary import graded
 from harness.findings.direction.separation import Labelled
 from harness.findings.direction.surface_baselines import prompt_lengths
+from harness.findings.twins import TwinResult, on_twins, twin_controls, twins_that_pass
 from harness.study.study import Study
 from harness.verdicts.plots import Plot
 from harness.verdicts.verdict import Control, Effect, Evidence, Finding, require
@@ -80,14 +82,14 @@ def published_direction_finding(
 ) -> Finding:
     """Best layer's in-sample AUC; `published` gives what is reported of `auc` and of `gap`."""
     measured = _measure(study, rule)
-    controls = _controls(measured, rule, least)
+    twins = _twin_controls(measured, least)
     return Finding(
         evidence=(
             *_decisive(measured, least, published["auc"]),
             *_secondary(measured, rule, published["gap"]),
         ),
-        controls=controls,
-        notes=_notes(controls),
+        controls=(*_controls(measured, rule, least), *twins),
+        notes=(EMBEDDING, *twins_that_pass(twins)),
         plots=_plots(measured),
     )
 
@@ -100,6 +102,10 @@ def _measure(study: Study, rule: DirectionRule) -> InSample:
     labelled = labelled.rows(rows)
     resid = study.activations.resid[rows, :-1]
     sides = np.concatenate([labelled.side[None], labelled.shuffled(rule.shuffles, study.plan.seed)])
+
+    def measure(twin: Activations) -> Float[np.ndarray, " layer"]:
+        return np.asarray(in_sample(twin.resid[rows, :-1], labelled.side[None])[0])
+
     aucs, *shuffled = in_sample(resid, sides)
     require(direction_gate(not np.isnan(aucs).all()))
     return InSample(
@@ -111,10 +117,7 @@ def _measure(study: Study, rule: DirectionRule) -> InSample:
         best=int(np.nanargmax(aucs)),
         length=_larger_auc(prompt_lengths(study)[rows], labelled),
         shuffled=shuffled,
-        twins={
-            name: in_sample(twin.resid[rows, :-1], labelled.side[None])[0]
-            for name, twin in study.twins()
-        },
+        twins=on_twins(study, measure),
     )
 
 
@@ -182,7 +185,7 @@ def _left_out(measured: InSample, folds: int) -> list[Evidence]:
 
 
 def _controls(measured: InSample, rule: DirectionRule, least: float) -> tuple[Control, ...]:
-    """Length, random directions, shuffled labels and twins under the published rule."""
+    """Length, random directions and shuffled labels under the published rule."""
     x, side = measured.resid[:, measured.best], measured.labelled.side
     drawn = upper(random_aucs(x, side, rule.random_directions, 0))
     middle = float(np.median([np.nanmax(aucs, initial=0.5) for aucs in measured.shuffled]))
@@ -206,24 +209,16 @@ def _controls(measured: InSample, rule: DirectionRule, least: float) -> tuple[Co
             middle < least,
             note=f"AUC in-sample, best layer of each of {rule.shuffles} shuffles; {needed}",
         ),
-        *(_twin_control(name, aucs, least) for name, aucs in measured.twins.items()),
     )
 
 
-def _twin_control(name: str, aucs: Float[np.ndarray, " layer"], least: float) -> Control:
-    defined = aucs[~np.isnan(aucs)]
-    largest = float(defined.max()) if len(defined) else float("nan")
-    return Control(
-        f"untrained {name}", largest, not largest >= least, note=f"AUC; needed {least:g}"
-    )
-
-
-def _notes(controls: tuple[Control, ...]) -> tuple[str, ...]:
-    twins = [c for c in controls if c.name.startswith("untrained")]
-    passing = sum(c.passed is False for c in twins)
-    if not passing:
-        return (EMBEDDING,)
-    return (EMBEDDING, f"{passing} of {len(twins)} untrained twins pass this criterion too")
+def _twin_controls(measured: InSample, least: float) -> tuple[Control, ...]:
+    results = {}
+    for name, aucs in measured.twins.items():
+        defined = aucs[~np.isnan(aucs)]
+        largest = float(defined.max()) if len(defined) else float("nan")
+        results[name] = TwinResult(largest, f"AUC; needed {least:g}")
+    return twin_controls(results, meets=lambda auc: auc >= least)
 
 
 def _plots(measured: InSample) -> tuple[Plot, ...]:

@@ -1,6 +1,6 @@
 """Transfer to other domains: a direction fitted on one domain, judged on prompts of the others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from harness.findings.direction.separation import (
 )
 from harness.findings.direction.vectors import Directions, difference_in_means, project
 from harness.findings.gates import competence_gates
+from harness.findings.twins import TwinResult, twin_controls
 from harness.materials.domains import DOMAINS
 from harness.materials.items import DISCOVERY
 from harness.materials.sets import domain_of, draw_crossed
@@ -96,7 +97,7 @@ class Transfer:
     answered: list[OtherDomain]
     left_out: tuple[str, ...]
     separations: list[DomainSeparation]
-    twins: list[list[float]]
+    twins: Mapping[str, list[float]]
     gates: tuple[Gate, ...]
 
 
@@ -115,7 +116,7 @@ def transfer_finding(study: Study, rule: DirectionRule, *, pairs: int, gate: flo
     evidence = _decisive(measured, rule)
     return Finding(
         evidence=tuple(evidence),
-        controls=tuple(_twin_controls(measured, rule)),
+        controls=_twin_controls(measured, rule),
         gates=measured.gates,
         notes=measured.left_out,
         units={
@@ -150,7 +151,10 @@ def _measure(study: Study, rule: DirectionRule, pairs: int, gate: float) -> Tran
         answered=answered,
         left_out=left_out,
         separations=[_separation(other, direction) for other in answered],
-        twins=[_twin_aucs(study, answered, rule, twin) for twin in range(1, study.plan.twins + 1)],
+        twins={
+            f"twin {number}": _twin_aucs(study, answered, rule, number)
+            for number in range(1, study.plan.twins + 1)
+        },
         gates=gates,
     )
 
@@ -229,21 +233,15 @@ def _decisive(measured: Transfer, rule: DirectionRule) -> list[Evidence]:
     ]
 
 
-def _twin_controls(measured: Transfer, rule: DirectionRule) -> list[Control]:
+def _twin_controls(measured: Transfer, rule: DirectionRule) -> tuple[Control, ...]:
     """An untrained twin's own direction, carried over in the same way."""
-    controls = []
-    for number, aucs in enumerate(measured.twins, 1):
-        largest = max(aucs, default=float("nan"))
-        note = f"largest AUC of a domain; must not exceed {rule.auc:g}"
-        controls.append(
-            Control(
-                f"untrained twin {number}",
-                largest,
-                not largest > rule.auc,
-                note=note if aucs else "it has no direction in any layer",
-            )
-        )
-    return controls
+    needed = f"largest AUC of a domain; must not exceed {rule.auc:g}"
+    none = TwinResult(float("nan"), "it has no direction in any layer")
+    results = {
+        name: TwinResult(max(aucs), needed) if aucs else none
+        for name, aucs in measured.twins.items()
+    }
+    return twin_controls(results, meets=lambda auc: auc > rule.auc)
 
 
 def _plot(measured: Transfer) -> Plot:

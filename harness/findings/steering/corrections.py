@@ -4,6 +4,7 @@ import numpy as np
 
 from harness import stats
 from harness.findings.circuits.shared import interval, lower_end
+from harness.findings.steering.effects import accuracy_change
 from harness.findings.steering.measured import Corrected, measure_corrected
 from harness.findings.steering.plots import corrections_histogram
 from harness.findings.steering.requirements import beyond_isotropic, spread_control
@@ -70,5 +71,8 @@ def _notes(measured: Corrected, effect: Effect) -> tuple[str, ...]:
         f"{effect.value:+.2f} nats [{low:.2f}, {high:.2f}]; {corrected:.2f} of them become right, "
         f"under random directions {share_corrected_by_chance(effects):.2f}"
     )
+    if measured.on_correct is not None:
+        accuracy = accuracy_change(measured.on_correct, 0)
+        sentence += f"; of items that were right, accuracy {accuracy}"
     pool = f"pool: {measured.pool.description}"
     return (pool, sentence, *direction_notes(measured.steering))

@@ -29,6 +29,7 @@ from harness.verdicts.verdict import Gate, require
 
 PUBLISHED_SCALE = 0.1  # of the published rescaling, at every layer
 LEAST_WRONG = 10  # wrong discovery items to select with
+LEAST_CORRECT = 2  # correct items that an interval needs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +105,7 @@ class Corrected:
         effects: Of this (arm 0), then of isotropic random directions, then of as many that are
             spread like the stream. Wrong items differ widely, so random directions are run on
             all of them too.
+        on_correct: Of `toward` on items that are answered correctly; None if these are too few.
         gates: All of them met.
     """
 
@@ -111,6 +113,7 @@ class Corrected:
     pool: Pool
     toward: SelectedSteering
     effects: Moved
+    on_correct: Moved | None
     gates: tuple[Gate, ...]
 
     @property
@@ -202,7 +205,14 @@ def measure_corrected(study: Study, rule: SteeringRule, gate: float) -> Correcte
     toward = select_added(steering, score, +1)
     others = [*steering.isotropic_directions(), *steering.spread_directions()]
     result = steering.run(judged, along_each(toward.arm, others), others)
-    return Corrected(steering, pool, toward, moved(result, judged, pool.task), gates)
+    return Corrected(
+        steering=steering,
+        pool=pool,
+        toward=toward,
+        effects=moved(result, judged, pool.task),
+        on_correct=_on_correct_items(steering, pool, toward.arm),
+        gates=gates,
+    )
 
 
 def _fitted(
@@ -236,6 +246,13 @@ def _wrong_items_gate(
         f"wrong ({pool.description}); {least} and {LEAST_WRONG} are needed"
     )
     return Gate("wrong items", len(judged) >= least and len(to_select) >= LEAST_WRONG, reason)
+
+
+def _on_correct_items(steering: SteeringStudy, pool: Pool, arm: Arm) -> Moved | None:
+    prompts = pool.items(EVALUATION, steering.rule.random.pairs, correct=True)
+    if len(prompts) < LEAST_CORRECT:
+        return None
+    return moved(steering.run(prompts, [arm]), prompts, pool.task)
 
 
 def along_each(arm: Arm, others: Sequence[Directions]) -> list[Arm]:

@@ -69,7 +69,7 @@ def corrected_secondary(measured: Corrected) -> list[Evidence]:
     return [
         _wrong_way(f"{measured.pool.task} items moved the wrong way", measured.changes),
         _share_corrected(measured),
-        *_correct_items(measured),
+        *_on_correct_items(measured),
         _cost(measured.toward.arm, measured.steering),
     ]
 
@@ -194,15 +194,12 @@ def share_corrected_by_chance(task: Moved) -> float:
     return float(np.median(task.after[1:, task.scored].mean(1)))
 
 
-def _correct_items(measured: Corrected) -> list[Evidence]:
+def _on_correct_items(measured: Corrected) -> list[Evidence]:
     """What the same arm does to items that were answered correctly."""
-    steering, pool = measured.steering, measured.pool
-    prompts = pool.items(EVALUATION, steering.rule.random.pairs, correct=True)
-    if len(prompts) < 2:
+    if measured.on_correct is None:
         return []
-    result = steering.run(prompts, [measured.toward.arm])
-    name = f"{pool.task} items answered right, secondary"
-    return [_logit_change(name, moved(result, prompts, pool.task), 0, steering)]
+    name = f"{measured.pool.task} items answered right, secondary"
+    return [_logit_change(name, measured.on_correct, 0, measured.steering)]
 
 
 def _third_tasks(arms: Sequence[Arm], steering: SteeringStudy) -> list[Evidence]:

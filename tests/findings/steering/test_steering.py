@@ -318,6 +318,8 @@ def test_wrong_items_that_move_as_said_are_supported():
     assert row(found, "reasoning items mended").effect.value == 1.0
     assert row(found, "reasoning items moved the wrong way").effect.value == 0
     assert "raises reasoning answers that were wrong" in found.notes[1]
+    assert row(found, "reasoning items answered right").effect.value == pytest.approx(GAP, rel=0.1)
+    assert found.notes[1].endswith("of items that were right, accuracy 1.00 to 1.00")
 
 
 @pytest.mark.parametrize("law", [by_any_move, by_nothing])

@@ -8,8 +8,9 @@ Selection   Layers chosen on discovery facts, judged on evaluation facts, in eve
 
 import pytest
 
-from harness.findings.specialisation.cells import ControlledRule, PublishedRule
-from harness.findings.specialisation.findings import controlled_finding, published_finding
+from harness.findings.specialisation.held_out import controlled_finding
+from harness.findings.specialisation.published import published_finding
+from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 
 THRESHOLD_D = 0.5
 ALPHA = 0.01
@@ -21,7 +22,9 @@ GATE = 0.60  # accuracy on each task
 @pytest.mark.criterion("published")
 def test_layers_differ_as_published(study, verdict):
     """At least 5 of 28 layers differ on two features or more (|d| > 0.5, BH within a feature)."""
-    rule = PublishedRule(THRESHOLD_D, ALPHA, VOTES, "benjamini-hochberg")
+    rule = PublishedRule(
+        threshold_d=THRESHOLD_D, alpha=ALPHA, votes=VOTES, correction="benjamini-hochberg"
+    )
     verdict(
         published_finding(
             study,
@@ -32,7 +35,7 @@ def test_layers_differ_as_published(study, verdict):
             published="18 of 28 (15 recall, 3 reasoning, 10 mixed)",
             variants={
                 "|d| > 0.8 as in the public code": PublishedRule(
-                    0.8, ALPHA, VOTES, "benjamini-hochberg"
+                    threshold_d=0.8, alpha=ALPHA, votes=VOTES, correction="benjamini-hochberg"
                 )
             },
         )
@@ -42,5 +45,10 @@ def test_layers_differ_as_published(study, verdict):
 @pytest.mark.criterion("controlled")
 def test_layers_differ_on_held_out_facts(study, verdict):
     """Layers chosen on half of the facts keep |d| > 0.5 on the other half, in every template."""
-    rule = ControlledRule(THRESHOLD_D, ALPHA, study.plan.permutations, study.plan.seed)
+    rule = ControlledRule(
+        threshold_d=THRESHOLD_D,
+        alpha=ALPHA,
+        permutations=study.plan.permutations,
+        seed=study.plan.seed,
+    )
     verdict(controlled_finding(study, "layer", rule, needed=NEEDED, gate=GATE))

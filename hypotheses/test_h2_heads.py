@@ -8,8 +8,9 @@ Selection   Heads chosen on discovery facts, judged on evaluation facts, in ever
 
 import pytest
 
-from harness.findings.specialisation.cells import ControlledRule, PublishedRule
-from harness.findings.specialisation.findings import controlled_finding, published_finding
+from harness.findings.specialisation.held_out import controlled_finding
+from harness.findings.specialisation.published import published_finding
+from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 
 THRESHOLD_D = 1.0
 ALPHA = 0.01  # the paper's; its public code has 1e-4
@@ -21,7 +22,9 @@ GATE = 0.60  # accuracy on each task
 @pytest.mark.criterion("published")
 def test_heads_differ_as_published(study, verdict):
     """At least 20 of 784 heads differ on three metrics or more (|d| > 1, BH within a metric)."""
-    rule = PublishedRule(THRESHOLD_D, ALPHA, VOTES, "benjamini-hochberg")
+    rule = PublishedRule(
+        threshold_d=THRESHOLD_D, alpha=ALPHA, votes=VOTES, correction="benjamini-hochberg"
+    )
     verdict(
         published_finding(
             study,
@@ -32,7 +35,10 @@ def test_heads_differ_as_published(study, verdict):
             published="583 of 784 (239 recall, 219 reasoning, 125 mixed), mean |d| 6.83",
             variants={
                 "alpha 1e-4 as in the public code": PublishedRule(
-                    THRESHOLD_D, 1e-4, VOTES, "benjamini-hochberg"
+                    threshold_d=THRESHOLD_D,
+                    alpha=1e-4,
+                    votes=VOTES,
+                    correction="benjamini-hochberg",
                 )
             },
         )
@@ -42,5 +48,10 @@ def test_heads_differ_as_published(study, verdict):
 @pytest.mark.criterion("controlled")
 def test_heads_differ_on_held_out_facts(study, verdict):
     """Heads chosen on half of the facts keep |d| > 1 on the other half, in every template."""
-    rule = ControlledRule(THRESHOLD_D, ALPHA, study.plan.permutations, study.plan.seed)
+    rule = ControlledRule(
+        threshold_d=THRESHOLD_D,
+        alpha=ALPHA,
+        permutations=study.plan.permutations,
+        seed=study.plan.seed,
+    )
     verdict(controlled_finding(study, "head", rule, needed=NEEDED, gate=GATE))

@@ -9,8 +9,9 @@ Selection   Neurons chosen on discovery facts, judged on evaluation facts, in ev
 
 import pytest
 
-from harness.findings.specialisation.cells import ControlledRule, PublishedRule
-from harness.findings.specialisation.findings import controlled_finding, published_finding
+from harness.findings.specialisation.held_out import controlled_finding
+from harness.findings.specialisation.published import published_finding
+from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 
 THRESHOLD_D = 1.0
 ALPHA_PUBLISHED = 1e-4  # Bonferroni over all neurons
@@ -22,7 +23,9 @@ GATE = 0.60  # accuracy on each task
 @pytest.mark.criterion("published")
 def test_neurons_differ_as_published(study, verdict):
     """At least 100 of 530,432 neurons differ (|d| > 1, Bonferroni at 1e-4)."""
-    rule = PublishedRule(THRESHOLD_D, ALPHA_PUBLISHED, 1, "bonferroni")
+    rule = PublishedRule(
+        threshold_d=THRESHOLD_D, alpha=ALPHA_PUBLISHED, votes=1, correction="bonferroni"
+    )
     verdict(
         published_finding(
             study,
@@ -39,5 +42,10 @@ def test_neurons_differ_as_published(study, verdict):
 @pytest.mark.criterion("controlled")
 def test_neurons_differ_on_held_out_facts(study, verdict):
     """Neurons chosen on half of the facts keep |d| > 1 on the other half, in every template."""
-    rule = ControlledRule(THRESHOLD_D, ALPHA, study.plan.permutations, study.plan.seed)
+    rule = ControlledRule(
+        threshold_d=THRESHOLD_D,
+        alpha=ALPHA,
+        permutations=study.plan.permutations,
+        seed=study.plan.seed,
+    )
     verdict(controlled_finding(study, "neuron", rule, needed=NEEDED, gate=GATE))

@@ -9,12 +9,13 @@ Selection   Published: refitted on overlapping training folds, never tested. Con
 
 import pytest
 
-from harness.findings.specialisation.cells import ControlledRule, PublishedRule
 from harness.findings.specialisation.consistency import (
+    Resampling,
     held_out_consistency_finding,
     published_consistency_finding,
     redrawn_finding,
 )
+from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 
 FOLDS = 5
 CONSISTENT = 0.80
@@ -35,7 +36,12 @@ KINDS = ("layer", "head", "neuron")
 @pytest.mark.criterion("published")
 def test_types_hold_over_training_folds(study, verdict, kind):
     """At least 80 % of the specialised components keep their type in 80 % of the training folds."""
-    rule = PublishedRule(THRESHOLD_D[kind], ALPHA[kind], VOTES[kind], CORRECTION[kind])
+    rule = PublishedRule(
+        threshold_d=THRESHOLD_D[kind],
+        alpha=ALPHA[kind],
+        votes=VOTES[kind],
+        correction=CORRECTION[kind],
+    )
     verdict(
         published_consistency_finding(
             study, kind, rule, folds=FOLDS, share=CONSISTENT, published=PUBLISHED[kind]
@@ -48,23 +54,19 @@ def test_types_hold_over_training_folds(study, verdict, kind):
 def test_components_hold_on_the_held_out_fold(study, verdict, kind):
     """At least 80 % of the components chosen on four fifths of the pairs hold on the last fifth."""
     rule = ControlledRule(
-        THRESHOLD_D[kind], ALPHA_CONTROLLED, study.plan.permutations, study.plan.seed
+        threshold_d=THRESHOLD_D[kind],
+        alpha=ALPHA_CONTROLLED,
+        permutations=study.plan.permutations,
+        seed=study.plan.seed,
     )
-    verdict(held_out_consistency_finding(study, kind, rule, FOLDS, share=CONSISTENT, gate=GATE))
+    verdict(
+        held_out_consistency_finding(study, kind, rule, folds=FOLDS, share=CONSISTENT, gate=GATE)
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.criterion("controlled")
 def test_the_same_components_are_found_in_redrawn_materials(study, verdict, kind):
     """Bootstrap resamples of redrawn materials select the same components (mean Jaccard > 0.8)."""
-    verdict(
-        redrawn_finding(
-            study,
-            kind,
-            THRESHOLD_D[kind],
-            redraws=REDRAWS,
-            resamples=RESAMPLES,
-            jaccard=JACCARD,
-            gate=GATE,
-        )
-    )
+    resampling = Resampling(threshold_d=THRESHOLD_D[kind], redraws=REDRAWS, resamples=RESAMPLES)
+    verdict(redrawn_finding(study, kind, resampling, jaccard=JACCARD, gate=GATE))

@@ -15,7 +15,7 @@ import pytest
 from harness.findings.circuits.dissociation import double_finding, specific_finding
 from harness.findings.circuits.published import published_drop_finding
 from harness.findings.circuits.selection import CausalRule
-from harness.findings.specialisation.cells import PublishedRule
+from harness.findings.specialisation.rules import PublishedRule
 
 ALPHA = 0.05
 MARGIN = 0.10  # a task is spared if less of its right answers is lost; the published drop is 0.15
@@ -39,7 +39,12 @@ causal = CausalRule(DOSES, ALPHA, MARGIN, DISCOVERY, SETS, SET_ITEMS, BAND_SETS,
 @pytest.mark.criterion("published")
 def test_zeroing_specialised_components_costs_their_task_alone(study, verdict, kind):
     """Zeroing what is specialised in one task lowers that task and leaves the other unchanged."""
-    rule = PublishedRule(THRESHOLD_D, ALPHA_PUBLISHED[kind], VOTES[kind], CORRECTION[kind])
+    rule = PublishedRule(
+        threshold_d=THRESHOLD_D,
+        alpha=ALPHA_PUBLISHED[kind],
+        votes=VOTES[kind],
+        correction=CORRECTION[kind],
+    )
     verdict(published_drop_finding(study, kind, rule, unchanged=UNCHANGED, gate=GATE))
 
 

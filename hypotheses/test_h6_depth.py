@@ -13,7 +13,7 @@ import pytest
 from harness.findings.circuits.depth import depth_finding
 from harness.findings.circuits.published import published_depth_finding
 from harness.findings.circuits.selection import CausalRule
-from harness.findings.specialisation.cells import ControlledRule, PublishedRule
+from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 
 THRESHOLD_D = 0.5  # of the observational order, as in h1
 ALPHA = 0.01
@@ -27,7 +27,9 @@ causal = CausalRule({}, ALPHA, 0.0, DISCOVERY, 0, 0, 0, 0)
 @pytest.mark.criterion("published")
 def test_recall_layers_lie_before_reasoning_layers(study, verdict):
     """The layers specialised in recall have a lower mean than those specialised in reasoning."""
-    rule = PublishedRule(THRESHOLD_D, ALPHA, VOTES, "benjamini-hochberg")
+    rule = PublishedRule(
+        threshold_d=THRESHOLD_D, alpha=ALPHA, votes=VOTES, correction="benjamini-hochberg"
+    )
     verdict(
         published_depth_finding(
             study, rule, published="15 recall layers, mean 11.4; 3 reasoning layers, mean 7.0"
@@ -38,5 +40,10 @@ def test_recall_layers_lie_before_reasoning_layers(study, verdict):
 @pytest.mark.criterion("controlled", plain=True)
 def test_recall_is_caused_at_less_depth_than_reasoning(study, verdict):
     """The centroid of what each layer's loss costs recall lies before that of reasoning."""
-    specialised = ControlledRule(THRESHOLD_D, ALPHA, study.plan.permutations, study.plan.seed)
+    specialised = ControlledRule(
+        threshold_d=THRESHOLD_D,
+        alpha=ALPHA,
+        permutations=study.plan.permutations,
+        seed=study.plan.seed,
+    )
     verdict(depth_finding(study, causal, specialised, gate=GATE))

@@ -7,7 +7,7 @@ import numpy as np
 from harness import stats
 from harness.findings.direction.surface_baselines import surface_auc
 from harness.findings.gates import paired_gate
-from harness.findings.specialisation.cells import contrast, controlled_cells
+from harness.findings.specialisation.contrasts import controlled_contrast
 from harness.materials import surface
 from harness.materials.items import PromptSet
 from harness.materials.sets import domain_of, draw_plain, geography_published
@@ -213,7 +213,7 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
 def uniformity_finding(study: Study, shuffles: int, least: float) -> Finding:
     """Max-statistic p of the head metrics under shuffled labels, against the uniform."""
     require(paired_gate(study))
-    c = contrast(controlled_cells("head", study.activations), study.prompts)
+    c = controlled_contrast("head", study.activations, study.prompts)
     blocks = c.blocks(np.arange(len(c.values)))
     if blocks is not None and len(set(blocks)) < 2:
         reason = (

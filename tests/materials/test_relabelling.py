@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from harness.activations.extracted import HEAD_METRICS
-from harness.findings.specialisation.cells import contrast, controlled_cells
+from harness.findings.specialisation.cells import controlled_cells
+from harness.findings.specialisation.contrasts import contrast
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.materials.relabelling import shuffle_labels
 from harness.materials.sets import crossed_controls, draw_crossed, draw_plain, geography_published

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.findings.specialisation.cells import ControlledRule, PublishedRule, published_cells
+from harness.findings.specialisation.cells import published_cells
+from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 from harness.plugin.run import COLUMNS, PARTS, PLOT_PARTS, Run, not_measured, plain
 from harness.plugin.run import provenance as provenance_of
 from harness.verdicts.components import components_frame
@@ -36,7 +37,7 @@ def row(run: Run, name: str = "test_heads") -> dict:
 
 def table(kind="head", seed=0):
     prompts = crossed_set(40)
-    rule = ControlledRule(1.0, 0.01, 99, 0)
+    rule = ControlledRule(threshold_d=1.0, alpha=0.01, permutations=99, seed=0)
     return rule(contrast_of(kind, planted(noise(prompts, seed), prompts), prompts))
 
 
@@ -196,7 +197,7 @@ def test_layers_have_a_row_for_each_feature_and_pass_once():
 
 def test_published_tables_have_the_same_columns():
     prompts = plain_set(20)
-    rule = PublishedRule(0.5, 0.01, 2, "benjamini-hochberg")
+    rule = PublishedRule(threshold_d=0.5, alpha=0.01, votes=2, correction="benjamini-hochberg")
     found = rule(published_cells("head", noise(prompts, 0)), prompts)
     frame = components_frame(found, source="model", **{**COMMON, "criterion": "published"})
     assert list(frame.columns) == list(COLUMNS)

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from harness.activations.extracted import HEAD_METRICS, LAYER_FEATURES, Activations, Answers
-from harness.findings.specialisation.cells import Contrast, Kind, contrast, controlled_cells
+from harness.findings.specialisation.contrasts import Contrast, controlled_contrast
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.models.architecture import Architecture
 from harness.models.specs import LoadOptions
 from harness.store.store import Store
 from harness.study.plan import Plan
 from harness.study.study import Study
+from harness.verdicts.components import Kind
 
 SHAPE = {"layers": 4, "heads": 4, "neurons": 8, "d_model": 4}
 SIZES = Architecture("made", 4, 4, 2, 8, d_model=4, d_vocab=64)
@@ -138,7 +139,7 @@ def permuted(activations: Activations, order: Sequence[int]) -> Activations:
 
 def contrast_of(kind: Kind, activations: Activations, prompts: PromptSet) -> Contrast:
     """What the controlled rule is given."""
-    return contrast(controlled_cells(kind, activations), prompts)
+    return controlled_contrast(kind, activations, prompts)
 
 
 GOOD_CHECK = {

@@ -10,11 +10,8 @@ from harness.findings.circuits import plots as causal_plots
 from harness.findings.circuits.measure import drops, measured_drops, part, sweep
 from harness.findings.circuits.selection import CausalRule, discovery_prompts
 from harness.findings.circuits.shared import causal_gates, enough, lower_end
-from harness.findings.specialisation.cells import (
-    ControlledRule,
-    contrast,
-    controlled_cells,
-)
+from harness.findings.specialisation.contrasts import controlled_contrast
+from harness.findings.specialisation.rules import ControlledRule
 from harness.interventions.ablations import Ablation
 from harness.interventions.sites import Site
 from harness.materials.items import EVALUATION, PromptSet
@@ -193,7 +190,7 @@ def _observed(study: Study, rule: ControlledRule, causal: float) -> list[Evidenc
     crossed = study.crossed_counterpart()
     if crossed is None:
         return []
-    c = contrast(controlled_cells("layer", study.subject.activations(crossed)), crossed)
+    c = controlled_contrast("layer", study.subject.activations(crossed), crossed)
     order = observed_order(rule(c), study.prompts.tasks)
     if np.isnan(order):
         said = "no layer of one of the kinds"

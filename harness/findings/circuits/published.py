@@ -7,7 +7,8 @@ from harness.findings.circuits.depth import observed_order
 from harness.findings.circuits.measure import measured_drops
 from harness.findings.circuits.selection import shape
 from harness.findings.circuits.shared import causal_answers, interval, left_out
-from harness.findings.specialisation.cells import PublishedRule, published_cells
+from harness.findings.specialisation.cells import published_cells
+from harness.findings.specialisation.rules import PublishedRule
 from harness.interventions.ablations import Ablation
 from harness.study.study import Study
 from harness.verdicts.components import Components

@@ -16,7 +16,7 @@ from harness.findings.circuits.measure import (
     part,
     sweep,
 )
-from harness.findings.specialisation.cells import contrast, controlled_cells
+from harness.findings.specialisation.contrasts import controlled_contrast
 from harness.interventions.ablations import Ablation
 from harness.interventions.sites import Site
 from harness.materials.items import DISCOVERY, PromptSet
@@ -99,7 +99,7 @@ def rank_by_specialisation(study: Study, kind: Kind, target: str) -> Circuit | N
     crossed = study.crossed_counterpart()
     if crossed is None:
         return None
-    c = contrast(controlled_cells(kind, study.subject.activations(crossed)), crossed)
+    c = controlled_contrast(kind, study.subject.activations(crossed), crossed)
     d = c.effect(c.split == DISCOVERY).reshape(-1, len(c.cells.metrics))
     strongest = d[np.arange(len(d)), np.abs(np.nan_to_num(d)).argmax(1)]  # nan: it never varies
     sign = 1.0 if target == study.prompts.tasks[0] else -1.0

@@ -1,25 +1,20 @@
-"""What is shown beside a controlled count without deciding it: lookup, KV groups, firing rates."""
+"""Secondary outcomes of a controlled count: lookup, key-value groups, firing rates."""
 
 from dataclasses import replace
 
 import numpy as np
 
 from harness.activations.extracted import Activations
-from harness.findings.specialisation.cells import (
-    ControlledRule,
-    contrast,
-    controlled_cells,
-)
+from harness.findings.specialisation.contrasts import controlled_contrast
+from harness.findings.specialisation.rules import ControlledRule
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
 from harness.verdicts.components import Components, Kind
 from harness.verdicts.verdict import Effect, Evidence
 
 
-def shown_beside(
-    study: Study, kind: Kind, rule: ControlledRule, table: Components
-) -> list[Evidence]:
-    """All that applies to components of this kind."""
+def secondary(study: Study, kind: Kind, rule: ControlledRule, table: Components) -> list[Evidence]:
+    """The secondary outcomes that there are for this kind of component."""
     rows = _lookup(study, kind, rule, table)
     if kind == "head":
         rows += _key_value_groups(study, rule)
@@ -29,24 +24,25 @@ def shown_beside(
 
 
 def _lookup(study: Study, kind: Kind, rule: ControlledRule, table: Components) -> list[Evidence]:
-    """The two crossings with lookup: it is a third ability, and separates from both."""
+    """The same count where lookup is crossed with each task: it is a third ability."""
     rows = []
     for control in study.lookup_controls():
         first, second = control.prompts.tasks
-        found = rule(contrast(controlled_cells(kind, control.activations), control.prompts))
-        both = int((found.passed & table.passed).sum())
+        other = rule(controlled_contrast(kind, control.activations, control.prompts))
+        both = int((other.passed & table.passed).sum())
         rows.append(
             Evidence(
                 f"{first} against {second}, {kind}s that hold",
-                Effect("count", found.count, method=f"{both:,} of them also above"),
-                n=sum(pair_split == EVALUATION for pair_split in _splits(control)),
+                Effect("count", other.count, method=f"{both:,} of them also above"),
+                n=_evaluation_pairs(control),
             )
         )
     return rows
 
 
-def _splits(study: Study) -> list[str]:
-    return list({item.pair: item.split for item in study.prompts.items}.values())
+def _evaluation_pairs(study: Study) -> int:
+    splits = {item.pair: item.split for item in study.prompts.items}
+    return list(splits.values()).count(EVALUATION)
 
 
 def pooled_by_group(activations: Activations, kv_heads: int) -> Activations:
@@ -57,19 +53,23 @@ def pooled_by_group(activations: Activations, kv_heads: int) -> Activations:
 
 
 def _key_value_groups(study: Study, rule: ControlledRule) -> list[Evidence]:
-    """Heads of one group share keys and values, so they are not independent findings."""
+    """Heads of a group share keys and values and are not independent: the count of groups."""
     architecture = study.subject.architecture
     heads, kv_heads = architecture.heads, architecture.kv_heads
     if not kv_heads or kv_heads == heads:
         return []
     pooled = pooled_by_group(study.activations, kv_heads)
-    found = rule(contrast(controlled_cells("head", pooled), study.prompts))
-    effect = Effect("count", found.count, method=f"of {len(found):,}; metrics averaged in a group")
-    return [Evidence("key-value groups that hold", effect, n=_splits(study).count(EVALUATION))]
+    groups = rule(controlled_contrast("head", pooled, study.prompts))
+    method = f"of {len(groups):,}; metrics averaged in a group"
+    effect = Effect("count", groups.count, method=method)
+    return [Evidence("key-value groups that hold", effect, n=_evaluation_pairs(study))]
 
 
 def _firing_rate(study: Study, table: Components) -> Evidence:
-    """How much more often a found neuron's gate is open under one task, on evaluation items."""
+    """How much more often the gates of neurons that passed are open under one task.
+
+    On evaluation items.
+    """
     first, second = study.prompts.tasks
     rates = []
     for task in (first, second):
@@ -88,5 +88,5 @@ def _firing_rate(study: Study, table: Components) -> Evidence:
             float(difference.mean()) if len(difference) else float("nan"),
             method=f"share of prompts with gate > 0, {first} against {second}",
         ),
-        n=_splits(study).count(EVALUATION),
+        n=_evaluation_pairs(study),
     )

@@ -9,13 +9,13 @@ import pytest
 
 from harness.findings.circuits.depth import centroid, depth_finding, observed_order, signed_centroid
 from harness.findings.circuits.selection import CausalRule
-from harness.findings.specialisation.cells import ControlledRule
+from harness.findings.specialisation.rules import ControlledRule
 from harness.verdicts.verdict import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.planted_circuits import PLAN, Planted, facts_set, heads, study_of, with_size
 
 RULE = CausalRule({}, 0.01, 0.0, 60, 0, 0, 0, 0)
-H1 = ControlledRule(0.5, 0.01, 99, 0)
+H1 = ControlledRule(threshold_d=0.5, alpha=0.01, permutations=99, seed=0)
 LAYERS = 6
 
 

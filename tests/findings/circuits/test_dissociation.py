@@ -8,7 +8,7 @@ import pytest
 from harness.findings.circuits.dissociation import double_finding, specific_finding
 from harness.findings.circuits.published import published_drop_finding
 from harness.findings.circuits.selection import CausalRule
-from harness.findings.specialisation.cells import PublishedRule
+from harness.findings.specialisation.rules import PublishedRule
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.verdicts.verdict import Criterion, Outcome, judge
 from tests.support.judging import finding_of
@@ -422,7 +422,7 @@ def test_a_third_task_of_the_discovery_half_alone_is_no_error():
 
 
 def published(study):
-    rule = PublishedRule(1.0, 0.01, 1, "benjamini-hochberg")
+    rule = PublishedRule(threshold_d=1.0, alpha=0.01, votes=1, correction="benjamini-hochberg")
     finding = finding_of(published_drop_finding, study, "head", rule, unchanged=0.05, gate=0.6)
     return finding, *judge(finding, Criterion.PUBLISHED)
 

@@ -7,18 +7,18 @@ import pytest
 
 from harness import stats
 from harness.findings.specialisation import consistency
-from harness.findings.specialisation.cells import (
-    ControlledRule,
-    PublishedRule,
-    held_out_consistency,
-    pair_folds,
-    selections,
-)
 from harness.findings.specialisation.consistency import (
+    Resampling,
     held_out_consistency_finding,
     published_consistency_finding,
     redrawn_finding,
 )
+from harness.findings.specialisation.folds import (
+    held_out_consistency,
+    pair_folds,
+    resampled_selections,
+)
+from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 from harness.verdicts.verdict import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.synthetic import (
@@ -35,23 +35,22 @@ from tests.support.synthetic import (
     study_of,
 )
 
-RULE = ControlledRule(1.0, 0.01, 199, 0)
-PUBLISHED = PublishedRule(1.0, 0.01, 3, "benjamini-hochberg")
-BONFERRONI = PublishedRule(1.0, 1e-4, 1, "bonferroni")
+RULE = ControlledRule(threshold_d=1.0, alpha=0.01, permutations=199, seed=0)
+PUBLISHED = PublishedRule(threshold_d=1.0, alpha=0.01, votes=3, correction="benjamini-hochberg")
+BONFERRONI = PublishedRule(threshold_d=1.0, alpha=1e-4, votes=1, correction="bonferroni")
 FOLDS = 5
 
 
 def held_out(study, kind="head", rule=RULE):
     finding = finding_of(
-        held_out_consistency_finding, study, kind, rule, FOLDS, share=0.8, gate=0.6
+        held_out_consistency_finding, study, kind, rule, folds=FOLDS, share=0.8, gate=0.6
     )
     return finding, judge(finding, Criterion.CONTROLLED)
 
 
 def redrawn(study, kind="head", resamples=30):
-    finding = finding_of(
-        redrawn_finding, study, kind, 1.0, redraws=2, resamples=resamples, jaccard=0.8, gate=0.6
-    )
+    resampling = Resampling(threshold_d=1.0, redraws=2, resamples=resamples)
+    finding = finding_of(redrawn_finding, study, kind, resampling, jaccard=0.8, gate=0.6)
     return finding, judge(finding, Criterion.CONTROLLED)
 
 
@@ -74,15 +73,15 @@ def as_published(study, kind="head", rule=PUBLISHED):
 def test_a_planted_component_holds_in_every_fold_and_noise_is_never_chosen():
     prompts = crossed_set(50)
     found = held_out_consistency(
-        contrast_of("head", planted(noise(prompts, 0), prompts), prompts), RULE, FOLDS, 0
+        contrast_of("head", planted(noise(prompts, 0), prompts), prompts), RULE, folds=FOLDS, seed=0
     )
-    assert (found.chosen, found.held, found.share) == (5, 5, 1.0)
+    assert (found.selected, found.held, found.share) == (5, 5, 1.0)
     assert found.by_fold.tolist() == [1.0] * 5
     for seed in range(10):
         null = held_out_consistency(
-            contrast_of("head", noise(prompts, seed), prompts), RULE, FOLDS, seed
+            contrast_of("head", noise(prompts, seed), prompts), RULE, folds=FOLDS, seed=seed
         )
-        assert (null.chosen, null.held) == (0, 0)
+        assert (null.selected, null.held) == (0, 0)
         assert np.isnan(null.share)
         assert np.isnan(null.by_fold).all()
 
@@ -98,9 +97,9 @@ def test_an_effect_of_a_few_pairs_is_chosen_on_training_folds_and_does_not_hold(
     rows = recall_rows(prompts)
     a = plant(a, "heads", (2, 3, 1), rows & ~inside, 4.0)
     a = plant(a, "heads", (2, 3, 1), rows & inside, -4.0)
-    found = held_out_consistency(contrast_of("head", a, prompts), RULE, FOLDS, 0)
+    found = held_out_consistency(contrast_of("head", a, prompts), RULE, folds=FOLDS, seed=0)
     assert found.by_fold[0] == 0.0
-    assert found.chosen == found.held + 1
+    assert found.selected == found.held + 1
 
 
 def test_folds_keep_pairs_together_and_cover_each_pair_once():
@@ -122,7 +121,7 @@ def test_the_held_out_finding_supports_what_is_there_and_gates_what_is_not():
     assert evidence.n == 40
     _, (outcome, reason) = held_out(study_of(null_subject))
     assert outcome is Outcome.INCONCLUSIVE
-    assert reason == "no head was chosen on any set of training folds"
+    assert reason == "no head was selected on any set of training folds"
 
 
 def test_twins_that_hold_as_often_as_there_are_folds_refute_the_held_out_finding():
@@ -157,14 +156,19 @@ def test_incompetence_gates_every_controlled_finding():
 
 def test_selections_of_a_plant_agree_and_those_of_noise_are_empty():
     prompts = crossed_set(50)
-    strong = selections(
-        contrast_of("head", planted(noise(prompts, 0), prompts, 4.0), prompts), 1.0, 50, 0
+    strong = resampled_selections(
+        contrast_of("head", planted(noise(prompts, 0), prompts, 4.0), prompts),
+        1.0,
+        resamples=50,
+        seed=0,
     )
     assert strong.shape == (50, 16)
     assert strong[:, 11].all()
     assert strong.sum() == 50
     assert stats.mean_pairwise_jaccard(strong) == 1.0
-    null = selections(contrast_of("head", noise(prompts, 0), prompts), 1.0, 50, 0)
+    null = resampled_selections(
+        contrast_of("head", noise(prompts, 0), prompts), 1.0, resamples=50, seed=0
+    )
     assert not null.any()
     assert np.isnan(stats.mean_pairwise_jaccard(null))
 

@@ -7,13 +7,10 @@ import pytest
 
 from harness import stats
 from harness.findings.gates import competence_gates
-from harness.findings.specialisation.cells import ControlledRule, PublishedRule, controlled_cells
-from harness.findings.specialisation.findings import (
-    SHUFFLES,
-    controlled_finding,
-    published_finding,
-    published_floor,
-)
+from harness.findings.specialisation.cells import controlled_cells
+from harness.findings.specialisation.held_out import SHUFFLES, controlled_finding
+from harness.findings.specialisation.published import published_finding
+from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 from harness.findings.specialisation.secondary import pooled_by_group
 from harness.materials.items import EVALUATION
 from harness.materials.relabelling import flip_pairs
@@ -35,13 +32,13 @@ from tests.support.synthetic import (
 )
 
 RULES = {
-    "layer": ControlledRule(0.5, 0.01, 199, 0),
-    "head": ControlledRule(1.0, 0.01, 199, 0),
-    "neuron": ControlledRule(1.0, 0.01, 199, 0),
+    "layer": ControlledRule(threshold_d=0.5, alpha=0.01, permutations=199, seed=0),
+    "head": ControlledRule(threshold_d=1.0, alpha=0.01, permutations=199, seed=0),
+    "neuron": ControlledRule(threshold_d=1.0, alpha=0.01, permutations=199, seed=0),
 }
 NEEDED = {"layer": (1, 4), "head": (1, 16), "neuron": (1, 32)}
-BH = PublishedRule(1.0, 0.01, 3, "benjamini-hochberg")
-BONFERRONI = PublishedRule(1.0, 1e-4, 1, "bonferroni")
+BH = PublishedRule(threshold_d=1.0, alpha=0.01, votes=3, correction="benjamini-hochberg")
+BONFERRONI = PublishedRule(threshold_d=1.0, alpha=1e-4, votes=1, correction="bonferroni")
 
 
 def controlled(study, kind="head", gate=0.6, **rule):
@@ -155,22 +152,22 @@ def test_numbers_of_the_strongest_effect_are_those_of_held_out_pairs():
     study = study_of(planted_subject)
     evidence = controlled(study).evidence[1]
     c = contrast_of("head", study.activations, study.prompts)
-    judged = RULES["head"].judged(c)
-    cell = judged.strongest
+    decided = RULES["head"].decide(c)
+    cell = decided.strongest
     pairs = np.flatnonzero(c.split == EVALUATION)
     alone = stats.bootstrap_d(
         c.cells.values[:, cell], c.treated[pairs], c.control[pairs], resamples=99, seed=0
     )
     # The plant is negative; both are told in the direction of discovery.
-    assert evidence.effect.value == pytest.approx(-judged.d[cell])
+    assert evidence.effect.value == pytest.approx(-decided.d[cell])
     assert evidence.effect.value == pytest.approx(-float(alone.value))
     assert evidence.effect.interval == pytest.approx((-float(alone.high), -float(alone.low)))
     low, high = evidence.effect.interval
     assert 1 < low < evidence.effect.value < high
     assert evidence.n == len(pairs) == 20
-    assert evidence.p_adjusted == judged.p[cell] <= 0.01
-    assert evidence.family.size == judged.chosen.sum() < len(judged.d)
-    assert evidence.family.name == "heads x metrics chosen on discovery"
+    assert evidence.p_adjusted == decided.p[cell] <= 0.01
+    assert evidence.family.size == decided.selected.sum() < len(decided.d)
+    assert evidence.family.name == "heads x metrics selected on discovery"
     assert evidence.floor == 1 / 200
 
 
@@ -228,11 +225,11 @@ def test_a_strongest_effect_that_turned_its_sign_is_negative_and_fails():
 def test_where_nothing_was_chosen_the_p_is_that_of_discovery_over_all_cells_and_says_so():
     study = study_of(null_subject)
     evidence = controlled(study).evidence[1]
-    judged = RULES["head"].judged(contrast_of("head", study.activations, study.prompts))
-    assert not judged.chosen.any()
-    assert evidence.p_adjusted == judged.p_found[judged.strongest] > 0.01
-    assert evidence.family.size == len(judged.d) == 80
-    assert "on discovery, where none was chosen" in evidence.family.name
+    decided = RULES["head"].decide(contrast_of("head", study.activations, study.prompts))
+    assert not decided.selected.any()
+    assert evidence.p_adjusted == decided.p_discovery[decided.strongest] > 0.01
+    assert evidence.family.size == len(decided.d) == 80
+    assert "on discovery, where none was selected" in evidence.family.name
 
 
 def test_shuffled_labels_are_a_control_with_an_exact_interval():
@@ -293,9 +290,9 @@ def test_the_published_rule_refutes_noise():
 
 
 def test_the_published_floor_is_mann_whitneys_times_the_family_of_bonferroni():
-    assert published_floor(BONFERRONI, [30, 30], 530_432) == pytest.approx(1.6e-5, rel=0.02)
-    assert published_floor(BONFERRONI, [24, 24], 530_432) > 1e-4
-    assert published_floor(BH, [24, 24], 784) == stats.mann_whitney_floor(24, 24)
+    assert BONFERRONI.floor([30, 30], 530_432) == pytest.approx(1.6e-5, rel=0.02)
+    assert BONFERRONI.floor([24, 24], 530_432) > 1e-4
+    assert BH.floor([24, 24], 784) == stats.mann_whitney_floor(24, 24)
 
 
 def test_too_few_prompts_for_the_published_alpha_are_inconclusive_and_not_refuted():

@@ -11,17 +11,15 @@ from harness import stats
 from harness.activations.extracted import PUBLISHED_HEAD_METRICS, Activations
 from harness.findings.specialisation.cells import (
     Cells,
-    ControlledRule,
-    PublishedRule,
-    contrast,
     controlled_cells,
     head_cells,
     layer_cells,
     neuron_cells,
     published_cells,
-    published_consistency,
-    shuffled_counts,
 )
+from harness.findings.specialisation.contrasts import contrast
+from harness.findings.specialisation.folds import published_consistency
+from harness.findings.specialisation.rules import ControlledRule, PublishedRule, shuffled_counts
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from tests.support.synthetic import (
     SHAPE,
@@ -107,7 +105,7 @@ def test_an_effect_that_turns_its_sign_between_the_halves_is_not_found(kind):
     a = plant(noise(prompts, 1), array, cell, rows & half, SIZE)
     a = plant(a, array, cell, rows & ~half, -SIZE)
     c = contrast_of(kind, a, prompts)
-    assert np.abs(RULE.judged(c).found).max() > 1 < np.abs(RULE.judged(c).d).max()
+    assert np.abs(RULE.decide(c).d_discovery).max() > 1 < np.abs(RULE.decide(c).d).max()
     assert RULE(c).count == 0
 
 
@@ -120,9 +118,9 @@ def test_an_effect_in_one_template_only_is_not_found(templates, size):
     chosen = 0
     for seed in range(25):
         c = contrast_of("layer", plant(noise(prompts, seed), "layers", (1, 0), rows, size), prompts)
-        judged = RULE.judged(c)
-        chosen += bool(judged.chosen.any())
-        assert not judged.holds.any()
+        decided = RULE.decide(c)
+        chosen += bool(decided.selected.any())
+        assert not decided.holds.any()
     assert chosen > 5  # it was strong enough to be chosen
 
 
@@ -133,9 +131,9 @@ def test_an_effect_that_turns_its_sign_in_one_template_is_not_found():
     a = plant(noise(prompts, 0), "layers", (1, 0), rows, 4.0)
     assert RULE(contrast_of("layer", a, prompts)).count == 1
     a = plant(a, "layers", (1, 0), rows & odd, -5.0)
-    judged = RULE.judged(contrast_of("layer", a, prompts))
-    assert judged.chosen[5]
-    assert not judged.holds.any()
+    decided = RULE.decide(contrast_of("layer", a, prompts))
+    assert decided.selected[5]
+    assert not decided.holds.any()
 
 
 def test_choice_depends_on_discovery_pairs_alone():
@@ -149,10 +147,10 @@ def test_choice_depends_on_discovery_pairs_alone():
             for name, v in a.arrays().items()
         }
     )
-    one, two = (RULE.judged(contrast_of("head", x, prompts)) for x in (a, mixed))
-    assert np.array_equal(one.found, two.found)
+    one, two = (RULE.decide(contrast_of("head", x, prompts)) for x in (a, mixed))
+    assert np.array_equal(one.d_discovery, two.d_discovery)
     assert np.array_equal(one.p_found, two.p_found)
-    assert np.array_equal(one.chosen, two.chosen)
+    assert np.array_equal(one.selected, two.selected)
     assert one.strongest == two.strongest
     assert not np.array_equal(one.d, two.d)
 
@@ -160,13 +158,13 @@ def test_choice_depends_on_discovery_pairs_alone():
 def test_evaluation_p_is_corrected_over_the_chosen_cells_alone():
     prompts = crossed_set(60)
     c = contrast_of("head", planted(noise(prompts, 0), prompts), prompts)
-    judged = RULE.judged(c)
+    decided = RULE.decide(c)
     evaluation = c.split == EVALUATION
     alone = stats.sign_flip_max(
-        c.values[evaluation][:, judged.chosen], permutations=199, seed=0
+        c.values[evaluation][:, decided.selected], permutations=199, seed=0
     ).p_adjusted
-    assert np.array_equal(judged.p[judged.chosen], alone)
-    assert (judged.p[~judged.chosen] == 1).all()
+    assert np.array_equal(decided.p[decided.selected], alone)
+    assert (decided.p[~decided.selected] == 1).all()
 
 
 # What must never pass
@@ -180,9 +178,9 @@ def test_constant_cells_never_pass_and_are_counted(value):
     a.layers[:, 1, 0] = np.where(recall_rows(prompts), 1.0, 1.0)
     c = contrast_of("layer", a, prompts)
     assert c.cells.constant == 6
-    judged = replace(RULE, threshold_d=0.0, alpha=1.0).judged(c)
-    assert not judged.holds[10:15].any()
-    assert (judged.d[10:15] == 0).all()
+    decided = replace(RULE, threshold_d=0.0, alpha=1.0).decide(c)
+    assert not decided.holds[10:15].any()
+    assert (decided.d[10:15] == 0).all()
     table = replace(BH, threshold_d=0.0, alpha=1.0, votes=1)(
         published_cells("layer", a), plain_like(prompts)
     )
@@ -313,9 +311,11 @@ def test_null_data_are_supported_no_more_often_than_alpha(draw, main):
     for seed in range(data):
         a = noise(prompts, 1000 + seed, draw=draw, main=main)
         for kind in supported:
-            judged = ControlledRule(0.0, alpha, 99, seed).judged(contrast_of(kind, a, prompts))
-            supported[kind] += bool(judged.holds.any())
-            chosen_anything += bool(judged.chosen.any())
+            decided = ControlledRule(
+                threshold_d=0.0, alpha=alpha, permutations=99, seed=seed
+            ).decide(contrast_of(kind, a, prompts))
+            supported[kind] += bool(decided.holds.any())
+            chosen_anything += bool(decided.selected.any())
     # Twice alpha: choosing and judging are two independent tests. 4 in 200 has p < 0.001 at 0.0025.
     assert max(supported.values()) <= 3
     # And the half that chooses keeps its own family-wise rate: exact, so within its own band.
@@ -329,7 +329,10 @@ def test_null_data_are_supported_no_more_often_than_alpha(draw, main):
 def test_power_with_a_hundred_and_a_hundred_pairs_is_high(kind, threshold, size):
     prompts = crossed_set(200, templates=4)
     array, cell, (layer, index), _ = PLANTS[kind]
-    rule, rows = ControlledRule(threshold, 0.01, 199, 0), recall_rows(prompts)
+    rule, rows = (
+        ControlledRule(threshold_d=threshold, alpha=0.01, permutations=199, seed=0),
+        recall_rows(prompts),
+    )
     runs, hits = 60, 0
     for seed in range(runs):
         # One prompt's spread: 1 of its own, 0.5 shared with its pair.
@@ -361,7 +364,7 @@ def table_of(columns: dict[str, tuple[list[float], list[float]]], rule: Publishe
 def test_the_published_rule_by_hand():
     # Five against five, separated: U = 25, z = (12.5 - .5) / sqrt(25 * 11 / 12) = 2.5069.
     low, high, alike = [1.0, 2, 3, 4, 5], [11.0, 12, 13, 14, 15], [1.1, 2.1, 2.9, 4.1, 4.9]
-    rule = PublishedRule(0.5, 0.05, 1, "bonferroni")
+    rule = PublishedRule(threshold_d=0.5, alpha=0.05, votes=1, correction="bonferroni")
     table = table_of({"up": (high, low), "down": (low, high), "none": (low, alike)}, rule)
     d = 10 / np.sqrt(2.5)
     assert np.allclose(table.effect, [d, -d, (3 - 3.02) / np.sqrt((2.5 + 2.312) / 2)])
@@ -380,7 +383,7 @@ def test_the_published_rule_agrees_with_scipy_and_statsmodels(correction):
     for layer, size in ((0, 1.0), (1, -1.5), (2, 1.5)):
         for metric in range(3):
             a = plant(a, "heads", (layer, layer, metric), recall_rows(prompts), size)
-    rule = PublishedRule(0.6, 0.05, 2, correction)
+    rule = PublishedRule(threshold_d=0.6, alpha=0.05, votes=2, correction=correction)
     table = rule(published_cells("head", a), prompts)
     one, two = a.heads[recall_rows(prompts)], a.heads[~recall_rows(prompts)]
     p = mannwhitneyu(one, two, method="asymptotic").pvalue[..., :5].reshape(16, 5)
@@ -414,9 +417,9 @@ def test_votes_are_counted_and_the_majority_names_the_type(signs, votes, passes,
     a = noise(prompts, 2)
     for metric, sign in enumerate(signs):
         a = plant(a, "heads", (1, 2, metric), recall_rows(prompts), 4.0 * sign)
-    table = PublishedRule(1.0, 0.01, votes, "benjamini-hochberg")(
-        published_cells("head", a), prompts
-    )
+    table = PublishedRule(
+        threshold_d=1.0, alpha=0.01, votes=votes, correction="benjamini-hochberg"
+    )(published_cells("head", a), prompts)
     at = 1 * SHAPE["heads"] + 2
     assert bool(table.passed[at]) is passes
     assert table.type[at] == kind
@@ -429,7 +432,9 @@ def test_what_is_shown_of_a_component_is_a_vote_that_was_counted():
     a = noise(prompts, 2)
     for metric, size in enumerate((-20.0, 4.0, 4.0)):
         a = plant(a, "heads", (1, 2, metric), recall_rows(prompts), size)
-    table = PublishedRule(1.0, 0.01, 3, "benjamini-hochberg")(published_cells("head", a), prompts)
+    table = PublishedRule(threshold_d=1.0, alpha=0.01, votes=3, correction="benjamini-hochberg")(
+        published_cells("head", a), prompts
+    )
     at = int(np.flatnonzero(table.passed)[0])
     assert table.type[at] == "recall"
     assert table.effect[at] > 1
@@ -447,13 +452,15 @@ def test_published_consistency_counts_mixed_as_a_type():
     a = noise(prompts, 2)
     for metric, sign in enumerate((1, 1, -1, -1)):
         a = plant(a, "heads", (1, 2, metric), recall_rows(prompts), 6.0 * sign)
-    rule = PublishedRule(1.0, 0.01, 3, "benjamini-hochberg")
+    rule = PublishedRule(threshold_d=1.0, alpha=0.01, votes=3, correction="benjamini-hochberg")
     cells = published_cells("head", a)
     assert rule(cells, prompts).type[6] == "mixed"
-    assert published_consistency(cells, prompts, rule, 5, 0.8, 0) == (1, 1)
+    assert published_consistency(cells, prompts, rule, folds=5, share=0.8, seed=0) == (1, 1)
 
 
 def test_published_consistency_of_nothing_is_nothing_of_nothing():
     prompts = plain_set(30)
     cells = published_cells("head", noise(prompts, 2))
-    assert published_consistency(cells, prompts, replace(BH, votes=3), 5, 0.8, 0) == (0, 0)
+    assert published_consistency(
+        cells, prompts, replace(BH, votes=3), folds=5, share=0.8, seed=0
+    ) == (0, 0)

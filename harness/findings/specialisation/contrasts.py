@@ -1,0 +1,98 @@
+"""Pair contrasts: the difference between the tasks within each pair of the materials."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from harness import stats
+from harness.activations.extracted import Activations
+from harness.findings.specialisation.cells import Cells, controlled_cells
+from harness.materials.items import PromptSet, paired
+from harness.verdicts.components import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """The pair contrasts of a set, and how to compute effects from some of its pairs.
+
+    Attributes:
+        values: Mean over the treated prompts of a pair minus the mean over its control prompts.
+        treated, control: Positions of the prompts of each pair.
+        pair, split, template: Name, split and template of each pair.
+    """
+
+    cells: Cells
+    values: Float[np.ndarray, "pair cell"]
+    treated: Int[np.ndarray, "pair k"]
+    control: Int[np.ndarray, "pair k"]
+    pair: np.ndarray
+    split: np.ndarray
+    template: np.ndarray
+    tasks: tuple[str, str]
+    crossed: bool
+
+    def effect(self, pairs: np.ndarray) -> Float[np.ndarray, " cell"]:
+        """`stats.crossed_d` over these pairs; 0 for a cell that never varies."""
+        d = stats.crossed_d(self.cells.values, self.treated[pairs], self.control[pairs])
+        return np.where(np.isnan(d), 0.0, d)
+
+    def blocks(self, pairs: np.ndarray) -> list[str] | None:
+        """What flips together in a permutation: the pairs of a template, or None in a crossed set.
+
+        In a crossed set each pair flips on its own.
+        """
+        return None if self.crossed else [str(name) for name in self.template[pairs]]
+
+    def flipped(self, signs: np.ndarray) -> Self:
+        """The same data with the labels of some pairs exchanged: the shuffled-label control."""
+        swap = (signs < 0)[:, None]
+        return replace(
+            self,
+            values=self.values * signs[:, None].astype(self.values.dtype),
+            treated=np.where(swap, self.control, self.treated),
+            control=np.where(swap, self.treated, self.control),
+        )
+
+
+def contrast(cells: Cells, prompts: PromptSet) -> Contrast:
+    """Pair contrasts of a set.
+
+    Raises:
+        ValueError: If no pair holds prompts of both tasks, or not the same number of each.
+    """
+    table = paired(prompts.items, prompts.tasks)
+    if not table:
+        raise ValueError(
+            f"no pair of {prompts.name} holds prompts of both {prompts.tasks[0]} and "
+            f"{prompts.tasks[1]}; give a `pair` column, or cross the classes with --crossed"
+        )
+    first, second = prompts.tasks
+    each = len(next(iter(table.values()))[first])
+    for pair, row in table.items():
+        if not len(row[first]) == len(row[second]) == each:
+            raise ValueError(
+                f"pair {pair!r} of {prompts.name} holds {len(row[first])} {first} and "
+                f"{len(row[second])} {second} prompts; every pair needs {each} of each, as the "
+                "first one has, so that labels can be exchanged"
+            )
+    treated = np.array([row[first] for row in table.values()])
+    control = np.array([row[second] for row in table.values()])
+    at = treated[:, 0]
+    return Contrast(
+        cells,
+        stats.pair_contrast(cells.values, treated, control),
+        treated,
+        control,
+        np.array(list(table)),
+        np.array([prompts.items[i].split for i in at]),
+        np.array([prompts.items[i].template for i in at]),
+        prompts.tasks,
+        prompts.crossed,
+    )
+
+
+def controlled_contrast(kind: Kind, activations: Activations, prompts: PromptSet) -> Contrast:
+    """Pair contrasts of the cells that the controlled criterion looks at."""
+    return contrast(controlled_cells(kind, activations), prompts)

@@ -149,7 +149,7 @@ def test_choice_depends_on_discovery_pairs_alone():
     )
     one, two = (RULE.decide(contrast_of("head", x, prompts)) for x in (a, mixed))
     assert np.array_equal(one.d_discovery, two.d_discovery)
-    assert np.array_equal(one.p_found, two.p_found)
+    assert np.array_equal(one.p_discovery, two.p_discovery)
     assert np.array_equal(one.selected, two.selected)
     assert one.strongest == two.strongest
     assert not np.array_equal(one.d, two.d)

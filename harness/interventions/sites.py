@@ -1,5 +1,6 @@
 """Where an edit can be made, as values; no torch, so that stored results are found without it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
@@ -60,3 +61,26 @@ class Site:
             return f"{self.kind} {self.layer}.{self.index}"
         shown = ",".join(map(str, self.index[:4])) + (",…" if len(self.index) > 4 else "")
         return f"{self.kind} {self.layer}.{shown}"
+
+
+def joined(sites: Sequence[Site]) -> tuple[Site, ...]:
+    """The same components in layer order, with the neurons of each layer as one site."""
+    neurons: dict[int, list[int]] = {}
+    others = []
+    for site in sites:
+        if site.kind == "neuron" and isinstance(site.index, tuple):
+            neurons.setdefault(site.layer, []).extend(site.index)
+        else:
+            others.append(site)
+    made = [Site("neuron", layer, tuple(sorted(set(i)))) for layer, i in neurons.items()]
+    order = {"attn": 0, "head": 1, "mlp": 2, "neuron": 3}
+    return tuple(
+        sorted(
+            [*others, *made],
+            key=lambda s: (
+                s.layer,
+                order.get(s.kind, 4),
+                s.index if isinstance(s.index, int) else 0,
+            ),
+        )
+    )

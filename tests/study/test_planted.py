@@ -7,9 +7,9 @@ import torch
 
 from fixtures.training import plant
 from fixtures.training.lesions import Parts
-from harness.findings.circuits.measure import measured_drops
-from harness.interventions.ablations import Ablation, joined
-from harness.interventions.sites import Site
+from harness.findings.effects import measured_effects
+from harness.interventions.interventions import ABLATIONS, MEAN, Intervention
+from harness.interventions.sites import Site, joined
 from harness.materials.sets import draw_plain
 from harness.models import specs
 from harness.models.specs import LoadOptions
@@ -26,6 +26,7 @@ MEANS = draw_plain("geography", 20, seed=3001)
 DEAD = 0.5
 ALIVE = {"mean": 0.1, "counterfactual": 0.35}
 METHODS = tuple(ALIVE)
+BY_NAME = {method.name: method for method in ABLATIONS}
 OWNER = {"recall": "recall", "lookup": "reasoning", "reasoning": "reasoning"}
 
 
@@ -67,13 +68,15 @@ def lost(request, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("store"))
     study = Study(Subject(specs.resolve(name), LoadOptions(), store), PROMPTS, Plan())
     each = {
-        (what, how): Ablation(sites(part), how) for what, part in whole.items() for how in METHODS
-    } | {(what, "mean"): Ablation(sites(part), "mean") for what, part in halves.items()}
-    found = measured_drops(study, PROMPTS, list(each.values()), MEANS)
+        (what, how): Intervention(sites(part), BY_NAME[how])
+        for what, part in whole.items()
+        for how in METHODS
+    } | {(what, MEAN.name): Intervention(sites(part), MEAN) for what, part in halves.items()}
+    found = measured_effects(study, PROMPTS, list(each.values()), MEANS)
     return name, {
-        (*key, task): float(drops.share_lost[row])
+        (*key, task): float(effects.share_lost[row])
         for row, key in enumerate(each)
-        for task, drops in found.items()
+        for task, effects in found.items()
     }
 
 

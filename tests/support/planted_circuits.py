@@ -15,7 +15,7 @@ import torch
 
 from harness.activations.extracted import Activations, Answers
 from harness.activations.swept import PathScores, SweepResult
-from harness.findings.circuits.measure import PATH_STEPS
+from harness.findings.circuits.neuron_scores import PATH_STEPS
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.models.architecture import Architecture
 from harness.study.plan import Plan

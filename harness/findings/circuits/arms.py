@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.findings.circuits.circuits import Circuit, Kind, Matched, matched_sets
-from harness.findings.circuits.measure import Drops, measured_drops, part
 from harness.findings.circuits.selection import (
     CausalRule,
     Chosen,
@@ -16,7 +15,9 @@ from harness.findings.circuits.selection import (
     rank_by_specialisation,
     shape,
 )
-from harness.interventions.ablations import METHODS, Ablation, have_donors
+from harness.findings.effects import TaskEffects, measured_effects, part
+from harness.interventions.donors import have_donors
+from harness.interventions.interventions import ABLATIONS, MEAN, RESAMPLE, Intervention
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
 
@@ -36,7 +37,7 @@ class Arms:
     kind: Kind
     rule: CausalRule
     chosen: Mapping[str, Chosen]
-    drops: Mapping[str, Drops]
+    drops: Mapping[str, TaskEffects]
     row: Mapping[tuple[str, int | str], int] = field(repr=False)
     both: int
 
@@ -55,8 +56,8 @@ class Arms:
 
     def measure(
         self, circuits: Sequence[Circuit], tasks: Sequence[str], limit: int | None = None
-    ) -> dict[str, Drops]:
-        """Drops of evaluation items under each mean ablation.
+    ) -> dict[str, TaskEffects]:
+        """Effects on evaluation items under each mean ablation.
 
         Args:
             circuits: Each is ablated alone.
@@ -74,8 +75,8 @@ class Arms:
                 for pair in sorted(pairs, key=lambda pair: pair not in shared)[:limit]
             }
             prompts = prompts.where(lambda i: (i.task, i.pair) in kept)
-        each = [Ablation(c.sites) for c in circuits]
-        return measured_drops(self.study, prompts, each, discovery_prompts(self.study, self.rule))
+        each = [Intervention(c.sites, MEAN) for c in circuits]
+        return measured_effects(self.study, prompts, each, discovery_prompts(self.study, self.rule))
 
     def matched(self, task: str, size: int, draws: int) -> Matched:
         """Random sets for a dose of a circuit."""
@@ -89,26 +90,26 @@ def arms(study: Study, kind: Kind, rule: CausalRule) -> Arms:
     """Choose both circuits and ablate them, in one sweep over the evaluation facts."""
     chosen = choose(study, kind, rule)
     prompts = part(study.prompts, EVALUATION, study.prompts.tasks)
-    each: dict[tuple[str, int | str], Ablation] = {}
+    each: dict[tuple[str, int | str], Intervention] = {}
     for task, c in chosen.items():
         for size in c.doses:
-            each[task, size] = Ablation(c.ranking.top(size).sites)
-        for method in METHODS:
-            if method != "mean" and (method != "resample" or have_donors(prompts.items)):
-                each[task, method] = Ablation(c.circuit.sites, method)
+            each[task, size] = Intervention(c.ranking.top(size).sites, MEAN)
+        for method in ABLATIONS:
+            if method != MEAN and (method != RESAMPLE or have_donors(prompts.items)):
+                each[task, method.name] = Intervention(c.circuit.sites, method)
         beside = rank_by_specialisation(study, kind, task)
         if beside is not None:
-            each[task, "specialised"] = Ablation(beside.top(c.size).sites)
+            each[task, "specialised"] = Intervention(beside.top(c.size).sites, MEAN)
     first, second = (c.circuit for c in chosen.values())
-    every = [*each.values(), Ablation(first.union(second).sites)]
-    drops = measured_drops(study, prompts, every, discovery_prompts(study, rule))
+    every = [*each.values(), Intervention(first.union(second).sites, MEAN)]
+    drops = measured_effects(study, prompts, every, discovery_prompts(study, rule))
     row = {name: i for i, name in enumerate(each)}
     # The chosen size under mean ablation is one of the doses.
     row |= {(task, "mean"): row[task, c.size] for task, c in chosen.items()}
     return Arms(study, kind, rule, chosen, drops, row, both=len(each))
 
 
-def chance(arms: Arms, target: str, items: int) -> tuple[dict[str, Drops], Matched]:
+def chance(arms: Arms, target: str, items: int) -> tuple[dict[str, TaskEffects], Matched]:
     """Both tasks under random sets that match a task's circuit, and last under the circuit."""
     matched = arms.matched(target, arms.chosen[target].size, arms.rule.sets)
     every = (*matched.circuits, arms.chosen[target].circuit)

@@ -9,8 +9,7 @@ from typing import Literal, Self
 import numpy as np
 from jaxtyping import Float, Int
 
-from harness.interventions.ablations import joined
-from harness.interventions.sites import Site
+from harness.interventions.sites import Site, joined
 
 Kind = Literal["head", "neuron"]
 Place = tuple[int, int]  # layer and number

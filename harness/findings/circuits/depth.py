@@ -7,12 +7,12 @@ from jaxtyping import Float
 
 from harness import stats
 from harness.findings.circuits import plots as causal_plots
-from harness.findings.circuits.measure import drops, measured_drops, part, sweep
 from harness.findings.circuits.selection import CausalRule, discovery_prompts
 from harness.findings.circuits.shared import causal_gates, enough, lower_end
+from harness.findings.effects import effects_on_correct, measured_effects, part, swept
 from harness.findings.specialisation.contrasts import controlled_contrast
 from harness.findings.specialisation.rules import ControlledRule
-from harness.interventions.ablations import Ablation
+from harness.interventions.interventions import COUNTERFACTUAL, MEAN, Intervention
 from harness.interventions.sites import Site
 from harness.materials.items import EVALUATION, PromptSet
 from harness.study.study import Study
@@ -85,7 +85,7 @@ def depth_finding(
     ]
     controls = _halves(profiles, whole, study)
     plots = [_profile_plot(profiles, study.prompts.tasks, depth)]
-    plots += _patching(study, rule)
+    plots += _patching(study)
     units = _contributions(profiles, whole, study, prompts)
     return Finding(tuple(evidence), controls, gates, units={name: units}, plots=plots)
 
@@ -125,13 +125,13 @@ def _profiles(
     """
     layers = study.subject.architecture.layers
     each = [
-        Ablation((Site("attn", layer), Site("mlp", layer)), "mean", position)
+        Intervention((Site("attn", layer), Site("mlp", layer)), MEAN, position)
         for position in POSITIONS
         for layer in range(layers)
     ]
-    found = measured_drops(study, prompts, each, discovery_prompts(study, rule))
+    found = measured_effects(study, prompts, each, discovery_prompts(study, rule))
     shape = (len(prompts.pairs), len(POSITIONS), layers)
-    return {t: d.aligned(d.shares, prompts.pairs).reshape(shape) for t, d in found.items()}
+    return {t: d.aligned(d.costs, prompts.pairs).reshape(shape) for t, d in found.items()}
 
 
 def _difference(
@@ -257,25 +257,24 @@ def _profile_plot(
     )
 
 
-def _patching(study: Study, rule: CausalRule) -> list[Plot]:
+def _patching(study: Study) -> list[Plot]:
     """The layer x position map; none where the materials have no counterfactual prompts."""
     layers = study.subject.architecture.layers
     prompts = part(study.prompts, EVALUATION, study.prompts.tasks, PATCHED_FACTS)
     if not all(i.counterfactual_prompt for i in prompts.items):
         return []
     each = [
-        Ablation((Site("resid", layer),), "counterfactual", position)
+        Intervention((Site("resid", layer),), COUNTERFACTUAL, position)
         for layer in range(-1, layers)
         for position in PATCHED
     ]
-    whole = Ablation((Site("resid", -1),), "counterfactual", "all")
-    result = sweep(study.subject, prompts, [*each, whole], discovery_prompts(study, rule))
+    whole = Intervention((Site("resid", -1),), COUNTERFACTUAL)
+    result = swept(study.subject, prompts, [*each, whole])
     shares = {}
     for task in study.prompts.tasks:
-        d = drops(result, prompts, task)
-        fall = np.array(
-            [np.nanmean(row) if not np.isnan(row).all() else np.nan for row in d.logit_difference]
-        )
+        d = effects_on_correct(result, prompts, task)
+        falls = 0.0 - d.logit_difference
+        fall = np.array([np.nanmean(row) if not np.isnan(row).all() else np.nan for row in falls])
         if not fall[-1] > 0 or np.isnan(fall[:-1]).all():  # nothing that could be carried over
             return []
         shares[task] = (fall[:-1] / fall[-1]).reshape(layers + 1, len(PATCHED))

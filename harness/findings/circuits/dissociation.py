@@ -8,7 +8,6 @@ from harness import stats
 from harness.findings.circuits import plots as causal_plots
 from harness.findings.circuits.arms import Arms, arms, bands, chance
 from harness.findings.circuits.circuits import Kind, Matched
-from harness.findings.circuits.measure import Drops, paired
 from harness.findings.circuits.secondary import (
     by_specialisation,
     in_logits,
@@ -27,6 +26,7 @@ from harness.findings.circuits.shared import (
     spared,
 )
 from harness.findings.circuits.tables import causal_tables
+from harness.findings.effects import TaskEffects, change_test
 from harness.study.study import Study
 from harness.verdicts.samples import by_unit
 from harness.verdicts.verdict import Effect, Evidence, Family, Finding, Gate, require
@@ -91,7 +91,7 @@ def specific_finding(
 def _lost(found: Arms, target: str) -> list[Evidence]:
     """The target task falls: McNemar over all items, and an interval over those that were right."""
     d, row = found.drops[target], found.row[target, "mean"]
-    test = paired(d.before, d.after[row])
+    test = change_test(d.before, d.after[row])
     layers, width = shape(found.study, found.kind)
     size = f"{found.chosen[target].size:,} of {layers * width:,} {found.kind}s"
     effect = Effect(
@@ -143,7 +143,7 @@ def _more_than_the_other(found: Arms, target: str, other: str) -> tuple[Evidence
     return Evidence(name, effect, threshold=0, relation=">", n=n), by_pair
 
 
-def _some_sets(found: Arms, target: str, random_sets: Mapping[str, Drops]) -> Gate:
+def _some_sets(found: Arms, target: str, random_sets: Mapping[str, TaskEffects]) -> Gate:
     sets, size = len(random_sets[target].lost) - 1, found.chosen[target].size
     fewest = min(d.n for d in random_sets.values())
     return Gate(
@@ -166,7 +166,7 @@ def _many(number: int) -> str:
 
 
 def _selective(
-    found: Arms, target: str, other: str, random_sets: Mapping[str, Drops], matched: Matched
+    found: Arms, target: str, other: str, random_sets: Mapping[str, TaskEffects], matched: Matched
 ) -> list[Evidence]:
     """How far one task falls more than the other, against as many components chosen by chance.
 
@@ -214,7 +214,7 @@ def double_finding(study: Study, kind: Kind, rule: CausalRule, *, gate: float) -
     gates = (*gates, *(enough(found.drops[t].n, t) for t in found.tasks))
     require(*gates)
     tests = {
-        task: paired(*(found.drops[task].after[found.row[c, "mean"]] for c in (o, task)))
+        task: change_test(*(found.drops[task].after[found.row[c, "mean"]] for c in (o, task)))
         for task, o in _own_and_other(found)
     }
     adjusted = dict(

@@ -11,7 +11,6 @@ from harness import stats
 from harness.findings.circuits import plots as causal_plots
 from harness.findings.circuits.arms import Arms, arms
 from harness.findings.circuits.circuits import Kind, relocated
-from harness.findings.circuits.measure import measured_drops, part
 from harness.findings.circuits.selection import (
     CausalRule,
     component_effects,
@@ -25,7 +24,8 @@ from harness.findings.circuits.shared import (
     enough,
     lower_end,
 )
-from harness.interventions.ablations import Ablation
+from harness.findings.effects import measured_effects, part
+from harness.interventions.interventions import MEAN, Intervention
 from harness.interventions.sites import Site
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
@@ -155,7 +155,7 @@ def _random_pairs(made: Arms) -> Mapping[str, Float[np.ndarray, "pair row"]]:
     sets = relocated((pair[0], pair[1]), width, made.rule.sets, made.study.plan.seed)
     each = [c for one, two in (*sets, pair) for c in (one, two, one.union(two))]
     drops = made.measure(each, made.tasks, made.rule.set_items)
-    return {t: d.relative.reshape(-1, 3) for t, d in drops.items()}
+    return {t: d.cost.reshape(-1, 3) for t, d in drops.items()}
 
 
 def _against_pairs(
@@ -206,7 +206,7 @@ def _design(made: Arms) -> Float[np.ndarray, "pair task row"]:
     """
     rows = [*(made.row[t, "mean"] for t in made.tasks), made.both]
     drops, pairs = [made.drops[t] for t in made.tasks], _pairs(made)
-    return np.stack([d.aligned(d.shares[rows], pairs) for d in drops], axis=1)
+    return np.stack([d.aligned(d.costs[rows], pairs) for d in drops], axis=1)
 
 
 def _main_effect(falls: np.ndarray, own: int) -> Float[np.ndarray, "pair task"]:
@@ -220,13 +220,13 @@ def _pair_map(study: Study, rule: CausalRule, count: int) -> Plot:
     prompts = part(study.prompts, EVALUATION, tasks, PAIR_ITEMS)
     means = discovery_prompts(study, rule)
     strongest = _strongest(study, rule, count, layers)
-    singles = [Ablation((site,)) for site in strongest]
+    singles = [Intervention((site,), MEAN) for site in strongest]
     pairs = list(combinations(range(len(strongest)), 2))
-    both = [Ablation((strongest[a], strongest[b])) for a, b in pairs]
-    found = measured_drops(study, prompts, [*singles, *both], means)
+    both = [Intervention((strongest[a], strongest[b]), MEAN) for a, b in pairs]
+    found = measured_effects(study, prompts, [*singles, *both], means)
     maps: dict[str, np.ndarray] = {}
     for task in tasks:
-        cost = found[task].relative
+        cost = found[task].cost
         table = np.full((len(strongest), len(strongest)), np.nan)
         for (a, b), together in zip(pairs, cost[len(strongest) :], strict=True):
             table[a, b] = table[b, a] = together - cost[a] - cost[b]
@@ -239,14 +239,14 @@ def _strongest(study: Study, rule: CausalRule, count: int, layers: int) -> Seque
     """Heads and MLPs whose loss costs either task most on discovery facts."""
     prompts = discovery_prompts(study, rule)
     heads = component_effects(study, "head", rule)
-    mlps = [Ablation((Site("mlp", layer),)) for layer in range(layers)]
-    found = measured_drops(study, prompts, mlps, prompts)
+    mlps = [Intervention((Site("mlp", layer),), MEAN) for layer in range(layers)]
+    found = measured_effects(study, prompts, mlps, prompts)
     cost: dict[Site, float] = {}
     for task in study.prompts.tasks:
         for (layer, head), value in np.ndenumerate(heads[task]):
             site = Site("head", layer, head)
             cost[site] = max(cost.get(site, 0.0), float(value))
-        for layer, value in enumerate(found[task].relative):
+        for layer, value in enumerate(found[task].cost):
             site = Site("mlp", layer)
             cost[site] = max(cost.get(site, 0.0), float(value))
     best = sorted(cost, key=lambda s: -cost[s])[:count]

@@ -4,12 +4,12 @@ import numpy as np
 
 from harness.findings.circuits.circuits import Circuit, Kind, matched_sets
 from harness.findings.circuits.depth import observed_order
-from harness.findings.circuits.measure import measured_drops
 from harness.findings.circuits.selection import shape
 from harness.findings.circuits.shared import causal_answers, interval, left_out
+from harness.findings.effects import measured_effects
 from harness.findings.specialisation.cells import published_cells
 from harness.findings.specialisation.rules import PublishedRule
-from harness.interventions.ablations import Ablation
+from harness.interventions.interventions import ZERO, Intervention
 from harness.study.study import Study
 from harness.verdicts.components import Components
 from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate, require
@@ -46,8 +46,8 @@ def published_drop_finding(
     layers, width = shape(study, kind)
     sets = {t: matched_sets(circuits[t], layers, width, SETS, 1, study.plan.seed) for t in tasks}
     every = [circuits[t] for t in tasks] + [c for t in tasks for c in sets[t].circuits]
-    ablations = [Ablation(c.sites, "zero") for c in every]
-    result = measured_drops(study, study.prompts, ablations, study.prompts)
+    ablations = [Intervention(c.sites, ZERO) for c in every]
+    result = measured_effects(study, study.prompts, ablations)
     gates = (
         *gates,
         *(

@@ -6,9 +6,9 @@ import numpy as np
 
 from harness import stats
 from harness.findings.circuits.arms import Arms
-from harness.findings.circuits.measure import Drops, paired
 from harness.findings.circuits.shared import interval
-from harness.interventions.ablations import METHODS
+from harness.findings.effects import TaskEffects, change_test
+from harness.interventions.interventions import ABLATIONS
 from harness.materials.items import EVALUATION
 from harness.verdicts.verdict import Effect, Evidence
 
@@ -20,8 +20,8 @@ def in_logits(found: Arms, target: str, tasks: tuple[str, str]) -> list[Evidence
         d, row = found.drops[task], found.row[target, "mean"]
         intact = f"; intact mean {d.scale:.2f}"
         for name, values, note in (
-            ("logit difference", d.logit_difference[row], intact),
-            ("log-probability", d.log_probability[row], ""),
+            ("logit difference", 0.0 - d.logit_difference[row], intact),
+            ("log-probability", 0.0 - d.log_probability[row], ""),
         ):
             rows.append(
                 Evidence(
@@ -60,7 +60,7 @@ def over_ablations(found: Arms, target: str, other: str) -> Evidence:
     """The same circuit taken away in other ways, and how often two ways disagree."""
     known: dict[str, bool] = {}
     said = []
-    for method in METHODS:
+    for method in (m.name for m in ABLATIONS):
         row = found.at(target, method)
         mine, theirs = found.drops[target], found.drops[other]
         if row is None:
@@ -83,9 +83,9 @@ def over_ablations(found: Arms, target: str, other: str) -> Evidence:
     )
 
 
-def _holds(found: Arms, mine: Drops, theirs: Drops, row: int) -> bool:
+def _holds(found: Arms, mine: TaskEffects, theirs: TaskEffects, row: int) -> bool:
     """Whether the target falls and the other task is spared."""
-    falls = paired(mine.before, mine.after[row]).p_lost <= found.rule.alpha
+    falls = change_test(mine.before, mine.after[row]).p_lost <= found.rule.alpha
     test = stats.equivalence_share(theirs.any_lost(row), theirs.n, found.rule.margin)
     return bool(falls and test.p <= found.rule.alpha)
 

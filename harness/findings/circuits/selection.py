@@ -7,17 +7,17 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.findings.circuits.circuits import Circuit, Kind, ranked, sizes
-from harness.findings.circuits.measure import (
-    Drops,
-    drops,
+from harness.findings.circuits.neuron_scores import neuron_scores
+from harness.findings.effects import (
+    TaskEffects,
+    effects_on_correct,
     means,
-    measured_drops,
-    neuron_scores,
+    measured_effects,
     part,
-    sweep,
+    swept,
 )
 from harness.findings.specialisation.contrasts import controlled_contrast
-from harness.interventions.ablations import Ablation
+from harness.interventions.interventions import INTACT, MEAN, Intervention
 from harness.interventions.sites import Site
 from harness.materials.items import DISCOVERY, PromptSet
 from harness.study.study import Study
@@ -71,16 +71,18 @@ def component_effects(
     prompts = discovery_prompts(study, rule)
     layers, width = shape(study, kind)
     if kind == "head":
-        each = [Ablation((Site("head", n, h),)) for n in range(layers) for h in range(width)]
-        found = measured_drops(study, prompts, each, prompts)
-        return {t: found[t].relative.reshape(layers, width) for t in study.prompts.tasks}
+        each = [
+            Intervention((Site("head", n, h),), MEAN) for n in range(layers) for h in range(width)
+        ]
+        found = measured_effects(study, prompts, each, prompts)
+        return {t: found[t].cost.reshape(layers, width) for t in study.prompts.tasks}
     scored = neuron_scores(study.subject, prompts)
-    intact = sweep(study.subject, prompts, [Ablation(())], prompts)
+    intact = swept(study.subject, prompts, [INTACT])
     asked = np.array([i.task for i in prompts.items])
     right = scored.scorable & (intact.clean_correct == 1)
     return {
         t: scored.scores[right & (asked == t)].mean(0, dtype=np.float64)
-        / drops(intact, prompts, t).scale
+        / effects_on_correct(intact, prompts, t).scale
         for t in study.prompts.tasks
     }
 
@@ -146,8 +148,8 @@ def choose(study: Study, kind: Kind, rule: CausalRule) -> dict[str, Chosen]:
     }
     doses = sizes(rule.doses[kind], layers * width)
     prompts = discovery_prompts(study, rule)
-    each = [Ablation(rankings[t].top(size).sites) for t in tasks for size in doses]
-    found = measured_drops(study, prompts, each, prompts)
+    each = [Intervention(rankings[t].top(size).sites, MEAN) for t in tasks for size in doses]
+    found = measured_effects(study, prompts, each, prompts)
     chosen = {}
     for at, task in enumerate(tasks):
         other = other_task(study, task)
@@ -171,7 +173,7 @@ def specificity(
     return np.asarray(np.where(other > margin, difference + below, difference))
 
 
-def _smallest_as_good(own: Drops, other: Drops, rows: slice) -> int:
+def _smallest_as_good(own: TaskEffects, other: TaskEffects, rows: slice) -> int:
     """The first dose within one standard error of the best; in accuracy, if any loses an answer.
 
     Else in logits; not among equals in accuracy, as on the items that the ranking is made of every
@@ -179,7 +181,7 @@ def _smallest_as_good(own: Drops, other: Drops, rows: slice) -> int:
     several doses owes its lead over a smaller one to chance as often as not, and what is larger
     than it need be breaks more than it need (Breiman et al. 1984, on the size of trees).
     """
-    logits = (d.logit_difference[rows] / d.scale for d in (own, other))
+    logits = (d.costs[rows] for d in (own, other))
     place, found = _first_within(own.lost[rows], other.lost[rows])
     return place if found > 0 else _first_within(*logits)[0]
 

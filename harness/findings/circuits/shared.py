@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.findings.circuits.measure import Drops, measured_drops
 from harness.findings.circuits.selection import CausalRule, Chosen, discovery_prompts
+from harness.findings.effects import TaskEffects, measured_effects
 from harness.findings.gates import competence_gates
-from harness.interventions.ablations import Ablation
+from harness.interventions.interventions import INTACT
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
 from harness.verdicts.verdict import Component, Effect, Evidence, Family, Gate
@@ -49,7 +49,7 @@ def causal_gates(study: Study, gate: float) -> tuple[Gate, ...]:
 def selection_gates(study: Study, rule: CausalRule) -> tuple[Gate, ...]:
     """Right answers there must be on discovery facts: from fewer, a circuit is chosen blindly."""
     prompts = discovery_prompts(study, rule)
-    intact = measured_drops(study, prompts, [Ablation(())], prompts)
+    intact = measured_effects(study, prompts, [INTACT])
     return tuple(
         Gate(
             f"{task} items to choose on",
@@ -173,7 +173,7 @@ def beyond_chance(
     )
 
 
-def left_out(drops: Mapping[str, Drops]) -> tuple[str, ...]:
+def left_out(drops: Mapping[str, TaskEffects]) -> tuple[str, ...]:
     """Say how many items could not be lost: the intact model misses them, or none can tell."""
     reasons = {
         "missed": "the intact model misses them",

@@ -18,8 +18,9 @@ from harness.findings.direction.search import (
 )
 from harness.findings.direction.separation import Labelled, Separation, placements, separation
 from harness.findings.direction.surface_baselines import SurfaceBaseline, surface_baselines
-from harness.findings.direction.vectors import Directions, difference_in_means
+from harness.findings.direction.vectors import difference_in_means
 from harness.findings.twins import on_twins
+from harness.interventions.directions import Directions
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
 from harness.verdicts.verdict import Gate, require

@@ -25,6 +25,7 @@ from harness.findings.direction.secondary import graded
 from harness.findings.direction.separation import Labelled
 from harness.findings.direction.surface_baselines import prompt_lengths
 from harness.findings.twins import TwinResult, on_twins, twin_controls, twins_that_pass
+from harness.interventions.directions import Directions
 from harness.study.study import Study
 from harness.verdicts.plots import Plot
 from harness.verdicts.verdict import Control, Effect, Evidence, Finding, require
@@ -55,7 +56,7 @@ class InSample:
     study: Study
     labelled: Labelled
     resid: Float[np.ndarray, "prompt layer d_model"]
-    fitted: vectors.Directions
+    fitted: Directions
     aucs: Float[np.ndarray, " layer"]
     best: int
     length: float

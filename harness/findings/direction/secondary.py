@@ -11,6 +11,7 @@ from harness.findings.direction import vectors
 from harness.findings.direction.measured import HeldOut, SelectedLayer
 from harness.findings.direction.search import DirectionRule
 from harness.findings.direction.separation import Labelled, Separation
+from harness.interventions.directions import Directions
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
 from harness.verdicts.verdict import Effect, Evidence
@@ -85,7 +86,7 @@ def _other_domains(selected: SelectedLayer, rule: DirectionRule) -> list[Evidenc
     return [auc_evidence("domains left out", separation, len(scores), method)]
 
 
-def _lookup(selected: SelectedLayer, fitted: vectors.Directions) -> list[Evidence]:
+def _lookup(selected: SelectedLayer, fitted: Directions) -> list[Evidence]:
     """Lookup against each task: does the direction mark reasoning, or reading from the context?"""
     evidence = []
     for control in selected.study.lookup_controls():

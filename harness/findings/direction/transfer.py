@@ -16,9 +16,10 @@ from harness.findings.direction.separation import (
     placements,
     separation,
 )
-from harness.findings.direction.vectors import Directions, difference_in_means, project
+from harness.findings.direction.vectors import difference_in_means, project
 from harness.findings.gates import competence_gates
 from harness.findings.twins import TwinResult, twin_controls
+from harness.interventions.directions import Directions
 from harness.materials.domains import DOMAINS
 from harness.materials.items import DISCOVERY
 from harness.materials.sets import domain_of, draw_crossed

@@ -9,61 +9,13 @@ Source: LiReF, Hong et al. 2025, arXiv:2503.23084 (public code).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-# Shorter than this share of the activations' length, a difference in means is float32 rounding.
-# Untrained networks on crossed prompts, which hardly differ at all, are ten times above it.
-ZERO = 1e-6
+from harness.interventions.directions import SHORTEST, Directions
 
 Folds = Sequence[tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Directions:
-    """The direction of every layer.
-
-    Attributes:
-        vectors: Mean of reasoning minus mean of recall prompts, not normalised.
-        midpoint: Half way between the two means.
-        scale: Root mean square length of the activations that the means are of.
-    """
-
-    vectors: Float[np.ndarray, "layer d_model"]
-    midpoint: Float[np.ndarray, "layer d_model"]
-    scale: Float[np.ndarray, " layer"]
-
-    @property
-    def norm(self) -> Float[np.ndarray, " layer"]:
-        """Length of each direction."""
-        return np.asarray(np.linalg.norm(self.vectors, axis=1))
-
-    @property
-    def defined(self) -> Bool[np.ndarray, " layer"]:
-        """Where there is a direction: its length is more than rounding."""
-        return np.asarray(self.norm > ZERO * self.scale)
-
-    def only(self, layer: int) -> "Directions":
-        """That of one layer, as layer 0."""
-        one = slice(layer, layer + 1)
-        return Directions(self.vectors[one], self.midpoint[one], self.scale[one])
-
-    def unit(self, layer: int) -> Float[np.ndarray, " d_model"]:
-        """The direction of a layer at length one.
-
-        Raises:
-            ValueError: If it has no length, as where all prompts end in the same token and
-                nothing has been mixed in yet.
-        """
-        if not self.defined[layer]:
-            raise ValueError(
-                f"the direction of layer {layer} is {self.norm[layer]:.2g} long where activations "
-                f"are {self.scale[layer]:.3g}: the tasks do not differ there, so it points nowhere"
-            )
-        vector = self.vectors[layer]
-        return np.asarray(vector / np.linalg.norm(vector))
 
 
 def difference_in_means(
@@ -157,7 +109,7 @@ def _along_fits(
     trained = weights != 0
     scale = np.sqrt(trained @ np.square(x).sum(1) / trained.sum(1))
     norm = np.linalg.norm(vectors, axis=1)
-    norm[norm <= ZERO * scale] = np.nan
+    norm[norm <= SHORTEST * scale] = np.nan
     return np.asarray(along / norm[:, None])
 
 
@@ -202,7 +154,7 @@ def split_half_cosine(
     weights = _mean_weights(np.concatenate([np.where(halves, side, 0), np.where(halves, 0, side)]))
     vectors = weights @ used
     norm = np.linalg.norm(vectors, axis=1)
-    if (norm <= ZERO * np.sqrt(np.square(used[side != 0]).sum(1).mean())).any():
+    if (norm <= SHORTEST * np.sqrt(np.square(used[side != 0]).sum(1).mean())).any():
         return float("nan")
     one, two = np.split(vectors / norm[:, None], 2)
     return float((one * two).sum(1).mean())

@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.findings.circuits.measure import paired
-from harness.findings.steering.steering import Moved
+from harness.findings.effects import TaskEffects, change_test
 from harness.study.plan import Plan
 
 SHARE = "shares of the intact logit difference"
@@ -18,10 +17,10 @@ SHARE = "shares of the intact logit difference"
 class BothTasks:
     """What arms did to the first and to the second task; pairs in the same order."""
 
-    first: Moved
-    second: Moved
+    first: TaskEffects
+    second: TaskEffects
 
-    def __iter__(self) -> Iterator[Moved]:
+    def __iter__(self) -> Iterator[TaskEffects]:
         """The first task, then the second."""
         return iter((self.first, self.second))
 
@@ -33,8 +32,7 @@ class BothTasks:
     @property
     def contrasts(self) -> Float[np.ndarray, " arm"]:
         """Change of the second task minus that of the first, each as a share of its intact one."""
-        arms = range(len(self.first.logit_difference))
-        return np.array([self.second.share(arm) - self.first.share(arm) for arm in arms])
+        return np.asarray(self.second.share - self.first.share)
 
     def contrast_with_interval(self, arm: int, plan: Plan) -> tuple[float, float, float]:
         """The contrast of one arm, and its 95 % interval over pairs; a pair may lack one task."""
@@ -69,12 +67,12 @@ class AccuracyChange:
         return f"{self.before:.2f} to {self.after:.2f}"
 
 
-def accuracy_change(task: Moved, arm: int) -> AccuracyChange:
+def accuracy_change(task: TaskEffects, arm: int) -> AccuracyChange:
     """Of one task under one arm."""
     before, after = task.before[task.scored], task.after[arm, task.scored]
-    return AccuracyChange(float(before.mean()), float(after.mean()), paired(before, after))
+    return AccuracyChange(float(before.mean()), float(after.mean()), change_test(before, after))
 
 
-def accuracy_lost(task: Moved, arm: int) -> float:
+def accuracy_lost(task: TaskEffects, arm: int) -> float:
     """Below 0 if accuracy is gained."""
     return float((task.before - task.after[arm])[task.scored].mean())

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.findings.direction.search import direction_gate
-from harness.findings.direction.vectors import Directions
+from harness.findings.effects import TaskEffects, effects_on_all
 from harness.findings.steering.effects import BothTasks, accuracy_lost
 from harness.findings.steering.gates import items_gates, steering_gates
 from harness.findings.steering.pool import Pool, pool_of
@@ -22,7 +22,8 @@ from harness.findings.steering.selection import (
     select_added,
     select_projection,
 )
-from harness.findings.steering.steering import Arm, Moved, moved
+from harness.interventions.directions import Directions
+from harness.interventions.interventions import RECENTRE, RESCALE, Intervention
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.study.study import Study
 from harness.verdicts.verdict import Gate, require
@@ -65,7 +66,7 @@ class Added:
     steering: SteeringStudy
     toward: SelectedSteering
     away: SelectedSteering
-    arms: list[Arm]
+    arms: list[Intervention]
     prompts: PromptSet
     effects: BothTasks
     isotropic: AgainstRandom
@@ -88,7 +89,7 @@ class Projected:
 
     steering: SteeringStudy
     selected: SelectedSteering
-    arms: list[Arm]
+    arms: list[Intervention]
     prompts: PromptSet
     effects: BothTasks
     random: AgainstRandom
@@ -112,8 +113,8 @@ class Corrected:
     steering: SteeringStudy
     pool: Pool
     toward: SelectedSteering
-    effects: Moved
-    on_correct: Moved | None
+    effects: TaskEffects
+    on_correct: TaskEffects | None
     gates: tuple[Gate, ...]
 
     @property
@@ -124,7 +125,7 @@ class Corrected:
     @property
     def random(self) -> tuple[AgainstRandom, AgainstRandom]:
         """Their mean against isotropic directions, and against spread ones."""
-        value, *draws = [self.effects.mean(arm) for arm in range(len(self.effects.after))]
+        value, *draws = self.effects.mean.tolist()
         isotropic, spread = np.split(np.array(draws), 2)
         n = len(self.changes)
         return AgainstRandom(value, isotropic, n), AgainstRandom(value, spread, n)
@@ -139,7 +140,7 @@ def measure_added(study: Study, rule: SteeringRule, gate: float) -> Added:
     steering, gates = _fitted(study, rule, gate)
     to_select = steering.selection_items()
 
-    def score(arms: Sequence[Arm]) -> Float[np.ndarray, " arm"]:
+    def score(arms: Sequence[Intervention]) -> Float[np.ndarray, " arm"]:
         return steering.both(to_select, arms).contrasts
 
     toward = select_added(steering, score, +1)
@@ -171,7 +172,11 @@ def measure_projected(study: Study, rule: SteeringRule, gate: float) -> Projecte
     steering, gates = _fitted(study, rule, gate)
     selected = select_projection(steering)
     scopes = dict.fromkeys((selected.arm.layers, steering.fitted.layers))
-    arms = [selected.arm, *projections(steering), *(Arm("recentre", scope) for scope in scopes)]
+    arms = [
+        selected.arm,
+        *projections(steering),
+        *(steering.along(RECENTRE, scope) for scope in scopes),
+    ]
     prompts = steering.evaluation_items()
     effects = steering.both(prompts, arms)
     gates = require(*gates, *items_gates(steering, effects))
@@ -198,9 +203,8 @@ def measure_corrected(study: Study, rule: SteeringRule, gate: float) -> Correcte
     judged = pool.items(EVALUATION, rule.criterion.pairs, correct=False)
     gates = require(*gates, _wrong_items_gate(to_select, judged, pool, rule))
 
-    def score(arms: Sequence[Arm]) -> Float[np.ndarray, " arm"]:
-        effects = moved(steering.run(to_select, arms), to_select, pool.task)
-        return np.array([effects.mean(arm) for arm in range(len(arms))])
+    def score(arms: Sequence[Intervention]) -> Float[np.ndarray, " arm"]:
+        return effects_on_all(steering.run(to_select, arms), to_select, pool.task).mean
 
     toward = select_added(steering, score, +1)
     others = [*steering.isotropic_directions(), *steering.spread_directions()]
@@ -209,7 +213,7 @@ def measure_corrected(study: Study, rule: SteeringRule, gate: float) -> Correcte
         steering=steering,
         pool=pool,
         toward=toward,
-        effects=moved(result, judged, pool.task),
+        effects=effects_on_all(result, judged, pool.task),
         on_correct=_on_correct_items(steering, pool, toward.arm),
         gates=gates,
     )
@@ -226,14 +230,16 @@ def _fitted(
 
 def _added_arms(
     steering: SteeringStudy, toward: SelectedSteering, away: SelectedSteering
-) -> list[Arm]:
+) -> list[Intervention]:
     """What is judged, what goes the other way, and rescaling, the published edit among it."""
     layers = steering.fitted.layers
     scopes = dict.fromkeys((toward.arm.layers, layers))
     rescaled = [
-        Arm("rescale", scope, scale) for scope in scopes for scale in steering.rule.edits.scales
+        steering.along(RESCALE, scope, scale)
+        for scope in scopes
+        for scale in steering.rule.edits.scales
     ]
-    published = Arm("rescale", layers, PUBLISHED_SCALE)
+    published = steering.along(RESCALE, layers, PUBLISHED_SCALE)
     return list(dict.fromkeys([toward.arm, away.arm, *rescaled, published]))
 
 
@@ -248,20 +254,20 @@ def _wrong_items_gate(
     return Gate("wrong items", len(judged) >= least and len(to_select) >= LEAST_WRONG, reason)
 
 
-def _on_correct_items(steering: SteeringStudy, pool: Pool, arm: Arm) -> Moved | None:
+def _on_correct_items(steering: SteeringStudy, pool: Pool, arm: Intervention) -> TaskEffects | None:
     prompts = pool.items(EVALUATION, steering.rule.random.pairs, correct=True)
     if len(prompts) < LEAST_CORRECT:
         return None
-    return moved(steering.run(prompts, [arm]), prompts, pool.task)
+    return effects_on_all(steering.run(prompts, [arm]), prompts, pool.task)
 
 
-def along_each(arm: Arm, others: Sequence[Directions]) -> list[Arm]:
+def along_each(arm: Intervention, others: Sequence[Directions]) -> list[Intervention]:
     """The arm along the fitted direction, then along each of the others."""
     return [arm, *(replace(arm, direction=1 + i) for i in range(len(others)))]
 
 
 def contrast_against(
-    steering: SteeringStudy, arm: Arm, others: Sequence[Directions]
+    steering: SteeringStudy, arm: Intervention, others: Sequence[Directions]
 ) -> AgainstRandom:
     """The contrast between the tasks under an arm, and under the same along other directions."""
     prompts = steering.evaluation_items(pairs=steering.rule.random.pairs)
@@ -270,11 +276,11 @@ def contrast_against(
     return AgainstRandom(float(contrasts[0]), contrasts[1:], effects.n)
 
 
-def _loss_against_random(steering: SteeringStudy, arm: Arm) -> AgainstRandom:
+def _loss_against_random(steering: SteeringStudy, arm: Intervention) -> AgainstRandom:
     """The second task's accuracy that an arm loses, and that random directions lose."""
     others, task = steering.isotropic_directions(), steering.tasks[1]
     prompts = steering.evaluation_items([task], pairs=steering.rule.random.pairs)
     arms = along_each(arm, others)
-    second = moved(steering.run(prompts, arms, others), prompts, task)
+    second = effects_on_all(steering.run(prompts, arms, others), prompts, task)
     value, *draws = [accuracy_lost(second, i) for i in range(len(arms))]
     return AgainstRandom(value, np.array(draws), int(second.scored.sum()))

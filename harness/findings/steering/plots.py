@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from harness.findings.effects import TaskEffects
 from harness.findings.steering.effects import BothTasks, accuracy_lost
 from harness.findings.steering.measured import Added, Corrected, Projected
 from harness.findings.steering.selection import SteeringStudy
-from harness.findings.steering.steering import Arm, Moved, isotropic
+from harness.findings.steering.steering import isotropic
+from harness.interventions.interventions import ADD, PROJECT_OUT, Intervention
 from harness.verdicts.plots import Plot, PlotPanel, Role, Series
 
 BINS = 20
@@ -17,7 +19,7 @@ BAND = (5, 95)  # percentiles of the random directions
 BAND_PAIRS = 8  # evaluation pairs that the band is measured on
 ROLES: tuple[Role, Role] = ("recall", "reasoning")  # of the first and the second task
 
-Measure = Callable[[Moved, int], float]
+Measure = Callable[[TaskEffects, int], float]
 
 
 def added_plots(measured: Added) -> tuple[Plot, ...]:
@@ -46,14 +48,14 @@ class DoseGrid:
     where: str
 
 
-def dose_curves(steering: SteeringStudy, selected: Arm) -> tuple[Plot, Plot]:
+def dose_curves(steering: SteeringStudy, selected: Intervention) -> tuple[Plot, Plot]:
     """Logit difference and accuracy of both tasks over doses, and the band of random directions."""
     grid = _dose_grid(steering, selected.layers)
 
-    def logit_difference(task: Moved, arm: int) -> float:
-        return task.mean(arm)
+    def logit_difference(task: TaskEffects, arm: int) -> float:
+        return float(task.mean[arm])
 
-    def accuracy(task: Moved, arm: int) -> float:
+    def accuracy(task: TaskEffects, arm: int) -> float:
         return -accuracy_lost(task, arm)
 
     return (
@@ -67,8 +69,10 @@ def _dose_grid(steering: SteeringStudy, layers: tuple[int, ...]) -> DoseGrid:
     above = rule.edits.doses
     doses = [*(-dose for dose in above[::-1]), *above]
     others = isotropic(steering.fitted, rule.random.band, steering.study.plan.seed)
-    arms = [Arm("add", layers, dose) for dose in doses]
-    random_arms = [Arm("add", layers, dose, 1 + i) for dose in above for i in range(len(others))]
+    arms = [steering.along(ADD, layers, dose) for dose in doses]
+    random_arms = [
+        steering.along(ADD, layers, dose, 1 + i) for dose in above for i in range(len(others))
+    ]
     return DoseGrid(
         steering.tasks,
         doses,
@@ -101,7 +105,7 @@ def _dose_curve(quantity: str, y: str, grid: DoseGrid, measure: Measure) -> Plot
     )
 
 
-def _random_band(grid: DoseGrid, random: Moved, measure: Measure) -> Series:
+def _random_band(grid: DoseGrid, random: TaskEffects, measure: Measure) -> Series:
     draws = np.array([measure(random, arm) for arm in range(len(random.after))])
     draws = draws.reshape(-1, grid.directions)
     # The opposite of a random direction is another random one: its doses stand for both signs.
@@ -178,7 +182,7 @@ def loss_by_layer(measured: Projected) -> tuple[Plot, ...]:
     position = {
         arm.layers[0]: number
         for number, arm in enumerate(measured.arms)
-        if arm.edit == "project out" and len(arm.layers) == 1
+        if arm.method == PROJECT_OUT and len(arm.layers) == 1
     }
     if len(position) < 2:
         return ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.findings.circuits.measure import part
+from harness.findings.effects import part
 from harness.findings.steering.selection import SteeringStudy
 from harness.materials.items import EVALUATION, PromptSet
 from harness.materials.sets import geography

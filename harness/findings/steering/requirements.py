@@ -3,9 +3,9 @@
 import numpy as np
 
 from harness.findings.circuits.shared import beyond_chance, spared
+from harness.findings.effects import TaskEffects
 from harness.findings.steering.measured import AgainstRandom
 from harness.findings.steering.selection import SteeringStudy
-from harness.findings.steering.steering import Moved
 from harness.verdicts.verdict import Control, Effect, Evidence
 
 
@@ -30,7 +30,7 @@ def spread_control(against: AgainstRandom) -> Control:
     )
 
 
-def task_spared(name: str, task: Moved, steering: SteeringStudy) -> Evidence:
+def task_spared(name: str, task: TaskEffects, steering: SteeringStudy) -> Evidence:
     """The requirement that few of the pairs answered correctly lose their answer under arm 0."""
     correct = task.scored & (task.before == 1)
     criterion = steering.rule.criterion

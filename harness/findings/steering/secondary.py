@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.findings.circuits.measure import part
 from harness.findings.circuits.shared import interval
+from harness.findings.effects import TaskEffects, effects_on_all, part
 from harness.findings.steering.effects import SHARE, accuracy_change, accuracy_lost
 from harness.findings.steering.measured import (
     PUBLISHED_SCALE,
@@ -20,7 +20,7 @@ from harness.findings.steering.measured import (
 )
 from harness.findings.steering.requirements import beyond_isotropic
 from harness.findings.steering.selection import SteeringStudy, mean_cost
-from harness.findings.steering.steering import Arm, Moved, identity, moved
+from harness.interventions.interventions import RESCALE, Inputs, Intervention, address_of
 from harness.materials.items import EVALUATION
 from harness.study.generation import generated
 from harness.verdicts.verdict import Effect, Evidence
@@ -74,12 +74,12 @@ def corrected_secondary(measured: Corrected) -> list[Evidence]:
     ]
 
 
-def _changes(task: Moved, arm: int = 0) -> Float[np.ndarray, " pair"]:
+def _changes(task: TaskEffects, arm: int = 0) -> Float[np.ndarray, " pair"]:
     """Change of the logit difference of every scored pair, nats."""
     return np.asarray(task.logit_difference[arm, task.scored])
 
 
-def _task_changes(name: str, task: Moved, steering: SteeringStudy) -> list[Evidence]:
+def _task_changes(name: str, task: TaskEffects, steering: SteeringStudy) -> list[Evidence]:
     """Accuracy, logit difference and log-probability of one task under arm 0."""
     accuracy, study = accuracy_change(task, 0), steering.study
     difference = (task.after[0] - task.before)[task.scored]
@@ -117,7 +117,7 @@ def _pairs_wrong_way(measured: Added) -> Evidence:
     return _wrong_way("pairs whose contrast, in nats, goes the wrong way", (second - first)[known])
 
 
-def _cost(arm: Arm, steering: SteeringStudy) -> Evidence:
+def _cost(arm: Intervention, steering: SteeringStudy) -> Evidence:
     """Divergence on neutral prompts, where steering should change nothing."""
     costs = steering.cost([arm], EVALUATION)
     kinds = "; ".join(f"{kind} {cost.mean():.2f}" for kind, cost in costs.items())
@@ -150,7 +150,7 @@ def _other_arms(measured: Added) -> list[Evidence]:
             for name, task in zip(steering.tasks, effects, strict=True)
         )
         which, method = "", f"accuracy: {accuracies}"
-        if arm.edit == "rescale" and arm.dose == PUBLISHED_SCALE:
+        if arm.method == RESCALE and arm.dose == PUBLISHED_SCALE:
             which = "as published, "
         if arm == measured.away.arm:
             which = f"away from {steering.tasks[1]}, "
@@ -189,7 +189,7 @@ def _share_corrected(measured: Corrected) -> Evidence:
     return Evidence(f"{measured.pool.task} items mended", effect, n=len(after))
 
 
-def share_corrected_by_chance(task: Moved) -> float:
+def share_corrected_by_chance(task: TaskEffects) -> float:
     """Median over random directions, arms 1 and later, of the share of items that they correct."""
     return float(np.median(task.after[1:, task.scored].mean(1)))
 
@@ -202,7 +202,7 @@ def _on_correct_items(measured: Corrected) -> list[Evidence]:
     return [_logit_change(name, measured.on_correct, 0, measured.steering)]
 
 
-def _third_tasks(arms: Sequence[Arm], steering: SteeringStudy) -> list[Evidence]:
+def _third_tasks(arms: Sequence[Intervention], steering: SteeringStudy) -> list[Evidence]:
     """What the same arms do to tasks that the claim does not name, such as lookup."""
     prompts = steering.study.prompts
     others = [task for task in prompts.count() if task not in steering.tasks]
@@ -213,7 +213,7 @@ def _third_tasks(arms: Sequence[Arm], steering: SteeringStudy) -> list[Evidence]
     return [
         _logit_change(
             f"{task}, secondary, change of logit difference, {arm}",
-            moved(result, items, task),
+            effects_on_all(result, items, task),
             number,
             steering,
         )
@@ -222,7 +222,7 @@ def _third_tasks(arms: Sequence[Arm], steering: SteeringStudy) -> list[Evidence]
     ]
 
 
-def _logit_change(name: str, task: Moved, arm: int, steering: SteeringStudy) -> Evidence:
+def _logit_change(name: str, task: TaskEffects, arm: int, steering: SteeringStudy) -> Evidence:
     changes = _changes(task, arm)
     between = interval(changes, steering.study)
     method = f"accuracy {accuracy_change(task, arm)}"
@@ -230,7 +230,7 @@ def _logit_change(name: str, task: Moved, arm: int, steering: SteeringStudy) -> 
     return Evidence(name, effect, n=len(changes))
 
 
-def _generation(arms: Sequence[Arm], steering: SteeringStudy) -> list[Evidence]:
+def _generation(arms: Sequence[Intervention], steering: SteeringStudy) -> list[Evidence]:
     """Greedy text of the intact and of the steered model: the share that is correct."""
     positions = steering.rule.edits.positions
     # Generated tokens are edited too, which is the same edit only if every token is edited.
@@ -238,15 +238,15 @@ def _generation(arms: Sequence[Arm], steering: SteeringStudy) -> list[Evidence]:
     return [row for arm in shown for row in _generated(arm, steering)]
 
 
-def _generated(arm: Arm | None, steering: SteeringStudy) -> list[Evidence]:
+def _generated(arm: Intervention | None, steering: SteeringStudy) -> list[Evidence]:
     prompts, tokens = steering.evaluation_items(), steering.rule.tokens
-    directions, positions = (steering.fitted.directions,), steering.rule.edits.positions
+    directions = (steering.fitted.directions,)
     text = generated(
         steering.study.subject,
         prompts,
         tokens,
-        tuple if arm is None else partial(arm.edits, directions, positions),
-        "" if arm is None else identity([arm], directions, positions),
+        tuple if arm is None else partial(arm.edits, Inputs(directions=directions)),
+        "" if arm is None else address_of([arm], directions),
     )
     tasks = np.array([item.task for item in prompts.items])
     evidence = []

@@ -7,24 +7,23 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.activations.swept import SweepResult
-from harness.findings.circuits.measure import part
-from harness.findings.direction.vectors import Directions
+from harness.findings.effects import effects_on_all, part, swept
 from harness.findings.steering.effects import BothTasks, accuracy_lost
 from harness.findings.steering.rule import SteeringRule
 from harness.findings.steering.steering import (
-    Arm,
     Fitted,
     fit,
     isotropic,
-    moved,
     neutral_prompts,
     of_the_spread,
-    steered,
 )
+from harness.interventions.directions import Directions
+from harness.interventions.interventions import ADD, PROJECT_OUT, Intervention, Method
+from harness.interventions.sites import Site
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.study.study import Study
 
-Score = Callable[[Sequence[Arm]], Float[np.ndarray, " arm"]]
+Score = Callable[[Sequence[Intervention]], Float[np.ndarray, " arm"]]
 
 
 @dataclass(frozen=True)
@@ -45,19 +44,29 @@ class SteeringStudy:
         """The first and the second task; the direction points to the second."""
         return self.study.prompts.tasks
 
+    def along(
+        self, method: Method, layers: tuple[int, ...], dose: float = 1.0, direction: int = 0
+    ) -> Intervention:
+        """An edit of the stream after some layers, at the rule's tokens.
+
+        Direction 0 is the fitted one.
+        """
+        sites = tuple(Site("resid", layer) for layer in layers)
+        return Intervention(sites, method, self.rule.edits.positions, dose, direction)
+
     def run(
-        self, prompts: PromptSet, arms: Sequence[Arm], others: Sequence[Directions] = ()
+        self, prompts: PromptSet, arms: Sequence[Intervention], others: Sequence[Directions] = ()
     ) -> SweepResult:
         """Prompts under arms; direction 0 is the fitted one, the others are numbered from 1."""
         directions = (self.fitted.directions, *others)
-        return steered(self.study.subject, prompts, arms, directions, self.rule.edits.positions)
+        return swept(self.study.subject, prompts, arms, directions=directions)
 
     def both(
-        self, prompts: PromptSet, arms: Sequence[Arm], others: Sequence[Directions] = ()
+        self, prompts: PromptSet, arms: Sequence[Intervention], others: Sequence[Directions] = ()
     ) -> BothTasks:
         """What arms do to the first and to the second task."""
         result = self.run(prompts, arms, others)
-        first, second = (moved(result, prompts, task) for task in self.tasks)
+        first, second = (effects_on_all(result, prompts, task) for task in self.tasks)
         return BothTasks(first, second)
 
     def selection_items(self) -> PromptSet:
@@ -85,7 +94,9 @@ class SteeringStudy:
         """As many random directions that are spread like the stream."""
         return of_the_spread(self.fitted, self.rule.random.count, self.study.plan.seed)
 
-    def cost(self, arms: Sequence[Arm], split: str) -> dict[str, Float[np.ndarray, "arm prompt"]]:
+    def cost(
+        self, arms: Sequence[Intervention], split: str
+    ) -> dict[str, Float[np.ndarray, "arm prompt"]]:
         """KL(intact || steered) of the next token on neutral prompts, nats, by their kind."""
         neutral, pairs = neutral_prompts(self.study.prompts), self.rule.random.pairs
         if split == DISCOVERY:
@@ -108,7 +119,7 @@ class SelectedSteering:
         cost: On the neutral prompts of the selection, nats.
     """
 
-    arm: Arm
+    arm: Intervention
     considered: int
     affordable: bool
     cost: float
@@ -129,11 +140,13 @@ def select_added(steering: SteeringStudy, score: Score, sign: int) -> SelectedSt
     `sign` is +1 towards the second task, -1 away from it; the largest `score` is best.
     """
     layers, rule = steering.fitted.layers, steering.rule
-    by_layer = score([Arm("add", (layer,), sign) for layer in layers])
+    by_layer = score([steering.along(ADD, (layer,), sign) for layer in layers])
     scopes: list[tuple[int, ...]] = [(layers[int(np.argmax(by_layer))],)]
     if len(layers) > 1:
         scopes.append(layers)
-    grid = [Arm("add", scope, sign * dose) for scope in scopes for dose in rule.edits.doses]
+    grid = [
+        steering.along(ADD, scope, sign * dose) for scope in scopes for dose in rule.edits.doses
+    ]
     costs = mean_cost(steering.cost(grid, DISCOVERY))
     allowed = costs <= rule.selection.cost
     best = int(np.argmax(np.where(allowed, score(grid), -np.inf) if allowed.any() else -costs))
@@ -158,8 +171,8 @@ def select_projection(steering: SteeringStudy) -> SelectedSteering:
     return SelectedSteering(arms[best], len(arms), cost <= steering.rule.selection.cost, cost)
 
 
-def projections(steering: SteeringStudy) -> list[Arm]:
+def projections(steering: SteeringStudy) -> list[Intervention]:
     """The direction projected out at each layer alone, and at all of them."""
     layers = steering.fitted.layers
     scopes = [*((layer,) for layer in layers), *([layers] if len(layers) > 1 else [])]
-    return [Arm("project out", scope) for scope in scopes]
+    return [steering.along(PROJECT_OUT, scope) for scope in scopes]

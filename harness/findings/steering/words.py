@@ -29,7 +29,7 @@ def effect_in_words(what: str, steering: SteeringStudy, effects: BothTasks, arm:
         accuracy = accuracy_change(task, arm)
         verbs.append(f"{moved_in_words(low, high)} {name}")
         numbers.append(
-            f"{name} {task.mean(arm):+.2f} nats [{low:.2f}, {high:.2f}], accuracy {accuracy} "
+            f"{name} {task.mean[arm]:+.2f} nats [{low:.2f}, {high:.2f}], accuracy {accuracy} "
             f"(p {accuracy.test.p:.2g})"
         )
     return f"{what} {' and '.join(verbs)}: {'; '.join(numbers)}"

@@ -99,16 +99,16 @@ def test_the_smallest_dose_within_a_standard_error_of_the_best_is_taken():
 
 
 def test_where_no_dose_loses_an_answer_the_logit_difference_decides():
-    def drops(lost, falls):
-        falls = np.array(falls)[:, None] * np.ones(50)
+    def effects(lost, costs):
+        costs = np.array(costs)[:, None] * np.ones(50)
         lost = np.array(lost)[:, None] * np.ones(50)
-        return SimpleNamespace(lost=lost, logit_difference=4 * falls, scale=4.0)
+        return SimpleNamespace(lost=lost, costs=costs)
 
-    falls, none = drops([0, 0, 0], [0.1, 0.3, 0.2]), drops([0, 0, 0], [0, 0, 0])
+    falls, none = effects([0, 0, 0], [0.1, 0.3, 0.2]), effects([0, 0, 0], [0, 0, 0])
     assert selection._smallest_as_good(falls, none, slice(0, 3)) == 1
-    worse = drops([0.1, 0.1, 0.2], [0, 0, 0])
+    worse = effects([0.1, 0.1, 0.2], [0, 0, 0])
     assert selection._smallest_as_good(falls, worse, slice(0, 3)) == 1
-    some = drops([0.5, 0.8, 0.8], [0.2, 0.3, 0.1])
+    some = effects([0.5, 0.8, 0.8], [0.2, 0.3, 0.1])
     assert selection._smallest_as_good(some, none, slice(0, 3)) == 1
 
 
@@ -142,7 +142,7 @@ def test_only_evaluation_items_are_judged():
     study = study_of(Planted(costs, spread=0.0))
     assert component_effects(study, "head", RULE)["recall"].max() == pytest.approx(0.8)
     recall = arms(study, "head", RULE).drops["recall"]
-    assert recall.relative[0] == pytest.approx(0.8)  # both heads, .4 each
+    assert recall.cost[0] == pytest.approx(0.8)  # both heads, .4 each
     assert list(recall.pairs) == [f"p{n}" for n in range(1, 80, 2)]
 
 

@@ -12,7 +12,8 @@ import torch
 from harness.activations.extracted import Answers
 from harness.activations.swept import SweepResult
 from harness.adapter import LoadOptions, Model
-from harness.findings.direction.vectors import Directions, difference_in_means
+from harness.findings.direction.vectors import difference_in_means
+from harness.findings.effects import effects_on_all, swept
 from harness.findings.steering.added import steering_finding
 from harness.findings.steering.corrections import correction_finding
 from harness.findings.steering.projected import projection_finding
@@ -25,18 +26,25 @@ from harness.findings.steering.rule import (
 )
 from harness.findings.steering.selection import SteeringStudy, select_added
 from harness.findings.steering.steering import (
-    Arm,
     fit,
     fitting_prompts,
-    identity,
     isotropic,
-    moved,
     neutral_prompts,
     of_the_spread,
-    steered,
 )
 from harness.interventions import edits
+from harness.interventions.directions import Directions
 from harness.interventions.edits import Context
+from harness.interventions.interventions import (
+    ADD,
+    DIRECTED,
+    PROJECT_OUT,
+    RECENTRE,
+    RESCALE,
+    Inputs,
+    Intervention,
+    address_of,
+)
 from harness.interventions.sites import Site
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.materials.sets import geography
@@ -250,8 +258,8 @@ def test_ruining_both_tasks_is_not_steering():
     found = finding_of(steering_finding, study(ruined), rule, 0.6)
     assert verdict(found)[0] is Outcome.REFUTED
     steering = SteeringStudy.fit(study(ruined), RULE)
-    effects = steering.both(steering.evaluation_items(), [Arm("add", (0, 1, 2), 1.0)])
-    assert effects.second.mean(0) - effects.first.mean(0) > 5  # nats: recall had more to lose
+    effects = steering.both(steering.evaluation_items(), [steering.along(ADD, (0, 1, 2))])
+    assert effects.second.mean[0] - effects.first.mean[0] > 5  # nats: recall had more to lose
     assert effects.contrasts[0] == pytest.approx(0, abs=1e-3)
 
 
@@ -375,9 +383,9 @@ def test_few_items_are_inconclusive():
 
 def test_a_direction_without_length_is_refused():
     zero = Directions(np.zeros((1, 4)), np.zeros((1, 4)), np.ones(1))
-    for edit in ("add", "project out", "rescale", "recentre"):
+    for method in DIRECTED:
         with pytest.raises(ValueError, match="points nowhere"):
-            Arm(edit, (0,)).edits([zero], "all")
+            Intervention((Site("resid", 0),), method).edits(Inputs(directions=[zero]))
 
 
 def test_what_is_fitted_selected_and_judged_has_no_pair_in_common():
@@ -436,24 +444,24 @@ def test_spread_directions_lie_where_prompts_of_one_task_differ():
         assert abs(one.unit(1)[3]) < 1e-3  # the tasks' own difference is taken out
 
 
-def test_arms_and_their_directions_have_an_identity():
+def test_interventions_and_their_directions_have_an_address():
     fitted = fit(study()).directions
     other = replace(fitted, vectors=fitted.vectors * 2)
-    arm = Arm("add", (0,))
+    arm = Intervention((Site("resid", 0),), ADD)
     known = {
-        identity(arms, directions, positions)
-        for arms, directions, positions in (
-            ([arm], [fitted], "all"),
-            ([arm], [fitted], "final"),
-            ([arm], [other], "all"),
-            ([replace(arm, dose=2.0)], [fitted], "all"),
-            ([replace(arm, edit="rescale")], [fitted], "all"),
-            ([replace(arm, layers=(0, 1))], [fitted], "all"),
-            ([arm, arm], [fitted], "all"),
+        address_of(arms, directions)
+        for arms, directions in (
+            ([arm], [fitted]),
+            ([replace(arm, positions="final")], [fitted]),
+            ([arm], [other]),
+            ([replace(arm, dose=2.0)], [fitted]),
+            ([replace(arm, method=RESCALE)], [fitted]),
+            ([replace(arm, sites=(Site("resid", 0), Site("resid", 1)))], [fitted]),
+            ([arm, arm], [fitted]),
         )
     }
     assert len(known) == 7
-    assert identity([arm], [fitted], "all") == identity([arm], [fitted, other], "all")
+    assert address_of([arm], [fitted]) == address_of([arm], [fitted, other])
 
 
 def test_pairs_are_the_unit():
@@ -475,12 +483,12 @@ def test_pairs_are_the_unit():
         scorable=np.ones(5, bool),
         applicable=np.ones((1, 5), bool),
     )
-    first, second = (moved(result, prompts, t) for t in prompts.tasks)
+    first, second = (effects_on_all(result, prompts, t) for t in prompts.tasks)
     assert first.logit_difference.tolist() == [[0.5, 3.5]]
     assert first.after.tolist() == [[0.0, 1.0]]
     assert second.scored.tolist() == [True, False]
-    assert second.mean(0) == 2.0
-    assert second.share(0) == 1.0
+    assert second.mean[0] == 2.0
+    assert second.share[0] == 1.0
 
 
 def test_figures_hold_plain_values():
@@ -513,11 +521,12 @@ def test_every_named_edit_equals_torch_hooks(model):
     items = geography(3).items[:3]
     resid = model.extract(items).resid
     directions = difference_in_means(resid, np.array([-1, 1, 1]))
+    sites = (Site("resid", 0), Site("resid", 1))
     arms = [
-        Arm("add", (0, 1), 0.5),
-        Arm("project out", (0, 1)),
-        Arm("rescale", (0, 1), 0.1),
-        Arm("recentre", (1,)),
+        Intervention(sites, ADD, dose=0.5),
+        Intervention(sites, PROJECT_OUT),
+        Intervention(sites, RESCALE, dose=0.1),
+        Intervention(sites[1:], RECENTRE),
     ]
     units = [torch.tensor(directions.unit(layer)).float() for layer in (0, 1)]
     vectors = torch.tensor(directions.vectors).float()
@@ -537,7 +546,7 @@ def test_every_named_edit_equals_torch_hooks(model):
         def fetch(self, _what, prompts, measure, **_):
             return measure(model, prompts.items)
 
-    found = steered(Subject(), PromptSet("three", items), arms, [directions])
+    found = swept(Subject(), PromptSet("three", items), arms, directions=[directions])
     for number, item in enumerate(items):
         (ids,) = model.encoder.ids([item])
         intact = oracle_edits.last_logits(model.module, ids).log_softmax(-1)

@@ -7,16 +7,25 @@ import pytest
 
 from harness.activations.swept import SweepResult
 from harness.adapter import Model
-from harness.findings.circuits import measure
-from harness.findings.circuits.measure import (
-    drops,
-    measured_drops,
-    neuron_scores,
-    paired,
+from harness.findings import effects
+from harness.findings.circuits.neuron_scores import neuron_scores
+from harness.findings.effects import (
+    change_test,
+    effects_on_correct,
+    measured_effects,
     part,
-    sweep,
+    swept,
 )
-from harness.interventions.ablations import Ablation, donors_of
+from harness.interventions.donors import donors_of
+from harness.interventions.interventions import (
+    COUNTERFACTUAL,
+    INTACT,
+    MEAN,
+    RESAMPLE,
+    ZERO,
+    Inputs,
+    Intervention,
+)
 from harness.interventions.sites import Site
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.materials.sets import geography
@@ -31,11 +40,11 @@ PROMPTS = geography(20)
 JUDGED = part(PROMPTS, EVALUATION, PROMPTS.tasks)  # 20 items, three shards of 8
 CHOSEN = part(PROMPTS, DISCOVERY, PROMPTS.tasks)
 ABLATIONS = (
-    Ablation((Site("head", 0, 1), Site("head", 1, 2))),
-    Ablation((Site("mlp", 1),), "zero"),
-    Ablation((Site("neuron", 0, (3, 7)),), "resample"),
-    Ablation((Site("attn", 0),), "counterfactual", "subject"),
-    Ablation(()),
+    Intervention((Site("head", 0, 1), Site("head", 1, 2)), MEAN),
+    Intervention((Site("mlp", 1),), ZERO),
+    Intervention((Site("neuron", 0, (3, 7)),), RESAMPLE),
+    Intervention((Site("attn", 0),), COUNTERFACTUAL, "subject"),
+    INTACT,
 )
 
 
@@ -52,7 +61,7 @@ def model(spec):
 @pytest.fixture
 def calls(monkeypatch):
     """Items of every sweep of the model; shards of eight."""
-    monkeypatch.setattr(measure, "SHARD", 8)
+    monkeypatch.setattr(effects, "SHARD", 8)
     made, real = [], Model.sweep
 
     def counted(self, items, *args, **options):
@@ -81,11 +90,11 @@ def same(one: SweepResult, two: SweepResult) -> None:
 
 
 def test_a_stored_sweep_equals_the_models_own(new_subject, model, calls):
-    found = sweep(new_subject(), JUDGED, ABLATIONS, CHOSEN)
+    found = swept(new_subject(), JUDGED, ABLATIONS, means_over=CHOSEN)
     reference = model.references(CHOSEN.items)
     whole = model.sweep(
         JUDGED.items,
-        [a.edits(reference) for a in ABLATIONS],
+        [a.edits(Inputs(reference)) for a in ABLATIONS],
         donors=donors_of(JUDGED.items),
     )
     assert calls == [8, 8, 4, 20]
@@ -98,17 +107,17 @@ def test_a_stored_sweep_equals_the_models_own(new_subject, model, calls):
 
 
 def test_a_second_call_measures_nothing(new_subject, calls):
-    first = sweep(new_subject(), JUDGED, ABLATIONS, CHOSEN)
+    first = swept(new_subject(), JUDGED, ABLATIONS, means_over=CHOSEN)
     assert calls == [8, 8, 4]
     again = new_subject()
     del again.__dict__["model"]  # it must not even be loaded
-    same(sweep(again, JUDGED, ABLATIONS, CHOSEN), first)
+    same(swept(again, JUDGED, ABLATIONS, means_over=CHOSEN), first)
     assert calls == [8, 8, 4]
     assert again.loads == 0
 
 
 def test_a_killed_sweep_resumes_where_it_stopped(new_subject, calls, monkeypatch):
-    counted, real = Model.sweep, sweep(new_subject(), JUDGED, ABLATIONS[:2], CHOSEN)
+    counted, real = Model.sweep, swept(new_subject(), JUDGED, ABLATIONS[:2], means_over=CHOSEN)
     calls.clear()
 
     def killed(self, items, *args, **options):
@@ -119,10 +128,10 @@ def test_a_killed_sweep_resumes_where_it_stopped(new_subject, calls, monkeypatch
     subject = new_subject()
     monkeypatch.setattr(Model, "sweep", killed)
     with pytest.raises(KeyboardInterrupt):
-        sweep(subject, JUDGED, ABLATIONS, CHOSEN)
+        swept(subject, JUDGED, ABLATIONS, means_over=CHOSEN)
     assert calls == [8]
     monkeypatch.setattr(Model, "sweep", counted)
-    found = sweep(new_subject(), JUDGED, ABLATIONS, CHOSEN)
+    found = swept(new_subject(), JUDGED, ABLATIONS, means_over=CHOSEN)
     assert calls == [8, 8, 4]
     np.testing.assert_allclose(found.correct[:2], real.correct)
 
@@ -130,10 +139,10 @@ def test_a_killed_sweep_resumes_where_it_stopped(new_subject, calls, monkeypatch
 def test_other_means_are_another_sweep_only_where_a_mean_is_written(new_subject, calls):
     subject = new_subject()
     for means in (CHOSEN, JUDGED):
-        sweep(subject, JUDGED, ABLATIONS[:1], means)
+        swept(subject, JUDGED, ABLATIONS[:1], means_over=means)
     assert len(calls) == 6
     for means in (CHOSEN, JUDGED):
-        sweep(subject, JUDGED, ABLATIONS[1:2], means)
+        swept(subject, JUDGED, ABLATIONS[1:2], means_over=means)
     assert len(calls) == 9
 
 
@@ -143,19 +152,19 @@ def test_an_ablation_that_applies_to_no_prompt_gives_nan_and_not_zero(new_subjec
         items=tuple(replace(i, subject=None, counterfactual_prompt="") for i in JUDGED.items),
     )
     each = [
-        Ablation((Site("mlp", 0),), "mean", "subject"),
-        Ablation((Site("mlp", 0),), "counterfactual"),
-        Ablation((Site("mlp", 0),)),
+        Intervention((Site("mlp", 0),), MEAN, "subject"),
+        Intervention((Site("mlp", 0),), COUNTERFACTUAL),
+        Intervention((Site("mlp", 0),), MEAN),
     ]
-    found = sweep(new_subject(), bare, each, CHOSEN)
+    found = swept(new_subject(), bare, each, means_over=CHOSEN)
     assert found.applicable.any(1).tolist() == [False, False, True]
     scorable = found.scorable
     assert np.isnan(found.logit_difference[:2]).all()
     assert np.isfinite(found.logit_difference[2, scorable]).all()
     everything_right = replace(found, clean_correct=np.where(scorable, 1.0, np.nan))
-    lost = drops(everything_right, bare, "recall")
+    lost = effects_on_correct(everything_right, bare, "recall")
     assert np.isnan(lost.share_lost).tolist() == [True, True, False]
-    assert np.isnan(lost.relative[:2]).all()
+    assert np.isnan(lost.share[:2]).all()
 
 
 def test_scores_are_stored(new_subject, monkeypatch):
@@ -165,7 +174,7 @@ def test_scores_are_stored(new_subject, monkeypatch):
 
 
 def test_components_are_chosen_and_judged_on_a_real_model(new_subject):
-    found = measured_drops(Study(new_subject(), PROMPTS, PLAN), JUDGED, ABLATIONS[:1], CHOSEN)
+    found = measured_effects(Study(new_subject(), PROMPTS, PLAN), JUDGED, ABLATIONS[:1], CHOSEN)
     assert set(found) == {"recall", "reasoning"}
     for d in found.values():
         assert d.n + d.missed + d.unscored == 10
@@ -191,7 +200,7 @@ def test_a_file_sorted_by_task_gives_both_tasks():
     assert part(prompts, DISCOVERY, prompts.tasks, 5).count() == {"recall": 5, "reasoning": 5}
 
 
-# Drops
+# Effects
 
 
 def result(margins, after, scorable=None) -> SweepResult:
@@ -219,16 +228,17 @@ def items_of(*pairs):
 
 
 def test_only_answers_that_the_intact_model_gives_can_be_lost():
-    found = drops(
+    found = effects_on_correct(
         result([2, 4, -1, 6], [[1, -4, 5, 6], [2, 4, -9, 6]], [True, True, True, False]),
         items_of("a", "b", "c", "d"),
         "recall",
     )
     assert found.lost.tolist() == [[0, 1], [0, 0]]
     assert found.share_lost.tolist() == [0.5, 0]
-    assert found.logit_difference.tolist() == [[1, 8], [0, 0]]
+    assert found.logit_difference.tolist() == [[-1, -8], [0, 0]]
     assert found.scale == 3
-    assert found.relative.tolist() == [1.5, 0]
+    assert found.share.tolist() == [-1.5, 0]
+    assert found.cost.tolist() == [1.5, 0]
     assert found.pairs.tolist() == ["a", "b"]
     assert (found.n, found.missed, found.unscored) == (2, 1, 1)
     assert found.before.tolist() == [1, 1, 0]
@@ -236,46 +246,54 @@ def test_only_answers_that_the_intact_model_gives_can_be_lost():
 
 
 def test_answers_that_are_gained_count_against_those_that_are_lost():
-    found = drops(result([1, 1, -1, -1], [[-1, -1, 1, 1]]), items_of("a", "b", "c", "d"), "recall")
-    test = paired(found.before, found.after[0])
+    found = effects_on_correct(
+        result([1, 1, -1, -1], [[-1, -1, 1, 1]]), items_of("a", "b", "c", "d"), "recall"
+    )
+    test = change_test(found.before, found.after[0])
     assert (test.lost, test.gained, test.items) == (2, 2, 4)
     assert test.p_lost > 0.5
     assert found.share_lost[0] == 1
 
 
 def test_the_unit_is_the_pair_where_it_holds_several_items():
-    found = drops(
+    found = effects_on_correct(
         result([2, 4, 1, 3, -1], [[-2, 4, 1, -1, -1]]), items_of("a", "a", "b", "c", "c"), "recall"
     )
     assert found.pairs.tolist() == ["a", "b", "c"]
     assert found.n == 3
     assert found.lost.tolist() == [[0.5, 0, 1]]
     assert found.any_lost(0) == 2
-    assert found.logit_difference.tolist() == [[2, 0, 4]]
+    assert found.logit_difference.tolist() == [[-2, 0, -4]]
     assert found.scale == pytest.approx((3 + 1 + 3) / 3)
     assert found.before.tolist() == [1, 1, 0.5]
     assert found.after.tolist() == [[0.5, 1, 0]]
-    test = paired(found.before, found.after[0])
+    test = change_test(found.before, found.after[0])
     assert (test.lost, test.gained, test.items) == (2, 0, 3)
 
 
 def test_values_that_do_not_apply_are_left_out_of_a_pairs_mean():
-    found = drops(result([2, 4, 1], [[-2, np.nan, np.nan]]), items_of("a", "a", "b"), "recall")
+    found = effects_on_correct(
+        result([2, 4, 1], [[-2, np.nan, np.nan]]), items_of("a", "a", "b"), "recall"
+    )
     assert found.lost[0, 0] == 1
     assert np.isnan(found.lost[0, 1])
     assert found.share_lost.tolist() == [1]
 
 
-def test_a_task_without_right_answers_has_no_drop():
-    found = drops(result([-1, -2], [[1, 1]]), items_of("a", "b"), "recall")
+def test_a_task_without_correct_answers_has_no_effect():
+    found = effects_on_correct(result([-1, -2], [[1, 1]]), items_of("a", "b"), "recall")
     assert (found.n, found.missed) == (0, 2)
-    assert np.isnan([found.scale, *found.share_lost, *found.relative]).all()
+    assert np.isnan([found.scale, *found.share_lost, *found.share]).all()
 
 
-def test_planted_costs_are_what_drops_measure():
+def test_planted_costs_are_what_is_measured():
     planted = Planted(by_task(recall=dict.fromkeys(heads((1, 2)), 0.5)), spread=0.0)
     study = study_of(planted)
-    each = [Ablation((Site("head", 1, 2),)), Ablation((Site("attn", 1),), "zero"), Ablation(())]
-    found = measured_drops(study, study.prompts, each, study.prompts)
-    assert found["recall"].relative == pytest.approx([0.5, 0.5, 0])
-    assert found["reasoning"].relative.tolist() == [0, 0, 0]
+    each = [
+        Intervention((Site("head", 1, 2),), MEAN),
+        Intervention((Site("attn", 1),), ZERO),
+        INTACT,
+    ]
+    found = measured_effects(study, study.prompts, each, study.prompts)
+    assert found["recall"].cost == pytest.approx([0.5, 0.5, 0])
+    assert found["reasoning"].share.tolist() == [0, 0, 0]

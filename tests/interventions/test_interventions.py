@@ -2,12 +2,21 @@ from dataclasses import replace
 
 import pytest
 
-from harness.interventions.ablations import Ablation, donors_of, have_donors, identity, joined
-from harness.interventions.sites import Run, Site
+from harness.interventions.donors import donors_of, have_donors
+from harness.interventions.interventions import (
+    COUNTERFACTUAL,
+    MEAN,
+    RESAMPLE,
+    ZERO,
+    Inputs,
+    Intervention,
+    address_of,
+)
+from harness.interventions.sites import Run, Site, joined
 from harness.materials.items import MaterialsError
 from tests.support.planted_circuits import facts_set
 
-HEADS = Ablation((Site("head", 0, 1), Site("head", 1, 0)))
+HEADS = Intervention((Site("head", 0, 1), Site("head", 1, 0)), MEAN)
 
 
 def test_neurons_of_a_layer_become_one_site():
@@ -40,7 +49,7 @@ def test_a_whole_layer_of_neurons_stays_a_site_of_its_own():
 @pytest.mark.parametrize(
     "other",
     [
-        [replace(HEADS, method="zero")],
+        [replace(HEADS, method=ZERO)],
         [replace(HEADS, positions="final")],
         [replace(HEADS, positions=(-1,))],
         [replace(HEADS, sites=HEADS.sites[:1])],
@@ -50,29 +59,29 @@ def test_a_whole_layer_of_neurons_stays_a_site_of_its_own():
         [],
     ],
 )
-def test_identity_changes_with_every_field(other):
-    assert identity(other) != identity([HEADS])
-    assert identity([replace(HEADS)]) == identity([HEADS])
+def test_the_address_changes_with_every_field(other):
+    assert address_of(other) != address_of([HEADS])
+    assert address_of([replace(HEADS)]) == address_of([HEADS])
 
 
-def test_identity_changes_with_the_order_and_the_kind_of_site():
-    whole = [Ablation((Site("attn", 0),)), Ablation((Site("mlp", 0),))]
-    assert identity(whole) != identity(whole[::-1])
-    assert identity(whole[:1]) != identity(whole[1:])
+def test_the_address_changes_with_the_order_and_the_kind_of_site():
+    whole = [Intervention((Site("attn", 0),), ZERO), Intervention((Site("mlp", 0),), ZERO)]
+    assert address_of(whole) != address_of(whole[::-1])
+    assert address_of(whole[:1]) != address_of(whole[1:])
 
 
 @pytest.mark.parametrize(
     ("method", "run"),
-    [("zero", None), ("resample", Run.DONOR), ("counterfactual", Run.COUNTERFACTUAL)],
+    [(ZERO, None), (RESAMPLE, Run.DONOR), (COUNTERFACTUAL, Run.COUNTERFACTUAL)],
 )
 def test_every_site_is_edited_in_the_way_that_is_said(method, run):
-    made = Ablation(HEADS.sites, method, "final").edits(None)
+    made = Intervention(HEADS.sites, method, "final").edits(Inputs())
     assert [(e.site, e.run, e.positions) for e in made] == [(s, run, "final") for s in HEADS.sites]
 
 
 def test_a_mean_ablation_without_means_is_an_error():
     with pytest.raises(ValueError, match="needs reference means"):
-        HEADS.edits(None)
+        HEADS.edits(Inputs())
 
 
 def test_a_donor_is_the_next_item_of_the_task_that_has_another_answer():

@@ -31,7 +31,7 @@ LAYERS, WIDTH = 4, 32
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """The words of crossed prompts are balanced: there is no need to fit them every time."""
+    """The words of crossed prompts are balanced, so they need not be fitted every time."""
     whole = surface_baselines.surface_auc
     monkeypatch.setattr(
         surface_baselines, "surface_auc", lambda s, p: 0.5 if p.crossed else whole(s, p)
@@ -54,7 +54,7 @@ def stream(prompts, seed, gap=0.0, layer=2, width=WIDTH) -> Activations:
 
 
 def knows(gap=4.0, twin_gap=0.0):
-    """A subject that knows the task from layer 2 on; its twins as far as told."""
+    """A subject whose layers from 2 on separate the tasks by `gap`, and its twins by `twin_gap`."""
     return lambda prompts, twin: stream(prompts, 10 + (twin or 0), twin_gap if twin else gap)
 
 
@@ -108,38 +108,39 @@ def everywhere(gap):
     """A subject that tells the tasks apart in every dimension: so does nearly any direction."""
 
     def make(prompts, twin):
-        found = stream(prompts, 10 + (twin or 0))
+        activations = stream(prompts, 10 + (twin or 0))
         if not twin:
-            found.resid[:, 2:] += (side_of(prompts)[:, None, None] * gap / 2).astype(np.float32)
-        return found
+            shift = side_of(prompts)[:, None, None] * gap / 2
+            activations.resid[:, 2:] += shift.astype(np.float32)
+        return activations
 
     return make
 
 
 def test_random_directions_are_measured_by_a_size_that_goes_on_where_auc_ends():
-    finding, (found, _) = held_out(study_of(everywhere(30.0), crossed_set(80)))
+    finding, (outcome, _) = held_out(study_of(everywhere(30.0), crossed_set(80)))
     by_chance = control(finding, "random directions")
     size = row(finding, "size of the separation")
-    assert found is Outcome.SUPPORTED
+    assert outcome is Outcome.SUPPORTED
     assert 10 < by_chance.value < size.effect.interval[0] < size.effect.value
 
 
 def test_a_direction_no_better_than_random_ones_is_refuted():
-    """All that is there is one dimension: every direction tells the tasks apart as well."""
+    """The stream has one dimension only, so every direction separates the tasks equally well."""
 
     def along_one(prompts, twin):
-        found = stream(prompts, 10 + (twin or 0), 0.0 if twin else 4.0, width=4)
-        return replace(found, resid=np.repeat(found.resid[..., 3:], 4, axis=-1))
+        narrow = stream(prompts, 10 + (twin or 0), 0.0 if twin else 4.0, width=4)
+        return replace(narrow, resid=np.repeat(narrow.resid[..., 3:], 4, axis=-1))
 
-    finding, (found, why) = held_out(study_of(along_one, crossed_set(80)))
+    finding, (outcome, why) = held_out(study_of(along_one, crossed_set(80)))
     assert row(finding, "held-out separation").passed
-    assert found is Outcome.REFUTED
+    assert outcome is Outcome.REFUTED
     assert "random directions" in why
 
 
 def test_a_subject_that_knows_the_task_is_supported_where_it_knows_it():
-    finding, (found, reason) = held_out(study_of(knows(), crossed_set(80)))
-    assert (found, reason) == (Outcome.SUPPORTED, "every requirement holds")
+    finding, (outcome, reason) = held_out(study_of(knows(), crossed_set(80)))
+    assert (outcome, reason) == (Outcome.SUPPORTED, "every requirement holds")
     separation = row(finding, "held-out separation")
     assert separation.effect.method.startswith(("layer 2", "layer 3"))
     low, high = separation.effect.interval
@@ -154,8 +155,8 @@ def test_noise_is_never_supported():
     aucs = []
     for seed in range(50):
         study = study_of(lambda p, twin, s=seed: stream(p, 100 * s + (twin or 0)), prompts)
-        finding, (found, _) = held_out(study, replace(RULE, shuffles=5))
-        assert found is Outcome.REFUTED
+        finding, (outcome, _) = held_out(study, replace(RULE, shuffles=5))
+        assert outcome is Outcome.REFUTED
         aucs.append(row(finding, "held-out separation").effect.value)
         units = finding.units["held-out separation"]
         assert len(units) == 20
@@ -165,24 +166,24 @@ def test_noise_is_never_supported():
 
 
 def test_twins_that_separate_as_well_refute_it():
-    finding, (found, reason) = held_out(study_of(knows(twin_gap=4.0), crossed_set(80)))
-    assert found is Outcome.REFUTED
+    finding, (outcome, reason) = held_out(study_of(knows(twin_gap=4.0), crossed_set(80)))
+    assert outcome is Outcome.REFUTED
     assert "control untrained twin 1" in reason
     assert [c.passed for c in finding.controls if "twin" in c.name] == [False, False]
 
 
 def test_twins_beyond_the_bar_refute_even_if_the_model_is_better():
-    finding, (found, _) = held_out(study_of(knows(6.0, twin_gap=1.6), crossed_set(200)))
+    finding, (outcome, _) = held_out(study_of(knows(6.0, twin_gap=1.6), crossed_set(200)))
     twin = control(finding, "untrained twin 1")
     assert 0.75 < twin.value < row(finding, "held-out separation").effect.interval[0]
     assert twin.passed is False
-    assert found is Outcome.REFUTED
+    assert outcome is Outcome.REFUTED
 
 
 def test_a_model_that_does_not_answer_is_inconclusive():
     study = study_of(knows(), crossed_set(80), accuracy={"reasoning": 0.25})
-    _, (found, reason) = held_out(study)
-    assert found is Outcome.INCONCLUSIVE
+    _, (outcome, reason) = held_out(study)
+    assert outcome is Outcome.INCONCLUSIVE
     assert reason.startswith("reasoning accuracy 0.25")
 
 
@@ -193,7 +194,7 @@ def test_the_layer_is_chosen_without_the_evaluation_pairs():
     def only_evaluation_differs(p, _):
         a = stream(p, 1, 1.0, layer=3)
         x = a.resid.copy()
-        x[:, 0, 5] += 6 * judged * side_of(p)  # layer 0 is perfect, for who looks at evaluation
+        x[:, 0, 5] += 6 * judged * side_of(p)  # on evaluation pairs alone, layer 0 would be best
         return replace(a, resid=x)
 
     finding, _ = held_out(study_of(only_evaluation_differs, prompts))
@@ -212,11 +213,11 @@ def test_a_direction_of_one_template_is_refuted_by_another():
         x[:, 2, 3] += side_of(p) * np.where(first, 6.0, -0.3)
         return replace(a, resid=x)
 
-    finding, (found, reason) = held_out(study_of(turned, prompts))
+    finding, (outcome, reason) = held_out(study_of(turned, prompts))
     smallest = row(finding, "smallest separation")
     assert smallest.effect.value < 0.5
     assert smallest.effect.method.startswith("template t1; of 2 judged")
-    assert found is Outcome.REFUTED
+    assert outcome is Outcome.REFUTED
     assert "smallest separation within a template" in reason
     by_name = {e.name: e.effect.value for e in finding.evidence}
     assert by_name["within template t0"] > 0.95
@@ -233,8 +234,8 @@ def test_layers_without_a_direction_are_named_and_all_of_them_inconclusive():
     finding, _ = held_out(study_of(late, prompts))
     assert "no direction in layers [0, 1]: the tasks' means are the same there" in finding.notes
     flat = study_of(lambda p, _: replace(noise(p, 0), resid=np.ones((len(p), 4, 8))), prompts)
-    _, (found, reason) = held_out(flat)
-    assert found is Outcome.INCONCLUSIVE
+    _, (outcome, reason) = held_out(flat)
+    assert outcome is Outcome.INCONCLUSIVE
     assert "there is no direction" in reason
 
 
@@ -246,21 +247,21 @@ def test_twins_without_any_direction_show_nothing():
             else replace(noise(p, 0), resid=np.ones((len(p), LAYERS, WIDTH), np.float32))
         )
 
-    finding, (found, _) = held_out(study_of(make, crossed_set(80)))
-    assert found is Outcome.SUPPORTED
+    finding, (outcome, _) = held_out(study_of(make, crossed_set(80)))
+    assert outcome is Outcome.SUPPORTED
     assert "no direction in any layer" in control(finding, "untrained twin 1").note
 
 
 def test_too_few_pairs_are_inconclusive():
-    _, (found, reason) = held_out(study_of(knows(), crossed_set(6)))
-    assert found is Outcome.INCONCLUSIVE
+    _, (outcome, reason) = held_out(study_of(knows(), crossed_set(6)))
+    assert outcome is Outcome.INCONCLUSIVE
     assert "3 recall of 5 in discovery, 3 reasoning of 5 in discovery" in reason
 
 
 def test_too_few_permutations_are_inconclusive():
     study = study_of(knows(), crossed_set(80), Plan(0, 80, 50, 50, 1))
-    _, (found, reason) = held_out(study)
-    assert found is Outcome.INCONCLUSIVE
+    _, (outcome, reason) = held_out(study)
+    assert outcome is Outcome.INCONCLUSIVE
     assert "smallest adjusted p" in reason
 
 
@@ -276,8 +277,8 @@ def test_exchanging_the_names_of_the_tasks_changes_no_verdict():
     twin = stream(prompts, 11)
     aucs = []
     for p in (prompts, turned):
-        finding, (found, _) = held_out(study_of(lambda _, t: twin if t else fixed, p))
-        assert found is Outcome.SUPPORTED
+        finding, (outcome, _) = held_out(study_of(lambda _, t: twin if t else fixed, p))
+        assert outcome is Outcome.SUPPORTED
         aucs.append(row(finding, "held-out separation").effect.value)
     assert aucs[0] == pytest.approx(aucs[1])
 
@@ -299,8 +300,8 @@ def test_lookup_tells_reading_the_context_from_reasoning(reads):
         return replace(a, resid=x)
 
     study = study_of(make, geography_crossed(plan.items, plan.seed), plan)
-    finding, (found, _) = held_out(study)
-    assert found is Outcome.SUPPORTED
+    finding, (outcome, _) = held_out(study)
+    assert outcome is Outcome.SUPPORTED
     from_reasoning = row(finding, "lookup against reasoning, along this direction").effect.value
     from_recall = row(finding, "recall against lookup, along this direction").effect.value
     near, far = (from_reasoning, from_recall) if reads else (from_recall, from_reasoning)
@@ -324,8 +325,8 @@ def length_stream(prompts, seed, gap=0.0):
 def test_prompts_that_differ_in_length_alone_are_not_supported():
     prompts = labelled_set(longer=8)
     study = study_of(lambda p, twin: length_stream(p, 5 + (twin or 0)), prompts, ids=words_of)
-    finding, (found, reason) = held_out(study)
-    assert found is Outcome.REFUTED
+    finding, (outcome, reason) = held_out(study)
+    assert outcome is Outcome.REFUTED
     assert "control prompt length alone" in reason
     first = finding.evidence[0]
     assert first.name == "prompt length alone, without a model"
@@ -338,8 +339,8 @@ def test_prompts_that_differ_in_length_alone_are_not_supported():
 def test_prompts_that_length_tells_completely_are_inconclusive():
     prompts = labelled_set(longer=40)
     study = study_of(lambda p, _: length_stream(p, 5), prompts, ids=words_of)
-    _, (found, reason) = held_out(study)
-    assert found is Outcome.INCONCLUSIVE
+    _, (outcome, reason) = held_out(study)
+    assert outcome is Outcome.INCONCLUSIVE
     assert "prompt length alone (AUC 1.00)" in reason
 
 
@@ -350,8 +351,8 @@ def test_a_direction_beyond_every_baseline_is_supported_on_own_prompts():
         prompts,
         ids=words_of,
     )
-    finding, (found, reason) = held_out(study)
-    assert (found, reason) == (Outcome.SUPPORTED, "every requirement holds")
+    finding, (outcome, reason) = held_out(study)
+    assert (outcome, reason) == (Outcome.SUPPORTED, "every requirement holds")
     assert row(finding, "held-out separation").family.method == (
         "prompts relabelled within their domain"
     )
@@ -376,8 +377,8 @@ def test_a_direction_of_the_subject_matter_is_not_supported():
         x[:, 2, 3] += [3 * (i.domain == "reasoning") for i in p.items]
         return replace(a, resid=x)
 
-    finding, (found, reason) = held_out(study_of(make, prompts, ids=words_of))
-    assert found is Outcome.REFUTED
+    finding, (outcome, reason) = held_out(study_of(make, prompts, ids=words_of))
+    assert outcome is Outcome.REFUTED
     assert "control domain alone" in reason
     assert row(finding, "held-out separation").effect.value > 0.8
 
@@ -390,8 +391,8 @@ def test_many_domains_are_pooled_and_a_score_is_correlated():
     )
     prompts = replace(prompts, items=scored)
     study = study_of(knows(4.0), prompts, ids=words_of)
-    finding, (found, _) = held_out(study)
-    assert found is Outcome.SUPPORTED
+    finding, (outcome, _) = held_out(study)
+    assert outcome is Outcome.SUPPORTED
     assert "domains pooled, as each is small" in row(finding, "smallest separation").effect.method
     assert not any(e.name.startswith("within domain s") for e in finding.evidence)
     graded = row(finding, "projection against the graded score")
@@ -403,8 +404,8 @@ def test_plain_pairs_and_a_third_task_are_measured():
     prompts = plain_set(60, templates=2)
     third = tuple(replace(i, id=f"{i.id}-x", task="lookup") for i in prompts.items[::2])
     mixed = replace(prompts, items=(*prompts.items, *third))
-    finding, (found, reason) = held_out(study_of(knows(), mixed))
-    assert found is Outcome.INCONCLUSIVE
+    finding, (outcome, reason) = held_out(study_of(knows(), mixed))
+    assert outcome is Outcome.INCONCLUSIVE
     assert "prompt length alone (AUC 1.00)" in reason
     assert row(finding, "held-out separation").family.method == "sign flip of pairs"
 
@@ -415,8 +416,8 @@ def test_plain_pairs_and_a_third_task_are_measured():
 def test_noise_in_many_dimensions_passes_in_sample_and_not_held_out():
     prompts = plain_set(30)
     study = study_of(lambda p, twin: stream(p, twin or 0, width=800), prompts)
-    finding, (found, _) = as_published(study)
-    assert found is Outcome.SUPPORTED  # the trap
+    finding, (outcome, _) = as_published(study)
+    assert outcome is Outcome.SUPPORTED  # the trap
     assert row(finding, "in-sample separation").effect.value > 0.99
     assert row(finding, "the same, on prompts left out").effect.value < 0.75
     assert control(finding, "shuffled labels").passed is False
@@ -426,8 +427,8 @@ def test_noise_in_many_dimensions_passes_in_sample_and_not_held_out():
 
 def test_a_small_separation_in_sample_is_refuted():
     study = study_of(lambda p, twin: stream(p, twin or 0, 0.5), plain_set(300))
-    finding, (found, _) = as_published(study)
-    assert found is Outcome.REFUTED
+    finding, (outcome, _) = as_published(study)
+    assert outcome is Outcome.REFUTED
     assert 0.5 < row(finding, "in-sample separation").effect.value < 0.9
 
 
@@ -445,8 +446,8 @@ def test_a_model_of_one_layer_is_inconclusive_as_published():
     def shallow(p, _):
         return replace(noise(p, 0), resid=stream(p, 0, 3.0).resid[:, :1])
 
-    _, (found, reason) = as_published(study_of(shallow, plain_set(30)))
-    assert found is Outcome.INCONCLUSIVE
+    _, (outcome, reason) = as_published(study_of(shallow, plain_set(30)))
+    assert outcome is Outcome.INCONCLUSIVE
     assert "there is no direction" in reason
 
 
@@ -486,9 +487,9 @@ def test_the_size_is_cohens_d(prompts):
     rows = labelled.within(EVALUATION)
     side = labelled.side[rows]
     expected = stats.cohens_d(scores[rows][side > 0], scores[rows][side < 0])
-    found = selected.size()
-    assert found.value == pytest.approx(float(expected))
-    assert found.low < found.value < found.high
+    size = selected.size()
+    assert size.value == pytest.approx(float(expected))
+    assert size.low < size.value < size.high
 
 
 def test_secondary_evidence_is_of_the_selected_layer(monkeypatch):
@@ -502,5 +503,5 @@ def test_secondary_evidence_is_of_the_selected_layer(monkeypatch):
 
 
 def test_null_subject_of_the_other_claims_is_refuted_too():
-    _, (found, _) = held_out(study_of(null_subject, crossed_set(80)))
-    assert found is Outcome.REFUTED
+    _, (outcome, _) = held_out(study_of(null_subject, crossed_set(80)))
+    assert outcome is Outcome.REFUTED

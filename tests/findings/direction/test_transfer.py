@@ -28,9 +28,9 @@ def carried(gap_elsewhere, *, answered=("geography", "chemistry"), twin_gap=0.0)
 
     class Subject(FakeSubject):
         def answers(self, prompts, twin=None):
-            found = super().answers(prompts, twin)
+            answers = super().answers(prompts, twin)
             right = np.float32(prompts.name.startswith(answered))
-            return replace(found, correct=found.correct * right)
+            return replace(answers, correct=answers.correct * right)
 
     study = study_of(make, HOME)
     return replace(study, subject=Subject(make))
@@ -42,8 +42,8 @@ def transferred(study):
 
 
 def test_a_direction_that_is_the_same_elsewhere_is_supported_and_names_what_was_left_out():
-    finding, found, why = transferred(carried(4.0))
-    assert (found, why) == (Outcome.SUPPORTED, "every requirement holds")
+    finding, outcome, why = transferred(carried(4.0))
+    assert (outcome, why) == (Outcome.SUPPORTED, "every requirement holds")
     (row,) = finding.evidence
     assert row.effect.value > 0.95
     assert row.n == ITEMS
@@ -58,15 +58,15 @@ def test_a_direction_that_is_not_there_or_turned_round_elsewhere_is_refuted(gap)
 
 
 def test_twins_that_carry_it_over_refute_it():
-    finding, found, why = transferred(carried(4.0, twin_gap=4.0))
-    assert found is Outcome.REFUTED
+    finding, outcome, why = transferred(carried(4.0, twin_gap=4.0))
+    assert outcome is Outcome.REFUTED
     assert "untrained twin 1" in why
     assert len(finding.controls) == PLAN.twins
 
 
 def test_a_model_that_answers_no_other_domain_is_inconclusive():
-    _, found, why = transferred(carried(4.0, answered=("geography",)))
-    assert found is Outcome.INCONCLUSIVE
+    _, outcome, why = transferred(carried(4.0, answered=("geography",)))
+    assert outcome is Outcome.INCONCLUSIVE
     assert "answers no other domain's questions" in why
 
 

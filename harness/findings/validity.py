@@ -1,13 +1,15 @@
 """The findings of h0: is the instrument fit for this model and these materials."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from harness import stats
 from harness.findings.direction.surface_baselines import surface_auc
 from harness.findings.gates import paired_gate
-from harness.findings.specialisation.contrasts import controlled_contrast
+from harness.findings.specialisation.contrasts import Contrast, controlled_contrast
 from harness.materials import surface
 from harness.materials.items import PromptSet
 from harness.materials.sets import domain_of, draw_plain, geography_published
@@ -15,31 +17,15 @@ from harness.study.causality import label_difference
 from harness.study.generation import generated, has_options
 from harness.study.study import Study
 from harness.study.subject import Subject
-from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate, Inconclusive, require
+from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate, require
 
 SHUFFLE_PERMUTATIONS = 199
+SHUFFLE_ALPHA = 0.05  # the share of shuffles that are significant at it is secondary
 GENERATED_TOKENS = 32  # of an answer to multiple choice
 
 
-def _errors(subject: Subject, names: Mapping[str, str], tolerance: Mapping[str, float]) -> Finding:
-    found = subject.self_check()
-    bound = tolerance[subject.architecture.dtype]
-    return Finding(
-        tuple(
-            Evidence(
-                text,
-                Effect("largest relative error", found[name], method="every layer"),
-                threshold=bound,
-                relation="<=",
-                n=subject.architecture.layers,
-            )
-            for name, text in names.items()
-        )
-    )
-
-
 def hooks_finding(subject: Subject, tolerance: Mapping[str, float]) -> Finding:
-    """Logits with and without hooks; heads and neurons against the outputs they make up."""
+    """Logits with and without hooks; heads and neurons against the outputs they add up to."""
     names = {
         "hooked": "logits with hooks against without",
         "head_sum": "sum of the heads' outputs against the attention's",
@@ -50,19 +36,38 @@ def hooks_finding(subject: Subject, tolerance: Mapping[str, float]) -> Finding:
 
 
 def padding_finding(subject: Subject, tolerance: Mapping[str, float]) -> Finding:
-    """Residual stream in a padded batch against alone, and on a shared line against apart."""
+    """The residual stream of a prompt, padded and behind a shared prefix, against alone.
+
+    A model whose prompts cannot share a prefix is checked for padding only.
+    """
     names = {"padded": "residual stream, padded against alone"}
-    if "shared" in subject.self_check():  # a model whose prompts cannot share lines has none
-        names["shared"] = "residual stream, prompts on one line against apart"
+    if "shared" in subject.self_check():
+        names["shared"] = "residual stream, behind a shared prefix against alone"
     return _errors(subject, names, tolerance)
 
 
+def _errors(subject: Subject, names: Mapping[str, str], tolerance: Mapping[str, float]) -> Finding:
+    """Errors of the self-check by name, each against the tolerance of the model's dtype."""
+    errors = subject.self_check()
+    rows = (
+        Evidence(
+            text,
+            Effect("largest relative error", errors[name], method="every layer"),
+            threshold=tolerance[subject.architecture.dtype],
+            relation="<=",
+            n=subject.architecture.layers,
+        )
+        for name, text in names.items()
+    )
+    return Finding(tuple(rows))
+
+
 def sites_finding(subject: Subject) -> Finding:
-    """The least that zeroing any site moves the last logits."""
-    moved = Effect("smallest relative change", subject.self_check()["zeroed"], method="every layer")
+    """The smallest change of the last logits when any one site is zeroed."""
+    change = subject.self_check()["zeroed"]
     evidence = Evidence(
         "logits with a site zeroed",
-        moved,
+        Effect("smallest relative change", change, method="every layer"),
         threshold=0.0,
         relation=">",
         n=subject.architecture.layers,
@@ -70,56 +75,95 @@ def sites_finding(subject: Subject) -> Finding:
     return Finding((evidence,))
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How the prompts of one task are answered.
+
+    Attributes:
+        name: Of the evidence.
+        correct: 1 where the answer beats every distractor, else 0.
+        exact: 1 where greedy decoding begins with the answer, else 0.
+        pair: Name of each prompt's pair.
+    """
+
+    name: str
+    correct: Float[np.ndarray, " prompt"]
+    exact: Float[np.ndarray, " prompt"]
+    pair: np.ndarray
+
+
 def competence_finding(study: Study, gate: float) -> Finding:
     """Accuracy of each task on plain and on crossed prompts, each with its interval."""
-    if not study.has_answers:
-        reason = f"{study.prompts.name} carries no answers: competence cannot be measured"
-        shown = Evidence("accuracy", Effect("share", float("nan")), threshold=gate, relation=">=")
-        return Finding((shown,), gates=(Gate("answers", False, reason),))
-    sets: list[tuple[str, PromptSet, tuple[str, ...]]] = []
+    reason = f"{study.prompts.name} carries no answers: competence cannot be measured"
+    require(Gate("answers", study.has_answers, reason))
+    answered = [
+        task
+        for name, prompts, tasks in _sets(study)
+        for task in _answered(study, name, prompts, tasks)
+    ]
+    evidence = (_accuracy(task, gate) for task in answered)
+    units = {task.name: _share_by_pair(task) for task in answered}
+    return Finding((*evidence, *_generated(study)), units=units)
+
+
+def _sets(study: Study) -> Iterator[tuple[str, PromptSet, tuple[str, ...]]]:
+    """Name, prompts and tasks of every set on which competence is measured."""
     domain = domain_of(study.prompts)
     if domain is not None and study.prompts.crossed:
         plain = study.plan.labelled(draw_plain(domain, study.plan.items, study.plan.seed))
-        sets.append(("plain", plain, tuple(plain.count())))
-    sets.append((study.prompts.name, study.prompts, tuple(study.prompts.count())))
-    # The first control crosses lookup with reasoning: what is missing from the main set.
-    sets += [(c.prompts.name, c.prompts, ("lookup",)) for c in study.lookup_controls()[:1]]
-    rows, units = [], {}
-    for name, prompts, tasks in sets:
-        answers = study.subject.answers(prompts)
-        labels = np.array([item.task for item in prompts.items])
-        pairs = np.array([item.pair for item in prompts.items])
-        for task in tasks:
-            hits = answers.correct[labels == task]
-            units[f"{task} accuracy, {name}"] = _share_by_pair(hits, pairs[labels == task])
-            exact = float(answers.exact[labels == task].mean())
-            k, n = int(hits.sum()), len(hits)
-            rows.append(
-                Evidence(
-                    f"{task} accuracy, {name}",
-                    Effect(
-                        "share",
-                        k / n,
-                        stats.binomial_interval(k, n),
-                        method=f"answer above every distractor; greedy exact match {exact:.2f}",
-                    ),
-                    threshold=gate,
-                    relation=">=",
-                    n=n,
-                )
-            )
-    return Finding((*rows, *_generated(study)), units=units)
+        yield "plain", plain, tuple(plain.count())
+    yield study.prompts.name, study.prompts, tuple(study.prompts.count())
+    # The first control crosses lookup with reasoning: lookup is missing from the main set.
+    for control in study.lookup_controls()[:1]:
+        yield control.prompts.name, control.prompts, ("lookup",)
+
+
+def _answered(
+    study: Study, name: str, prompts: PromptSet, tasks: tuple[str, ...]
+) -> Iterator[Answered]:
+    answers = study.subject.answers(prompts)
+    task_of = np.array([item.task for item in prompts.items])
+    pair = np.array([item.pair for item in prompts.items])
+    for task in tasks:
+        rows = task_of == task
+        yield Answered(
+            f"{task} accuracy, {name}", answers.correct[rows], answers.exact[rows], pair[rows]
+        )
+
+
+def _accuracy(task: Answered, gate: float) -> Evidence:
+    k, n = int(task.correct.sum()), len(task.correct)
+    exact = float(task.exact.mean())
+    return Evidence(
+        task.name,
+        Effect(
+            "share",
+            k / n,
+            stats.binomial_interval(k, n),
+            method=f"answer above every distractor; greedy exact match {exact:.2f}",
+        ),
+        threshold=gate,
+        relation=">=",
+        n=n,
+    )
+
+
+def _share_by_pair(task: Answered) -> dict[str, float]:
+    """Share of the items of each pair answered correctly: items of a pair are not independent."""
+    names, number = np.unique(task.pair, return_inverse=True)
+    correct = np.bincount(number, weights=task.correct.astype(float)) / np.bincount(number)
+    return dict(zip(names.tolist(), correct.tolist(), strict=True))
 
 
 def _generated(study: Study) -> list[Evidence]:
-    """Beside, where prompts show options by letter: which of them greedy text names."""
+    """Secondary, where prompts show options by letter: which of them the greedy text names."""
     if not has_options(study.prompts):
         return []
     text = generated(study.subject, study.prompts, GENERATED_TOKENS)
-    labels = np.array([item.task for item in study.prompts.items])
+    task_of = np.array([item.task for item in study.prompts.items])
     rows = []
     for task in study.prompts.count():
-        parsed, right = (x[labels == task] for x in (text.parsed, text.right))
+        parsed, right = (x[task_of == task] for x in (text.parsed, text.right))
         k, n = int(right.sum()), len(right)
         method = (
             f"greedy, {GENERATED_TOKENS} tokens; parsed {parsed.mean():.2f}, what is not parsed is "
@@ -130,81 +174,64 @@ def _generated(study: Study) -> list[Evidence]:
     return rows
 
 
-def _share_by_pair(hits: np.ndarray, pairs: np.ndarray) -> dict[str, float]:
-    """Share of each pair's items that were answered: items of a pair are not independent."""
-    names, of = np.unique(pairs, return_inverse=True)
-    right = np.bincount(of, weights=hits.astype(float)) / np.bincount(of)
-    return dict(zip(names.tolist(), right.tolist(), strict=True))
-
-
 def balance_finding(study: Study, most: float) -> Finding:
     """Exact balance of tokens, positions and lengths, and what a classifier makes of the rest."""
-    prompts = study.prompts
-    balance = surface.token_balance(prompts.items, study.subject.token_ids(prompts), prompts.tasks)
-    n = len(prompts.pairs)
-    rows = [
-        Evidence(
-            text,
-            Effect("largest difference of counts", value),
-            threshold=0,
-            relation="<=",
-            n=n,
-        )
-        for text, value in (
-            ("tokens, between tasks", balance.tokens),
-            ("tokens at positions, between tasks", balance.positions),
-            ("lengths, between tasks", balance.lengths),
-        )
-    ]
-    rows.append(
-        Evidence(
-            "surface classifier on these prompts",
-            Effect("AUC", surface_auc(study, prompts), method="5 folds, pairs kept together"),
-            threshold=most,
-            relation="<=",
-            n=n,
-        )
+    classifier = Evidence(
+        "surface classifier on these prompts",
+        Effect("AUC", surface_auc(study, study.prompts), method="5 folds, pairs kept together"),
+        threshold=most,
+        relation="<=",
+        n=len(study.prompts.pairs),
     )
-    published = study.plan.labelled(geography_published())
-    shown = Control(
+    published = Control(
         "surface classifier on the published prompts",
-        surface_auc(study, published),
+        surface_auc(study, study.plan.labelled(geography_published())),
         None,
         note="AUC; 0.5 is chance",
     )
-    return Finding(tuple(rows), (shown,))
+    return Finding((*_token_balance(study), classifier), (published,))
+
+
+def _token_balance(study: Study) -> Iterator[Evidence]:
+    """The counts that must be equal between the tasks."""
+    prompts = study.prompts
+    balance = surface.token_balance(prompts.items, study.subject.token_ids(prompts), prompts.tasks)
+    for text, value in (
+        ("tokens, between tasks", balance.tokens),
+        ("tokens at positions, between tasks", balance.positions),
+        ("lengths, between tasks", balance.lengths),
+    ):
+        difference = Effect("largest difference of counts", value)
+        yield Evidence(text, difference, threshold=0, relation="<=", n=len(prompts.pairs))
 
 
 def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
-    """Residual stream at the token before the label, between the two labels."""
-    if not study.prompts.crossed:
-        reason = (
-            f"{study.prompts.name} is not crossed: no position is free of the task by causality"
-        )
-        raise Inconclusive(Gate("crossed", False, reason))
-    found = label_difference(study.subject, study.prompts)
-    before, at_end = found.largest, found.largest_at_end
-    # A label that changes nothing even at the end leaves nothing to compare with: undefined.
-    relative = before / at_end if at_end else float("nan")
+    """The residual stream at the token before the label does not differ between the labels."""
+    reason = f"{study.prompts.name} is not crossed: no position is free of the task by causality"
+    require(Gate("crossed", study.prompts.crossed, reason))
+    difference = label_difference(study.subject, study.prompts)
+    before, at_end = difference.largest, difference.largest_at_end
+    # If the label changes nothing even at the end, there is nothing to compare with: undefined.
+    relative = Effect(
+        "largest difference between labels",
+        before / at_end if at_end else float("nan"),
+        method="relative to the largest difference at the last token",
+    )
     return Finding(
         (
             Evidence(
                 "residual stream at the token before the label",
-                Effect(
-                    "largest difference between labels",
-                    relative,
-                    method="relative to the largest difference at the last token",
-                ),
+                relative,
                 threshold=tolerance[study.subject.architecture.dtype],
                 relation="<=",
-                n=found.compared,
+                n=difference.compared,
             ),
             Evidence(
                 "residual stream at the last token",
                 Effect("largest difference between labels", at_end),
                 threshold=0.0,
                 relation=">",
-                n=found.compared,
+                n=difference.compared,
             ),
         )
     )
@@ -215,38 +242,40 @@ def uniformity_finding(study: Study, shuffles: int, least: float) -> Finding:
     require(paired_gate(study))
     c = controlled_contrast("head", study.activations, study.prompts)
     blocks = c.blocks(np.arange(len(c.values)))
-    if blocks is not None and len(set(blocks)) < 2:
-        reason = (
-            f"{study.prompts.name} is not crossed and has one template a task: there is one unit, "
-            "and nothing to shuffle"
-        )
-        none = Evidence("excess of small p-values", Effect("p", 1.0), threshold=0, relation=">=")
-        return Finding((none,), gates=(Gate("units", False, reason),))
-    drawn = stats.random_signs(np.arange(len(c.values)), draws=shuffles, seed=study.plan.seed)
-    smallest = []
-    for shuffle, signs in enumerate(drawn):
-        test = stats.sign_flip_max(
-            c.flipped(signs).values, permutations=SHUFFLE_PERMUTATIONS, seed=shuffle, blocks=blocks
-        )
-        smallest.append(float(np.min(test.p_adjusted)))
-    found = stats.uniformity(np.array(smallest), levels=round(1 / test.floor))
-    below = float(np.mean(np.array(smallest) <= 0.05))
-    k = round(below * shuffles)
+    reason = (
+        f"{study.prompts.name} is not crossed and has one template a task: there is one unit, "
+        "and nothing to shuffle"
+    )
+    require(Gate("units", blocks is None or len(set(blocks)) > 1, reason))
+    smallest, floor = _smallest_p(c, blocks, shuffles, study.plan.seed)
+    uniformity = stats.uniformity(smallest, levels=round(1 / floor))
+    significant = int((smallest <= SHUFFLE_ALPHA).sum())
+    excess = Effect("p of the one-sided Kolmogorov-Smirnov test", uniformity.p_excess)
+    share = Effect(
+        "share",
+        significant / shuffles,
+        stats.binomial_interval(significant, shuffles),
+        method="Clopper-Pearson",
+    )
     return Finding(
         (
             Evidence(
-                "excess of small p-values",
-                Effect("p of the one-sided Kolmogorov-Smirnov test", found.p_excess),
-                threshold=least,
-                relation=">=",
-                n=shuffles,
+                "excess of small p-values", excess, threshold=least, relation=">=", n=shuffles
             ),
-            Evidence(
-                "shuffles significant at 0.05",
-                Effect(
-                    "share", below, stats.binomial_interval(k, shuffles), method="Clopper-Pearson"
-                ),
-                n=shuffles,
-            ),
+            Evidence(f"shuffles significant at {SHUFFLE_ALPHA:g}", share, n=shuffles),
         )
     )
+
+
+def _smallest_p(
+    c: Contrast, blocks: Sequence[str] | None, shuffles: int, seed: int
+) -> tuple[Float[np.ndarray, " shuffle"], float]:
+    """The smallest adjusted p of any cell under each shuffle, and the smallest that is possible."""
+    signs = stats.random_signs(np.arange(len(c.values)), draws=shuffles, seed=seed)
+    tests = [
+        stats.sign_flip_max(
+            c.flipped(row).values, permutations=SHUFFLE_PERMUTATIONS, seed=shuffle, blocks=blocks
+        )
+        for shuffle, row in enumerate(signs)
+    ]
+    return np.array([test.p_adjusted.min() for test in tests]), tests[0].floor

@@ -1,4 +1,4 @@
-"""What an extraction returns: per-prompt arrays with named axes. Plain numpy; no model needed."""
+"""What an extraction returns: arrays with one row for each prompt. Plain numpy, no model needed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,20 +7,6 @@ from typing import Self
 import numpy as np
 from jaxtyping import Float
 
-# The axes of the last dimension. The first six and five are the published ones, in their
-# order; what follows is a controlled variant. Each is a function of the same name in `features`.
-LAYER_FEATURES = (
-    "resid_norm",
-    "resid_mean",
-    "attention_entropy",
-    "attention_concentration",
-    "gate_mean_abs",
-    "gate_sparsity",
-    "attention_entropy_per_log_length",
-)
-HEAD_METRICS = ("entropy", "maximum", "self_focus", "deviation", "gini", "entropy_per_log_length")
-PUBLISHED_LAYER_FEATURES = LAYER_FEATURES[:6]
-PUBLISHED_HEAD_METRICS = HEAD_METRICS[:5]
 POSITIONS = ("final", "subject", "mean")
 
 
@@ -44,8 +30,9 @@ class Activations(Stored):
     """Features of every prompt of a set, at one position, in the order of its items.
 
     Attributes:
-        layers: Layer features, in `LAYER_FEATURES` order.
-        heads: Head metrics of the position's attention row, in `HEAD_METRICS` order.
+        layers: Layer features, in the order of `features.LAYER_FEATURES`.
+        heads: Head metrics of the position's attention row, in the order of
+            `features.HEAD_METRICS`.
         gates: The MLP's gate before its activation (published neuron value).
         neurons: The input of the down-projection: what the neuron writes (controlled value).
         resid: The residual stream after each layer.

@@ -1,25 +1,38 @@
-"""What is measured at a site: one function a published definition or controlled variant.
+"""What is measured at a site: one function for each published definition or controlled variant.
 
-Pure torch, on whatever device the tensors are, in float32 whatever the model's own type.
-`row` is the attention a token pays, `visible` marks the keys it may see: real (not padding) and
-not later than itself. The token is its own last visible key. Axes between batch and key_pos
-(layers, heads) pass through. Rows sum to one over their visible keys; outside, they are ignored.
+Pure torch, on whatever device the tensors are, in float32 whatever the dtype of the model.
+`row` is the attention that a token pays, `visible` marks the keys that it may see: real (not
+padding) and not later than itself. The token is its own last visible key. Axes between batch and
+key_pos (layers, heads) pass through. Rows sum to one over their visible keys; the other keys are
+ignored.
+
+To add a feature, write its function, add it to `LAYER_FEATURES` or `HEAD_METRICS` at the end of
+this file and raise `FEATURES_VERSION`. Importing this module does not import torch, so that
+stored features are read without it.
 """
 
-import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from harness.activations.extracted import HEAD_METRICS, LAYER_FEATURES
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+    from torch import Tensor
 
+    Row = Float[Tensor, "batch *axes key_pos"]
+    HeadRows = Float[Tensor, "batch *axes head key_pos"]
+    Visible = Bool[Tensor, "batch key_pos"]
+    PerRow = Float[Tensor, "batch *axes"]
+    Resid = Float[Tensor, "*axes d_model"]
+    Gate = Float[Tensor, "*axes neuron"]
+    PerToken = Float[Tensor, "*axes"]
+
+FEATURES_VERSION = 1  # raise it when a feature, a site or the scoring changes its meaning
 SPARSE_GATE = 0.01  # published threshold: a gate below it in size counts as closed
 
-Row = Float[Tensor, "batch *axes key_pos"]
-Visible = Bool[Tensor, "batch key_pos"]
-PerRow = Float[Tensor, "batch *axes"]
 
-
-def resid_norm(resid: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes"]:
+def resid_norm(resid: "Resid") -> "PerToken":
     """L2 norm of the residual stream, in the model's own units, >= 0.
 
     Source: layer feature one of Fartale et al. 2025.
@@ -27,7 +40,7 @@ def resid_norm(resid: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes"]:
     return resid.float().square().sum(-1).sqrt()
 
 
-def resid_mean(resid: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes"]:
+def resid_mean(resid: "Resid") -> "PerToken":
     """Mean of the residual stream over its dimensions, in the model's own units.
 
     Source: layer feature two of Fartale et al. 2025.
@@ -35,17 +48,17 @@ def resid_mean(resid: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes"]:
     return resid.float().mean(-1)
 
 
-def entropy(row: Row, visible: Visible) -> PerRow:
+def entropy(row: "Row", visible: "Visible") -> "PerRow":
     """Shannon entropy of each attention row in nats, from 0 to ln(visible keys).
 
     Source: head metric one of Fartale et al. 2025. Differs: 0 ln 0 is 0 exactly, where theirs
     adds a small constant inside the logarithm.
     """
     row = _real(row, visible)
-    return -torch.xlogy(row, row).sum(-1)
+    return -row.xlogy(row).sum(-1)
 
 
-def entropy_per_log_length(row: Row, visible: Visible) -> PerRow:
+def entropy_per_log_length(row: "Row", visible: "Visible") -> "PerRow":
     """Entropy over its upper bound ln(visible keys): 0 to 1; 0 where one key is visible.
 
     Source: controlled variant. Differs from `entropy`: longer prompts allow more entropy, so the
@@ -53,10 +66,10 @@ def entropy_per_log_length(row: Row, visible: Visible) -> PerRow:
     """
     bound = visible.sum(-1).float().log()
     bound = bound.reshape(-1, *[1] * (row.ndim - 2))
-    return torch.where(bound > 0, entropy(row, visible) / bound.clamp_min(1e-6), 0.0)
+    return (entropy(row, visible) / bound.clamp_min(1e-6)).where(bound > 0, 0.0)
 
 
-def maximum(row: Row, visible: Visible) -> PerRow:
+def maximum(row: "Row", visible: "Visible") -> "PerRow":
     """The largest weight in each row, 1/visible to 1.
 
     Source: head metric two of Fartale et al. 2025.
@@ -64,7 +77,7 @@ def maximum(row: Row, visible: Visible) -> PerRow:
     return _real(row, visible).amax(-1)
 
 
-def self_focus(row: Row, visible: Visible) -> PerRow:
+def self_focus(row: "Row", visible: "Visible") -> "PerRow":
     """The weight a token pays to itself, 0 to 1.
 
     Source: head metric three of Fartale et al. 2025.
@@ -73,7 +86,7 @@ def self_focus(row: Row, visible: Visible) -> PerRow:
     return row.gather(-1, own).squeeze(-1).float()
 
 
-def deviation(row: Row, visible: Visible) -> PerRow:
+def deviation(row: "Row", visible: "Visible") -> "PerRow":
     """Standard deviation of each row over its n visible keys, divisor n (ddof 0); 0 = even.
 
     Source: head metric four of Fartale et al. 2025. Differs: theirs divides by n - 1, which is
@@ -85,7 +98,7 @@ def deviation(row: Row, visible: Visible) -> PerRow:
     return ((row - mean[..., None]).square() * mask).sum(-1).div(count).sqrt()
 
 
-def gini(row: Row, visible: Visible) -> PerRow:
+def gini(row: "Row", visible: "Visible") -> "PerRow":
     """Gini coefficient of each row over its n visible keys, 0 = even, (n - 1)/n = one key.
 
     Source: head metric five of Fartale et al. 2025. Differs: theirs clips to [0, 1].
@@ -93,13 +106,15 @@ def gini(row: Row, visible: Visible) -> PerRow:
     row = _real(row, visible)
     hidden = _spread(~visible, row).sum(-1)  # zeros, which sorting puts first
     count = row.shape[-1] - hidden
+    import torch  # noqa: PLC0415
+
     rank = torch.arange(1, row.shape[-1] + 1, device=row.device, dtype=row.dtype)
     ascending = row.sort(-1).values
     weighted = (ascending * rank).sum(-1) - hidden * ascending.sum(-1)
     return 2 * weighted / (count * ascending.sum(-1)) - (count + 1) / count
 
 
-def attention_entropy(row: Float[Tensor, "batch *axes head key_pos"], visible: Visible) -> PerRow:
+def attention_entropy(row: "HeadRows", visible: "Visible") -> "PerRow":
     """Entropy in nats of the head-averaged attention row: of the layer, not the mean of heads.
 
     Source: layer feature three of Fartale et al. 2025. At least the mean of the heads' entropies.
@@ -107,9 +122,7 @@ def attention_entropy(row: Float[Tensor, "batch *axes head key_pos"], visible: V
     return entropy(row.float().mean(-2), visible)
 
 
-def attention_concentration(
-    row: Float[Tensor, "batch *axes head key_pos"], visible: Visible
-) -> PerRow:
+def attention_concentration(row: "HeadRows", visible: "Visible") -> "PerRow":
     """1 / (1 + H) with H the layer's attention entropy in nats; 1 = all on one key.
 
     Source: layer feature four of Fartale et al. 2025. A falling function of feature three, so
@@ -118,9 +131,7 @@ def attention_concentration(
     return 1 / (1 + attention_entropy(row, visible))
 
 
-def attention_entropy_per_log_length(
-    row: Float[Tensor, "batch *axes head key_pos"], visible: Visible
-) -> PerRow:
+def attention_entropy_per_log_length(row: "HeadRows", visible: "Visible") -> "PerRow":
     """Layer attention entropy over its bound ln(visible keys), 0 to 1; 0 where one is visible.
 
     Source: controlled variant of layer feature three; see `entropy_per_log_length`.
@@ -128,7 +139,7 @@ def attention_entropy_per_log_length(
     return entropy_per_log_length(row.float().mean(-2), visible)
 
 
-def gate_mean_abs(gate: Float[Tensor, "*axes neuron"]) -> Float[Tensor, "*axes"]:
+def gate_mean_abs(gate: "Gate") -> "PerToken":
     """Mean size of the MLP's gate before its activation function, >= 0.
 
     Source: layer feature five of Fartale et al. 2025. A model without a gate gives its
@@ -137,7 +148,7 @@ def gate_mean_abs(gate: Float[Tensor, "*axes neuron"]) -> Float[Tensor, "*axes"]
     return gate.float().abs().mean(-1)
 
 
-def gate_sparsity(gate: Float[Tensor, "*axes neuron"]) -> Float[Tensor, "*axes"]:
+def gate_sparsity(gate: "Gate") -> "PerToken":
     """Share of neurons whose gate before activation is smaller than 0.01 in size, 0 to 1.
 
     Source: layer feature six of Fartale et al. 2025.
@@ -145,52 +156,102 @@ def gate_sparsity(gate: Float[Tensor, "*axes neuron"]) -> Float[Tensor, "*axes"]
     return (gate.float().abs() < SPARSE_GATE).float().mean(-1)
 
 
-def layer_features(
-    resid: Float[Tensor, "batch *axes d_model"],
-    row: Float[Tensor, "batch *axes head key_pos"],
-    gate: Float[Tensor, "batch *axes neuron"],
-    visible: Visible,
-) -> Float[Tensor, "batch *axes feature"]:
-    """All of `LAYER_FEATURES`, in that order, in the last axis."""
-    layer_entropy = attention_entropy(row, visible)
-    columns = {
-        "resid_norm": resid_norm(resid),
-        "resid_mean": resid_mean(resid),
-        "attention_entropy": layer_entropy,
-        "attention_concentration": 1 / (1 + layer_entropy),
-        "gate_mean_abs": gate_mean_abs(gate),
-        "gate_sparsity": gate_sparsity(gate),
-        "attention_entropy_per_log_length": attention_entropy_per_log_length(row, visible),
-    }
-    return torch.stack([columns[name] for name in LAYER_FEATURES], dim=-1)
-
-
-def head_metrics(
-    row: Float[Tensor, "batch *axes head key_pos"], visible: Visible
-) -> Float[Tensor, "batch *axes head metric"]:
-    """All of `HEAD_METRICS`, in that order, in the last axis."""
-    columns = {
-        "entropy": entropy(row, visible),
-        "maximum": maximum(row, visible),
-        "self_focus": self_focus(row, visible),
-        "deviation": deviation(row, visible),
-        "gini": gini(row, visible),
-        "entropy_per_log_length": entropy_per_log_length(row, visible),
-    }
-    return torch.stack([columns[name] for name in HEAD_METRICS], dim=-1)
-
-
-def _spread(visible: Visible, row: Row) -> Bool[Tensor, "batch *axes key_pos"]:
+def _spread(visible: "Visible", row: "Row") -> "Bool[Tensor, 'batch *axes key_pos']":
     """`visible` with axes of one between batch and key_pos."""
     return visible.reshape(len(visible), *[1] * (row.ndim - 2), visible.shape[-1])
 
 
-def _real(row: Row, visible: Visible) -> Row:
+def _real(row: "Row", visible: "Visible") -> "Row":
     """The row in float32, zero where it is not visible."""
     return row.float() * _spread(visible, row)
 
 
-def _last(visible: Visible) -> Int[Tensor, " batch"]:
+def _last(visible: "Visible") -> "Int[Tensor, ' batch']":
     """Index of the last visible key."""
+    import torch  # noqa: PLC0415
+
     order = torch.arange(visible.shape[-1], device=visible.device)
     return (visible * order).amax(-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A function of this file, and which criterion uses it.
+
+    The names of its arguments say what it is computed from: `resid`, `row`, `gate`, `visible`.
+
+    Attributes:
+        function: Its name is the name of the feature.
+        published: Whether the published criterion uses it.
+        controlled: Whether the controlled criterion uses it.
+    """
+
+    function: "Callable[..., PerRow]"
+    published: bool = True
+    controlled: bool = True
+
+    @property
+    def name(self) -> str:
+        """The name in tables and records."""
+        return self.function.__name__
+
+    def __call__(self, **tensors: "Tensor") -> "PerRow":
+        """The feature, from those of the tensors that its function takes."""
+        return self.function(
+            *(tensors[name] for name in inspect.signature(self.function).parameters)
+        )
+
+
+# In the order of the last axis of the stored arrays.
+LAYER_FEATURES = (
+    Feature(resid_norm),
+    Feature(resid_mean),
+    Feature(attention_entropy, controlled=False),  # longer prompts allow more entropy
+    Feature(attention_concentration, controlled=False),  # falls with entropy: would vote twice
+    Feature(gate_mean_abs),
+    Feature(gate_sparsity),
+    Feature(attention_entropy_per_log_length, published=False),
+)
+HEAD_METRICS = (
+    Feature(entropy, controlled=False),  # longer prompts allow more entropy
+    Feature(maximum),
+    Feature(self_focus),
+    Feature(deviation),
+    Feature(gini),
+    Feature(entropy_per_log_length, published=False),
+)
+
+
+def names(features: Sequence[Feature]) -> tuple[str, ...]:
+    """The names of all of these features."""
+    return tuple(feature.name for feature in features)
+
+
+def published_names(features: Sequence[Feature]) -> tuple[str, ...]:
+    """The names of those that the published criterion uses."""
+    return tuple(feature.name for feature in features if feature.published)
+
+
+def controlled_names(features: Sequence[Feature]) -> tuple[str, ...]:
+    """The names of those that the controlled criterion uses."""
+    return tuple(feature.name for feature in features if feature.controlled)
+
+
+def layer_features(
+    resid: "Float[Tensor, 'batch *axes d_model']",
+    row: "HeadRows",
+    gate: "Float[Tensor, 'batch *axes neuron']",
+    visible: "Visible",
+) -> "Float[Tensor, 'batch *axes feature']":
+    """All of `LAYER_FEATURES`, in that order, in the last axis."""
+    import torch  # noqa: PLC0415
+
+    columns = [f(resid=resid, row=row, gate=gate, visible=visible) for f in LAYER_FEATURES]
+    return torch.stack(columns, dim=-1)
+
+
+def head_metrics(row: "Row", visible: "Visible") -> "Float[Tensor, 'batch *axes head metric']":
+    """All of `HEAD_METRICS`, in that order, in the last axis."""
+    import torch  # noqa: PLC0415
+
+    return torch.stack([f(row=row, visible=visible) for f in HEAD_METRICS], dim=-1)

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from harness.activations.extracted import Activations, Answers
+from harness.activations.features import FEATURES_VERSION
 from harness.materials.items import Item, PromptSet
 from harness.models.architecture import Architecture, architecture_of
 from harness.models.identity import config_identity, tokenizer_identity, weights_identity
@@ -21,7 +22,6 @@ from harness.store.store import Store
 if TYPE_CHECKING:
     from harness.adapter import Model
 
-FEATURES_VERSION = 1  # raise it when a feature, a site or the scoring changes its meaning
 ANSWERS_VERSION = 2  # raise it when the arrays of `Answers` change
 SHARD = 64  # prompts measured, and saved, at a time
 IN_MEMORY = 3  # extractions: consecutive claims often use the same materials

@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.activations import features
-from harness.activations.extracted import HEAD_METRICS, LAYER_FEATURES
+from harness.activations.features import HEAD_METRICS, LAYER_FEATURES, Feature
 from tests.support import oracle
 
 # One prompt, one head, four keys of which the first is padding.
@@ -104,11 +106,18 @@ def test_half_precision_is_measured_in_float32():
     assert features.resid_norm(resid).item() == pytest.approx(300 * 64)
 
 
-@pytest.mark.parametrize("name", LAYER_FEATURES)
-def test_every_layer_feature_is_a_documented_function(name):
-    assert "Source:" in getattr(features, name).__doc__
+@pytest.mark.parametrize("feature", [*LAYER_FEATURES, *HEAD_METRICS], ids=lambda f: f.name)
+def test_every_feature_names_its_source_and_is_used_by_a_criterion(feature):
+    assert "Source:" in feature.function.__doc__
+    assert feature.published or feature.controlled
 
 
-@pytest.mark.parametrize("name", HEAD_METRICS)
-def test_every_head_metric_is_a_documented_function(name):
-    assert "Source:" in getattr(features, name).__doc__
+def test_a_feature_takes_what_its_arguments_name():
+    ratio = Feature(lambda gate, resid: gate.sum(-1) / resid.sum(-1))
+    tensors = {"resid": torch.ones(2, 4), "gate": torch.full((2, 3), 8.0), "row": ROW}
+    assert ratio(**tensors).tolist() == [6.0, 6.0]
+
+
+def test_stored_features_are_read_without_torch():
+    code = "import sys, harness.findings.specialisation.cells; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

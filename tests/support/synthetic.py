@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.activations.extracted import HEAD_METRICS, LAYER_FEATURES, Activations, Answers
+from harness.activations.extracted import Activations, Answers
+from harness.activations.features import HEAD_METRICS, LAYER_FEATURES
 from harness.findings.specialisation.contrasts import Contrast, controlled_contrast
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.models.architecture import Architecture

@@ -13,30 +13,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from harness import stats
-from harness.activations.extracted import (
+from harness.activations.extracted import Activations
+from harness.activations.features import (
     HEAD_METRICS,
     LAYER_FEATURES,
-    PUBLISHED_HEAD_METRICS,
-    PUBLISHED_LAYER_FEATURES,
-    Activations,
+    controlled_names,
+    names,
+    published_names,
 )
 from harness.verdicts.components import Kind
-
-# Controlled variants: concentration is a monotone of entropy and would vote twice.
-CONTROLLED_LAYER_FEATURES = (
-    "resid_norm",
-    "resid_mean",
-    "attention_entropy_per_log_length",
-    "gate_mean_abs",
-    "gate_sparsity",
-)
-CONTROLLED_HEAD_METRICS = (
-    "entropy_per_log_length",
-    "maximum",
-    "self_focus",
-    "deviation",
-    "gini",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +44,13 @@ class Cells:
         return replace(self, values=self.values[keep])
 
 
-def _select(array: np.ndarray, names: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
-    return array[..., [names.index(name) for name in wanted]]
+def _select(array: np.ndarray, stored: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
+    return array[..., [stored.index(name) for name in wanted]]
 
 
 def layer_cells(activations: Activations, features: Sequence[str]) -> Cells:
     """One cell for each layer and feature."""
-    values = _select(activations.layers, LAYER_FEATURES, features)
+    values = _select(activations.layers, names(LAYER_FEATURES), features)
     prompts, layers, count = values.shape
     layer = np.repeat(np.arange(layers), count)
     return Cells(
@@ -75,7 +60,7 @@ def layer_cells(activations: Activations, features: Sequence[str]) -> Cells:
 
 def head_cells(activations: Activations, metrics: Sequence[str]) -> Cells:
     """One cell for each head and metric."""
-    values = _select(activations.heads, HEAD_METRICS, metrics)
+    values = _select(activations.heads, names(HEAD_METRICS), metrics)
     prompts, layers, heads, count = values.shape
     layer = np.repeat(np.arange(layers), heads * count)
     index = np.tile(np.repeat(np.arange(heads), count), layers)
@@ -94,16 +79,16 @@ def neuron_cells(activations: Activations, which: Literal["gates", "neurons"]) -
 def published_cells(kind: Kind, activations: Activations) -> Cells:
     """The cells of the published criterion."""
     if kind == "layer":
-        return layer_cells(activations, PUBLISHED_LAYER_FEATURES)
+        return layer_cells(activations, published_names(LAYER_FEATURES))
     if kind == "head":
-        return head_cells(activations, PUBLISHED_HEAD_METRICS)
+        return head_cells(activations, published_names(HEAD_METRICS))
     return neuron_cells(activations, "gates")
 
 
 def controlled_cells(kind: Kind, activations: Activations) -> Cells:
     """The cells of the controlled criterion."""
     if kind == "layer":
-        return layer_cells(activations, CONTROLLED_LAYER_FEATURES)
+        return layer_cells(activations, controlled_names(LAYER_FEATURES))
     if kind == "head":
-        return head_cells(activations, CONTROLLED_HEAD_METRICS)
+        return head_cells(activations, controlled_names(HEAD_METRICS))
     return neuron_cells(activations, "neurons")

@@ -8,7 +8,8 @@ from scipy.stats import mannwhitneyu
 from statsmodels.stats.multitest import multipletests
 
 from harness import stats
-from harness.activations.extracted import PUBLISHED_HEAD_METRICS, Activations
+from harness.activations.extracted import Activations
+from harness.activations.features import HEAD_METRICS, published_names
 from harness.findings.specialisation.cells import (
     Cells,
     controlled_cells,
@@ -56,7 +57,7 @@ def found(table) -> list[tuple[int, int, str]]:
 def test_cells_say_where_every_value_comes_from():
     prompts = crossed_set(4)
     a = noise(prompts, 0)
-    heads = head_cells(a, PUBLISHED_HEAD_METRICS)
+    heads = head_cells(a, published_names(HEAD_METRICS))
     for cell, (layer, head) in enumerate(zip(heads.layer, heads.index, strict=True)):
         expected = a.heads[:, layer, head, cell % 5]
         assert np.array_equal(heads.values[:, cell], expected)

@@ -62,7 +62,7 @@ def bare_forward(model: Model, items) -> Callable[[], None]:
     """The plain model on the batches that `extract` makes, encoded beforehand."""
     ids = model.encoder.ids(items)
     order = sorted(range(len(items)), key=lambda row: len(ids[row]))
-    size = model.batch_size
+    size = model.batcher.size
     batches = [
         model.encoder.batch(ids, order[start : start + size], model.device)
         for start in range(0, len(order), size)

@@ -11,8 +11,9 @@ from nnsight import TransformersModel
 from torch import Tensor, nn
 
 from harness.adapter.architectures import PATTERN_EDIT, Sites, first, follow, mix_weight
+from harness.adapter.clean import Network
 from harness.adapter.encoding import Batch, Encoder
-from harness.adapter.prefix_sharing import shared_lines, single_lines
+from harness.adapter.prefix_sharing import separate_trees, shared_prefix_trees
 from harness.materials.items import Item
 
 TEXTS = ("Question: what is the capital of France? The answer is", "Rome is")  # unequal lengths
@@ -31,7 +32,7 @@ class SelfCheck:
         neuron_sum: Neurons times the down-projection against the MLP's output.
         pattern_sum: Largest distance of an attention row's sum from one.
         padded: Residual stream of a prompt in a padded batch against the prompt alone.
-        shared: The same of prompts that share a line; None if this model's never do.
+        shared: The same for two prompts in one tree; None if this model never shares prefixes.
         hooked: Logits of the traced model against those of the plain one.
         zeroed: For each site, how far zeroing it moves the last logits, relative to the largest:
             0 would mean that edits there do nothing.
@@ -68,14 +69,14 @@ class Seen:
     resid: Tensor
 
 
-def self_check(
-    engine: TransformersModel,
-    sites: Sites,
-    encoder: Encoder,
-    device: torch.device,
-    shared: Float[np.ndarray, " layer"] | None,
-) -> SelfCheck:
-    """Run all checks on two short prompts; three traces and one plain forward."""
+def self_check(network: Network, shared: Float[np.ndarray, " layer"] | None) -> SelfCheck:
+    """Run all checks on two short prompts; three traces and one plain forward.
+
+    Args:
+        network: The model.
+        shared: The errors of `prefix_check`; None if this model never shares prefixes.
+    """
+    engine, sites, encoder, device = network.engine, network.sites, network.encoder, network.device
     ids = _ids(encoder)
     both = encoder.batch(ids, (0, 1), device)
     seen, logits = _observe(engine, sites, both)
@@ -86,7 +87,7 @@ def self_check(
     length = len(ids[1])
     return SelfCheck(
         head_sum=_numbers(
-            [_head_error(engine, sites, x, layer) for x, layer in zip(seen, layers, strict=True)]
+            [_head_error(network, x, layer) for x, layer in zip(seen, layers, strict=True)]
         ),
         neuron_sum=_numbers(
             [_neuron_error(sites, x, layer) for x, layer in zip(seen, layers, strict=True)]
@@ -102,39 +103,38 @@ def self_check(
 
 
 @dataclass(frozen=True, slots=True)
-class SharedLine:
-    """How far two prompts that begin alike are on one line from what they are apart.
+class PrefixCheck:
+    """How far two prompts with a shared prefix are, in one tree, from their values apart.
 
     Attributes:
         error: Of the residual stream, as all errors of `SelfCheck`.
-        parted: The largest error after the prompts part, relative to the token's own largest
-            value: one huge activation elsewhere hides nothing.
+        parted: The largest error after the shared prefix, relative to the token's own largest
+            value, so that a huge activation elsewhere cannot hide it.
     """
 
     error: Float[np.ndarray, " layer"]
     parted: float
 
 
-def shared_line(
-    engine: TransformersModel, sites: Sites, encoder: Encoder, device: torch.device
-) -> SharedLine:
-    """Run two prompts on one line and apart."""
+def prefix_check(network: Network) -> PrefixCheck:
+    """Run two prompts in one tree, and apart."""
+    engine, sites, encoder, device = network.engine, network.sites, network.encoder, network.device
     text = _ids(encoder)[0]
     ids = [[*text, *text], [*text, *text[::-1]]]
-    line = encoder.batch_of(shared_lines(ids), device)
-    together, _ = _observe(engine, sites, line)
-    apart, _ = _observe(engine, sites, encoder.batch_of(single_lines(ids, line.rows), device))
+    tree = encoder.batch_of(shared_prefix_trees(ids), device)
+    together, _ = _observe(engine, sites, tree)
+    apart, _ = _observe(engine, sites, encoder.batch_of(separate_trees(ids, tree.rows), device))
     errors, parted = [], 0.0
     for one, other in zip(together, apart, strict=True):
         pairs = [
             (one.resid[at, path].float(), other.resid[row].float())
-            for row, (at, path) in enumerate(zip(line.line.tolist(), line.columns, strict=True))
+            for row, (at, path) in enumerate(zip(tree.tree.tolist(), tree.columns, strict=True))
         ]
         errors.append(max(_error(found, expected) for found, expected in pairs))
         for found, expected in pairs:
             away, size = ((x.abs().amax(-1))[len(text) :] for x in (found - expected, expected))
             parted = max(parted, float((away / size.clamp_min(1e-30)).max()))
-    return SharedLine(_numbers(errors), parted)
+    return PrefixCheck(_numbers(errors), parted)
 
 
 def _ids(encoder: Encoder) -> list[list[int]]:
@@ -155,10 +155,10 @@ def _observe(engine: TransformersModel, sites: Sites, batch: Batch) -> tuple[lis
     return seen, logits
 
 
-def _head_error(engine: TransformersModel, sites: Sites, seen: Seen, layer: nn.Module) -> float:
+def _head_error(network: Network, seen: Seen, layer: nn.Module) -> float:
     """Each head's z through its own slice of W_O, added up."""
-    mix = follow(follow(layer, sites.attention), sites.head_mix)
-    heads = engine._module.config.get_text_config().num_attention_heads
+    mix = follow(follow(layer, network.sites.attention), network.sites.head_mix)
+    heads = network.heads
     z = seen.z.reshape(*seen.z.shape[:-1], heads, -1)
     weight = mix_weight(mix)
     weight = weight.reshape(len(weight), heads, -1)

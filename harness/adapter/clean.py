@@ -15,31 +15,44 @@ from harness.adapter.architectures import Sites, first, follow
 from harness.adapter.editing import KEPT_STORES, Store, read_store
 from harness.adapter.encoding import Batch, Encoder
 from harness.adapter.scoring import last_tokens_only
+from harness.models.architecture import Architecture
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The model as the sweep needs it."""
+    """A loaded network, with what is needed to run prompts through it and to reach its parts."""
 
-    engine: TransformersModel
+    engine: TransformersModel  # nnsight's view of the transformers model
     sites: Sites
     encoder: Encoder
-    layers: int
-    heads: int
-    neurons: int
+    architecture: Architecture
     device: torch.device
 
+    @property
+    def layers(self) -> int:
+        """Number of layers."""
+        return self.architecture.layers
+
+    @property
+    def heads(self) -> int:
+        """Query heads of each layer."""
+        return self.architecture.heads
+
+    @property
+    def neurons(self) -> int:
+        """Neurons of each layer."""
+        return self.architecture.neurons
+
     def sees(self, width: int) -> bool:
-        """Whether attention reaches across so many tokens in every layer."""
+        """Whether attention in every layer reaches over `width` tokens."""
         return self.window is None or self.window >= width
 
     @property
     def window(self) -> int | None:
-        """Tokens that a sliding-window layer sees, if there is one."""
-        found: int | None = getattr(
-            self.engine._module.config.get_text_config(), "sliding_window", None
-        )
-        return found
+        """Tokens that a sliding-window layer sees; None if there is no such layer."""
+        config = self.engine._module.config.get_text_config()
+        window: int | None = getattr(config, "sliding_window", None)
+        return window
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +60,7 @@ class Clean:
     """A batch run as it is.
 
     Attributes:
-        resid: The embedding, then the residual stream after each layer [line pos d_model].
+        resid: The embedding, then the residual stream after each layer [tree pos d_model].
         cache: Keys and values of every layer.
         logits: Of each prompt's last token, float32.
         stores: Tensors that edits patch from or forwards are resumed from.
@@ -70,7 +83,7 @@ def run_clean(network: Network, batch: Batch, wanted: set[Store]) -> Clean:
     whole = any((store, last) in wanted for store in ("neurons", "feedforward", "mlp", "resid"))
     narrow = not whole and len(batch.ends) < width
     with (
-        last_tokens_only(network.engine._module, batch.line, batch.last),
+        last_tokens_only(network.engine._module, batch.tree, batch.last),
         network.engine.trace(**inputs) as tracer,
     ):
         resid = nnsight.save([])
@@ -104,18 +117,18 @@ def widened(output: Any, ends: Int[Tensor, " end"], columns: int) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Tensors of a batch on shared lines as those of some of its prompts, a line each.
+    """Tensors of a batch of trees, rearranged to one row for each of some of its prompts.
 
     What stands at padding is arbitrary, as it is in any run. Not for patterns.
     """
 
-    line: Int[Tensor, "prompt 1"]
+    tree: Int[Tensor, "prompt 1"]
     columns: Int[Tensor, "prompt pos"]
     prompts: list[int]
 
-    def __call__(self, values: Float[Tensor, "line pos ..."]) -> Float[Tensor, "prompt pos ..."]:
+    def __call__(self, values: Float[Tensor, "tree pos ..."]) -> Float[Tensor, "prompt pos ..."]:
         """A tensor's part."""
-        return values[self.line, self.columns]
+        return values[self.tree, self.columns]
 
     def run(self, clean: Clean) -> Clean:
         """A whole run's."""
@@ -134,4 +147,4 @@ def taken(batch: Batch, alone: Batch) -> Taken:
     columns = np.zeros((len(prompts), width), dtype=np.int64)
     for place, prompt in enumerate(prompts):
         columns[place, width - len(batch.columns[prompt]) :] = batch.columns[prompt]
-    return Taken(batch.line[prompts][:, None], torch.from_numpy(columns), prompts)
+    return Taken(batch.tree[prompts][:, None], torch.from_numpy(columns), prompts)

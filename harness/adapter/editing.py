@@ -1,6 +1,6 @@
 """Editing inside a trace: a site's values out of the tensor that holds them, and back into it.
 
-Rows of a stacked forward are ordered by edit set, then by line.
+Rows of a stacked forward are ordered by edit set, then by tree.
 """
 
 from collections.abc import Sequence
@@ -87,23 +87,23 @@ def _numbers(index: int | tuple[int, ...], device: torch.device) -> Int[Tensor, 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An edit on the lines of one batch.
+    """An edit on the trees of one batch.
 
     Attributes:
         edit: The edit.
         mask: The positions it writes.
-        first: The first column of `mask` in which any line has one; its width if none.
+        first: The first column of `mask` in which any tree has one; its width if none.
         last: The last such column, -1 if none.
         other: The whole tensor of the run it patches from, aligned.
         keys: For patterns, the keys it names.
     """
 
     edit: Edit
-    mask: Bool[Tensor, "line pos"]
+    mask: Bool[Tensor, "tree pos"]
     first: int
     last: int
     other: Tensor | None
-    keys: Bool[Tensor, "line pos"] | None
+    keys: Bool[Tensor, "tree pos"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,8 @@ class Written:
     number: int
     placed: Placed
     columns: Int[Tensor, " column"]
-    moved: Float[Tensor, "line column"]
-    something: Float[Tensor, "line column"]
+    moved: Float[Tensor, "tree column"]
+    something: Float[Tensor, "tree column"]
 
 
 def write(
@@ -131,7 +131,7 @@ def write(
     columns: Int[Tensor, " column"],
     heads: int,
 ) -> list[Written]:
-    """Edit a stacked tensor [edit_set x line, column, ...] in place.
+    """Edit a stacked tensor [edit_set x tree, column, ...] in place.
 
     Args:
         store: The tensor; patterns have their head axis before the positions.
@@ -144,8 +144,8 @@ def write(
         if placed.last < columns[0]:
             continue  # none of its positions can matter any more
         mask = placed.mask[:, columns]
-        lines, site = len(mask), placed.edit.site
-        rows = store[number * lines : (number + 1) * lines]
+        trees, site = len(mask), placed.edit.site
+        rows = store[number * trees : (number + 1) * trees]
         values = values_of(rows, site, heads)
         mask = mask.reshape(*mask.shape, *[1] * (values.ndim - 2)).to(values.device)
         found = placed.edit.function(values.clone(), _context(placed, values, columns, heads))
@@ -164,7 +164,7 @@ def write(
     return done
 
 
-def _distance(changed: Tensor, values: Tensor, rounds: bool) -> Float[Tensor, "line column"]:
+def _distance(changed: Tensor, values: Tensor, rounds: bool) -> Float[Tensor, "tree column"]:
     """The largest change at each position; of values that were computed twice, beyond rounding."""
     moved = (changed - values).flatten(2).abs().amax(2).float()
     if rounds:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from harness.adapter.prefix_sharing import Line, single_lines
+from harness.adapter.prefix_sharing import TokenTree, separate_trees
 from harness.materials.items import Item
 from harness.models.specs import ModelError
 
@@ -23,24 +23,24 @@ class Batch:
 
     Attributes:
         rows: Their places in the set.
-        ids: Token ids of the lines.
+        ids: Token ids of the trees.
         mask: 1 on real tokens.
         position_ids: Each token's place in its own prompt; 0 on padding.
-        sees: Which positions each attends to; None if each prompt has a line to itself and
+        sees: Which positions each attends to; None if each prompt has a tree to itself and
             attends to all that is before.
-        line: The line of each prompt.
-        columns: For each prompt, the positions of its tokens in that line.
+        tree: The tree of each prompt.
+        columns: For each prompt, the positions of its tokens in that tree.
         at: The position that is measured in each prompt (its last one by default).
 
-    Where lines, positions and prompts are is kept on the CPU, from where any device is indexed.
+    Where trees, positions and prompts are is kept on the CPU, from where any device is indexed.
     """
 
     rows: tuple[int, ...]
-    ids: Int[Tensor, "line pos"]
-    mask: Int[Tensor, "line pos"]
-    position_ids: Int[Tensor, "line pos"]
-    sees: Bool[Tensor, "line pos pos"] | None
-    line: Int[Tensor, " prompt"]
+    ids: Int[Tensor, "tree pos"]
+    mask: Int[Tensor, "tree pos"]
+    position_ids: Int[Tensor, "tree pos"]
+    sees: Bool[Tensor, "tree pos pos"] | None
+    tree: Int[Tensor, " prompt"]
     columns: tuple[Int[np.ndarray, " token"], ...]
     at: Int[Tensor, " prompt"]
 
@@ -48,18 +48,18 @@ class Batch:
     def visible(self) -> Bool[Tensor, "prompt pos"]:
         """What the measured token of each prompt may attend to, itself included."""
         if self.sees is not None:
-            return self.sees[self.line, self.at]
+            return self.sees[self.tree, self.at]
         order = torch.arange(self.ids.shape[1], device=self.ids.device)
         return self.mask.bool() & (order <= self.at.to(order.device)[:, None])
 
     @cached_property
     def last(self) -> Int[Tensor, " prompt"]:
-        """The position of each prompt's last token in its line."""
+        """The position of each prompt's last token in its tree."""
         return torch.tensor([int(columns[-1]) for columns in self.columns])
 
     @cached_property
     def ends(self) -> Int[Tensor, " end"]:
-        """Positions at which a prompt of some line ends, rising."""
+        """Positions at which a prompt of some tree ends, rising."""
         return torch.tensor(sorted(set(self.last.tolist())))
 
     @property
@@ -71,24 +71,24 @@ class Batch:
             "position_ids": self.position_ids,
         }
 
-    def on_lines(
+    def on_trees(
         self, tokens: Sequence[Bool[np.ndarray, " token"]]
-    ) -> tuple[Bool[Tensor, "line pos"], bool]:
-        """Tokens of each prompt as positions of the lines, and whether prompts agree on them.
+    ) -> tuple[Bool[Tensor, "tree pos"], bool]:
+        """Tokens of each prompt as positions of the trees, and whether prompts agree on them.
 
         They do not where a token that two prompts share is marked in one of them only.
         """
         marked = np.zeros(self.ids.shape, dtype=bool)
-        where = list(zip(self.line.tolist(), self.columns, tokens, strict=True))
-        for line, columns, chosen in where:
-            marked[line, columns[chosen]] = True
+        where = list(zip(self.tree.tolist(), self.columns, tokens, strict=True))
+        for tree, columns, chosen in where:
+            marked[tree, columns[chosen]] = True
         agreed = self.sees is None or all(
-            bool((marked[line, columns] == chosen).all()) for line, columns, chosen in where
+            bool((marked[tree, columns] == chosen).all()) for tree, columns, chosen in where
         )
         return torch.from_numpy(marked), agreed
 
 
-def additive(sees: Bool[Tensor, "line pos key_pos"]) -> Tensor:
+def additive(sees: Bool[Tensor, "tree pos key_pos"]) -> Tensor:
     """What is added to attention scores so that a position attends to what it sees alone."""
     hidden = torch.finfo(torch.float32).min
     return torch.where(sees, 0.0, hidden)[:, None]
@@ -237,25 +237,25 @@ class Encoder:
         at: Sequence[int] | None = None,
     ) -> Batch:
         """One padded batch; `at` counts from the left in each unpadded prompt of the set."""
-        return self.batch_of(single_lines(ids, rows), device, at)
+        return self.batch_of(separate_trees(ids, rows), device, at)
 
     def batch_of(
-        self, lines: Sequence[Line], device: torch.device, at: Sequence[int] | None = None
+        self, trees: Sequence[TokenTree], device: torch.device, at: Sequence[int] | None = None
     ) -> Batch:
-        """The same of lines."""
-        width = max(len(line.ids) for line in lines)
-        shape = (len(lines), width)
+        """The same of trees."""
+        width = max(len(tree.ids) for tree in trees)
+        shape = (len(trees), width)
         ids = np.full(shape, self.tokenizer.pad_token_id, dtype=np.int64)
         mask, position_ids = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
         sees = None
-        if any(len(line.prompts) > 1 for line in lines):
+        if any(len(tree.prompts) > 1 for tree in trees):
             sees = np.zeros((*shape, width), dtype=bool)
             sees[:] = np.eye(width, dtype=bool)  # padding too: a softmax needs something
         rows, on, columns, places = [], [], [], []
-        for number, line in enumerate(lines):
-            space = filled = width - len(line.ids)
-            ids[number, space:], mask[number, space:] = line.ids, 1
-            for row, unpadded in zip(line.prompts, line.columns, strict=True):
+        for number, tree in enumerate(trees):
+            space = filled = width - len(tree.ids)
+            ids[number, space:], mask[number, space:] = tree.ids, 1
+            for row, unpadded in zip(tree.prompts, tree.columns, strict=True):
                 path = unpadded + space
                 position_ids[number, path] = np.arange(len(path))
                 if sees is not None:

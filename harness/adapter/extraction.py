@@ -31,10 +31,10 @@ def features_at(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchF
     Only that token's values are kept of each layer; features are then computed for all layers
     at once. The model is stopped after its last layer.
     """
-    lines, positions = batch.line, batch.at
+    trees, positions = batch.tree, batch.at
 
     def pick(reads: LayerReads) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        at, row = positions.to(reads.resid.device), lines.to(reads.resid.device)
+        at, row = positions.to(reads.resid.device), trees.to(reads.resid.device)
         picked = reads.pattern[row, :, at], reads.gate[row, at], reads.neurons[row, at]
         return *picked, reads.resid[row, at]
 
@@ -50,7 +50,7 @@ def features_at(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchF
 
 
 def mean_features(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchFeatures:
-    """Each feature at every real token, averaged over a prompt's tokens; a prompt a line.
+    """Each feature at every real token, averaged over a prompt's tokens; a prompt a tree.
 
     A token's attention row counts the keys up to itself, so that each row is measured on its own
     length. Reduced layer by layer: nothing of the size of all positions is kept.
@@ -75,11 +75,11 @@ def residuals(
     engine: TransformersModel, sites: Sites, batch: Batch
 ) -> Float[Tensor, "batch layer d_model"]:
     """The residual stream after each layer at `batch.at`, float32."""
-    lines, positions = batch.line, batch.at
+    trees, positions = batch.tree, batch.at
 
     def pick(reads: LayerReads) -> tuple[Tensor]:
         device = reads.resid.device
-        return (reads.resid[lines.to(device), positions.to(device)],)
+        return (reads.resid[trees.to(device), positions.to(device)],)
 
     kept = _trace(engine, sites, batch, pick)
     return _stack(tuple(values[0] for values in kept), batch).float()

@@ -66,7 +66,7 @@ def score_batch(
     """
     longer = [i for i, c in enumerate(continuations) if len(c.tokens) > 1]
     with torch.no_grad():
-        with last_tokens_only(module, batch.line, batch.last):
+        with last_tokens_only(module, batch.tree, batch.last):
             output = module(**batch.inputs, use_cache=bool(longer))
         logits = output.logits[:, 0].float().log_softmax(-1)
         rows = torch.tensor([c.row for c in continuations], device=logits.device)
@@ -90,7 +90,7 @@ def _continue(
     padded = torch.tensor([[*c.tokens, *[-1] * (width - len(c.tokens))] for c in continuations])
     padded = padded.to(device)
     rows = torch.tensor([c.row for c in continuations])
-    cache.batch_select_indices(batch.line[rows].to(device))
+    cache.batch_select_indices(batch.tree[rows].to(device))
     seen = batch.visible[rows].long()
     given: Int[Tensor, "candidate pos"] = padded[:, :-1].clamp_min(0)
     order = torch.arange(width - 1, device=device)

@@ -84,7 +84,7 @@ class Forward:
     ) -> None:
         self.network, self.chunk, self.clean = network, chunk, clean
         self.batch = batch
-        self.lines, width = batch.ids.shape
+        self.trees, width = batch.ids.shape
         # Positions that are run, and where among them prompts end; on the CPU.
         self.columns = torch.arange(chunk.column, width)
         self.ends = batch.ends - chunk.column
@@ -120,11 +120,11 @@ class Forward:
         return found
 
     def _ends_of_rows(self) -> tuple[Int[Tensor, " row"], Int[Tensor, " row"]]:
-        """The stacked line and the position of the last token of each prompt, set by set."""
+        """The stacked tree and the position of the last token of each prompt, set by set."""
         count = len(self.chunk.sets)
-        above = torch.arange(count).repeat_interleave(len(self.batch.line)) * self.lines
+        above = torch.arange(count).repeat_interleave(len(self.batch.tree)) * self.trees
         last = self.batch.last - self.chunk.column
-        return above + self.batch.line.repeat(count), last.repeat(count)
+        return above + self.batch.tree.repeat(count), last.repeat(count)
 
     def _inputs(self) -> dict[str, Any]:
         column, count = self.chunk.column, len(self.chunk.sets)
@@ -241,7 +241,7 @@ class Forward:
 
     def _largest(
         self,
-        values: Float[Tensor, "*axes line column"],
+        values: Float[Tensor, "*axes tree column"],
         columns: Int[Tensor, " column"],
         layer: int,
     ) -> Float[Tensor, "*axes prompt"]:
@@ -250,7 +250,7 @@ class Forward:
             depends = (columns == self.batch.last[:, None]).to(values.device)
         else:
             depends = self.batch.visible[:, columns]
-        return values[..., self.batch.line, :].where(depends, 0.0).amax(-1)
+        return values[..., self.batch.tree, :].where(depends, 0.0).amax(-1)
 
     def _refuse_lost_writes(self) -> None:
         """A value that moved far must be seen in the residual stream after its layer.

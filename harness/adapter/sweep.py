@@ -4,7 +4,7 @@ A batch of prompts is run once as it is, keeping the residual stream and every l
 values. Each chunk of edit sets then runs only the layers from its first edited one, at the
 positions from its first edited one, and in the last layer only the last tokens; all else is read
 from the first run. Exact: what is left out could not have changed. Prompts that begin alike share
-a line under edits that do the same to each of them (see `lines`).
+a tree under edits that do the same to each of them (see `trees`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ from harness.adapter.editing import Placed, Store, store_at
 from harness.adapter.encoding import Batch
 from harness.adapter.loading import is_out_of_memory
 from harness.adapter.positions import Places
-from harness.adapter.prefix_sharing import shared_lines
+from harness.adapter.prefix_sharing import shared_prefix_trees
 from harness.adapter.stacking import Chunk, Forward, first_stage, known_stores
 from harness.adapter.targets import divergence, scores, targets_of
 from harness.interventions.edits import Edit, EditSet
@@ -39,15 +39,15 @@ WORTH_REUSE = 0.1  # of the positions before the edit: fewer are run again
 
 @dataclass(frozen=True, slots=True)
 class _Marked:
-    """Positions of an edit on a batch's lines.
+    """Positions of an edit on a batch's trees.
 
     Attributes:
         mask: Where they are.
-        agreed: Whether prompts of one line agree on them.
+        agreed: Whether prompts of one tree agree on them.
         applies: The prompts that have any.
     """
 
-    mask: Bool[Tensor, "line pos"]
+    mask: Bool[Tensor, "tree pos"]
     agreed: bool
     applies: Bool[np.ndarray, " prompt"]
 
@@ -129,7 +129,7 @@ class Sweep:
 
     @torch.no_grad()
     def measure(self, batch: Batch, rows: int) -> None:
-        """Fill the table's columns of one batch; a forward takes about `rows` lines."""
+        """Fill the table's columns of one batch; a forward takes about `rows` trees."""
         here = list(batch.rows)
         placed = self._place(batch)
         clean = run_clean(self.network, batch, self.needed[Run.OWN] | self.resumed)
@@ -138,7 +138,7 @@ class Sweep:
         together = {n: edits for n, edits in enumerate(placed) if edits}
         self._measure_sets(together, batch, clean, rows, share=batch.sees is not None)
         apart = [n for n, edits in enumerate(placed) if edits is None]
-        # As many prompts at a time as if they had never shared lines.
+        # As many prompts at a time as if they had never shared trees.
         for start in range(0, len(here) if apart else 0, rows):
             some = here[start : start + rows]
             alone = self.network.encoder.batch(self.ids, some, batch.ids.device)
@@ -153,7 +153,7 @@ class Sweep:
     ) -> None:
         """Fill the table's columns of one batch for some edit sets, whose positions are known.
 
-        Other runs that they patch from may `share` lines where the prompts of this one do.
+        Other runs that they patch from may `share` trees where the prompts of this one do.
         """
         here = list(batch.rows)
         if any(p.edit.run is not None for edits in placed.values() for p in edits):
@@ -179,7 +179,7 @@ class Sweep:
             self._keep(chunk.sets, here, logits, intact)
 
     def _place(self, batch: Batch) -> list[list[Placed] | None]:
-        """Each edit's positions in the batch; None for a set that prompts must not share a line in.
+        """Each edit's positions in the batch; None for a set that prompts must not share a tree in.
 
         Marks prompts that a set does not apply to.
         """
@@ -190,7 +190,7 @@ class Sweep:
             if positions not in known:
                 tokens = [self.places.of(positions)[row] for row in here]
                 applies = np.array([bool(chosen.any()) for chosen in tokens])
-                known[positions] = _Marked(*batch.on_lines(tokens), applies)
+                known[positions] = _Marked(*batch.on_trees(tokens), applies)
             return known[positions]
 
         result: list[list[Placed] | None] = []
@@ -214,16 +214,16 @@ class Sweep:
     ) -> dict[Run, tuple[dict[Store, Tensor], Tensor]]:
         """What the runs that edits patch from keep, aligned with the batch; where they have tokens.
 
-        Those of other prompts may `share` lines.
+        Those of other prompts may `share` trees.
         """
         found = {Run.OWN: (clean.stores, batch.mask.bool())} if self.needed[Run.OWN] else {}
         encoder, device, width = self.network.encoder, self.network.device, batch.ids.shape[1]
         for run, every in self.other_ids.items():
             ids = [every[row] for row in batch.rows]
             other = encoder.batch(ids, range(len(ids)), device)
-            lines = shared_lines(ids)
-            if share and self.network.sees(max(len(line.ids) for line in lines)):
-                together = encoder.batch_of(lines, device)
+            trees = shared_prefix_trees(ids)
+            if share and self.network.sees(max(len(tree.ids) for tree in trees)):
+                together = encoder.batch_of(trees, device)
                 seen = run_clean(self.network, together, self.needed[run]).stores
                 take = taken(together, other)
                 seen = {at: take(store) for at, store in seen.items()}
@@ -235,7 +235,7 @@ class Sweep:
 
     def _chunks(self, placed: dict[int, list[Placed]], batch: Batch, rows: int) -> list[Chunk]:
         """Edit sets by first edited layer and position, as many together as a forward takes."""
-        lines, width = batch.ids.shape
+        trees, width = batch.ids.shape
         reuse = self.network.sees(width)
         here = list(batch.rows)
         end = int(batch.ends[0])  # nowhere before it does a prompt end
@@ -252,7 +252,7 @@ class Sweep:
             last = chunks[-1] if chunks else None
             if last is not None and (last.start, last.stage) == (start, stage):
                 run = width - last.column
-                fits = max(1, rows // lines) * min(WIDEST_STACK, max(1, width // run))
+                fits = max(1, rows // trees) * min(WIDEST_STACK, max(1, width // run))
                 fits = min(fits, max(1, rows * WIDEST_STACK // len(here)))  # logits take space
                 if len(last.sets) < fits and width - column >= SHARED_COLUMNS * run:
                     chunks[-1] = replace(last, sets=(*last.sets, number))
@@ -350,7 +350,7 @@ def _shareable(edits: EditSet) -> bool:
 
 
 def _placed(
-    edit: Edit, mask: Bool[Tensor, "line pos"], keys: Bool[Tensor, "line pos"] | None
+    edit: Edit, mask: Bool[Tensor, "tree pos"], keys: Bool[Tensor, "tree pos"] | None
 ) -> Placed:
     columns = mask.any(0).nonzero()[:, 0].tolist()
     start, end = (columns[0], columns[-1]) if columns else (mask.shape[1], -1)

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.adapter import LoadOptions, Model, checks, encoding
-from harness.adapter import model as adapter_model
-from harness.adapter.prefix_sharing import single_lines
+from harness.adapter import LoadOptions, Model, batching, checks, encoding
+from harness.adapter.prefix_sharing import separate_trees
 from harness.adapter.scoring import Continuation, score_batch
 from harness.materials import sets
 from harness.models.architecture import architecture_of
@@ -233,22 +232,21 @@ def test_running_out_of_memory_halves_the_batch_and_is_remembered(model, monkeyp
     monkeypatch.setattr(down, "forward", small_only)
     assert largest_difference(model.extract(ITEMS), expected) < 1e-5
     assert sizes == [5, 2, 2, 1]
-    assert model.batch_size == 2
-    fixed = replace(model.options, batch_size=4)
-    model.options, model.batch_size = fixed, 4
+    assert model.batcher.size == 2
+    model.batcher.asked = model.batcher.size = 4
     with pytest.raises(ModelError, match="with 4 prompts a batch: try --batch-size auto"):
         model.extract(ITEMS)
 
 
 def test_long_prompts_go_through_a_few_at_a_time_on_a_cpu(model, monkeypatch):
     longest = max(map(len, model.encoder.ids(ITEMS)))
-    lines = [single_lines([[1] * length], [0])[0] for length in (10, longest, 9 * longest)]
-    short, long, longer = lines
-    assert model._fitting([short] * 32) == 32
+    trees = [separate_trees([[1] * length], [0])[0] for length in (10, longest, 9 * longest)]
+    short, long, longer = trees
+    assert model.batcher.fitting([short] * 32) == 32
     expected = model.extract(ITEMS)
-    monkeypatch.setattr(adapter_model, "PATTERN_CELLS", model.architecture.heads * longest**2 * 2)
-    assert model._fitting([long] * 5) == 2
-    assert model._fitting([longer] * 2) == 1
+    monkeypatch.setattr(batching, "PATTERN_CELLS", model.architecture.heads * longest**2 * 2)
+    assert model.batcher.fitting([long] * 5) == 2
+    assert model.batcher.fitting([longer] * 2) == 1
     assert largest_difference(model.extract(ITEMS), expected) < 1e-5
 
 

@@ -1,4 +1,4 @@
-"""Prompts that begin alike, run on one line: the same numbers, of fewer tokens."""
+"""Prompts with a shared prefix, run in one tree: the same numbers from fewer tokens."""
 
 from dataclasses import replace
 
@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from harness.adapter import LoadOptions, Model, checks, encoding
-from harness.adapter import model as adapter_model
-from harness.adapter.checks import SharedLine
-from harness.adapter.model import PROMPTS_A_LINE
-from harness.adapter.prefix_sharing import JOINS, MOST, WIDEST, shared_lines
+from harness.adapter import LoadOptions, Model, batching, checks, encoding
+from harness.adapter.batching import PROMPTS_A_TREE
+from harness.adapter.checks import PrefixCheck
+from harness.adapter.prefix_sharing import MOST, NEW_SHARE, WIDEST, shared_prefix_trees
 from harness.interventions import edits
 from harness.interventions.sites import Run, Site
 from harness.materials import sets
@@ -35,10 +34,10 @@ def folder_of(tmp_path_factory):
 
 
 def load(folder: str, *, share: bool = True, **options: object) -> Model:
-    """A model; without `share`, one whose prompts never share a line."""
+    """A model; without `share`, one whose prompts never share a prefix."""
     model = Model.load(resolve(folder), LoadOptions(device="cpu", **options))
     if not share:
-        model.__dict__["_shared_line"] = SharedLine(np.zeros(2), np.inf)
+        model.batcher.prefix_check = PrefixCheck(np.zeros(2), np.inf)
     return model
 
 
@@ -52,17 +51,17 @@ def tokens_run(model: Model) -> list[int]:
 
 def test_each_prompt_is_found_on_its_line_and_what_they_share_stands_there_once():
     ids = [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 9], [7, 8], [1, 2, 3, 4, 9, 6, 6]]
-    lines = shared_lines(ids)
-    assert [line.prompts for line in lines] == [(0, 1, 3), (2,)]
-    assert lines[0].ids == (1, 2, 3, 4, 5, 6, 9, 6, 6)
-    assert [c.tolist() for c in lines[0].columns] == [
+    trees = shared_prefix_trees(ids)
+    assert [tree.prompts for tree in trees] == [(0, 1, 3), (2,)]
+    assert trees[0].ids == (1, 2, 3, 4, 5, 6, 9, 6, 6)
+    assert [c.tolist() for c in trees[0].columns] == [
         [0, 1, 2, 3, 4, 5],
         [0, 1, 2, 3, 6],
         [0, 1, 2, 3, 6, 7, 8],
     ]
 
 
-def test_lines_hold_every_prompt_once_within_their_bounds():
+def test_trees_hold_every_prompt_once_within_their_bounds():
     random = np.random.default_rng(0)
     for _ in range(200):
         stems = [random.integers(3, size=random.integers(1, 12)).tolist() for _ in range(3)]
@@ -70,28 +69,28 @@ def test_lines_hold_every_prompt_once_within_their_bounds():
             [*stems[random.integers(3)], *random.integers(4, size=random.integers(1, 6)).tolist()]
             for _ in range(random.integers(1, 12))
         ]
-        lines = shared_lines(ids)
-        assert sorted(row for line in lines for row in line.prompts) == list(range(len(ids)))
-        for line in lines:
-            found = [[line.ids[c] for c in columns] for columns in line.columns]
-            assert found == [ids[row] for row in line.prompts]
-            assert len(line.ids) <= WIDEST * line.longest
-            assert len(line.prompts) <= MOST
-            for before, columns in zip(line.columns, line.columns[1:], strict=False):
-                assert len(np.setdiff1d(columns, before)) <= JOINS * len(columns)
+        trees = shared_prefix_trees(ids)
+        assert sorted(row for tree in trees for row in tree.prompts) == list(range(len(ids)))
+        for tree in trees:
+            found = [[tree.ids[c] for c in columns] for columns in tree.columns]
+            assert found == [ids[row] for row in tree.prompts]
+            assert len(tree.ids) <= WIDEST * tree.longest
+            assert len(tree.prompts) <= MOST
+            for before, columns in zip(tree.columns, tree.columns[1:], strict=False):
+                assert len(np.setdiff1d(columns, before)) <= NEW_SHARE * len(columns)
 
 
 def test_a_long_beginning_common_to_all_does_not_make_one_endless_line():
     ids = [[0] * 90 + [n] * 10 for n in range(1, 101)]
-    lines = shared_lines(ids)
-    assert max(len(line.ids) for line in lines) == 200
-    assert len(lines) == 10
+    trees = shared_prefix_trees(ids)
+    assert max(len(tree.ids) for tree in trees) == 200
+    assert len(trees) == 10
 
 
 @pytest.mark.parametrize("kind", sorted(tiny_models.CONFIGS))
 def test_features_and_answers_are_those_of_the_prompts_apart(folder_of, kind):
     together, apart = load(folder_of(kind)), load(folder_of(kind), share=False)
-    assert together._shared_line.parted < 1e-4
+    assert together.batcher.prefix_check.parted < 1e-4
     counts = tokens_run(together), tokens_run(apart)
     for items in (PLAIN, CROSSED):
         for position in ("final", "subject"):
@@ -174,7 +173,7 @@ def test_a_model_that_ignores_the_mask_runs_prompts_apart(folder_of, monkeypatch
     expected = load(folder_of("qwen2"), share=False).extract(CROSSED)
     monkeypatch.setattr(encoding, "additive", lambda sees: torch.zeros(sees.shape)[:, None])
     blind = load(folder_of("qwen2"))
-    assert blind._shared_line.parted > 1e-2
+    assert blind.batcher.prefix_check.parted > 1e-2
     assert largest_difference(blind.extract(CROSSED), expected) == 0
     assert "shared" not in blind.self_check().worst()
 
@@ -189,7 +188,7 @@ def test_a_huge_activation_hides_no_ignored_mask(folder_of, monkeypatch):
             model.module.get_input_embeddings().weight[first, 0] += 300
         if mask is not None:
             monkeypatch.setattr(encoding, "additive", mask)
-        return model._lines_hold, model._shared_line
+        return model.batcher.shares_prefixes, model.batcher.prefix_check
 
     holds, _ = trial()
     assert holds
@@ -208,16 +207,16 @@ def test_a_window_narrower_than_a_line_keeps_prompts_apart(folder_of):
 @pytest.mark.parametrize("kind", ["mistral", "gemma2", "gemma3_text", "phi3"])
 @pytest.mark.parametrize("beyond", [0, 3])
 def test_answers_and_donors_longer_than_the_window_are_as_apart(folder_of, kind, beyond):
-    """The line fits into the window; what follows the prompts, or is patched from, does not."""
+    """The tree fits into the window; what follows the prompts, or is patched from, does not."""
     ids = load(folder_of("qwen2")).encoder.ids(PLAIN[:3])
-    width = max(len(line.ids) for line in shared_lines(ids))
+    width = max(len(tree.ids) for tree in shared_prefix_trees(ids))
     folder = folder_of(kind, sliding_window=width + beyond)
     together, apart = load(folder), load(folder, share=False)
     answers = ("Buenos Aires", "New Delhi", "South America")  # of several tokens
     items = [replace(i, distractors=answers) for i in PLAIN[:3]]
     assert largest_difference(together.score(items), apart.score(items)) < 2e-5
     long = [replace(i, id=f"long {i.id}", prompt=f"{items[0].prompt} {i.prompt}") for i in items]
-    assert len(shared_lines(together.encoder.ids(long))) == 1
+    assert len(shared_prefix_trees(together.encoder.ids(long))) == 1
     sets = [(edits.resample_ablation(Site(k, 0)),) for k in ("mlp", "resid")]
     sets.append((edits.zero_ablation(Site("mlp", 0)),))
     found, expected = (m.sweep(items, sets, donors=long) for m in (together, apart))
@@ -226,7 +225,7 @@ def test_answers_and_donors_longer_than_the_window_are_as_apart(folder_of, kind,
 
 def test_a_line_that_memory_does_not_take_is_run_prompt_by_prompt(folder_of, monkeypatch):
     model, apart = load(folder_of("qwen2")), load(folder_of("qwen2"), share=False)
-    assert model._lines_hold  # the trial is over
+    assert model.batcher.shares_prefixes  # the trial is over
     longest = max(model.token_counts(CROSSED))
     down = model.module.model.layers[0].mlp.down_proj
     forward = down.forward
@@ -246,39 +245,39 @@ def test_a_line_that_memory_does_not_take_is_run_prompt_by_prompt(folder_of, mon
 def test_a_line_wider_than_a_cpu_takes_is_not_made(folder_of, monkeypatch):
     model = load(folder_of("qwen2"))
     ids = model.encoder.ids(CROSSED)
-    assert max(len(line.prompts) for line in model._lines(ids, 0)) > 1
+    assert max(len(tree.prompts) for tree in model.batcher.trees(ids, 0)) > 1
     longest = max(map(len, ids))
-    monkeypatch.setattr(adapter_model, "PATTERN_CELLS", model.architecture.heads * longest**2)
-    assert {len(line.prompts) for line in model._lines(ids, 0)} == {1}
+    monkeypatch.setattr(batching, "PATTERN_CELLS", model.architecture.heads * longest**2)
+    assert {len(tree.prompts) for tree in model.batcher.trees(ids, 0)} == {1}
 
 
 def test_sets_that_part_the_prompts_keep_to_the_batch_size(folder_of):
-    """One beginning for all, so that many prompts share a line."""
+    """One prefix for all, so that many prompts share a tree."""
     model = load(folder_of("qwen2"), batch_size=2)
     start = PLAIN[0].prompt.removesuffix(" Answer:")
     words = ("Paris", "Rome", "Oslo", "Bern", "Lima", "Quito", "Cairo", "Tunis")
     items = [replace(PLAIN[0], id=w, prompt=f"{start} {w} Answer:") for w in words]
-    assert len(model._lines(model.encoder.ids(items), 0)) == 1
+    assert len(model.batcher.trees(model.encoder.ids(items), 0)) == 1
     rows: list[int] = []
     down = model.module.model.layers[0].mlp.down_proj
     down.register_forward_hook(lambda _module, given, _out: rows.append(len(given[0])))
     donors, site = [*items[1:], items[0]], Site("resid", -1)
     sets = [(edits.resample_ablation(site),), (edits.zero_ablation(site),)]
     found = model.sweep(items, sets, donors=donors)
-    assert 1 in rows  # the line itself
+    assert 1 in rows  # the tree itself
     expected = load(folder_of("qwen2"), share=False).sweep(items, sets, donors=donors)
     np.testing.assert_allclose(found.log_probability, expected.log_probability, atol=2e-5)
     assert max(rows) <= 2
 
 
-def test_a_batch_holds_few_times_as_many_prompts_as_lines(folder_of):
+def test_a_batch_holds_few_times_as_many_prompts_as_trees(folder_of):
     model = load(folder_of("qwen2"), batch_size=8)
-    lines = model._lines([[5] * 60 + [n] for n in range(6, 206)], 0)
-    assert max(len(line.prompts) for line in lines) == MOST
-    while lines:
-        some = lines[: model._fitting(lines[: model.batch_size])]
-        assert sum(len(line.prompts) for line in some) <= max(MOST, PROMPTS_A_LINE * 8)
-        lines = lines[len(some) :]
+    trees = model.batcher.trees([[5] * 60 + [n] for n in range(6, 206)], 0)
+    assert max(len(tree.prompts) for tree in trees) == MOST
+    while trees:
+        some = trees[: model.batcher.fitting(trees[: model.batcher.size])]
+        assert sum(len(tree.prompts) for tree in some) <= max(MOST, PROMPTS_A_TREE * 8)
+        trees = trees[len(some) :]
 
 
 def test_the_self_check_measures_prompts_on_one_line(folder_of):

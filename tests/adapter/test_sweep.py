@@ -504,10 +504,10 @@ def test_running_out_of_memory_halves_the_stack_and_then_the_batch(model, monkey
 
     monkeypatch.setattr(down, "forward", small_only)
     done: list[int] = []
-    model.batch_size = 32
+    model.batcher.size = 32
     found = model.sweep(STORY[:4], sets, donors=STORY[1:5], progress=done.append)
     assert np.nanmax(np.abs(tables(found) - tables(expected))) < 1e-5
-    assert model.batch_size <= 2
+    assert model.batcher.size <= 2
     assert sum(done) == 4 * len(sets)
 
 
@@ -526,7 +526,7 @@ def test_a_stack_is_halved_before_the_batch(model, monkeypatch):
 
     monkeypatch.setattr(down, "forward", small_only)
     model.sweep(apart, sets)
-    assert model.batch_size == 32
+    assert model.batcher.size == 32
     assert sizes == [4, 32, 16, 8, 8, 8, 8]
 
 

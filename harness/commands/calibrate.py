@@ -18,19 +18,19 @@ from harness.study import reference_models
 from harness.study.plan import share, whole_number
 
 HELP = """\
-Measures the suite itself. It is run, as a user runs it, many times: on untrained networks, with
-the labels of a trained model's prompts shuffled, on redrawn materials of an untrained network
-(what it supports there is an error); on models that have what is looked for, with fewer facts and
-diluted labels (what it does not support there was missed); and twice on the same.
+Measures how often the suite errs, by running it many times as a user would. Every supported claim
+is an error on untrained networks, with shuffled labels, and on redrawn materials of an untrained
+network. Every unsupported claim is a miss on models that have the property, with fewer facts and
+partly shuffled labels. The same run twice must agree.
 
-Untrained networks are mostly stopped by the competence gate. Their rates are given as used, and
-behind the gate: the same runs with --competence-gate 0.
+The competence gate stops most untrained networks. Their error rates are given with the gate, and
+without it (--competence-gate 0).
 
 Writes calibration.json (described by harness/calibration/calibration.schema.json) and a page beside
-it. One process a core; what was run already is not run again, and Ctrl-C keeps it. Full: some 200
-runs, hours on two cores; --quick: minutes, to see that it works.
+it, with one process on each core. Finished runs are stored and not repeated, also after Ctrl-C. A
+full calibration has about 200 runs and takes hours on two cores; --quick takes minutes.
 
-Exit status: 0 all runs are there, 1 some failed or it was stopped, 2 it cannot be done."""
+Exit status: 0 all runs finished, 1 some failed or it was stopped, 2 the command cannot be run."""
 EPILOG = """\
 examples:
   python -m harness calibrate --quick
@@ -51,8 +51,15 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    default = Settings.usual()
-    parser.add_argument("--quick", action="store_true", help="few and small runs, to try it")
+    _add_modes(parser)
+    _add_files(parser)
+    _add_selection(parser)
+    _add_numbers(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_modes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quick", action="store_true", help="few and small runs, to try it out")
     parser.add_argument(
         "--page", metavar="FILE", type=Path, help="only draw the page of a calibration.json again"
     )
@@ -64,21 +71,24 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument(
         "--publish",
         action="store_true",
-        help="also keep it in benchmarks/results and put its table into README.md",
+        help="also save the result in benchmarks/results and put its table into README.md",
     )
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         metavar="FILE",
         type=Path,
         default=OUTPUT,
-        help="what to write; the page lies beside it (default: %(default)s)",
+        help="file of the result; the page is written beside it (default: %(default)s)",
     )
     parser.add_argument(
         "--work",
         metavar="FOLDER",
         type=Path,
         default=Path(WORK),
-        help="where runs are kept, so that they are not run again (default: %(default)s)",
+        help="where finished runs are stored, so that none is repeated (default: %(default)s)",
     )
     parser.add_argument(
         "--cores",
@@ -87,10 +97,14 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         default=os.cpu_count() or 1,
         help="runs at a time (default: all cores, %(default)s)",
     )
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    default = Settings.usual()
     for name, why in (
         ("--untrained", "make untrained networks like this model"),
         ("--shuffled", "shuffle the labels of this model's materials"),
-        ("--power", "measure power on this model; recovery too if it has a circuit.json"),
+        ("--power", "measure power on this model, and recovery if it has a circuit.json"),
     ):
         shown = ", ".join(getattr(default, name.removeprefix("--"))) or "none"
         parser.add_argument(
@@ -99,36 +113,38 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument("--part", action="append", choices=PARTS, help="only these; repeatable")
     parser.add_argument("--null", action="append", choices=NULLS, help="only these; repeatable")
     parser.add_argument("--claim", metavar="ID", action="append", help="only these; repeatable")
+
+
+def _add_numbers(parser: argparse.ArgumentParser) -> None:
     for name, why in (
         ("--seeds", "runs of each kind of null"),
-        ("--power-seeds", "drawings of the materials for each point of a power curve"),
-        ("--items", "facts a task, but on the power curve"),
+        ("--power-seeds", "draws of the materials for each point of a power curve"),
+        ("--items", "facts of each task, except on the power curve"),
         ("--permutations", "of each permutation test"),
         ("--resamples", "of each bootstrap"),
         ("--twins", "untrained twins of each run"),
     ):
         parser.add_argument(
-            name, metavar="N", type=_typed(whole_number(1)), help=f"{why} (default: as it is used)"
+            name, metavar="N", type=_typed(whole_number(1)), help=f"{why} (default: as usual)"
         )
     parser.add_argument(
         "--power-items",
         metavar="N",
         type=_typed(whole_number(1)),
         nargs="+",
-        help="facts a task, of the curve",
+        help="facts of each task on the power curve",
     )
     parser.add_argument(
         "--shares",
         metavar="S",
         type=_typed(share),
         nargs="+",
-        help="shares of shuffled pairs, of the curve",
+        help="shares of shuffled pairs on the power curve",
     )
-    parser.set_defaults(run=run)
 
 
 def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """The same for argparse, which shows the words of no other error."""
+    """A parser for argparse, which shows the message of this kind of error only."""
 
     def typed(text: str) -> Any:
         try:
@@ -140,10 +156,10 @@ def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """What is asked for: the defaults, or in little, with what the command line says."""
+    """The default or quick settings, changed as the command line says."""
     usual = Settings.usual()
     settings = usual.quick() if options.quick else usual
-    told = {
+    selected = {
         "parts": options.part,
         "nulls": options.null,
         "untrained": options.untrained,
@@ -154,7 +170,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         "shares": options.shares,
     }
     numbers = ("seeds", "power_seeds", "items", "permutations", "resamples", "twins")
-    changes: dict[str, Any] = {name: tuple(value) for name, value in told.items() if value}
+    changes: dict[str, Any] = {name: tuple(value) for name, value in selected.items() if value}
     changes |= {name: value for name in numbers if (value := getattr(options, name))}
     if options.shuffled:
         changes["consistent"] = options.shuffled[0]
@@ -162,7 +178,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run what is missing, count, write; or draw the page again."""
+    """Calibrate, draw a page again, or judge the reference models; the exit status."""
     from harness.calibration.page import write_page  # noqa: PLC0415 - jinja2 loads here
     from harness.calibration.record import read_calibration  # noqa: PLC0415
 
@@ -222,8 +238,8 @@ def _calibrate(settings: Settings, options: argparse.Namespace) -> int:
         resolve(name)
     plan = chains(settings)
     runner = Runner(Workshop(options.work, settings), plan, options.cores)
-    print(f"{len(jobs_of(plan))} runs, {options.cores} at a time, kept in {options.work}")
-    # Told to end, by a batch system say, we must not leave our runs behind: as on Ctrl-C.
+    print(f"{len(jobs_of(plan))} runs, {options.cores} at a time, stored in {options.work}")
+    # A batch system ends a job with SIGTERM: stop the runs then too, as on Ctrl-C.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         outcome = runner.run(sys.stderr if sys.stderr.isatty() else None)
@@ -232,7 +248,7 @@ def _calibrate(settings: Settings, options: argparse.Namespace) -> int:
     for failed in outcome.failed:
         print(f"failed: {failed.job.name}: {failed.said}", file=sys.stderr)
     if not outcome.ran:
-        print("no run is whole: nothing was counted", file=sys.stderr)
+        print("no run finished: there is nothing to count", file=sys.stderr)
         return 1
     record = calibration(settings, outcome)
     written = write_calibration(options.output, record)
@@ -241,5 +257,5 @@ def _calibrate(settings: Settings, options: argparse.Namespace) -> int:
     if options.publish and outcome.whole:
         _publish(record)
     if outcome.interrupted:
-        print("stopped: the same command goes on from here")
+        print("stopped: the same command continues from here")
     return 0 if outcome.whole else 1

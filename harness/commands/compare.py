@@ -39,44 +39,43 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("runs", metavar="RUN", nargs="+", help="two or more, oldest first")
-    for name in ("markdown", "csv", "html"):
-        parser.add_argument(
-            f"--{name}",
-            metavar="FILE",
-            type=Path,
-            help={
-                "markdown": "add the tables to a file, such as a pull request's summary",
-                "csv": "write every prediction with its outcomes and effects",
-                "html": "write a page that needs no network",
-            }[name],
-        )
-    parser.add_argument("--all", action="store_true", help="show what did not change, too")
+    for name, text in (
+        ("--markdown", "append the tables to a file, such as a pull request's summary"),
+        ("--csv", "write every prediction with its outcomes and effects"),
+        ("--html", "write a page that needs no network"),
+    ):
+        parser.add_argument(name, metavar="FILE", type=Path, help=text)
+    parser.add_argument("--all", action="store_true", help="also show what did not change")
+    _add_matching(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_matching(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline-dir",
         metavar="FOLDER",
         type=Path,
         default=Path(FOLDER),
-        help="where baselines are kept (default: %(default)s)",
+        help="where baselines are saved (default: %(default)s)",
     )
     parser.add_argument(
         "--baseline-model",
         metavar="OURS=THEIRS",
         action="append",
         default=[],
-        help="which earlier model one of the last release is compared with; repeatable",
+        help="the earlier model that a model of the last release is compared with; repeatable",
     )
     parser.add_argument(
         "--baseline-on",
         choices=("same", "shared"),
         default="same",
-        help="shared: allow another number of items, and compare effects on the units both have",
+        help="shared: allow another number of items, and compare effects on the samples both have",
     )
     parser.add_argument(
         "--leave-out",
         action="store_true",
-        help="compare the rest if some verdicts were made with other materials or another plan",
+        help="leave out verdicts made with other materials or another plan, and compare the rest",
     )
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -55,13 +55,24 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         epilog="Example: python -m harness prompts check mine.jsonl",
     )
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
-    raw = argparse.RawDescriptionHelpFormatter
+    _add_check(actions)
+    listing = actions.add_parser(
+        "list",
+        help="list the named sets",
+        description="The prompt sets that come along, with the number of prompts of each task.",
+        epilog=LIST_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    listing.set_defaults(run=run_list)
+
+
+def _add_check(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     checking = actions.add_parser(
         "check",
         help="say what is in a file, what is wrong with it, and what gives its classes away",
         description=CHECK_HELP,
         epilog=CHECK_EPILOG,
-        formatter_class=raw,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     checking.add_argument("file", metavar="FILE", help="the file, or the name of a set")
     checking.add_argument(
@@ -84,14 +95,6 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     )
     checking.add_argument("--all", action="store_true", help=f"show all faults, not {SHOWN}")
     checking.set_defaults(run=run_check)
-    listing = actions.add_parser(
-        "list",
-        help="list the named sets",
-        description="The prompt sets that come along, with the number of prompts of each task.",
-        epilog=LIST_EPILOG,
-        formatter_class=raw,
-    )
-    listing.set_defaults(run=run_list)
 
 
 def run_list(_options: argparse.Namespace) -> int:

@@ -1,10 +1,11 @@
-"""Domains as values: stored facts and wordings, read from `prompts/`.
+"""Domains: stored facts and wordings, read from `prompts/`.
 
-A domain is a TOML file of wordings beside one or more tables of facts; `prompts/README.md` says
-what the keys mean. The invented names and the frames around questions are the same in all domains.
+A domain is a TOML file of wordings with one or more tables of facts; `prompts/README.md` explains
+the keys. Invented names and the frames around questions are the same in all domains.
 """
 
 import csv
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,6 @@ from harness.files import ROOT
 from harness.materials.items import MaterialsError
 
 PROMPTS = ROOT / "prompts"
-DOMAINS = ("geography", "chemistry", "kinship", "calendar", "arithmetic")
 WORDINGS = ("a", "b")
 
 
@@ -25,9 +25,9 @@ class Fact:
     """A stored fact.
 
     Attributes:
-        row: What the fact is about (a country): all facts of a row fall into one split.
-        entity: What the question names: mostly the row, else another cell of it.
-        relation: Which question asks for it.
+        row: What the fact is about, such as a country; all facts of a row fall into one split.
+        entity: What the question names: usually the row, otherwise another cell of it.
+        relation: What is asked about the entity, such as its capital.
         answer: Its answer.
     """
 
@@ -39,12 +39,12 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class RecallTemplate:
-    """How a stored fact is asked for.
+    """A question for a stored fact.
 
     Attributes:
         relation: Its name in the domain.
         wordings: One text for each of `WORDINGS`; {0} is the entity.
-        also: Wrong answers of the type that no fact has.
+        also: Further wrong answers of the right type, which are the answer of no fact.
     """
 
     relation: str
@@ -54,7 +54,7 @@ class RecallTemplate:
 
 @dataclass(frozen=True, slots=True)
 class StoryTemplate:
-    """How the name `hops` links on from level `start` of a chain is asked for."""
+    """A question for the name that is `hops` links after level `start` of a chain."""
 
     task: str  # lookup or reasoning
     start: int
@@ -69,15 +69,15 @@ class StoryTemplate:
 
 @dataclass(frozen=True)
 class Domain:
-    """What a set of materials is about.
+    """A topic of materials.
 
     Attributes:
         name: As on the command line.
-        about: Facts and stories, in a line.
-        tables: Names of the files its facts stand in.
+        about: Its facts and stories, in one line.
+        tables: Names of the files with its facts.
         links: The premise from each level of a chain to the next; {0} and {1} are names.
-        recall: How stored facts are asked for.
-        story: How names in a chain are asked for.
+        recall: Questions for stored facts.
+        story: Questions for names in a chain.
         rows: What the facts are about, in the order of the tables.
         facts: Every stored fact that can be asked for, row by row.
     """
@@ -110,15 +110,15 @@ def names() -> tuple[str, ...]:
 @cache
 def frames(group: str) -> dict[str, str]:
     """The frames around one question (`plain`) or two (`crossed`), by name."""
-    found: dict[str, str] = _toml("frames")[group]
-    return found
+    by_name: dict[str, str] = _toml("frames")[group]
+    return by_name
 
 
 @cache
 def published_templates() -> dict[str, str]:
     """The two templates of geography-published.toml, by task."""
-    found: dict[str, str] = _toml("geography-published")["templates"]
-    return found
+    templates: dict[str, str] = _toml("geography-published")["templates"]
+    return templates
 
 
 @cache
@@ -126,7 +126,7 @@ def load_domain(name: str) -> Domain:
     """A domain of `prompts/`.
 
     Raises:
-        MaterialsError: If there is none of this name, or two rows of its tables have one name.
+        MaterialsError: If there is no such domain, or two rows of its tables have the same name.
     """
     if name not in DOMAINS:
         raise MaterialsError(f"there is no domain {name!r}; expected one of {', '.join(DOMAINS)}.")
@@ -136,7 +136,9 @@ def load_domain(name: str) -> Domain:
     keys = [next(iter(row.values())) for rows in tables.values() for row in rows]
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise MaterialsError(f"{twice!r} is in two rows of {name}'s tables; one split holds a row.")
+        raise MaterialsError(
+            f"{twice!r} stands in two rows of {name}'s tables: name each row once."
+        )
     return Domain(
         name=name,
         about=raw["about"],
@@ -165,27 +167,27 @@ def load_domain(name: str) -> Domain:
 
 @cache
 def table_rows(table: str) -> tuple[dict[str, str], ...]:
-    """The rows of a table of facts; the first column names what each is about."""
+    """The rows of a table of facts; the first column names what a row is about."""
     with (PROMPTS / f"{table}.csv").open(encoding="utf-8", newline="") as file:
         return tuple(csv.DictReader(file))
 
 
 def _facts(question: Mapping[str, Any], row: Mapping[str, str]) -> Sequence[Fact]:
-    """What one question asks of one row.
+    """The facts of one row that a question asks for.
 
-    Left out: empty cells, and answers that share a word with what is asked about (Mexico City,
-    forty-five divided by nine), which could be copied from the question.
+    Left out are empty cells, and answers that share a word with the entity (Mexico City,
+    forty-five divided by nine): they could be copied from the question.
     """
     key = next(iter(row))
     given = _listed(question.get("given", f"{{{key}}}"))
     asks = _listed(question.get("asks", question["relation"]))
     asks = asks * len(given) if len(asks) == 1 else asks
-    found = {}
+    by_entity = {}
     for form, column in zip(given, asks, strict=True):
         entity, answer = form.format(**row), row[column]
         if answer and not _can_be_copied(answer, entity):
-            found[entity] = Fact(row[key], entity, question["relation"], answer)
-    return list(found.values())
+            by_entity[entity] = Fact(row[key], entity, question["relation"], answer)
+    return list(by_entity.values())
 
 
 def _can_be_copied(answer: str, entity: str) -> bool:
@@ -203,3 +205,13 @@ def _listed(value: Any) -> list[Any]:
 
 def _toml(name: str) -> dict[str, Any]:
     return tomllib.loads((PROMPTS / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def _domains() -> tuple[str, ...]:
+    """The domains of the folder, by their `order`; those without one come last, by name."""
+    files = {path.stem: _toml(path.stem) for path in PROMPTS.glob("*.toml")}
+    order = {name: file.get("order", math.inf) for name, file in files.items() if "tables" in file}
+    return tuple(sorted(order, key=lambda name: (order[name], name)))
+
+
+DOMAINS = _domains()

@@ -10,8 +10,8 @@ import pytest
 from harness.compare.changes import Change
 from harness.compare.past import keep
 from harness.compare.text import against_lines
-from harness.plugin.options import settings_key
 from harness.plugin.run import Run, not_measured
+from harness.plugin.settings import settings_key
 
 # Names of user properties.
 VERDICT, PREDICTION, CACHE_NOTE, REFUSED = "verdict", "prediction", "cache", "refused"

@@ -13,8 +13,8 @@ from harness.compare.matching import Made, Match, before_of, differences
 from harness.compare.past import Baseline
 from harness.plugin.collector import CACHE_NOTE, REFUSED, VERDICT, run_key
 from harness.plugin.hooks import baseline_key, end_reference, identity, reference_model_of
-from harness.plugin.options import Settings, settings_key
 from harness.plugin.run import not_measured, now, provenance
+from harness.plugin.settings import Settings, settings_key
 from harness.study.reference_models import StoredVerdicts
 from harness.study.study import Study
 from harness.study.subject import Subject

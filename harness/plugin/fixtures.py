@@ -13,7 +13,7 @@ from harness.materials.items import PromptSet
 from harness.materials.sets import SETS
 from harness.models import specs
 from harness.plugin.hooks import is_plain
-from harness.plugin.options import Settings, selected_models, settings_key
+from harness.plugin.settings import Settings, selected_models, settings_key
 from harness.store.store import Store
 from harness.study.study import Study
 from harness.study.subject import Subject

@@ -16,17 +16,15 @@ from harness.compare.past import Baseline, BaselineError, find
 from harness.materials.items import MaterialsError
 from harness.models.specs import ModelError
 from harness.plugin.collector import PREDICTION, VERDICT, Collector, run_key
-from harness.plugin.options import (
+from harness.plugin.options import OPTIONS, add_options, variable
+from harness.plugin.run import Run
+from harness.plugin.settings import (
     DEFAULT_MODELS,
-    OPTIONS,
     Settings,
-    add_options,
     selected_models,
     settings_key,
     settings_of,
-    variable,
 )
-from harness.plugin.run import Run
 from harness.study.reference_models import ReferenceModel, StoredVerdicts
 from harness.verdicts.verdict import Inconclusive
 

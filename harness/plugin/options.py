@@ -1,74 +1,22 @@
-"""The command line of a run: options, their environment twins, and what they mean as objects."""
+"""The options of a run: names, environment variables, defaults, help; and their values."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.compare.matching import parse_models
-from harness.compare.past import FOLDER, LAST, check_name
-from harness.materials.files import columns as prompt_columns
-from harness.materials.files import reading as prompt_files
+from harness.compare.past import FOLDER, LAST
 from harness.materials.sets import DEFAULT_ITEMS, SETS
-from harness.models import specs
-from harness.models.specs import LoadOptions, ModelSpec
-from harness.store.store import user_cache
-from harness.study.plan import Plan, share, whole_number
-from harness.study.reference_models import ReferenceModel, shipped
+from harness.study.plan import share, whole_number
 
 ENVIRONMENT = "HARNESS_"
-DEFAULT_MODELS = ("mini-qwen", "mini-llama")
-
-settings_key = pytest.StashKey["Settings"]()
-
-
-@dataclass(frozen=True, slots=True)
-class Against:
-    """What a run is compared with, and what it is kept as.
-
-    Attributes:
-        name: A baseline's name or number, LAST, or a path; None compares with nothing.
-        folder: Where numbered baselines lie.
-        save: The name under which this run is kept; None keeps it not.
-        shared: Whether a different number of items is allowed, on the units both runs have.
-        models: Model of this run to model of the baseline, where the names differ.
-    """
-
-    name: str | None
-    folder: Path
-    save: str | None
-    shared: bool
-    models: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The command line, as objects."""
-
-    models: tuple[ModelSpec, ...]
-    prompts: tuple[str, ...]
-    prompt_columns: Mapping[str, str]
-    crossed: bool
-    criterion: str
-    gate: str
-    plan: Plan
-    load: LoadOptions
-    cache: str
-    cache_dir: Path
-    report: Path
-    report_md: Path | None
-    against: Against
-    reference_models: tuple[ReferenceModel, ...]
 
 
 def _batch_size(text: str) -> int | None:
     return None if text == "auto" else whole_number(1)(text)
 
 
-# name, kind, default, help. Every one has an environment twin: --batch-size is HARNESS_BATCH_SIZE.
+# Name, kind, default, help. Each has an environment variable: --batch-size, HARNESS_BATCH_SIZE.
 OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
     (
         "--model",
@@ -81,8 +29,8 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "--prompt-columns",
         "append",
         None,
-        "OURS=THEIRS[,...]: which column of a prompt file is which of ours, such as "
-        "task=kind,options=choices; repeatable (`python -m harness prompts check` shows it)",
+        "OURS=THEIRS[,...]: names of columns in a prompt file that differ from ours, such as "
+        "task=kind,options=choices; repeatable (`python -m harness prompts check` shows them)",
     ),
     (
         "--crossed",
@@ -90,45 +38,60 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         False,
         "cross the two classes of a prompt file for the controlled criterion",
     ),
-    ("--items", whole_number(1), DEFAULT_ITEMS, "facts a task; a small domain gives all it has"),
+    (
+        "--items",
+        whole_number(1),
+        DEFAULT_ITEMS,
+        "facts of each task; a smaller domain gives all that it has",
+    ),
     ("--seed", whole_number(0), 0, "of materials, permutations and resamples"),
     (
         "--shuffle-labels",
         share,
         0.0,
-        "share of pairs whose task labels are exchanged by a coin: measures the suite, not the "
-        "model (1 leaves nothing to find)",
+        "share of pairs whose task labels are exchanged at random: measures the error rates of the "
+        "suite, not the model (at 1 there is no effect)",
     ),
     (
         "--competence-gate",
         share,
         None,
-        "accuracy below which claims are inconclusive, in place of each claim's own; 0 lets a "
-        "model pass that only guesses (h0 keeps its own)",
+        "accuracy below which claims are inconclusive; replaces the gate of each claim but h0's; 0 "
+        "lets every model pass, even one that guesses",
     ),
-    ("--criterion", ("published", "controlled", "both"), "both", "whose rules to apply"),
+    (
+        "--criterion",
+        ("published", "controlled", "both"),
+        "both",
+        "which predictions to run: rules of papers, or controlled ones",
+    ),
     ("--permutations", whole_number(1), 1000, "of each permutation test"),
     ("--resamples", whole_number(100), 1000, "of each bootstrap"),
-    ("--twins", whole_number(0), 3, "untrained twins"),
+    ("--twins", whole_number(0), 3, "untrained twins that the model is compared with"),
     ("--device", str, "auto", "cpu, cuda, cuda:1, mps"),
-    ("--device-map", str, None, "passed to accelerate, e.g. auto"),
+    ("--device-map", str, None, "placement over several devices, passed to accelerate, e.g. auto"),
     (
         "--dtype",
         ("auto", "float32", "bfloat16", "float16"),
         "auto",
         "of the weights; auto is the model's own",
     ),
-    ("--batch-size", _batch_size, "auto", "prompts at a time; auto halves when memory runs out"),
+    ("--batch-size", _batch_size, "auto", "prompts at a time; auto halves it when memory runs out"),
     ("--chat-template", "flag", False, "wrap prompts in the tokenizer's chat template"),
-    ("--trust-remote-code", "flag", False, "run code that a model repository brings along"),
-    ("--cache-dir", str, None, "measurements are kept here (default: the user's cache folder)"),
+    ("--trust-remote-code", "flag", False, "run the Python code that comes with a model"),
+    ("--cache-dir", str, None, "where measurements are stored (default: the user's cache folder)"),
     (
         "--cache",
         ("use", "refresh", "off"),
         "use",
-        "read and write measurements, measure anew, or neither",
+        "use: read and write stored measurements; refresh: measure again; off: store nothing",
     ),
-    ("--report", str, "reports/report.html", "where the report goes; its data lie beside it"),
+    (
+        "--report",
+        str,
+        "reports/report.html",
+        "file of the report; its data are written to the same folder",
+    ),
     (
         "--report-md",
         str,
@@ -139,8 +102,9 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "--gate",
         ("claims", "regressions", "none"),
         "claims",
-        "what fails the run: refuted claims; claims that the baseline supports and this run does "
-        "not, effects that fell and what is refuted and not in it; or errors alone",
+        "what fails the run. claims: refuted claims; regressions: claims that the baseline "
+        "supports and this run does not, smaller effects, and refuted claims that the baseline "
+        "lacks; none: errors only",
     ),
     (
         "--no-controls",
@@ -152,35 +116,35 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "--save-baseline",
         str,
         None,
-        "keep this run as a baseline of that name, numbered, to compare later ones with",
+        "save this run as a numbered baseline of this name, to compare later runs with",
     ),
     (
         "--baseline",
         str,
         None,
         f"compare with an earlier run: a baseline's name or number, {LAST}, or the path of a "
-        "verdicts.json or of the folder it lies in",
+        "verdicts.json or of its folder",
     ),
     (
         "--baseline-model",
         "append",
         None,
-        "OURS=THEIRS: which model of the baseline a model is compared with, where names differ "
-        "and either run has several; repeatable",
+        "OURS=THEIRS: the model of the baseline that a model is compared with, where names differ "
+        "and a run has several models; repeatable",
     ),
     (
         "--baseline-on",
         ("same", "shared"),
         "same",
-        "refuse a baseline made with another number of items, or compare effects on the units "
-        "that both have",
+        "same: refuse a baseline with another number of items; shared: compare effects on the "
+        "samples that both runs have",
     ),
-    ("--baseline-dir", str, None, f"where baselines are kept (default: {FOLDER} in the rootdir)"),
+    ("--baseline-dir", str, None, f"where baselines are saved (default: {FOLDER} in the rootdir)"),
 )
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Register the options, each with its environment twin."""
+    """Register the options, each with its environment variable."""
     group = parser.getgroup(
         "hypotheses",
         "claims about what happens inside transformers (--batch-size is also HARNESS_BATCH_SIZE in "
@@ -206,11 +170,11 @@ def _dest(name: str) -> str:
 
 
 def variable(name: str) -> str:
-    """The environment twin of an option: --batch-size is HARNESS_BATCH_SIZE."""
+    """The environment variable of an option: HARNESS_BATCH_SIZE for --batch-size."""
     return ENVIRONMENT + name.removeprefix("--").replace("-", "_").upper()
 
 
-def _option(config: pytest.Config, name: str) -> Any:
+def option_of(config: pytest.Config, name: str) -> Any:
     """The option's value, checked; a usage error names option, value and what was expected."""
     kind = next(k for n, k, _, _ in OPTIONS if n == name)
     value = config.getoption(_dest(name))
@@ -225,83 +189,3 @@ def _option(config: pytest.Config, name: str) -> Any:
         except ValueError as error:
             raise pytest.UsageError(f"{name} {error}") from None
     return value
-
-
-def settings_of(config: pytest.Config) -> Settings:
-    """The command line as objects.
-
-    Raises:
-        pytest.UsageError: If a value is none that its option takes.
-        ModelError: If no such model is known.
-        MaterialsError: If a prompt file cannot be read.
-    """
-    prompts = _option(config, "--prompts")
-    card = _option(config, "--report-md")
-    columns = prompt_columns.parse_columns(_option(config, "--prompt-columns"))
-    for name in prompts:
-        if name not in SETS:
-            prompt_files.check(name, tuple(SETS))
-            # A bad line is found now, not after the model was loaded.
-            prompt_files.read_prompts(name, columns=columns)
-    named = _option(config, "--model")
-    return Settings(
-        # The embedded defaults are resolved when a claim asks: other tests need no model.
-        models=tuple(specs.resolve(name) for name in dict.fromkeys(named)),
-        prompts=tuple(dict.fromkeys(prompts)),
-        prompt_columns=columns,
-        crossed=_option(config, "--crossed"),
-        criterion=_option(config, "--criterion"),
-        gate=_option(config, "--gate"),
-        plan=Plan(
-            seed=_option(config, "--seed"),
-            items=_option(config, "--items"),
-            permutations=_option(config, "--permutations"),
-            resamples=_option(config, "--resamples"),
-            twins=_option(config, "--twins"),
-            shuffle_labels=_option(config, "--shuffle-labels"),
-            competence_gate=_option(config, "--competence-gate"),
-        ),
-        load=LoadOptions(
-            device=_option(config, "--device"),
-            device_map=_option(config, "--device-map"),
-            dtype=_option(config, "--dtype"),
-            batch_size=_option(config, "--batch-size"),
-            trust_remote_code=_option(config, "--trust-remote-code"),
-            chat_template=_option(config, "--chat-template"),
-        ),
-        cache=_option(config, "--cache"),
-        cache_dir=Path(_option(config, "--cache-dir") or user_cache()),
-        report=Path(_option(config, "--report")).resolve(),
-        report_md=Path(card).resolve() if card else None,
-        against=_against(config),
-        reference_models=() if _option(config, "--no-controls") else _reference_models(named),
-    )
-
-
-def _reference_models(named: Sequence[str]) -> tuple[ReferenceModel, ...]:
-    """The reference models of a run: all but those that are under study themselves."""
-    return tuple(model for model in shipped() if model.name not in named)
-
-
-def _against(config: pytest.Config) -> Against:
-    told = _option(config, "--baseline-model")
-    against = Against(
-        name=_option(config, "--baseline"),
-        folder=Path(_option(config, "--baseline-dir") or config.rootpath / FOLDER).resolve(),
-        save=_option(config, "--save-baseline"),
-        shared=_option(config, "--baseline-on") == "shared",
-        models=parse_models(told),
-    )
-    if against.save is not None:
-        check_name(against.save)
-    if _option(config, "--gate") == "regressions" and against.name is None:
-        raise pytest.UsageError(
-            "--gate regressions compares with an earlier run: name it with --baseline NAME "
-            "(one that --save-baseline NAME wrote), or a path to its verdicts.json."
-        )
-    return against
-
-
-def selected_models(settings: Settings) -> tuple[ModelSpec, ...]:
-    """The models asked for, or the embedded ones."""
-    return settings.models or tuple(specs.resolve(name) for name in DEFAULT_MODELS)

@@ -1,0 +1,154 @@
+"""The settings of a run: its options as objects."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.compare.matching import parse_models
+from harness.compare.past import FOLDER, check_name
+from harness.materials.files import columns as prompt_columns
+from harness.materials.files import reading as prompt_files
+from harness.materials.sets import SETS
+from harness.models import specs
+from harness.models.specs import LoadOptions, ModelSpec
+from harness.plugin.options import option_of
+from harness.store.store import user_cache
+from harness.study.plan import Plan
+from harness.study.reference_models import ReferenceModel, shipped
+
+DEFAULT_MODELS = ("mini-qwen", "mini-llama")
+
+settings_key = pytest.StashKey["Settings"]()
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """The baseline that a run is compared with, and the one that it is saved as.
+
+    Attributes:
+        name: A baseline's name or number, LAST, or a path; None: no comparison.
+        folder: Where numbered baselines are.
+        save: The name under which this run is saved; None: it is not saved.
+        shared: Whether the runs may differ in their number of items; effects are then compared on
+            the samples that both have.
+        models: The model of the baseline for a model of this run, where the names differ.
+    """
+
+    name: str | None
+    folder: Path
+    save: str | None
+    shared: bool
+    models: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The command line, as objects."""
+
+    models: tuple[ModelSpec, ...]
+    prompts: tuple[str, ...]
+    prompt_columns: Mapping[str, str]
+    crossed: bool
+    criterion: str
+    gate: str
+    plan: Plan
+    load: LoadOptions
+    cache: str
+    cache_dir: Path
+    report: Path
+    report_md: Path | None
+    against: Against
+    reference_models: tuple[ReferenceModel, ...]
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """The command line as objects.
+
+    Raises:
+        pytest.UsageError: If an option has a value that it does not accept.
+        ModelError: If no such model is known.
+        MaterialsError: If a prompt file cannot be read.
+    """
+    prompts = option_of(config, "--prompts")
+    columns = prompt_columns.parse_columns(option_of(config, "--prompt-columns"))
+    _check_prompts(prompts, columns)
+    named = option_of(config, "--model")
+    card = option_of(config, "--report-md")
+    return Settings(
+        # The default models are resolved when a prediction needs them: other tests need none.
+        models=tuple(specs.resolve(name) for name in dict.fromkeys(named)),
+        prompts=tuple(dict.fromkeys(prompts)),
+        prompt_columns=columns,
+        crossed=option_of(config, "--crossed"),
+        criterion=option_of(config, "--criterion"),
+        gate=option_of(config, "--gate"),
+        plan=_plan(config),
+        load=_load_options(config),
+        cache=option_of(config, "--cache"),
+        cache_dir=Path(option_of(config, "--cache-dir") or user_cache()),
+        report=Path(option_of(config, "--report")).resolve(),
+        report_md=Path(card).resolve() if card else None,
+        against=_against(config),
+        reference_models=() if option_of(config, "--no-controls") else _reference_models(named),
+    )
+
+
+def _check_prompts(named: Sequence[str], columns: Mapping[str, str]) -> None:
+    """Read prompt files once now, so that a bad line is reported before a model is loaded."""
+    for name in named:
+        if name not in SETS:
+            prompt_files.check(name, tuple(SETS))
+            prompt_files.read_prompts(name, columns=columns)
+
+
+def _plan(config: pytest.Config) -> Plan:
+    return Plan(
+        seed=option_of(config, "--seed"),
+        items=option_of(config, "--items"),
+        permutations=option_of(config, "--permutations"),
+        resamples=option_of(config, "--resamples"),
+        twins=option_of(config, "--twins"),
+        shuffle_labels=option_of(config, "--shuffle-labels"),
+        competence_gate=option_of(config, "--competence-gate"),
+    )
+
+
+def _load_options(config: pytest.Config) -> LoadOptions:
+    return LoadOptions(
+        device=option_of(config, "--device"),
+        device_map=option_of(config, "--device-map"),
+        dtype=option_of(config, "--dtype"),
+        batch_size=option_of(config, "--batch-size"),
+        trust_remote_code=option_of(config, "--trust-remote-code"),
+        chat_template=option_of(config, "--chat-template"),
+    )
+
+
+def _reference_models(named: Sequence[str]) -> tuple[ReferenceModel, ...]:
+    """The reference models of a run: all but those that are under study themselves."""
+    return tuple(model for model in shipped() if model.name not in named)
+
+
+def _against(config: pytest.Config) -> Against:
+    against = Against(
+        name=option_of(config, "--baseline"),
+        folder=Path(option_of(config, "--baseline-dir") or config.rootpath / FOLDER).resolve(),
+        save=option_of(config, "--save-baseline"),
+        shared=option_of(config, "--baseline-on") == "shared",
+        models=parse_models(option_of(config, "--baseline-model")),
+    )
+    if against.save is not None:
+        check_name(against.save)
+    if option_of(config, "--gate") == "regressions" and against.name is None:
+        raise pytest.UsageError(
+            "--gate regressions compares with an earlier run: give --baseline the name under which "
+            "--save-baseline saved it, or the path of its verdicts.json."
+        )
+    return against
+
+
+def selected_models(settings: Settings) -> tuple[ModelSpec, ...]:
+    """The models that were named, or the default ones."""
+    return settings.models or tuple(specs.resolve(name) for name in DEFAULT_MODELS)

@@ -137,7 +137,7 @@ def load_domain(name: str) -> Domain:
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
         raise MaterialsError(
-            f"{twice!r} stands in two rows of {name}'s tables: name each row once."
+            f"{twice!r} is in two rows of {name}'s tables: name each row once."
         )
     return Domain(
         name=name,

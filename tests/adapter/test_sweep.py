@@ -582,7 +582,8 @@ def test_a_sliding_window_narrower_than_the_prompt_is_respected(tmp_path):
 def test_a_chat_template_shifts_the_positions(model):
     model = reloaded(model)
     model.tokenizer.chat_template = "Question : {{ messages[0]['content'] }} Answer :"
-    model.encoder = replace(model.encoder, chat=True)
+    options = replace(model.options, chat_template=True)
+    model = Model(model.spec, options, model.engine, model.tokenizer)
     each = STORY[0]
     found = model.sweep([each], [(edits.zero_ablation(ONE_SITE, "subject"),)])
     text = model.encoder.text(each.prompt)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from harness.materials.items import paired
+from harness.materials.items import DISCOVERY, EVALUATION, paired
 from harness.study.study import Study
 from harness.verdicts.verdict import Gate
 
@@ -40,6 +40,38 @@ def competence_gates(
         for task, accuracy in study.accuracy().items()
         if tasks is None or task in tasks
     )
+
+
+def causal_gates(study: Study, gate: float) -> tuple[Gate, ...]:
+    """Items of both tasks have answers, in both splits, and the intact model gives them.
+
+    An answer that is not given cannot be lost: an untrained model is inconclusive.
+    """
+    if not study.has_answers:
+        reason = f"{study.prompts.name} carries no answers that an ablation could cost"
+        return (Gate("answers", False, reason),)
+    gates = competence_gates(study, gate, study.prompts.tasks)
+    there = {(i.split, i.task) for i in study.prompts.items}
+    missing = [
+        f"{split} items of {task}"
+        for task in study.prompts.tasks
+        for split in (DISCOVERY, EVALUATION)
+        if (split, task) not in there
+    ]
+    return (
+        *gates,
+        Gate(
+            "splits",
+            not missing,
+            f"{study.prompts.name} has no {', no '.join(missing)}: circuits are chosen on "
+            "discovery items and judged on evaluation items",
+        ),
+    )
+
+
+def causal_answers(study: Study, gate: float) -> tuple[Gate, ...]:
+    """The causal gates of a criterion that does not divide the items into splits."""
+    return tuple(g for g in causal_gates(study, gate) if g.name != "splits")
 
 
 def gate_notes(gates: tuple[Gate, ...]) -> tuple[str, ...]:

@@ -8,8 +8,10 @@ from jaxtyping import Float
 from harness import stats
 from harness.findings.circuits import plots as causal_plots
 from harness.findings.circuits.selection import CausalRule, discovery_prompts
-from harness.findings.circuits.shared import causal_gates, enough, lower_end
+from harness.findings.circuits.shared import enough
 from harness.findings.effects import effects_on_correct, measured_effects, part, swept
+from harness.findings.gates import causal_gates
+from harness.findings.requirements import lower_end
 from harness.findings.specialisation.contrasts import controlled_contrast
 from harness.findings.specialisation.rules import ControlledRule
 from harness.interventions.interventions import COUNTERFACTUAL, MEAN, Intervention

@@ -15,18 +15,10 @@ from harness.findings.circuits.secondary import (
     third_abilities,
 )
 from harness.findings.circuits.selection import CausalRule, discovery_prompts, other_task, shape
-from harness.findings.circuits.shared import (
-    beyond_chance,
-    circuit_components,
-    circuit_gates,
-    enough,
-    interval,
-    left_out,
-    lower_end,
-    spared,
-)
+from harness.findings.circuits.shared import circuit_components, circuit_gates, enough, left_out
 from harness.findings.circuits.tables import causal_tables
 from harness.findings.effects import TaskEffects, change_test
+from harness.findings.requirements import beyond_chance, interval, lower_end, spared
 from harness.study.study import Study
 from harness.verdicts.samples import by_unit
 from harness.verdicts.verdict import Effect, Evidence, Family, Finding, Gate, require

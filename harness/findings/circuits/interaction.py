@@ -17,14 +17,9 @@ from harness.findings.circuits.selection import (
     discovery_prompts,
     shape,
 )
-from harness.findings.circuits.shared import (
-    LEAST_ITEMS,
-    beyond_chance,
-    circuit_gates,
-    enough,
-    lower_end,
-)
+from harness.findings.circuits.shared import LEAST_ITEMS, circuit_gates, enough
 from harness.findings.effects import measured_effects, part
+from harness.findings.requirements import beyond_chance, lower_end
 from harness.interventions.interventions import MEAN, Intervention
 from harness.interventions.sites import Site
 from harness.materials.items import EVALUATION

@@ -5,8 +5,10 @@ import numpy as np
 from harness.findings.circuits.circuits import Circuit, Kind, matched_sets
 from harness.findings.circuits.depth import observed_order
 from harness.findings.circuits.selection import shape
-from harness.findings.circuits.shared import causal_answers, interval, left_out
+from harness.findings.circuits.shared import left_out
 from harness.findings.effects import measured_effects
+from harness.findings.gates import causal_answers
+from harness.findings.requirements import interval
 from harness.findings.specialisation.cells import published_cells
 from harness.findings.specialisation.rules import PublishedRule
 from harness.interventions.interventions import ZERO, Intervention

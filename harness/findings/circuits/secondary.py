@@ -6,8 +6,8 @@ import numpy as np
 
 from harness import stats
 from harness.findings.circuits.arms import Arms
-from harness.findings.circuits.shared import interval
 from harness.findings.effects import TaskEffects, change_test
+from harness.findings.requirements import interval
 from harness.interventions.interventions import ABLATIONS
 from harness.materials.items import EVALUATION
 from harness.verdicts.verdict import Effect, Evidence

@@ -4,7 +4,7 @@ How to steer is selected on discovery pairs that the direction was not fitted on
 decide.
 """
 
-from harness.findings.circuits.shared import lower_end
+from harness.findings.requirements import lower_end
 from harness.findings.steering.effects import SHARE
 from harness.findings.steering.measured import Added, measure_added
 from harness.findings.steering.plots import added_plots

@@ -3,7 +3,7 @@
 import numpy as np
 
 from harness import stats
-from harness.findings.circuits.shared import interval, lower_end
+from harness.findings.requirements import interval, lower_end
 from harness.findings.steering.effects import accuracy_change
 from harness.findings.steering.measured import Corrected, measure_corrected
 from harness.findings.steering.plots import corrections_histogram

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from harness.findings.circuits.shared import causal_gates
-from harness.findings.gates import competence_gates
+from harness.findings.gates import causal_gates, competence_gates
 from harness.findings.steering.effects import BothTasks
 from harness.findings.steering.selection import SteeringStudy
 from harness.findings.steering.steering import fitting_prompts

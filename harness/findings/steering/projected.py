@@ -4,7 +4,7 @@ Where to do so is selected on discovery pairs that the direction was not fitted 
 pairs decide.
 """
 
-from harness.findings.circuits.shared import interval, lower_end
+from harness.findings.requirements import interval, lower_end
 from harness.findings.steering.effects import accuracy_change
 from harness.findings.steering.measured import Projected, measure_projected
 from harness.findings.steering.plots import loss_by_layer

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from harness.findings.circuits.shared import beyond_chance, spared
 from harness.findings.effects import TaskEffects
+from harness.findings.requirements import beyond_chance, spared
 from harness.findings.steering.measured import AgainstRandom
 from harness.findings.steering.selection import SteeringStudy
 from harness.verdicts.verdict import Control, Effect, Evidence

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.findings.circuits.shared import interval
 from harness.findings.effects import TaskEffects, effects_on_all, part
+from harness.findings.requirements import interval
 from harness.findings.steering.effects import SHARE, accuracy_change, accuracy_lost
 from harness.findings.steering.measured import (
     PUBLISHED_SCALE,

@@ -1,6 +1,6 @@
 """What steering did, in sentences: the notes of its findings."""
 
-from harness.findings.circuits.shared import interval
+from harness.findings.requirements import interval
 from harness.findings.steering.effects import BothTasks, accuracy_change
 from harness.findings.steering.selection import SteeringStudy
 from harness.verdicts.verdict import moved_in_words

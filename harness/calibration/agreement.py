@@ -1,6 +1,5 @@
 """Does the suite agree with itself: run twice, in other batches, and on redrawn materials."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,13 @@ import numpy as np
 
 from harness import stats
 from harness.calibration.recovery import CLAIMS, components, observational
-from harness.calibration.results import records_of
+from harness.calibration.results import verdicts_of
 from harness.calibration.running import Ran
+from harness.verdicts.verdict import Verdict
 
 # What differs between any two runs.
 CHANGING = ("run_id", "created", "seconds", "cached")
+CALLED = ("batch_size", "commit", "command")  # how a run was called
 WANTED = {  # what has to be the same as in the first run
     "again": "everything",
     "warm cache": "everything",
@@ -31,11 +32,11 @@ def consistency(runs: Sequence[Ran]) -> list[dict[str, Any]]:
     mine = {run.job.kind: run for run in runs if run.job.part == "consistency"}
     if "base" not in mine:
         return []
-    first = _by_place(records_of(mine["base"]))
+    first = _by_place(verdicts_of(mine["base"]))
     found = []
     for kind, wanted in WANTED.items():
         if kind in mine:
-            other = _by_place(records_of(mine[kind]))
+            other = _by_place(verdicts_of(mine[kind]))
             found.append(
                 {"how": kind, "wanted": wanted, "model": Path(mine[kind].job.base).name}
                 | _compared(first, other, wanted)
@@ -43,21 +44,19 @@ def consistency(runs: Sequence[Ran]) -> list[dict[str, Any]]:
     return found
 
 
-def _by_place(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {
-        " ".join((r["claim_id"], r["prediction_id"], r["criterion"], r["materials"]["name"])): {
-            k: v for k, v in r.items() if k not in CHANGING
-        }
-        for r in records
-    }
+Place = tuple[str, str, str, str]
+
+
+def _by_place(verdicts: Sequence[Verdict]) -> dict[Place, Verdict]:
+    return {(v.claim_id, v.prediction_id, v.criterion, v.materials.name): v for v in verdicts}
 
 
 def _compared(
-    first: Mapping[str, Mapping[str, Any]], other: Mapping[str, Mapping[str, Any]], wanted: str
+    first: Mapping[Place, Verdict], other: Mapping[Place, Verdict], wanted: str
 ) -> dict[str, Any]:
     shared = [place for place in first if place in other]
-    changed = [p for p in shared if first[p]["outcome"] != other[p]["outcome"]]
-    identical = [p for p in shared if _plain(first[p]) == _plain(other[p])]
+    changed = [p for p in shared if first[p].outcome is not other[p].outcome]
+    identical = [p for p in shared if _lasting(first[p]) == _lasting(other[p])]
     gone = len(first) + len(other) - 2 * len(shared)
     same = not gone and not changed
     if wanted == "everything":
@@ -66,25 +65,25 @@ def _compared(
         "same": same,
         "verdicts": len(first),
         "identical": len(identical),
-        "outcomes_changed": changed,
+        "outcomes_changed": [" ".join(place) for place in changed],
         "missing": gone,
         "largest_difference": max((_moved(first[p], other[p]) for p in shared), default=0.0),
     }
 
 
-def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record without how it was run; that it was the same code the runs' fingerprints say."""
-    called = ("batch_size", "commit", "command")
-    how = {k: v for k, v in record["provenance"].items() if k not in called}
-    return {**record, "provenance": how}
+def _lasting(verdict: Verdict) -> dict[str, Any]:
+    """What has to be the same; that it was the same code the runs' fingerprints say."""
+    record = {k: v for k, v in verdict.to_json().items() if k not in CHANGING}
+    record["provenance"] = {k: v for k, v in verdict.provenance.items() if k not in CALLED}
+    return record
 
 
-def _moved(first: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+def _moved(first: Verdict, other: Verdict) -> float:
     """Largest difference of an effect, relative to the larger of the two and to 1e-6 at least."""
     moved = 0.0
-    for a, b in zip(first["evidence"], other["evidence"], strict=False):
-        x, y = a["effect"]["value"], b["effect"]["value"]
-        if all(isinstance(v, int | float) and math.isfinite(v) for v in (x, y)):
+    for a, b in zip(first.evidence, other.evidence, strict=False):
+        if a.effect.known and b.effect.known:
+            x, y = a.effect.value, b.effect.value
             moved = max(moved, abs(x - y) / max(abs(x), abs(y), 1e-6))
     return moved
 

@@ -15,7 +15,7 @@ from harness.calibration.power import expected, power
 from harness.calibration.pvalues import p_values
 from harness.calibration.rates import any_error, error_rates
 from harness.calibration.recovery import circuit_of, recovered
-from harness.calibration.results import NO_NULL, Row, records_of, rows_of
+from harness.calibration.results import NO_NULL, Row, rows_of, verdicts_of
 from harness.calibration.running import Outcome, Ran
 from harness.calibration.settings import Settings
 from harness.files import write_text
@@ -72,7 +72,7 @@ def _fingerprint(settings: Settings, runs: Sequence[Ran]) -> str:
 
 def _run(run: Ran) -> dict[str, Any]:
     job = run.job
-    said = Counter(record["outcome"] for record in records_of(run))
+    said = Counter(str(verdict.outcome) for verdict in verdicts_of(run))
     return {
         "name": job.name,
         "part": job.part,

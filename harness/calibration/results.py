@@ -1,14 +1,15 @@
 """What the runs left, as rows: one a verdict, with what is counted of it."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.calibration.jobs import OPEN, Job
 from harness.calibration.running import Ran
-from harness.verdicts.records import JSON_NAME
-from harness.verdicts.verdict import Outcome
+from harness.verdicts.judge import Outcome
+from harness.verdicts.records import JSON_NAME, read_verdicts
+from harness.verdicts.verdict import Verdict
 
 # Predictions that may well hold where the labels are shuffled or the network is untrained, so
 # that their support is no error. All of h0 is such: it says that the instrument works.
@@ -20,12 +21,12 @@ NO_NULL = {
 # Evidence whose p is uniform where labels are shuffled: it tests the labels and nothing else. An
 # ablation costs answers, and more than another one does, whatever the tasks are called, so the p
 # of such evidence is small on shuffled labels too, and rightly.
-EXACT = ("strongest effect on discovery", "along the direction", "held-out separation")
+EXACT = ("largest", "transfer", "separation")  # the first part of the evidence's key
 
 
 @dataclass(frozen=True, slots=True)
 class PValue:
-    """A p of a prediction: of its evidence, by name without the place it was found at."""
+    """A p of a prediction, of the evidence with this key (this name, where it has no key)."""
 
     evidence: str
     raw: float | None
@@ -35,7 +36,7 @@ class PValue:
     @property
     def exact(self) -> bool:
         """Whether it is uniform on shuffled labels if the test is right."""
-        return any(words in self.evidence for words in EXACT)
+        return self.evidence.partition(".")[0] in EXACT
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,46 +63,31 @@ class Row:
         return self.claim_id != MEASUREMENT and self.prediction_id.split("-")[0] not in NO_NULL
 
 
-def records_of(run: Ran) -> list[dict[str, Any]]:
+def verdicts_of(run: Ran) -> list[Verdict]:
     """The verdicts of a run, as they lie in its folder."""
-    text = (run.folder / JSON_NAME).read_text(encoding="utf-8")
-    found: list[dict[str, Any]] = json.loads(text)["verdicts"]
-    return found
+    return read_verdicts(run.folder / JSON_NAME)
 
 
 def rows_of(runs: Iterable[Ran]) -> list[Row]:
     """Every verdict of these runs."""
-    return [_row(run.job, record) for run in runs for record in records_of(run)]
+    return [_row(run.job, verdict) for run in runs for verdict in verdicts_of(run)]
 
 
-def _row(job: Job, record: Mapping[str, Any]) -> Row:
+def _row(job: Job, verdict: Verdict) -> Row:
     return Row(
         job,
-        record["claim_id"],
-        record["prediction_id"],
-        record["prediction"],
-        record["criterion"],
-        record["outcome"],
-        record["reason"],
-        tuple(_p_values(record)),
+        verdict.claim_id,
+        verdict.prediction_id,
+        verdict.prediction,
+        verdict.criterion,
+        verdict.outcome,
+        verdict.reason,
+        tuple(
+            PValue(e.identity, e.p, e.p_adjusted, e.floor or 0.0)
+            for e in verdict.evidence
+            if e.p_adjusted is not None and math.isfinite(e.p_adjusted)
+        ),
     )
-
-
-def _p_values(record: Mapping[str, Any]) -> list[PValue]:
-    return [
-        PValue(name_of(e["name"]), e["p"], float(e["p_adjusted"]), float(e["floor"] or 0.0))
-        for e in record["evidence"]
-        if isinstance(e["p_adjusted"], int | float)
-    ]
-
-
-def name_of(evidence: str) -> str:
-    """Evidence without where it was found: `strongest effect on discovery, layer 2 head 1`."""
-    words, _, where = evidence.partition(", ")
-    if where.startswith("layer "):
-        return words
-    before, found, _ = evidence.partition(" of layer ")
-    return before if found else evidence
 
 
 def by_key(rows: Iterable[Row]) -> dict[tuple[str, str, str], list[Row]]:

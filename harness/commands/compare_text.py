@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.compare import moved
-from harness.compare.changes import Change
 from harness.compare.text import change_lines, delta_text, number, telling
 from harness.compare.timeline import Cell, Comparison, Row
+from harness.verdicts.earlier import Change
 
 NOTHING = "Nothing changed."
 BOLD = (Change.REGRESSED, Change.NEWLY_SUPPORTED)
@@ -35,8 +35,8 @@ def _free(comparison: Comparison) -> list[str]:
 def _gone(comparison: Comparison) -> list[str]:
     first, last = comparison.releases[0], comparison.releases[-1]
     return [
-        f"gone: {r['model']['name']} {r['claim_id']} {r['criterion']} {r['prediction']}  "
-        f"{r['outcome']} in {first}, not in {last}"
+        f"gone: {r.model.name} {r.claim_id} {r.criterion} {r.prediction}  "
+        f"{r.outcome} in {first}, not in {last}"
         for r in comparison.gone
     ]
 
@@ -49,8 +49,8 @@ def _table(comparison: Comparison, rows: Sequence[Row]) -> list[str]:
     for row in rows:
         r = row.record
         cells = "".join(f"{cell(c):<{w + 2}}" for c, w in zip(row.cells, widths, strict=True))
-        claim = f"{r['claim_id']} {r['criterion']}"
-        lines.append(f"{r['model']['name']:<12} {claim:<17}{cells}{r['prediction']}")
+        claim = f"{r.claim_id} {r.criterion}"
+        lines.append(f"{r.model.name:<12} {claim:<17}{cells}{r.prediction}")
     return lines
 
 
@@ -84,11 +84,9 @@ def markdown(comparison: Comparison) -> str:
 def _markdown_row(row: Row) -> list[str]:
     r = row.record
     change = f"**{row.change}**" if row.change in BOLD else row.change
-    effects = "; ".join(
-        f"{e['evidence']}: {delta_text(e)}" for e in telling(r["baseline"]["effects"])
-    )
-    said = "; ".join(r["baseline"]["differences"]) or effects
-    names = [r["model"]["name"], f"{r['claim_id']} {r['criterion']}", r["prediction"]]
+    effects = "; ".join(f"{e.evidence}: {delta_text(e)}" for e in telling(row.baseline.effects))
+    said = "; ".join(row.baseline.differences) or effects
+    names = [r.model.name, f"{r.claim_id} {r.criterion}", r.prediction]
     return [*(_escape(n) for n in (*names, *map(cell, row.cells))), change, _escape(said)]
 
 
@@ -119,26 +117,25 @@ def csv_text(comparison: Comparison) -> str:
 
 
 def _csv_row(comparison: Comparison, row: Row) -> Mapping[str, Any]:
-    r, baseline = row.record, row.record["baseline"]
-    low, high = baseline["interval"] or (None, None)
-    first: Mapping[str, Any] = next(iter(baseline["effects"]), {})
-    columns = {
-        "model": r["model"]["name"],
-        "materials": r["materials"]["name"],
-        "claim_id": r["claim_id"],
-        "criterion": r["criterion"],
-        "prediction_id": r["prediction_id"],
-        "prediction": r["prediction"],
+    r, baseline, first = row.record, row.baseline, row.baseline.first
+    low, high = (first.interval if first else None) or (None, None)
+    columns: dict[str, Any] = {
+        "model": r.model.name,
+        "materials": r.materials.name,
+        "claim_id": r.claim_id,
+        "criterion": r.criterion,
+        "prediction_id": r.prediction_id,
+        "prediction": r.prediction,
     }
     for name, shown in zip(comparison.releases, row.cells, strict=True):
         columns |= {f"outcome {name}": shown.outcome, f"effect {name}": shown.effect}
     return columns | {
         "change": row.change,
-        "evidence": first.get("evidence"),
-        "delta": baseline["delta"],
+        "evidence": first.evidence if first else None,
+        "delta": first.delta if first else None,
         "low": low,
         "high": high,
-        "p_adjusted": first.get("p_adjusted"),
-        "units": first.get("n"),
-        "differences": "; ".join(baseline["differences"]),
+        "p_adjusted": first.p_adjusted if first else None,
+        "samples": first.n if first else None,
+        "differences": "; ".join(baseline.differences),
     }

@@ -1,42 +1,28 @@
-"""A word for what happened to a verdict between two runs, and the record's `baseline` field."""
+"""What happened to a verdict between two runs: a word for it, and what the record says."""
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
-from typing import Any
+from dataclasses import replace
 
 from harness.compare import matching, paired
 from harness.compare.matching import Made, Match
-from harness.compare.paired import Moved
 from harness.compare.past import Baseline, BaselineError
+from harness.verdicts.earlier import Change, Earlier, Moved
+from harness.verdicts.judge import Outcome
 from harness.verdicts.samples import Place, Values
-from harness.verdicts.verdict import Outcome, to_plain
-
-
-class Change(StrEnum):
-    """What became of a verdict. `REGRESSED` fails a test, `WEAKER` the run at its end."""
-
-    REGRESSED = "regressed"  # supported before and not now, for whatever reason
-    WEAKER = "weaker"  # still supported, by an effect that fell significantly
-    NEWLY_SUPPORTED = "newly supported"
-    STRONGER = "stronger"
-    OTHER = "other"  # supported in neither, and another outcome
-    SAME = "as before"
-    ABSENT = "not in the baseline"
-    NOT_COMPARED = "not compared"  # made with other materials or another plan
+from harness.verdicts.verdict import Verdict
 
 
 def change_of(now: str, before: str | None, moved: Sequence[Moved] = ()) -> Change:
     """The word for two outcomes and what their effects did."""
-    supported = str(Outcome.SUPPORTED)
     if before is None:
         return Change.ABSENT
-    if before == supported != now:
+    if before == Outcome.SUPPORTED != now:
         return Change.REGRESSED
-    if now == supported != before:
+    if now == Outcome.SUPPORTED != before:
         return Change.NEWLY_SUPPORTED
     if now != before:
         return Change.OTHER
-    return _of_effects(moved) if now == supported else Change.SAME
+    return _of_effects(moved) if now == Outcome.SUPPORTED else Change.SAME
 
 
 def _of_effects(moved: Sequence[Moved]) -> Change:
@@ -48,61 +34,51 @@ def _of_effects(moved: Sequence[Moved]) -> Change:
 
 
 def against(
-    records: Sequence[Mapping[str, Any]],
+    verdicts: Sequence[Verdict],
     units: Mapping[Place, Values],
     baseline: Baseline,
-) -> list[dict[str, Any]]:
+) -> list[Verdict]:
     """The verdicts of a run, each with its `baseline` field.
 
     A verdict that was refused because it was made otherwise keeps the field that says so.
     """
-    found = matching.matches(records, baseline)
+    found = matching.matches(verdicts, baseline)
     refused = [_refused(match, baseline) for match in found]
     compared = [m for m, no in zip(found, refused, strict=True) if not no]
     effects = iter(paired.moved_effects(compared, units, baseline.past.units()))
     return [
-        {**match.now, "baseline": baseline_field(match, [] if no else next(effects), baseline, no)}
+        replace(match.now, baseline=earlier(match, [] if no else next(effects), baseline, no))
         for match, no in zip(found, refused, strict=True)
     ]
 
 
 def _refused(match: Match, baseline: Baseline) -> list[str]:
-    told = (match.now.get("baseline") or {}).get("differences")
-    if told:
-        return list(told)
-    if match.before is None or Outcome.NOT_MEASURED in (
-        match.now["outcome"],
-        match.before["outcome"],
-    ):
+    if match.now.baseline is not None and match.now.baseline.differences:
+        return list(match.now.baseline.differences)
+    if match.before is None or not match.measured:
         return []
     return matching.differences(Made.of(match.now), Made.of(match.before), shared=baseline.shared)
 
 
-def baseline_field(
+def earlier(
     match: Match,
     moved: Sequence[Moved],
     baseline: Baseline,
     differences: Sequence[str] = (),
-) -> dict[str, Any]:
-    """What the record says of the earlier run; `delta` and `interval` are of its first effect."""
-    before = match.before["outcome"] if match.before else None
-    change = change_of(match.now["outcome"], before, moved)
-    first = moved[0] if moved else None
-    plain: dict[str, Any] = to_plain(
-        {
-            "name": baseline.past.name,
-            "run_id": match.before["run_id"] if match.before else None,
-            "model": match.before["model"]["name"] if match.before else None,
-            "outcome": before,
-            "change": Change.NOT_COMPARED if differences else change,
-            "delta": first.delta if first else None,
-            "interval": first.interval if first else None,
-            "effects": [m.to_json() for m in moved],
-            "method": paired.METHOD if any(m.n for m in moved) else "",
-            "differences": list(differences),
-        }
+) -> Earlier:
+    """What the record says of the earlier run."""
+    before = match.before
+    change = change_of(match.now.outcome, before.outcome if before else None, moved)
+    return Earlier(
+        name=baseline.past.name,
+        run_id=before.run_id if before else None,
+        model=before.model.name if before else None,
+        outcome=before.outcome if before else None,
+        change=Change.NOT_COMPARED if differences else change,
+        effects=tuple(moved),
+        method=paired.METHOD if any(m.n for m in moved) else "",
+        differences=tuple(differences),
     )
-    return plain
 
 
 def refuse(differences: Sequence[str], baseline: Baseline) -> BaselineError:

@@ -1,16 +1,15 @@
 """What may be compared with what: models by name, predictions by place, and only like with like."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from harness.compare.past import Baseline, BaselineError, Past
 from harness.materials.items import MaterialsError
 from harness.materials.sets import SETS
 from harness.study.plan import Plan
-from harness.verdicts.verdict import Outcome
-
-Record = Mapping[str, Any]
+from harness.verdicts.judge import Outcome
+from harness.verdicts.verdict import AnalysisPlan, Named, Verdict
 
 GATE = "competence_gate"  # None is each claim's own; of other numbers, that it is not known
 NUMBERS = (
@@ -35,22 +34,44 @@ class Made:
     """What a verdict was made with: it can be compared with one made with the same."""
 
     claim_id: str
-    materials: Mapping[str, Any] = field(default_factory=dict)
-    plan: Mapping[str, Any] = field(default_factory=dict)
+    materials: Named
+    plan: AnalysisPlan
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, record: Record) -> "Made":
+    def of(cls, record: Verdict) -> "Made":
         """What the record says."""
-        return cls(record["claim_id"], record["materials"], record["plan"], record["provenance"])
+        return cls(record.claim_id, record.materials, record.plan, record.provenance)
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
     """A verdict and the one it is compared with; None if the earlier run has none."""
 
-    now: Record
-    before: Record | None
+    now: Verdict
+    before: Verdict | None
+
+    @property
+    def measured(self) -> bool:
+        """Whether neither run failed to measure it."""
+        outcomes = (self.now.outcome, self.before.outcome if self.before else None)
+        return Outcome.NOT_MEASURED not in outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which prediction, on what; `measured` unless it came to nothing or is still to come."""
+
+    model: str
+    claim_id: str
+    prediction_id: str
+    criterion: str
+    materials: str
+    measured: bool = True
+
+    def asks(self, other: "Place") -> bool:
+        """Whether it is the same prediction on the same model, whatever the materials are."""
+        return astuple(self)[:4] == astuple(other)[:4]
 
 
 def parse_models(told: Sequence[str]) -> dict[str, str]:
@@ -105,63 +126,57 @@ def check_numbers(plan: Plan, past: Past, shared: bool) -> None:
     Raises:
         BaselineError: Naming every number that differs, before and now.
     """
-    differing = []
+    differing: dict[str, list[str]] = {}
     for name in (*NUMBERS, *(() if shared else ("items",))):
-        before = {r["provenance"][name] for r in past.records if name in r["provenance"]}
+        before = {r.provenance[name] for r in past.verdicts if name in r.provenance}
         now = getattr(plan, name)
         others = sorted(before - {now}, key=str)
-        differing += [f"{_option(name)} {old} -> {now}" for old in others]
+        if others:
+            differing[name] = [f"{_option(name)} {old} -> {now}" for old in others]
     if differing:
-        only_items = all(text.startswith("--items") for text in differing)
         remedy = (
             "--baseline-on shared compares on the units both have, or ask for as many"
-            if only_items
+            if list(differing) == ["items"]
             else "run with the same, or save a new baseline"
         )
-        raise BaselineError(
-            f"this run cannot be compared with {past.name}: {', '.join(differing)}; {remedy}."
-        )
+        said = ", ".join(text for texts in differing.values() for text in texts)
+        raise BaselineError(f"this run cannot be compared with {past.name}: {said}; {remedy}.")
 
 
 def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def matches(now: Sequence[Record], baseline: Baseline) -> list[Match]:
+def matches(now: Sequence[Verdict], baseline: Baseline) -> list[Match]:
     """Every verdict of this run with its like in the earlier one."""
-    table = {_place(r): r for r in baseline.past.records}
-    return [Match(record, _before(record, table, baseline)) for record in now]
+    return [Match(verdict, earlier_verdict(place_of(verdict), baseline)) for verdict in now]
 
 
-def before_of(identity: Mapping[str, str], materials: str, baseline: Baseline) -> Record | None:
-    """The earlier verdict on a prediction that is not measured yet."""
-    record = {
-        **identity,
-        "model": {"name": identity["model"]},
-        "materials": {"name": materials},
-        "outcome": Outcome.NOT_MEASURED,
-    }
-    return _before(record, {_place(r): r for r in baseline.past.records}, baseline)
+def place_of(verdict: Verdict) -> Place:
+    """Which prediction a verdict is on."""
+    return Place(
+        verdict.model.name,
+        verdict.claim_id,
+        verdict.prediction_id,
+        verdict.criterion,
+        verdict.materials.name,
+        measured=verdict.outcome is not Outcome.NOT_MEASURED,
+    )
 
 
-def _before(
-    record: Record, table: Mapping[tuple[str, ...], Record], baseline: Baseline
-) -> Record | None:
-    model = baseline.models.get(record["model"]["name"])
+def earlier_verdict(place: Place, baseline: Baseline) -> Verdict | None:
+    """The earlier verdict on a prediction, which may not be measured yet."""
+    model = baseline.models.get(place.model)
     if model is None:
         return None
-    place = (model, *_place(record)[1:])
-    if place in table:
-        return table[place]
+    place = replace(place, model=model)
+    alike = [v for v in baseline.past.verdicts if place_of(v).asks(place)]
+    same = [v for v in alike if v.materials.name == place.materials]
+    if same:
+        return same[-1]
     # What was not measured may not know what its materials are called: a file is named by its path.
-    alike = [r for p, r in table.items() if p[:-1] == place[:-1]]
-    unknown = Outcome.NOT_MEASURED in (record["outcome"], *(r["outcome"] for r in alike))
+    unknown = not place.measured or any(v.outcome is Outcome.NOT_MEASURED for v in alike)
     return alike[0] if len(alike) == 1 and unknown else None
-
-
-def _place(record: Record) -> tuple[str, ...]:
-    names = (record["claim_id"], record["prediction_id"], record["criterion"])
-    return (record["model"]["name"], *names, record["materials"]["name"])
 
 
 def differences(now: Made, before: Made, *, shared: bool = False) -> list[str]:
@@ -171,47 +186,48 @@ def differences(now: Made, before: Made, *, shared: bool = False) -> list[str]:
     number of items, if the earlier materials can be drawn again and come out as they were.
     """
     found = []
-    if now.plan.get("hash") != before.plan.get("hash"):
+    if now.plan.hash != before.plan.hash:
         changed = ", ".join(_constants(now.plan, before.plan)) or "its constants"
-        hashes = _hashes(before.plan.get("hash"), now.plan.get("hash"))
+        hashes = _hashes(before.plan.hash, now.plan.hash)
         found.append(f"the plan of {now.claim_id} ({hashes}): {changed}")
     for name in FIXED:
         old, new = before.numbers.get(name), now.numbers.get(name)
         if old != new and (name == GATE or None not in (old, new)):
             found.append(f"{_option(name)} {old} -> {new}")
-    ours, theirs = now.materials, before.materials
-    if ours.get("hash") != theirs.get("hash") and not (shared and _redrawn(now, before)):
-        hashes = _hashes(theirs.get("hash"), ours.get("hash"))
-        found.append(f"materials {ours.get('name')} ({hashes}): {_materials(now, before)}")
+    ours, theirs = (made.materials.facts.get("hash") for made in (now, before))
+    if ours != theirs and not (shared and _redrawn(now, before)):
+        hashes = _hashes(theirs, ours)
+        found.append(f"materials {now.materials.name} ({hashes}): {_materials(now, before)}")
     return found
 
 
 def _redrawn(now: Made, before: Made) -> bool:
     """Whether the earlier materials are the same named set, with another number of items."""
-    name, items = before.materials.get("name", ""), before.numbers.get("items")
-    if name not in SETS or name != now.materials.get("name") or items is None:
+    name, items = before.materials.name, before.numbers.get("items")
+    if name not in SETS or name != now.materials.name or items is None:
         return False
     seed, shuffled = before.numbers.get("seed", 0), before.numbers.get("shuffle_labels", 0.0)
     try:
         again = Plan(seed=seed, shuffle_labels=shuffled).labelled(SETS[name](items, seed))
     except MaterialsError:
         return False
-    return again.hash == before.materials.get("hash")
+    return again.hash == before.materials.facts.get("hash")
 
 
 def _materials(now: Made, before: Made) -> str:
     old, new = before.numbers.get("items"), now.numbers.get("items")
     if old != new and None not in (old, new):
         return f"--items {old} -> {new}"
-    if now.materials.get("pairs") != before.materials.get("pairs"):
-        return f"{before.materials.get('pairs')} -> {now.materials.get('pairs')} pairs"
-    if now.materials.get("template_hash") != before.materials.get("template_hash"):
+    ours, theirs = now.materials.facts, before.materials.facts
+    if ours.get("pairs") != theirs.get("pairs"):
+        return f"{theirs.get('pairs')} -> {ours.get('pairs')} pairs"
+    if ours.get("template_hash") != theirs.get("template_hash"):
         return "other templates"
     return "other prompts under the same templates"
 
 
-def _constants(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
-    old, new = (dict(_flat(p.get("constants", {}))) for p in (before, now))
+def _constants(now: AnalysisPlan, before: AnalysisPlan) -> list[str]:
+    old, new = (dict(_flat(plan.constants)) for plan in (before, now))
     changed = []
     for name in sorted({*old, *new}):
         if name not in new:
@@ -235,7 +251,7 @@ def _hashes(before: str | None, now: str | None) -> str:
     return f"hash {(before or 'none')[:HASH]} -> {(now or 'none')[:HASH]}"
 
 
-def free_differences(now: Sequence[Record], before: Sequence[Record]) -> list[str]:
+def free_differences(now: Sequence[Verdict], before: Sequence[Verdict]) -> list[str]:
     """Libraries, machine, device and batch size that differ: named, and no reason to refuse."""
     found = []
     for name in FREE:
@@ -245,6 +261,6 @@ def free_differences(now: Sequence[Record], before: Sequence[Record]) -> list[st
     return found
 
 
-def _values(records: Sequence[Record], name: str) -> list[str]:
-    found = (r["model"] if name == "dtype" else r["provenance"] for r in records)
+def _values(records: Sequence[Verdict], name: str) -> list[str]:
+    found = (r.model.facts if name == "dtype" else r.provenance for r in records)
     return list(dict.fromkeys(str(of[name]) for of in found if name in of))

@@ -12,9 +12,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.verdicts import records, samples
+from harness.verdicts.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,12 +37,12 @@ class Past:
     name: str
     source: Path  # the file or folder that was read
     folder: Path
-    records: Sequence[dict[str, Any]]
+    verdicts: Sequence[Verdict]
 
     @property
     def models(self) -> tuple[str, ...]:
         """Names of its models, in the order of its verdicts."""
-        return tuple(dict.fromkeys(r["model"]["name"] for r in self.records))
+        return tuple(dict.fromkeys(r.model.name for r in self.verdicts))
 
     def units(self) -> dict[samples.Place, dict[str, float]]:
         """Values by unit, where its predictions have them.
@@ -168,7 +169,7 @@ def _parts(path: Path) -> tuple[str, str]:
 
 def _read(name: str, path: Path, folder: Path) -> Past:
     try:
-        found = records.read_records(path)
+        found = records.read_verdicts(path)
     except (OSError, ValueError) as error:
         said = str(error)
         raise BaselineError(said if str(path) in said else f"{path}: {said}") from None

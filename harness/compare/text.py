@@ -1,12 +1,12 @@
 """What changed, as lines of text."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from harness.compare.changes import Change
 from harness.compare.matching import free_differences
 from harness.compare.past import Baseline
+from harness.verdicts.earlier import Change, Earlier, Moved
+from harness.verdicts.verdict import Verdict
 
 NAMED = (
     Change.REGRESSED,
@@ -19,59 +19,58 @@ NAMED = (
 TOLD = 3  # effects of one verdict
 
 
-def against_lines(records: Sequence[Mapping[str, Any]], baseline: Baseline) -> list[str]:
+def against_lines(records: Sequence[Verdict], baseline: Baseline) -> list[str]:
     """A run against its baseline, and what else differs between the two."""
-    free = free_differences(records, baseline.past.records)
+    free = free_differences(records, baseline.past.verdicts)
     noted = [f"differs, and does not matter: {', '.join(free)}"] if free else []
     return [*change_lines(records), *noted]
 
 
-def change_lines(records: Sequence[Mapping[str, Any]]) -> list[str]:
+def change_lines(verdicts: Sequence[Verdict]) -> list[str]:
     """How many verdicts changed in which way, then a line for each that did."""
-    compared = [r for r in records if r.get("baseline")]
-    counts = Counter(r["baseline"]["change"] for r in compared)
+    compared = [(v, v.baseline) for v in verdicts if v.baseline is not None]
+    counts = Counter(earlier.change for _, earlier in compared)
     lines = [", ".join(f"{counts[c]} {c}" for c in Change if counts[c])]
     for change in NAMED:
-        lines += [change_line(r) for r in compared if r["baseline"]["change"] == change]
+        lines += [change_line(v, earlier) for v, earlier in compared if earlier.change is change]
     return lines
 
 
-def change_line(record: Mapping[str, Any]) -> str:
+def change_line(verdict: Verdict, earlier: Earlier) -> str:
     """One verdict: what became of it, and by how much its effect moved."""
-    baseline = record["baseline"]
-    if baseline["differences"]:
-        said = "; ".join(baseline["differences"])
+    if earlier.differences:
+        said = "; ".join(earlier.differences)
     else:
-        said = f"{baseline['outcome']} -> {record['outcome']}"
-        said += "".join(f"; {effect_text(e)}" for e in telling(baseline["effects"]))
+        said = f"{earlier.outcome} -> {verdict.outcome}"
+        said += "".join(f"; {effect_text(e)}" for e in telling(earlier.effects))
     return (
-        f"{baseline['change']:<16}{record['model']['name']:<12} {record['claim_id']:<3} "
-        f"{record['criterion']:<11}{record['prediction']}  {said}"
+        f"{earlier.change:<16}{verdict.model.name:<12} {verdict.claim_id:<3} "
+        f"{verdict.criterion:<11}{verdict.prediction}  {said}"
     )
 
 
-def telling(effects: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+def telling(effects: Sequence[Moved]) -> Sequence[Moved]:
     """The effects that moved significantly, furthest first and `TOLD` at most; else the first."""
-    moved = [e for e in effects if e["significant"]]
-    return sorted(moved, key=lambda e: -abs(e["delta"]))[:TOLD] or list(effects[:1])
+    moved = [e for e in effects if e.significant]
+    return sorted(moved, key=lambda e: -abs(e.delta or 0.0))[:TOLD] or list(effects[:1])
 
 
-def effect_text(effect: Mapping[str, Any]) -> str:
+def effect_text(effect: Moved) -> str:
     """`recall accuracy 0.97 -> 0.61 (-0.36 [-0.43, -0.29], adjusted p 0.0002, 200 units)`."""
-    values = f"{effect['evidence']} {number(effect['before'])} -> {number(effect['now'])}"
-    return f"{values} ({delta_text(effect)})" if effect["n"] else values
+    values = f"{effect.evidence} {number(effect.before)} -> {number(effect.now)}"
+    return f"{values} ({delta_text(effect)})" if effect.n else values
 
 
-def delta_text(effect: Mapping[str, Any]) -> str:
+def delta_text(effect: Moved) -> str:
     """How far it moved, with its interval where both runs have units."""
-    if effect["delta"] is None:
+    if effect.delta is None:
         return "-"
-    moved = f"{effect['delta']:+.3g}"
-    if effect["interval"] is None:
+    moved = f"{effect.delta:+.3g}"
+    if effect.interval is None:
         return f"{moved}, not paired"
-    low, high = (number(bound) for bound in effect["interval"])
-    p = f", adjusted p {effect['p_adjusted']:.2g}" if effect["p_adjusted"] is not None else ""
-    return f"{moved} [{low}, {high}]{p}, {effect['n']:,} units"
+    low, high = (number(bound) for bound in effect.interval)
+    p = f", adjusted p {effect.p_adjusted:.2g}" if effect.p_adjusted is not None else ""
+    return f"{moved} [{low}, {high}]{p}, {effect.n:,} units"
 
 
 def number(value: float | str | None) -> str:

@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harness.compare import matching
-from harness.compare.changes import Change, against
+from harness.compare.changes import against
 from harness.compare.matching import Made, Match
 from harness.compare.moved import MovedKind, moved_components
 from harness.compare.past import Baseline, BaselineError, Past
-from harness.verdicts.records import first_decisive
-from harness.verdicts.verdict import Outcome
-
-Record = Mapping[str, Any]
+from harness.verdicts.earlier import Change, Earlier
+from harness.verdicts.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +24,19 @@ class Cell:
 class Row:
     """A prediction of the last release, with its `baseline` field against the first."""
 
-    record: Record
+    record: Verdict
     cells: Sequence[Cell]
+
+    @property
+    def baseline(self) -> Earlier:
+        """What is said of it in the first release."""
+        assert self.record.baseline is not None
+        return self.record.baseline
 
     @property
     def change(self) -> str:
         """What became of it between the first and the last release."""
-        return str(self.record["baseline"]["change"])
+        return str(self.baseline.change)
 
     @property
     def steady(self) -> bool:
@@ -47,7 +50,7 @@ class Comparison:
 
     releases: Sequence[str]
     rows: Sequence[Row]
-    gone: Sequence[Record]
+    gone: Sequence[Verdict]
     moved: Sequence[MovedKind]
     free: Sequence[str]
 
@@ -78,11 +81,11 @@ def compare(
     """
     *earlier, last = releases
     baselines = [Baseline(past, _models(last, past, told or {}), shared) for past in earlier]
-    found = [matching.matches(last.records, baseline) for baseline in baselines]
+    found = [matching.matches(last.verdicts, baseline) for baseline in baselines]
     if not leave_out:
         _refuse(last, baselines, found)
     first = baselines[0]
-    records = against(last.records, last.units(), first)
+    records = against(last.verdicts, last.units(), first)
     rows = [
         Row(record, [*(_cell(matches[i], shared) for matches in found), _shown(record)])
         for i, record in enumerate(records)
@@ -91,9 +94,9 @@ def compare(
     return Comparison(
         releases=_names(releases),
         rows=rows,
-        gone=[r for r in first.past.records if id(r) not in used and _in(r, first)],
+        gone=[r for r in first.past.verdicts if id(r) not in used and _in(r, first)],
         moved=moved_components(last, first),
-        free=matching.free_differences(last.records, first.past.records),
+        free=matching.free_differences(last.verdicts, first.past.verdicts),
     )
 
 
@@ -103,8 +106,8 @@ def _models(last: Past, past: Past, told: Mapping[str, str]) -> dict[str, str]:
     return matching.match_models(last.models, past, there or told)
 
 
-def _in(record: Record, baseline: Baseline) -> bool:
-    return record["model"]["name"] in baseline.models.values()
+def _in(record: Verdict, baseline: Baseline) -> bool:
+    return record.model.name in baseline.models.values()
 
 
 def _refuse(last: Past, baselines: Sequence[Baseline], found: Sequence[Sequence[Match]]) -> None:
@@ -120,8 +123,7 @@ def _refuse(last: Past, baselines: Sequence[Baseline], found: Sequence[Sequence[
 
 
 def _differences(match: Match, shared: bool) -> list[str]:
-    outcomes = (match.now["outcome"], match.before["outcome"] if match.before else None)
-    if match.before is None or Outcome.NOT_MEASURED in outcomes:
+    if match.before is None or not match.measured:
         return []
     return matching.differences(Made.of(match.now), Made.of(match.before), shared=shared)
 
@@ -132,9 +134,9 @@ def _cell(match: Match, shared: bool) -> Cell:
     return _shown(match.before)
 
 
-def _shown(record: Record) -> Cell:
-    effect = (first_decisive(record) or {}).get("effect", {}).get("value")
-    return Cell(record["outcome"], effect if isinstance(effect, int | float) else None)
+def _shown(record: Verdict) -> Cell:
+    lead = record.lead
+    return Cell(record.outcome, lead.effect.value if lead and lead.effect.known else None)
 
 
 def _names(releases: Sequence[Past]) -> list[str]:

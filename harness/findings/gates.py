@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from harness.materials.items import DISCOVERY, EVALUATION, paired
 from harness.study.study import Study
-from harness.verdicts.verdict import Gate
+from harness.verdicts.evidence import Gate
 
 
 def paired_gate(study: Study) -> Gate:

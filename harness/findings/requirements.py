@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from harness import stats
 from harness.study.study import Study
-from harness.verdicts.verdict import Effect, Evidence, Family
+from harness.verdicts.evidence import Effect, Evidence, Family
 
 
 def interval(values: np.ndarray, study: Study, level: float = 0.95) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from harness.activations.extracted import Activations
 from harness.study.study import Study
-from harness.verdicts.verdict import Control
+from harness.verdicts.evidence import Control
 
 Measured = TypeVar("Measured")
 

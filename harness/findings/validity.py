@@ -17,7 +17,8 @@ from harness.study.causality import label_difference
 from harness.study.generation import generated, has_options
 from harness.study.study import Study
 from harness.study.subject import Subject
-from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate, require
+from harness.verdicts.evidence import Control, Effect, Evidence, Gate
+from harness.verdicts.judge import Finding, require
 
 SHUFFLE_PERMUTATIONS = 199
 SHUFFLE_ALPHA = 0.05  # the share of shuffles that are significant at it is secondary

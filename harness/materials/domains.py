@@ -136,9 +136,7 @@ def load_domain(name: str) -> Domain:
     keys = [next(iter(row.values())) for rows in tables.values() for row in rows]
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise MaterialsError(
-            f"{twice!r} is in two rows of {name}'s tables: name each row once."
-        )
+        raise MaterialsError(f"{twice!r} is in two rows of {name}'s tables: name each row once.")
     return Domain(
         name=name,
         about=raw["about"],

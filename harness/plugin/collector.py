@@ -1,17 +1,20 @@
 """On the controller: verdicts on their way to disk, and what the terminal says at the end."""
 
 import json
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from harness.compare.changes import Change
 from harness.compare.past import keep
 from harness.compare.text import against_lines
+from harness.plugin.prediction import Prediction
 from harness.plugin.run import Run, not_measured
 from harness.plugin.settings import settings_key
+from harness.verdicts.earlier import Change, Earlier
+from harness.verdicts.verdict import Known, Verdict
 
 # Names of user properties.
 VERDICT, PREDICTION, CACHE_NOTE, REFUSED = "verdict", "prediction", "cache", "refused"
@@ -40,16 +43,15 @@ class Collector:
         if PREDICTION not in properties:
             return
         if report.when == "call" and VERDICT in properties:
-            self.run.add(json.loads(str(properties[VERDICT])))
+            self.run.add(Verdict.from_json(json.loads(str(properties[VERDICT]))))
         elif (report.when == "call" and not report.passed) or (
             report.when == "setup" and not report.passed
         ):
-            who = json.loads(str(properties[PREDICTION]))
-            row = not_measured(who, _reason(report), self.run.run_id)
-            if "control" in who:
-                row["control"] = who["control"]
+            prediction = Prediction.from_json(json.loads(str(properties[PREDICTION])))
+            row = not_measured(prediction, _reason(report), self.run.run_id)
             if REFUSED in properties:
-                row["baseline"] = json.loads(str(properties[REFUSED]))
+                said = Earlier.from_json(json.loads(str(properties[REFUSED])))
+                row = replace(row, baseline=said)
             self.run.add(row)
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -74,8 +76,8 @@ class Collector:
         """Verdicts that fail the run though their tests passed: effects are compared at its end."""
         if self.config.stash[settings_key].gate != "regressions":
             return 0
-        changes = [(v.get("baseline") or {}).get("change") for v in self.run.verdicts]
-        return changes.count(str(Change.WEAKER))
+        baselines = [verdict.baseline for verdict in self.run.verdicts]
+        return sum(b is not None and b.change is Change.WEAKER for b in baselines)
 
     def _keep(self, name: str) -> str:
         try:
@@ -127,45 +129,48 @@ def _reason(report: pytest.TestReport) -> str:
     return (errors or lines or ["no reason given"])[0]
 
 
-def _was(record: dict[str, Any]) -> str:
+def _was(verdict: Verdict) -> str:
     """What the baseline says, where it says something else."""
-    baseline = record["baseline"] or {}
-    before = None if baseline.get("differences") else baseline.get("outcome")
-    return f"  [was {before}]" if before not in (None, record["outcome"]) else ""
+    earlier = verdict.baseline
+    if earlier is None or not earlier.comparable or earlier.outcome is verdict.outcome:
+        return ""
+    return f"  [was {earlier.outcome}]"
 
 
-def reference_lines(verdicts: Sequence[dict[str, Any]]) -> list[str]:
+def reference_lines(verdicts: Sequence[Verdict]) -> list[str]:
     """Of each reference model, how many verdicts are as known, and those that are not."""
+    by_model: dict[str, list[tuple[Verdict, Known]]] = {}
+    for verdict in verdicts:
+        if verdict.control is not None:
+            by_model.setdefault(verdict.model.name, []).append((verdict, verdict.control))
     lines = []
-    for name in dict.fromkeys(record["model"]["name"] for record in verdicts):
-        own = [record for record in verdicts if record["model"]["name"] == name]
-        wrong = [r for r in own if r["outcome"] != r["control"]["expected"]]
-        role = own[0]["control"]["role"]
+    for name, own in by_model.items():
+        wrong = [(v, known) for v, known in own if v.outcome != known.expected]
+        role = own[0][1].role
         lines.append(f"{name} ({role}): {len(own) - len(wrong)} of {len(own)} verdicts as known")
         lines += [
-            f"  {r['outcome']}, known to be {r['control']['expected']}: {r['claim_id']} "
-            f"{r['prediction']}: {r['reason']}"
-            for r in wrong
+            f"  {v.outcome}, known to be {known.expected}: {v.claim_id} {v.prediction}: {v.reason}"
+            for v, known in wrong
         ]
     return lines
 
 
-def summary_lines(verdicts: Sequence[dict[str, Any]]) -> list[str]:
+def summary_lines(verdicts: Sequence[Verdict]) -> list[str]:
     """The table of the terminal: a line a verdict, grouped by model."""
-    lines = []
-    for record in sorted(
-        verdicts, key=lambda v: (v["model"]["name"], v["claim_id"], v["criterion"])
-    ):
-        shown = next((e for e in record["evidence"] if e["decisive"]), None)
-        value = shown["effect"]["value"] if shown else None
-        number = "" if value is None else f"{value:.3g}" if isinstance(value, float) else f"{value}"
-        bar = (
-            f" (needed {shown['relation']} {shown['threshold']:.3g})"
-            if shown and shown["threshold"] is not None
-            else ""
-        )
-        lines.append(
-            f"{record['outcome']:<13}{record['model']['name']:<12} {record['claim_id']:<3} "
-            f"{record['criterion']:<11}{record['prediction']}  {number}{bar}{_was(record)}"
-        )
-    return lines
+    in_order = sorted(verdicts, key=lambda v: (v.model.name, v.claim_id, v.criterion))
+    return [
+        f"{v.outcome:<13}{v.model.name:<12} {v.claim_id:<3} {v.criterion:<11}"
+        f"{v.prediction}  {_measured(v)}{_was(v)}"
+        for v in in_order
+    ]
+
+
+def _measured(verdict: Verdict) -> str:
+    """The first effect that decides, and what was needed."""
+    lead = next((e for e in verdict.evidence if e.decisive), None)
+    if lead is None:
+        return ""
+    value = lead.effect.value
+    number = "" if math.isnan(value) else f"{value:.3g}" if isinstance(value, float) else f"{value}"
+    needed = "" if lead.threshold is None else f" (needed {lead.relation} {lead.threshold:.3g})"
+    return number + needed

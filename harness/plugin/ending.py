@@ -2,182 +2,198 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pytest
 
-from harness.compare.changes import Change, baseline_field, change_of, refuse
-from harness.compare.matching import Made, Match, before_of, differences
-from harness.compare.past import Baseline
+from harness.compare.changes import earlier, refuse
+from harness.compare.matching import Made, Match, Place, differences, earlier_verdict
 from harness.plugin.collector import CACHE_NOTE, REFUSED, VERDICT, run_key
-from harness.plugin.hooks import baseline_key, end_reference, identity, reference_model_of
+from harness.plugin.gate import end_of
+from harness.plugin.hooks import baseline_key, prediction_of, reference_model_of
+from harness.plugin.prediction import Prediction
 from harness.plugin.run import not_measured, now, provenance
 from harness.plugin.settings import Settings, settings_key
 from harness.study.reference_models import StoredVerdicts
 from harness.study.study import Study
 from harness.study.subject import Subject
-from harness.verdicts.verdict import (
-    Criterion,
-    Finding,
-    Outcome,
-    Verdict,
-    components_record,
-    evidence_record,
-    judge,
-    plan_of,
-)
+from harness.verdicts.judge import Criterion, Finding, Outcome, judge
+from harness.verdicts.verdict import AnalysisPlan, ComponentSummary, Named, Verdict, plan_of
 
 
 @pytest.fixture
-def verdict(
-    request: pytest.FixtureRequest,
-) -> Callable[..., None]:
-    """Judge a finding, record it, and end the test accordingly.
-
-    supported passes; refuted fails (under `--gate none`: is expected to); inconclusive skips.
-    Under `--gate regressions` what the baseline supports must still be supported, and what it
-    does not is expected to fail.
-    """
-    started = time.monotonic()
-    names = request.fixturenames
-    subject: Subject | None = request.getfixturevalue("subject") if "subject" in names else None
-    study: Study | None = request.getfixturevalue("study") if "study" in names else None
-    measured_before = subject.store.measured if subject else 0
-    settings = request.config.stash[settings_key]
-    who = identity(request.node)
-    materials = _materials(study) if study else {"name": "", "hash": ""}
-    plan = plan_of(_constants(request.module))
-    reference = reference_model_of(request.node)
-    before = (
-        None
-        if reference
-        else _before(request, who, Made(who["claim_id"], materials, plan, _numbers(settings)))
-    )
+def verdict(request: pytest.FixtureRequest) -> Callable[[Finding], None]:
+    """Judge a finding, record it, and end the test accordingly (see `gate.end_of`)."""
+    test = _test(request)
+    before = _before(request, test)
 
     def end(finding: Finding) -> None:
-        outcome, reason = judge(finding, Criterion(who["criterion"]))
-        run = request.config.stash[run_key]
-        record = Verdict(
-            run_id=run.run_id,
-            created=now(),
-            claim_id=who["claim_id"],
-            claim=who["claim"],
-            prediction_id=who["prediction_id"],
-            prediction=who["prediction"],
-            criterion=who["criterion"],
-            outcome=outcome,
-            reason=reason,
-            model=subject.record() if subject else {"name": who["model"]},
-            materials=materials,
-            evidence=[evidence_record(e) for e in finding.evidence],
-            controls=[asdict(c) for c in finding.controls],
-            components=components_record(finding.components),
-            notes=(*settings.plan.notes, *finding.notes),
-            plan={**plan, "description": request.module.__doc__},
-            provenance={
-                **provenance(),
-                "device": settings.load.device,
-                **_numbers(settings),
-                "batch_size": settings.load.batch_size or "auto",
-            },
-            seconds=round(time.monotonic() - started, 3),
-            cached=subject is not None and subject.store.measured == measured_before,
-            control=None if reference is None else reference.known(who),
-        ).to_json()
-        if reference is not None and settings.cache != "off":
-            stored = StoredVerdicts(settings.plan, settings.load, settings.cache_dir)
-            stored.save(reference, who, request.path, record)
-        baseline = request.config.stash[baseline_key]
-        if baseline is not None and reference is None:
-            record["baseline"] = baseline_field(Match(record, before), (), baseline)
-        # Not record_property: it warns under --junitxml's default family.
-        text = json.dumps(record, allow_nan=False)
-        request.node.user_properties.append((VERDICT, text))
-        if subject:
-            store = subject.store
-            for sentence in (*store.damaged, *store.problems):
-                request.node.user_properties.append((CACHE_NOTE, sentence))
-        if reference is not None:
-            end_reference(record, settings.gate)
-            return
-        common = {
-            "model": who["model"],
-            "materials": materials["name"],
-            "claim_id": who["claim_id"],
-            "criterion": who["criterion"],
-        }
-        if finding.tables:
-            run.save_components(finding.tables, **common)
-        run.save_units(finding.units, prediction_id=who["prediction_id"], **common)
-        run.save_plots(finding.plots, prediction_id=who["prediction_id"], **common)
-        if settings.gate == "regressions" and baseline is not None:
-            _end_against(baseline, record, before)
-        _end_test(outcome, reason, settings.gate)
+        found = _compared(_judged(finding, test, request), before, request)
+        _hand_over(found, test, request)
+        if found.control is None:
+            _save(finding, found, request)
+        end_of(found, test.settings.gate)()
 
     return end
 
 
-def _before(
-    request: pytest.FixtureRequest, who: Mapping[str, str], made: Made
-) -> Mapping[str, Any] | None:
-    """The baseline's verdict on this prediction, refused now if it was made otherwise."""
-    baseline = request.config.stash[baseline_key]
-    if baseline is None:
-        return None
-    before = before_of(who, made.materials["name"], baseline)
-    if before is None or before["outcome"] == Outcome.NOT_MEASURED:
-        return before
-    found = differences(made, Made.of(before), shared=baseline.shared)
-    if found:
-        match = Match(not_measured(who, "", ""), before)
-        field = baseline_field(match, (), baseline, found)
-        request.node.user_properties.append((REFUSED, json.dumps(field)))
-        raise refuse(found, baseline)
-    return before
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A prediction that is being measured, and what it is measured with.
+
+    Attributes:
+        measured: Activations that the store had measured when the test began.
+        started: By the monotonic clock, in seconds.
+    """
+
+    __test__ = False  # not a class of tests
+
+    prediction: Prediction
+    settings: Settings
+    subject: Subject | None
+    materials: Named
+    plan: AnalysisPlan
+    measured: int
+    started: float
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """What the run fixes for every prediction."""
+        return {**asdict(self.settings.plan), "chat_template": self.settings.load.chat_template}
+
+    @property
+    def made(self) -> Made:
+        """What decides whether its verdict can be compared with an earlier one."""
+        return Made(self.prediction.claim_id, self.materials, self.plan, self.numbers)
+
+    @property
+    def cached(self) -> bool:
+        """Whether every activation came from the store."""
+        return self.subject is not None and self.subject.store.measured == self.measured
 
 
-def _end_against(
-    baseline: Baseline, record: Mapping[str, Any], before: Mapping[str, Any] | None
-) -> None:
-    """Fail what the baseline supports and this run does not; expect what was so before."""
-    outcome, reason, name = record["outcome"], record["reason"], baseline.past.name
-    change = change_of(outcome, before["outcome"] if before else None)
-    if change is Change.REGRESSED:
-        pytest.fail(f"regressed: supported in {name}, {outcome} now: {reason}", pytrace=False)
-    if outcome == Outcome.REFUTED and change is Change.ABSENT:
-        pytest.fail(f"refuted: {reason} (and not in {name}, so not known before)", pytrace=False)
-    if outcome == Outcome.REFUTED and before is not None:
-        pytest.xfail(f"refuted: {reason} ({before['outcome']} in {name})")
+def _test(request: pytest.FixtureRequest) -> Test:
+    started = time.monotonic()
+    names = request.fixturenames
+    subject: Subject | None = request.getfixturevalue("subject") if "subject" in names else None
+    study: Study | None = request.getfixturevalue("study") if "study" in names else None
+    constants = {name: value for name, value in vars(request.module).items() if name.isupper()}
+    return Test(
+        prediction=prediction_of(request.node),
+        settings=request.config.stash[settings_key],
+        subject=subject,
+        materials=_materials(study) if study else Named("", {"hash": ""}),
+        plan=plan_of(constants, request.module.__doc__ or ""),
+        measured=subject.store.measured if subject else 0,
+        started=started,
+    )
 
 
-def _end_test(outcome: Outcome, reason: str, gate: str) -> None:
-    if outcome is Outcome.INCONCLUSIVE:
-        pytest.skip(f"inconclusive: {reason}")
-    if outcome is Outcome.REFUTED:
-        if gate == "none":
-            pytest.xfail(f"refuted: {reason}")
-        pytest.fail(f"refuted: {reason}", pytrace=False)
-
-
-def _numbers(settings: Settings) -> dict[str, float | None]:
-    """What the run fixes for every prediction."""
-    return {**asdict(settings.plan), "chat_template": settings.load.chat_template}
-
-
-def _materials(study: Study) -> dict:
+def _materials(study: Study) -> Named:
     prompts = study.prompts
     shuffled = study.plan.shuffle_labels
-    return {
+    facts = {
         **({"labels shuffled": shuffled} if shuffled else {}),
-        "name": prompts.name,
         "hash": prompts.hash,
         "template_hash": prompts.template_hash,
         "n": prompts.count(),
         "pairs": len(prompts.pairs),
     }
+    return Named(prompts.name, facts)
 
 
-def _constants(module: object) -> dict:
-    return {name: value for name, value in vars(module).items() if name.isupper()}
+def _before(request: pytest.FixtureRequest, test: Test) -> Verdict | None:
+    """The baseline's verdict on this prediction, refused now if it was made otherwise."""
+    asked = test.prediction
+    baseline = request.config.stash[baseline_key]
+    if baseline is None or asked.control is not None:
+        return None
+    place = Place(
+        model=asked.model,
+        claim_id=asked.claim_id,
+        prediction_id=asked.prediction_id,
+        criterion=asked.criterion,
+        materials=test.materials.name,
+        measured=False,
+    )
+    before = earlier_verdict(place, baseline)
+    if before is None or before.outcome is Outcome.NOT_MEASURED:
+        return before
+    found = differences(test.made, Made.of(before), shared=baseline.shared)
+    if found:
+        said = earlier(Match(not_measured(asked, "", ""), before), (), baseline, found)
+        request.node.user_properties.append((REFUSED, json.dumps(said.to_json())))
+        raise refuse(found, baseline)
+    return before
+
+
+def _judged(finding: Finding, test: Test, request: pytest.FixtureRequest) -> Verdict:
+    asked, settings, subject = test.prediction, test.settings, test.subject
+    outcome, reason = judge(finding, Criterion(asked.criterion))
+    return Verdict(
+        run_id=request.config.stash[run_key].run_id,
+        created=now(),
+        claim_id=asked.claim_id,
+        claim=asked.claim,
+        prediction_id=asked.prediction_id,
+        prediction=asked.prediction,
+        criterion=Criterion(asked.criterion),
+        outcome=outcome,
+        reason=reason,
+        model=Named.from_json(subject.record()) if subject else Named(asked.model),
+        materials=test.materials,
+        evidence=finding.evidence,
+        controls=finding.controls,
+        gates=finding.gates,
+        components=ComponentSummary.of(finding.components),
+        notes=(*settings.plan.notes, *finding.notes),
+        plan=test.plan,
+        provenance={
+            **provenance(),
+            "device": settings.load.device,
+            **test.numbers,
+            "batch_size": settings.load.batch_size or "auto",
+        },
+        seconds=round(time.monotonic() - test.started, 3),
+        cached=test.cached,
+        control=asked.control,
+    )
+
+
+def _compared(found: Verdict, before: Verdict | None, request: pytest.FixtureRequest) -> Verdict:
+    """The verdict with what the baseline says; how far effects moved is added at the run's end."""
+    baseline = request.config.stash[baseline_key]
+    if baseline is None or found.control is not None:
+        return found
+    return replace(found, baseline=earlier(Match(found, before), (), baseline))
+
+
+def _hand_over(found: Verdict, test: Test, request: pytest.FixtureRequest) -> None:
+    """Send the verdict to the controller, and keep it if it is on a reference model."""
+    settings, record = test.settings, found.to_json()
+    reference = reference_model_of(request.node)
+    if reference is not None and settings.cache != "off":
+        stored = StoredVerdicts(settings.plan, settings.load, settings.cache_dir)
+        stored.save(reference, test.prediction.to_json(), request.path, record)
+    properties = request.node.user_properties
+    # Not record_property: it warns under --junitxml's default family.
+    properties.append((VERDICT, json.dumps(record, allow_nan=False)))
+    if test.subject is not None:
+        store = test.subject.store
+        properties += [(CACHE_NOTE, note) for note in (*store.damaged, *store.problems)]
+
+
+def _save(finding: Finding, found: Verdict, request: pytest.FixtureRequest) -> None:
+    """Write what the report draws, where the prediction ran."""
+    run = request.config.stash[run_key]
+    common = {
+        "model": found.model.name,
+        "materials": found.materials.name,
+        "claim_id": found.claim_id,
+        "criterion": str(found.criterion),
+    }
+    run.save_components(finding.tables, **common)
+    run.save_units(finding.units, prediction_id=found.prediction_id, **common)
+    run.save_plots(finding.plots, prediction_id=found.prediction_id, **common)

@@ -4,8 +4,7 @@ import inspect
 import json
 import os
 import shlex
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -16,7 +15,9 @@ from harness.compare.past import Baseline, BaselineError, find
 from harness.materials.items import MaterialsError
 from harness.models.specs import ModelError
 from harness.plugin.collector import PREDICTION, VERDICT, Collector, run_key
+from harness.plugin.gate import end_of
 from harness.plugin.options import OPTIONS, add_options, variable
+from harness.plugin.prediction import Prediction
 from harness.plugin.run import Run
 from harness.plugin.settings import (
     DEFAULT_MODELS,
@@ -26,7 +27,8 @@ from harness.plugin.settings import (
     settings_of,
 )
 from harness.study.reference_models import ReferenceModel, StoredVerdicts
-from harness.verdicts.verdict import Inconclusive
+from harness.verdicts.judge import Inconclusive
+from harness.verdicts.records import verdict_of
 
 DEFAULT_PROMPTS = {"published": ("geography-published",), "controlled": ("geography-crossed",)}
 PLAIN_PROMPTS = ("geography",)
@@ -175,25 +177,28 @@ def reference_model_of(item: pytest.Item) -> ReferenceModel | None:
 def _is_unknown(item: pytest.Item, settings: Settings) -> bool:
     with_references = settings.reference_models and _is_prediction(item)
     reference = reference_model_of(item) if with_references else None
-    return reference is not None and reference.known(identity(item)) is None
+    return reference is not None and prediction_of(item).control is None
 
 
-def identity(item: pytest.Item) -> dict[str, str]:
-    """What a prediction is called in its record: known before anything is measured."""
+def prediction_of(item: pytest.Item) -> Prediction:
+    """What a test is called in its record, and what is known of it on a reference model."""
     assert isinstance(item, pytest.Function)
     params = item.callspec.params if hasattr(item, "callspec") else {}
     claim_id = item.path.stem.removeprefix("test_")
     # A prediction parametrised further (by kind of component, say) is several predictions.
     others = [str(v) for k, v in params.items() if k not in ("model_name", "prompts_name")]
-    return {
-        "claim_id": claim_id.split("_")[0],
-        "claim": first_line(item.module, item.path.name),
-        "prediction_id": "-".join([item.originalname.removeprefix("test_"), *others]),
-        "prediction": ": ".join([*others, first_line(item.function, item.originalname)]),
-        "criterion": _criterion(item),
-        "model": str(params.get("model_name", "")),
-        "materials": str(params.get("prompts_name", "")),
-    }
+    prediction = Prediction(
+        claim_id=claim_id.split("_")[0],
+        claim=first_line(item.module, item.path.name),
+        prediction_id="-".join([item.originalname.removeprefix("test_"), *others]),
+        prediction=": ".join([*others, first_line(item.function, item.originalname)]),
+        criterion=_criterion(item),
+        model=str(params.get("model_name", "")),
+        materials=str(params.get("prompts_name", "")),
+    )
+    reference = reference_model_of(item)
+    known = None if reference is None else reference.known(prediction.to_json())
+    return replace(prediction, control=known)
 
 
 def first_line(documented: object, name: str) -> str:
@@ -209,10 +214,8 @@ def first_line(documented: object, name: str) -> str:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Name the prediction before it can fail, so that a failure is a row and not a gap."""
     if _is_prediction(item):
-        prediction, reference = identity(item), reference_model_of(item)
-        known = None if reference is None else reference.known(prediction)
-        named = prediction if known is None else {**prediction, "control": asdict(known)}
-        item.user_properties.append((PREDICTION, json.dumps(named)))
+        text = json.dumps(prediction_of(item).to_json())
+        item.user_properties.append((PREDICTION, text))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -223,12 +226,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if reference is None or settings.cache != "use":
         return None
     stored = StoredVerdicts(settings.plan, settings.load, settings.cache_dir)
-    record = stored.find(reference, identity(pyfuncitem), pyfuncitem.path)
+    record = stored.find(reference, prediction_of(pyfuncitem).to_json(), pyfuncitem.path)
     if record is None:
         return None
-    record |= {"run_id": pyfuncitem.config.stash[run_key].run_id, "cached": True}
-    pyfuncitem.user_properties.append((VERDICT, json.dumps(record)))
-    end_reference(record, settings.gate)
+    run_id = pyfuncitem.config.stash[run_key].run_id
+    verdict = replace(verdict_of(record), run_id=run_id, cached=True)
+    pyfuncitem.user_properties.append((VERDICT, json.dumps(verdict.to_json())))
+    end_of(verdict, settings.gate)()
     return True
 
 
@@ -239,20 +243,6 @@ def pytest_runtest_call(item: pytest.Item) -> Any:
         return (yield)
     except Inconclusive as stop:
         item.funcargs["verdict"](stop.finding)  # type: ignore[attr-defined]
-
-
-def end_reference(record: Mapping[str, Any], gate: str) -> None:
-    """Fail where a verdict differs from the known one; under `--gate none`, as expected."""
-    known = record["control"]
-    if record["outcome"] == known["expected"]:
-        return
-    message = (
-        f"{known['role']} reference model: {record['outcome']}, known to be "
-        f"{known['expected']}: {record['reason'] or known['why']}"
-    )
-    if gate == "none":
-        pytest.xfail(message)
-    pytest.fail(message, pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)

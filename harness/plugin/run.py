@@ -6,24 +6,25 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.compare.changes import against
 from harness.compare.past import Baseline
+from harness.plugin.prediction import Prediction
 from harness.verdicts import records, samples
 from harness.verdicts.components import COLUMNS, Components, components_frame
-from harness.verdicts.plots import Plot
-from harness.verdicts.verdict import Outcome, Verdict
+from harness.verdicts.judge import Criterion, Outcome
+from harness.verdicts.plots import PlacedPlot, Plot
+from harness.verdicts.records import PACKAGE, package_version
+from harness.verdicts.verdict import Named, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PACKAGE = "recall-or-reasoning"
 PARTS = "components.parts"
 PLOT_PARTS = "plots.parts"
 UNIT_PARTS = "units.parts"
@@ -34,19 +35,12 @@ def provenance() -> dict[str, Any]:
     """Versions and machine, for every verdict of a run."""
     names = ("torch", "transformers", "nnsight", "numpy", "scipy")
     return {
-        "package": _version(PACKAGE),
+        "package": package_version(PACKAGE),
         "commit": _commit(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
-        **{name: _version(name) for name in names},
+        **{name: package_version(name) for name in names},
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _commit() -> str:
@@ -75,8 +69,8 @@ class Run:
 
     report: Path
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
-    verdicts: list[dict[str, Any]] = field(default_factory=list)
-    controls: list[dict[str, Any]] = field(default_factory=list)  # verdicts on models known
+    verdicts: list[Verdict] = field(default_factory=list)
+    controls: list[Verdict] = field(default_factory=list)  # verdicts on reference models
     baseline: Baseline | None = None
     card: Path | None = None
     command: str = ""
@@ -86,18 +80,17 @@ class Run:
         """The folder of the report, which the other files share."""
         return self.report.parent
 
-    def add(self, verdict: Mapping[str, Any]) -> None:
+    def add(self, verdict: Verdict) -> None:
         """Keep a verdict, on disk before anything else happens."""
         if not self.verdicts and not self.controls:
             self.start_files()
         if self.command:
-            called = {**verdict["provenance"], "command": self.command}
-            verdict = {**verdict, "provenance": called}
-        if verdict.get("control"):
-            self.controls.append(dict(verdict))
+            verdict = _with_provenance(verdict, command=self.command)
+        if verdict.control is not None:
+            self.controls.append(verdict)
             records.write_verdicts(self.folder / records.CONTROLS_NAME, self.controls)
             return
-        self.verdicts.append(dict(verdict))
+        self.verdicts.append(verdict)
         records.append_jsonl(self.folder, verdict)
 
     def start_files(self) -> None:
@@ -128,7 +121,7 @@ class Run:
         """Write the figures that one prediction hands over; called where it ran."""
         if not plots:
             return
-        drawn = [{**common, "plot": plain(plot)} for plot in plots]
+        drawn = [PlacedPlot(**common, plot=plot).to_json() for plot in plots]
         text = json.dumps(drawn, ensure_ascii=False, allow_nan=False)
         self._part(PLOT_PARTS, "json").write_text(text, encoding="utf-8")
 
@@ -147,9 +140,7 @@ class Run:
         if not self.verdicts:
             return None
         if stopped:
-            self.verdicts = [
-                {**v, "provenance": {**v["provenance"], "stopped": True}} for v in self.verdicts
-            ]
+            self.verdicts = [_with_provenance(v, stopped=True) for v in self.verdicts]
         records.write_verdicts(self.folder, self.verdicts)
         self._merge_units()
         if self.baseline is not None:
@@ -186,31 +177,22 @@ class Run:
             merged.to_parquet(self.folder / samples.NAME, index=False)
         shutil.rmtree(self.folder / UNIT_PARTS, ignore_errors=True)
 
-    def _merge_plots(self) -> list[dict[str, Any]]:
+    def _merge_plots(self) -> list[PlacedPlot]:
         """All figures of the run, in the order of the verdicts."""
         parts = sorted((self.folder / PLOT_PARTS).glob(f"{self.run_id}-*.json"))
-        merged = [p for part in parts for p in json.loads(part.read_text(encoding="utf-8"))]
-        fell = {_place(v, v["model"]["name"]): at for at, v in enumerate(self.verdicts)}
-        merged.sort(key=lambda plot: fell.get(_place(plot, plot["model"]), len(fell)))
+        texts = [part.read_text(encoding="utf-8") for part in parts]
+        merged = [PlacedPlot.from_json(plot) for text in texts for plot in json.loads(text)]
+        places = [(v.model.name, v.claim_id, v.prediction_id) for v in self.verdicts]
+        rank = {place: at for at, place in enumerate(places)}
+        merged.sort(key=lambda p: rank.get((p.model, p.claim_id, p.prediction_id), len(rank)))
         if merged:
             records.write_plots(self.folder, merged)
         shutil.rmtree(self.folder / PLOT_PARTS, ignore_errors=True)
         return merged
 
 
-def _place(record: Mapping[str, Any], model: str) -> tuple[str, str, str]:
-    """What a verdict and the figures handed over with it have in common."""
-    return model, record["claim_id"], record["prediction_id"]
-
-
-def plain(plot: Plot) -> dict[str, Any]:
-    """JSON's own types, with None for whatever is not finite: it leaves a gap in the figure.
-
-    Not `to_plain`, which keeps infinities as text: in a series, text is the name of a category.
-    """
-    text = json.dumps(plot.to_json(), default=lambda array: array.tolist())
-    record: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
-    return record
+def _with_provenance(verdict: Verdict, **more: Any) -> Verdict:
+    return replace(verdict, provenance={**verdict.provenance, **more})
 
 
 def now() -> str:
@@ -218,19 +200,20 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def not_measured(identity: Mapping[str, Any], reason: str, run_id: str) -> dict[str, Any]:
-    """The record of a prediction that ended without a verdict: a row, never a gap."""
+def not_measured(prediction: Prediction, reason: str, run_id: str) -> Verdict:
+    """The verdict on a prediction that ended without one: a row, never a gap."""
     return Verdict(
         run_id=run_id,
         created=now(),
-        claim_id=identity["claim_id"],
-        claim=identity["claim"],
-        prediction_id=identity["prediction_id"],
-        prediction=identity["prediction"],
-        criterion=identity["criterion"],
+        claim_id=prediction.claim_id,
+        claim=prediction.claim,
+        prediction_id=prediction.prediction_id,
+        prediction=prediction.prediction,
+        criterion=Criterion(prediction.criterion),
         outcome=Outcome.NOT_MEASURED,
         reason=reason,
-        model={"name": identity["model"]},
-        materials={"name": identity["materials"]},
+        model=Named(prediction.model),
+        materials=Named(prediction.materials),
         provenance=provenance(),
-    ).to_json()
+        control=prediction.control,
+    )

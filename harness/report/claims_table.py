@@ -1,15 +1,15 @@
 """The table of claims: verdict, effect, interval, q and controls, to be pasted elsewhere."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 from harness.report import typeset
 from harness.report.verdicts import overall
-from harness.verdicts.records import first_decisive
-
-Record = dict[str, Any]
+from harness.verdicts.evidence import Evidence
+from harness.verdicts.judge import Criterion, Outcome
+from harness.verdicts.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,43 +31,43 @@ class ClaimRow:
     outcome: str
     agreeing: int
     predictions: int
-    shown: Record
-    lead: Record | None
-    sized: Record | None
+    shown: Verdict
+    lead: Evidence | None
+    sized: Evidence | None
     fails: Sequence[str]
     href: str
 
     @property
-    def effects(self) -> list[Record]:
+    def effects(self) -> list[Evidence]:
         """`lead`, and `sized` where that is another one; nothing without a number."""
         both = [self.lead] if self.sized is self.lead else [self.lead, self.sized]
-        return [e for e in both if e is not None and e["effect"]["value"] is not None]
+        return [e for e in both if e is not None and not math.isnan(e.effect.value)]
 
     @property
     def effect(self) -> str:
-        """`strongest layer, held out: d = +1.84, needed > 0.5`; what stands beside after a `;`."""
+        """`strongest layer, held out: d = +1.84, needed > 0.5`; then, after a `;`, `sized`."""
         return "; ".join(_in_words(e) for e in self.effects)
 
     @property
     def interval(self) -> str:
         """`[1.53, 2.15]`, with its level where that is not 95 %."""
-        if self.sized is None or not self.sized["effect"]["interval"]:
+        if self.sized is None or not self.sized.effect.interval:
             return ""
-        effect = self.sized["effect"]
-        signed = typeset.signed_quantity(effect["name"])
-        text = typeset.interval(effect["interval"], signed=signed)
-        return text if effect["level"] == 0.95 else f"{text} ({100 * effect['level']:.0f} %)"
+        effect = self.sized.effect
+        signed = typeset.signed_quantity(effect.name)
+        text = typeset.interval(effect.interval, signed=signed)
+        return text if effect.level == 0.95 else f"{text} ({100 * effect.level:.0f} %)"
 
     @property
     def q(self) -> str:
         """The adjusted p; nothing where the effect is held against a bound alone."""
-        p = None if self.sized is None else self.sized["p_adjusted"]
+        p = None if self.sized is None else self.sized.p_adjusted
         return "" if p is None else typeset.p_value(p)
 
     @property
     def controls(self) -> str:
         """`3 of 3 behaved`; those that are only shown are not counted."""
-        judged = [c["passed"] for c in self.shown["controls"] if c["passed"] is not None]
+        judged = [c.passed for c in self.shown.controls if c.passed is not None]
         return f"{sum(judged)} of {len(judged)}" if judged else ""
 
     @property
@@ -89,44 +89,43 @@ class ClaimsTable:
         return [list(rows) for _, rows in groupby(self.rows, lambda row: row.claim_id)]
 
 
-def _in_words(evidence: Record) -> str:
-    effect = evidence["effect"]
-    value = typeset.number(effect["value"], signed=typeset.signed_quantity(effect["name"]))
+def _in_words(evidence: Evidence) -> str:
+    effect = evidence.effect
+    value = typeset.number(effect.value, signed=typeset.signed_quantity(effect.name))
     bar = f", needed {needed(evidence)}" if needed(evidence) else ""
-    return f"{evidence['name']}: {effect['name']} = {value}{bar}"
+    return f"{evidence.name}: {effect.name} = {value}{bar}"
 
 
-def needed(evidence: Record) -> str:
+def needed(evidence: Evidence) -> str:
     """`> 0.5`, or nothing where nothing is asked."""
-    if evidence["relation"] == "shown":
+    if not evidence.required:
         return ""
-    return f"{typeset.signs(evidence['relation'])} {typeset.bound(evidence['threshold'])}"
+    return f"{typeset.signs(evidence.relation)} {typeset.bound(evidence.threshold)}"
 
 
-def claim_row(records: Sequence[Record], href: str) -> ClaimRow:
+def claim_row(records: Sequence[Verdict], href: str) -> ClaimRow:
     """The row of some predictions of a claim, all on one model and under one criterion."""
-    outcome = overall(records)
-    agreeing = [r for r in records if r["outcome"] == outcome]
+    outcome = overall(r.outcome for r in records)
+    agreeing = [r for r in records if r.outcome == outcome]
     shown = agreeing[0]
-    lead = first_decisive(shown)
-    others = [e for e in shown["evidence"] if e["decisive"] and _sized(e)]
+    lead = shown.lead
+    others = [e for e in shown.evidence if e.decisive and _sized(e)]
     sized = lead if lead is None or _sized(lead) or not others else others[0]
     return _row(shown, lead, sized, _fails(shown), href, outcome, len(agreeing), len(records))
 
 
-def requirement_rows(record: Record, href: str) -> list[ClaimRow]:
+def requirement_rows(record: Verdict, href: str) -> list[ClaimRow]:
     """A row a requirement of a prediction; one without numbers if it was not measured."""
-    required: list[Record | None] = [e for e in record["evidence"] if e["decisive"]]
+    required: list[Evidence | None] = [e for e in record.evidence if e.decisive]
     return [
-        _row(record, e, e, [e["name"]] if e and e["passed"] is False else [], href)
-        for e in required or [None]
+        _row(record, e, e, [e.name] if e and e.failed else [], href) for e in required or [None]
     ]
 
 
 def _row(
-    shown: Record,
-    lead: Record | None,
-    sized: Record | None,
+    shown: Verdict,
+    lead: Evidence | None,
+    sized: Evidence | None,
     fails: Sequence[str],
     href: str,
     outcome: str = "",
@@ -134,11 +133,11 @@ def _row(
     predictions: int = 1,
 ) -> ClaimRow:
     return ClaimRow(
-        claim_id=shown["claim_id"],
-        claim=shown["claim"],
-        model=shown["model"]["name"],
-        criterion=shown["criterion"],
-        outcome=outcome or shown["outcome"],
+        claim_id=shown.claim_id,
+        claim=shown.claim,
+        model=shown.model.name,
+        criterion=shown.criterion,
+        outcome=outcome or shown.outcome,
         agreeing=agreeing,
         predictions=predictions,
         shown=shown,
@@ -149,15 +148,15 @@ def _row(
     )
 
 
-def _sized(evidence: Record) -> bool:
-    return evidence["effect"]["interval"] is not None or evidence["p_adjusted"] is not None
+def _sized(evidence: Evidence) -> bool:
+    return evidence.effect.interval is not None or evidence.p_adjusted is not None
 
 
-def _fails(record: Record) -> list[str]:
+def _fails(record: Verdict) -> list[str]:
     """Requirements that fail and, where they decide, controls that misbehaved."""
-    if record["outcome"] != "refuted":
+    if record.outcome is not Outcome.REFUTED:
         return []
-    failed = [e["name"] for e in record["evidence"] if e["decisive"] and e["passed"] is False]
-    if record["criterion"] == "controlled":
-        failed += [f"control: {c['name']}" for c in record["controls"] if c["passed"] is False]
+    failed = [e.name for e in record.evidence if e.failed]
+    if record.criterion is Criterion.CONTROLLED:
+        failed += [f"control: {c.name}" for c in record.controls if c.passed is False]
     return failed

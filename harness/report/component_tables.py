@@ -6,17 +6,18 @@ The page sorts what it carries and gives it as CSV; `components.parquet` has wha
 import base64
 import gzip
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.report.components import CELL
 from harness.report.figures.draw import MODEL
+from harness.verdicts.evidence import Component
+from harness.verdicts.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Record = dict[str, Any]
 
 SHOWN = 20  # rows in the page before a reader asks for more
 CARRIED = 2_000  # rows that travel with it
@@ -43,7 +44,7 @@ class ComponentTable:
 
 
 def component_table(
-    record: Record, others: Sequence[Record], components: "pd.DataFrame | None"
+    record: Verdict, others: Sequence[Verdict], components: "pd.DataFrame | None"
 ) -> ComponentTable | None:
     """The table of one prediction: from all components where they were saved, else from the record.
 
@@ -58,34 +59,38 @@ def component_table(
         strongest = rows.loc[order[:CARRIED]]
         columns = {name: _values(strongest, name) for name in COLUMNS}
         return _table(columns, len(rows))
-    kept = record["components"].get("strongest", [])
+    kept = record.components.strongest
     if not kept:
         return None
-    columns = {name: [c.get(name) for c in kept] for name in COLUMNS}
-    counts = record["components"].get("counts", {})
-    return _table(columns, max(sum(sum(t.values()) for t in counts.values()), len(kept)))
+    columns = {name: [_of(component, name) for component in kept] for name in COLUMNS}
+    return _table(columns, max(record.components.total, len(kept)))
+
+
+def _of(component: Component, name: str) -> Any:
+    """A value of a record's component; None for columns that only the table has."""
+    value = getattr(component, name, None)
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _saved(
-    record: Record, others: Sequence[Record], components: "pd.DataFrame"
+    record: Verdict, others: Sequence[Verdict], components: "pd.DataFrame"
 ) -> "pd.DataFrame | None":
     """What was saved with the prediction; one without components of its own has it only if alone.
 
     Predictions that share claim, criterion and materials share the rows.
     """
 
-    def alike(other: Record) -> bool:
+    def alike(other: Verdict) -> bool:
         return bool(
-            other["criterion"] == record["criterion"]
-            and other["materials"]["name"] == record["materials"]["name"]
+            other.criterion == record.criterion and other.materials.name == record.materials.name
         )
 
-    if not record["components"].get("counts") and sum(alike(r) for r in others) > 1:
+    if not record.components.counts and sum(alike(r) for r in others) > 1:
         return None
     mine = (
         (components["source"] == MODEL)
-        & (components["criterion"] == record["criterion"])
-        & (components["materials"] == record["materials"]["name"])
+        & (components["criterion"] == record.criterion)
+        & (components["materials"] == record.materials.name)
     )
     found: pd.DataFrame = components[mine].drop_duplicates(["kind", *CELL])
     return found

@@ -1,18 +1,16 @@
 """The part of the report that the components table fills: counts against twins, and figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.report import typeset
 from harness.report.figures import draw
 from harness.report.figures.draw import MODEL, Context, Figure
 from harness.report.verdicts import CRITERIA
+from harness.verdicts.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Record = dict[str, Any]
 
 CELL = ["source", "layer", "index", "metric"]  # several predictions may save the same table
 KIND_FIGURES = {
@@ -33,7 +31,7 @@ class Tally:
 
 
 def tallies_and_figures(
-    records: Sequence[Record], components: "pd.DataFrame | None"
+    records: Sequence[Verdict], components: "pd.DataFrame | None"
 ) -> tuple[list[Tally], list[Figure]]:
     """What the components table says of one claim on one model, criterion by criterion."""
     tallies: list[Tally] = []
@@ -41,7 +39,7 @@ def tallies_and_figures(
     if components is None:
         return tallies, plots
     for criterion in CRITERIA:
-        judged = [r for r in records if r["criterion"] == criterion]
+        judged = [r for r in records if r.criterion == criterion]
         under = components[components["criterion"] == criterion]
         for kind, figure_of in KIND_FIGURES.items():
             table = under[under["kind"] == kind]
@@ -62,33 +60,27 @@ def _tally(criterion: str, kind: str, rows: "pd.DataFrame") -> Tally:
 
 
 def _context(
-    records: list[Record], criterion: str, kind: str, materials: str, rows: "pd.DataFrame"
+    records: list[Verdict], criterion: str, kind: str, materials: str, rows: "pd.DataFrame"
 ) -> Context:
-    same = [r for r in records if r["materials"]["name"] == materials] or records
-    evidence = [e for r in same for e in r["evidence"]]
-    n = next((e["n"] for e in evidence if e["n"]), 0)
+    same = [r for r in records if r.materials.name == materials] or records
+    evidence = [e for r in same for e in r.evidence]
+    n = next((e.n for e in evidence if e.n), 0)
     return Context(
         model=str(rows["model"].iloc[0]),
         claim_id=str(rows["claim_id"].iloc[0]),
         criterion=criterion,
         materials=materials,
         n=n,
-        threshold=_d_threshold(same, evidence, kind),
+        threshold=_d_threshold(same, kind),
     )
 
 
-def _d_threshold(records: list[Record], evidence: list[dict[str, Any]], kind: str) -> float | None:
-    """The bound on d: from the plan's constants, else from evidence whose effect is a d."""
-    constants: dict[str, Any] = {}
+def _d_threshold(records: Sequence[Verdict], kind: str) -> float | None:
+    """The bound on d: the plan's `THRESHOLD_D` (for this kind), else that of the largest effect."""
     for record in records:
-        constants |= record["plan"].get("constants", {})
-    for name in (f"{kind.upper()}_THRESHOLD_D", f"THRESHOLD_D_{kind.upper()}", "THRESHOLD_D"):
-        set_at = constants.get(name)
-        if isinstance(set_at, dict):
-            set_at = set_at.get(kind)
-        if isinstance(set_at, int | float):
-            return float(set_at)
-    for e in evidence:
-        if typeset.signed_quantity(e["effect"]["name"]) and isinstance(e["threshold"], int | float):
-            return abs(float(e["threshold"])) or None
-    return None
+        set_at = record.plan.constants.get("THRESHOLD_D")
+        bound = set_at.get(kind) if isinstance(set_at, Mapping) else set_at
+        if isinstance(bound, int | float):
+            return float(bound)
+    found = (record.evidence_of("largest") for record in records)
+    return next((e.threshold for e in found if e is not None and e.threshold), None)

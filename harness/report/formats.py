@@ -2,11 +2,13 @@
 
 import csv
 import io
+import math
 import re
 from typing import Any
 
 from harness.report.claims_table import ClaimRow, ClaimsTable
 from harness.report.typeset import DASH, MINUS
+from harness.verdicts.evidence import Evidence
 
 HEADINGS = (
     *("Claim", "Model", "Criterion", "Verdict", "Effect", "95 % interval", "q", "Controls"),
@@ -23,7 +25,7 @@ LEGEND = (
 
 def cells(row: ClaimRow, unit: str) -> list[str]:
     """One row as `HEADINGS` has it; what is not there is empty."""
-    sentence = row.shown["prediction"] if unit == "requirement" else row.claim
+    sentence = row.shown.prediction if unit == "requirement" else row.claim
     return [
         *(f"{row.claim_id}: {sentence}", row.model, row.criterion, row.verdict, row.effect),
         *(row.interval, row.q, row.controls, "; ".join(row.fails)),
@@ -41,8 +43,8 @@ def csv_text(table: ClaimsTable) -> str:
 
 
 def _full(row: ClaimRow) -> dict[str, Any]:
-    judged = [c["passed"] for c in row.shown["controls"] if c["passed"] is not None]
-    beside = None if row.sized is row.lead else row.sized
+    judged = [c.passed for c in row.shown.controls if c.passed is not None]
+    secondary = None if row.sized is row.lead else row.sized
     return {
         "claim_id": row.claim_id,
         "claim": row.claim,
@@ -51,34 +53,38 @@ def _full(row: ClaimRow) -> dict[str, Any]:
         "verdict": row.outcome,
         "predictions_of_that_verdict": row.agreeing,
         "predictions": row.predictions,
-        "materials": row.shown["materials"]["name"],
-        "prediction": row.shown["prediction"],
+        "materials": row.shown.materials.name,
+        "prediction": row.shown.prediction,
         **_numbers(row.lead),
         "controls_behaved": sum(judged),
         "controls": len(judged),
         "fails": "; ".join(row.fails),
-        "reason": row.shown["reason"],
-        **{f"beside_{name}": value for name, value in _numbers(beside).items()},
+        "reason": row.shown.reason,
+        **{f"secondary_{name}": value for name, value in _numbers(secondary).items()},
     }
 
 
-def _numbers(evidence: dict[str, Any] | None) -> dict[str, Any]:
-    found = evidence or {}
-    effect = found.get("effect") or {}
-    low, high = effect.get("interval") or (None, None)
-    return {
-        "evidence": found.get("name"),
-        "effect_name": effect.get("name"),
-        "effect": effect.get("value"),
-        "low": low,
-        "high": high,
-        "level": effect.get("level"),
-        "relation": found.get("relation"),
-        "threshold": found.get("threshold"),
-        "q": found.get("p_adjusted"),
-        "alpha": found.get("alpha"),
-        "n": found.get("n"),
-    }
+NUMBERS = (
+    *("evidence", "effect_name", "effect", "low", "high", "level"),
+    *("relation", "threshold", "q", "alpha", "n"),
+)
+
+
+def _numbers(evidence: Evidence | None) -> dict[str, Any]:
+    if evidence is None:
+        return dict.fromkeys(NUMBERS)
+    effect = evidence.effect
+    low, high = effect.interval or (None, None)
+    values = (
+        *(evidence.name, effect.name, effect.value, low, high, effect.level),
+        *(evidence.relation, evidence.threshold, evidence.p_adjusted, evidence.alpha, evidence.n),
+    )
+    return {name: _known(value) for name, value in zip(NUMBERS, values, strict=True)}
+
+
+def _known(value: Any) -> Any:
+    """An empty cell for what is not a number."""
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def markdown(table: ClaimsTable) -> str:

@@ -3,14 +3,11 @@
 They are no results: they stand at the head of the report and in no other table of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harness.report.verdicts import distinct, natural
-from harness.verdicts.records import first_decisive
-
-Record = dict[str, Any]
+from harness.verdicts.verdict import Known, Verdict
 
 ROLES = {
     "positive": "its circuits are planted, one for each task",
@@ -22,13 +19,13 @@ ROLES = {
 class Checked:
     """One verdict that was known beforehand."""
 
-    record: Record
-    lead: dict[str, Any] | None
+    record: Verdict
+    known: Known
 
     @property
     def right(self) -> bool:
         """Whether the suite said what is known."""
-        return bool(self.record["outcome"] == self.record["control"]["expected"])
+        return self.record.outcome == self.known.expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +48,13 @@ class Check:
         return [v for v in self.verdicts if not v.right]
 
 
-def is_control(record: Mapping[str, Any]) -> bool:
-    """Whether a verdict was known beforehand and checks the instrument."""
-    return bool(record.get("control"))
-
-
-def checks(records: Sequence[Record]) -> list[Check]:
+def checks(records: Sequence[Verdict]) -> list[Check]:
     """The known verdicts by role, positive first; nothing where none is marked."""
     found = []
     for role, known in ROLES.items():
-        marked = [r for r in records if is_control(r) and r["control"]["role"] == role]
+        marked = [Checked(r, r.control) for r in records if r.control and r.control.role == role]
         if marked:
-            marked.sort(key=lambda r: (natural(r["claim_id"]), r["model"]["name"]))
-            names = distinct(r["model"]["name"] for r in marked)
-            verdicts = [Checked(r, first_decisive(r)) for r in marked]
-            found.append(Check(role, known, names, verdicts))
+            marked.sort(key=lambda c: (natural(c.record.claim_id), c.record.model.name))
+            names = distinct(c.record.model.name for c in marked)
+            found.append(Check(role, known, names, marked))
     return found

@@ -1,16 +1,17 @@
 """A section for a model card or a paper's appendix, in Markdown: what the report's head says."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from harness.report import typeset
 from harness.report.formats import LEGEND, escape_markdown, markdown
 from harness.report.instrument import Check
 from harness.report.parts import Page
 from harness.report.verdicts import distinct
+from harness.verdicts.verdict import Named
 
 HASH = 12  # characters of it that are shown
 NUMBERS = ("seed", "items", "permutations", "resamples", "twins")
+VERSIONS = ("package", "commit", "python", "torch", "transformers", "nnsight", "numpy")
 NOT_CHECKED = "Nothing was checked: this run has no verdict on a model whose circuits are known."
 
 
@@ -42,9 +43,9 @@ def _check(check: Check) -> str:
     )
     wrong = [
         escape_markdown(
-            f"{v.record['claim_id']}, {v.record['criterion']}, {v.record['model']['name']}: "
-            f"{v.record['prediction']} Expected {v.record['control']['expected']}, got "
-            f"{v.record['outcome']}."
+            f"{v.record.claim_id}, {v.record.criterion}, {v.record.model.name}: "
+            f"{v.record.prediction} Expected {v.known.expected}, got "
+            f"{v.record.outcome}."
         )
         for v in check.wrong
     ]
@@ -60,13 +61,9 @@ def _made(page: Page) -> str:
     lines = [f"Model {_model(m)}." for m in made.models]
     lines += [f"Materials {_materials(m)}." for m in made.materials]
     for run in made.runs:
-        numbers = [f"{n} {_values(run, n)}" for n in NUMBERS if run.get(n)]
-        lines.append(_sentence(f"Run {run['run']} of {run['date'][:10]}", numbers))
-        versions = [
-            f"{name} {_values(run, name)}"
-            for name in ("package", "commit", "python", "torch", "transformers", "nnsight", "numpy")
-            if run.get(name)
-        ]
+        numbers = [f"{n} {_values(run, n)}" for n in NUMBERS if run.facts.get(n)]
+        lines.append(_sentence(f"Run {run.name} of {run.facts['date'][:10]}", numbers))
+        versions = [f"{name} {_values(run, name)}" for name in VERSIONS if run.facts.get(name)]
         lines += [_sentence("Versions", versions)] if versions else []
     said = [escape_markdown(line) for line in lines]
     said += [f"Command: {_code(c)}" for c in commands(page)]
@@ -75,25 +72,28 @@ def _made(page: Page) -> str:
 
 def commands(page: Page) -> list[str]:
     """How the runs were called, where they say so."""
-    return distinct(c for run in page.provenance.runs for c in run.get("command", ()) if c)
+    runs = page.provenance.runs
+    return distinct(command for run in runs for command in run.facts.get("command", ()) if command)
 
 
-def _model(model: Mapping[str, Any]) -> str:
-    shape = [f"{model[n]} {n}" for n in ("layers", "heads", "neurons") if model.get(n)]
-    said = [str(model[n]) for n in ("architecture", "dtype", "revision") if model.get(n)]
-    weights = str(model.get("weights") or "")
+def _model(model: Named) -> str:
+    facts = model.facts
+    shape = [f"{facts[n]} {n}" for n in ("layers", "heads", "neurons") if facts.get(n)]
+    said = [str(facts[n]) for n in ("architecture", "dtype", "revision") if facts.get(n)]
+    weights = str(facts.get("weights") or "")
     said += [typeset.listed(shape) + (" a layer" if len(shape) > 1 else "")] if shape else []
     said += [f"weights {_short(weights)}"] if weights else []
-    return _sentence(str(model["name"]), said, stop="")
+    return _sentence(model.name, said, stop="")
 
 
-def _materials(materials: Mapping[str, Any]) -> str:
-    n = materials.get("n")
+def _materials(materials: Named) -> str:
+    facts = materials.facts
+    n = facts.get("n")
     sizes = [f"{size} {task}" for task, size in n.items()] if isinstance(n, Mapping) else []
-    said = [*sizes, *([f"{materials['pairs']} pairs"] if materials.get("pairs") else [])]
-    digest = str(materials.get("hash") or "")
+    said = [*sizes, *([f"{facts['pairs']} pairs"] if facts.get("pairs") else [])]
+    digest = str(facts.get("hash") or "")
     said += [f"hash {_short(digest)}"] if digest else []
-    return _sentence(str(materials["name"]), said, stop="")
+    return _sentence(materials.name, said, stop="")
 
 
 def _short(digest: str) -> str:
@@ -101,8 +101,8 @@ def _short(digest: str) -> str:
     return f"{kind}{colon}{rest[:HASH]}"
 
 
-def _values(run: Mapping[str, Any], name: str) -> str:
-    return "/".join(str(v) for v in run[name])
+def _values(run: Named, name: str) -> str:
+    return "/".join(str(v) for v in run.facts[name])
 
 
 def _sentence(name: str, said: Sequence[str], stop: str = ".") -> str:

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harness.report.claims_table import ClaimsTable
 from harness.report.component_tables import ComponentTable
 from harness.report.components import Tally
 from harness.report.figures.draw import Figure
 from harness.report.instrument import Check
-
-Record = dict[str, Any]
+from harness.verdicts.verdict import AnalysisPlan, Named, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +30,8 @@ class Parting:
     claim_id: str
     claim: str
     model: str
-    published: Record
-    controlled: Record
+    published: Verdict
+    controlled: Verdict
     twins: Sequence[str]
 
 
@@ -42,8 +40,7 @@ class Prediction:
     """One verdict with its place in the page."""
 
     anchor: str
-    record: Record
-    lead: dict[str, Any] | None
+    record: Verdict
     components: ComponentTable | None
 
 
@@ -77,10 +74,10 @@ class Claim:
 class Provenance:
     """Where the numbers come from; each list holds the distinct values over all records."""
 
-    runs: Sequence[dict[str, Any]]
-    models: Sequence[dict[str, Any]]
-    materials: Sequence[dict[str, Any]]
-    plans: Sequence[dict[str, Any]]
+    runs: Sequence[Named]
+    models: Sequence[Named]
+    materials: Sequence[Named]
+    plans: Sequence[tuple[str, AnalysisPlan]]  # each with its claim's id
     seconds: float
 
 

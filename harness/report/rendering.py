@@ -23,6 +23,8 @@ from harness.report.figures.draw import Figure
 from harness.report.model_card import model_card
 from harness.report.parts import File, Page
 from harness.verdicts import samples
+from harness.verdicts.judge import Outcome
+from harness.verdicts.plots import PlacedPlot
 from harness.verdicts.records import (
     COMPONENTS_NAME,
     JSON_NAME,
@@ -30,9 +32,9 @@ from harness.verdicts.records import (
     PLOTS_NAME,
     read_controls,
     read_plots,
-    read_records,
+    read_verdicts,
 )
-from harness.verdicts.verdict import Outcome
+from harness.verdicts.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,19 +48,19 @@ TITLE = "Recall and reasoning in transformers"
 
 
 def render(
-    records: Sequence[dict[str, Any]],
+    verdicts: Sequence[Verdict],
     components: "pd.DataFrame | None",
     out: Path | str,
     *,
     title: str = TITLE,
-    plots: Sequence[dict[str, Any]] = (),
+    plots: Sequence[PlacedPlot] = (),
     folder: Path | str | None = None,
     card: Path | str | None = None,
 ) -> Path:
     """Write the report and return its path.
 
     Args:
-        records: `Verdict.to_json()` of every verdict; none gives a page that says so.
+        verdicts: Every verdict; none gives a page that says so.
         components: The long table of components (`components.parquet`), or None.
         out: The HTML file, replaced whole.
         title: The page's heading.
@@ -68,7 +70,7 @@ def render(
     """
     out = Path(out)
     files = beside(Path(folder) if folder else out.parent, out.parent, components)
-    page = report_view.page(records, components, title, plots, files)
+    page = report_view.page(verdicts, components, title, plots, files)
     html = (
         environment()
         .get_template("report.html.j2")
@@ -79,7 +81,7 @@ def render(
             style=source("report.css"),
             script=source("report.js"),
             plotly=_plotly(),
-            nonce=_nonce(records),
+            nonce=_nonce(verdicts),
         )
     )
     write_text(out, html)
@@ -140,9 +142,9 @@ def load_card(folder: Path | str, title: str = TITLE) -> str:
     return model_card(report_view.page(_all(Path(folder)), None, title))
 
 
-def _all(folder: Path) -> list[dict[str, Any]]:
+def _all(folder: Path) -> list[Verdict]:
     """Verdicts on the models under study, and those on controls."""
-    return [*read_records(folder), *read_controls(folder)]
+    return [*read_verdicts(folder), *read_controls(folder)]
 
 
 def read_components(path: Path) -> "pd.DataFrame | None":
@@ -214,9 +216,9 @@ def _plotly() -> Markup:
     return Markup(base64.b64encode(packed).decode())
 
 
-def _nonce(records: Sequence[dict[str, Any]]) -> str:
+def _nonce(verdicts: Sequence[Verdict]) -> str:
     """Marks the page's own scripts, so that the browser runs no other; the same for a rebuild."""
-    text = json.dumps(list(records), sort_keys=True, default=str)
+    text = json.dumps([v.to_json() for v in verdicts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

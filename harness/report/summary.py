@@ -1,25 +1,25 @@
 """The report's opening paragraph: sentences that the verdicts' numbers make up, and no others."""
 
-import re
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from harness.report import typeset
 from harness.report.verdicts import CRITERIA, distinct
-from harness.verdicts.verdict import Outcome, moved_in_words
+from harness.verdicts.evidence import Effect
+from harness.verdicts.judge import Outcome
+from harness.verdicts.verdict import Verdict
+from harness.verdicts.wording import moved_in_words
 
 if TYPE_CHECKING:
     from harness.report.parts import Claim, OnModel, Parting
 
-Record = dict[str, Any]
-
 NO_BREAK = "\N{NO-BREAK SPACE}"
-# How h7 names the evidence of steering: the task steered towards, then the one steered away from.
-STEERED = re.compile(r"(?P<toward>.+) minus (?P<away>.+), change of logit difference")
 
 
 def summary(
-    records: Sequence[Record],
+    records: Sequence[Verdict],
     claims: "Sequence[Claim]",
     partings: "Sequence[Parting]",
     models: Sequence[str],
@@ -31,7 +31,7 @@ def summary(
         f"{typeset.plural(len(claims), 'claim')} on {typeset.plural(len(models), 'model')} "
         f"({typeset.listed(list(models))}), {typeset.plural(len(records), 'prediction')} judged."
     ]
-    if any(record["provenance"].get("stopped") for record in records):
+    if any(record.provenance.get("stopped") for record in records):
         said.append("The run was stopped before its end: what it had not come to is missing.")
     for criterion in CRITERIA:
         words = [c.outcome for k in claims for c in k.cells if c.criterion == criterion]
@@ -56,67 +56,72 @@ def _both_judged(on_model: "OnModel") -> bool:
     return all(cell.outcome for cell in on_model.cells)
 
 
-def steering(records: Sequence[Record]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Steered:
+    """A verdict on steering, and the tasks it is about."""
+
+    verdict: Verdict
+    toward: str
+    away: str
+
+    def change(self, task: str) -> Effect | None:
+        """What happened to a task; None if that is not known, with its interval."""
+        way = "toward" if task == self.toward else "away"
+        evidence = self.verdict.evidence_of(f"steering.{way}.{task}")
+        effect = evidence.effect if evidence else None
+        if effect is None or not effect.known or effect.interval is None:
+            return None
+        return effect if all(map(math.isfinite, effect.interval)) else None
+
+
+def steering(verdicts: Sequence[Verdict]) -> list[str]:
     """What adding the direction did to either task, a sentence a task steered towards.
 
     A task is helped or hurt as `moved_in_words` says: the reading that the verdict's own notes
     give.
     """
-    found: dict[str, list[tuple[Record, re.Match[str]]]] = {}
-    for record in records:
-        for evidence in record["evidence"]:
-            match = STEERED.fullmatch(evidence["name"])
-            if match and evidence["decisive"]:
-                found.setdefault(match["toward"], []).append((record, match))
-                break
-    return [_steered(toward, pairs) for toward, pairs in found.items()]
+    found: dict[str, list[Steered]] = {}
+    for verdict in verdicts:
+        for evidence in verdict.evidence:
+            kind, _, tasks = evidence.key.partition("steering.contrast.")
+            if tasks and not kind:
+                toward, _, away = tasks.partition(".")
+                found.setdefault(toward, []).append(Steered(verdict, toward, away))
+    return [_steered(toward, of_task) for toward, of_task in found.items()]
 
 
-def _steered(toward: str, found: Sequence[tuple[Record, re.Match[str]]]) -> str:
-    several = len({r["materials"]["name"] for r, _ in found}) > 1
+def _steered(toward: str, found: Sequence[Steered]) -> str:
+    several = len({s.verdict.materials.name for s in found}) > 1
     places = [
-        f"on {r['model']['name']}" + (f", {r['materials']['name']}," if several else "")
-        for r, _ in found
+        f"on {s.verdict.model.name}" + (f", {s.verdict.materials.name}," if several else "")
+        for s in found
     ]
-    clauses = [_on_model(place, r, m) for place, (r, m) in zip(places, found, strict=True)]
+    clauses = [_on_model(place, s) for place, s in zip(places, found, strict=True)]
     words: dict[str, list[str]] = {}
-    for place, (record, _) in zip(places, found, strict=True):
-        words.setdefault(record["outcome"], []).append(place.rstrip(","))
-    away = found[0][1]["away"]
+    for place, s in zip(places, found, strict=True):
+        words.setdefault(s.verdict.outcome, []).append(place.rstrip(","))
     verdicts = typeset.listed([f"{word} {typeset.listed(on)}" for word, on in words.items()])
     return (
         f"Steering towards {toward} (change of the logit difference in nats, 95 % interval): "
-        f"{'; '.join(clauses)}. That it lifts {toward} against {away}, beyond random directions "
-        f"and at no loss of {toward}, is {verdicts}."
+        f"{'; '.join(clauses)}. That it lifts {toward} against {found[0].away}, beyond random "
+        f"directions and at no loss of {toward}, is {verdicts}."
     )
 
 
-def _on_model(place: str, record: Record, match: re.Match[str]) -> str:
-    tasks = (match["toward"], match["away"])
-    effects = [_change(record, task) for task in tasks]
-    if record["outcome"] == Outcome.INCONCLUSIVE or None in effects:
+def _on_model(place: str, steered: Steered) -> str:
+    tasks = (steered.toward, steered.away)
+    known = [(task, effect) for task in tasks if (effect := steered.change(task))]
+    if steered.verdict.outcome is Outcome.INCONCLUSIVE or len(known) < len(tasks):
         return f"{place} it was not judged"
-    known = [(task, e) for task, e in zip(tasks, effects, strict=True) if e]
-    numbers = ", ".join(f"{task} {_number_text(e)}" for task, e in known)
-    words = _in_words([moved_in_words(*effect["interval"]) for _, effect in known], tasks)
-    return f"{place} it {words} ({numbers})"
+    numbers = ", ".join(f"{task} {_number_text(effect)}" for task, effect in known)
+    verbs = [moved_in_words(*effect.interval) for _, effect in known if effect.interval]
+    return f"{place} it {_in_words(verbs, tasks)} ({numbers})"
 
 
-def _number_text(effect: dict[str, Any]) -> str:
+def _number_text(effect: Effect) -> str:
     """The value and its interval, which no line may break."""
-    value = typeset.number(effect["value"], signed=True)
-    return f"{value} {typeset.interval(effect['interval'], signed=True)}".replace(" ", NO_BREAK)
-
-
-def _change(record: Record, task: str) -> dict[str, Any] | None:
-    name = f"{task}, change of logit difference"
-    effects = [e["effect"] for e in record["evidence"] if e["name"] == name]
-    known = [e for e in effects if e["interval"] and all(_number(b) for b in e["interval"])]
-    return known[0] if known and _number(known[0]["value"]) else None
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float)
+    value = typeset.number(effect.value, signed=True)
+    return f"{value} {typeset.interval(effect.interval, signed=True)}".replace(" ", NO_BREAK)
 
 
 def _in_words(verbs: list[str], tasks: tuple[str, str]) -> str:

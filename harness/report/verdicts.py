@@ -1,21 +1,21 @@
 """Verdicts taken together: the word they make up, their order, their criteria."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import TypeVar
 
-from harness.verdicts.verdict import Criterion, Outcome
+from harness.verdicts.judge import Criterion, Outcome
 
 T = TypeVar("T")
 
 CRITERIA = [str(c) for c in Criterion]
 
 
-def overall(records: Sequence[Mapping[str, Any]]) -> str:
+def overall(outcomes: Iterable[str | None]) -> str:
     """One word for several predictions: all must be supported, one refuted is enough to refute."""
-    outcomes = {r["outcome"] for r in records}
+    found = set(outcomes)
     ranked = (Outcome.REFUTED, Outcome.INCONCLUSIVE, Outcome.NOT_MEASURED, Outcome.SUPPORTED)
-    return next((str(o) for o in ranked if o in outcomes), "")
+    return next((str(o) for o in ranked if o in found), "")
 
 
 def natural(text: str) -> list[tuple[int, str]]:

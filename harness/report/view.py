@@ -1,7 +1,7 @@
 """What the report shows, worked out from the records: the templates only lay it out."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.report import typeset
@@ -11,7 +11,7 @@ from harness.report.components import tallies_and_figures
 from harness.report.figures import draw
 from harness.report.figures.forest import forest
 from harness.report.figures.plots import figure_of
-from harness.report.instrument import checks, is_control
+from harness.report.instrument import checks
 from harness.report.parts import (
     Cell,
     Claim,
@@ -24,13 +24,12 @@ from harness.report.parts import (
 )
 from harness.report.summary import summary
 from harness.report.verdicts import CRITERIA, distinct, natural, overall
-from harness.verdicts.records import first_decisive
-from harness.verdicts.verdict import Criterion, Outcome
+from harness.verdicts.judge import Criterion, Outcome
+from harness.verdicts.plots import PlacedPlot
+from harness.verdicts.verdict import AnalysisPlan, Named, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Record = dict[str, Any]
 
 ICONS = {str(o): str(o).replace(" ", "-") for o in Outcome}
 LIMITS = (
@@ -43,22 +42,22 @@ LIMITS = (
 
 
 def page(
-    records: Sequence[Record],
+    records: Sequence[Verdict],
     components: "pd.DataFrame | None",
     title: str,
-    plots: Sequence[Record] = (),
+    plots: Sequence[PlacedPlot] = (),
     files: Sequence[File] = (),
 ) -> Page:
     """The whole report as values."""
     anchors = _Anchors()
-    results = [r for r in records if not is_control(r)]
-    models = distinct(r["model"]["name"] for r in results)
-    ids = sorted(distinct(r["claim_id"] for r in results), key=natural)
+    results = [r for r in records if r.control is None]
+    models = distinct(r.model.name for r in results)
+    ids = sorted(distinct(r.claim_id for r in results), key=natural)
     claims = [
         _claim(
-            [r for r in results if r["claim_id"] == i],
+            [r for r in results if r.claim_id == i],
             components,
-            [p for p in plots if p["claim_id"] == i],
+            [p for p in plots if p.claim_id == i],
             models,
             anchors,
         )
@@ -83,9 +82,7 @@ def page(
 def _claim_rows(claim: Claim) -> list[ClaimRow]:
     """A row a model and criterion, the controlled one below the published."""
     return [
-        claim_row(
-            [p.record for p in on.predictions if p.record["criterion"] == c.criterion], c.href
-        )
+        claim_row([p.record for p in on.predictions if p.record.criterion == c.criterion], c.href)
         for on in claim.models
         for c in on.cells
         if c.outcome
@@ -121,31 +118,29 @@ def _slug(text: str) -> str:
 
 
 def _claim(
-    records: list[Record],
+    records: list[Verdict],
     components: "pd.DataFrame | None",
-    plots: Sequence[Record],
+    plots: Sequence[PlacedPlot],
     models: Sequence[str],
     anchors: _Anchors,
 ) -> Claim:
-    claim_id = records[0]["claim_id"]
+    claim_id = records[0].claim_id
     anchor = anchors.claim(claim_id)
     found = None
     if components is not None and len(components):
         found = components[components["claim_id"] == claim_id]
     # In every model the order of the first one, whatever came of it first there.
-    rank = {p: at for at, p in enumerate(distinct(r["prediction_id"] for r in records))}
-    ordered = sorted(
-        records, key=lambda r: (CRITERIA.index(r["criterion"]), rank[r["prediction_id"]])
-    )
+    rank = {p: at for at, p in enumerate(distinct(r.prediction_id for r in records))}
+    ordered = sorted(records, key=lambda r: (CRITERIA.index(r.criterion), rank[r.prediction_id]))
     on_models = [
         _on_model(
-            [r for r in ordered if r["model"]["name"] == m],
+            [r for r in ordered if r.model.name == m],
             found,
-            [p for p in plots if p["model"] == m],
+            [p for p in plots if p.model == m],
             anchors,
         )
         for m in models
-        if any(r["model"]["name"] == m for r in records)
+        if any(r.model.name == m for r in records)
     ]
     description = _described(records)
     by_model = {m.model: m for m in on_models}
@@ -157,7 +152,7 @@ def _claim(
     return Claim(
         id=claim_id,
         anchor=anchor,
-        sentence=records[0]["claim"],
+        sentence=records[0].claim,
         description=description,
         described=terms(description),
         cells=cells,
@@ -166,11 +161,11 @@ def _claim(
     )
 
 
-def _described(records: list[Record]) -> str:
+def _described(records: list[Verdict]) -> str:
     """The hypothesis file's docstring without its first line, which is the claim itself."""
-    text = next(filter(None, (r["plan"].get("description") for r in records)), "")
+    text = next(filter(None, (r.plan.description for r in records)), "")
     first, _, rest = text.strip().partition("\n")
-    return rest.strip() if first.strip() == records[0]["claim"].strip() else text.strip()
+    return rest.strip() if first.strip() == records[0].claim.strip() else text.strip()
 
 
 def terms(description: str) -> list[tuple[str, str]]:
@@ -192,19 +187,18 @@ def _blank(model: str, criterion: str) -> Cell:
 
 
 def _on_model(
-    records: list[Record],
+    records: list[Verdict],
     components: "pd.DataFrame | None",
-    plots: Sequence[Record],
+    plots: Sequence[PlacedPlot],
     anchors: _Anchors,
 ) -> OnModel:
-    model, claim_id = records[0]["model"]["name"], records[0]["claim_id"]
+    model, claim_id = records[0].model.name, records[0].claim_id
     anchor = anchors.claim(claim_id, model)
     mine = None if components is None else components[components["model"] == model]
     predictions = [
         Prediction(
-            anchors.claim(claim_id, r["prediction_id"], model, *_materials(r, records)),
+            anchors.claim(claim_id, r.prediction_id, model, *_materials(r, records)),
             r,
-            first_decisive(r),
             component_table(r, records, mine),
         )
         for r in records
@@ -212,40 +206,39 @@ def _on_model(
     tallies, drawn = tallies_and_figures(records, mine)
     drawn += [figure_of(p) for p in _by_prediction(plots, records)]
     cells = [
-        _cell(model, c, [p for p in predictions if p.record["criterion"] == c], anchor)
+        _cell(model, c, [p for p in predictions if p.record.criterion == c], anchor)
         for c in CRITERIA
     ]
     return OnModel(anchor, model, cells, predictions, tallies, drawn)
 
 
-def _materials(record: Record, others: Sequence[Record]) -> list[str]:
+def _materials(record: Verdict, others: Sequence[Verdict]) -> list[str]:
     """The materials, if they tell the prediction from others of its name: a link has to last."""
-    same = [r for r in others if r["prediction_id"] == record["prediction_id"]]
-    return [record["materials"]["name"]] if len(same) > 1 else []
+    same = [r for r in others if r.prediction_id == record.prediction_id]
+    return [record.materials.name] if len(same) > 1 else []
 
 
-def _by_prediction(plots: Sequence[Record], records: Sequence[Record]) -> list[Record]:
+def _by_prediction(plots: Sequence[PlacedPlot], records: Sequence[Verdict]) -> list[PlacedPlot]:
     """The figures handed over, in the order of the predictions that did."""
-    order = distinct(r["prediction_id"] for r in records)
+    order = distinct(r.prediction_id for r in records)
     rank = {prediction: at for at, prediction in enumerate(order)}
-    return sorted(plots, key=lambda p: rank.get(p["prediction_id"], len(rank)))
+    return sorted(plots, key=lambda p: rank.get(p.prediction_id, len(rank)))
 
 
 def _cell(model: str, criterion: str, predictions: list[Prediction], anchor: str) -> Cell:
     if not predictions:
         return _blank(model, criterion)
     records = [p.record for p in predictions]
-    outcome = overall(records)
-    agreeing = sum(r["outcome"] == outcome for r in records)
+    outcome = overall(r.outcome for r in records)
+    agreeing = sum(r.outcome == outcome for r in records)
     note = f"{agreeing} of {len(records)}" if len(records) > 1 else ""
     href = predictions[0].anchor if len(predictions) == 1 else anchor
     return Cell(model, criterion, outcome, note, href, _was(records, outcome))
 
 
-def _was(records: Sequence[Record], outcome: str) -> str:
+def _was(records: Sequence[Verdict], outcome: str) -> str:
     """The word that the baseline's verdicts on the same predictions make up."""
-    baselines = [r["baseline"] for r in records if r["baseline"]]
-    compared = [b for b in baselines if b.get("outcome") and not b.get("differences")]
+    compared = [r.baseline.outcome for r in records if r.baseline and r.baseline.comparable]
     word = overall(compared) if len(compared) == len(records) else ""
     return "" if word == outcome else word
 
@@ -254,13 +247,14 @@ def _partings(claim: Claim) -> list[Parting]:
     found = []
     for on_model in claim.models:
         records = [p.record for p in on_model.predictions]
-        published = [r for r in records if r["criterion"] == Criterion.PUBLISHED]
-        controlled = [r for r in records if r["criterion"] == Criterion.CONTROLLED]
-        if not controlled or overall(published) != Outcome.SUPPORTED:
+        published = [r for r in records if r.criterion == Criterion.PUBLISHED]
+        controlled = [r for r in records if r.criterion == Criterion.CONTROLLED]
+        word = overall(r.outcome for r in controlled)
+        if overall(r.outcome for r in published) != Outcome.SUPPORTED:
             continue
-        if overall(controlled) == Outcome.SUPPORTED:
+        if word in ("", Outcome.SUPPORTED):
             continue
-        failing = next(r for r in controlled if r["outcome"] == overall(controlled))
+        failing = next(r for r in controlled if r.outcome == word)
         twins = _what_twins_did(on_model, [*published, *controlled])
         found.append(
             Parting(claim.id, claim.sentence, on_model.model, published[0], failing, twins)
@@ -268,7 +262,7 @@ def _partings(claim: Claim) -> list[Parting]:
     return found
 
 
-def _what_twins_did(on_model: OnModel, records: Sequence[Record]) -> list[str]:
+def _what_twins_did(on_model: OnModel, records: Sequence[Verdict]) -> list[str]:
     """From the components where there are any, else from the controls named after twins."""
     said = []
     for tally in on_model.tallies:
@@ -283,39 +277,37 @@ def _what_twins_did(on_model: OnModel, records: Sequence[Record]) -> list[str]:
     if said:
         return said
     return [
-        f"{r['criterion']} criterion, {c['name']}: {typeset.number(c['value'])}"
+        f"{r.criterion} criterion, {c.name}: {typeset.number(c.value)}"
         for r in records
-        for c in r["controls"]
-        if re.search(r"twin|untrained", c["name"], re.IGNORECASE)
+        for c in r.controls
+        if re.search(r"twin|untrained", c.name, re.IGNORECASE)
     ]
 
 
-def _provenance(records: Sequence[Record]) -> Provenance:
-    runs: dict[str, dict[str, Any]] = {}
-    for record in records:
-        run = runs.setdefault(record["run_id"], {"run": record["run_id"], "date": ""})
-        run["date"] = max(run["date"], record["created"])
-        for key, value in record["provenance"].items():
-            if value not in run.setdefault(key, []):
-                run[key].append(value)
-    plans: dict[tuple[str, str], dict[str, Any]] = {}
-    for record in sorted(records, key=lambda r: natural(r["claim_id"])):
-        plan = record["plan"]
-        if plan:
-            plans[record["claim_id"], plan.get("hash", "")] = {
-                "claim": record["claim_id"],
-                "hash": plan.get("hash", ""),
-                "constants": plan.get("constants", {}),
-            }
+def _provenance(verdicts: Sequence[Verdict]) -> Provenance:
+    in_order = sorted(verdicts, key=lambda v: natural(v.claim_id))
+    plans = {(v.claim_id, v.plan.hash): v.plan for v in in_order if v.plan != AnalysisPlan()}
     return Provenance(
-        runs=list(runs.values()),
-        models=_distinct_mappings(r["model"] for r in records),
-        materials=_distinct_mappings(r["materials"] for r in records if r["materials"]["name"]),
-        plans=list(plans.values()),
-        # Controls may have been measured by another run, and kept.
-        seconds=sum(r["seconds"] for r in records if not is_control(r)),
+        runs=_runs(verdicts),
+        models=_distinct_named(v.model for v in verdicts),
+        materials=_distinct_named(v.materials for v in verdicts if v.materials.name),
+        plans=[(claim_id, plan) for (claim_id, _), plan in plans.items()],
+        # Reference models may have been measured by another run, and kept.
+        seconds=sum(v.seconds for v in verdicts if v.control is None),
     )
 
 
-def _distinct_mappings(mappings: Any) -> list[dict[str, Any]]:
-    return list({repr(sorted(m.items())): dict(m) for m in mappings}.values())
+def _runs(verdicts: Sequence[Verdict]) -> list[Named]:
+    """Every run, with the distinct values of its verdicts' provenance."""
+    runs: dict[str, dict[str, Any]] = {}
+    for verdict in verdicts:
+        facts = runs.setdefault(verdict.run_id, {"date": ""})
+        facts["date"] = max(facts["date"], verdict.created)
+        for key, value in verdict.provenance.items():
+            if value not in facts.setdefault(key, []):
+                facts[key].append(value)
+    return [Named(run_id, facts) for run_id, facts in runs.items()]
+
+
+def _distinct_named(values: Iterable[Named]) -> list[Named]:
+    return list({(v.name, repr(sorted(v.facts.items()))): v for v in values}.values())

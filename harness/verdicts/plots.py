@@ -10,9 +10,10 @@ scatter     `x`, `y`, and in `text` the name of each point
 histogram   `x` (left edges of the bins, ascending) and `y` (share or count in each)
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 Form = Literal["curve", "map", "scatter", "histogram"]
 # What a series stands for, which decides its colour: a task's, the twins', a random band's.
@@ -81,11 +82,17 @@ class Plot:
             raise ValueError(f"plot {self.title!r} has form {self.form!r}, not {get_args(Form)}")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; a number that is not finite stays as it is (see `verdict.to_plain`)."""
-        return asdict(self)
+        """JSON's own types, with None for whatever is not finite: it leaves a gap in the figure.
+
+        Not `verdict.to_plain`, which keeps infinities as text: in a series, text is the name of a
+        category.
+        """
+        text = json.dumps(asdict(self), default=lambda array: array.tolist())
+        record: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
+        return record
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "Plot":
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
         """Back from `to_json`."""
         panels = tuple(
             PlotPanel(
@@ -96,3 +103,33 @@ class Plot:
             for panel in record["panels"]
         )
         return cls(**{**record, "panels": panels})
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedPlot:
+    """A plot and the prediction that handed it over."""
+
+    model: str
+    materials: str
+    claim_id: str
+    criterion: str
+    prediction_id: str
+    plot: Plot
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; see `Plot.to_json`."""
+        return {**{name: getattr(self, name) for name in PLACE}, "plot": self.plot.to_json()}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Back from `to_json`.
+
+        Raises:
+            ValueError: If it is none.
+        """
+        if not isinstance(record, Mapping) or record.keys() != {*PLACE, "plot"}:
+            raise ValueError(f"expected {sorted((*PLACE, 'plot'))}")
+        return cls(**{**record, "plot": Plot.from_json(record["plot"])})
+
+
+PLACE = ("model", "materials", "claim_id", "criterion", "prediction_id")

@@ -1,74 +1,99 @@
-"""Verdicts on disk: written whole or line by line, read back as records or as a table.
+"""Verdicts on disk: written whole or line by line, read back as verdicts or as a table.
 
-`verdicts.json` holds a run: `{"schema_version": 1, "verdicts": [...]}`, written at its end by
-temp-and-rename. `verdicts.jsonl` holds one record a line, appended as they fall, so that an
-interrupted run loses nothing. Both are described by `verdict.schema.json`.
+`verdicts.json` holds a run: what the file is, then its verdicts, written at its end by
+temp-and-rename. `verdicts.jsonl` holds one record a line, appended as verdicts fall, so that an
+interrupted run loses nothing. Both are described by `verdict.schema.json`. Files of schema
+version 1 are read too.
 """
 
 import json
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from harness.files import write_text
-from harness.verdicts.plots import Plot
+from harness.verdicts.plots import PlacedPlot
 from harness.verdicts.verdict import SCHEMA, SCHEMA_VERSION, Verdict
+from harness.verdicts.version1 import upgraded
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Record = Mapping[str, Any]
-
 JSON_NAME = "verdicts.json"
 JSONL_NAME = "verdicts.jsonl"
-COMPONENTS_NAME = "components.parquet"  # every component's numbers, beside them
-CONTROLS_NAME = "controls.json"  # verdicts on models known; absent if there were none
+COMPONENTS_NAME = "components.parquet"  # every component's numbers
+CONTROLS_NAME = "controls.json"  # verdicts on reference models; absent if there were none
 PLOTS_NAME = "plots.json"  # what claims hand over to be drawn; absent if none did
 
+READ = (1, SCHEMA_VERSION)  # schema versions
 
-def write_verdicts(path: Path | str, verdicts: Iterable[Verdict | Record]) -> Path:
+PACKAGE = "recall-or-reasoning"
+ABOUT = (
+    "Verdicts on hypotheses about what happens inside language models: each is one prediction, "
+    "tested on one model and one set of materials."
+)
+HOW_TO_READ = (
+    "In Python: `harness.load_verdicts(path)` gives a table, one row a verdict. By hand: each "
+    "entry of `verdicts` has its `outcome` and `reason`, the `evidence` it rests on (what was "
+    "measured, and the threshold), `controls` and `gates`. A null number is not defined (NaN)."
+)
+
+
+def package_version(name: str) -> str:
+    """The installed version of a package."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def write_verdicts(path: Path | str, verdicts: Iterable[Verdict]) -> Path:
     """Write a run's verdicts as one JSON file, whole or not at all. Returns its path."""
     path = _file_in(Path(path), JSON_NAME)
-    document = {"schema_version": SCHEMA_VERSION, "verdicts": [_record(v) for v in verdicts]}
+    document = {
+        "about": ABOUT,
+        "suite": f"{PACKAGE} {package_version(PACKAGE)}",
+        "schema": f"harness/verdicts/{SCHEMA.name}",
+        "how_to_read": HOW_TO_READ,
+        "schema_version": SCHEMA_VERSION,
+        "verdicts": [verdict.to_json() for verdict in verdicts],
+    }
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock(path):
         return write_text(path, text + "\n")
 
 
-def append_jsonl(path: Path | str, verdict: Verdict | Record) -> Path:
+def append_jsonl(path: Path | str, verdict: Verdict) -> Path:
     """Append one verdict as one line, on disk before this returns. Safe from several processes.
 
     A torn last line, left by a process killed while writing, is cut off first.
     """
     path = _file_in(Path(path), JSONL_NAME)
-    line = json.dumps(_record(verdict), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    text = json.dumps(verdict.to_json(), ensure_ascii=False, allow_nan=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock(path), path.open("a+b") as file:
         _cut_torn_line(file)
-        file.write(line)
+        file.write(text.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
     return path
 
 
-def write_plots(folder: Path | str, plots: Iterable[Record]) -> Path:
-    """Write what claims handed over to be drawn, whole or not at all. Returns the file's path.
-
-    Each is `{model, materials, claim_id, criterion, prediction_id, plot}`:
-    see `harness.verdicts.plots`.
-    """
+def write_plots(folder: Path | str, plots: Iterable[PlacedPlot]) -> Path:
+    """Write what claims handed over to be drawn, whole or not at all. Returns the file's path."""
     path = Path(folder) / PLOTS_NAME
-    text = json.dumps(list(plots), ensure_ascii=False, allow_nan=False)
+    text = json.dumps([plot.to_json() for plot in plots], ensure_ascii=False, allow_nan=False)
     return write_text(path, text + "\n")
 
 
-def read_plots(folder: Path | str) -> list[dict[str, Any]]:
+def read_plots(folder: Path | str) -> list[PlacedPlot]:
     """What `write_plots` wrote into a run's folder; nothing if no claim handed over a figure.
 
     Raises:
@@ -83,23 +108,18 @@ def read_plots(folder: Path | str) -> list[dict[str, Any]]:
         raise ValueError(f"{path} is not JSON: {error}") from None
     if not isinstance(plots, list):
         raise ValueError(f"{path} is not a list of figures: it holds a {type(plots).__name__}")
-    for number, entry in enumerate(plots):
-        _check_plot(entry, f"{path}, figure {number}")
-    return plots
+    return [_plot(entry, f"{path}, figure {number}") for number, entry in enumerate(plots)]
 
 
-def _check_plot(entry: Any, where: str) -> None:
-    keys = {"model", "materials", "claim_id", "criterion", "prediction_id", "plot"}
-    if not isinstance(entry, dict) or entry.keys() != keys:
-        raise ValueError(f"{where} is not a figure: expected {sorted(keys)}")
+def _plot(entry: Any, where: str) -> PlacedPlot:
     try:
-        Plot.from_json(entry["plot"])
+        return PlacedPlot.from_json(entry)
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{where} is not a figure: {type(error).__name__}: {error}") from None
+        raise ValueError(f"{where} is not a figure: {error}") from None
 
 
-def read_records(path: Path | str) -> list[dict[str, Any]]:
-    """The records of a `verdicts.json`, a `verdicts.jsonl`, or a folder that holds either.
+def read_verdicts(path: Path | str) -> list[Verdict]:
+    """The verdicts of a `verdicts.json`, a `verdicts.jsonl`, or a folder that holds either.
 
     A folder that holds both gives the file with the later verdict: `verdicts.jsonl` is ahead of
     `verdicts.json` when the last run was interrupted.
@@ -117,11 +137,11 @@ def read_records(path: Path | str) -> list[dict[str, Any]]:
             f"{path} holds neither {JSON_NAME} nor {JSONL_NAME}; "
             "run `pytest hypotheses/` with its report written there"
         )
-    return max(found, key=lambda records: max((r["created"] for r in records), default=""))
+    return max(found, key=lambda verdicts: max((v.created for v in verdicts), default=""))
 
 
-def read_controls(folder: Path | str) -> list[dict[str, Any]]:
-    """The verdicts of a run on models whose verdicts are known; none if it had no controls.
+def read_controls(folder: Path | str) -> list[Verdict]:
+    """The verdicts of a run on reference models; none if it had no reference models.
 
     Raises:
         ValueError: If the file is damaged; names it and the field.
@@ -131,12 +151,44 @@ def read_controls(folder: Path | str) -> list[dict[str, Any]]:
 
 
 def load_verdicts(path: Path | str) -> "pd.DataFrame":
-    """The verdicts of a run as a table, one row a verdict.
+    """The verdicts of a run as a pandas table, one row a verdict.
 
-    `path` is a `verdicts.json`, a `verdicts.jsonl` or the folder of a run. The effect columns
-    (`effect_name`, `effect`, `effect_low`, `effect_high`, `threshold`, `p_adjusted`, `n`, ...) hold
-    the first decisive evidence; NaN where a prediction was not measured. `control` and `expected`
-    are empty but on models whose circuits are known, which check the instrument.
+    Args:
+        path: A `verdicts.json`, a `verdicts.jsonl`, or the folder of a run.
+
+    Columns that say what was tested:
+        model: The model, as the user called it.
+        materials: The set of prompts.
+        claim_id: The claim, such as `h2`; `claim` is its sentence.
+        prediction_id: The test that was run; `prediction` is its sentence.
+        criterion: Whose rule was applied: `published` or `controlled`.
+
+    Columns that say how it came out:
+        outcome: `supported`, `refuted`, `inconclusive` or `not measured`.
+        reason: Why, in a sentence.
+        gates, gates_unmet: How many conditions the measurement had, and how many were not met.
+        controls, controls_failed: How many controls were measured, and how many misbehaved.
+
+    Columns of the first decisive evidence (the first at all where none is decisive; NaN or None
+    where nothing was measured):
+        evidence: What was measured, as a phrase.
+        key: The evidence's stable key; empty where it has none.
+        effect_name: The quantity, such as `d`.
+        effect, effect_low, effect_high: Its value and interval.
+        relation, threshold: How it must stand to what; `secondary` where nothing is required.
+        p, p_adjusted, alpha: Uncorrected p, p corrected over its family, and what that is
+            compared with.
+        floor: The smallest corrected p that the design can reach.
+        n: How many samples it is measured on.
+
+    Columns that say where it comes from:
+        seconds: How long the prediction took.
+        cached: Whether every activation came from the store.
+        run_id, created: The run, and when the verdict fell (ISO 8601).
+        model_path, revision, weights, architecture: Of the model; `weights` is a hash.
+        materials_hash, plan_hash: Change with any prompt, and with any constant of the claim.
+        control, expected: On reference models only: `positive` or `negative`, and the outcome that
+            is known. Such a row checks the instrument and is no result.
 
     Raises:
         FileNotFoundError: If there is nothing to read.
@@ -144,68 +196,70 @@ def load_verdicts(path: Path | str) -> "pd.DataFrame":
     """
     import pandas as pd  # noqa: PLC0415 - half a second that writing a verdict does not need
 
-    table = pd.DataFrame([row(r) for r in read_records(path)], columns=COLUMNS)
+    table = pd.DataFrame([row(verdict) for verdict in read_verdicts(path)], columns=COLUMNS)
     return table.astype(dict.fromkeys(NUMERIC, float))
 
 
+OF_EVIDENCE = ("key", "relation", "threshold", "p", "p_adjusted", "alpha", "floor", "n")
 NUMERIC = (
-    "effect",
-    "effect_low",
-    "effect_high",
-    "threshold",
-    "p",
-    "p_adjusted",
-    "alpha",
-    "floor",
-    "n",
+    *("effect", "effect_low", "effect_high", "threshold"),
+    *("p", "p_adjusted", "alpha", "floor", "n"),
 )
 COLUMNS = (
     *("model", "materials", "claim_id", "prediction_id", "criterion", "outcome", "reason"),
-    *("evidence", "effect_name", "effect", "effect_low", "effect_high", "relation", "threshold"),
-    *("p", "p_adjusted", "alpha", "floor", "n", "controls", "controls_failed"),
+    *("evidence", "key", "effect_name", "effect", "effect_low", "effect_high"),
+    *("relation", "threshold", "p", "p_adjusted", "alpha", "floor", "n"),
+    *("gates", "gates_unmet", "controls", "controls_failed"),
     *("claim", "prediction", "seconds", "cached", "run_id", "created"),
     *("model_path", "revision", "weights", "architecture", "materials_hash", "plan_hash"),
     *("control", "expected"),
 )
+AS_IT_IS = (
+    *("claim_id", "claim", "prediction_id", "prediction", "reason"),
+    *("seconds", "cached", "run_id", "created"),
+)
 
 
-def row(record: Record) -> dict[str, Any]:
+def row(verdict: Verdict) -> dict[str, Any]:
     """One verdict as one flat row; see `load_verdicts` for its columns."""
-    evidence = first_decisive(record) or {}
-    effect = evidence.get("effect") or {}
-    low, high = effect.get("interval") or (None, None)
-    model, materials = record["model"], record["materials"]
-    flat = {name: record.get(name) for name in COLUMNS if name in record}
-    return flat | {
-        "model": model.get("name"),
-        "materials": materials.get("name"),
-        "evidence": evidence.get("name"),
-        "effect_name": effect.get("name"),
-        "effect": effect.get("value"),
-        "effect_low": low,
-        "effect_high": high,
-        **{k: evidence.get(k) for k in ("relation", "threshold", "p", "p_adjusted", "alpha")},
-        **{k: evidence.get(k) for k in ("floor", "n")},
-        "controls": len(record["controls"]),
-        "controls_failed": sum(c["passed"] is False for c in record["controls"]),
-        "model_path": model.get("path"),
-        "revision": model.get("revision"),
-        "weights": model.get("weights"),
-        "architecture": model.get("architecture"),
-        "materials_hash": materials.get("hash"),
-        "plan_hash": record["plan"].get("hash"),
-        "control": (record.get("control") or {}).get("role"),
-        "expected": (record.get("control") or {}).get("expected"),
+    model, materials, known = verdict.model, verdict.materials, verdict.control
+    return {
+        **{name: getattr(verdict, name) for name in AS_IT_IS},
+        "criterion": str(verdict.criterion),
+        "outcome": str(verdict.outcome),
+        "model": model.name,
+        "materials": materials.name,
+        **_numbers(verdict),
+        "gates": len(verdict.gates),
+        "gates_unmet": sum(not gate.met for gate in verdict.gates),
+        "controls": len(verdict.controls),
+        "controls_failed": sum(c.passed is False for c in verdict.controls),
+        "model_path": model.facts.get("path"),
+        **{name: model.facts.get(name) for name in ("revision", "weights", "architecture")},
+        "materials_hash": materials.facts.get("hash"),
+        "plan_hash": verdict.plan.hash or None,
+        "control": None if known is None else known.role,
+        "expected": None if known is None else known.expected,
     }
 
 
-def first_decisive(record: Record) -> dict[str, Any] | None:
-    """The first piece of evidence the verdict rests on, or the first at all, or None."""
-    evidence = list(record["evidence"])
-    return next((e for e in evidence if e["decisive"]), evidence[0] if evidence else None)
+def _numbers(verdict: Verdict) -> dict[str, Any]:
+    """The columns of the first decisive evidence; none if there is no evidence."""
+    lead = verdict.lead
+    if lead is None:
+        return {}
+    low, high = lead.effect.interval or (None, None)
+    return {
+        "evidence": lead.name,
+        "effect_name": lead.effect.name,
+        "effect": lead.effect.value,
+        "effect_low": low,
+        "effect_high": high,
+        **{name: getattr(lead, name) for name in OF_EVIDENCE},
+    }
 
 
-def validate(record: Record, where: str = "the record") -> None:
+def validate(record: Any, where: str = "the record") -> None:
     """Check one record against the schema.
 
     Raises:
@@ -226,34 +280,39 @@ def _validator() -> Any:
     return jsonschema.Draft202012Validator(of_a_record)
 
 
-def _record(verdict: Verdict | Record) -> Record:
-    return verdict.to_json() if isinstance(verdict, Verdict) else verdict
+def verdict_of(record: Any, where: str = "the record") -> Verdict:
+    """The verdict of one JSON record, of this version or the one before.
+
+    Raises:
+        ValueError: If it breaks the schema; names `where`, the field and what is wrong with it.
+    """
+    present = upgraded(record)
+    validate(present, where)
+    return Verdict.from_json(present)
 
 
-def _read_file(path: Path) -> list[dict[str, Any]]:
+def _read_file(path: Path) -> list[Verdict]:
     text = path.read_text(encoding="utf-8")
     records = _lines(path, text) if path.suffix == ".jsonl" else _document(path, text)
-    for where, record in records:
-        validate(record, where)
-    return [record for _, record in records]
+    return [verdict_of(record, where) for where, record in records]
 
 
-def _document(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
+def _document(path: Path, text: str) -> list[tuple[str, Any]]:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
     if not isinstance(document, dict) or not isinstance(document.get("verdicts"), list):
         raise ValueError(f'{path} is not a file of verdicts: expected {{"verdicts": [...]}}')
-    if document.get("schema_version") != SCHEMA_VERSION:
+    if document.get("schema_version") not in READ:
         raise ValueError(
             f"{path} has schema_version {document.get('schema_version')!r}; "
-            f"this version reads {SCHEMA_VERSION}"
+            f"this version reads {' and '.join(map(str, READ))}"
         )
     return [(f"{path}, verdict {i}", record) for i, record in enumerate(document["verdicts"])]
 
 
-def _lines(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
+def _lines(path: Path, text: str) -> list[tuple[str, Any]]:
     *lines, torn = text.split("\n")
     if torn.strip():
         warnings.warn(

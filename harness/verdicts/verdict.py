@@ -1,8 +1,6 @@
-"""From evidence to a verdict: the one place where a decision is taken.
+"""The record of a prediction: what is written as JSON, read back, compared and rendered.
 
-Everything here is plain values. A `Finding` is what a prediction measured; `judge` turns it
-into an outcome and the sentence that says why; a `Verdict` is the whole record (the JSON that
-is written, compared and rendered), described by `verdict.schema.json`.
+`verdict.schema.json` describes the JSON; `Verdict.from_json` gives the same values back.
 """
 
 import hashlib
@@ -12,228 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from harness.verdicts.components import Components
-from harness.verdicts.plots import Plot
+from harness.verdicts.earlier import Earlier
+from harness.verdicts.evidence import Component, Control, Evidence, Gate
+from harness.verdicts.judge import Criterion, Outcome
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = Path(__file__).with_name("verdict.schema.json")
-NEGLIGIBLE = 0.01  # nats
-
-
-class Outcome(StrEnum):
-    """How a prediction fared."""
-
-    SUPPORTED = "supported"
-    REFUTED = "refuted"
-    INCONCLUSIVE = "inconclusive"
-    NOT_MEASURED = "not measured"
-
-
-class Criterion(StrEnum):
-    """Whose rule is applied."""
-
-    PUBLISHED = "published"
-    CONTROLLED = "controlled"
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """A measured quantity with its interval; `method` names the estimator and the interval."""
-
-    name: str
-    value: float
-    interval: tuple[float, float] | None = None
-    level: float = 0.95
-    method: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """The tests a p-value was corrected over."""
-
-    name: str
-    size: int
-    method: str
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One requirement of a prediction, and what was measured for it.
-
-    Attributes:
-        relation: How the effect must stand to `threshold`; "shown" asks for nothing.
-        p: Uncorrected p-value; `p_adjusted` is corrected over `family` and compared with `alpha`.
-        floor: The smallest `p_adjusted` this design can reach. Above alpha, nothing could pass.
-        n: Units of analysis (pairs, prompts or templates, as the effect's method says).
-        published: What the literature reports for this quantity, where it does.
-    """
-
-    name: str
-    effect: Effect
-    threshold: float | None = None
-    relation: Literal[">=", "<=", ">", "<", "shown"] = "shown"
-    p: float | None = None
-    p_adjusted: float | None = None
-    alpha: float | None = None
-    floor: float | None = None
-    family: Family | None = None
-    n: int = 0
-    published: str = ""
-
-    @property
-    def decisive(self) -> bool:
-        """Whether the verdict depends on it."""
-        return self.relation != "shown" or self.alpha is not None
-
-    @property
-    def passed(self) -> bool:
-        """Whether the requirement holds. A value that is not a number never holds."""
-        value, bound = self.effect.value, self.threshold
-        if math.isnan(value):
-            return False
-        if self.relation != "shown":
-            if bound is None:
-                raise ValueError(f"evidence {self.name!r} has a relation but no threshold")
-            holds = {
-                ">=": value >= bound,
-                "<=": value <= bound,
-                ">": value > bound,
-                "<": value < bound,
-            }[self.relation]
-            if not holds:
-                return False
-        if self.alpha is not None:
-            return self.p_adjusted is not None and bool(self.p_adjusted <= self.alpha)
-        return True
-
-    def explain(self) -> str:
-        """Why it fails, as a clause with the numbers."""
-        parts = []
-        if self.relation != "shown":
-            parts.append(f"{self.effect.value:.3g}, needed {self.relation} {self.threshold:.3g}")
-        if self.alpha is not None:
-            p = "missing" if self.p_adjusted is None else f"{self.p_adjusted:.2g}"
-            parts.append(f"adjusted p {p}, needed <= {self.alpha:g}")
-        return f"{self.name}: {'; '.join(parts)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """The same measurement where the claim must not hold.
-
-    `passed` means that the control behaved as it must (the untrained twin shows nothing); None
-    where it is shown without a requirement.
-    """
-
-    name: str
-    value: float
-    passed: bool | None
-    interval: tuple[float, float] | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """A condition without which the measurement says nothing; unmet, it makes inconclusive."""
-
-    name: str
-    met: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """A part of the model that was found. `index` is the head or neuron, None for a layer."""
-
-    kind: Literal["layer", "head", "neuron"]
-    layer: int
-    index: int | None
-    effect: float
-    q: float | None
-    type: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Everything one prediction measured, before it is judged.
-
-    `units` holds, by the name of a piece of evidence, the value of every unit behind its effect
-    (a pair of the materials, or an item where items are independent), so that another run can be
-    compared on the same units. Their mean is the effect or moves with it. `tables` holds the full
-    component tables by source (`model`, `twin 1`...), `plots` the figures.
-    """
-
-    evidence: tuple[Evidence, ...]
-    controls: tuple[Control, ...] = ()
-    gates: tuple[Gate, ...] = ()
-    components: tuple[Component, ...] = ()
-    notes: tuple[str, ...] = ()
-    units: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    tables: Mapping[str, Components] = field(default_factory=dict)
-    plots: Sequence[Plot] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse units of no evidence, and values that are not numbers."""
-        names = [e.name for e in self.evidence]
-        for name, values in self.units.items():
-            if name not in names:
-                raise ValueError(f"units are given for {name!r}, but the evidence is {names}")
-            for unit, value in values.items():
-                if not math.isfinite(value):
-                    raise ValueError(f"units of {name!r}: {unit!r} is {value}, not a number")
-
-
-class Inconclusive(Exception):
-    """A gate is unmet, so that nothing further is measured; the verdict is inconclusive."""
-
-    def __init__(self, *gates: Gate, evidence: tuple[Evidence, ...] = ()) -> None:
-        self.finding = Finding(evidence, gates=gates)
-        super().__init__("; ".join(gate.reason for gate in gates if not gate.met))
-
-
-def require(*gates: Gate) -> tuple[Gate, ...]:
-    """The gates, all of them met.
-
-    Raises:
-        Inconclusive: If one is unmet.
-    """
-    if not all(gate.met for gate in gates):
-        raise Inconclusive(*gates)
-    return gates
-
-
-def judge(finding: Finding, criterion: Criterion) -> tuple[Outcome, str]:
-    """The outcome and its reason.
-
-    Inconclusive if a gate is unmet or the design cannot reach its own alpha; else supported if
-    every decisive piece of evidence holds and, under the controlled criterion, every control
-    behaved; else refuted. Under the published criterion controls are shown and do not decide,
-    because that is how it was published.
-    """
-    unmet = [gate.reason for gate in finding.gates if not gate.met]
-    stopped = unmet and not finding.evidence  # nothing was measured behind the gate
-    if not stopped and not any(e.decisive for e in finding.evidence):
-        raise ValueError("a prediction needs at least one piece of evidence that can fail")
-    if unmet:
-        return Outcome.INCONCLUSIVE, "; ".join(unmet)
-    for e in finding.evidence:
-        if e.alpha is not None and e.floor is not None and e.floor > e.alpha:
-            return Outcome.INCONCLUSIVE, (
-                f"{e.name}: the smallest adjusted p this design can reach is {e.floor:.2g}, "
-                f"above alpha {e.alpha:g}; use more items or permutations"
-            )
-    failed = [e.explain() for e in finding.evidence if e.decisive and not e.passed]
-    if criterion is Criterion.CONTROLLED:
-        failed += [
-            f"control {c.name}: {c.value:.3g}" + (f" ({c.note})" if c.note else "")
-            for c in finding.controls
-            if c.passed is False
-        ]
-    if failed:
-        return Outcome.REFUTED, "; ".join(failed)
-    return Outcome.SUPPORTED, "every requirement holds"
+STRONGEST = 50  # components that a record holds
+TEXTS = ("run_id", "created", "claim_id", "claim", "prediction_id", "prediction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,8 +38,65 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """A model or a set of materials: its name, and further facts by the names of the schema."""
+
+    name: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the record: one flat object."""
+        return {"name": self.name, **self.facts}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Named":
+        """Back from `to_json`."""
+        return cls(record["name"], {k: v for k, v in record.items() if k != "name"})
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisPlan:
+    """A hypothesis file's upper-case constants, their hash, and its docstring."""
+
+    hash: str = ""
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentSummary:
+    """Counts by kind and type, and the strongest few; all of them are in components.parquet."""
+
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    strongest: tuple[Component, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How many were found, of all kinds and types."""
+        return sum(sum(types.values()) for types in self.counts.values())
+
+    @classmethod
+    def of(cls, components: Sequence[Component]) -> "ComponentSummary":
+        """The summary of what a prediction found."""
+        counts: dict[str, dict[str, int]] = {}
+        for c in components:
+            of_kind = counts.setdefault(c.kind, {})
+            of_kind[c.type or "found"] = of_kind.get(c.type or "found", 0) + 1
+        strongest = sorted(components, key=lambda c: -abs(c.effect))[:STRONGEST]
+        return cls(counts, tuple(strongest))
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "ComponentSummary":
+        """Back from a record."""
+        return cls(record["counts"], tuple(map(Component.from_json, record["strongest"])))
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """One prediction, for one model on one set of materials, judged. Field meanings: the schema."""
+    """One prediction, for one model on one set of materials, judged. Field meanings: the schema.
+
+    `control` is set on models whose circuits are known, and on no others.
+    """
 
     run_id: str
     created: str
@@ -261,50 +104,85 @@ class Verdict:
     claim: str
     prediction_id: str
     prediction: str
-    criterion: str
-    outcome: str
+    criterion: Criterion
+    outcome: Outcome
     reason: str
-    model: Mapping[str, Any]
-    materials: Mapping[str, Any]
-    evidence: Sequence[Mapping[str, Any]] = ()
-    controls: Sequence[Mapping[str, Any]] = ()
-    components: Mapping[str, Any] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-    plan: Mapping[str, Any] = field(default_factory=dict)
-    baseline: Mapping[str, Any] | None = None
+    model: Named
+    materials: Named
+    evidence: tuple[Evidence, ...] = ()
+    controls: tuple[Control, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    components: ComponentSummary = ComponentSummary()
+    notes: tuple[str, ...] = ()
+    plan: AnalysisPlan = AnalysisPlan()
+    baseline: Earlier | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     cached: bool = False
-    schema_version: int = SCHEMA_VERSION
     control: Known | None = None
+
+    @property
+    def lead(self) -> Evidence | None:
+        """The first piece of evidence that decides, else the first at all, else None."""
+        first = self.evidence[0] if self.evidence else None
+        return next((e for e in self.evidence if e.decisive), first)
+
+    def evidence_of(self, key: str) -> Evidence | None:
+        """The evidence with this key, if the prediction has it."""
+        return next((e for e in self.evidence if e.key == key), None)
 
     def to_json(self) -> dict[str, Any]:
         """Plain Python values (no numpy scalars: they kill an xdist worker).
 
         `control` is a mark: a record without it has no such field.
         """
-        plain: dict[str, Any] = to_plain(asdict(self))
-        if self.control is None:
-            del plain["control"]
+        record = {
+            "schema_version": SCHEMA_VERSION,
+            **{name: getattr(self, name) for name in TEXTS},
+            "criterion": self.criterion,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "model": self.model.to_json(),
+            "materials": self.materials.to_json(),
+            "evidence": [e.to_json() for e in self.evidence],
+            "controls": [asdict(c) for c in self.controls],
+            "gates": [asdict(g) for g in self.gates],
+            "components": asdict(self.components),
+            "notes": self.notes,
+            "plan": asdict(self.plan),
+            "baseline": None if self.baseline is None else self.baseline.to_json(),
+            "provenance": self.provenance,
+            "seconds": self.seconds,
+            "cached": self.cached,
+        }
+        if self.control is not None:
+            record["control"] = asdict(self.control)
+        plain: dict[str, Any] = to_plain(record)
         return plain
 
-
-def evidence_record(e: Evidence) -> dict[str, Any]:
-    """A piece of evidence as it stands in the record."""
-    return {**asdict(e), "decisive": e.decisive, "passed": e.passed if e.decisive else None}
-
-
-COMPONENTS_KEPT = 50
-
-
-def components_record(components: Sequence[Component]) -> dict[str, Any]:
-    """Counts by kind and type, and the strongest few; all of them are in components.parquet."""
-    strongest = sorted(components, key=lambda c: -abs(c.effect))[:COMPONENTS_KEPT]
-    counts: dict[str, dict[str, int]] = {}
-    for c in components:
-        of_kind = counts.setdefault(c.kind, {})
-        of_kind[c.type or "found"] = of_kind.get(c.type or "found", 0) + 1
-    return {"counts": counts, "strongest": [asdict(c) for c in strongest]}
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Verdict":
+        """Back from `to_json`; see `records.read_verdicts` for files and other versions."""
+        known, baseline = record.get("control"), record["baseline"]
+        return cls(
+            **{name: record[name] for name in TEXTS},
+            criterion=Criterion(record["criterion"]),
+            outcome=Outcome(record["outcome"]),
+            reason=record["reason"],
+            model=Named.from_json(record["model"]),
+            materials=Named.from_json(record["materials"]),
+            evidence=tuple(map(Evidence.from_json, record["evidence"])),
+            controls=tuple(map(Control.from_json, record["controls"])),
+            gates=tuple(Gate(**gate) for gate in record["gates"]),
+            components=ComponentSummary.from_json(record["components"]),
+            notes=tuple(record["notes"]),
+            plan=AnalysisPlan(**record["plan"]),
+            baseline=None if baseline is None else Earlier.from_json(baseline),
+            provenance=record["provenance"],
+            seconds=record["seconds"],
+            cached=record["cached"],
+            control=None if known is None else Known(**known),
+        )
 
 
 def to_plain(value: Any) -> Any:
@@ -322,16 +200,8 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def plan_of(constants: Mapping[str, Any]) -> dict[str, Any]:
-    """A hypothesis file's upper-case constants and their hash: the analysis plan."""
+def plan_of(constants: Mapping[str, Any], description: str = "") -> AnalysisPlan:
+    """The analysis plan of a hypothesis file's upper-case constants."""
     plain = to_plain(dict(sorted(constants.items())))
     text = json.dumps(plain, sort_keys=True)
-    return {"hash": hashlib.sha256(text.encode()).hexdigest()[:16], "constants": plain}
-
-
-def moved_in_words(low: float, high: float) -> str:
-    """What the interval of a change of the logit difference, nats, says of a task.
-
-    One that ends within `NEGLIGIBLE` of 0 says nothing: rounding alone moves a logit by 1e-5.
-    """
-    return "helps" if low > NEGLIGIBLE else "hurts" if high < -NEGLIGIBLE else "does not move"
+    return AnalysisPlan(hashlib.sha256(text.encode()).hexdigest()[:16], plain, description)

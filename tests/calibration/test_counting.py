@@ -13,7 +13,7 @@ from harness.calibration.jobs import OPEN, Job
 from harness.calibration.power import expected, power
 from harness.calibration.pvalues import p_values
 from harness.calibration.rates import any_error, error_rates
-from harness.calibration.results import name_of, rows_of
+from harness.calibration.results import rows_of
 from tests.support.made_runs import HEADS, heads_table, ran, verdict
 
 
@@ -86,7 +86,7 @@ def test_the_measurement_and_what_has_no_null_are_no_errors(nulls):
 
 def test_p_values_of_one_prediction_are_pooled_whatever_place_they_were_found_at(nulls):
     p = entry(p_values(rows_of(nulls)), claim_id="h2", null="untrained", gate="behind the gate")
-    assert p["evidence"] == "strongest effect on discovery"
+    assert p["evidence"] == "largest"
     assert p["adjusted"] == pytest.approx([0.005, 0.255, 0.505, 0.755])
     assert (p["below"]["0.01"]["count"], p["below"]["0.05"]["n"]) == (1, 4)
     assert p["uniform"] is None
@@ -98,16 +98,6 @@ def test_too_many_small_p_values_are_seen(tmp_path, draws, uniform):
     runs = [ran(tmp_path, untrained(n, OPEN), verdict(p=p)) for n, p in enumerate(draws)]
     p = entry(p_values(rows_of(runs)), null="untrained")
     assert (p["uniform"]["p_excess"] > 0.05) is uniform
-
-
-def test_names_of_evidence_lose_their_place_and_nothing_else():
-    assert name_of("strongest effect on discovery, layer 3 head 1, gini") == (
-        "strongest effect on discovery"
-    )
-    assert name_of("held-out separation along the direction of layer 2") == (
-        "held-out separation along the direction"
-    )
-    assert name_of("recall lost, against random sets") == "recall lost, against random sets"
 
 
 def test_power_is_the_share_supported_at_each_point(tmp_path):
@@ -186,7 +176,7 @@ def test_the_same_run_again_is_told_from_another(tmp_path):
 
     def at(commit):
         called = f"pytest --report={commit}/report.html"
-        return {**verdict()["provenance"], "commit": commit, "command": called}
+        return {**verdict().provenance, "commit": commit, "command": called}
 
     first = verdict(run_id="a", seconds=1.0, effect=1.0, provenance=at("x"))
     again = verdict(run_id="b", seconds=2.0, effect=1.0, provenance=at("y"))

@@ -1,6 +1,7 @@
 """calibration.json, its page and README's table, of runs whose outcomes are known."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -95,9 +96,9 @@ def test_the_page_says_the_rates_and_escapes_whatever_a_run_said(record, tmp_pat
 
 def test_the_head_of_a_report_on_shuffled_labels_says_so(tmp_path):
     warning = "No result about any model"
-    plain, shuffled = verdict(), verdict()
+    plain = verdict()
+    shuffled = replace(plain, provenance={**plain.provenance, "shuffle_labels": 0.5})
     assert warning not in render([plain], None, tmp_path / "a.html").read_text()
-    shuffled["provenance"] = {**shuffled["provenance"], "shuffle_labels": 0.5}
     said = render([plain, shuffled], None, tmp_path / "b.html").read_text()
     assert f"{warning}: the labels of a share of 0.5" in said
 

@@ -1,13 +1,14 @@
 """`python -m harness compare` on kept runs: what it prints and writes, and its exit status."""
 
 import csv
-import json
+from dataclasses import replace
 
 import pytest
 
 from harness.commands import main
 from harness.compare import past
 from harness.verdicts import records
+from harness.verdicts.judge import Outcome
 from harness.verdicts.verdict import plan_of
 from tests.support import browser
 from tests.support.browser import CHROMIUM, Visit
@@ -20,12 +21,19 @@ launched, chromium = browser.launched, browser.chromium  # the fixtures
 def shelf(tmp_path, monkeypatch):
     """Two baselines, the second of which lost a claim and won another."""
     monkeypatch.chdir(tmp_path)
-    first, second = sample(("mini-qwen",)), sample(("mini-qwen",))
-    by_id = {(r["claim_id"], r["criterion"]): r for r in second}
-    by_id["h2", "controlled"]["outcome"] = "refuted"
-    by_id["h4", "controlled"]["outcome"] = "supported"
-    for r in second:
-        r["provenance"]["torch"] = "3.0"
+    first = sample(("mini-qwen",))
+    other = {
+        ("h2", "controlled"): Outcome.REFUTED,
+        ("h4", "controlled"): Outcome.SUPPORTED,
+    }
+    second = [
+        replace(
+            v,
+            outcome=other.get((v.claim_id, v.criterion), v.outcome),
+            provenance=v.provenance | {"torch": "3.0"},
+        )
+        for v in first
+    ]
     for name, found in (("release-1", first), ("release-2", second)):
         run = tmp_path / f"run-{name}"
         records.write_verdicts(run, found)
@@ -127,11 +135,11 @@ def test_a_page_needs_no_network_and_names_are_not_markup(compared, request):
 
 def test_other_plans_are_refused_and_can_be_left_out(compared):
     path = compared.folder / "run-release-2" / "verdicts.json"
-    document = json.loads(path.read_text())
-    for record in document["verdicts"]:
-        if record["claim_id"] == "h2":
-            record["plan"] = plan_of({**record["plan"]["constants"], "ALPHA": 0.05})
-    path.write_text(json.dumps(document))
+    verdicts = [
+        replace(v, plan=plan_of({**v.plan.constants, "ALPHA": 0.05})) if v.claim_id == "h2" else v
+        for v in records.read_verdicts(path)
+    ]
+    records.write_verdicts(path, verdicts)
     status, out, err = compared("release-1", "run-release-2")
     assert (status, out) == (2, "")
     assert err.count("\n") == 1

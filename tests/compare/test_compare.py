@@ -1,6 +1,5 @@
 """Two runs against each other: what may be compared, what moved, and the word for it."""
 
-import json
 import shutil
 from dataclasses import replace
 
@@ -9,17 +8,20 @@ import pandas as pd
 import pytest
 
 from harness.compare import changes, matching, moved, paired, past
-from harness.compare.changes import Change, change_of
+from harness.compare.changes import change_of
 from harness.compare.matching import Made, Match, differences, match_models
-from harness.compare.paired import Moved, moved_effects
+from harness.compare.paired import moved_effects
 from harness.compare.past import Baseline, BaselineError, Past
 from harness.compare.timeline import compare
 from harness.materials.sets import geography_crossed
 from harness.plugin.run import Run
 from harness.study.plan import Plan
 from harness.verdicts import records
+from harness.verdicts.earlier import Change, Earlier, Moved
+from harness.verdicts.evidence import Effect, Evidence
+from harness.verdicts.judge import Finding, Outcome
 from harness.verdicts.samples import Place, read_units, units_frame
-from harness.verdicts.verdict import Effect, Evidence, Finding, plan_of
+from harness.verdicts.verdict import Named, plan_of
 from tests.support.sample_records import components, sample, verdict
 
 MODEL = "mini-qwen"
@@ -28,14 +30,13 @@ BASE = Finding((Evidence("strength", Effect("d", 2.0), 1.0, ">=", n=40),))
 
 def record(value=2.0, name="holds", relation=">=", model=MODEL, **changes):
     finding = Finding((Evidence("strength", Effect("d", value), 1.0, relation, n=40),))
-    made = verdict("h1", name, "It holds.", "controlled", finding, model, **changes)
-    return made.to_json()
+    return verdict("h1", name, "It holds.", "controlled", finding, model, **changes)
 
 
 def place(name="holds", model=MODEL, evidence="strength"):
     found = record(name=name, model=model)
-    materials = found["materials"]["name"]
-    return Place(model, materials, "h1", found["prediction_id"], "controlled", evidence)
+    materials = found.materials.name
+    return Place(model, materials, "h1", found.prediction_id, "controlled", evidence)
 
 
 def kept(tmp_path, found, name="old", units=None, table=None):
@@ -173,7 +174,7 @@ def test_effects_that_are_not_numbers_have_no_difference():
 
 
 def test_what_was_not_measured_has_no_effects():
-    gone = record() | {"outcome": "not measured"}
+    gone = record(outcome=Outcome.NOT_MEASURED)
     assert moved_effects([Match(gone, record()), Match(record(), None)], {}, {}) == [[], []]
 
 
@@ -182,14 +183,19 @@ def test_what_was_not_measured_has_no_effects():
 
 def made(items=20, seed=0, **constants):
     prompts = geography_crossed(items, seed)
-    materials = {
-        "name": prompts.name,
+    facts = {
         "hash": prompts.hash,
         "template_hash": prompts.template_hash,
         "pairs": len(prompts.pairs),
     }
+    plan = plan_of({"ALPHA": 0.01, "D": {"head": 1.0}} | constants)
     numbers = {"items": items, "seed": seed, "permutations": 100, "device": "cpu"}
-    return Made("h2", materials, plan_of({"ALPHA": 0.01, "D": {"head": 1.0}} | constants), numbers)
+    return Made("h2", Named(prompts.name, facts), plan, numbers)
+
+
+def edit_of(one):
+    """Its materials with a prompt edited."""
+    return Named(one.materials.name, one.materials.facts | {"hash": "f" * 64})
 
 
 def test_like_can_be_compared_with_like():
@@ -214,10 +220,10 @@ def test_every_constant_that_differs_is_named_with_both_values():
 
 def test_other_materials_are_named_with_their_hashes():
     now, before = made(seed=1), made()
-    old, new = (m.materials["hash"][:8] for m in (before, now))
+    old, new = (m.materials.facts["hash"][:8] for m in (before, now))
     assert differences(now, before)[0] == "--seed 0 -> 1"
     assert f"materials geography-crossed (hash {old} -> {new}): " in differences(now, before)[1]
-    edited = replace(made(), materials=made().materials | {"hash": "f" * 64})
+    edited = replace(made(), materials=edit_of(made()))
     [said] = differences(edited, made())
     assert said.endswith("other prompts under the same templates")
 
@@ -227,7 +233,7 @@ def test_another_number_of_items_is_shared_only_if_the_materials_can_be_drawn_ag
     [said] = differences(now, before)
     assert said.endswith("--items 20 -> 30")
     assert differences(now, before, shared=True) == []
-    edited = replace(before, materials=before.materials | {"hash": "f" * 64})
+    edited = replace(before, materials=edit_of(before))
     assert differences(now, edited, shared=True) != []
 
 
@@ -263,8 +269,8 @@ def test_models_are_matched_by_name_and_the_only_one_left_with_the_only_one_left
 
 
 def test_what_was_not_measured_is_matched_though_its_materials_have_another_name(tmp_path):
-    materials = {"name": "geography-crossed.jsonl"}
-    now = record(materials=materials) | {"outcome": "not measured"}
+    materials = Named("geography-crossed.jsonl")
+    now = record(materials=materials, outcome=Outcome.NOT_MEASURED)
     old = Baseline(kept(tmp_path, [record()]), {MODEL: MODEL})
     assert matching.matches([now], old)[0].before is not None
     assert matching.matches([record(materials=materials)], old)[0].before is None
@@ -272,20 +278,20 @@ def test_what_was_not_measured_is_matched_though_its_materials_have_another_name
 
 def test_a_refused_verdict_keeps_what_it_was_refused_for(tmp_path):
     baseline = Baseline(kept(tmp_path, [record()]), {MODEL: MODEL})
-    refused = record() | {"outcome": "not measured", "baseline": {"differences": ["ALPHA 1 -> 2"]}}
+    said = Earlier("b", None, None, None, Change.NOT_COMPARED, differences=("ALPHA 1 -> 2",))
+    refused = record(outcome=Outcome.NOT_MEASURED, baseline=said)
     [found] = changes.against([refused], {}, baseline)
-    assert found["baseline"]["change"] == "not compared"
-    assert found["baseline"]["differences"] == ["ALPHA 1 -> 2"]
+    assert found.baseline.change == "not compared"
+    assert found.baseline.differences == ("ALPHA 1 -> 2",)
 
 
 def test_every_record_with_a_baseline_validates(tmp_path):
-    now, before = sample(), sample()
-    for r in now[::2]:
-        r["outcome"] = "refuted"
+    before = sample()
+    now = [replace(v, outcome=Outcome.REFUTED) if i % 2 else v for i, v in enumerate(sample())]
     old = kept(tmp_path, before)
     for found in changes.against(now, {}, Baseline(old, {m: m for m in old.models})):
-        records.validate(found)
-        assert found["baseline"]["name"] == "old"
+        records.validate(found.to_json())
+        assert found.baseline.name == "old"
 
 
 # ---- Units and baselines on disk
@@ -398,12 +404,12 @@ def test_the_last_release_is_judged_against_the_first(tmp_path):
 def test_predictions_that_are_gone_are_listed_and_no_regression(tmp_path):
     old = kept(tmp_path, [record(name="x"), record(name="y")], "old")
     found = compare([old, kept(tmp_path, [record(name="x")], "new")])
-    assert [r["prediction_id"] for r in found.gone] == [record(name="y")["prediction_id"]]
+    assert [r.prediction_id for r in found.gone] == [record(name="y").prediction_id]
     assert not found.regressed
 
 
 def test_what_was_made_otherwise_is_refused_or_left_out(tmp_path):
-    other = record(0.0, name="x") | {"plan": plan_of({"ALPHA": 0.5})}
+    other = record(0.0, name="x", plan=plan_of({"ALPHA": 0.5}))
     old = kept(tmp_path, [record(name="x"), record(name="y")], "old")
     new = kept(tmp_path, [other, record(name="y")], "new")
     with pytest.raises(BaselineError, match=r"new cannot be compared with old: .*ALPHA 0.01 -> "):
@@ -415,9 +421,9 @@ def test_what_was_made_otherwise_is_refused_or_left_out(tmp_path):
 
 
 def test_provenance_that_differs_is_named_and_no_reason(tmp_path):
-    old, new = record(), record()
-    old["provenance"] |= {"torch": "1.0", "device": "cuda"}
-    new["model"] |= {"dtype": "bfloat16"}
+    made = record()
+    old = replace(made, provenance=made.provenance | {"torch": "1.0", "device": "cuda"})
+    new = replace(made, model=Named(MODEL, made.model.facts | {"dtype": "bfloat16"}))
     found = compare([kept(tmp_path, [old], "old"), kept(tmp_path, [new], "new")])
     said = ["torch 1.0 -> 2.9.1", "device cuda -> cpu", "dtype float32 -> bfloat16"]
     assert list(found.free) == said
@@ -428,5 +434,5 @@ def test_the_file_of_a_run_is_read_beside_its_folder(tmp_path):
     old = kept(tmp_path, [record()], units={place(): by_unit([1, 2])})
     whole = past.find(str(old.folder / "verdicts.json"), tmp_path)
     assert whole.units() == old.units()
-    assert json.loads((old.folder / "verdicts.json").read_text())["verdicts"] == whole.records
+    assert records.read_verdicts(old.folder) == whole.verdicts
     assert paired.METHOD

@@ -10,7 +10,7 @@ from harness.findings import validity
 from harness.materials.sets import SETS, crossed_controls
 from harness.study.causality import LabelDifference
 from harness.study.plan import Plan
-from harness.verdicts.verdict import Criterion, Outcome, judge
+from harness.verdicts.judge import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.synthetic import (
     GOOD_CHECK,

@@ -9,7 +9,8 @@ from tests.support.inner_runs import alone
 CLAIM = '''
 """Claim."""
 import pytest
-from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate
+from harness.verdicts.evidence import Control, Effect, Evidence, Gate
+from harness.verdicts.judge import Finding
 
 BAR = 1.0
 

@@ -14,7 +14,8 @@ import json
 from pathlib import Path
 
 import pytest
-from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate
+from harness.verdicts.evidence import Control, Effect, Evidence, Gate
+from harness.verdicts.judge import Finding
 
 BAR = {bar}
 world = json.loads(Path("world.json").read_text())
@@ -59,8 +60,8 @@ class Suite:
         return result
 
     def verdicts(self):
-        found = records.read_records(self.path / "reports" / "verdicts.json")
-        return {r["prediction_id"]: r for r in found}
+        found = records.read_verdicts(self.path / "reports" / "verdicts.json")
+        return {v.prediction_id: v for v in found}
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_baselines_are_numbered_and_hold_what_a_comparison_needs(suite):
     assert {p.name for p in folder.iterdir()} == {
         *("verdicts.json", "units.parquet", "components.parquet")
     }
-    assert len(records.read_records(folder)) == len(BEFORE)
+    assert len(records.read_verdicts(folder)) == len(BEFORE)
     units = pd.read_parquet(folder / "units.parquet")
     assert list(units.columns) == [
         *("model", "materials", "claim_id", "prediction_id", "criterion", "evidence"),
@@ -143,7 +144,7 @@ def test_no_answer_where_there_was_support_is_a_regression_and_elsewhere_a_skip(
     result = suite.run({**BEFORE, "lost": 0.5, "never": 0.5}, *GATED)
     result.assert_outcomes(passed=1, failed=1, xfailed=1, skipped=2)
     result.stdout.fnmatch_lines(["*regressed: supported in 0001_one, inconclusive now: no answers"])
-    assert suite.verdicts()["never"]["baseline"]["change"] == "other"
+    assert suite.verdicts()["never"].baseline.change == "other"
 
 
 def test_refuted_where_nothing_was_said_before_is_expected(suite):
@@ -158,7 +159,7 @@ def test_a_prediction_that_the_baseline_lacks_is_judged_as_a_claim(suite):
     result = suite.run({**BEFORE, "new_good": 2.0, "new_bad": 0.0, "new_mute": 0.5}, *GATED)
     result.assert_outcomes(passed=3, failed=1, xfailed=2, skipped=2)
     result.stdout.fnmatch_lines(["*refuted: strength: 0, needed >= 1 (and not in 0001_one*"])
-    assert suite.verdicts()["new_good"]["baseline"]["change"] == "not in the baseline"
+    assert suite.verdicts()["new_good"].baseline.change == "not in the baseline"
 
 
 def test_without_the_gate_a_comparison_is_shown_and_does_not_decide(suite):
@@ -169,14 +170,14 @@ def test_without_the_gate_a_comparison_is_shown_and_does_not_decide(suite):
     result.assert_outcomes(passed=1, xfailed=3, skipped=1)
     result.stdout.fnmatch_lines(["regressed *"])
     assert suite.run({"kept": 2.0}, "--gate=none").ret == 0
-    assert suite.verdicts()["kept"]["baseline"] is None
+    assert suite.verdicts()["kept"].baseline is None
 
 
 def test_an_error_is_not_measured_and_fails(suite):
     suite.keep({"kept": 2.0})
     result = suite.run({"kept": "text"}, *GATED)
     result.assert_outcomes(failed=1)
-    assert suite.verdicts()["kept"]["baseline"]["change"] == "regressed"
+    assert suite.verdicts()["kept"].baseline.change == "regressed"
 
 
 # ---- Effects
@@ -197,18 +198,18 @@ def test_an_effect_that_fell_on_the_same_units_is_weaker_and_fails_the_run(suite
     result.stdout.fnmatch_lines(["1 weaker than in the baseline, which fails under*"])
     result.stdout.fnmatch_lines(["1 weaker, 1 stronger, 1 as before", "weaker *fell*40 units*"])
     found = suite.verdicts()
-    assert {k: r["baseline"]["change"] for k, r in found.items()} == {
+    assert {k: v.baseline.change for k, v in found.items()} == {
         **{"fell": "weaker", "same": "as before", "grew": "stronger"}
     }
-    field = found["fell"]["baseline"]
-    assert field["outcome"] == "supported"
-    assert field["delta"] == pytest.approx(-0.9025)
-    low, high = field["interval"]
+    field = found["fell"].baseline
+    assert field.outcome == "supported"
+    assert field.first.delta == pytest.approx(-0.9025)
+    low, high = field.first.interval
     assert low < -0.9025 < high < 0
-    [effect] = field["effects"]
-    assert (effect["n"], effect["better"], effect["significant"]) == (40, False, True)
-    assert found["grew"]["baseline"]["interval"] == [1.0, 1.0]
-    records.validate(found["fell"])
+    [effect] = field.effects
+    assert (effect.n, effect.better, effect.significant) == (40, False, True)
+    assert found["grew"].baseline.first.interval == (1.0, 1.0)
+    records.validate(found["fell"].to_json())
     assert "was" not in result.stdout.str().partition("against")[0].partition("verdicts")[2]
 
 
@@ -282,8 +283,8 @@ def test_another_number_of_items_is_refused_unless_shared_units_are_asked_for(su
     result.stderr.fnmatch_lines(["ERROR: *--items 200 -> 50; --baseline-on shared compares*"])
     result = suite.run({"kept": [1.5] * 20}, *GATED, "--items=50", "--baseline-on=shared")
     assert result.ret == pytest.ExitCode.TESTS_FAILED  # each of the shared units fell
-    [effect] = suite.verdicts()["kept"]["baseline"]["effects"]
-    assert (effect["n"], effect["delta"]) == (20, -0.5)
+    [effect] = suite.verdicts()["kept"].baseline.effects
+    assert (effect.n, effect.delta) == (20, -0.5)
 
 
 def test_a_model_of_another_name_is_compared_with_the_only_one_there_is(suite):
@@ -291,7 +292,7 @@ def test_a_model_of_another_name_is_compared_with_the_only_one_there_is(suite):
     result = suite.run(BEFORE, *GATED, models=("mini-llama",))
     result.stdout.fnmatch_lines(["baseline: 0001_one (mini-llama with mini-qwen)"])
     assert result.ret == 0
-    assert suite.verdicts()["kept"]["baseline"]["model"] == "mini-qwen"
+    assert suite.verdicts()["kept"].baseline.model == "mini-qwen"
 
 
 def test_a_choice_of_models_must_be_told(suite):
@@ -302,7 +303,7 @@ def test_a_choice_of_models_must_be_told(suite):
     result.stderr.fnmatch_lines(["ERROR: 0001_one was run on *: say which is compared with which*"])
     result = suite.run(BEFORE, *GATED, f"--baseline-model={folder}=mini-qwen", models=(folder,))
     assert result.ret == 0
-    assert suite.verdicts()["kept"]["baseline"]["outcome"] == "supported"
+    assert suite.verdicts()["kept"].baseline.outcome == "supported"
 
 
 @pytest.mark.parametrize("way", ["one", "0001", "0001_one", "LAST", "path", "file"])
@@ -311,7 +312,7 @@ def test_a_baseline_is_found_by_name_number_and_path(suite, way):
     folder = suite.path / ".baselines" / "0001_one"
     named = {"path": str(folder), "file": str(folder / "verdicts.json")}.get(way, way)
     assert suite.run(BEFORE, f"--baseline={named}", "--gate=regressions").ret == 0
-    assert suite.verdicts()["kept"]["baseline"]["name"] == "0001_one"
+    assert suite.verdicts()["kept"].baseline.name == "0001_one"
 
 
 @pytest.mark.parametrize(

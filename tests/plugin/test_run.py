@@ -4,35 +4,41 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
 
 from harness.findings.specialisation.cells import published_cells
 from harness.findings.specialisation.rules import ControlledRule, PublishedRule
-from harness.plugin.run import COLUMNS, PARTS, PLOT_PARTS, Run, not_measured, plain
+from harness.plugin.prediction import Prediction
+from harness.plugin.run import COLUMNS, PARTS, PLOT_PARTS, Run, not_measured
 from harness.plugin.run import provenance as provenance_of
 from harness.verdicts.components import components_frame
 from harness.verdicts.plots import Plot, PlotPanel, Series
-from harness.verdicts.records import COMPONENTS_NAME, PLOTS_NAME, load_verdicts, read_plots
-from harness.verdicts.verdict import SCHEMA
+from harness.verdicts.records import (
+    COMPONENTS_NAME,
+    PLOTS_NAME,
+    load_verdicts,
+    read_plots,
+    validate,
+)
+from harness.verdicts.verdict import Verdict
 from tests.support.synthetic import contrast_of, crossed_set, noise, plain_set, planted
 
-IDENTITY = {
-    "claim_id": "h2",
-    "claim": "Heads specialise.",
-    "prediction_id": "test_h2_heads.py::test_heads",
-    "prediction": "Heads differ.",
-    "criterion": "controlled",
-    "model": "mini",
-    "materials": "made-crossed",
-}
+ASKED = Prediction(
+    claim_id="h2",
+    claim="Heads specialise.",
+    prediction_id="test_h2_heads.py::test_heads",
+    prediction="Heads differ.",
+    criterion="controlled",
+    model="mini",
+    materials="made-crossed",
+)
 COMMON = {"model": "mini", "materials": "made", "claim_id": "h2", "criterion": "controlled"}
 
 
-def row(run: Run, name: str = "test_heads") -> dict:
-    return not_measured({**IDENTITY, "prediction_id": name}, "RuntimeError: boom", run.run_id)
+def row(run: Run, name: str = "test_heads") -> Verdict:
+    return not_measured(replace(ASKED, prediction_id=name), "RuntimeError: boom", run.run_id)
 
 
 def table(kind="head", seed=0):
@@ -51,8 +57,8 @@ def lines(folder: Path) -> list[dict]:
 
 
 def test_a_prediction_without_a_verdict_is_a_valid_row_with_its_reason(tmp_path):
-    record = row(Run(tmp_path / "report.html"))
-    jsonschema.validate({"schema_version": 1, "verdicts": [record]}, json.loads(SCHEMA.read_text()))
+    record = row(Run(tmp_path / "report.html")).to_json()
+    validate(record)
     assert record["outcome"] == "not measured"
     assert record["reason"] == "RuntimeError: boom"
     assert record["model"] == {"name": "mini"}
@@ -86,8 +92,8 @@ def test_a_new_run_replaces_the_verdicts_of_the_last_one(tmp_path):
 
 def test_a_verdict_that_is_not_json_is_an_error_and_not_written(tmp_path):
     run = Run(tmp_path / "report.html")
-    with pytest.raises(ValueError, match="JSON"):
-        run.add({**row(run), "seconds": float("nan")})
+    with pytest.raises(TypeError, match="JSON"):
+        run.add(replace(row(run), provenance={"seed": object()}))
     assert not (tmp_path / "verdicts.jsonl").exists() or lines(tmp_path) == []
 
 
@@ -137,10 +143,14 @@ def test_figures_of_several_workers_are_merged_in_the_order_of_the_verdicts(tmp_
         controller.add(row(controller, name))
     controller.finish()
     merged = read_plots(tmp_path)
-    assert [entry["plot"]["title"] for entry in merged] == [
+    assert [placed.plot.title for placed in merged] == [
         *("test_a", "test_a again", "test_b", "test_b again", "test_c", "test_c again")
     ]
-    assert merged[0] == {**COMMON, "prediction_id": "test_a", "plot": plain(figure("test_a"))}
+    assert merged[0].to_json() == {
+        **COMMON,
+        "prediction_id": "test_a",
+        "plot": figure("test_a").to_json(),
+    }
     assert not (tmp_path / PLOT_PARTS).exists()
     assert "mini: test_c again" in controller.report.read_text()
 
@@ -160,10 +170,11 @@ def test_a_run_without_figures_takes_away_those_of_the_last(tmp_path):
 
 def test_numbers_of_a_figure_are_plain_and_what_is_not_finite_is_empty():
     y = np.array([np.nan, np.inf], dtype=np.float32)
-    [series] = plain(figure(y=y))["panels"][0]["series"]
+    [series] = figure(y=y).to_json()["panels"][0]["series"]
     assert series["y"] == [None, None]
-    assert plain(figure(y=(np.float64(0.5), -np.inf)))["panels"][0]["series"][0]["y"] == [0.5, None]
-    assert Plot.from_json(plain(figure())).panels[0].series[0].name == "recall"
+    [series] = figure(y=(np.float64(0.5), -np.inf)).to_json()["panels"][0]["series"]
+    assert series["y"] == [0.5, None]
+    assert Plot.from_json(figure().to_json()).panels[0].series[0].name == "recall"
 
 
 def test_a_run_that_judged_nothing_writes_nothing(tmp_path):

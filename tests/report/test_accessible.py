@@ -28,7 +28,7 @@ def report_file(tmp_path_factory):
     table = components(("mini-qwen",))
     table.to_parquet(folder / "components.parquet", index=False)
     # Two claims: the others are more of the same, and the rules read every node.
-    found = [r for r in sample(("mini-qwen",)) if r["claim_id"] in ("h0", "h2")] + known()
+    found = [r for r in sample(("mini-qwen",)) if r.claim_id in ("h0", "h2")] + known()
     found += [steered("mini-qwen", "refuted", (0.5, 0.2, 0.8), (-6.2, -7.5, -5.1))]
     return render(found, table, folder / "report.html", plots=[entry(curve())])
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -29,13 +30,13 @@ def test_a_row_is_a_claim_on_a_model_under_a_criterion(page):
     assert row.fails == []
 
 
-def test_beside_a_count_stands_the_first_effect_with_an_interval_or_q(page):
+def test_after_a_count_stands_the_first_effect_with_an_interval_or_q(page):
     published = row_of(page, "h3", "mini-qwen", "published")
     assert published.effect == "neurons that pass: neurons = 1,187, needed ≥ 1"
     assert (published.interval, published.q) == ("", "3e−11")
-    record = next(r for r in sample() if (r["claim_id"], r["criterion"]) == ("h2", "controlled"))
-    record["evidence"].reverse()
-    row = view.page([record], None, "t").table.rows[0]
+    record = next(r for r in sample() if (r.claim_id, r.criterion) == ("h2", "controlled"))
+    reverse = replace(record, evidence=record.evidence[::-1])
+    row = view.page([reverse], None, "t").table.rows[0]
     assert row.effect.startswith("heads that pass: heads = 12, needed ≥ 1; median selected head: d")
     assert (row.interval, row.q) == ("[+1.91, +2.71]", "9e−4")
 
@@ -57,8 +58,8 @@ def test_what_was_not_measured_is_a_row(page):
 
 
 def test_every_requirement_has_a_row(page):
-    decisive = sum(e["decisive"] for r in sample() for e in r["evidence"])
-    bare = sum(not r["evidence"] for r in sample())
+    decisive = sum(e.decisive for r in sample() for e in r.evidence)
+    bare = sum(not r.evidence for r in sample())
     assert len(page.every.rows) == decisive + bare
 
 
@@ -73,9 +74,7 @@ def test_csv_has_the_numbers_in_full(page):
 
 def test_markdown_is_one_line_a_row_whatever_a_name_holds():
     nasty = f"a|b\nc `d` *e* [f](http://g) \\ {NASTY}"
-    found = sample((nasty, "mini-llama"))
-    for record in found:
-        record["claim"] = f"{nasty} claims."
+    found = [replace(v, claim=f"{nasty} claims.") for v in sample((nasty, "mini-llama"))]
     text = formats.markdown(view.page(found, None, "t").table)
     lines = text.splitlines()
     assert len(lines) == 20

@@ -12,7 +12,7 @@ from tests.support.sample_records import known, sample
 
 def test_the_sample_is_valid():
     for record in known():
-        records.validate(record)
+        records.validate(record.to_json())
 
 
 def test_known_verdicts_are_counted_by_role():
@@ -20,7 +20,7 @@ def test_known_verdicts_are_counted_by_role():
     assert (positive.role, positive.models, positive.right) == ("positive", ["planted-a"], 2)
     assert (negative.role, negative.models, negative.right) == ("negative", ["shared-a"], 2)
     assert len(positive.verdicts) == 4
-    wrong = [(v.record["outcome"], v.record["control"]["expected"]) for v in positive.wrong]
+    wrong = [(v.record.outcome, v.known.expected) for v in positive.wrong]
     assert wrong == [("supported", "inconclusive"), ("refuted", "supported")]
 
 

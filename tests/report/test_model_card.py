@@ -1,10 +1,12 @@
 """The Markdown section: what the head of the report says, and where it comes from."""
 
 import re
+from dataclasses import replace
 
 from harness.report import formats, view
 from harness.report.model_card import model_card
 from harness.report.rendering import render
+from harness.verdicts.verdict import Named
 from tests.support.sample_records import NASTY, known, sample
 
 
@@ -21,9 +23,8 @@ def test_it_says_what_the_page_says(tmp_path):
 
 
 def test_it_says_how_it_was_made():
-    found = sample()
-    for record in found:
-        record["provenance"]["command"] = "pytest hypotheses/ --model 'my `model`'"
+    called = {"command": "pytest hypotheses/ --model 'my `model`'"}
+    found = [replace(v, provenance=v.provenance | called) for v in sample()]
     card = model_card(view.page(found, None, "t"))
     assert "geography-crossed: 200 recall, 200 reasoning, 200 lookup, hash 51c0ffee12ab." in card
     assert "seed 0" in card
@@ -33,9 +34,8 @@ def test_it_says_how_it_was_made():
 
 
 def test_no_name_is_markup():
-    found = sample((NASTY, "mini-llama"))
-    for record in found:
-        record["materials"]["name"] = "mine|[x](javascript:alert(1))"
+    mine = Named("mine|[x](javascript:alert(1))")
+    found = [replace(v, materials=mine) for v in sample((NASTY, "mini-llama"))]
     card = model_card(view.page(found, None, NASTY))
     assert not re.search(r"(?<!\\)<", card)
     assert "](javascript" not in card.replace("\\]", "")

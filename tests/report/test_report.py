@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,9 @@ from harness.report import view as report_view
 from harness.report.figures import draw
 from harness.report.rendering import load_and_render, render
 from harness.verdicts import records
+from harness.verdicts.earlier import Change, Earlier, Moved
+from harness.verdicts.judge import Outcome
+from harness.verdicts.verdict import AnalysisPlan, ComponentSummary, Named
 from tests.support import browser
 from tests.support.browser import CHROMIUM, Visit
 from tests.support.sample_plots import curve, entry, scatter
@@ -43,7 +47,7 @@ def nasty_file(tmp_path_factory):
 
 def test_one_refuted_prediction_refutes_the_claim():
     def judged(*outcomes):
-        return report_view.overall([{"outcome": o} for o in outcomes])
+        return report_view.overall(outcomes)
 
     assert judged("supported", "supported") == "supported"
     assert judged("supported", "refuted", "inconclusive") == "refuted"
@@ -53,19 +57,17 @@ def test_one_refuted_prediction_refutes_the_claim():
 
 def test_what_the_baseline_said_stands_beside_what_is_said_now(tmp_path):
     found = sample(("mini-qwen",))
-    moved = {
-        **{"evidence": "d", "before": 2.0, "now": 1.0, "delta": -1.0, "interval": [-1.5, -0.5]},
-        **{"p": 0.001, "p_adjusted": 0.01, "n": 40, "better": False, "significant": True},
-    }
-    for r in found:
-        r["baseline"] = {
-            **{"name": f"0001_{NASTY}", "run_id": "x", "model": "older", "outcome": r["outcome"]},
-            **{"change": "weaker", "delta": -1.0, "interval": [-1.5, -0.5], "effects": [moved]},
-            **{"method": "paired bootstrap", "differences": []},
-        }
-        records.validate(r)
-    h2 = next(r for r in found if (r["claim_id"], r["criterion"]) == ("h2", "controlled"))
-    h2["baseline"]["outcome"] = "refuted"
+    moved = Moved("d", 2.0, 1.0, -1.0, (-1.5, -0.5), 0.001, 0.01, n=40, better=False)
+
+    def before(verdict):
+        h2 = (verdict.claim_id, verdict.criterion) == ("h2", "controlled")
+        outcome = Outcome.REFUTED if h2 else verdict.outcome
+        name, method = f"0001_{NASTY}", "paired bootstrap"
+        return Earlier(name, "x", "older", outcome, Change.WEAKER, (moved,), method)
+
+    found = [replace(verdict, baseline=before(verdict)) for verdict in found]
+    for verdict in found:
+        records.validate(verdict.to_json())
     cells = {
         c.id: [cell.was for cell in c.cells] for c in report_view.page(found, None, "t").claims
     }
@@ -81,14 +83,14 @@ def test_what_the_baseline_said_stands_beside_what_is_said_now(tmp_path):
 def test_a_link_to_a_prediction_does_not_depend_on_what_else_was_run():
     def anchors(found):
         claims = report_view.page(found, None, "t").claims
-        return {(p.record["prediction_id"], p.record["materials"]["name"]): p.anchor
+        return {(p.record.prediction_id, p.record.materials.name): p.anchor
                 for c in claims for m in c.models for p in m.predictions}  # fmt: skip
 
     found = sample()
     assert anchors(found[::-1]) == anchors(found)
-    some = [r for r in found if r["claim_id"] == "h2" and r["model"]["name"] == MODELS[1]]
+    some = [r for r in found if r.claim_id == "h2" and r.model.name == MODELS[1]]
     assert anchors(some).items() <= anchors(found).items()
-    twice = [r | {"materials": r["materials"] | {"name": n}} for n in "ab" for r in some]
+    twice = [replace(v, materials=replace(v.materials, name=n)) for n in "ab" for v in some]
     assert anchors(twice[::-1]) == anchors(twice)
     assert "h2-held-out-mini-llama-b" in anchors(twice).values()
 
@@ -123,7 +125,7 @@ def test_the_time_of_a_run_is_that_of_its_results():
     results = sample()
     assert report_view.page(results, None, "t").provenance.seconds > 0
     both = report_view.page([*results, *known()], None, "t")
-    assert both.provenance.seconds == pytest.approx(sum(r["seconds"] for r in results))
+    assert both.provenance.seconds == pytest.approx(sum(r.seconds for r in results))
 
 
 def test_a_docstring_of_terms_becomes_a_list():
@@ -244,8 +246,8 @@ def test_a_rebuild_is_the_same_file(tmp_path):
 
 def test_five_models_and_eleven_claims_stay_small(tmp_path):
     found, table, plots = large()
-    assert len({r["model"]["name"] for r in found}) == 5
-    assert len({r["claim_id"] for r in found}) == 11
+    assert len({r.model.name for r in found}) == 5
+    assert len({r.claim_id for r in found}) == 11
     assert len(found) == 330
     out = render(found, table, tmp_path / "report.html", plots=plots)
     assert out.stat().st_size < 10_000_000
@@ -255,17 +257,20 @@ def test_five_models_and_eleven_claims_stay_small(tmp_path):
     "chosen",
     [
         pytest.param(lambda _: False, id="no verdicts"),
-        pytest.param(lambda r: r["outcome"] == "not measured", id="only not measured"),
-        pytest.param(lambda r: r["model"]["name"] == MODELS[0], id="one model"),
-        pytest.param(lambda r: r["criterion"] == "controlled", id="one criterion"),
+        pytest.param(lambda r: r.outcome == "not measured", id="only not measured"),
+        pytest.param(lambda r: r.model.name == MODELS[0], id="one model"),
+        pytest.param(lambda r: r.criterion == "controlled", id="one criterion"),
     ],
 )
 def test_it_stands_with_little_to_show(tmp_path, chosen):
     kept = [r for r in sample() if chosen(r)]
     html = render(kept, None, tmp_path / "report.html").read_text()
     assert ("This run holds no verdicts" in html) == (not kept)
-    bare = [r | {"model": {"name": "m"}, "materials": {"name": "g"}, "plan": {}, "components": {},
-                 "provenance": {}} for r in kept]  # fmt: skip
+    nothing = {
+        **{"model": Named("m"), "materials": Named("g"), "plan": AnalysisPlan()},
+        **{"components": ComponentSummary(), "provenance": {}},
+    }
+    bare = [replace(verdict, **nothing) for verdict in kept]
     render(bare, components().iloc[:0], tmp_path / "bare.html")
 
 

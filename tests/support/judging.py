@@ -1,6 +1,6 @@
 """Findings of functions that may stop at an unmet gate."""
 
-from harness.verdicts.verdict import Inconclusive
+from harness.verdicts.judge import Inconclusive
 
 
 def finding_of(function, *arguments, **named):

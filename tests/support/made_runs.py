@@ -1,37 +1,49 @@
 """Runs as they lie on disk, made up: outcomes, p-values and components that a test decides on."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from harness.calibration.jobs import Job
 from harness.calibration.running import Ran
-from harness.verdicts.records import COMPONENTS_NAME, JSON_NAME
+from harness.verdicts.judge import Criterion, Outcome
+from harness.verdicts.records import COMPONENTS_NAME, JSON_NAME, write_verdicts
 from tests.support.sample_records import sample
 
 HEADS = [(layer, head) for layer in range(3) for head in range(4)]
 
 
 def verdict(claim="h2", prediction="heads_hold", criterion="controlled", outcome="refuted", **more):
-    """A whole record with these words; `p` is the adjusted p of its first evidence."""
-    (record, *_) = [r for r in sample(("mini-qwen",)) if r["claim_id"] == "h2"]
-    record = json.loads(json.dumps(record))
-    evidence = record["evidence"][0]
-    evidence |= {"name": "strongest effect on discovery, layer 1 head 2, gini", "floor": 0.001}
-    evidence |= {"p_adjusted": more.pop("p", None), "p": more.pop("raw", None)}
+    """A whole verdict with these words; `p` is the adjusted p of its first evidence."""
+    made = next(v for v in sample(("mini-qwen",)) if v.claim_id == "h2")
+    evidence = replace(
+        made.evidence[0],
+        name="strongest effect on discovery, layer 1 head 2, gini",
+        key="largest",
+        floor=0.001,
+        p_adjusted=more.pop("p", None),
+        p=more.pop("raw", None),
+    )
     if "effect" in more:
-        evidence["effect"] = {**evidence["effect"], "value": more.pop("effect")}
-    record["evidence"] = [evidence]
-    names = {"claim_id": claim, "prediction_id": prediction, "prediction": prediction.title()}
-    return {**record, **names, "criterion": criterion, "outcome": outcome, **more}
+        evidence = replace(evidence, effect=replace(evidence.effect, value=more.pop("effect")))
+    return replace(
+        made,
+        claim_id=claim,
+        prediction_id=prediction,
+        prediction=prediction.title(),
+        criterion=Criterion(criterion),
+        outcome=Outcome(outcome),
+        evidence=(evidence,),
+        **more,
+    )
 
 
 def ran(folder: Path, job: Job, *verdicts, components: pd.DataFrame | None = None) -> Ran:
     """A run that is whole."""
     place = folder / job.name.replace(" ", "-")
     place.mkdir(parents=True)
-    (place / JSON_NAME).write_text(json.dumps({"schema_version": 1, "verdicts": list(verdicts)}))
+    write_verdicts(place / JSON_NAME, verdicts)
     if components is not None:
         components.to_parquet(place / COMPONENTS_NAME, index=False)
     return Ran(job, place, 2.0)

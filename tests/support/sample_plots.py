@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from harness.plugin.run import plain
-from harness.verdicts.plots import Plot, PlotPanel, Series
+from harness.verdicts.plots import PlacedPlot, Plot, PlotPanel, Series
 from tests.support.sample_records import CROSSED
 
 DOSES = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -108,7 +107,7 @@ def histogram():
 
 
 def entry(plot, **changes):
-    """An entry of `plots.json`, of a prediction that the sample records hold."""
+    """A plot as `plots.json` gives it back, of a prediction that the sample records hold."""
     common = {
         "model": "mini-qwen",
         "materials": CROSSED,
@@ -116,7 +115,7 @@ def entry(plot, **changes):
         "criterion": "controlled",
         "prediction_id": "test_h2.py::test_held_out[mini-qwen]",
     }
-    return common | {"plot": plain(plot)} | changes
+    return PlacedPlot(**(common | changes), plot=Plot.from_json(plot.to_json()))
 
 
 def entries():

@@ -5,24 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from harness.verdicts.verdict import (
-    Component,
-    Control,
-    Criterion,
-    Effect,
-    Evidence,
-    Family,
-    Finding,
-    Gate,
-    Known,
-    Outcome,
-    Verdict,
-    components_record,
-    evidence_record,
-    judge,
-    plan_of,
-    to_plain,
-)
+from harness.verdicts.evidence import Component, Control, Effect, Evidence, Family, Gate
+from harness.verdicts.judge import Criterion, Finding, Outcome, judge
+from harness.verdicts.verdict import ComponentSummary, Known, Named, Verdict, plan_of
 
 NASTY = "evil<script>window.pwned=1</script>\"'&</script><img src=x onerror=window.pwned=1>"
 MODELS = ("mini-qwen", "mini-llama")
@@ -72,8 +57,7 @@ def verdict(claim_id, name, prediction, criterion, finding, model, **changes):
         "criterion": criterion,
         "outcome": outcome,
         "reason": reason,
-        "model": {
-            "name": model,
+        "model": Named(model, {
             "path": f"fixtures/organisms/{model}",
             "revision": None,
             "weights": "9f2c41d07ab3e655",
@@ -83,25 +67,19 @@ def verdict(claim_id, name, prediction, criterion, finding, model, **changes):
             "heads": 4,
             "kv_heads": 2,
             "neurons": 384,
-        },
-        "materials": {
-            "name": materials,
+        }),
+        "materials": Named(materials, {
             "hash": "51c0ffee12ab90d4",
             "n": {"recall": 200, "reasoning": 200, "lookup": 200},
             "template_hash": "aa07bb31",
             "example": "What is the capital of <b>C\u00f4te d'Ivoire</b>? \"Yamoussoukro\" & co",
-        },
-        "evidence": [evidence_record(e) for e in finding.evidence],
-        "controls": to_plain(
-            [
-                {"name": c.name, "value": c.value, "passed": c.passed, "interval": c.interval,
-                 "note": c.note}
-                for c in finding.controls
-            ]
-        ),
-        "components": components_record(finding.components),
-        "notes": list(finding.notes),
-        "plan": {**plan_of(constants), "description": f"{CLAIMS.get(claim_id)}\n\n{DESCRIPTION}"},
+        }),
+        "evidence": finding.evidence,
+        "controls": finding.controls,
+        "gates": finding.gates,
+        "components": ComponentSummary.of(finding.components),
+        "notes": finding.notes,
+        "plan": plan_of(constants, f"{CLAIMS.get(claim_id)}\n\n{DESCRIPTION}"),
         "provenance": {
             "package": "0.1.0", "git": "5b5cdd5", "python": "3.11.2", "torch": "2.9.1",
             "transformers": "5.20.0", "nnsight": "0.8.1", "device": "cpu", "seed": 0,
@@ -115,7 +93,7 @@ def verdict(claim_id, name, prediction, criterion, finding, model, **changes):
 
 def sample(models=MODELS):
     """Two models x h0..h4 x both criteria: every outcome, every kind of evidence."""
-    return [v.to_json() for i, m in enumerate(models) for v in _of_model(m, trained=i == 0)]
+    return [v for i, m in enumerate(models) for v in _of_model(m, trained=i == 0)]
 
 
 def known():
@@ -133,7 +111,7 @@ def known():
         [Known("negative", "supported", "as published"), shared],
     )
     return [
-        replace(verdict, control=mark).to_json()
+        replace(verdict, control=mark)
         for verdicts, of in zip((of_planted, of_shared), marks, strict=True)
         for verdict, mark in zip(verdicts, of, strict=True)
     ]
@@ -142,17 +120,17 @@ def known():
 def steered(model, outcome, reasoning, recall):
     """A verdict of h7 on steering, with the change of either task's logit difference."""
     rows = [
-        Evidence("reasoning minus recall, change of logit difference",
-                 Effect("shares", 0.1 if recall else float("nan")), 0, ">", n=50)
+        Evidence("one minus the other", Effect("shares", 0.1 if recall else float("nan")), 0, ">",
+                 n=50, key="steering.contrast.reasoning.recall")
     ]  # fmt: skip
-    for task, change in (("recall", recall), ("reasoning", reasoning)):
+    for way, task, change in (("away", "recall", recall), ("toward", "reasoning", reasoning)):
         if change:
             value, low, high = change
             effect = Effect("nats", value, (low, high))
-            rows.append(Evidence(f"{task}, change of logit difference", effect, n=50))
-    record = verdict("h7", "steering", "Adding it moves the tasks apart.", "controlled",
-                     Finding(tuple(rows)), model, outcome=outcome, reason="as it was")  # fmt: skip
-    return record.to_json()
+            rows.append(Evidence("change", effect, n=50, key=f"steering.{way}.{task}"))
+    changes = {"outcome": Outcome(outcome), "reason": "as it was"}
+    finding, said = Finding(tuple(rows)), "Adding it moves the tasks apart."
+    return verdict("h7", "steering", said, "controlled", finding, model, **changes)
 
 
 def _count(name, value, needed, n, published="", **kwargs):
@@ -400,14 +378,14 @@ def large(models=5, claims=11, each=3):
     names = tuple(f"model-{i}" for i in range(models))
     found, plots = [], []
     for claim in range(claims):
-        of_claim = [r for r in sample(names) if r["claim_id"] == f"h{claim % 5}"]
+        of_claim = [r for r in sample(names) if r.claim_id == f"h{claim % 5}"]
         for again in range(each):
             for record in of_claim:
-                evidence = (record["evidence"] * 6)[:6]
-                prediction = f"{record['prediction_id']}-{again}"
-                found.append(record | {"claim_id": f"h{claim}", "prediction_id": prediction,
-                                       "evidence": evidence})  # fmt: skip
+                evidence = (record.evidence * 6)[:6]
+                prediction = f"{record.prediction_id}-{again}"
+                found.append(replace(record, claim_id=f"h{claim}", prediction_id=prediction,
+                                     evidence=evidence))  # fmt: skip
         for name in names:
             for entry in entries():
-                plots.append(entry | {"model": name, "claim_id": f"h{claim}"})
+                plots.append(replace(entry, model=name, claim_id=f"h{claim}"))
     return found, components(names, layers=14, heads=14, neurons=500), plots

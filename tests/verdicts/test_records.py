@@ -4,15 +4,17 @@ import json
 import multiprocessing
 import subprocess
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 import harness
-from harness.plugin.run import plain
 from harness.verdicts import records
 from tests.support.sample_plots import curve, entry
 from tests.support.sample_records import MODELS, NASTY, sample
+
+DRAWN = entry(curve()).to_json()
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def verdicts():
 
 def test_every_sample_record_validates(verdicts):
     for record in sample((NASTY,)) + verdicts:
-        records.validate(record)
+        records.validate(record.to_json())
 
 
 def test_the_file_validates_against_the_schema(tmp_path, verdicts):
@@ -44,7 +46,7 @@ def test_the_file_validates_against_the_schema(tmp_path, verdicts):
 )
 def test_a_fault_names_its_field(verdicts, change, field):
     with pytest.raises(ValueError, match=f"not a verdict: {field}: "):
-        records.validate(verdicts[0] | change)
+        records.validate(verdicts[0].to_json() | change)
 
 
 def test_a_row_holds_the_first_decisive_evidence(tmp_path, verdicts):
@@ -77,15 +79,15 @@ def test_both_files_read_back_what_was_written(tmp_path, verdicts):
     whole = records.write_verdicts(tmp_path / "verdicts.json", verdicts)
     for verdict in verdicts:
         records.append_jsonl(tmp_path / "lines.jsonl", verdict)
-    assert records.read_records(whole) == verdicts
-    assert records.read_records(tmp_path / "lines.jsonl") == verdicts
+    assert records.read_verdicts(whole) == verdicts
+    assert records.read_verdicts(tmp_path / "lines.jsonl") == verdicts
 
 
 def test_an_interrupted_run_is_read_from_its_lines(tmp_path, verdicts):
-    later = verdicts[0] | {"created": "2027-01-01T00:00:00+00:00"}
+    later = replace(verdicts[0], created="2027-01-01T00:00:00+00:00")
     records.write_verdicts(tmp_path, verdicts)
     records.append_jsonl(tmp_path, later)
-    assert records.read_records(tmp_path) == [later]
+    assert records.read_verdicts(tmp_path) == [later]
 
 
 def _append(path, record, times):
@@ -102,9 +104,9 @@ def test_lines_of_two_processes_stay_whole(tmp_path, verdicts):
     for writer in writers:
         writer.join()
     assert [w.exitcode for w in writers] == [0, 0]
-    read = records.read_records(path)
-    assert sorted(r["prediction_id"] for r in read) == sorted(
-        [verdicts[5]["prediction_id"]] * 20 + [verdicts[12]["prediction_id"]] * 20
+    read = records.read_verdicts(path)
+    assert sorted(v.prediction_id for v in read) == sorted(
+        [verdicts[5].prediction_id] * 20 + [verdicts[12].prediction_id] * 20
     )
 
 
@@ -113,16 +115,16 @@ def test_a_torn_last_line_costs_only_itself(tmp_path, verdicts):
     with path.open("a") as file:
         file.write('{"schema_version": 1, "run')
     with pytest.warns(UserWarning, match="line 2 was cut off"):
-        assert records.read_records(path) == verdicts[:1]
+        assert records.read_verdicts(path) == verdicts[:1]
     records.append_jsonl(path, verdicts[1])
-    assert records.read_records(path) == verdicts[:2]
+    assert records.read_verdicts(path) == verdicts[:2]
 
 
 def test_a_damaged_line_is_named(tmp_path, verdicts):
     path = records.append_jsonl(tmp_path / "verdicts.jsonl", verdicts[0])
     path.write_text("{]\n" + path.read_text())
     with pytest.raises(ValueError, match="line 1 is not JSON"):
-        records.read_records(path)
+        records.read_verdicts(path)
 
 
 def test_a_folder_without_verdicts_says_what_to_do(tmp_path):
@@ -133,7 +135,7 @@ def test_a_folder_without_verdicts_says_what_to_do(tmp_path):
 def test_a_file_of_a_later_schema_is_refused(tmp_path):
     (tmp_path / "verdicts.json").write_text('{"schema_version": 9, "verdicts": []}')
     with pytest.raises(ValueError, match="schema_version 9"):
-        records.read_records(tmp_path)
+        records.read_verdicts(tmp_path)
 
 
 def test_importing_harness_is_cheap():
@@ -150,8 +152,8 @@ def test_importing_harness_is_cheap():
         ("[", "is not JSON"),
         ("{}", "is not a list of figures: it holds a dict"),
         ("[{}]", "figure 0 is not a figure: expected"),
-        (json.dumps([entry(curve()), entry(curve()) | {"plot": {"form": "curve"}}]), "figure 1 is"),
-        (json.dumps([entry(curve()) | {"plot": plain(curve()) | {"form": "pie"}}]), "form 'pie'"),
+        (json.dumps([DRAWN, DRAWN | {"plot": {"form": "curve"}}]), "figure 1 is"),
+        (json.dumps([DRAWN | {"plot": DRAWN["plot"] | {"form": "pie"}}]), "form 'pie'"),
     ],
 )
 def test_a_damaged_file_of_figures_is_named(tmp_path, text, fault):

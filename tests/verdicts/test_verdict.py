@@ -7,23 +7,15 @@ import jsonschema
 import numpy as np
 import pytest
 
+from harness.verdicts.evidence import Component, Control, Effect, Evidence, Family, Gate
+from harness.verdicts.judge import Criterion, Finding, Outcome, judge
 from harness.verdicts.verdict import (
-    COMPONENTS_KEPT,
     SCHEMA,
-    Component,
-    Control,
-    Criterion,
-    Effect,
-    Evidence,
-    Family,
-    Finding,
-    Gate,
+    STRONGEST,
+    ComponentSummary,
     Known,
-    Outcome,
+    Named,
     Verdict,
-    components_record,
-    evidence_record,
-    judge,
     plan_of,
     to_plain,
 )
@@ -104,8 +96,8 @@ def test_a_value_that_is_not_a_number_never_passes(relation, bound):
 
 
 def test_a_p_beside_an_undefined_value_does_not_pass():
-    assert not replace(SIGNIFICANT, relation="shown", effect=Effect("d", NAN)).passed
-    assert replace(SIGNIFICANT, relation="shown").passed
+    assert not replace(SIGNIFICANT, relation="secondary", effect=Effect("d", NAN)).passed
+    assert replace(SIGNIFICANT, relation="secondary").passed
 
 
 @pytest.mark.parametrize("p", [None, NAN, 0.011, np.float64(0.5)])
@@ -137,6 +129,11 @@ def test_a_relation_without_a_threshold_is_an_error():
         judge(Finding((Evidence("x", Effect("x", 1.0), relation=">="),)), CONTROLLED)
 
 
+def validate(record):
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.validate(record, {"$ref": "#/$defs/verdict", "$defs": schema["$defs"]})
+
+
 def verdict_of(finding: Finding, **changes) -> Verdict:
     outcome, reason = judge(finding, CONTROLLED)
     fields = {
@@ -149,11 +146,12 @@ def verdict_of(finding: Finding, **changes) -> Verdict:
         "criterion": CONTROLLED,
         "outcome": outcome,
         "reason": reason,
-        "model": {"name": "m", "layers": np.int64(4)},
-        "materials": {"name": "s", "hash": "0", "n": {"recall": np.int32(3)}},
-        "evidence": [evidence_record(e) for e in finding.evidence],
-        "controls": [asdict(c) for c in finding.controls],
-        "components": components_record(finding.components),
+        "model": Named("m", {"layers": np.int64(4)}),
+        "materials": Named("s", {"hash": "0", "n": {"recall": np.int32(3)}}),
+        "evidence": finding.evidence,
+        "controls": finding.controls,
+        "gates": finding.gates,
+        "components": ComponentSummary.of(finding.components),
         "notes": finding.notes,
         "plan": plan_of({"ALPHA": np.float32(0.01), "BAR": {"head": 1.0}}),
     }
@@ -182,8 +180,7 @@ def test_a_record_is_plain_json_and_valid_whatever_numpy_went_in():
     record = verdict_of(numpy_everywhere()).to_json()
     text = json.dumps(record, allow_nan=False)
     assert json.loads(text) == record
-    schema = json.loads(SCHEMA.read_text())
-    jsonschema.validate({"schema_version": 1, "verdicts": [record]}, schema)
+    validate(record)
     effect = record["evidence"][0]["effect"]
     assert (effect["value"], effect["interval"]) == ("inf", ["-inf", None])
     assert record["evidence"][2]["effect"]["value"] is None
@@ -193,30 +190,28 @@ def test_a_record_is_plain_json_and_valid_whatever_numpy_went_in():
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_every_outcome_is_in_the_schema_and_nothing_else(outcome):
-    schema = json.loads(SCHEMA.read_text())
     record = verdict_of(Finding((PASSES,)), outcome=outcome).to_json()
-    jsonschema.validate({"schema_version": 1, "verdicts": [record]}, schema)
+    validate(record)
     for broken in ({"outcome": "perhaps"}, {"more": 1}, {"criterion": "both"}):
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({"schema_version": 1, "verdicts": [{**record, **broken}]}, schema)
+            validate({**record, **broken})
 
 
 def test_a_verdict_that_is_known_beforehand_carries_the_mark_and_no_other_does():
-    schema = json.loads(SCHEMA.read_text())
     assert "control" not in verdict_of(Finding((PASSES,))).to_json()
     known = Known("negative", "refuted", "the tasks share one circuit")
     record = verdict_of(Finding((PASSES,)), control=known).to_json()
     assert record["control"] == asdict(known)
-    jsonschema.validate({"schema_version": 1, "verdicts": [record]}, schema)
+    validate(record)
     for broken in ({"role": "neutral"}, {"expected": "not measured"}, {"more": ""}):
         wrong = {**record, "control": {**record["control"], **broken}}
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({"schema_version": 1, "verdicts": [wrong]}, schema)
+            validate(wrong)
 
 
 def test_evidence_that_is_only_shown_has_no_passed():
-    assert evidence_record(Evidence("x", Effect("x", 1.0)))["passed"] is None
-    assert evidence_record(PASSES)["passed"] is True
+    assert Evidence("x", Effect("x", 1.0)).to_json()["passed"] is None
+    assert PASSES.to_json()["passed"] is True
 
 
 def test_plain_values_of_arrays_scalars_and_nests():
@@ -228,13 +223,14 @@ def test_plain_values_of_arrays_scalars_and_nests():
 
 def test_components_are_counted_in_full_and_kept_by_strength():
     many = [Component("neuron", 0, i, (-1) ** i * i, 0.0, "recall") for i in range(80)]
-    record = components_record([*many, Component("layer", 1, None, 9e9, None)])
-    assert record["counts"] == {"neuron": {"recall": 80}, "layer": {"found": 1}}
-    assert len(record["strongest"]) == COMPONENTS_KEPT
-    assert [c["index"] for c in record["strongest"][:3]] == [None, 79, 78]
+    summary = ComponentSummary.of([*many, Component("layer", 1, None, 9e9, None)])
+    assert summary.counts == {"neuron": {"recall": 80}, "layer": {"found": 1}}
+    assert summary.total == 81
+    assert len(summary.strongest) == STRONGEST
+    assert [c.index for c in summary.strongest[:3]] == [None, 79, 78]
 
 
 def test_the_plans_hash_depends_on_every_constant_and_not_on_their_order():
     plan = plan_of({"A": 1, "B": (1, 2)})
     assert plan == plan_of({"B": (1, 2), "A": 1})
-    assert plan["hash"] != plan_of({"A": 1, "B": (1, 3)})["hash"]
+    assert plan.hash != plan_of({"A": 1, "B": (1, 3)}).hash

@@ -19,9 +19,10 @@ from harness.interventions.sites import Site
 from harness.materials.items import EVALUATION, PromptSet
 from harness.study.study import Study
 from harness.verdicts.components import Components
+from harness.verdicts.evidence import Control, Effect, Evidence, Gate
+from harness.verdicts.judge import Finding, require
 from harness.verdicts.plots import Plot
 from harness.verdicts.samples import by_unit
-from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate, require
 
 POSITIONS = ("all", "subject", "premises", "final")
 PATCHED = ("subject", "premises", "final")

@@ -20,8 +20,9 @@ from harness.findings.circuits.tables import causal_tables
 from harness.findings.effects import TaskEffects, change_test
 from harness.findings.requirements import beyond_chance, interval, lower_end, spared
 from harness.study.study import Study
+from harness.verdicts.evidence import Effect, Evidence, Family, Gate
+from harness.verdicts.judge import Finding, require
 from harness.verdicts.samples import by_unit
-from harness.verdicts.verdict import Effect, Evidence, Family, Finding, Gate, require
 
 
 def specific_finding(

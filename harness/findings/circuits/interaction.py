@@ -24,9 +24,10 @@ from harness.interventions.interventions import MEAN, Intervention
 from harness.interventions.sites import Site
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
+from harness.verdicts.evidence import Effect, Evidence, Family, Gate
+from harness.verdicts.judge import Finding, require
 from harness.verdicts.plots import Plot
 from harness.verdicts.samples import by_unit
-from harness.verdicts.verdict import Effect, Evidence, Family, Finding, Gate, require
 
 RECALL_SET, REASONING_SET, BOTH = 0, 1, 2  # rows of the design, beside the intact model
 PAIR_ITEMS = 20  # facts of the pair map

@@ -14,7 +14,8 @@ from harness.findings.specialisation.rules import PublishedRule
 from harness.interventions.interventions import ZERO, Intervention
 from harness.study.study import Study
 from harness.verdicts.components import Components
-from harness.verdicts.verdict import Control, Effect, Evidence, Finding, Gate, require
+from harness.verdicts.evidence import Control, Effect, Evidence, Gate
+from harness.verdicts.judge import Finding, require
 
 SETS = 20  # random sets beside
 

@@ -10,7 +10,7 @@ from harness.findings.effects import TaskEffects, change_test
 from harness.findings.requirements import interval
 from harness.interventions.interventions import ABLATIONS
 from harness.materials.items import EVALUATION
-from harness.verdicts.verdict import Effect, Evidence
+from harness.verdicts.evidence import Effect, Evidence
 
 
 def in_logits(found: Arms, target: str, tasks: tuple[str, str]) -> list[Evidence]:

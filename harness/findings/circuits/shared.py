@@ -7,7 +7,7 @@ from harness.findings.effects import TaskEffects, measured_effects
 from harness.findings.gates import causal_gates
 from harness.interventions.interventions import INTACT
 from harness.study.study import Study
-from harness.verdicts.verdict import Component, Gate
+from harness.verdicts.evidence import Component, Gate
 
 LEAST_ITEMS = 20  # facts answered right on evaluation items, without which no drop can be judged
 LEAST_DISCOVERY = 10  # the same on discovery items, without which no circuit can be chosen

@@ -21,7 +21,8 @@ from harness.findings.direction.surface_baselines import SurfaceBaseline
 from harness.findings.gates import competence_gates, gate_notes
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
-from harness.verdicts.verdict import Control, Effect, Evidence, Family, Finding, Gate
+from harness.verdicts.evidence import Control, Effect, Evidence, Family, Gate
+from harness.verdicts.judge import Finding
 
 SEPARATION = "held-out separation"
 LEAST_IN_STRATUM = 20  # prompts of each task; of 10 + 10 a true .75 is below .5 once in 57
@@ -84,6 +85,7 @@ def _separation_evidence(measured: HeldOut, rule: DirectionRule) -> Evidence:
         floor=test.floor,
         family=Family("the layer chosen on discovery", 1, test.method),
         n=selected.units,
+        key="separation",
     )
 
 

@@ -23,7 +23,8 @@ from harness.findings.twins import on_twins
 from harness.interventions.directions import Directions
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
-from harness.verdicts.verdict import Gate, require
+from harness.verdicts.evidence import Gate
+from harness.verdicts.judge import require
 
 LEAST_EVALUATED = 2  # evaluation units of each task
 

@@ -27,8 +27,9 @@ from harness.findings.direction.surface_baselines import prompt_lengths
 from harness.findings.twins import TwinResult, on_twins, twin_controls, twins_that_pass
 from harness.interventions.directions import Directions
 from harness.study.study import Study
+from harness.verdicts.evidence import Control, Effect, Evidence
+from harness.verdicts.judge import Finding, require
 from harness.verdicts.plots import Plot
-from harness.verdicts.verdict import Control, Effect, Evidence, Finding, require
 
 FIRST = 1  # the first layer before which the stream is stored; before layer 0 is the embedding
 EMBEDDING = (

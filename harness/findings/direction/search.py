@@ -13,7 +13,7 @@ from harness import stats
 from harness.findings.direction import vectors
 from harness.findings.direction.separation import Labelled
 from harness.materials.items import DISCOVERY, EVALUATION
-from harness.verdicts.verdict import Gate
+from harness.verdicts.evidence import Gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

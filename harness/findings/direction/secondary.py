@@ -14,7 +14,7 @@ from harness.findings.direction.separation import Labelled, Separation
 from harness.interventions.directions import Directions
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
-from harness.verdicts.verdict import Effect, Evidence
+from harness.verdicts.evidence import Effect, Evidence
 
 HALVES = 20  # random halves of the discovery prompts
 READING = {

@@ -24,8 +24,9 @@ from harness.materials.domains import DOMAINS
 from harness.materials.items import DISCOVERY
 from harness.materials.sets import domain_of, draw_crossed
 from harness.study.study import Study
+from harness.verdicts.evidence import Control, Effect, Evidence, Family, Gate
+from harness.verdicts.judge import Finding, require
 from harness.verdicts.plots import Plot, PlotPanel, Series
-from harness.verdicts.verdict import Control, Effect, Evidence, Family, Finding, Gate, require
 
 BINS = 30
 
@@ -229,6 +230,7 @@ def _decisive(measured: Transfer, rule: DirectionRule) -> list[Evidence]:
             floor=s.test.floor,
             family=family,
             n=s.n,
+            key=f"transfer.{s.domain}",
         )
         for s, p_adjusted in zip(measured.separations, stats.holm(p_values), strict=True)
     ]

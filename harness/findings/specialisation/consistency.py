@@ -24,7 +24,8 @@ from harness.findings.twins import TwinResult, on_twins, twin_controls, twins_th
 from harness.materials.sets import SETS
 from harness.study.study import Study
 from harness.verdicts.components import Kind
-from harness.verdicts.verdict import Effect, Evidence, Finding, Gate, require
+from harness.verdicts.evidence import Effect, Evidence, Gate
+from harness.verdicts.judge import Finding, require
 
 
 def published_consistency_finding(

@@ -23,7 +23,8 @@ from harness.findings.twins import TwinResult, on_twins, twin_controls
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
 from harness.verdicts.components import Components, Kind
-from harness.verdicts.verdict import Control, Effect, Evidence, Family, Finding, require
+from harness.verdicts.evidence import Control, Effect, Evidence, Family
+from harness.verdicts.judge import Finding, require
 
 SHUFFLES = 20  # label shuffles of the control
 SHUFFLES_ALLOWED = 0.05  # share of shuffles that may reach the bar
@@ -118,6 +119,7 @@ def _count(held: Held) -> Evidence:
         threshold=held.bar,
         relation=">=",
         n=len(held.held_out),
+        key="count",
     )
 
 
@@ -149,6 +151,7 @@ def _strongest(study: Study, held: Held) -> Evidence:
         floor=held.rule.floor(held.contrast),
         family=_family(held, selected),
         n=len(held.held_out),
+        key="largest",
     )
 
 

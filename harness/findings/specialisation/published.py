@@ -16,7 +16,8 @@ from harness.findings.twins import TwinResult, on_twins, twin_controls, twins_th
 from harness.materials.relabelling import flip_pairs
 from harness.study.study import Study
 from harness.verdicts.components import Components, Kind
-from harness.verdicts.verdict import Component, Control, Effect, Evidence, Finding, Gate
+from harness.verdicts.evidence import Component, Control, Effect, Evidence, Gate
+from harness.verdicts.judge import Finding
 
 SHUFFLES = 5  # label shuffles of the control; few, because the rule is slow and they only inform
 
@@ -114,6 +115,7 @@ def _decisive(study: Study, counted: Counted, published: str) -> Evidence:
         relation=">=",
         n=len(study.prompts),
         published=published,
+        key="count",
     )
 
 

@@ -10,7 +10,7 @@ from harness.findings.specialisation.rules import ControlledRule
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
 from harness.verdicts.components import Components, Kind
-from harness.verdicts.verdict import Effect, Evidence
+from harness.verdicts.evidence import Effect, Evidence
 
 
 def secondary(study: Study, kind: Kind, rule: ControlledRule, table: Components) -> list[Evidence]:

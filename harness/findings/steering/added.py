@@ -13,8 +13,9 @@ from harness.findings.steering.rule import SteeringRule
 from harness.findings.steering.secondary import added_secondary
 from harness.findings.steering.words import direction_notes, effect_in_words
 from harness.study.study import Study
+from harness.verdicts.evidence import Effect, Evidence
+from harness.verdicts.judge import Finding
 from harness.verdicts.samples import by_unit
-from harness.verdicts.verdict import Effect, Evidence, Finding
 
 
 def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:
@@ -44,9 +45,9 @@ def _decisive(measured: Added) -> list[Evidence]:
     method = f"{measured.toward}; paired bootstrap, BCa"
     effect = Effect(SHARE, value, (low, high), method=method)
     name = f"{second} minus {first}, change of logit difference"
-    lift = steering.rule.criterion.lift
+    lift, key = steering.rule.criterion.lift, f"steering.contrast.{second}.{first}"
     return [
-        Evidence(name, effect, threshold=lift, relation=">", n=effects.n),
+        Evidence(name, effect, threshold=lift, relation=">", n=effects.n, key=key),
         lower_end(effect, effects.n),
         beyond_isotropic(
             "the same, against random directions", SHARE, measured.isotropic, steering

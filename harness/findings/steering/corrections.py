@@ -12,7 +12,9 @@ from harness.findings.steering.rule import SteeringRule
 from harness.findings.steering.secondary import corrected_secondary, share_corrected_by_chance
 from harness.findings.steering.words import direction_notes
 from harness.study.study import Study
-from harness.verdicts.verdict import NEGLIGIBLE, Effect, Evidence, Finding
+from harness.verdicts.evidence import Effect, Evidence
+from harness.verdicts.judge import Finding
+from harness.verdicts.wording import NEGLIGIBLE
 
 
 def correction_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:

@@ -8,7 +8,7 @@ from harness.findings.steering.selection import SteeringStudy
 from harness.findings.steering.steering import fitting_prompts
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
-from harness.verdicts.verdict import Gate
+from harness.verdicts.evidence import Gate
 
 LEAST_FITTED = 5  # discovery pairs to fit a direction on, and as many to select with
 

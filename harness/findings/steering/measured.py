@@ -26,7 +26,8 @@ from harness.interventions.directions import Directions
 from harness.interventions.interventions import RECENTRE, RESCALE, Intervention
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.study.study import Study
-from harness.verdicts.verdict import Gate, require
+from harness.verdicts.evidence import Gate
+from harness.verdicts.judge import require
 
 PUBLISHED_SCALE = 0.1  # of the published rescaling, at every layer
 LEAST_WRONG = 10  # wrong discovery items to select with

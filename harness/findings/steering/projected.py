@@ -13,8 +13,9 @@ from harness.findings.steering.rule import SteeringRule
 from harness.findings.steering.secondary import projected_secondary
 from harness.findings.steering.words import direction_notes, effect_in_words
 from harness.study.study import Study
+from harness.verdicts.evidence import Effect, Evidence
+from harness.verdicts.judge import Finding
 from harness.verdicts.samples import by_unit
-from harness.verdicts.verdict import Effect, Evidence, Finding
 
 
 def projection_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:

@@ -6,7 +6,7 @@ from harness.findings.effects import TaskEffects
 from harness.findings.requirements import beyond_chance, spared
 from harness.findings.steering.measured import AgainstRandom
 from harness.findings.steering.selection import SteeringStudy
-from harness.verdicts.verdict import Control, Effect, Evidence
+from harness.verdicts.evidence import Control, Effect, Evidence
 
 
 def beyond_isotropic(

@@ -23,7 +23,7 @@ from harness.findings.steering.selection import SteeringStudy, mean_cost
 from harness.interventions.interventions import RESCALE, Inputs, Intervention, address_of
 from harness.materials.items import EVALUATION
 from harness.study.generation import generated
-from harness.verdicts.verdict import Effect, Evidence
+from harness.verdicts.evidence import Effect, Evidence
 
 
 def added_secondary(measured: Added) -> list[Evidence]:
@@ -32,9 +32,9 @@ def added_secondary(measured: Added) -> list[Evidence]:
     toward, away = measured.toward.arm, measured.away.arm
     first, second = steering.tasks
     return [
-        *_task_changes(first, effects.first, steering),
+        *_task_changes(first, effects.first, steering, key=f"steering.away.{first}"),
         _wrong_way(f"{first} moved the wrong way", -_changes(effects.first)),
-        *_task_changes(second, effects.second, steering),
+        *_task_changes(second, effects.second, steering, key=f"steering.toward.{second}"),
         _wrong_way(f"{second} moved the wrong way", _changes(effects.second)),
         _pairs_wrong_way(measured),
         _cost(toward, steering),
@@ -79,8 +79,10 @@ def _changes(task: TaskEffects, arm: int = 0) -> Float[np.ndarray, " pair"]:
     return np.asarray(task.logit_difference[arm, task.scored])
 
 
-def _task_changes(name: str, task: TaskEffects, steering: SteeringStudy) -> list[Evidence]:
-    """Accuracy, logit difference and log-probability of one task under arm 0."""
+def _task_changes(
+    name: str, task: TaskEffects, steering: SteeringStudy, key: str = ""
+) -> list[Evidence]:
+    """Accuracy, logit difference (with this key) and log-probability of one task under arm 0."""
     accuracy, study = accuracy_change(task, 0), steering.study
     difference = (task.after[0] - task.before)[task.scored]
     changes, log_probability = _changes(task), task.log_probability[0, task.scored]
@@ -97,11 +99,11 @@ def _task_changes(name: str, task: TaskEffects, steering: SteeringStudy) -> list
             "nats", float(log_probability.mean()), interval(log_probability, study)
         ),
     }
-    first, *others = (
+    first, second, third = (
         Evidence(f"{name}, change of {quantity}", effect, n=len(changes))
         for quantity, effect in effects.items()
     )
-    return [replace(first, p=float(accuracy.test.p)), *others]
+    return [replace(first, p=float(accuracy.test.p)), replace(second, key=key), third]
 
 
 def _wrong_way(name: str, along: Float[np.ndarray, " item"]) -> Evidence:
@@ -136,7 +138,7 @@ def _away_against_random(measured: Added) -> Evidence:
     reversed_sign = replace(against, value=-against.value, draws=-against.draws)
     name = f"{first} minus {second}, {arm}, against random directions"
     evidence = beyond_isotropic(name, SHARE, reversed_sign, steering)
-    return replace(evidence, relation="shown", alpha=None)
+    return replace(evidence, relation="secondary", alpha=None)
 
 
 def _other_arms(measured: Added) -> list[Evidence]:

@@ -3,7 +3,7 @@
 from harness.findings.requirements import interval
 from harness.findings.steering.effects import BothTasks, accuracy_change
 from harness.findings.steering.selection import SteeringStudy
-from harness.verdicts.verdict import moved_in_words
+from harness.verdicts.wording import moved_in_words
 
 
 def direction_notes(steering: SteeringStudy) -> tuple[str, ...]:

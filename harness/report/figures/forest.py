@@ -1,25 +1,27 @@
 """The forest plot of a claim: what was measured, with its interval, against what was needed."""
 
+import math
 from collections.abc import Sequence
-from typing import Any
 
 from harness.report import typeset
 from harness.report.figures.draw import Figure, Panel, Trace, on_axes, rounded
+from harness.verdicts.evidence import Evidence
+from harness.verdicts.verdict import Verdict
 
 
-def forest(records: Sequence[dict[str, Any]], claim_id: str) -> Figure | None:
+def forest(records: Sequence[Verdict], claim_id: str) -> Figure | None:
     """Every decisive effect of a claim with its interval and threshold, a panel a quantity."""
     rows = [
         (record, evidence)
         for record in records
-        for evidence in record["evidence"]
-        if evidence["decisive"] and isinstance(evidence["effect"]["value"], int | float)
+        for evidence in record.evidence
+        if evidence.decisive and evidence.effect.known
     ]
     if not rows:
         return None
-    quantities: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    quantities: dict[str, list[tuple[Verdict, Evidence]]] = {}
     for record, evidence in rows:
-        quantities.setdefault(evidence["effect"]["name"], []).append((record, evidence))
+        quantities.setdefault(evidence.effect.name, []).append((record, evidence))
     traces: list[Trace] = []
     panels = []
     for at, (quantity, found) in enumerate(quantities.items()):
@@ -27,10 +29,10 @@ def forest(records: Sequence[dict[str, Any]], claim_id: str) -> Figure | None:
         labels = [_label(r, e) for r, e in found]
         y = {"labels": labels, "range": [len(found) - 0.4, -0.6], "grid": False}
         panels.append(Panel(quantity, {"title": "", "zero": True}, y, 74 + 26 * len(found)))
-    held = sum(bool(e["passed"]) for _, e in rows)
-    criteria = typeset.listed(list(dict.fromkeys(r["criterion"] for r, _ in rows)))
-    names = list(dict.fromkeys(r["materials"]["name"] for r, _ in rows if r["materials"]["name"]))
-    sizes = sorted({e["n"] for _, e in rows if e["n"]})
+    held = sum(e.passed for _, e in rows)
+    criteria = typeset.listed(list(dict.fromkeys(r.criterion for r, _ in rows)))
+    names = list(dict.fromkeys(r.materials.name for r, _ in rows if r.materials.name))
+    sizes = sorted({e.n for _, e in rows if e.n})
     n = f" · n = {', '.join(typeset.count(s) for s in sizes)}" if sizes else " · n differs"
     return Figure(
         title=f"{claim_id}: measured against needed",
@@ -47,16 +49,14 @@ def forest(records: Sequence[dict[str, Any]], claim_id: str) -> Figure | None:
     )
 
 
-def _label(record: dict[str, Any], evidence: dict[str, Any]) -> list[str]:
-    return [record["model"]["name"], f"{record['criterion']}: {evidence['name']}"]
+def _label(record: Verdict, evidence: Evidence) -> list[str]:
+    return [record.model.name, f"{record.criterion}: {evidence.name}"]
 
 
-def _forest_traces(
-    at: int, found: list[tuple[dict[str, Any], dict[str, Any]]], *, first: bool
-) -> list[Trace]:
-    values = [e["effect"]["value"] for _, e in found]
-    spans = [e["effect"]["interval"] or (v, v) for v, (_, e) in zip(values, found, strict=True)]
-    held = [bool(e["passed"]) for _, e in found]
+def _forest_traces(at: int, found: list[tuple[Verdict, Evidence]], *, first: bool) -> list[Trace]:
+    values = [e.effect.value for _, e in found]
+    spans = [e.effect.interval or (v, v) for v, (_, e) in zip(values, found, strict=True)]
+    held = [e.passed for _, e in found]
     rows = list(range(len(found)))
     colour = ["$supported" if h else "$refuted" for h in held]
     points = {
@@ -88,7 +88,7 @@ def _forest_traces(
         "showlegend": first,
         **on_axes(at),
     }
-    bounded = [(i, e["threshold"]) for i, (_, e) in enumerate(found) if e["threshold"] is not None]
+    bounded = [(i, e.threshold) for i, (_, e) in enumerate(found) if e.threshold is not None]
     ticks = {
         "type": "scatter",
         "mode": "markers",
@@ -103,5 +103,5 @@ def _forest_traces(
     return [ticks, points]
 
 
-def _finite(bound: float | str | None, otherwise: float) -> float:
-    return float(bound) if isinstance(bound, int | float) else otherwise
+def _finite(bound: float, otherwise: float) -> float:
+    return bound if math.isfinite(bound) else otherwise

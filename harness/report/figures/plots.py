@@ -4,7 +4,7 @@ Names of categories, series and points are data: they travel in `text`, `name`, 
 `ticks`, which the page's script escapes, never in a template or as an axis's own category.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -37,22 +37,22 @@ from harness.report.figures.draw import (
     on_axes,
 )
 from harness.report.figures.points import curve, scatter
-from harness.verdicts.plots import Plot, PlotPanel, Series
+from harness.verdicts.plots import PlacedPlot, Plot, PlotPanel, Series
 
 ROUNDING = 1e-6  # of the largest value: a negative number this small is a zero
 
 
-def figure_of(record: Mapping[str, Any]) -> Figure:
+def figure_of(placed: PlacedPlot) -> Figure:
     """The figure of one entry of `plots.json`."""
-    plot = Plot.from_json(record["plot"])
+    plot = placed.plot
     plot = plot if plot.panels else replace(plot, panels=(PlotPanel("", ()),))
     styles = Styles(plot)
     traces, panels, remark = FORMS[plot.form](plot, styles)
     context = Context(
-        model=str(record["model"]),
-        claim_id=str(record["claim_id"]),
-        criterion=str(record["criterion"]),
-        materials=str(record["materials"]),
+        model=placed.model,
+        claim_id=placed.claim_id,
+        criterion=placed.criterion,
+        materials=placed.materials,
         n=plot.n,
         threshold=None,
     )

@@ -10,7 +10,7 @@ import pytest
 from harness.findings.circuits.depth import centroid, depth_finding, observed_order, signed_centroid
 from harness.findings.circuits.selection import CausalRule
 from harness.findings.specialisation.rules import ControlledRule
-from harness.verdicts.verdict import Criterion, Outcome, judge
+from harness.verdicts.judge import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.planted_circuits import PLAN, Planted, facts_set, heads, study_of, with_size
 

@@ -10,7 +10,7 @@ from harness.findings.circuits.published import published_drop_finding
 from harness.findings.circuits.selection import CausalRule
 from harness.findings.specialisation.rules import PublishedRule
 from harness.materials.items import DISCOVERY, EVALUATION
-from harness.verdicts.verdict import Criterion, Outcome, judge
+from harness.verdicts.judge import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.planted_circuits import (
     Planted,

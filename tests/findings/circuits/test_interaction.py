@@ -9,7 +9,7 @@ from scipy.stats import binom
 from harness.findings.circuits import interaction
 from harness.findings.circuits.interaction import interaction_finding, separable_finding
 from harness.findings.circuits.selection import CausalRule
-from harness.verdicts.verdict import Criterion, Outcome, judge
+from harness.verdicts.judge import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.planted_circuits import (
     PLAN,

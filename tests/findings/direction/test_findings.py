@@ -19,8 +19,9 @@ from harness.materials.files.reading import split_pairs
 from harness.materials.items import EVALUATION, Item, PromptSet
 from harness.materials.sets import geography_crossed
 from harness.study.plan import Plan
+from harness.verdicts.judge import Criterion, Outcome, judge
 from harness.verdicts.plots import Plot
-from harness.verdicts.verdict import Criterion, Outcome, judge, to_plain
+from harness.verdicts.verdict import to_plain
 from tests.support.judging import finding_of
 from tests.support.synthetic import PLAN, crossed_set, noise, null_subject, plain_set, study_of
 

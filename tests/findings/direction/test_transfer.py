@@ -8,7 +8,7 @@ import pytest
 from harness.findings.direction.search import DirectionRule
 from harness.findings.direction.transfer import transfer_finding
 from harness.materials.sets import draw_plain, geography_crossed
-from harness.verdicts.verdict import Criterion, Outcome, judge
+from harness.verdicts.judge import Criterion, Outcome, judge
 from tests.findings.direction.test_findings import stream
 from tests.support.judging import finding_of
 from tests.support.synthetic import PLAN, FakeSubject, noise, study_of

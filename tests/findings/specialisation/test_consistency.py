@@ -19,7 +19,7 @@ from harness.findings.specialisation.folds import (
     resampled_selections,
 )
 from harness.findings.specialisation.rules import ControlledRule, PublishedRule
-from harness.verdicts.verdict import Criterion, Outcome, judge
+from harness.verdicts.judge import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.synthetic import (
     contrast_of,

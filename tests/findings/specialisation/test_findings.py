@@ -14,7 +14,7 @@ from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 from harness.findings.specialisation.secondary import pooled_by_group
 from harness.materials.items import EVALUATION
 from harness.materials.relabelling import flip_pairs
-from harness.verdicts.verdict import Criterion, Outcome, judge
+from harness.verdicts.judge import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.synthetic import (
     PLAN,

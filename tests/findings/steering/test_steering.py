@@ -51,8 +51,8 @@ from harness.materials.sets import geography
 from harness.models.specs import resolve
 from harness.study.plan import Plan
 from harness.study.study import Study
+from harness.verdicts.judge import Criterion, Outcome, judge
 from harness.verdicts.plots import Plot
-from harness.verdicts.verdict import Criterion, Outcome, judge
 from tests.support import oracle_edits, tiny_models
 from tests.support.judging import finding_of
 from tests.support.synthetic import noise, plain_set

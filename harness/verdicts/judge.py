@@ -1,0 +1,114 @@
+"""From evidence to an outcome: the one place where a decision is taken.
+
+A `Finding` is what a prediction measured; `judge` turns it into an outcome and the sentence that
+says why.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from harness.verdicts.components import Components
+from harness.verdicts.evidence import Component, Control, Evidence, Gate
+from harness.verdicts.plots import Plot
+
+
+class Outcome(StrEnum):
+    """How a prediction fared."""
+
+    SUPPORTED = "supported"
+    REFUTED = "refuted"
+    INCONCLUSIVE = "inconclusive"
+    NOT_MEASURED = "not measured"
+
+
+class Criterion(StrEnum):
+    """Whose rule is applied."""
+
+    PUBLISHED = "published"
+    CONTROLLED = "controlled"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Everything one prediction measured, before it is judged.
+
+    `units` holds, by the name of a piece of evidence, the value of every unit behind its effect
+    (a pair of the materials, or an item where items are independent), so that another run can be
+    compared on the same units. Their mean is the effect or moves with it. `tables` holds the full
+    component tables by source (`model`, `twin 1`...), `plots` the figures.
+    """
+
+    evidence: tuple[Evidence, ...]
+    controls: tuple[Control, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    components: tuple[Component, ...] = ()
+    notes: tuple[str, ...] = ()
+    units: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    tables: Mapping[str, Components] = field(default_factory=dict)
+    plots: Sequence[Plot] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse repeated keys, units of no evidence, and values that are not numbers."""
+        names = [e.name for e in self.evidence]
+        for name, values in self.units.items():
+            if name not in names:
+                raise ValueError(f"units are given for {name!r}, but the evidence is {names}")
+            for unit, value in values.items():
+                if not math.isfinite(value):
+                    raise ValueError(f"units of {name!r}: {unit!r} is {value}, not a number")
+        keys = [e.key for e in self.evidence if e.key]
+        if repeated := {key for key in keys if keys.count(key) > 1}:
+            raise ValueError(f"evidence keys must be unique within a finding: {repeated}")
+
+
+class Inconclusive(Exception):
+    """A gate is unmet, so that nothing further is measured; the verdict is inconclusive."""
+
+    def __init__(self, *gates: Gate, evidence: tuple[Evidence, ...] = ()) -> None:
+        self.finding = Finding(evidence, gates=gates)
+        super().__init__("; ".join(gate.reason for gate in gates if not gate.met))
+
+
+def require(*gates: Gate) -> tuple[Gate, ...]:
+    """The gates, all of them met.
+
+    Raises:
+        Inconclusive: If one is unmet.
+    """
+    if not all(gate.met for gate in gates):
+        raise Inconclusive(*gates)
+    return gates
+
+
+def judge(finding: Finding, criterion: Criterion) -> tuple[Outcome, str]:
+    """The outcome and its reason.
+
+    Inconclusive if a gate is unmet or the design cannot reach its own alpha; else supported if
+    every decisive piece of evidence holds and, under the controlled criterion, every control
+    behaved; else refuted. Under the published criterion controls are shown and do not decide,
+    because that is how it was published.
+    """
+    unmet = [gate.reason for gate in finding.gates if not gate.met]
+    stopped = unmet and not finding.evidence  # nothing was measured behind the gate
+    if not stopped and not any(e.decisive for e in finding.evidence):
+        raise ValueError("a prediction needs at least one piece of evidence that can fail")
+    if unmet:
+        return Outcome.INCONCLUSIVE, "; ".join(unmet)
+    for e in finding.evidence:
+        if e.alpha is not None and e.floor is not None and e.floor > e.alpha:
+            return Outcome.INCONCLUSIVE, (
+                f"{e.name}: the smallest adjusted p this design can reach is {e.floor:.2g}, "
+                f"above alpha {e.alpha:g}; use more items or permutations"
+            )
+    failed = [e.explain() for e in finding.evidence if e.failed]
+    if criterion is Criterion.CONTROLLED:
+        failed += [
+            f"control {c.name}: {c.value:.3g}" + (f" ({c.note})" if c.note else "")
+            for c in finding.controls
+            if c.passed is False
+        ]
+    if failed:
+        return Outcome.REFUTED, "; ".join(failed)
+    return Outcome.SUPPORTED, "every requirement holds"

@@ -3,7 +3,7 @@
 Source      Fartale et al. 2025, arXiv:2510.03366, on heads; its public notebooks for the rule.
 Materials   Published: the paper's 30 + 30 prompts, one template a task. Controlled: crossed.
 Controls    Untrained twins; shuffled labels; lookup against reasoning and recall against lookup.
-Selection   Heads chosen on discovery facts, judged on evaluation facts, in every template.
+Selection   Heads selected on discovery facts, tested on evaluation facts, in every template.
 """
 
 import pytest
@@ -47,7 +47,7 @@ def test_heads_differ_as_published(study, verdict):
 
 @pytest.mark.criterion("controlled")
 def test_heads_differ_on_held_out_facts(study, verdict):
-    """Heads chosen on half of the facts keep |d| > 1 on the other half, in every template."""
+    """Heads selected on half of the facts keep |d| > 1 on the other half, in every template."""
     rule = ControlledRule(
         threshold_d=THRESHOLD_D,
         alpha=ALPHA,

@@ -4,7 +4,7 @@ Source      Fartale et al. 2025, arXiv:2510.03366, on neurons; its public notebo
 Materials   Published: the paper's 30 + 30 prompts, one template a task. Controlled: crossed.
 Measure     Published: the gate before its activation. Controlled: what the neuron writes.
 Controls    Untrained twins; shuffled labels; lookup against reasoning and recall against lookup.
-Selection   Neurons chosen on discovery facts, judged on evaluation facts, in every template.
+Selection   Neurons selected on discovery facts, tested on evaluation facts, in every template.
 """
 
 import pytest
@@ -41,7 +41,7 @@ def test_neurons_differ_as_published(study, verdict):
 
 @pytest.mark.criterion("controlled")
 def test_neurons_differ_on_held_out_facts(study, verdict):
-    """Neurons chosen on half of the facts keep |d| > 1 on the other half, in every template."""
+    """Neurons selected on half of the facts keep |d| > 1 on the other half, in every template."""
     rule = ControlledRule(
         threshold_d=THRESHOLD_D,
         alpha=ALPHA,

@@ -3,7 +3,7 @@
 Source      Fartale et al. 2025, arXiv:2510.03366, on cross-validation; its public notebooks.
 Materials   Published: the paper's 30 + 30 prompts. Controlled: crossed prompts, redrawn as well.
 Controls    Untrained twins, run through the same.
-Selection   Published: refitted on overlapping training folds, never tested. Controlled: chosen on
+Selection   Published: refitted on overlapping training folds, never tested. Controlled: selected on
             training folds, tested on the held-out fold; folds keep pairs together.
 """
 
@@ -52,7 +52,7 @@ def test_types_hold_over_training_folds(study, verdict, kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.criterion("controlled")
 def test_components_hold_on_the_held_out_fold(study, verdict, kind):
-    """At least 80 % of the components chosen on four fifths of the pairs hold on the last fifth."""
+    """At least 80 % of the components selected on four fifths of the pairs hold on the rest."""
     rule = ControlledRule(
         threshold_d=THRESHOLD_D[kind],
         alpha=ALPHA_CONTROLLED,

@@ -1,1 +1,1 @@
-"""What is measured at a site, and the arrays that come back. No model is needed here."""
+"""What is measured at a site, and the arrays that are stored. No model is needed here."""

@@ -11,7 +11,7 @@ POSITIONS = ("final", "subject", "mean")
 
 
 class Stored:
-    """Values that are arrays and nothing else: how they go into the store and come back."""
+    """A record of arrays, with its way into the store and back."""
 
     __slots__: tuple[str, ...] = ()
 
@@ -50,7 +50,7 @@ class Activations(Stored):
 
 @dataclass(frozen=True, slots=True)
 class Answers(Stored):
-    """How a model answered every prompt of a set; not a number where an item has no answer.
+    """How a model answered every prompt of a set; nan where an item has no answer.
 
     Attributes:
         log_probability: Of the whole answer, nats.

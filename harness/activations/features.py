@@ -61,8 +61,8 @@ def entropy(row: "Row", visible: "Visible") -> "PerRow":
 def entropy_per_log_length(row: "Row", visible: "Visible") -> "PerRow":
     """Entropy over its upper bound ln(visible keys): 0 to 1; 0 where one key is visible.
 
-    Source: controlled variant. Differs from `entropy`: longer prompts allow more entropy, so the
-    plain one tells lengths apart; this one is 1 for an even row of any length.
+    Source: controlled variant. Differs from `entropy`: longer prompts allow more entropy, so
+    the plain one depends on length; this one is 1 for an even row of any length.
     """
     bound = visible.sum(-1).float().log()
     bound = bound.reshape(-1, *[1] * (row.ndim - 2))
@@ -125,8 +125,8 @@ def attention_entropy(row: "HeadRows", visible: "Visible") -> "PerRow":
 def attention_concentration(row: "HeadRows", visible: "Visible") -> "PerRow":
     """1 / (1 + H) with H the layer's attention entropy in nats; 1 = all on one key.
 
-    Source: layer feature four of Fartale et al. 2025. A falling function of feature three, so
-    their votes on a task always oppose each other.
+    Source: layer feature four of Fartale et al. 2025. It falls when feature three rises, so
+    the votes of the two on a task always oppose each other.
     """
     return 1 / (1 + attention_entropy(row, visible))
 

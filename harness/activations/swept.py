@@ -1,4 +1,4 @@
-"""What a sweep and an attribution return: plain arrays with named axes; no model needed."""
+"""What a sweep and an attribution return: plain numpy arrays with named axes."""
 
 from dataclasses import dataclass
 
@@ -10,23 +10,23 @@ from harness.activations.extracted import Stored
 
 @dataclass(frozen=True, slots=True)
 class SweepResult(Stored):
-    """Every prompt's answer under every edit set, and untouched.
+    """The answer to every prompt under every edit set, and without an edit.
 
     All measures are of the first token of an answer, in nats, from the log-probabilities over the
     vocabulary at the prompt's last token. A distractor that begins with the answer's own token
-    is left out. Not a number, never 0, where there is nothing to measure: see `scorable` and
+    is left out. Where there is nothing to measure, a value is nan and never 0: see `scorable` and
     `applicable`.
 
     Attributes:
-        log_probability: Of the answer's first token; it needs an answer only.
+        log_probability: Of the first token of the answer; needs an answer, but no distractor.
         logit_difference: Of the answer minus the best distractor.
         correct: 1 if the answer beats every distractor, else 0.
         divergence: Kullback-Leibler divergence of the next token, KL(intact || edited), over the
-            whole vocabulary, nats; it needs no answer.
-        clean_log_probability: The same without an edit; and so on.
+            whole vocabulary, nats; needs no answer.
+        clean_log_probability, clean_logit_difference, clean_correct: The same without an edit.
         scorable: Whether the item has an answer, and a distractor that differs in its first token.
-        applicable: Whether each edit of the set has a position in this prompt, and the run it
-            patches from lines up with it.
+        applicable: Whether each edit of the set has a position in this prompt, and the tokens of
+            the donor run are aligned with those of the prompt.
     """
 
     log_probability: Float[np.ndarray, "edit_set prompt"]
@@ -41,7 +41,7 @@ class SweepResult(Stored):
 
     @property
     def left_out(self) -> np.ndarray:
-        """Prompts of each edit set that could not be measured, for either reason."""
+        """Number of prompts of each edit set that could not be measured, for either reason."""
         missing: np.ndarray = (~(self.applicable & self.scorable)).sum(1)
         return missing
 
@@ -50,9 +50,9 @@ class SweepResult(Stored):
 class ComponentScores(Stored):
     """First-order estimates of what mean-ablating each component costs each prompt.
 
-    Gradient times (activation - mean), summed over a prompt's tokens: the expected fall of the
-    logit difference (first token, answer minus best distractor). Not a number on prompts that
-    are not `scorable`.
+    Gradient times (activation - mean), summed over the tokens of a prompt: the expected fall of
+    the logit difference (first token, answer minus best distractor). nan on prompts that are not
+    `scorable`.
 
     Attributes:
         heads: Of each head's z.
@@ -73,10 +73,10 @@ class ComponentScores(Stored):
 class PathScores(Stored):
     """How much of each prompt's logit difference is lost with each component of a kind.
 
-    The gradient by what is left of the component, averaged on the way from the mean ablation of
-    all of them to the intact model. Over all components the scores of a prompt add up to what
-    ablating them together costs, to the coarseness of the steps. Not a number on prompts that are
-    not `scorable`.
+    The gradient with respect to the share of the component that is left, averaged over steps from
+    the mean ablation of all components to the intact model. Over all components, the scores of a
+    prompt add up to what ablating them together costs; more steps make that more exact. nan on
+    prompts that are not `scorable`.
 
     Attributes:
         scores: Of each component, nats.

@@ -1,4 +1,4 @@
-"""Gates that claims share: conditions without which a measurement says nothing."""
+"""Gates that claims share: conditions that a measurement needs to say anything."""
 
 from collections.abc import Sequence
 
@@ -21,9 +21,9 @@ def paired_gate(study: Study) -> Gate:
 def competence_gates(
     study: Study, least: float, tasks: Sequence[str] | None = None
 ) -> tuple[Gate, ...]:
-    """One gate a task: a model that does not answer shows nothing about how it answers.
+    """One gate for each task: a model that does not answer shows nothing about how it answers.
 
-    The run's own `--competence-gate` takes the place of `least`; 0 lets everything pass.
+    `--competence-gate` of the run replaces `least`; 0 lets every model pass.
     """
     if not study.has_answers:
         return ()
@@ -75,7 +75,7 @@ def causal_answers(study: Study, gate: float) -> tuple[Gate, ...]:
 
 
 def gate_notes(gates: tuple[Gate, ...]) -> tuple[str, ...]:
-    """What to say where competence could not be measured."""
+    """A note if competence could not be measured."""
     if not gates:
         return ("these materials carry no answers: competence was not measured",)
     return ()

@@ -1,7 +1,7 @@
 """Statistics: from per-prompt arrays to numbers. Each function answers one question.
 
 Axis 0 is what was sampled (prompt, pair, resample); everything after it is *cells* (layers,
-heads, neurons, metrics), handled independently and given back in its own shape. Not-a-number
+heads, neurons, metrics), handled independently and returned in its own shape. Not-a-number
 and infinity are refused, with the cell's index, because a dropped cell would change a family; only
 in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 
@@ -11,7 +11,7 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | by how much (published) | `cohens_d`, `hedges_g` |
 | what is the difference within each pair | `pair_contrast`, `rank_contrast` |
 | by how much, in pairs | `crossed_d` (default), `cohens_dz`, `pooled_sd`, `minimum_detectable_d` |
-| which cells were never anything but one value | `constant_cells` |
+| which cells have the same value everywhere | `constant_cells` |
 | do pairs differ, over a whole family of cells | `sign_flip_max` |
 | what would other labels give | `random_signs`, `permuted_within` |
 | the same, alike wherever a name occurs | `signs_by_name`, `permuted_by_name` |
@@ -19,8 +19,8 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | how sure is anything computed from means | `bootstrap_of_means` |
 | what does each pair contribute to it | `pseudo_values` |
 | does an edit lose more answers than it gains | `mcnemar`, `mcnemar_floor` |
-| is nothing lost, is nothing there | `equivalence_share`, `equivalence_mean` |
-| is it beyond matched random sets | `exceedance` |
+| is a loss or a difference smaller than a margin | `equivalence_share`, `equivalence_mean` |
+| is it larger than in matched random sets | `exceedance` |
 | do two measures order the items alike | `rank_correlation` |
 | what else would other pairs have selected | `bootstrap_selection`, `mean_pairwise_jaccard` |
 | what survives correction | `bonferroni`, `holm`, `benjamini_hochberg` |

@@ -1,4 +1,4 @@
-"""What an edit does to answers that are right or wrong, item by item."""
+"""What an edit does to correct and to wrong answers, item by item."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from harness.stats.samples import as_answers
 
 @dataclass(frozen=True, slots=True)
 class PairedTest:
-    """Right and wrong answers of the same items, before and after.
+    """Correct and wrong answers to the same items, before and after.
 
     Attributes:
-        lost: Items right before and wrong after.
-        gained: Items wrong before and right after.
+        lost: Items correct before and wrong after.
+        gained: Items wrong before and correct after.
         items: All of them, changed or not.
         p: Two-sided: as many are lost as gained.
         p_lost: One-sided, small where more are lost than gained.
@@ -28,15 +28,15 @@ class PairedTest:
 
 
 def mcnemar(before: Shaped[np.ndarray, " item"], after: Shaped[np.ndarray, " item"]) -> PairedTest:
-    """Exact McNemar test: among items whose answer changed, is either direction more frequent.
+    """Exact McNemar test: of the items whose answer changed, do more change one way than the other.
 
-    Items are taken as independent; several prompts of one fact are not, so count facts. Where
-    no answer changed both p are 1: nothing was lost, which is no proof that nothing can be
-    (`equivalence_share` bounds it). Items chosen for being right before can only be lost, and
-    chance alone then loses some: give all items, or compare with a matched control.
+    Items must be independent; several prompts of one fact are not, so count facts. If no answer
+    changed, both p are 1: nothing was lost, but that does not prove that nothing can be lost
+    (`equivalence_share` gives a bound). Items selected for being correct before can only be lost,
+    and some are lost by chance alone: give all items, or compare with a matched control.
 
     Args:
-        before: True or 1 for right, False or 0 for wrong.
+        before: True or 1 for correct, False or 0 for wrong.
         after: The same items in the same order.
 
     Raises:
@@ -66,14 +66,14 @@ def mcnemar(before: Shaped[np.ndarray, " item"], after: Shaped[np.ndarray, " ite
     )
 
 
-def mcnemar_floor(right: int) -> float:
-    """The smallest `p_lost` with `right` items right before: all of them lost and none gained.
+def mcnemar_floor(correct: int) -> float:
+    """The smallest `p_lost` if `correct` items were correct before: all are lost, none is gained.
 
     Five items reach 0.03, four only 0.06. The two-sided p is twice as large.
 
     Raises:
         ValueError: If the number is negative.
     """
-    if right < 0:
-        raise ValueError(f"right is {right}; a number of items is needed, 0 or more.")
-    return float(0.5**right)
+    if correct < 0:
+        raise ValueError(f"correct is {correct}; expected a number of items, 0 or more.")
+    return float(0.5**correct)

@@ -78,8 +78,8 @@ def bootstrap_selection(
 ) -> Bool[np.ndarray, "resample ..."]:
     """Which cells have abs(`crossed_d`) above `threshold` on each resample of pairs.
 
-    Give it to `mean_pairwise_jaccard`. One byte for each resample and cell; a constant cell is
-    never selected.
+    Made for `mean_pairwise_jaccard`. Takes one byte for each resample and cell; a constant cell
+    is never selected.
     """
     first, second = pair_indices(values, treated, control, 3)
     matrix = as_cells(values, "values", 2)
@@ -161,8 +161,8 @@ def _estimate(
     value, low, high = np.empty((3, cells))
     with one_blas_thread():
         for part in chunks(cells, max(resamples, units)):
-            of = statistic(part)
-            value[part] = of(np.ones((1, units)))[0]
-            drawn, left_out = of(weights), of(1 - np.eye(units))
+            compute = statistic(part)
+            value[part] = compute(np.ones((1, units)))[0]
+            drawn, left_out = compute(weights), compute(1 - np.eye(units))
             low[part], high[part] = bca(value[part], drawn, left_out, level)
     return Estimate(value.reshape(shape), low.reshape(shape), high.reshape(shape), level, resamples)

@@ -16,7 +16,7 @@ class Uniformity:
         p: Of that distance, two-sided.
         excess: Largest excess of small p-values: how far the test claims too much.
         p_excess: Of that excess, one-sided; small means anti-conservative.
-        n: How many p-values.
+        n: Number of p-values.
     """
 
     statistic: float
@@ -45,7 +45,7 @@ def uniformity(p_values: Float[np.ndarray, " test"], levels: int | None = None) 
     p = np.sort(np.asarray(p_values, dtype=np.float64).ravel())
     if len(p) < 8 or not ((p >= 0) & (p <= 1)).all():
         raise ValueError(
-            f"{len(p)} p-values between {p.min(initial=1)} and {p.max(initial=0)}; needed are 8 or "
+            f"{len(p)} p-values between {p.min(initial=1)} and {p.max(initial=0)}; expected 8 or "
             "more between 0 and 1."
         )
     if levels is None:
@@ -76,7 +76,7 @@ def binomial_interval(successes: int, trials: int, level: float = 0.95) -> tuple
     """
     if trials < 1 or not 0 <= successes <= trials or not 0 < level < 1:
         raise ValueError(
-            f"{successes} successes in {trials} trials at level {level}; needed are at least one "
+            f"{successes} successes in {trials} trials at level {level}; expected at least one "
             "trial, no more successes than trials, and a level between 0 and 1."
         )
     tail = (1 - level) / 2
@@ -92,7 +92,7 @@ def scaled_count(published: int, published_total: int, total: int) -> int:
     """
     if not 0 <= published <= published_total or published_total < 1 or total < 1:
         raise ValueError(
-            f"{published} of {published_total} scaled to {total}; needed are positive totals and a "
+            f"{published} of {published_total} scaled to {total}; expected positive totals and a "
             "count no larger than its total."
         )
     return max(1, -(-published * total // published_total))

@@ -1,4 +1,4 @@
-"""Checked views of arrays: axis 0 is sampled, the trailing axes are flattened into cells."""
+"""Checked views of arrays: axis 0 is what was sampled, the other axes are flattened to cells."""
 
 import math
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ def pair_indices(
     control: Int[np.ndarray, "pair k"],
     minimum: int,
 ) -> tuple[Int[np.ndarray, "pair k1"], Int[np.ndarray, "pair k2"]]:
-    """Both index arrays as integers with two axes; a single axis means one prompt a pair.
+    """Both index arrays with two axes; a single axis means one prompt for each pair.
 
     Raises:
         ValueError: If they differ in pairs, are too few, point outside or share a prompt.
@@ -92,7 +92,7 @@ def pair_indices(
 
 
 def constant_cells(values: Float[np.ndarray, "row ..."]) -> Bool[np.ndarray, "..."]:
-    """Cells with one and the same value in every row: no effect size is defined there."""
+    """Cells with the same value in every row: no effect size is defined there."""
     matrix = as_cells(values, "values", 1)
     flat = np.concatenate(
         [matrix[:, c].max(axis=0) == matrix[:, c].min(axis=0) for c in chunks(*matrix.shape[::-1])]
@@ -103,7 +103,7 @@ def constant_cells(values: Float[np.ndarray, "row ..."]) -> Bool[np.ndarray, "..
 def chunks(cells: int, rows: int, itemsize: int = 8) -> Iterator[slice]:
     """Slices over cells so that rows x cells of a slice take about `CHUNK_BYTES`.
 
-    No cells at all is one empty slice, so that results keep their shape.
+    Without cells there is one empty slice, so that results keep their shape.
     """
     width = max(64, CHUNK_BYTES // (max(rows, 1) * itemsize))
     for start in range(0, max(cells, 1), width):
@@ -113,8 +113,8 @@ def chunks(cells: int, rows: int, itemsize: int = 8) -> Iterator[slice]:
 def one_blas_thread() -> AbstractContextManager[object]:
     """Matrix products inside run on one thread.
 
-    A chunk's product takes a millisecond; handing it to several threads on a machine that is
-    busy otherwise was measured eight to fifty times slower than doing it on one.
+    The product of a chunk takes a millisecond; on a busy machine, several threads were measured
+    to be eight to fifty times slower than one.
     """
     limits: AbstractContextManager[object] = _blas().limit(limits=1, user_api="blas")
     return limits
@@ -122,7 +122,7 @@ def one_blas_thread() -> AbstractContextManager[object]:
 
 @cache
 def _blas() -> Any:
-    """The BLAS libraries in this process; to look for them takes as long as a small product."""
+    """The BLAS libraries in this process; finding them takes as long as a small product."""
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # noqa: PLC0415
 
     return ThreadpoolController()

@@ -1,4 +1,4 @@
-"""Does a selection hold over folds, resamples and redrawn materials."""
+"""Whether a selection holds over folds, resamples and redrawn materials."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ def grouped_folds(
 
     Args:
         pairs: The pair of each item.
-        folds: How many, two or more.
+        folds: Number of folds, two or more.
         seed: Of the shuffle; it depends on the order of first appearance and on nothing else.
 
     Raises:
@@ -42,7 +42,7 @@ def modal_share(
 
     Args:
         types: Text or integers.
-        excluded: Types that are no finding ("mixed", "none") and cannot be the most frequent
+        excluded: Types that do not count ("mixed", "none") and cannot be the most frequent
             one; their folds still count in the denominator. Counting "mixed" as consistent is
             how a published analysis reached 28 layers of 28.
     """
@@ -59,7 +59,7 @@ def modal_share(
 def jaccard(a: Bool[np.ndarray, "..."], b: Bool[np.ndarray, "..."]) -> float:
     """Size of the intersection over size of the union, 0 to 1; nan if both are empty.
 
-    Two empty sets agree on nothing that was found, so the number is undefined and not 1.
+    Two empty sets have no member to agree on, so the number is undefined and not 1.
     """
     first, second = np.asarray(a), np.asarray(b)
     if first.dtype != bool or second.dtype != bool or first.shape != second.shape:
@@ -74,8 +74,8 @@ def jaccard(a: Bool[np.ndarray, "..."], b: Bool[np.ndarray, "..."]) -> float:
 def mean_pairwise_jaccard(sets: Bool[np.ndarray, "set ..."]) -> float:
     """Mean `jaccard` over all pairs of sets; nan as soon as two of them are empty.
 
-    A selection that came up empty twice is not stable, and leaving such pairs out would make
-    it look so. Against one empty set every other scores 0.
+    A selection that was empty twice is not stable, and leaving such pairs out would make it
+    look stable. Against one empty set every other scores 0.
     """
     array = np.asarray(sets)
     if array.dtype != bool or array.ndim < 2 or len(array) < 2:

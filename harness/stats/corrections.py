@@ -1,4 +1,4 @@
-"""Corrections for many tests. A family is what `axis` spans; the other axes are families apart."""
+"""Corrections for many tests. `axis` spans one family of tests; the other axes list families."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,8 @@ def bonferroni(
 
     Args:
         p: Uncorrected, 0 to 1.
-        axis: Axis or axes one family spans: None for all of them, 0 of [layer, metric] for a
-            family of layers within each metric.
+        axis: The axis or axes that one family spans: None for all of them; 0 of [layer, metric]
+            for a family of layers within each metric.
 
     Raises:
         ValueError: If a p-value is not a number or outside 0 to 1.
@@ -26,7 +26,7 @@ def bonferroni(
 def holm(
     p: Float[np.ndarray, "..."], axis: int | tuple[int, ...] | None = None
 ) -> Float[np.ndarray, "..."]:
-    """Holm's step-down adjusted p: family-wise as Bonferroni's and never larger.
+    """Holm's step-down adjusted p: family-wise like Bonferroni's, and never larger.
 
     Arguments and errors as `bonferroni`.
     """
@@ -54,7 +54,7 @@ def benjamini_hochberg(
 def _families(
     p: Float[np.ndarray, "..."], axis: int | tuple[int, ...] | None
 ) -> tuple[Float[np.ndarray, "family test"], Callable[[np.ndarray], np.ndarray]]:
-    """The p-values with a family a row, and the way back to its own shape."""
+    """The p-values with one row for each family, and a function that restores the shape."""
     array = np.asarray(p, dtype=np.float64)
     wrong = ~((array >= 0) & (array <= 1))
     if wrong.any():

@@ -18,15 +18,15 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class RankCorrelation:
-    """Spearman's rho with a permutation p, and Kendall's tau-b beside it; nan if undefined.
+    """Spearman's rho with a permutation p, and Kendall's tau-b; nan if undefined.
 
     Attributes:
         rho: Spearman's, -1 to 1, ties given their average rank.
         low: Lower end of its interval at `level`.
         high: Upper end.
         p: Two-sided, by permutation of the ranks.
-        floor: The smallest p of any arrangement that was gone through: 1 / (permutations + 1),
-            more where items are few or ties many.
+        floor: The smallest p that the arrangements tried can give: 1 / (permutations + 1), or
+            more if there are few items or many ties.
         tau: Kendall's tau-b, -1 to 1, corrected for ties.
         level: Of the interval.
         items: How many.
@@ -54,19 +54,19 @@ def rank_correlation(
     """Spearman's rho of two measures of the same items, tested by permuting one of them.
 
     The items as they are count as one permutation: p is at least 1 / (permutations + 1). If
-    there are no more than `permutations` arrangements, all are gone through and p is exact.
-    Where x or y is constant nothing is defined, and all but level and items is nan.
+    there are no more than `permutations` arrangements, all are tried and p is exact.
+    If x or y is constant, everything but level and items is undefined and nan.
 
     The interval is Fisher's z with the standard error of Bonett and Wright 2000,
-    sqrt((1 + rho^2 / 2) / (n - 3)), for independent items: it knows nothing of blocks, is -1 to
-    1 for three items, and has no width at rho ±1, where only p says how sure that is.
+    sqrt((1 + rho^2 / 2) / (n - 3)), for independent items: it ignores blocks, is -1 to 1
+    for three items, and has no width at rho ±1, where p alone shows the uncertainty.
 
     Args:
-        x: One an item.
+        x: One value for each item.
         y: The same items.
         permutations: Random arrangements, besides the identity.
         seed: Of the arrangements.
-        blocks: A name for each item: items are permuted within their block alone, so that what
+        blocks: A name for each item: items are permuted within their block only, so that what
             differs between blocks (layers, models) gives no small p. rho is still that over all
             items. Differs from `sign_flip_max`, where a block moves as a whole.
         level: Of the interval.

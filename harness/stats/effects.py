@@ -15,9 +15,9 @@ def cohens_d(
 ) -> Float[np.ndarray, "..."]:
     """Cohen's d of two independent groups: difference of means over the pooled SD (n - 1).
 
-    Where every value is the same it is undefined and comes back as nan (`constant_cells` names
-    them); where each group is constant at another value it is infinite, with its sign. Nothing
-    is clipped: a reset of large values turned 741 heads of one kind into 239 in public code.
+    If every value is the same, d is undefined and nan (`constant_cells` finds such cells); if
+    each group is constant at a different value, d is infinite, with its sign. Nothing is
+    clipped: a reset of large values turned 741 heads of one kind into 239 in public code.
 
     Raises:
         ValueError: If a group has fewer than two prompts, cells differ, a value is not finite.
@@ -40,8 +40,8 @@ def hedges_g(
 def cohens_dz(contrast: Float[np.ndarray, "pair ..."]) -> Float[np.ndarray, "..."]:
     """Mean contrast over the SD of the contrasts (n - 1): how consistent, not how large.
 
-    nan where every contrast is zero, infinite where all are the same other value. It is t over
-    the root of the number of pairs; for a size compare with `crossed_d`.
+    nan if every contrast is zero, infinite if all have the same other value. It is t over the
+    root of the number of pairs; `crossed_d` measures the size.
     """
     matrix = as_cells(contrast, "contrast", 2)
 
@@ -58,7 +58,7 @@ def pair_contrast(
     treated: Int[np.ndarray, "pair k"],
     control: Int[np.ndarray, "pair k"],
 ) -> Float[np.ndarray, "pair ..."]:
-    """Mean over a pair's treated prompts minus mean over its control prompts.
+    """Mean over the treated prompts of each pair minus the mean over its control prompts.
 
     In a crossed set each pair has two of each (its two orders), so main effects of order and
     label cancel. Dtype of `values`, at least float32.
@@ -66,7 +66,7 @@ def pair_contrast(
     Args:
         values: Any features of the prompts.
         treated: Positions of each pair's treated prompts on axis 0 of `values`.
-        control: Likewise; the number a pair may differ from that of treated.
+        control: Likewise; a pair may have another number of control prompts than of treated ones.
     """
     first, second = pair_indices(values, treated, control, 1)
     matrix = as_cells(values, "values", 2)
@@ -101,9 +101,9 @@ def crossed_d(
     """Mean pair contrast over the pooled SD of single prompts within a task.
 
     Dividing by the SD of the contrasts instead (`cohens_dz`) makes a difference of a thousandth
-    look huge if it is the same in every pair, which crossing brings about: all that varies
-    within a pair is what is asked. In units of how much prompts of one task differ among each
-    other it is the small effect it is, and thresholds written for Cohen's d keep their meaning.
+    look huge if it is the same in every pair. Crossing makes that likely: within a pair only
+    the question varies. In units of the SD between prompts of one task the effect is as small
+    as it should be, and thresholds written for Cohen's d keep their meaning.
     nan and infinity as in `cohens_d`.
     """
     first, second = pair_indices(values, treated, control, 2)
@@ -133,7 +133,7 @@ def minimum_detectable_d(
     """
     if pairs < 2 or not 0 < alpha < 1 or not 0 < power < 1 or contrast_sd <= 0:
         raise ValueError(
-            f"pairs {pairs}, alpha {alpha}, power {power}, contrast_sd {contrast_sd}: needed are "
+            f"pairs {pairs}, alpha {alpha}, power {power}, contrast_sd {contrast_sd}: expected "
             "two pairs or more, alpha and power between 0 and 1, and a positive SD."
         )
     return float((ndtri(1 - alpha / 2) + ndtri(power)) * contrast_sd / math.sqrt(pairs))
@@ -163,7 +163,7 @@ def _pooled_variance(
 def _ratio(
     difference: Float[np.ndarray, " cell"], sd: Float[np.ndarray, " cell"]
 ) -> Float[np.ndarray, " cell"]:
-    """Their quotient; nan for 0 / 0 and a signed infinity for the rest over 0."""
+    """The quotient; nan for 0 / 0, an infinity with the sign of the numerator for others over 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(difference / sd)
 

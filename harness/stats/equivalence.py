@@ -1,7 +1,7 @@
-"""Is nothing there: tests that reject where an effect could still be as large as a margin.
+"""Tests of absence: is an effect smaller than a margin.
 
-A difference that was not found may be there and missed. Here the null hypothesis is that the
-effect reaches the margin, so a small p says that it does not, and few items cannot say it.
+A difference that was not found may exist and be missed. Here the null hypothesis is that the
+effect reaches the margin, so a small p says that it does not; few items cannot give a small p.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class ShareBound:
         share: Lost among `n`, 0 to 1.
         upper: Exact one-sided upper bound of the share at 1 - `alpha`.
         p: Small where the share is below `margin`; at most `alpha` where `upper` is within it.
-        floor: p had nothing been lost, the smallest for this n and margin.
+        floor: p if nothing had been lost, the smallest for this n and margin.
         margin: The smallest share that would matter.
         alpha: Of the bound.
         n: Items.
@@ -59,12 +59,12 @@ class MeanBound:
 
 
 def equivalence_share(lost: int, n: int, margin: float, *, alpha: float = 0.05) -> ShareBound:
-    """Exact test that fewer than `margin` of items are lost, among `n` that were answered right.
+    """Exact test that a share below `margin` is lost, of `n` items that were answered correctly.
 
-    p is the probability of losing no more than `lost` were the true share `margin`. Two
+    p is the probability of losing no more than `lost` if the true share were `margin`. Two
     one-sided tests would ask for no more: a share cannot be negative, so the test against
     -margin rejects whatever the data, and the larger of both p is that of the upper test.
-    The bound is Clopper and Pearson's. Items are taken as independent; count facts.
+    The bound is Clopper and Pearson's. Items must be independent; count facts.
 
     Raises:
         ValueError: If there are no items, more lost than there are, or a margin or alpha
@@ -76,7 +76,7 @@ def equivalence_share(lost: int, n: int, margin: float, *, alpha: float = 0.05) 
 
     if n < 1 or not 0 <= lost <= n or not 0 < margin < 1 or not 0 < alpha < 1:
         raise ValueError(
-            f"{lost} lost of {n} with margin {margin} and alpha {alpha}; needed are at least one "
+            f"{lost} lost of {n} with margin {margin} and alpha {alpha}; expected at least one "
             "item, no more lost than there are, and margin and alpha between 0 and 1."
         )
     test = binomtest(int(lost), int(n), margin, alternative="less")
@@ -98,10 +98,10 @@ def equivalence_mean(
 
     Differences without any spread have p 0 inside the margin and 1 on it or outside: what t
     tends to as the spread shrinks. With few items that says more about the measure (saturated,
-    rounded) than about the mean; where items are right or wrong use `equivalence_share`.
+    rounded) than about the mean; where items are correct or wrong use `equivalence_share`.
 
     Args:
-        differences: One an independent item, such as after minus before.
+        differences: One for each independent item, such as after minus before.
         margin: In their unit, positive.
         alpha: Of each one-sided test; the interval is at 1 - 2 alpha, 90% by default.
 
@@ -116,7 +116,7 @@ def equivalence_mean(
     sample = as_sample(differences, "differences", 2)
     if not 0 < margin < np.inf or not 0 < alpha < 0.5:
         raise ValueError(
-            f"margin is {margin} and alpha {alpha}; needed are a positive finite margin and an "
+            f"margin is {margin} and alpha {alpha}; expected a positive finite margin and an "
             "alpha between 0 and a half."
         )
     described = DescrStatsW(sample)

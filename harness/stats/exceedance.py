@@ -1,4 +1,4 @@
-"""One number against those of matched random sets, or any other draws of a null."""
+"""One number compared with those of matched random sets, or with other draws of a null."""
 
 import math
 from dataclasses import dataclass
@@ -38,24 +38,24 @@ def exceedance(
     """How often a draw of the null is as large as `value`: (1 + those) / (draws + 1).
 
     The value counts as one more draw, so p is exact for any number of draws that are
-    exchangeable with it. Judge by p: a value above `quantile` has a p of at most
+    exchangeable with it. Decide by p: a value above `quantile` has a p of at most
     1 - level + 1 / (draws + 1), because the quantile is one of the draws alone. For the other
     direction negate both.
 
     Args:
         value: Of the set in question.
         null: Of sets drawn at random and matched to it.
-        level: Of the quantile to show beside it, 0 to 1; taken upwards (`method="higher"`).
+        level: Of the quantile that is also returned, 0 to 1; taken upwards (`method="higher"`).
 
     Raises:
-        ValueError: If there are no draws, level is no share, or a number is not finite.
+        ValueError: If there are no draws, level is not between 0 and 1, or a number is not finite.
 
     Source: Phipson and Smyth 2010, on p-values that must not be zero.
     """
     drawn = as_sample(null, "null", 1)
     check_level(level)
     if not math.isfinite(value):
-        raise ValueError(f"value is {value}; a finite number is needed, so measure it again.")
+        raise ValueError(f"value is {value}; expected a finite number, so measure it again.")
     reached = int((drawn >= value).sum())
     return Exceedance(
         value=float(value),

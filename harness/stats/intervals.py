@@ -1,4 +1,4 @@
-"""What every bootstrap shares: draws of units, and the interval of what they give."""
+"""What every bootstrap shares: how often units are drawn, and the interval of the results."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ def resample_weights(units: int, resamples: int, seed: int) -> Float[np.ndarray,
 
 
 def check_level(level: float) -> None:
-    """Refuse a level that is no share, such as 95."""
+    """Check that a level lies between 0 and 1; 95 is refused."""
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; it must lie between 0 and 1, such as 0.95.")
 
@@ -44,7 +44,7 @@ def bca(
 
     Differs: where all resamples lie on one side of the value, scipy gives nan; here the share
     is taken half a resample from the end. A resample that is nan though the value is not could
-    have been anything: it counts as below everything for the lower end, above everything for
+    have had any value: it counts as below everything for the lower end, above everything for
     the upper one and half to each side for the bias, so the interval widens. Where the value
     is nan, so is the interval.
     """

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from harness.stats.cells import as_cells, chunks, one_blas_thread
 from harness.stats.intervals import Estimate, bca, check_level, resample_weights
 
-# Of the resamples asked for, so many must have a value in every cell.
+# Least share of the resamples that must have a value in every cell.
 LEAST_SHARE = 0.5
 
 
@@ -24,25 +24,25 @@ def bootstrap_of_means(
 
     The value is the function of the means, not a mean of the function over units: a ratio of
     means, a centroid over layers, an interaction contrast, with whatever the cells of a unit
-    share kept out of the interval.
+    have in common left out of the interval.
 
     nan marks a cell without a value for that unit. Each cell's mean is taken over the units
     that have one, in the sample, in every resample and with each unit left out. A unit without
-    any value is no unit. A resample in which some cell has no value at all is set aside;
+    any value is ignored. A resample in which some cell has no value at all is set aside;
     `Estimate.resamples` says how many were used. Which values are missing must not depend on
     what is compared: means over different units differ for that alone.
 
     With few units the interval is too narrow, as any bootstrap's: at 95%, a difference of
     centroids that was zero lay outside it in 9% of simulations with 20 units, 7% with 40 and 5%
     with 160. Where the function is linear and nothing is missing, `sign_flip_max` of its value
-    for each unit needs no such allowance.
+    for each unit has no such error.
 
     Args:
         values: Any cells; the interval of each output uses all of them.
         function: From means with rows on axis 0 to results with the same rows and any shape
             after that, each row by itself; it may be called with any number of rows. Where it
             gives nan on a resample, that one widens the interval (see `bca`); where it gives
-            nan on the sample, the output is nan. Division by zero in it warns of nothing.
+            nan on the sample, the output is nan. Division by zero in it gives no warning.
         resamples: How many to draw.
         level: Of the interval.
         seed: Of the draws.

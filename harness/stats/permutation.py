@@ -46,7 +46,7 @@ def sign_flip_max(
     The statistic is monotone in the one-sample t, and its scale does not change under flips, so
     every permutation of every cell comes from one matrix product. The unflipped data count as
     one permutation: p is at least 1 / (permutations + 1). If 2^(units - 1) is no more than
-    `permutations`, all sign patterns are gone through (up to an overall sign, which changes no
+    `permutations`, all sign patterns are tried (up to an overall sign, which changes no
     two-sided statistic) and p is exact. A cell of zeros has statistic 0 and p 1.
 
     Memory beyond the contrasts: about 5 bytes x (permutations + 1) x 64 cells or 15 MB,

@@ -53,7 +53,7 @@ def mann_whitney(
 
 
 def mann_whitney_floor(n1: int, n2: int) -> float:
-    """The smallest p that `mann_whitney` can give: complete separation, no ties.
+    """The smallest p that `mann_whitney` can give: for complete separation without ties.
 
     30 + 30 prompts reach 3.0e-11, 24 + 24 only 3.1e-9. Heavily tied values (a feature with
     two levels) have a smaller variance and can fall below it.
@@ -69,7 +69,7 @@ def auc(
 ) -> Float[np.ndarray, "..."]:
     """Probability that a treated prompt exceeds a control prompt, ties a half, per cell.
 
-    Equals the area under the ROC curve; held out if the scores given are held out.
+    Equals the area under the ROC curve. It is held out if the scores are.
     """
     first, second, shape = two_groups(treated, control, 1)
     u, _ = _u_and_ties(first, second)
@@ -106,7 +106,7 @@ def _u_and_ties(
     u, ties = np.empty(first.shape[1]), np.zeros(first.shape[1])
     position = np.arange(1, total + 1, dtype=np.float32)
     for cells in chunks(first.shape[1], total):
-        # Sorting runs along contiguous memory: a cell's prompts side by side.
+        # Transposed, so that the prompts of a cell are contiguous in memory, which sorts faster.
         rows = np.concatenate([first[:, cells], second[:, cells]]).T.copy()
         of_first = np.argsort(rows, axis=1) < n1
         rows.sort(axis=1)

@@ -1,4 +1,4 @@
-"""Does a score find the components that are known to matter."""
+"""Whether a score finds the components that are known to matter."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from jaxtyping import Bool, Float
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How a score and a selection agree with the truth.
+    """How well a score and a selection agree with the truth.
 
     Attributes:
         auroc: Probability that a positive scores above a negative, ties a half; nan without both.
-        precision: Share of what was found that is positive; nan if nothing was found.
-        recall: Share of the positives that was found; nan without any.
-        positives, negatives, found: How many.
+        precision: Share of the selected that is positive; nan if nothing was selected.
+        recall: Share of the positives that was selected; nan without any.
+        positives, negatives, found: Numbers of components.
     """
 
     auroc: float

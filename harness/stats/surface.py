@@ -20,7 +20,7 @@ def surface_auc(
     """Cross-validated AUC of a logistic regression on surface features; a half is chance.
 
     Features are standardised on the training folds, groups (pairs) are kept together, classes
-    kept even over folds, and the AUC is taken within each held-out fold and averaged. Where
+    kept even over folds, and the AUC is taken within each held-out fold and averaged. If
     tasks are balanced within every group it is exactly a half, because each score occurs on both
     sides.
 
@@ -28,7 +28,7 @@ def surface_auc(
         features: For instance counts of each token, and the length.
         labels: True for treated; exactly two classes.
         groups: The pair of each item.
-        folds: How many.
+        folds: Number of folds.
         seed: Of the shuffle.
 
     Raises:

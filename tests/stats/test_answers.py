@@ -87,15 +87,15 @@ def test_a_clear_loss_is_found_as_often_as_the_binomial_says():
 
 
 def test_what_is_no_pair_of_answers_is_refused():
-    with pytest.raises(ValueError, match=r"before has shape \(0,\); needed is one answer"):
+    with pytest.raises(ValueError, match=r"before has shape \(0,\); expected one answer"):
         mcnemar(np.array([]), np.array([]))
     with pytest.raises(ValueError, match=r"after has shape \(2, 1\)"):
         mcnemar(np.ones(2), np.ones((2, 1)))
     with pytest.raises(ValueError, match="before has 3 items and after 2"):
         mcnemar(np.ones(3), np.ones(2))
-    with pytest.raises(ValueError, match=r"after is nan at item 1; an answer is right \(1\)"):
+    with pytest.raises(ValueError, match=r"after is nan at item 1; an answer is correct \(1\)"):
         mcnemar(np.ones(2), np.array([1, np.nan]))
     with pytest.raises(ValueError, match=r"before is 0\.5 at item 0"):
         mcnemar(np.array([0.5, 1]), np.ones(2))
-    with pytest.raises(ValueError, match="right is -1"):
+    with pytest.raises(ValueError, match="correct is -1"):
         mcnemar_floor(-1)

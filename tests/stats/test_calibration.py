@@ -51,7 +51,7 @@ def test_departures_are_found_and_told_apart(levels):
 def test_what_cannot_be_checked_is_refused():
     with pytest.raises(ValueError, match="7 p-values"):
         uniformity(np.full(7, 0.5))
-    with pytest.raises(ValueError, match="needed are 8 or more between 0 and 1"):
+    with pytest.raises(ValueError, match="expected 8 or more between 0 and 1"):
         uniformity(np.append(np.full(9, 0.5), np.nan))
     with pytest.raises(ValueError, match="multiple of 1/10"):
         uniformity(np.full(9, 0.55), 10)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from harness.activations.extracted import Activations
 from harness.findings.circuits.circuits import Circuit, Kind, matched_sets
 from harness.findings.circuits.depth import observed_order
 from harness.findings.circuits.selection import shape
@@ -11,6 +12,7 @@ from harness.findings.gates import causal_answers
 from harness.findings.requirements import interval
 from harness.findings.specialisation.cells import published_cells
 from harness.findings.specialisation.rules import PublishedRule
+from harness.findings.twins import TwinResult, on_twins, twin_controls
 from harness.interventions.interventions import ZERO, Intervention
 from harness.study.study import Study
 from harness.verdicts.components import Components
@@ -121,13 +123,10 @@ def published_depth_finding(study: Study, rule: PublishedRule, *, published: str
         f"the published rule finds {counts[first]} {first} and {counts[second]} {second} layers: "
         "there is no order to compare",
     )
-    controls = []
-    for name, activations in study.twins():
+
+    def on_twin(activations: Activations) -> TwinResult:
         twin = rule(published_cells("layer", activations), study.prompts)
-        found = observed_order(twin, study.prompts.tasks)
-        controls.append(
-            Control(
-                f"untrained {name}", found, None, note="layers; undefined if one type is missing"
-            )
-        )
-    return Finding((evidence,), tuple(controls), (both,))
+        order = observed_order(twin, study.prompts.tasks)
+        return TwinResult(order, "layers; undefined if one type is missing")
+
+    return Finding((evidence,), twin_controls(on_twins(study, on_twin), meets=None), (both,))

@@ -105,17 +105,18 @@ def held_out_consistency_finding(
     twins = twin_controls(
         results, meets=lambda held: held >= folds, measured=f"held over {folds} folds"
     )
-    gates = (
-        *competence_gates(study, gate),
-        _reach(study, kind, rule, folds),
-        Gate(
-            "something to hold",
-            model.selected > 0,
-            f"no {kind} was selected on any set of training folds",
-        ),
+    gates = competence_gates(study, gate)
+    something = Gate(
+        "something to hold",
+        model.selected > 0,
+        f"no {kind} was selected on any set of training folds",
     )
-    evidence = _held_out_share(study, kind, model, share)
-    return Finding((evidence,), twins, gates, notes=gate_notes(competence_gates(study, gate)))
+    return Finding(
+        (_held_out_share(study, kind, model, share),),
+        twins,
+        (*gates, _reach(study, kind, rule, folds), something),
+        notes=gate_notes(gates),
+    )
 
 
 def _held_out_share(study: Study, kind: Kind, model: HeldOut, share: float) -> Evidence:

@@ -46,7 +46,7 @@ class Contrast:
         return None if self.crossed else [str(name) for name in self.template[pairs]]
 
     def flipped(self, signs: np.ndarray) -> Self:
-        """The same data with the labels of some pairs exchanged: the shuffled-label control."""
+        """The same data with the labels of pairs of sign -1 exchanged."""
         swap = (signs < 0)[:, None]
         return replace(
             self,
@@ -81,15 +81,15 @@ def contrast(cells: Cells, prompts: PromptSet) -> Contrast:
     control = np.array([row[second] for row in table.values()])
     at = treated[:, 0]
     return Contrast(
-        cells,
-        stats.pair_contrast(cells.values, treated, control),
-        treated,
-        control,
-        np.array(list(table)),
-        np.array([prompts.items[i].split for i in at]),
-        np.array([prompts.items[i].template for i in at]),
-        prompts.tasks,
-        prompts.crossed,
+        cells=cells,
+        values=stats.pair_contrast(cells.values, treated, control),
+        treated=treated,
+        control=control,
+        pair=np.array(list(table)),
+        split=np.array([prompts.items[i].split for i in at]),
+        template=np.array([prompts.items[i].template for i in at]),
+        tasks=prompts.tasks,
+        crossed=prompts.crossed,
     )
 
 

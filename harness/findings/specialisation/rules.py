@@ -225,15 +225,15 @@ def _components(
     rows = np.arange(len(d))
     step = len(cells.metrics)
     return Components(
-        cells.kind,
-        cells.layer[::step],
-        cells.index[::step],
-        cells.metrics,
-        strongest,
-        d[rows, strongest],
-        discovery[rows, strongest],
-        q[rows, strongest],
-        passed,
-        np.where(passed, type_, ""),
-        d,
+        kind=cells.kind,
+        layer=cells.layer[::step],
+        index=cells.index[::step],
+        metrics=cells.metrics,
+        metric=strongest,
+        effect=d[rows, strongest],
+        effect_discovery=discovery[rows, strongest],
+        q=q[rows, strongest],
+        passed=passed,
+        type=np.where(passed, type_, ""),
+        cells_d=d,
     )

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 import harness
+from harness.files import ROOT
 from harness.verdicts import records
 from tests.support.sample_plots import curve, entry
 from tests.support.sample_records import MODELS, NASTY, sample
@@ -68,6 +70,31 @@ def test_a_prediction_not_measured_is_a_row_without_numbers(tmp_path, verdicts):
     assert len(missing) == 1
     assert missing["effect"].isna().all()
     assert "out of memory" in missing.reason.item()
+
+
+def test_the_head_of_the_file_says_what_it_is(tmp_path, verdicts):
+    path = records.write_verdicts(tmp_path / "verdicts.json", verdicts)
+    head = json.loads(path.read_text())
+    assert list(head)[-1] == "verdicts"
+    assert "hypotheses about what happens inside language models" in head["about"]
+    assert head["suite"].startswith("recall-or-reasoning ")
+    assert (ROOT / head["schema"]).is_file()
+    assert "harness.load_verdicts(path)" in head["how_to_read"]
+    assert head["schema_version"] == 2
+
+
+def test_every_column_is_documented():
+    for column in records.COLUMNS:
+        assert re.search(rf"\b{column}\b", harness.load_verdicts.__doc__), column
+
+
+def test_gates_are_columns_and_in_the_record(tmp_path, verdicts):
+    records.write_verdicts(tmp_path, verdicts)
+    table = harness.load_verdicts(tmp_path)
+    assert table["gates_unmet"].sum() == 1
+    [unmet] = [v for v in records.read_verdicts(tmp_path) if v.gates]
+    assert not unmet.gates[0].met
+    assert unmet.gates[0].reason in unmet.reason
 
 
 def test_no_verdicts_give_an_empty_table_with_columns(tmp_path):

@@ -124,6 +124,26 @@ def test_a_finding_without_decisive_evidence_is_an_error_even_behind_an_unmet_ga
             judge(finding, CONTROLLED)
 
 
+def test_keys_are_unique_within_a_finding():
+    keyed = replace(PASSES, key="count")
+    assert Finding((keyed, FAILS)).evidence[0].identity == "count"
+    with pytest.raises(ValueError, match="unique within a finding"):
+        Finding((keyed, replace(FAILS, key="count")))
+
+
+def test_a_relation_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="relation 'shown', not"):
+        Evidence("x", Effect("x", 1.0), relation="shown")
+
+
+def test_a_verdict_comes_back_as_it_was():
+    verdict = verdict_of(Finding((PASSES, SIGNIFICANT), (BEHAVES,), (MET,)))
+    record = json.loads(json.dumps(verdict.to_json()))
+    assert Verdict.from_json(record).evidence == verdict.evidence
+    assert Verdict.from_json(record).gates == (MET,)
+    assert Verdict.from_json(record).to_json() == record
+
+
 def test_a_relation_without_a_threshold_is_an_error():
     with pytest.raises(ValueError, match="'x' has a relation but no threshold"):
         judge(Finding((Evidence("x", Effect("x", 1.0), relation=">="),)), CONTROLLED)

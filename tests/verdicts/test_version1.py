@@ -1,0 +1,62 @@
+"""Files of schema version 1, written by a release before this one, are read and compared."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from harness.compare import past
+from harness.compare.changes import against
+from harness.compare.past import Baseline
+from harness.report import view
+from harness.verdicts import records
+
+FILE = Path(__file__).parent / "data" / "version-1.json"
+LAYERS, STEERING = records.read_verdicts(FILE)
+
+
+def test_every_number_of_the_old_record_is_kept():
+    old = json.loads(FILE.read_text(encoding="utf-8"))["verdicts"]
+    for before, verdict in zip(old, (LAYERS, STEERING), strict=True):
+        now = verdict.to_json()
+        for name in ("outcome", "reason", "controls", "components", "model", "provenance"):
+            assert now[name] == before[name]
+        for e, was in zip(now["evidence"], before["evidence"], strict=True):
+            relation = "secondary" if was["relation"] == "shown" else was["relation"]
+            assert e == {**was, "relation": relation, "key": e["key"]}
+
+
+def test_evidence_is_found_by_the_keys_that_it_has_today():
+    assert LAYERS.evidence_of("count").name == "layers that hold on held-out facts"
+    assert LAYERS.evidence_of("largest").name.startswith("strongest effect on discovery, layer 3")
+    change = "change of logit difference"
+    assert STEERING.evidence_of("steering.toward.reasoning").name == f"reasoning, {change}"
+    assert STEERING.evidence_of("steering.away.recall").name == f"recall, {change}"
+    assert STEERING.evidence_of("steering.contrast.reasoning.recall").decisive
+
+
+def test_the_report_says_of_it_what_it_says_of_a_record_of_today():
+    said = " ".join(view.page([LAYERS, STEERING], None, "t").summary)
+    assert "Steering towards reasoning" in said
+    assert "is refuted on mini-qwen" in said
+
+
+def test_it_is_written_again_as_a_record_of_today(tmp_path):
+    records.write_verdicts(tmp_path, [LAYERS, STEERING])
+    assert records.read_verdicts(tmp_path) == [LAYERS, STEERING]
+
+
+def test_a_baseline_of_that_release_still_compares(tmp_path):
+    (tmp_path / "verdicts.json").write_bytes(FILE.read_bytes())
+    baseline = Baseline(past.find(str(tmp_path), tmp_path), {"mini-qwen": "mini-qwen"})
+    count, largest, *others = LAYERS.evidence
+    elsewhere = replace(
+        largest,
+        name="strongest effect on discovery, layer 1, gate_mean",
+        effect=replace(largest.effect, value=3.0),
+    )
+    now = replace(LAYERS, evidence=(count, elsewhere, *others))
+    [found] = against([now], {}, baseline)
+    assert found.baseline.outcome == "supported"
+    assert found.baseline.change == "as before"
+    [_, moved] = found.baseline.effects  # found by its key: another layer is the strongest now
+    assert (moved.before, moved.now) == (largest.effect.value, 3.0)

@@ -1,11 +1,25 @@
-"""Where the project lies, and atomic file writes: complete or absent, even after a kill."""
+"""The folder of the suite's data, and atomic file writes: complete or absent, even after a kill."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parent
+
+
+def data_folder() -> Path:
+    """The folder that holds hypotheses/, prompts/, fixtures/ and reports/templates/.
+
+    In a checkout this is the top of the repository. In an installed copy it is the package itself,
+    into which `setup.py` puts them.
+    """
+    installed = (PACKAGE / "prompts").is_dir()
+    return PACKAGE if installed else PACKAGE.parent
+
+
+DATA = data_folder()
+IN_CHECKOUT = DATA != PACKAGE
 
 
 @contextmanager

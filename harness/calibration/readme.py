@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.calibration.rates import ALL, AS_USED, BEHIND
-from harness.files import ROOT
+from harness.files import DATA
 from harness.report import typeset
 
-RECORD = ROOT / "benchmarks" / "results" / "calibration.json"  # the one that is published
+RECORD = DATA / "benchmarks" / "results" / "calibration.json"  # the one that is published
 START, END = "<!-- calibration: made from benchmarks/results/calibration.json -->", "<!-- end -->"
 NULLS = (
     ("untrained", AS_USED, "untrained networks"),

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from harness.calibration.jobs import FIRST_UNTRAINED, Job, jobs_of
 from harness.calibration.settings import Settings
-from harness.files import ROOT, write_text
+from harness.files import DATA, write_text
 from harness.models import identity, specs
 from harness.models.specs import ModelError
 from harness.study.fingerprint import instrument, libraries
@@ -141,7 +141,7 @@ class Workshop:
         ]
 
     def _files(self) -> list[str]:
-        folder = ROOT / "hypotheses"
+        folder = DATA / "hypotheses"
         if not self.settings.claims:
             return [str(folder)]
         found: list[str] = []
@@ -241,7 +241,7 @@ class Runner:
             # In a session of its own: Ctrl-C is for us, and we tell our children.
             process = subprocess.Popen(
                 self.workshop.command(job),
-                cwd=ROOT,
+                cwd=DATA,
                 env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -281,6 +281,6 @@ def environment() -> dict[str, str]:
     The organisms that check the instrument in every run would be measured anew in each of ours.
     """
     kept = {k: v for k, v in os.environ.items() if not k.startswith((OPTIONS_OF, "PYTEST_"))}
-    path = os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH", ""))))
+    path = os.pathsep.join(filter(None, (str(DATA), kept.get("PYTHONPATH", ""))))
     ours = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", f"{OPTIONS_OF}NO_CONTROLS": "1"}
     return {**kept, **ours}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.calibration.settings import NULLS, PARTS, Settings
-from harness.files import ROOT
+from harness.files import DATA, IN_CHECKOUT
 from harness.models.specs import ModelError, resolve
 from harness.study import reference_models
 from harness.study.plan import share, whole_number
@@ -191,6 +191,8 @@ def run(options: argparse.Namespace) -> int:
         if options.publish:
             _publish(record)
         return 0
+    if not IN_CHECKOUT:
+        raise ModelError("calibrate runs in a checkout: clone the repository and call it there.")
     if options.controls:
         return _ship_references(options.cores)
     return _calibrate(settings_of(options), options)
@@ -208,7 +210,7 @@ def _ship_references(cores: int) -> int:
                 *("--gate=none", "--cache=refresh", f"--cache-dir={folder}", f"-n{cores}"),
                 f"--report={Path(folder) / 'report.html'}",
             ],
-            cwd=ROOT,
+            cwd=DATA,
             env={k: v for k, v in environment().items() if not k.startswith(OPTIONS_OF)},
             check=False,
         )
@@ -222,7 +224,7 @@ def _publish(record: dict[str, Any]) -> None:
     from harness.calibration import readme  # noqa: PLC0415
     from harness.calibration.record import write_calibration  # noqa: PLC0415
 
-    readme.put_into(ROOT / "README.md", record)
+    readme.put_into(DATA / "README.md", record)
     print(f"published: {write_calibration(readme.RECORD, record)}")
 
 
@@ -232,8 +234,6 @@ def _calibrate(settings: Settings, options: argparse.Namespace) -> int:
     from harness.calibration.record import calibration, write_calibration  # noqa: PLC0415
     from harness.calibration.running import Runner, Workshop  # noqa: PLC0415
 
-    if not (ROOT / "hypotheses").is_dir():
-        raise ModelError(f"{ROOT} has no hypotheses to run: calibrate from a checkout.")
     for name in {*settings.untrained, *settings.shuffled, *settings.power}:
         resolve(name)
     plan = chains(settings)

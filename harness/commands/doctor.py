@@ -11,7 +11,7 @@ from typing import Literal
 from harness.commands import machine
 from harness.commands.machine import Device
 from harness.commands.models import in_bytes, parameters
-from harness.files import ROOT
+from harness.files import DATA
 from harness.models import architecture, sizes, specs
 from harness.models.sizes import BYTES
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
@@ -141,7 +141,7 @@ def _reference_models(options: argparse.Namespace) -> Check:
     load = LoadOptions(device=options.device, dtype=options.dtype)
     verdicts = StoredVerdicts(Plan(), load, options.cache_dir)
     known = sum(len(model.expected) for model in shipped())
-    stored = sum(verdicts.count(model, ROOT / "hypotheses") for model in shipped())
+    stored = sum(verdicts.count(model, DATA / "hypotheses") for model in shipped())
     text = f"{stored} of {known} verdicts on reference models are stored for the default plan"
     if stored == known:
         return Check("ok", "references", text)

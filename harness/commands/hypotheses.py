@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.files import ROOT
+from harness.files import DATA
 from harness.models.specs import ModelError
 
-FOLDER = ROOT / "hypotheses"
+FOLDER = DATA / "hypotheses"
 HELP = """\
 Lists the claims and their predictions, with the criterion each is judged by, from the docstrings of
 the hypothesis files: nothing is imported or run. A name after a claim's file goes to pytest.

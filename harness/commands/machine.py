@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from harness.files import ROOT
+from harness.files import DATA
 
 PACKAGE = "recall-or-reasoning"
 PYTHON = ">=3.11"  # where neither pyproject.toml nor the package's metadata is at hand
@@ -70,7 +70,7 @@ def libraries() -> list[Library]:
 
 
 def _project() -> dict:
-    path = ROOT / "pyproject.toml"
+    path = DATA / "pyproject.toml"
     if not path.exists():
         return {}
     project: dict = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
@@ -78,7 +78,7 @@ def _project() -> dict:
 
 
 def _pins() -> dict[str, str]:
-    path = ROOT / "constraints.txt"
+    path = DATA / "constraints.txt"
     if not path.exists():
         return {}
     lines = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from harness.files import ROOT
+from harness.files import DATA
 from harness.materials.items import MaterialsError
 
-PROMPTS = ROOT / "prompts"
+PROMPTS = DATA / "prompts"
 WORDINGS = ("a", "b")
 
 

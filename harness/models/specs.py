@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.files import ROOT
+from harness.files import DATA
 
 TABLE = Path(__file__).with_name("models.toml")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -95,7 +95,7 @@ def resolve(text: str) -> ModelSpec:
         raise ModelError(f"model {text!r} ends in '@': name a revision after it, or leave it out.")
     for table in ("embedded", "reference"):
         if typed in aliases()[table]:
-            return _local(text, ROOT / aliases()[table][typed], revision or None)
+            return _local(text, DATA / aliases()[table][typed], revision or None)
     if typed in aliases()["hub"]:
         return ModelSpec(text, aliases()["hub"][typed], revision or None)
     if Path(typed).expanduser().is_dir():

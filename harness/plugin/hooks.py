@@ -33,6 +33,8 @@ from harness.verdicts.records import verdict_of
 DEFAULT_PROMPTS = {"published": ("geography-published",), "controlled": ("geography-crossed",)}
 PLAIN_PROMPTS = ("geography",)
 
+MARKER = "criterion(name, plain=False): whose rule a prediction applies, published or controlled"
+
 BAD_INPUT = (ModelError, MaterialsError, BaselineError)
 
 baseline_key = pytest.StashKey[Baseline | None]()
@@ -45,6 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Turn names into objects once, and refuse what cannot work before anything is loaded."""
+    config.addinivalue_line("markers", MARKER)
     workerinput = getattr(config, "workerinput", None)
     try:
         settings = config.stash[settings_key] = settings_of(config)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.compare.changes import against
 from harness.compare.past import Baseline
+from harness.files import DATA, IN_CHECKOUT
 from harness.plugin.prediction import Prediction
 from harness.verdicts import records, samples
 from harness.verdicts.components import COLUMNS, Components, components_frame
@@ -45,12 +46,11 @@ def provenance() -> dict[str, Any]:
 
 def _commit() -> str:
     git = shutil.which("git")
-    if git is None:
+    if git is None or not IN_CHECKOUT:  # around an installed copy lies somebody else's repository
         return "unknown"
-    here = Path(__file__).parent
     done = subprocess.run(
         [git, "describe", "--always", "--dirty"],
-        cwd=here,
+        cwd=DATA,
         capture_output=True,
         text=True,
         check=False,

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from harness.files import ROOT, write_text
+from harness.files import DATA, write_text
 from harness.report import formats, typeset
 from harness.report import view as report_view
 from harness.report.component_tables import packed_json
@@ -39,7 +39,7 @@ from harness.verdicts.verdict import Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
-TEMPLATES = ROOT / "reports" / "templates"
+TEMPLATES = DATA / "reports" / "templates"
 COMPONENT_COLUMNS = (
     *("model", "materials", "claim_id", "criterion", "source", "kind", "layer", "index"),
     *("metric", "effect", "effect_discovery", "q", "passed", "type"),

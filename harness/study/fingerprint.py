@@ -6,15 +6,16 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from harness.files import ROOT
+from harness.files import DATA, PACKAGE
 
 # What can change a verdict; how one is drawn, compared or counted afterwards cannot.
-CODE = ("harness", "hypotheses", "fixtures", "prompts")
+CODE = ("harness", "hypotheses", "prompts")
 SUFFIXES = (".py", ".toml", ".csv", ".json")
 APART = (
     *("harness/calibration", "harness/report", "harness/compare", "harness/commands"),
-    *("fixtures/organisms", "fixtures/published", "fixtures/training"),
     "harness/verdicts/verdict.schema.json",
+    # In an installed copy the data lie in the package; they are counted under their own names.
+    *("harness/hypotheses", "harness/prompts", "harness/fixtures", "harness/reports"),
 )
 LIBRARIES = ("torch", "transformers", "nnsight", "numpy", "scipy", "scikit-learn")
 
@@ -23,18 +24,20 @@ LIBRARIES = ("torch", "transformers", "nnsight", "numpy", "scipy", "scikit-learn
 def instrument() -> str:
     """SHA-256 of the code and the materials that verdicts come from."""
     digest = hashlib.sha256()
-    for path in _files():
-        digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    for name, path in _files():
+        digest.update(f"{name}\n".encode() + path.read_bytes())
     return digest.hexdigest()
 
 
-def _files() -> Iterator[Path]:
-    for name in CODE:
-        for path in sorted((ROOT / name).rglob("*")):
-            place = str(path.relative_to(ROOT))
-            apart = any(place == name or place.startswith(f"{name}/") for name in APART)
+def _files() -> Iterator[tuple[str, Path]]:
+    """Name and path of each file; the names are the same in a checkout and installed."""
+    for top in CODE:
+        folder = PACKAGE if top == "harness" else DATA / top
+        for path in sorted(folder.rglob("*")):
+            name = f"{top}/{path.relative_to(folder).as_posix()}"
+            apart = any(name == other or name.startswith(f"{other}/") for other in APART)
             if path.suffix in SUFFIXES and not apart:
-                yield path
+                yield name, path
 
 
 def libraries() -> dict[str, str]:

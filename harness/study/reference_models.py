@@ -16,14 +16,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.files import ROOT, write_text
+from harness.files import DATA, write_text
 from harness.models import identity, specs
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.study.fingerprint import instrument, libraries
 from harness.study.plan import Plan
 from harness.verdicts.verdict import Known
 
-SHIPPED = ROOT / "fixtures" / "organisms" / "controls.json"
+SHIPPED = DATA / "fixtures" / "organisms" / "controls.json"
 FOLDER = "controls"  # in the cache
 TRUTH = "circuit.json"
 
@@ -65,7 +65,7 @@ def shipped() -> tuple[ReferenceModel, ...]:
     """The reference models of models.toml whose folders exist."""
     models = []
     for name, folder in specs.aliases()["reference"].items():
-        path = ROOT / folder / TRUTH
+        path = DATA / folder / TRUTH
         if not path.is_file():
             continue
         truth = json.loads(path.read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ from harness.calibration.page import write_page
 from harness.calibration.record import calibration, read_calibration, write_calibration
 from harness.calibration.running import Failed, Outcome
 from harness.calibration.settings import Settings
-from harness.files import ROOT
+from harness.files import DATA
 from harness.report.rendering import render
 from tests.support.made_runs import heads_table, ran, verdict
 
@@ -126,7 +126,7 @@ def test_the_readme_table_is_made_from_the_record(record, tmp_path):
 
 def test_the_table_of_the_readme_is_that_of_the_published_record():
     if not readme.RECORD.exists():
-        pytest.skip(f"no calibration is published yet: {readme.RECORD.relative_to(ROOT)}")
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+        pytest.skip(f"no calibration is published yet: {readme.RECORD.relative_to(DATA)}")
+    text = (DATA / "README.md").read_text(encoding="utf-8")
     expected = readme.readme_table(read_calibration(readme.RECORD))
     assert readme.between_marks(text) == expected

@@ -6,7 +6,7 @@ import sys
 import pytest
 from huggingface_hub import errors
 
-from harness.files import ROOT
+from harness.files import DATA
 from harness.models import hub as hub_files
 from harness.models import identity, specs
 from harness.models.architecture import Architecture, architecture_of
@@ -67,7 +67,7 @@ def test_every_hub_alias_is_a_hub_id(name):
 def test_an_embedded_name_is_a_folder_of_the_project(monkeypatch, tmp_path, folder):
     (tmp_path / "fixtures" / "organisms").mkdir(parents=True)
     folder.rename(tmp_path / "fixtures" / "organisms" / "mini-qwen")
-    monkeypatch.setattr(specs, "ROOT", tmp_path)
+    monkeypatch.setattr(specs, "DATA", tmp_path)
     spec = resolve("mini-qwen")
     assert spec.is_local
     assert spec.name == "mini-qwen"
@@ -238,7 +238,7 @@ def test_nothing_here_imports_torch(folder, tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder), str(tmp_path)],
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(DATA)},
         capture_output=True,
         text=True,
         check=False,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.files import ROOT
+from harness.files import DATA
 from harness.models.specs import LoadOptions
 from harness.study import reference_models
 from harness.study.plan import Plan
@@ -165,7 +165,7 @@ def test_every_known_verdict_is_of_a_prediction_that_exists():
     """A renamed prediction must not silently lose its reference models."""
     there = {
         f"{path.stem.split('_')[1]}/{line.split('(')[0].removeprefix('def test_')}"
-        for path in (ROOT / "hypotheses").glob("test_*.py")
+        for path in (DATA / "hypotheses").glob("test_*.py")
         for line in path.read_text(encoding="utf-8").splitlines()
         if line.startswith("def test_")
     }

@@ -44,8 +44,6 @@ def alone(pytester, monkeypatch):
     )
     # hypothesis' plugin imports all of hypothesis at the end of every run, asked for or not.
     pytester.makeini(
-        "[pytest]\n"
-        "markers = criterion(name): whose rule\n"
-        "addopts = --import-mode=importlib -p no:hypothesispytest\n"
+        "[pytest]\naddopts = --strict-markers --import-mode=importlib -p no:hypothesispytest\n"
     )
     return pytester

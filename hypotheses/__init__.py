@@ -1,0 +1,1 @@
+"""The claims that ship with the suite, a file each: `pytest --pyargs harness.hypotheses`."""

@@ -1,0 +1,272 @@
+"""Relations as values: questions that have one wording for known and for invented entities.
+
+A relation is a TOML file of a few lines beside a table of facts, in `prompts/relations/`; a family
+says what its invented entities are called and which links lead to them. `prompts/README.md` says
+what the keys mean.
+"""
+
+import csv
+import hashlib
+import re
+import string
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from harness.materials.domains import PROMPTS
+from harness.materials.items import DISCOVERY, EVALUATION, MaterialsError
+
+FOLDER = PROMPTS / "relations"
+FAMILIES = "families"
+SALT = "193"  # with it both halves of the tables hold about as many facts and answers
+REQUIRED = ("family", "statement", "question")
+OPTIONAL = ("facts", "latent", "phrases", "neutral", "neutral_question")
+PLACES = {
+    "statement": {"entity", "answer"},
+    "question": {"entity"},
+    "neutral": {"entity", "answer"},
+    "neutral_question": {"entity"},
+}
+ALIKE = 3  # letters
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How a new name leads to the one before it.
+
+    Attributes:
+        names: Invented names for the holder.
+        text: The premise, with {holder} and {entity}.
+        phrase: How the holder stands in a question, with {name}.
+    """
+
+    names: tuple[str, ...]
+    text: str
+    phrase: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A question type.
+
+    Attributes:
+        name: That of its TOML file.
+        names: Invented names for its entities.
+        phrase: How an entity stands in a question, with {name}.
+        links: From the nearest to the entity on.
+        statement: A fact as a premise, with {entity} and {answer}.
+        question: With {entity}, known or invented.
+        facts: Answers by known entity.
+        latent: Known entities by what leads to them without being told.
+        neutral: Something that no model knows of a known entity; empty if there is none.
+        neutral_question: What asks for it.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    phrase: str
+    links: tuple[Link, ...]
+    statement: str
+    question: str
+    facts: Mapping[str, str]
+    latent: Mapping[str, str] = field(default_factory=dict)
+    neutral: str = ""
+    neutral_question: str = ""
+
+    def ask(self, name: str, level: int = 0) -> str:
+        """The question about an entity (level 0) or about the holder of so many links."""
+        phrase = self.links[level - 1].phrase if level else self.phrase
+        return _sentence(self.question.format(entity=phrase.format(name=name)))
+
+    def state(self, entity: str, answer: str) -> str:
+        """A fact as a premise."""
+        return _sentence(self.statement.format(entity=entity, answer=answer))
+
+    def ask_neutral(self, entity: str) -> str:
+        """The question about what a story tells of a known entity."""
+        phrase = self.phrase.format(name=entity)
+        return _sentence(self.neutral_question.format(entity=phrase))
+
+    def state_neutral(self, entity: str, answer: str) -> str:
+        """What a story tells of a known entity."""
+        return _sentence(self.neutral.format(entity=entity, answer=answer))
+
+    def lead(self, level: int, holder: str, entity: str) -> str:
+        """The premise by which a holder leads to the name before it."""
+        return _sentence(self.links[level - 1].text.format(holder=holder, entity=entity))
+
+
+def half_of(name: str) -> str:
+    """The split that an entity belongs to, in every relation; it depends on the name alone."""
+    odd = hashlib.sha256(f"{SALT}/{name}".encode()).digest()[0] % 2
+    return EVALUATION if odd else DISCOVERY
+
+
+@cache
+def load_relations(folder: Path = FOLDER) -> tuple[Relation, ...]:
+    """Every relation of a folder, by name.
+
+    Raises:
+        MaterialsError: If anything in it cannot be used; the message names file and row.
+    """
+    names = sorted(path.stem for path in folder.glob("*.toml") if path.stem != FAMILIES)
+    if not names:
+        raise MaterialsError(f"{folder} holds no relation: expected NAME.toml files.")
+    return tuple(load_relation(name, folder) for name in names)
+
+
+def load_relation(name: str, folder: Path = FOLDER) -> Relation:
+    """A relation of a folder.
+
+    Left out of its facts: entities of several words, since invented names have one, and answers
+    that begin like a word of the entity, which could be guessed from the question's letters.
+
+    Raises:
+        MaterialsError: If there is none of this name, or it cannot be used.
+    """
+    file = folder / f"{name}.toml"
+    if not re.fullmatch("[a-z_]+", name):
+        raise MaterialsError(f"{file.name}: a relation's name has small letters and _ alone.")
+    raw = _toml(file)
+    _check_keys(file, raw)
+    table, _, column = raw.get("facts", name).partition(".")
+    facts = {
+        entity: answer
+        for entity, answer in _facts(folder / f"{table}.csv", column).items()
+        if answer and _can_be_asked(entity, answer)
+    }
+    latent = {}
+    if "latent" in raw:
+        latent = {
+            holder: entity
+            for holder, entity in _facts(folder / f"{raw['latent']}.csv", "").items()
+            if entity in facts and _can_be_asked(holder, facts[entity])
+        }
+    if len(set(facts.values())) < 2:
+        raise MaterialsError(
+            f"{file.name}: {table}.csv leaves fewer than two answers to choose from; add facts."
+        )
+    family = _family(file, raw, folder)
+    return Relation(
+        name=name,
+        names=_names(folder, family["names"]),
+        phrase=family["phrase"],
+        links=_links(folder, family, raw.get("phrases", ())),
+        statement=raw["statement"],
+        question=raw["question"],
+        facts=facts,
+        latent=latent,
+        neutral=raw.get("neutral", ""),
+        neutral_question=raw.get("neutral_question", ""),
+    )
+
+
+def _check_keys(file: Path, raw: Mapping[str, Any]) -> None:
+    known = (*REQUIRED, *OPTIONAL)
+    for key in raw:
+        if key not in known:
+            raise MaterialsError(f"{file.name}: {key!r} is no key; expected {', '.join(known)}.")
+    for key in REQUIRED:
+        if key not in raw:
+            raise MaterialsError(f"{file.name}: {key!r} is missing.")
+    if ("neutral" in raw) != ("neutral_question" in raw):
+        raise MaterialsError(f"{file.name}: neutral and neutral_question go together.")
+    for key, wanted in PLACES.items():
+        if key in raw and _places(raw[key]) != wanted:
+            told = " and ".join(f"{{{place}}}" for place in sorted(wanted, reverse=True))
+            raise MaterialsError(f"{file.name}: {key} {raw[key]!r} must hold {told}.")
+
+
+def _places(text: str) -> set[str]:
+    try:
+        return {place for _, place, _, _ in string.Formatter().parse(text) if place is not None}
+    except ValueError:  # a brace that is not closed
+        return set()
+
+
+def _family(file: Path, raw: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    families = _toml(folder / f"{FAMILIES}.toml")
+    if raw["family"] not in families:
+        raise MaterialsError(
+            f"{file.name}: there is no family {raw['family']!r} in {FAMILIES}.toml; "
+            f"expected one of {', '.join(families)}."
+        )
+    found: Mapping[str, Any] = families[raw["family"]]
+    if len(raw.get("phrases", ())) > len(found["links"]):
+        raise MaterialsError(
+            f"{file.name}: {len(raw['phrases'])} phrases for the {len(found['links'])} links "
+            f"of the family {raw['family']!r}."
+        )
+    return found
+
+
+def _links(folder: Path, family: Mapping[str, Any], phrases: Sequence[str]) -> tuple[Link, ...]:
+    """The family's links; a relation may phrase the holders in its question itself."""
+    own = [*phrases, *(link["phrase"] for link in family["links"][len(phrases) :])]
+    return tuple(
+        Link(_names(folder, link["names"]), link["text"], phrase)
+        for link, phrase in zip(family["links"], own, strict=True)
+    )
+
+
+def _facts(file: Path, column: str) -> dict[str, str]:
+    """A column (or the second one) of a table by its first column."""
+    rows = _rows(file)
+    head = rows[0]
+    if column and column not in head[1:]:
+        raise MaterialsError(
+            f"{file.name}: there is no column {column!r}; expected one of {', '.join(head[1:])}."
+        )
+    at = head.index(column) if column else 1
+    found: dict[str, str] = {}
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(head):
+            raise MaterialsError(
+                f"{file.name}, row {number}: {len(row)} cells, and the head has {len(head)}."
+            )
+        if any(cell != cell.strip() for cell in row) or not row[0]:
+            raise MaterialsError(f"{file.name}, row {number}: a name is empty or ends in a blank.")
+        if row[0] in found:
+            raise MaterialsError(f"{file.name}, row {number}: {row[0]!r} stands above already.")
+        found[row[0]] = row[at]
+    return found
+
+
+def _rows(file: Path) -> list[list[str]]:
+    try:
+        with file.open(encoding="utf-8", newline="") as opened:
+            rows = list(csv.reader(opened))
+    except (OSError, UnicodeDecodeError) as error:
+        raise MaterialsError(f"{file.name} cannot be read: {error}.") from None
+    if len(rows) < 2 or len(rows[0]) < 2:
+        raise MaterialsError(f"{file.name}: expected a head of two columns or more, and rows.")
+    return rows
+
+
+def _can_be_asked(name: str, answer: str) -> bool:
+    return " " not in name and not _beginnings(name) & _beginnings(answer)
+
+
+def _beginnings(text: str) -> set[str]:
+    return {word[:ALIKE].lower() for word in re.findall(r"\w+", text)}
+
+
+def _names(folder: Path, name: str) -> tuple[str, ...]:
+    try:
+        return tuple((folder / f"{name}.txt").read_text(encoding="utf-8").split())
+    except OSError:
+        raise MaterialsError(f"{FAMILIES}.toml: there is no list of names {name}.txt.") from None
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MaterialsError(f"{file.name} cannot be read: {error}.") from None
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -58,7 +58,7 @@ def _decisive(measured: Added) -> list[Evidence]:
 
 def _notes(measured: Added) -> tuple[str, ...]:
     steering, effects = measured.steering, measured.effects
-    toward, away = measured.toward.arm, measured.away.arm
+    toward, away = measured.toward.intervention, measured.away.intervention
     return (
         effect_in_words(f"adding the direction ({toward})", steering, effects, 0),
         effect_in_words(f"going the other way ({away})", steering, effects, 1),

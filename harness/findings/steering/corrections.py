@@ -69,7 +69,7 @@ def _notes(measured: Corrected, effect: Effect) -> tuple[str, ...]:
     verb = "raises" if low > 0 else "lowers" if high < 0 else "does not move"
     corrected = float(np.mean(effects.after[0, effects.scored]))
     sentence = (
-        f"steering ({measured.toward.arm}) {verb} {task} answers that were wrong: "
+        f"steering ({measured.toward.intervention}) {verb} {task} answers that were wrong: "
         f"{effect.value:+.2f} nats [{low:.2f}, {high:.2f}]; {corrected:.2f} of them become right, "
         f"under random directions {share_corrected_by_chance(effects):.2f}"
     )

@@ -15,7 +15,7 @@ SHARE = "shares of the intact logit difference"
 
 @dataclass(frozen=True, slots=True)
 class BothTasks:
-    """What arms did to the first and to the second task; pairs in the same order."""
+    """What interventions did to the first and to the second task; pairs in the same order."""
 
     first: TaskEffects
     second: TaskEffects
@@ -30,24 +30,24 @@ class BothTasks:
         return int(self.second.scored.sum())
 
     @property
-    def contrasts(self) -> Float[np.ndarray, " arm"]:
+    def contrasts(self) -> Float[np.ndarray, " intervention"]:
         """Change of the second task minus that of the first, each as a share of its intact one."""
         return np.asarray(self.second.share - self.first.share)
 
-    def contrast_with_interval(self, arm: int, plan: Plan) -> tuple[float, float, float]:
-        """The contrast of one arm, and its 95 % interval over pairs; a pair may lack one task."""
+    def contrast_with_interval(self, row: int, plan: Plan) -> tuple[float, float, float]:
+        """The contrast and its 95 % interval over pairs; a pair may lack one of the tasks."""
         estimate = stats.bootstrap_of_means(
-            self._cells(arm), _contrast_of_means, resamples=plan.resamples, seed=plan.seed
+            self._cells(row), _contrast_of_means, resamples=plan.resamples, seed=plan.seed
         )
         return float(estimate.value), float(estimate.low), float(estimate.high)
 
-    def pair_contrasts(self, arm: int) -> Float[np.ndarray, " pair"]:
-        """The share of every pair in the contrast of an arm, see `stats.pseudo_values`."""
-        return stats.pseudo_values(self._cells(arm), _contrast_of_means)
+    def pair_contrasts(self, row: int) -> Float[np.ndarray, " pair"]:
+        """What every pair contributes to the contrast, see `stats.pseudo_values`."""
+        return stats.pseudo_values(self._cells(row), _contrast_of_means)
 
-    def _cells(self, arm: int) -> Float[np.ndarray, "pair cell"]:
+    def _cells(self, row: int) -> Float[np.ndarray, "pair cell"]:
         """Change and intact logit difference of the first task, then of the second."""
-        cells = [array for task in self for array in (task.logit_difference[arm], task.intact)]
+        cells = [array for task in self for array in (task.logit_difference[row], task.intact)]
         return np.stack(cells, axis=1)
 
 
@@ -67,12 +67,12 @@ class AccuracyChange:
         return f"{self.before:.2f} to {self.after:.2f}"
 
 
-def accuracy_change(task: TaskEffects, arm: int) -> AccuracyChange:
-    """Of one task under one arm."""
-    before, after = task.before[task.scored], task.after[arm, task.scored]
+def accuracy_change(task: TaskEffects, row: int) -> AccuracyChange:
+    """Of one task under one intervention."""
+    before, after = task.before[task.scored], task.after[row, task.scored]
     return AccuracyChange(float(before.mean()), float(after.mean()), change_test(before, after))
 
 
-def accuracy_lost(task: TaskEffects, arm: int) -> float:
+def accuracy_lost(task: TaskEffects, row: int) -> float:
     """Below 0 if accuracy is gained."""
-    return float((task.before - task.after[arm])[task.scored].mean())
+    return float((task.before - task.after[row])[task.scored].mean())

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from harness.findings.gates import causal_gates, competence_gates
 from harness.findings.steering.effects import BothTasks
+from harness.findings.steering.fitting import fitting_prompts
 from harness.findings.steering.selection import SteeringStudy
-from harness.findings.steering.steering import fitting_prompts
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
 from harness.verdicts.evidence import Gate

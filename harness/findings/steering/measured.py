@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from harness.findings.direction.search import direction_gate
 from harness.findings.effects import TaskEffects, effects_on_all
+from harness.findings.steering.doses import DoseGrid, measure_doses
 from harness.findings.steering.effects import BothTasks, accuracy_lost
 from harness.findings.steering.gates import items_gates, steering_gates
 from harness.findings.steering.pool import Pool, pool_of
@@ -21,6 +22,11 @@ from harness.findings.steering.selection import (
     projections,
     select_added,
     select_projection,
+)
+from harness.findings.steering.side_effects import (
+    SideEffects,
+    evaluation_cost,
+    measure_side_effects,
 )
 from harness.interventions.directions import Directions
 from harness.interventions.interventions import RECENTRE, RESCALE, Intervention
@@ -56,22 +62,28 @@ class Added:
     Attributes:
         toward: The best way to move the second task up against the first.
         away: The best way to do the opposite.
-        arms: What was run: these two, and rescalings, the published one among them.
+        interventions: What was run: these two, and rescalings, the published one among them.
         prompts: Evaluation items of both tasks.
-        effects: Of every arm on them.
+        effects: Of every intervention on them.
         isotropic: The contrast of `toward` against isotropic random directions.
         spread: The same against directions that are spread like the stream.
+        away_random: The contrast of `away` against isotropic random directions.
+        side_effects: Of `toward` and of `away`.
+        doses: Other doses where `toward` edits.
         gates: All of them met.
     """
 
     steering: SteeringStudy
     toward: SelectedSteering
     away: SelectedSteering
-    arms: list[Intervention]
+    interventions: list[Intervention]
     prompts: PromptSet
     effects: BothTasks
     isotropic: AgainstRandom
     spread: AgainstRandom
+    away_random: AgainstRandom
+    side_effects: SideEffects
+    doses: DoseGrid
     gates: tuple[Gate, ...]
 
 
@@ -81,19 +93,21 @@ class Projected:
 
     Attributes:
         selected: Where it costs the second task most and the first least.
-        arms: What was run: this, every layer alone and all of them, and recentring.
+        interventions: What was run: this, every layer alone and all of them, and recentring.
         prompts: Evaluation items of both tasks.
-        effects: Of every arm on them.
+        effects: Of every intervention on them.
         random: Accuracy of the second task lost, against isotropic random directions.
+        side_effects: Of the selected intervention.
         gates: All of them met.
     """
 
     steering: SteeringStudy
     selected: SelectedSteering
-    arms: list[Intervention]
+    interventions: list[Intervention]
     prompts: PromptSet
     effects: BothTasks
     random: AgainstRandom
+    side_effects: SideEffects
     gates: tuple[Gate, ...]
 
 
@@ -104,10 +118,11 @@ class Corrected:
     Attributes:
         pool: Where these items are from.
         toward: The best way to move them towards the answer.
-        effects: Of this (arm 0), then of isotropic random directions, then of as many that are
+        effects: In row 0 of this; then of isotropic random directions, then of as many that are
             spread like the stream. Wrong items differ widely, so random directions are run on
             all of them too.
         on_correct: Of `toward` on items that are answered correctly; None if these are too few.
+        cost: Of `toward` on neutral prompts, nats, by their kind.
         gates: All of them met.
     """
 
@@ -116,6 +131,7 @@ class Corrected:
     toward: SelectedSteering
     effects: TaskEffects
     on_correct: TaskEffects | None
+    cost: dict[str, Float[np.ndarray, " prompt"]]
     gates: tuple[Gate, ...]
 
     @property
@@ -141,25 +157,31 @@ def measure_added(study: Study, rule: SteeringRule, gate: float) -> Added:
     steering, gates = _fitted(study, rule, gate)
     to_select = steering.selection_items()
 
-    def score(arms: Sequence[Intervention]) -> Float[np.ndarray, " arm"]:
-        return steering.both(to_select, arms).contrasts
+    def score(interventions: Sequence[Intervention]) -> Float[np.ndarray, " intervention"]:
+        return steering.both(to_select, interventions).contrasts
 
     toward = select_added(steering, score, +1)
-    away = select_added(steering, lambda arms: -score(arms), -1)
-    arms, prompts = _added_arms(steering, toward, away), steering.evaluation_items()
-    effects = steering.both(prompts, arms)
+    away = select_added(steering, lambda interventions: -score(interventions), -1)
+    interventions, prompts = (
+        _interventions_shown(steering, toward, away),
+        steering.evaluation_items(),
+    )
+    effects = steering.both(prompts, interventions)
     gates = require(*gates, *items_gates(steering, effects))
     isotropic, spread = steering.isotropic_directions(), steering.spread_directions()
-    random = contrast_against(steering, toward.arm, [*isotropic, *spread])
+    random = _contrast_against(steering, toward.intervention, [*isotropic, *spread])
     return Added(
         steering=steering,
         toward=toward,
         away=away,
-        arms=arms,
+        interventions=interventions,
         prompts=prompts,
         effects=effects,
         isotropic=replace(random, draws=random.draws[: len(isotropic)]),
         spread=replace(random, draws=random.draws[len(isotropic) :]),
+        away_random=_contrast_against(steering, away.intervention, isotropic),
+        side_effects=measure_side_effects(steering, [toward.intervention, away.intervention]),
+        doses=measure_doses(steering, toward.intervention.layers),
         gates=gates,
     )
 
@@ -172,22 +194,23 @@ def measure_projected(study: Study, rule: SteeringRule, gate: float) -> Projecte
     """
     steering, gates = _fitted(study, rule, gate)
     selected = select_projection(steering)
-    scopes = dict.fromkeys((selected.arm.layers, steering.fitted.layers))
-    arms = [
-        selected.arm,
+    scopes = dict.fromkeys((selected.intervention.layers, steering.fitted.layers))
+    interventions = [
+        selected.intervention,
         *projections(steering),
         *(steering.along(RECENTRE, scope) for scope in scopes),
     ]
     prompts = steering.evaluation_items()
-    effects = steering.both(prompts, arms)
+    effects = steering.both(prompts, interventions)
     gates = require(*gates, *items_gates(steering, effects))
     return Projected(
         steering=steering,
         selected=selected,
-        arms=arms,
+        interventions=interventions,
         prompts=prompts,
         effects=effects,
-        random=_loss_against_random(steering, selected.arm),
+        random=_loss_against_random(steering, selected.intervention),
+        side_effects=measure_side_effects(steering, [selected.intervention]),
         gates=gates,
     )
 
@@ -204,18 +227,19 @@ def measure_corrected(study: Study, rule: SteeringRule, gate: float) -> Correcte
     judged = pool.items(EVALUATION, rule.criterion.pairs, correct=False)
     gates = require(*gates, _wrong_items_gate(to_select, judged, pool, rule))
 
-    def score(arms: Sequence[Intervention]) -> Float[np.ndarray, " arm"]:
-        return effects_on_all(steering.run(to_select, arms), to_select, pool.task).mean
+    def score(interventions: Sequence[Intervention]) -> Float[np.ndarray, " intervention"]:
+        return effects_on_all(steering.run(to_select, interventions), to_select, pool.task).mean
 
     toward = select_added(steering, score, +1)
     others = [*steering.isotropic_directions(), *steering.spread_directions()]
-    result = steering.run(judged, along_each(toward.arm, others), others)
+    result = steering.run(judged, along_each(toward.intervention, others), others)
     return Corrected(
         steering=steering,
         pool=pool,
         toward=toward,
         effects=effects_on_all(result, judged, pool.task),
-        on_correct=_on_correct_items(steering, pool, toward.arm),
+        on_correct=_on_correct_items(steering, pool, toward.intervention),
+        cost=evaluation_cost(steering, toward.intervention),
         gates=gates,
     )
 
@@ -229,19 +253,19 @@ def _fitted(
     return steering, require(*gates, direction_gate(bool(steering.fitted.layers)))
 
 
-def _added_arms(
+def _interventions_shown(
     steering: SteeringStudy, toward: SelectedSteering, away: SelectedSteering
 ) -> list[Intervention]:
     """What is judged, what goes the other way, and rescaling, the published edit among it."""
     layers = steering.fitted.layers
-    scopes = dict.fromkeys((toward.arm.layers, layers))
+    scopes = dict.fromkeys((toward.intervention.layers, layers))
     rescaled = [
         steering.along(RESCALE, scope, scale)
         for scope in scopes
         for scale in steering.rule.edits.scales
     ]
     published = steering.along(RESCALE, layers, PUBLISHED_SCALE)
-    return list(dict.fromkeys([toward.arm, away.arm, *rescaled, published]))
+    return list(dict.fromkeys([toward.intervention, away.intervention, *rescaled, published]))
 
 
 def _wrong_items_gate(
@@ -255,33 +279,35 @@ def _wrong_items_gate(
     return Gate("wrong items", len(judged) >= least and len(to_select) >= LEAST_WRONG, reason)
 
 
-def _on_correct_items(steering: SteeringStudy, pool: Pool, arm: Intervention) -> TaskEffects | None:
+def _on_correct_items(
+    steering: SteeringStudy, pool: Pool, intervention: Intervention
+) -> TaskEffects | None:
     prompts = pool.items(EVALUATION, steering.rule.random.pairs, correct=True)
     if len(prompts) < LEAST_CORRECT:
         return None
-    return effects_on_all(steering.run(prompts, [arm]), prompts, pool.task)
+    return effects_on_all(steering.run(prompts, [intervention]), prompts, pool.task)
 
 
-def along_each(arm: Intervention, others: Sequence[Directions]) -> list[Intervention]:
-    """The arm along the fitted direction, then along each of the others."""
-    return [arm, *(replace(arm, direction=1 + i) for i in range(len(others)))]
+def along_each(intervention: Intervention, others: Sequence[Directions]) -> list[Intervention]:
+    """The intervention along the fitted direction, then along each of the others."""
+    return [intervention, *(replace(intervention, direction=1 + i) for i in range(len(others)))]
 
 
-def contrast_against(
-    steering: SteeringStudy, arm: Intervention, others: Sequence[Directions]
+def _contrast_against(
+    steering: SteeringStudy, intervention: Intervention, others: Sequence[Directions]
 ) -> AgainstRandom:
-    """The contrast between the tasks under an arm, and under the same along other directions."""
+    """The contrast between the tasks, along the fitted direction and along each of the others."""
     prompts = steering.evaluation_items(pairs=steering.rule.random.pairs)
-    effects = steering.both(prompts, along_each(arm, others), others)
+    effects = steering.both(prompts, along_each(intervention, others), others)
     contrasts = effects.contrasts
     return AgainstRandom(float(contrasts[0]), contrasts[1:], effects.n)
 
 
-def _loss_against_random(steering: SteeringStudy, arm: Intervention) -> AgainstRandom:
-    """The second task's accuracy that an arm loses, and that random directions lose."""
+def _loss_against_random(steering: SteeringStudy, intervention: Intervention) -> AgainstRandom:
+    """The second task's accuracy that an intervention loses, and that random directions lose."""
     others, task = steering.isotropic_directions(), steering.tasks[1]
     prompts = steering.evaluation_items([task], pairs=steering.rule.random.pairs)
-    arms = along_each(arm, others)
-    second = effects_on_all(steering.run(prompts, arms, others), prompts, task)
-    value, *draws = [accuracy_lost(second, i) for i in range(len(arms))]
+    interventions = along_each(intervention, others)
+    second = effects_on_all(steering.run(prompts, interventions, others), prompts, task)
+    value, *draws = [accuracy_lost(second, i) for i in range(len(interventions))]
     return AgainstRandom(value, np.array(draws), int(second.scored.sum()))

@@ -1,94 +1,49 @@
 """The figures of steering: what each dose does, and which items move the wrong way."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
 
 from harness.findings.effects import TaskEffects
-from harness.findings.steering.effects import BothTasks, accuracy_lost
+from harness.findings.steering.doses import DoseGrid
+from harness.findings.steering.effects import accuracy_lost
 from harness.findings.steering.measured import Added, Corrected, Projected
-from harness.findings.steering.selection import SteeringStudy
-from harness.findings.steering.steering import isotropic
-from harness.interventions.interventions import ADD, PROJECT_OUT, Intervention
+from harness.interventions.interventions import PROJECT_OUT
 from harness.verdicts.plots import Plot, PlotPanel, Role, Series
 
 BINS = 20
 BAND = (5, 95)  # percentiles of the random directions
-BAND_PAIRS = 8  # evaluation pairs that the band is measured on
 ROLES: tuple[Role, Role] = ("recall", "reasoning")  # of the first and the second task
 
 Measure = Callable[[TaskEffects, int], float]
 
 
 def added_plots(measured: Added) -> tuple[Plot, ...]:
-    """Dose curves where the selected arm edits, and its effect on every item."""
-    curves = dose_curves(measured.steering, measured.toward.arm)
-    return (*curves, item_histogram(measured))
+    """Dose curves where the selected intervention edits, and its effect on every item."""
 
+    def logit_difference(task: TaskEffects, row: int) -> float:
+        return float(task.mean[row])
 
-@dataclass(frozen=True, slots=True)
-class DoseGrid:
-    """What doses do to both tasks, along the fitted direction and along random ones.
+    def accuracy(task: TaskEffects, row: int) -> float:
+        return -accuracy_lost(task, row)
 
-    Attributes:
-        doses: Of the fitted direction, rising from below 0.
-        fitted: Its effects, an arm a dose.
-        random: Effects of random directions: doses above 0 rising, the directions at each.
-        directions: How many random directions there are at each dose.
-        where: The layers edited, in words.
-    """
-
-    tasks: tuple[str, str]
-    doses: Sequence[float]
-    fitted: BothTasks
-    random: BothTasks
-    directions: int
-    where: str
-
-
-def dose_curves(steering: SteeringStudy, selected: Intervention) -> tuple[Plot, Plot]:
-    """Logit difference and accuracy of both tasks over doses, and the band of random directions."""
-    grid = _dose_grid(steering, selected.layers)
-
-    def logit_difference(task: TaskEffects, arm: int) -> float:
-        return float(task.mean[arm])
-
-    def accuracy(task: TaskEffects, arm: int) -> float:
-        return -accuracy_lost(task, arm)
-
+    tasks, grid = measured.steering.tasks, measured.doses
     return (
-        _dose_curve("logit difference", "change, nats", grid, logit_difference),
-        _dose_curve("accuracy", "change of accuracy", grid, accuracy),
+        _dose_curve("logit difference", "change, nats", tasks, grid, logit_difference),
+        _dose_curve("accuracy", "change of accuracy", tasks, grid, accuracy),
+        item_histogram(measured),
     )
 
 
-def _dose_grid(steering: SteeringStudy, layers: tuple[int, ...]) -> DoseGrid:
-    rule = steering.rule
-    above = rule.edits.doses
-    doses = [*(-dose for dose in above[::-1]), *above]
-    others = isotropic(steering.fitted, rule.random.band, steering.study.plan.seed)
-    arms = [steering.along(ADD, layers, dose) for dose in doses]
-    random_arms = [
-        steering.along(ADD, layers, dose, 1 + i) for dose in above for i in range(len(others))
-    ]
-    return DoseGrid(
-        steering.tasks,
-        doses,
-        steering.both(steering.evaluation_items(pairs=rule.random.pairs), arms),
-        steering.both(steering.evaluation_items(pairs=BAND_PAIRS), random_arms, others),
-        rule.random.band,
-        arms[0].where,
-    )
-
-
-def _dose_curve(quantity: str, y: str, grid: DoseGrid, measure: Measure) -> Plot:
-    doses, tasks = grid.doses, grid.tasks
+def _dose_curve(
+    quantity: str, y: str, tasks: tuple[str, str], grid: DoseGrid, measure: Measure
+) -> Plot:
+    doses = grid.doses
     example = len(doses) * 3 // 4  # a dose in the middle of those above 0
     panels, examples = [], []
     for name, role, fitted, random in zip(tasks, ROLES, grid.fitted, grid.random, strict=True):
-        values = [measure(fitted, arm) for arm in range(len(doses))]
+        values = [measure(fitted, intervention) for intervention in range(len(doses))]
         band = _random_band(grid, random, measure)
         panels.append(PlotPanel(name, (band, Series(name, role, doses, values)), (0.0,)))
         examples.append(f"{name} {values[-1 - example]:+.2f} and {values[example]:+.2f}")
@@ -106,7 +61,7 @@ def _dose_curve(quantity: str, y: str, grid: DoseGrid, measure: Measure) -> Plot
 
 
 def _random_band(grid: DoseGrid, random: TaskEffects, measure: Measure) -> Series:
-    draws = np.array([measure(random, arm) for arm in range(len(random.after))])
+    draws = np.array([measure(random, intervention) for intervention in range(len(random.after))])
     draws = draws.reshape(-1, grid.directions)
     # The opposite of a random direction is another random one: its doses stand for both signs.
     both_signs = np.concatenate([draws[::-1], draws])
@@ -128,7 +83,7 @@ def _shares(values: Float[np.ndarray, " item"], edges: np.ndarray) -> list[float
 
 
 def item_histogram(measured: Added) -> Plot:
-    """Every item's change under the selected arm, in the direction that steering predicts."""
+    """Every item's change, in the direction that steering predicts."""
     tasks = measured.steering.tasks
     along = [
         sign * task.logit_difference[0, task.scored]
@@ -144,8 +99,8 @@ def item_histogram(measured: Added) -> Plot:
         "histogram",
         "items steered, and anti-steered",
         f"Share moved the wrong way: {wrong}.",
-        f"Change of each item's logit difference, {measured.toward.arm}: {tasks[1]} as it is, "
-        f"{tasks[0]} with its sign turned. Below 0 an item went the wrong way.",
+        f"Change of each item's logit difference, {measured.toward.intervention}: {tasks[1]} as it "
+        f"is, {tasks[0]} with its sign turned. Below 0 an item went the wrong way.",
         "change in the predicted direction, nats",
         "share of the task's items",
         (PlotPanel("", series),),
@@ -156,8 +111,8 @@ def item_histogram(measured: Added) -> Plot:
 def corrections_histogram(measured: Corrected) -> Plot:
     """Change of wrong items under the fitted direction and under isotropic random ones."""
     own, effects, task = measured.changes, measured.effects, measured.pool.task
-    isotropic_arms = slice(1, 1 + measured.steering.rule.random.count)
-    random = effects.logit_difference[isotropic_arms, effects.scored].ravel()
+    isotropic = slice(1, 1 + measured.steering.rule.random.count)
+    random = effects.logit_difference[isotropic, effects.scored].ravel()
     edges = np.histogram_bin_edges(np.concatenate([own, random]), BINS)
     series = (
         Series("random directions", "random", edges[:-1].tolist(), _shares(random, edges)),
@@ -168,8 +123,8 @@ def corrections_histogram(measured: Corrected) -> Plot:
         "items that the intact model gets wrong",
         f"{(own > 0).mean():.2f} of {len(own)} move as the direction says, along random "
         f"directions {(random > 0).mean():.2f}.",
-        f"Change of the logit difference, {measured.toward.arm}; grey: every item along every "
-        "random direction.",
+        f"Change of the logit difference, {measured.toward.intervention}; grey: every item along "
+        "every random direction.",
         "change, nats",
         "share",
         (PlotPanel("", series),),
@@ -180,9 +135,9 @@ def corrections_histogram(measured: Corrected) -> Plot:
 def loss_by_layer(measured: Projected) -> tuple[Plot, ...]:
     """Accuracy lost where the direction is projected out, by layer; no plot of one layer."""
     position = {
-        arm.layers[0]: number
-        for number, arm in enumerate(measured.arms)
-        if arm.method == PROJECT_OUT and len(arm.layers) == 1
+        intervention.layers[0]: number
+        for number, intervention in enumerate(measured.interventions)
+        if intervention.method == PROJECT_OUT and len(intervention.layers) == 1
     }
     if len(position) < 2:
         return ()

@@ -47,7 +47,7 @@ def pool_of(steering: SteeringStudy) -> Pool:
     """The second task's own items; harder ones where too few of those are wrong to be judged."""
     study, task, criterion = steering.study, steering.tasks[1], steering.rule.criterion
     unseen = study.prompts.where(
-        lambda i: i.task == task and (i.split == EVALUATION or i.pair in steering.fitted.choosing)
+        lambda i: i.task == task and (i.split == EVALUATION or i.pair in steering.fitted.unseen)
     )
     own = _pool(study, unseen, task, f"{task} items of {study.prompts.name}")
     wrong = len(own.items(EVALUATION, criterion.pairs, correct=False))

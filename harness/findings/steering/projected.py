@@ -68,7 +68,7 @@ def _accuracy_drop(name: str, measured: Projected) -> Evidence:
 
 
 def _notes(measured: Projected) -> tuple[str, ...]:
-    steering, what = measured.steering, f"taking it out ({measured.selected.arm})"
+    steering, what = measured.steering, f"taking it out ({measured.selected.intervention})"
     return (
         effect_in_words(what, steering, measured.effects, 0),
         *direction_notes(steering),

@@ -31,7 +31,7 @@ def spread_control(against: AgainstRandom) -> Control:
 
 
 def task_spared(name: str, task: TaskEffects, steering: SteeringStudy) -> Evidence:
-    """The requirement that few of the pairs answered correctly lose their answer under arm 0."""
+    """The requirement that few of the pairs answered correctly lose their answer, in row 0."""
     correct = task.scored & (task.before == 1)
     criterion = steering.rule.criterion
     return spared(

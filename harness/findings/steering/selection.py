@@ -9,21 +9,21 @@ from jaxtyping import Float
 from harness.activations.swept import SweepResult
 from harness.findings.effects import effects_on_all, part, swept
 from harness.findings.steering.effects import BothTasks, accuracy_lost
-from harness.findings.steering.rule import SteeringRule
-from harness.findings.steering.steering import (
-    Fitted,
+from harness.findings.steering.fitting import (
+    FittedDirection,
     fit,
     isotropic,
     neutral_prompts,
-    of_the_spread,
+    spread_like_stream,
 )
+from harness.findings.steering.rule import SteeringRule
 from harness.interventions.directions import Directions
 from harness.interventions.interventions import ADD, PROJECT_OUT, Intervention, Method
 from harness.interventions.sites import Site
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.study.study import Study
 
-Score = Callable[[Sequence[Intervention]], Float[np.ndarray, " arm"]]
+Score = Callable[[Sequence[Intervention]], Float[np.ndarray, " intervention"]]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SteeringStudy:
 
     study: Study
     rule: SteeringRule
-    fitted: Fitted
+    fitted: FittedDirection
 
     @classmethod
     def fit(cls, study: Study, rule: SteeringRule) -> "SteeringStudy":
@@ -55,17 +55,23 @@ class SteeringStudy:
         return Intervention(sites, method, self.rule.edits.positions, dose, direction)
 
     def run(
-        self, prompts: PromptSet, arms: Sequence[Intervention], others: Sequence[Directions] = ()
+        self,
+        prompts: PromptSet,
+        interventions: Sequence[Intervention],
+        others: Sequence[Directions] = (),
     ) -> SweepResult:
-        """Prompts under arms; direction 0 is the fitted one, the others are numbered from 1."""
+        """Prompts under interventions; direction 0 is the fitted one, the others count from 1."""
         directions = (self.fitted.directions, *others)
-        return swept(self.study.subject, prompts, arms, directions=directions)
+        return swept(self.study.subject, prompts, interventions, directions=directions)
 
     def both(
-        self, prompts: PromptSet, arms: Sequence[Intervention], others: Sequence[Directions] = ()
+        self,
+        prompts: PromptSet,
+        interventions: Sequence[Intervention],
+        others: Sequence[Directions] = (),
     ) -> BothTasks:
-        """What arms do to the first and to the second task."""
-        result = self.run(prompts, arms, others)
+        """What interventions do to the first and to the second task."""
+        result = self.run(prompts, interventions, others)
         first, second = (effects_on_all(result, prompts, task) for task in self.tasks)
         return BothTasks(first, second)
 
@@ -83,7 +89,7 @@ class SteeringStudy:
 
     def _unseen(self, prompts: PromptSet, pairs: int) -> PromptSet:
         """The discovery pairs that the direction was not fitted on."""
-        unseen = prompts.where(lambda i: i.pair in self.fitted.choosing)
+        unseen = prompts.where(lambda i: i.pair in self.fitted.unseen)
         return part(unseen, DISCOVERY, tuple(unseen.count()), pairs)
 
     def isotropic_directions(self) -> list[Directions]:
@@ -92,18 +98,18 @@ class SteeringStudy:
 
     def spread_directions(self) -> list[Directions]:
         """As many random directions that are spread like the stream."""
-        return of_the_spread(self.fitted, self.rule.random.count, self.study.plan.seed)
+        return spread_like_stream(self.fitted, self.rule.random.count, self.study.plan.seed)
 
     def cost(
-        self, arms: Sequence[Intervention], split: str
-    ) -> dict[str, Float[np.ndarray, "arm prompt"]]:
+        self, interventions: Sequence[Intervention], split: str
+    ) -> dict[str, Float[np.ndarray, "intervention prompt"]]:
         """KL(intact || steered) of the next token on neutral prompts, nats, by their kind."""
         neutral, pairs = neutral_prompts(self.study.prompts), self.rule.random.pairs
         if split == DISCOVERY:
             neutral = self._unseen(neutral, pairs)
         else:
             neutral = part(neutral, split, tuple(neutral.count()), pairs)
-        divergence = np.asarray(self.run(neutral, arms).divergence)
+        divergence = np.asarray(self.run(neutral, interventions).divergence)
         kind = np.array([i.task for i in neutral.items])
         return {task: divergence[:, kind == task] for task in neutral.count()}
 
@@ -113,23 +119,25 @@ class SelectedSteering:
     """The way to steer that was selected.
 
     Attributes:
-        arm: The best of those considered.
+        intervention: The best of those considered.
         considered: How many these were.
         affordable: Whether its cost is allowed. If not, none was, and this one costs least.
         cost: On the neutral prompts of the selection, nats.
     """
 
-    arm: Intervention
+    intervention: Intervention
     considered: int
     affordable: bool
     cost: float
 
     def __str__(self) -> str:
         note = "" if self.affordable else "; none was within the cost allowed, this one costs least"
-        return f"{self.arm}, best of {self.considered}{note}"
+        return f"{self.intervention}, best of {self.considered}{note}"
 
 
-def mean_cost(costs: Mapping[str, Float[np.ndarray, "arm prompt"]]) -> Float[np.ndarray, " arm"]:
+def mean_cost(
+    costs: Mapping[str, Float[np.ndarray, "intervention prompt"]],
+) -> Float[np.ndarray, " intervention"]:
     """Mean over kinds of neutral prompts, each counting the same."""
     return np.asarray(np.mean([c.mean(1) for c in costs.values()], axis=0))
 
@@ -157,18 +165,20 @@ def select_added(steering: SteeringStudy, score: Score, sign: int) -> SelectedSt
 def select_projection(steering: SteeringStudy) -> SelectedSteering:
     """Where to project the direction out: what costs the second task most and the first least.
 
-    Of arms that do equally well in accuracy, the one that does best in logit difference.
+    Of interventions that do equally well in accuracy, the one that does best in logit difference.
     """
-    arms = projections(steering)
-    effects = steering.both(steering.selection_items(), arms)
+    interventions = projections(steering)
+    effects = steering.both(steering.selection_items(), interventions)
     by_accuracy = [
         round(accuracy_lost(effects.second, i) - accuracy_lost(effects.first, i), 6)
-        for i in range(len(arms))
+        for i in range(len(interventions))
     ]
     by_logits = -effects.contrasts
-    best = max(range(len(arms)), key=lambda i: (by_accuracy[i], by_logits[i]))
-    cost = float(mean_cost(steering.cost([arms[best]], DISCOVERY))[0])
-    return SelectedSteering(arms[best], len(arms), cost <= steering.rule.selection.cost, cost)
+    best = max(range(len(interventions)), key=lambda i: (by_accuracy[i], by_logits[i]))
+    cost = float(mean_cost(steering.cost([interventions[best]], DISCOVERY))[0])
+    return SelectedSteering(
+        interventions[best], len(interventions), cost <= steering.rule.selection.cost, cost
+    )
 
 
 def projections(steering: SteeringStudy) -> list[Intervention]:

@@ -20,16 +20,16 @@ def direction_notes(steering: SteeringStudy) -> tuple[str, ...]:
     return (source, f"no direction in layers {missing}: the tasks' means are the same there")
 
 
-def effect_in_words(what: str, steering: SteeringStudy, effects: BothTasks, arm: int) -> str:
-    """Whether an arm helps or hurts each task, by the interval of its logit difference."""
+def effect_in_words(what: str, steering: SteeringStudy, effects: BothTasks, row: int) -> str:
+    """Whether an intervention helps or hurts each task, by the interval of its logit difference."""
     numbers: list[str] = []
     verbs: list[str] = []
     for name, task in zip(steering.tasks[::-1], (effects.second, effects.first), strict=True):
-        low, high = interval(task.logit_difference[arm, task.scored], steering.study)
-        accuracy = accuracy_change(task, arm)
+        low, high = interval(task.logit_difference[row, task.scored], steering.study)
+        accuracy = accuracy_change(task, row)
         verbs.append(f"{moved_in_words(low, high)} {name}")
         numbers.append(
-            f"{name} {task.mean[arm]:+.2f} nats [{low:.2f}, {high:.2f}], accuracy {accuracy} "
+            f"{name} {task.mean[row]:+.2f} nats [{low:.2f}, {high:.2f}], accuracy {accuracy} "
             f"(p {accuracy.test.p:.2g})"
         )
     return f"{what} {' and '.join(verbs)}: {'; '.join(numbers)}"

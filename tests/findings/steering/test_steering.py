@@ -16,6 +16,13 @@ from harness.findings.direction.vectors import difference_in_means
 from harness.findings.effects import effects_on_all, swept
 from harness.findings.steering.added import steering_finding
 from harness.findings.steering.corrections import correction_finding
+from harness.findings.steering.fitting import (
+    fit,
+    fitting_prompts,
+    isotropic,
+    neutral_prompts,
+    spread_like_stream,
+)
 from harness.findings.steering.projected import projection_finding
 from harness.findings.steering.rule import (
     RandomDirections,
@@ -25,13 +32,6 @@ from harness.findings.steering.rule import (
     SteeringSelection,
 )
 from harness.findings.steering.selection import SteeringStudy, select_added
-from harness.findings.steering.steering import (
-    fit,
-    fitting_prompts,
-    isotropic,
-    neutral_prompts,
-    of_the_spread,
-)
 from harness.interventions import edits
 from harness.interventions.directions import Directions
 from harness.interventions.edits import Context
@@ -268,10 +268,18 @@ def test_a_dose_that_costs_too_much_is_not_selected():
         return np.array([a.dose * len(a.layers) for a in arms])
 
     selected = select_added(SteeringStudy.fit(study(), RULE), score, +1)
-    assert (selected.arm.dose, len(selected.arm.layers), selected.affordable) == (1.0, 1, True)
+    assert (selected.intervention.dose, len(selected.intervention.layers), selected.affordable) == (
+        1.0,
+        1,
+        True,
+    )
     assert selected.cost == pytest.approx(0.01 * GAP**2, rel=0.1)
     dear = select_added(SteeringStudy.fit(study(), costing(0.001)), score, +1)
-    assert (dear.arm.dose, len(dear.arm.layers), dear.affordable) == (0.5, 1, False)
+    assert (dear.intervention.dose, len(dear.intervention.layers), dear.affordable) == (
+        0.5,
+        1,
+        False,
+    )
     assert "none was within the cost allowed" in str(dear)
 
 
@@ -390,7 +398,7 @@ def test_a_direction_without_length_is_refused():
 
 def test_what_is_fitted_selected_and_judged_has_no_pair_in_common():
     steering = SteeringStudy.fit(study(), RULE)
-    fitted = {i.pair for i in PROMPTS.items if i.split == DISCOVERY} - steering.fitted.choosing
+    fitted = {i.pair for i in PROMPTS.items if i.split == DISCOVERY} - steering.fitted.unseen
     choosing = set(steering.selection_items().pairs)
     judged = set(steering.evaluation_items().pairs)
     assert len(fitted) == steering.fitted.pairs == 30
@@ -425,7 +433,7 @@ def test_neutral_prompts_ask_for_neither_task():
     assert neutral_prompts(PROMPTS).items == PROMPTS.items
 
 
-@pytest.mark.parametrize("draw", [isotropic, of_the_spread])
+@pytest.mark.parametrize("draw", [isotropic, spread_like_stream])
 def test_random_directions_are_as_long_as_the_fitted_one(draw):
     fitted = fit(study())
     drawn = draw(fitted, 5, 0)
@@ -439,7 +447,7 @@ def test_random_directions_are_as_long_as_the_fitted_one(draw):
 def test_spread_directions_lie_where_prompts_of_one_task_differ():
     fitted = fit(study())
     fitted.resid[:, :, 5] *= 100
-    for one in of_the_spread(fitted, 5, 0):
+    for one in spread_like_stream(fitted, 5, 0):
         assert abs(one.unit(1)[5]) > 0.9
         assert abs(one.unit(1)[3]) < 1e-3  # the tasks' own difference is taken out
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import harness
-from harness.files import ROOT
+from harness.files import DATA
 from harness.verdicts import records
 from tests.support.sample_plots import curve, entry
 from tests.support.sample_records import MODELS, NASTY, sample
@@ -78,7 +78,7 @@ def test_the_head_of_the_file_says_what_it_is(tmp_path, verdicts):
     assert list(head)[-1] == "verdicts"
     assert "hypotheses about what happens inside language models" in head["about"]
     assert head["suite"].startswith("recall-or-reasoning ")
-    assert (ROOT / head["schema"]).is_file()
+    assert (DATA / head["schema"]).is_file()
     assert "harness.load_verdicts(path)" in head["how_to_read"]
     assert head["schema_version"] == 2
 

@@ -2,26 +2,27 @@
 
 Source      Fartale et al. 2025, arXiv:2510.03366: up to 15 % lower recall, reasoning intact.
 Materials   Published: the paper's 30 + 30 prompts. Controlled: one question a prompt, recall and
-            reasoning over the same premises; lookup beside.
+            reasoning over the same premises; lookup is shown.
 Controls    Random sets of the circuit's size, matched by layer, which must be less selective; four
             ways to ablate; the other task's circuit. Only answers that the intact model gives can
             be lost.
-Selection   Components and their number chosen on discovery facts by what their loss costs, judged
+Selection   Components and their number selected on discovery facts by what their loss costs, judged
             on evaluation facts.
 """
 
 import pytest
 
-from harness.findings.circuits.dissociation import double_finding, specific_finding
+from harness.findings.circuits.dissociation import double_finding
 from harness.findings.circuits.published import published_drop_finding
-from harness.findings.circuits.selection import CausalRule
+from harness.findings.circuits.rules import DissociationRule, RandomSets, Selection
+from harness.findings.circuits.specific import specific_finding
 from harness.findings.specialisation.rules import PublishedRule
 
 ALPHA = 0.05
 MARGIN = 0.10  # a task is spared if less of its right answers is lost; the published drop is 0.15
 # Shares of the components of a kind; the published circuits hold 30 % of heads and of neurons.
 DOSES = {"head": (1 / 8, 1 / 4, 1 / 2), "neuron": (1 / 8, 1 / 4, 1 / 2)}
-DISCOVERY = 60  # pairs on which circuits are chosen, at most
+DISCOVERY = 60  # pairs on which circuits are selected, at most
 SETS = 100  # random sets, of which 95 % must be less selective than the circuit
 SET_ITEMS = 20  # evaluation pairs that they are run on
 BAND_SETS, BAND_ITEMS = 20, 10  # the same for sizes that are only shown
@@ -32,20 +33,26 @@ CORRECTION = {"head": "benjamini-hochberg", "neuron": "bonferroni"}
 GATE = 0.60  # accuracy on each task
 KINDS = ("head", "neuron")
 
-causal = CausalRule(DOSES, ALPHA, MARGIN, DISCOVERY, SETS, SET_ITEMS, BAND_SETS, BAND_ITEMS)
+rule = DissociationRule(
+    selection=Selection(doses=DOSES, pairs=DISCOVERY, margin=MARGIN),
+    alpha=ALPHA,
+    margin=MARGIN,
+    random_sets=RandomSets(count=SETS, pairs=SET_ITEMS),
+    other_sizes=RandomSets(count=BAND_SETS, pairs=BAND_ITEMS),
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.criterion("published")
 def test_zeroing_specialised_components_costs_their_task_alone(study, verdict, kind):
     """Zeroing what is specialised in one task lowers that task and leaves the other unchanged."""
-    rule = PublishedRule(
+    specialised = PublishedRule(
         threshold_d=THRESHOLD_D,
         alpha=ALPHA_PUBLISHED[kind],
         votes=VOTES[kind],
         correction=CORRECTION[kind],
     )
-    verdict(published_drop_finding(study, kind, rule, unchanged=UNCHANGED, gate=GATE))
+    verdict(published_drop_finding(study, kind, specialised, unchanged=UNCHANGED, gate=GATE))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -53,7 +60,7 @@ def test_zeroing_specialised_components_costs_their_task_alone(study, verdict, k
 def test_the_recall_circuit_carries_recall_alone(study, verdict, kind):
     """Without its circuit recall falls and reasoning is spared, beyond random sets."""
     target = study.prompts.tasks[0]
-    verdict(specific_finding(study, kind, target, causal, gate=GATE))
+    verdict(specific_finding(study, kind, target, rule, gate=GATE))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,11 +68,11 @@ def test_the_recall_circuit_carries_recall_alone(study, verdict, kind):
 def test_the_reasoning_circuit_carries_reasoning_alone(study, verdict, kind):
     """Without its circuit reasoning falls and recall is spared, beyond random sets."""
     target = study.prompts.tasks[1]
-    verdict(specific_finding(study, kind, target, causal, gate=GATE))
+    verdict(specific_finding(study, kind, target, rule, gate=GATE))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.criterion("controlled", plain=True)
 def test_the_dissociation_is_double(study, verdict, kind):
     """Each task loses more without its own circuit than without the other task's."""
-    verdict(double_finding(study, kind, causal, gate=GATE))
+    verdict(double_finding(study, kind, rule, gate=GATE))

@@ -12,7 +12,6 @@ import pytest
 
 from harness.findings.circuits.depth import depth_finding
 from harness.findings.circuits.published import published_depth_finding
-from harness.findings.circuits.selection import CausalRule
 from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 
 THRESHOLD_D = 0.5  # of the observational order, as in h1
@@ -20,8 +19,6 @@ ALPHA = 0.01
 VOTES = 2  # of six features
 DISCOVERY = 60  # pairs whose mean activations an ablation writes
 GATE = 0.60  # accuracy on each task
-
-causal = CausalRule({}, ALPHA, 0.0, DISCOVERY, 0, 0, 0, 0)
 
 
 @pytest.mark.criterion("published")
@@ -46,4 +43,4 @@ def test_recall_is_caused_at_less_depth_than_reasoning(study, verdict):
         permutations=study.plan.permutations,
         seed=study.plan.seed,
     )
-    verdict(depth_finding(study, causal, specialised, gate=GATE))
+    verdict(depth_finding(study, specialised, pairs=DISCOVERY, gate=GATE))

@@ -1,20 +1,22 @@
-"""The findings of h6: at which depth a task's answer is made, and whether recall comes first."""
+"""The finding of h6: at which depth a task's answer is made, and whether recall comes first."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.findings.circuits import plots as causal_plots
-from harness.findings.circuits.selection import CausalRule, discovery_prompts
-from harness.findings.circuits.shared import enough
-from harness.findings.effects import effects_on_correct, measured_effects, part, swept
+from harness.findings.circuits.gates import items_gate
+from harness.findings.circuits.patching import patching_plots
+from harness.findings.circuits.plots import depth_profile
+from harness.findings.circuits.selection import selection_prompts
+from harness.findings.effects import measured_effects, part
 from harness.findings.gates import causal_gates
 from harness.findings.requirements import lower_end
 from harness.findings.specialisation.contrasts import controlled_contrast
 from harness.findings.specialisation.rules import ControlledRule
-from harness.interventions.interventions import COUNTERFACTUAL, MEAN, Intervention
+from harness.interventions.interventions import MEAN, Intervention
 from harness.interventions.sites import Site
 from harness.materials.items import EVALUATION, PromptSet
 from harness.study.study import Study
@@ -24,73 +26,155 @@ from harness.verdicts.judge import Finding, require
 from harness.verdicts.plots import Plot
 from harness.verdicts.samples import by_unit
 
-POSITIONS = ("all", "subject", "premises", "final")
-PATCHED = ("subject", "premises", "final")
-PATCHED_FACTS = 20  # facts of the patching map
+POSITIONS = ("all", "subject", "premises", "final")  # tokens at which a layer is ablated
+EVERY = POSITIONS.index("all")
 HALVES = 20  # splits of one task's items, whose depths must not differ
 
 
-def centroid(effects: Float[np.ndarray, "... layer"]) -> Float[np.ndarray, "..."]:
-    """Mean layer, weighted by what each layer's loss costs; nan if none costs anything.
+def centroid(costs: Float[np.ndarray, "... layer"]) -> Float[np.ndarray, "..."]:
+    """Mean layer, weighted by what each layer's loss costs; nan if no layer costs anything.
 
     Layers whose loss helps count as zero: a centroid with negative weights can lie anywhere.
     """
-    return signed_centroid(np.maximum(effects, 0.0))
+    return signed_centroid(np.maximum(costs, 0.0))
 
 
-def signed_centroid(effects: Float[np.ndarray, "... layer"]) -> Float[np.ndarray, "..."]:
-    """The same with layers whose loss helps counted as what they are; it may lie outside 0 to n.
+def signed_centroid(costs: Float[np.ndarray, "... layer"]) -> Float[np.ndarray, "..."]:
+    """The centroid with negative weights for layers whose loss helps; it may lie outside 0 to n.
 
     Noise that is cut off at zero adds weight to every layer, so it draws the `centroid` of the
-    noisier task to the middle layer. Here it cancels out, at the price of a wider interval.
+    noisier task to the middle layer. Here it cancels out, but the interval is wider.
     """
-    weights, total = effects, effects.sum(-1)
-    layers = np.arange(weights.shape[-1])
+    layers, total = np.arange(costs.shape[-1]), costs.sum(-1)
     undefined = np.full(total.shape, np.nan)
-    return np.asarray(np.divide(weights @ layers, total, out=undefined, where=total > 0))
+    return np.asarray(np.divide(costs @ layers, total, out=undefined, where=total > 0))
 
 
-def depth_finding(
-    study: Study, rule: CausalRule, specialised: ControlledRule, *, gate: float
-) -> Finding:
-    """Difference of the two tasks' causal depth centroids, reasoning minus recall, in layers."""
-    layers = study.subject.architecture.layers
+@dataclass(frozen=True)
+class Profiles:
+    """What each layer's loss costs each task, pair by pair.
+
+    Attributes:
+        costs: By task, as shares of its mean intact logit difference; nan where the intact model
+            misses the item, or the item has no such position.
+        depth: By task, the centroid of its mean costs at all tokens.
+        gates: All of them met.
+    """
+
+    study: Study
+    prompts: PromptSet
+    costs: Mapping[str, Float[np.ndarray, "pair position layer"]]
+    depth: Mapping[str, Float[np.ndarray, ""]]
+    gates: tuple[Gate, ...]
+
+    @property
+    def tasks(self) -> tuple[str, str]:
+        """The contrast."""
+        return self.study.prompts.tasks
+
+    def n(self, position: int) -> int:
+        """Pairs of the task that has fewer, at a position."""
+        return min(_known(self.costs[t][:, position]) for t in self.tasks)
+
+    def by_task(self, position: int) -> Float[np.ndarray, "pair task layer"]:
+        """Costs at a position."""
+        return np.stack([self.costs[t][:, position] for t in self.tasks], axis=1)
+
+    def difference(
+        self,
+        position: int = EVERY,
+        of: Callable[[np.ndarray], np.ndarray] = centroid,
+    ) -> stats.Estimate:
+        """Second task's centroid minus the first's; pairs are resampled for both together."""
+        values, plan = self.by_task(position), self.study.plan
+        known = ~np.isnan(values).all((1, 2))
+        return stats.bootstrap_of_means(
+            values[known],
+            lambda means: of(means[:, 1]) - of(means[:, 0]),
+            resamples=plan.resamples,
+            seed=plan.seed,
+        )
+
+
+def depth_finding(study: Study, specialised: ControlledRule, *, pairs: int, gate: float) -> Finding:
+    """Difference of the two tasks' causal depth centroids, reasoning minus recall, in layers.
+
+    Args:
+        study: The model and the materials.
+        specialised: The rule of h1, for the order of the layers that it finds.
+        pairs: Discovery pairs whose mean activations an ablation writes, at most.
+        gate: Least accuracy on each task.
+    """
+    profiles = _measure(study, pairs, gate)
+    difference, *others = _requirements(profiles)
+    order = _observed(study, specialised, difference.effect.value)
+    return Finding(
+        evidence=(difference, *others, *_at_positions(profiles), *order),
+        controls=_halves(profiles),
+        gates=profiles.gates,
+        units={difference.name: _samples(profiles)},
+        plots=(_profile_plot(profiles), *patching_plots(study)),
+    )
+
+
+def _measure(study: Study, pairs: int, gate: float) -> Profiles:
+    """Ablate every layer at every position, on evaluation items.
+
+    Raises:
+        Inconclusive: If a gate is unmet.
+    """
+    layers, tasks = study.subject.architecture.layers, study.prompts.tasks
     one = f"the model has {layers} layer: there is no order of layers"
-    gates = (*causal_gates(study, gate), Gate("layers", layers > 1, one))
-    name = "difference of depth centroids"
-    require(*gates)
-    prompts = part(study.prompts, EVALUATION, study.prompts.tasks)
-    profiles = _profiles(study, prompts, rule)
-    whole = POSITIONS.index("all")
-    first, second = study.prompts.tasks
-    gates = (*gates, *(enough(_known(profiles[t][:, whole]), t) for t in study.prompts.tasks))
-    require(*gates)
-    depth = {t: centroid(np.nanmean(profiles[t][:, whole], 0)) for t in study.prompts.tasks}
-    gates = (*gates, *(_some_cost(depth[t], t) for t in study.prompts.tasks))
-    require(*gates)
-    difference = _difference(profiles, whole, study)
-    n = min(_known(profiles[t][:, whole]) for t in study.prompts.tasks)
-    value = float(difference.value)
+    gates = require(*causal_gates(study, gate), Gate("layers", layers > 1, one))
+    prompts = part(study.prompts, EVALUATION, tasks)
+    costs = _costs(study, prompts, pairs)
+    gates = require(*gates, *(items_gate(t, _known(costs[t][:, EVERY])) for t in tasks))
+    depth = {t: centroid(np.nanmean(costs[t][:, EVERY], 0)) for t in tasks}
+    gates = require(*gates, *(_depth_gate(t, depth[t]) for t in tasks))
+    return Profiles(study, prompts, costs, depth, gates)
+
+
+def _costs(
+    study: Study, prompts: PromptSet, pairs: int
+) -> dict[str, Float[np.ndarray, "pair position layer"]]:
+    layers = study.subject.architecture.layers
+    each = [
+        Intervention((Site("attn", layer), Site("mlp", layer)), MEAN, position)
+        for position in POSITIONS
+        for layer in range(layers)
+    ]
+    effects = measured_effects(study, prompts, each, selection_prompts(study, pairs))
+    shape = (len(prompts.pairs), len(POSITIONS), layers)
+    return {t: e.aligned(e.costs, prompts.pairs).reshape(shape) for t, e in effects.items()}
+
+
+def _known(costs: Float[np.ndarray, "pair layer"]) -> int:
+    """Pairs that have a value."""
+    return int((~np.isnan(costs).any(1)).sum())
+
+
+def _depth_gate(task: str, depth: np.ndarray) -> Gate:
+    reason = f"no layer's loss costs {task} anything: its depth is undefined"
+    return Gate(f"{task} depth", not np.isnan(depth), reason)
+
+
+def _requirements(profiles: Profiles) -> tuple[Evidence, Evidence, Evidence]:
+    """The difference is above 0, so is its lower end, and so is that of the signed centroids."""
+    first, second = profiles.tasks
+    n, estimate = profiles.n(EVERY), profiles.difference()
     effect = Effect(
         "layers",
-        value,
-        (float(difference.low), float(difference.high)),
-        method=f"centroids {depth[second]:.2f} and {depth[first]:.2f}; each layer's "
-        "attention and MLP mean-ablated at every token; paired bootstrap of facts",
+        float(estimate.value),
+        (float(estimate.low), float(estimate.high)),
+        method=f"centroids {profiles.depth[second]:.2f} and {profiles.depth[first]:.2f}; each "
+        "layer's attention and MLP mean-ablated at every token; paired bootstrap of facts",
     )
     name = f"depth of {second} minus depth of {first}"
-    evidence = [
+    return (
         Evidence(name, effect, threshold=0, relation=">", n=n),
         lower_end(effect, n),
-        _not_by_noise(_difference(profiles, whole, study, signed_centroid), n),
-        *_at_positions(profiles, study),
-        *_observed(study, specialised, value),
-    ]
-    controls = _halves(profiles, whole, study)
-    plots = [_profile_plot(profiles, study.prompts.tasks, depth)]
-    plots += _patching(study)
-    units = _contributions(profiles, whole, study, prompts)
-    return Finding(tuple(evidence), controls, gates, units={name: units}, plots=plots)
+        _not_by_noise(profiles.difference(of=signed_centroid), n),
+    )
 
 
 def _not_by_noise(signed: stats.Estimate, n: int) -> Evidence:
@@ -109,105 +193,43 @@ def _not_by_noise(signed: stats.Estimate, n: int) -> Evidence:
     )
 
 
-def _some_cost(depth: np.ndarray, task: str) -> Gate:
-    reason = f"no layer's loss costs {task} anything: its depth is undefined"
-    return Gate(f"{task} depth", not np.isnan(depth), reason)
-
-
-def _known(profile: Float[np.ndarray, "pair layer"]) -> int:
-    """Pairs that have a value."""
-    return int((~np.isnan(profile).any(1)).sum())
-
-
-def _profiles(
-    study: Study, prompts: PromptSet, rule: CausalRule
-) -> dict[str, Float[np.ndarray, "pair position layer"]]:
-    """Cost of each layer at each position by fact, in shares of the mean intact difference.
-
-    nan where the intact model misses the item, or the item has no such position.
-    """
-    layers = study.subject.architecture.layers
-    each = [
-        Intervention((Site("attn", layer), Site("mlp", layer)), MEAN, position)
-        for position in POSITIONS
-        for layer in range(layers)
-    ]
-    found = measured_effects(study, prompts, each, discovery_prompts(study, rule))
-    shape = (len(prompts.pairs), len(POSITIONS), layers)
-    return {t: d.aligned(d.costs, prompts.pairs).reshape(shape) for t, d in found.items()}
-
-
-def _difference(
-    profiles: Mapping[str, np.ndarray],
-    position: int,
-    study: Study,
-    of: Callable[[np.ndarray], np.ndarray] = centroid,
-) -> stats.Estimate:
-    """Second task's centroid minus the first's, facts resampled for both together."""
-    values = _by_task(profiles, position, study)
-    known = ~np.isnan(values).all((1, 2))
-    return stats.bootstrap_of_means(
-        values[known],
-        lambda means: of(means[:, 1]) - of(means[:, 0]),
-        resamples=study.plan.resamples,
-        seed=study.plan.seed,
+def _samples(profiles: Profiles) -> dict[str, float]:
+    """Each pair's part in the difference, to compare it with another run on the same pairs."""
+    values = stats.pseudo_values(
+        profiles.by_task(EVERY), lambda means: centroid(means[:, 1]) - centroid(means[:, 0])
     )
+    return by_unit(profiles.prompts.pairs, values)
 
 
-def _contributions(
-    profiles: Mapping[str, np.ndarray], position: int, study: Study, prompts: PromptSet
-) -> dict[str, float]:
-    """Of each pair to the difference, for a comparison with another run on the same pairs."""
-    made = stats.pseudo_values(
-        _by_task(profiles, position, study),
-        lambda means: centroid(means[:, 1]) - centroid(means[:, 0]),
-    )
-    return by_unit(prompts.pairs, made)
-
-
-def _by_task(
-    profiles: Mapping[str, np.ndarray], position: int, study: Study
-) -> Float[np.ndarray, "pair task layer"]:
-    return np.stack([profiles[t][:, position] for t in study.prompts.tasks], axis=1)
-
-
-def _at_positions(profiles: Mapping[str, np.ndarray], study: Study) -> list[Evidence]:
+def _at_positions(profiles: Profiles) -> list[Evidence]:
+    """Secondary: the difference with layers ablated at some of the tokens."""
     rows = []
     for at, name in enumerate(POSITIONS):
-        n = min(_known(profiles[t][:, at]) for t in study.prompts.tasks)
-        if name == "all" or n < 2:
+        n = profiles.n(at)
+        if at == EVERY or n < 2:
             continue
-        found = _difference(profiles, at, study)
-        rows.append(
-            Evidence(
-                f"the same, ablated at the {name} tokens",
-                Effect("layers", float(found.value), (float(found.low), float(found.high))),
-                n=n,
-            )
-        )
+        estimate = profiles.difference(at)
+        between = (float(estimate.low), float(estimate.high))
+        effect = Effect("layers", float(estimate.value), between)
+        rows.append(Evidence(f"the same, ablated at the {name} tokens", effect, n=n))
     return rows
 
 
 def _observed(study: Study, rule: ControlledRule, causal: float) -> list[Evidence]:
-    """The order of the layers that h1 finds, and whether it is the causal one."""
+    """Secondary: the order of the layers that h1 finds, and whether it is the causal one."""
     crossed = study.crossed_counterpart()
     if crossed is None:
         return []
     c = controlled_contrast("layer", study.subject.activations(crossed), crossed)
     order = observed_order(rule(c), study.prompts.tasks)
     if np.isnan(order):
-        said = "no layer of one of the kinds"
+        words = "no layer of one of the kinds"
     else:
-        said = "agrees" if np.sign(order) == np.sign(causal) else "does not agree"
-        said += " with the causal order"
-    return [
-        Evidence(
-            "observational order of the specialised layers",
-            Effect(
-                "layers", order, method=f"mean layer by type, crossed prompts, as in h1; {said}"
-            ),
-        )
-    ]
+        agrees = "agrees" if np.sign(order) == np.sign(causal) else "does not agree"
+        words = f"{agrees} with the causal order"
+    method = f"mean layer by type, crossed prompts, as in h1; {words}"
+    name = "observational order of the specialised layers"
+    return [Evidence(name, Effect("layers", order, method=method))]
 
 
 def observed_order(table: Components, tasks: Sequence[str]) -> float:
@@ -218,18 +240,18 @@ def observed_order(table: Components, tasks: Sequence[str]) -> float:
     return float(of[1].mean() - of[0].mean())
 
 
-def _halves(profiles: Mapping[str, np.ndarray], position: int, study: Study) -> tuple[Control, ...]:
-    """How far the centroids of random halves of one task's facts lie apart."""
-    generator = np.random.default_rng(study.plan.seed)
+def _halves(profiles: Profiles) -> tuple[Control, ...]:
+    """How far the centroids of random halves of one task's pairs lie apart."""
+    generator = np.random.default_rng(profiles.study.plan.seed)
     controls = []
-    for task in study.prompts.tasks:
-        rows = profiles[task][:, position]
-        rows = rows[~np.isnan(rows).any(1)]
+    for task in profiles.tasks:
+        costs = profiles.costs[task][:, EVERY]
+        costs = costs[~np.isnan(costs).any(1)]
         gaps = []
         for _ in range(HALVES):
-            order = generator.permutation(len(rows))
-            one, two = order[::2], order[1::2]
-            gaps.append(float(centroid(rows[one].mean(0)) - centroid(rows[two].mean(0))))
+            order = generator.permutation(len(costs))
+            one, two = (centroid(costs[half].mean(0)) for half in (order[::2], order[1::2]))
+            gaps.append(float(one - two))
         controls.append(
             Control(
                 f"{task} against itself, largest of {HALVES} splits",
@@ -241,47 +263,19 @@ def _halves(profiles: Mapping[str, np.ndarray], position: int, study: Study) -> 
     return tuple(controls)
 
 
-def _profile_plot(
-    profiles: Mapping[str, np.ndarray], tasks: Sequence[str], depth: Mapping[str, np.ndarray]
-) -> Plot:
-    kept = [
-        i
-        for i in range(len(POSITIONS))
-        if not any(np.isnan(profiles[t][:, i]).all() for t in tasks)
+def _profile_plot(profiles: Profiles) -> Plot:
+    """The mean costs, at the positions that some item of each task has."""
+    costs, tasks = profiles.costs, profiles.tasks
+    drawn = [
+        at
+        for at in range(len(POSITIONS))
+        if not any(np.isnan(costs[t][:, at]).all() for t in tasks)
     ]
-    means = {t: np.nanmean(profiles[t][:, kept], 0) for t in tasks}
-    said = ", ".join(f"{t} {depth[t]:.2f}" for t in tasks)
-    return causal_plots.depth_profile(
-        means,
-        [f"{POSITIONS[i]} tokens" for i in kept],
+    depths = ", ".join(f"{t} {profiles.depth[t]:.2f}" for t in tasks)
+    return depth_profile(
+        {t: np.nanmean(costs[t][:, drawn], 0) for t in tasks},
+        [f"{POSITIONS[at]} tokens" for at in drawn],
         tasks,
-        len(profiles[tasks[0]]),
-        f"Depth centroids, all tokens: {said}.",
+        len(costs[tasks[0]]),
+        f"Depth centroids, all tokens: {depths}.",
     )
-
-
-def _patching(study: Study) -> list[Plot]:
-    """The layer x position map; none where the materials have no counterfactual prompts."""
-    layers = study.subject.architecture.layers
-    prompts = part(study.prompts, EVALUATION, study.prompts.tasks, PATCHED_FACTS)
-    if not all(i.counterfactual_prompt for i in prompts.items):
-        return []
-    each = [
-        Intervention((Site("resid", layer),), COUNTERFACTUAL, position)
-        for layer in range(-1, layers)
-        for position in PATCHED
-    ]
-    whole = Intervention((Site("resid", -1),), COUNTERFACTUAL)
-    result = swept(study.subject, prompts, [*each, whole])
-    shares = {}
-    for task in study.prompts.tasks:
-        d = effects_on_correct(result, prompts, task)
-        falls = 0.0 - d.logit_difference
-        fall = np.array([np.nanmean(row) if not np.isnan(row).all() else np.nan for row in falls])
-        if not fall[-1] > 0 or np.isnan(fall[:-1]).all():  # nothing that could be carried over
-            return []
-        shares[task] = (fall[:-1] / fall[-1]).reshape(layers + 1, len(PATCHED))
-    names = ["emb", *map(str, range(layers))]
-    return [
-        causal_plots.patching_map(shares, names, PATCHED, study.prompts.tasks, len(prompts.pairs))
-    ]

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from harness.findings.circuits.arms import Arms
-from harness.findings.circuits.circuits import Circuit, Kind
+from harness.findings.circuits.circuits import Circuit, ComponentKind, Member
+from harness.findings.circuits.measured import SpecificCircuit
 from harness.verdicts.plots import Plot, PlotPanel, Role, Series
 
 MOST_POINTS = 1000  # of a scatter; of more components those farthest from the origin are drawn
@@ -39,37 +39,36 @@ def _map_panels(
     )
 
 
-def dose_curve(found: Arms, target: str, sets: Mapping[int, np.ndarray]) -> Plot:
-    """Accuracy drop of both tasks over circuit sizes, over the band of the random sets."""
-    chosen, kind, drops = found.chosen[target], found.kind, found.drops
-    doses, rows = chosen.doses, found.doses(target)
-    low, high = zip(*(np.percentile(sets[k], BAND) for k in doses), strict=True)
-    middle = [float(np.median(sets[k])) for k in doses]
-    tasks = (target, *(t for t in drops if t != target))
-    random_sets = Series(
+def dose_curve(measured: SpecificCircuit, random: Mapping[int, np.ndarray]) -> Plot:
+    """Accuracy drop of all tasks over circuit sizes, over the band of random sets of that size."""
+    target, selected, effects = measured.target, measured.selected, measured.circuits.effects
+    kind, doses, rows = measured.circuits.kind, selected.doses, measured.circuits.doses(target)
+    low, high = zip(*(np.percentile(random[k], BAND) for k in doses), strict=True)
+    middle = [float(np.median(random[k])) for k in doses]
+    tasks = (target, *(t for t in effects if t != target))
+    band = Series(
         f"{target}, random sets", "random", doses, middle, low=_plain(low), high=_plain(high)
     )
     lines = tuple(
-        Series(task, role(task, found.tasks), doses, _plain(drops[task].share_lost[rows]))
-        for task in tasks
+        Series(t, role(t, measured.circuits.tasks), doses, _plain(effects[t].share_lost[rows]))
+        for t in tasks
     )
-    at = doses.index(chosen.size)
-    said = ", ".join(f"{t} {drops[t].share_lost[rows[at]]:.2f}" for t in tasks)
+    at = doses.index(selected.size)
+    lost = ", ".join(f"{t} {effects[t].share_lost[rows[at]]:.2f}" for t in tasks)
     return Plot(
         form="curve",
         title=f"dose of the {target} circuit ({kind}s)",
-        headline=f"Without the {chosen.size:,} {kind}s chosen on discovery facts, lost: {said}; "
-        f"without as many random ones, {target} {middle[at]:.2f} (median).",
+        headline=f"Without the {selected.size:,} {kind}s selected on discovery facts, lost: {lost};"
+        f" without as many random ones, {target} {middle[at]:.2f} (median).",
         caption=(
             f"Share of right answers lost when the k strongest {kind}s of the {target} "
-            "ranking are mean-ablated, on evaluation facts. Grey: sets of k chosen at random, 5th "
-            f"to 95th percentile, {target} items. Dashed: the margin under which a task is "
-            "spared."
+            "ranking are mean-ablated, on evaluation facts. Grey: random sets of k, 5th to 95th "
+            f"percentile, {target} items. Dashed: the margin below which a task is spared."
         ),
         x=f"{kind}s ablated (k)",
         y="share lost",
-        panels=(PlotPanel("", (random_sets, *lines), (found.rule.margin,)),),
-        n=drops[target].n,
+        panels=(PlotPanel("", (band, *lines), (measured.rule.margin,)),),
+        n=effects[target].n,
     )
 
 
@@ -77,7 +76,7 @@ def component_plots(
     effects: Mapping[str, Float[np.ndarray, "layer component"]],
     circuits: Mapping[str, Circuit],
     tasks: Sequence[str],
-    kind: Kind,
+    kind: ComponentKind,
     n: int,
 ) -> tuple[Plot, ...]:
     """A map of every head's effect on each task, and one task against the other; n items a task."""
@@ -113,19 +112,19 @@ def _scatter(
     effects: Mapping[str, np.ndarray],
     circuits: Mapping[str, Circuit],
     tasks: Sequence[str],
-    kind: Kind,
+    kind: ComponentKind,
     how: str,
     n: int,
 ) -> Plot:
     first, second = (effects[t] for t in tasks)
     far = np.argsort(-np.hypot(first, second).ravel(), kind="stable")[:MOST_POINTS]
-    chosen = {t: set(c.places) for t, c in circuits.items()}
-    groups: dict[tuple[str, Role], list[tuple[int, int]]] = {}
+    selected = {t: set(c.members) for t, c in circuits.items()}
+    groups: dict[tuple[str, Role], list[Member]] = {}
     name: str
     colour: Role
     for flat in far:
         at = (int(flat) // first.shape[1], int(flat) % first.shape[1])
-        of = [t for t in tasks if at in chosen[t]]
+        of = [t for t in tasks if at in selected[t]]
         if len(of) == 1:
             name, colour = f"{of[0]} circuit", role(of[0], tasks)
         else:
@@ -135,11 +134,11 @@ def _scatter(
         Series(
             name,
             role_,
-            [float(first[at]) for at in places],
-            [float(second[at]) for at in places],
-            text=[f"{kind} {n}.{i}" for n, i in places],
+            [float(first[at]) for at in members],
+            [float(second[at]) for at in members],
+            text=[f"{kind} {n}.{i}" for n, i in members],
         )
-        for (name, role_), places in sorted(groups.items())
+        for (name, role_), members in sorted(groups.items())
     )
     kept = f" The {MOST_POINTS} farthest from 0 are drawn." if first.size > MOST_POINTS else ""
     return Plot(

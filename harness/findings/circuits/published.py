@@ -1,13 +1,16 @@
-"""The published statements of h5 and h6, as published: on the prompts they were found on."""
+"""The published statements of h5 and h6, on the prompts that they were found on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from harness.activations.extracted import Activations
-from harness.findings.circuits.circuits import Circuit, Kind, matched_sets
+from harness.findings.circuits.circuits import Circuit, ComponentKind, Matched, matched_sets
 from harness.findings.circuits.depth import observed_order
-from harness.findings.circuits.selection import shape
-from harness.findings.circuits.shared import left_out
-from harness.findings.effects import measured_effects
+from harness.findings.circuits.secondary import left_out
+from harness.findings.circuits.selection import other_task, shape
+from harness.findings.effects import TaskEffects, measured_effects
 from harness.findings.gates import causal_answers
 from harness.findings.requirements import interval
 from harness.findings.specialisation.cells import published_cells
@@ -19,99 +22,138 @@ from harness.verdicts.components import Components
 from harness.verdicts.evidence import Control, Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
 
-SETS = 20  # random sets beside
+SETS = 20  # random sets, which are shown
+
+
+@dataclass(frozen=True)
+class Zeroed:
+    """Both tasks while the components specialised in one are zeroed.
+
+    Attributes:
+        circuits: By task, the components specialised in it.
+        components: Of the model, of this kind.
+        effects: By task; row `row(task)` is its circuit.
+        sets: By task, random sets like its circuit.
+        random: Share of the task's answers that is lost without each of them.
+        gates: All of them met.
+    """
+
+    study: Study
+    kind: ComponentKind
+    circuits: Mapping[str, Circuit]
+    components: int
+    effects: Mapping[str, TaskEffects]
+    sets: Mapping[str, Matched]
+    random: Mapping[str, np.ndarray]
+    gates: tuple[Gate, ...]
+
+    def row(self, task: str) -> int:
+        """Row of a task's circuit."""
+        return self.study.prompts.tasks.index(task)
 
 
 def published_drop_finding(
-    study: Study,
-    kind: Kind,
-    rule: PublishedRule,
-    *,
-    unchanged: float,
-    gate: float,
+    study: Study, kind: ComponentKind, rule: PublishedRule, *, unchanged: float, gate: float
 ) -> Finding:
-    """The published statement: zero what is specialised, on the prompts that it was found on."""
-    gates = causal_answers(study, gate)
-    require(*gates)
-    table = rule(published_cells(kind, study.activations), study.prompts)
+    """Zero what is specialised in a task: that task falls, and the other stays as it is."""
+    zeroed = _measure(study, kind, rule, gate)
     tasks = study.prompts.tasks
-    circuits = {t: _of_type(table, t, kind) for t in tasks}
-    gates = (
-        *gates,
-        *(
-            Gate(
-                f"{t} circuit",
-                len(circuits[t]) > 0,
-                f"no {kind} is specialised in {t} by the published rule: nothing to ablate",
-            )
-            for t in tasks
-        ),
+    about = [(about, task) for task in tasks for about in (task, other_task(study, task))]
+    return Finding(
+        evidence=tuple(_lost(zeroed, of, task, unchanged) for of, task in about),
+        controls=tuple(c for task in tasks for c in _random_control(zeroed, task)),
+        gates=zeroed.gates,
+        notes=left_out(zeroed.effects),
     )
-    require(*gates)
+
+
+def _measure(study: Study, kind: ComponentKind, rule: PublishedRule, gate: float) -> Zeroed:
+    """Zero each task's specialised components, and random sets like them.
+
+    Raises:
+        Inconclusive: If a gate is unmet.
+    """
+    gates, tasks = require(*causal_answers(study, gate)), study.prompts.tasks
+    table = rule(published_cells(kind, study.activations), study.prompts)
+    circuits = {t: _of_type(table, t, kind) for t in tasks}
+    gates = require(*gates, *(_circuit_gate(t, circuits[t]) for t in tasks))
     layers, width = shape(study, kind)
     sets = {t: matched_sets(circuits[t], layers, width, SETS, 1, study.plan.seed) for t in tasks}
     every = [circuits[t] for t in tasks] + [c for t in tasks for c in sets[t].circuits]
-    ablations = [Intervention(c.sites, ZERO) for c in every]
-    result = measured_effects(study, study.prompts, ablations)
-    gates = (
-        *gates,
-        *(
-            Gate(f"{t} items", result[t].n > 1, f"{result[t].n} {t} items are answered right")
-            for t in tasks
-        ),
-    )
-    require(*gates)
-    evidence, controls = [], []
-    for own, task in enumerate(tasks):
-        for about in (task, tasks[1 - own]):
-            d, hit = result[about], about == task
-            evidence.append(
-                Evidence(
-                    f"{about} without the {task} {kind}s",
-                    Effect(
-                        "accuracy drop",
-                        float(d.share_lost[own]),
-                        interval(d.lost[own], study),
-                        method=f"{len(circuits[task]):,} of {len(table):,} {kind}s zeroed; "
-                        "of answers that were right",
-                    ),
-                    threshold=0 if hit else unchanged,
-                    relation=">" if hit else "<=",
-                    n=d.n,
-                    published=("up to 15 %" if hit else "intact") + " (abstract)",
-                )
-            )
-        start = 2 + sum(len(sets[t].circuits) for t in tasks[:own])
-        chance = result[task].share_lost[start : start + len(sets[task].circuits)]
-        if len(chance):
-            controls.append(
-                Control(
-                    f"{task} without random {kind}s, mean of {len(chance)} sets",
-                    float(chance.mean()),
-                    None,
-                    (float(chance.min()), float(chance.max())),
-                    f"as many, matched by {sets[task].match}; range of the sets",
-                )
-            )
-    return Finding(tuple(evidence), tuple(controls), gates, (), left_out(result))
+    each = [Intervention(c.sites, ZERO) for c in every]
+    effects = measured_effects(study, study.prompts, each)
+    gates = require(*gates, *(_items_gate(t, effects[t].n) for t in tasks))
+    ends = np.cumsum([len(tasks), *(len(sets[t].circuits) for t in tasks)])
+    random = {
+        t: effects[t].share_lost[start:end]
+        for t, start, end in zip(tasks, ends, ends[1:], strict=False)
+    }
+    return Zeroed(study, kind, circuits, len(table), effects, sets, random, gates)
 
 
-def _of_type(table: Components, task: str, kind: Kind) -> Circuit:
+def _of_type(table: Components, task: str, kind: ComponentKind) -> Circuit:
     at = np.flatnonzero(table.passed & (table.type == task))
     return Circuit(kind, table.layer[at], table.index[at])
 
 
+def _circuit_gate(task: str, circuit: Circuit) -> Gate:
+    reason = f"no {circuit.kind} is specialised in {task} by the published rule: nothing to ablate"
+    return Gate(f"{task} circuit", len(circuit) > 0, reason)
+
+
+def _items_gate(task: str, n: int) -> Gate:
+    return Gate(f"{task} items", n > 1, f"{n} {task} items are answered right")
+
+
+def _lost(zeroed: Zeroed, about: str, task: str, unchanged: float) -> Evidence:
+    """Accuracy of a task without a task's components: lost if it is the same, else unchanged."""
+    effects, row, own = zeroed.effects[about], zeroed.row(task), about == task
+    return Evidence(
+        f"{about} without the {task} {zeroed.kind}s",
+        Effect(
+            "accuracy drop",
+            float(effects.share_lost[row]),
+            interval(effects.lost[row], zeroed.study),
+            method=f"{len(zeroed.circuits[task]):,} of {zeroed.components:,} {zeroed.kind}s "
+            "zeroed; of answers that were right",
+        ),
+        threshold=0 if own else unchanged,
+        relation=">" if own else "<=",
+        n=effects.n,
+        published=("up to 15 %" if own else "intact") + " (abstract)",
+    )
+
+
+def _random_control(zeroed: Zeroed, task: str) -> tuple[Control, ...]:
+    """What zeroing random sets costs the task, shown; none if there is no other set."""
+    lost = zeroed.random[task]
+    if not len(lost):
+        return ()
+    return (
+        Control(
+            f"{task} without random {zeroed.kind}s, mean of {len(lost)} sets",
+            float(lost.mean()),
+            None,
+            (float(lost.min()), float(lost.max())),
+            f"as many, matched by {zeroed.sets[task].match}; range of the sets",
+        ),
+    )
+
+
 def published_depth_finding(study: Study, rule: PublishedRule, *, published: str) -> Finding:
     """The order of the layers that the published rule calls specialised."""
-    table = rule(published_cells("layer", study.activations), study.prompts)
     first, second = study.prompts.tasks
+    table = rule(published_cells("layer", study.activations), study.prompts)
     counts = {t: table.count_of(t) for t in (first, second)}
-    order = observed_order(table, study.prompts.tasks)
+    found = f"{counts[first]} {first}"
+    effect = Effect(
+        "layers",
+        observed_order(table, study.prompts.tasks),
+        method=f"{found}, {counts[second]} {second} layers",
+    )
     evidence = Evidence(
         f"mean layer of {second} minus mean layer of {first}",
-        Effect(
-            "layers", order, method=f"{counts[first]} {first}, {counts[second]} {second} layers"
-        ),
+        effect,
         threshold=0,
         relation=">",
         n=len(study.prompts),
@@ -120,13 +162,16 @@ def published_depth_finding(study: Study, rule: PublishedRule, *, published: str
     both = Gate(
         "both types",
         all(counts.values()),
-        f"the published rule finds {counts[first]} {first} and {counts[second]} {second} layers: "
-        "there is no order to compare",
+        f"the published rule finds {found} and {counts[second]} {second} layers: there is no "
+        "order to compare",
     )
+    return Finding((evidence,), _order_in_twins(study, rule), (both,))
 
-    def on_twin(activations: Activations) -> TwinResult:
-        twin = rule(published_cells("layer", activations), study.prompts)
-        order = observed_order(twin, study.prompts.tasks)
-        return TwinResult(order, "layers; undefined if one type is missing")
 
-    return Finding((evidence,), twin_controls(on_twins(study, on_twin), meets=None), (both,))
+def _order_in_twins(study: Study, rule: PublishedRule) -> tuple[Control, ...]:
+    def order(activations: Activations) -> TwinResult:
+        table = rule(published_cells("layer", activations), study.prompts)
+        value = observed_order(table, study.prompts.tasks)
+        return TwinResult(value, "layers; undefined if one type is missing")
+
+    return twin_controls(on_twins(study, order), meets=None)

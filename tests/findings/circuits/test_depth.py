@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 
 from harness.findings.circuits.depth import centroid, depth_finding, observed_order, signed_centroid
-from harness.findings.circuits.selection import CausalRule
 from harness.findings.specialisation.rules import ControlledRule
 from harness.verdicts.judge import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.planted_circuits import PLAN, Planted, facts_set, heads, study_of, with_size
 
-RULE = CausalRule({}, 0.01, 0.0, 60, 0, 0, 0, 0)
 H1 = ControlledRule(threshold_d=0.5, alpha=0.01, permutations=99, seed=0)
 LAYERS = 6
 
@@ -35,7 +33,7 @@ EVEN = (0.1, 0.3, 0.4, 0.3, 0.2, 0.1)
 
 
 def depth(subject, prompts=None, plan=PLAN):
-    result = finding_of(depth_finding, study_of(subject, prompts, plan), RULE, H1, gate=0.6)
+    result = finding_of(depth_finding, study_of(subject, prompts, plan), H1, pairs=60, gate=0.6)
     return result, *judge(result, Criterion.CONTROLLED)
 
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.findings.circuits.dissociation import double_finding, specific_finding
+from harness.findings.circuits.dissociation import double_finding
 from harness.findings.circuits.published import published_drop_finding
-from harness.findings.circuits.selection import CausalRule
+from harness.findings.circuits.rules import DissociationRule, RandomSets, Selection
+from harness.findings.circuits.specific import specific_finding
 from harness.findings.specialisation.rules import PublishedRule
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.verdicts.judge import Criterion, Outcome, judge
@@ -23,7 +24,13 @@ from tests.support.planted_circuits import (
 )
 
 DOSES = dict.fromkeys(("head", "neuron"), (1 / 8, 1 / 4, 1 / 2))
-RULE = CausalRule(DOSES, 0.05, 0.10, 60, 100, 20, 20, 10)
+RULE = DissociationRule(
+    selection=Selection(doses=DOSES, pairs=60, margin=0.10),
+    alpha=0.05,
+    margin=0.10,
+    random_sets=RandomSets(count=100, pairs=20),
+    other_sizes=RandomSets(count=20, pairs=10),
+)
 RECALL, REASONING = heads((1, 0), (2, 1)), heads((1, 2), (3, 3))
 OF_NEURONS = neurons((1, 0), (2, 1), (2, 5), (3, 6)), neurons((1, 2), (2, 3), (3, 4), (3, 7))
 COST = 0.8  # of the intact logit difference: one component costs no answer, two do
@@ -35,9 +42,9 @@ def apart(recall=RECALL, reasoning=REASONING, cost=COST, **options):
     return Planted(costs, **options)
 
 
-def together(places=(*RECALL, *REASONING)):
+def together(members=(*RECALL, *REASONING)):
     """Both tasks have the same components."""
-    both = dict.fromkeys(places, COST)
+    both = dict.fromkeys(members, COST)
     return Planted(by_task(recall=both, reasoning=both))
 
 
@@ -74,7 +81,7 @@ def test_a_double_dissociation_is_supported(kind):
     assert everything(study, kind) == [(Outcome.SUPPORTED, "every requirement holds")] * 3
 
 
-def test_the_planted_circuit_is_the_one_that_is_chosen():
+def test_the_planted_circuit_is_the_one_that_is_selected():
     result = finding_of(specific_finding, study_of(apart()), "head", "recall", RULE, gate=0.6)
     assert circuit(result) == {(1, 0), (2, 1)}
     assert all(c.effect == pytest.approx(COST, abs=0.05) for c in result.components)
@@ -111,7 +118,7 @@ def test_a_circuit_that_both_tasks_need_is_not_spared():
     )
     finding, found, why = specific(study_of(shared))
     assert found is Outcome.REFUTED
-    # What costs reasoning more than the margin is chosen last: recall has no circuit of its own.
+    # What costs reasoning more than the margin is selected last: recall has no circuit of its own.
     assert "recall lost without its heads: 0, needed > 0" in why
     assert not {(1, 0), (2, 1), (1, 2), (3, 3)} & circuit(finding)
 
@@ -134,8 +141,8 @@ def test_random_sets_that_do_as_well_refute_it():
     assert found is Outcome.REFUTED
     assert why.startswith("recall minus reasoning lost, against random sets")
     assert row(finding, "recall minus reasoning lost, against random sets").p_adjusted == 1
-    beside = row(finding, "recall lost, against random sets")
-    assert (beside.p, beside.decisive) == (1, False)
+    secondary = row(finding, "recall lost, against random sets")
+    assert (secondary.p, secondary.decisive) == (1, False)
 
 
 def test_random_sets_that_break_both_tasks_do_not_count_against_a_selective_circuit():
@@ -150,9 +157,9 @@ def test_random_sets_that_break_both_tasks_do_not_count_against_a_selective_circ
     assert (found, why) == (Outcome.SUPPORTED, "every requirement holds")
     judged = row(finding, "recall minus reasoning lost, against random sets")
     assert (judged.effect.value, judged.threshold) == (1, 0)
-    beside = row(finding, "recall lost, against random sets")
-    assert beside.p > 0.3
-    assert "95th percentile 1.00" in beside.effect.method
+    secondary = row(finding, "recall lost, against random sets")
+    assert secondary.p > 0.3
+    assert "95th percentile 1.00" in secondary.effect.method
 
 
 def test_a_circuit_of_no_consequence_is_not_selective_though_random_sets_are_less_so():
@@ -210,7 +217,7 @@ def test_what_holds_on_discovery_facts_alone_is_refuted():
     assert why.startswith("recall lost without its heads: 0,")
 
 
-def test_the_circuit_is_chosen_without_the_evaluation_items():
+def test_the_circuit_is_selected_without_the_evaluation_items():
     def costs(item):
         swap = item.split == EVALUATION
         own = (REASONING, RECALL) if (item.task == "recall") == swap else (RECALL, REASONING)
@@ -402,12 +409,12 @@ def test_items_that_cannot_be_lost_are_left_out_and_counted():
 
 
 @pytest.mark.parametrize("pairs", [80, 1])
-def test_a_third_task_is_shown_beside(pairs):
+def test_a_third_task_is_shown(pairs):
     prompts = facts_set(80, also=("lookup",))
     kept = prompts.where(lambda i: i.task != "lookup" or int(i.pair[1:]) < 2 * pairs)
     finding, found, _ = specific(study_of(apart(), kept))
     assert found is Outcome.SUPPORTED
-    assert row(finding, "lookup lost, beside").effect.value == 0
+    assert row(finding, "lookup lost, secondary").effect.value == 0
 
 
 def test_a_third_task_of_the_discovery_half_alone_is_no_error():

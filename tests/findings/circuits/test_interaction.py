@@ -7,8 +7,9 @@ import pytest
 from scipy.stats import binom
 
 from harness.findings.circuits import interaction
-from harness.findings.circuits.interaction import interaction_finding, separable_finding
-from harness.findings.circuits.selection import CausalRule
+from harness.findings.circuits.interaction import interaction_finding
+from harness.findings.circuits.rules import InteractionRule, RandomSets, Selection
+from harness.findings.circuits.separable import separable_finding
 from harness.verdicts.judge import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.planted_circuits import (
@@ -23,9 +24,14 @@ from tests.support.planted_circuits import (
 )
 
 DOSES = dict.fromkeys(("head", "neuron"), (1 / 8, 1 / 4, 1 / 2))
-RULE = CausalRule(DOSES, 0.05, 0.2, 60, 20, 20, 0, 0)
+RULE = InteractionRule(
+    selection=Selection(doses=DOSES, pairs=60, margin=0.2),
+    alpha=0.05,
+    random_pairs=RandomSets(count=20, pairs=20),
+    smallest=0.05,
+    components=4,
+)
 RECALL, REASONING = heads((1, 0), (2, 1)), heads((1, 2), (3, 3))
-SMALLEST = 0.05
 
 
 def apart(joint=0.0, cost=0.6, other=0.1, recall=RECALL, reasoning=REASONING, **options):
@@ -37,10 +43,9 @@ def apart(joint=0.0, cost=0.6, other=0.1, recall=RECALL, reasoning=REASONING, **
     return Planted(costs, joint=joint, sets=(recall, reasoning), **options)
 
 
-def interacts(study, kind="head", smallest=SMALLEST):
-    result = finding_of(
-        interaction_finding, study, kind, RULE, smallest=smallest, components=4, gate=0.6
-    )
+def interacts(study, kind="head", smallest=RULE.smallest):
+    rule = replace(RULE, smallest=smallest)
+    result = finding_of(interaction_finding, study, kind, rule, gate=0.6)
     return result, *judge(result, Criterion.CONTROLLED)
 
 
@@ -91,7 +96,7 @@ def test_an_interaction_below_the_smallest_that_counts_is_none():
 
 def test_sets_that_add_up_are_said_to_interact_as_often_as_alpha(monkeypatch):
     """A hundred models, each item losing more or less than the sum by chance."""
-    monkeypatch.setattr(interaction, "_pair_map", lambda *_: None)
+    monkeypatch.setattr(interaction, "component_pairs", lambda *_: None)
     prompts, plan = facts_set(48), replace(PLAN, resamples=20)
     adds_up = apart(noise=0.3)
     supported = sum(

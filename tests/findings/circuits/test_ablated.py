@@ -1,4 +1,4 @@
-"""Choosing circuits on discovery facts and ablating them on evaluation facts."""
+"""Selecting circuits on discovery items and ablating them on evaluation items."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 
 from harness.findings.circuits import selection
-from harness.findings.circuits.arms import arms, bands, chance
-from harness.findings.circuits.selection import CausalRule, choose, component_effects
+from harness.findings.circuits.ablated import (
+    ablate_circuits,
+    ablate_random_sets,
+    random_losses_of_other_sizes,
+)
+from harness.findings.circuits.rules import RandomSets, Selection
+from harness.findings.circuits.selection import component_effects, select_circuits
 from harness.materials.items import DISCOVERY
 from tests.support.planted_circuits import (
     PLAN,
@@ -22,7 +27,8 @@ from tests.support.planted_circuits import (
 )
 
 DOSES = dict.fromkeys(("head", "neuron"), (1 / 8, 1 / 4, 1 / 2))
-RULE = CausalRule(DOSES, 0.05, 0.10, 60, 100, 20, 20, 10)
+SETS = RandomSets(count=20, pairs=10)
+SELECTION = Selection(doses=DOSES, pairs=60, margin=0.10)
 RECALL, REASONING = heads((1, 0), (2, 1)), heads((1, 2), (3, 3))
 
 
@@ -31,15 +37,15 @@ def apart(cost=0.8, **options):
     return Planted(costs, **options)
 
 
-def places(found):
-    return {("head", *p) for p in found.circuit.places}
+def members(found):
+    return {("head", *p) for p in found.circuit.members}
 
 
 @pytest.mark.parametrize("kind", ["head", "neuron"])
 def test_effects_are_the_planted_costs(kind):
     of = heads((1, 0), (2, 1)) if kind == "head" else neurons((0, 7), (2, 5))
     costs = by_task(recall=dict(zip(of, (0.6, 0.3), strict=True)))
-    effects = component_effects(study_of(Planted(costs, spread=0.0)), kind, RULE)
+    effects = component_effects(study_of(Planted(costs, spread=0.0)), kind, 60)
     expected = np.zeros((4, 4 if kind == "head" else 8))
     for (_, layer, index), cost in zip(of, (0.6, 0.3), strict=True):
         expected[layer, index] = cost
@@ -47,13 +53,13 @@ def test_effects_are_the_planted_costs(kind):
     assert not effects["reasoning"].any()
 
 
-def test_items_that_the_intact_model_misses_have_no_part_in_the_choice():
+def test_items_that_the_intact_model_misses_have_no_part_in_the_selection():
     def costs(item):
         wrong = int(item.pair[1:]) % 3 == 0
         return dict.fromkeys(heads((0, 0)) if wrong else RECALL, 0.5)
 
     subject = Planted(costs, spread=0.0, misses=lambda i: int(i.pair[1:]) % 3 == 0)
-    effects = component_effects(study_of(subject), "head", RULE)["recall"]
+    effects = component_effects(study_of(subject), "head", 60)["recall"]
     assert effects[0, 0] == 0
     assert effects[1, 0] == pytest.approx(0.5)
 
@@ -64,18 +70,18 @@ def test_a_circuit_holds_what_costs_its_task_and_not_the_other():
         recall=dict.fromkeys((*RECALL, *shared), 0.8),
         reasoning=dict.fromkeys((*REASONING, *shared), 0.8),
     )
-    chosen = choose(study_of(Planted(costs)), "head", RULE)
-    assert places(chosen["recall"]) == set(RECALL)
-    assert places(chosen["reasoning"]) == set(REASONING)
+    selected = select_circuits(study_of(Planted(costs)), "head", SELECTION)
+    assert members(selected["recall"]) == set(RECALL)
+    assert members(selected["reasoning"]) == set(REASONING)
 
 
 def test_of_doses_that_lose_as_many_answers_the_smallest_is_taken():
-    chosen = choose(study_of(apart()), "head", RULE)
-    assert {c.size for c in chosen.values()} == {2}
+    selected = select_circuits(study_of(apart()), "head", SELECTION)
+    assert {c.size for c in selected.values()} == {2}
     four = heads((0, 0), (1, 0), (2, 1), (3, 2))  # .3 each: no answer is lost without all four
     costs = by_task(recall=dict.fromkeys(four, 0.3))
-    chosen = choose(study_of(Planted(costs)), "head", RULE)["recall"]
-    assert (chosen.size, places(chosen)) == (4, set(four))
+    selected = select_circuits(study_of(Planted(costs)), "head", SELECTION)["recall"]
+    assert (selected.size, members(selected)) == (4, set(four))
 
 
 def test_what_costs_the_other_task_more_than_the_margin_comes_last():
@@ -112,18 +118,17 @@ def test_where_no_dose_loses_an_answer_the_logit_difference_decides():
     assert selection._smallest_as_good(some, none, slice(0, 3)) == 1
 
 
-def test_only_discovery_pairs_are_chosen_on_and_no_more_than_told():
-    rule = replace(RULE, discovery=15)
-    found = selection.discovery_prompts(study_of(apart()), rule)
+def test_only_discovery_pairs_are_selected_on_and_no_more_than_told():
+    found = selection.selection_prompts(study_of(apart()), 15)
     assert found.count() == {"recall": 15, "reasoning": 15}
     assert {i.split for i in found.items} == {DISCOVERY}
 
 
-def test_every_arm_has_its_row():
-    found = arms(study_of(apart()), "head", RULE)
+def test_every_ablation_has_its_row():
+    found = ablate_circuits(study_of(apart()), "head", SELECTION)
     assert found.tasks == ("recall", "reasoning")
     assert found.at("recall") == found.row["recall", 2] == found.doses("recall")[0]
-    lost = {t: d.share_lost for t, d in found.drops.items()}
+    lost = {t: d.share_lost for t, d in found.effects.items()}
     for method in ("mean", "zero", "resample"):
         assert lost["recall"][found.row["recall", method]] == 1
         assert lost["reasoning"][found.row["recall", method]] == 0
@@ -131,7 +136,7 @@ def test_every_arm_has_its_row():
     assert [lost[t][found.both] for t in found.tasks] == [1, 1]
     assert np.isnan(lost["recall"][found.row["recall", "counterfactual"]])
     assert found.at("recall", "specialised") is None
-    assert found.drops["recall"].n == 40
+    assert found.effects["recall"].n == 40
 
 
 def test_only_evaluation_items_are_judged():
@@ -140,71 +145,79 @@ def test_only_evaluation_items_are_judged():
         return dict.fromkeys(RECALL, cost if item.task == "recall" else 0.0)
 
     study = study_of(Planted(costs, spread=0.0))
-    assert component_effects(study, "head", RULE)["recall"].max() == pytest.approx(0.8)
-    recall = arms(study, "head", RULE).drops["recall"]
+    assert component_effects(study, "head", 60)["recall"].max() == pytest.approx(0.8)
+    recall = ablate_circuits(study, "head", SELECTION).effects["recall"]
     assert recall.cost[0] == pytest.approx(0.8)  # both heads, .4 each
     assert list(recall.pairs) == [f"p{n}" for n in range(1, 80, 2)]
 
 
 def test_a_task_may_be_called_both():
     costs = by_task(both=dict.fromkeys(RECALL, 0.8), other=dict.fromkeys(REASONING, 0.8))
-    found = arms(study_of(Planted(costs), facts_set(tasks=("both", "other"))), "head", RULE)
-    lost = {t: d.share_lost for t, d in found.drops.items()}
+    found = ablate_circuits(
+        study_of(Planted(costs), facts_set(tasks=("both", "other"))), "head", SELECTION
+    )
+    lost = {t: d.share_lost for t, d in found.effects.items()}
     assert [lost[t][found.row["both", "mean"]] for t in found.tasks] == [1, 0]
     assert [lost[t][found.both] for t in found.tasks] == [1, 1]
 
 
 def test_doses_that_coincide_are_one():
-    found = arms(study_of(with_size(Planted(), 1, 3)), "head", RULE)
-    assert [c.doses for c in found.chosen.values()] == [(1, 2), (1, 2)]
-    alone = arms(study_of(with_size(Planted(), 1, 1)), "head", RULE)
-    assert [c.doses for c in alone.chosen.values()] == [(1,), (1,)]
+    found = ablate_circuits(study_of(with_size(Planted(), 1, 3)), "head", SELECTION)
+    assert [c.doses for c in found.selected.values()] == [(1, 2), (1, 2)]
+    alone = ablate_circuits(study_of(with_size(Planted(), 1, 1)), "head", SELECTION)
+    assert [c.doses for c in alone.selected.values()] == [(1,), (1,)]
     assert alone.doses("recall") == [alone.at("recall")]
 
 
-def test_components_chosen_by_how_they_differ_are_ablated_beside():
+def test_components_selected_by_how_they_differ_are_ablated_too():
     prompts = replace(facts_set(), name="geography")
-    found = arms(study_of(apart(), prompts, replace(PLAN, items=20)), "head", RULE)
+    found = ablate_circuits(study_of(apart(), prompts, replace(PLAN, items=20)), "head", SELECTION)
     rows = [found.at(t, "specialised") for t in found.tasks]
     assert None not in rows
     assert rows[0] != rows[1]
 
 
 def test_without_another_answer_there_is_no_resampling():
-    found = arms(study_of(apart(), facts_set(answers=("yes",))), "head", RULE)
+    found = ablate_circuits(study_of(apart(), facts_set(answers=("yes",))), "head", SELECTION)
     assert found.at("recall", "resample") is None
     assert found.at("recall", "zero") is not None
 
 
 def test_random_sets_and_the_circuit_are_run_on_the_same_items():
-    found = arms(study_of(apart()), "head", RULE)
-    drops, matched = chance(found, "recall", 20)
-    assert [d.pairs.tolist() for d in drops.values()] == [[f"p{n}" for n in range(1, 41, 2)]] * 2
-    assert (len(drops["recall"].lost), len(matched.circuits)) == (92, 91)  # two of 14 others
-    assert [d.share_lost[-1] for d in drops.values()] == [1, 0]
-    own = set(found.chosen["recall"].circuit.places)
-    for circuit, lost in zip(matched.circuits, drops["recall"].share_lost, strict=False):
+    found = ablate_circuits(study_of(apart()), "head", SELECTION)
+    effects, matched = ablate_random_sets(found, "recall", 100, 20, 0.05)
+    assert [d.pairs.tolist() for d in effects.values()] == [[f"p{n}" for n in range(1, 41, 2)]] * 2
+    assert (len(effects["recall"].lost), len(matched.circuits)) == (92, 91)  # two of 14 others
+    assert [d.share_lost[-1] for d in effects.values()] == [1, 0]
+    own = set(found.selected["recall"].circuit.members)
+    for circuit, lost in zip(matched.circuits, effects["recall"].share_lost, strict=False):
         assert len(circuit) == 2
         assert lost < 0.2, circuit
-        assert not set(circuit.places) & own
+        assert not set(circuit.members) & own
 
 
-def test_pairs_that_are_right_in_both_tasks_come_first():
+def test_pairs_that_are_correct_in_both_tasks_come_first():
     missed = ("recall-1-0", "reasoning-3-0")
-    found = arms(study_of(apart(misses=lambda i: i.id in missed)), "head", RULE)
-    few = found.measure([found.chosen["recall"].circuit], found.tasks, 20)
+    found = ablate_circuits(study_of(apart(misses=lambda i: i.id in missed)), "head", SELECTION)
+    few = found.measure([found.selected["recall"].circuit], found.tasks, 20)
     assert [d.pairs.tolist() for d in few.values()] == [[f"p{n}" for n in range(5, 45, 2)]] * 2
-    every = found.measure([found.chosen["recall"].circuit], found.tasks, 39)
+    every = found.measure([found.selected["recall"].circuit], found.tasks, 39)
     assert (every["recall"].pairs[0], every["reasoning"].pairs[0]) == ("p3", "p1")
-    alone = arms(study_of(apart(), facts_set(alone=True)), "head", RULE)
-    drops, _ = chance(alone, "recall", 20)
-    assert [d.n for d in drops.values()] == [20, 20]
+    alone = ablate_circuits(study_of(apart(), facts_set(alone=True)), "head", SELECTION)
+    effects, _ = ablate_random_sets(alone, "recall", 100, 20, 0.05)
+    assert [d.n for d in effects.values()] == [20, 20]
 
 
-def test_bands_are_of_the_doses_that_were_not_chosen():
-    found = arms(study_of(apart()), "head", RULE)
-    assert {size: len(lost) for size, lost in bands(found, "recall").items()} == {
+def test_random_losses_are_of_the_doses_that_were_not_selected():
+    found = ablate_circuits(study_of(apart()), "head", SELECTION)
+    assert {
+        size: len(lost)
+        for size, lost in random_losses_of_other_sizes(found, "recall", SETS, 0.05).items()
+    } == {
         4: 20,
         8: 1,
     }  # of eight of sixteen, one other set
-    assert all(((lost >= 0) & (lost <= 1)).all() for lost in bands(found, "recall").values())
+    assert all(
+        ((lost >= 0) & (lost <= 1)).all()
+        for lost in random_losses_of_other_sizes(found, "recall", SETS, 0.05).values()
+    )

@@ -11,8 +11,14 @@ from jaxtyping import Float
 
 from harness.findings.direction.search import direction_gate
 from harness.findings.effects import TaskEffects, effects_on_all
+from harness.findings.steering.against_random import (
+    AgainstRandom,
+    along_each,
+    contrast_against,
+    loss_against,
+)
 from harness.findings.steering.doses import DoseGrid, measure_doses
-from harness.findings.steering.effects import BothTasks, accuracy_lost
+from harness.findings.steering.effects import BothTasks
 from harness.findings.steering.gates import items_gates, steering_gates
 from harness.findings.steering.pool import Pool, pool_of
 from harness.findings.steering.rule import SteeringRule
@@ -28,7 +34,6 @@ from harness.findings.steering.side_effects import (
     evaluation_cost,
     measure_side_effects,
 )
-from harness.interventions.directions import Directions
 from harness.interventions.interventions import RECENTRE, RESCALE, Intervention
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.study.study import Study
@@ -38,21 +43,6 @@ from harness.verdicts.judge import require
 PUBLISHED_SCALE = 0.1  # of the published rescaling, at every layer
 LEAST_WRONG = 10  # wrong discovery items to select with
 LEAST_CORRECT = 2  # correct items that an interval needs
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AgainstRandom:
-    """An effect of the fitted direction and of random ones, on the same pairs.
-
-    Attributes:
-        value: Along the fitted direction.
-        draws: Along each random direction.
-        n: Pairs.
-    """
-
-    value: float
-    draws: Float[np.ndarray, " draw"]
-    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +159,7 @@ def measure_added(study: Study, rule: SteeringRule, gate: float) -> Added:
     effects = steering.both(prompts, interventions)
     gates = require(*gates, *items_gates(steering, effects))
     isotropic, spread = steering.isotropic_directions(), steering.spread_directions()
-    random = _contrast_against(steering, toward.intervention, [*isotropic, *spread])
+    random = contrast_against(steering, toward.intervention, [*isotropic, *spread])
     return Added(
         steering=steering,
         toward=toward,
@@ -179,7 +169,7 @@ def measure_added(study: Study, rule: SteeringRule, gate: float) -> Added:
         effects=effects,
         isotropic=replace(random, draws=random.draws[: len(isotropic)]),
         spread=replace(random, draws=random.draws[len(isotropic) :]),
-        away_random=_contrast_against(steering, away.intervention, isotropic),
+        away_random=contrast_against(steering, away.intervention, isotropic),
         side_effects=measure_side_effects(steering, [toward.intervention, away.intervention]),
         doses=measure_doses(steering, toward.intervention.layers),
         gates=gates,
@@ -209,7 +199,7 @@ def measure_projected(study: Study, rule: SteeringRule, gate: float) -> Projecte
         interventions=interventions,
         prompts=prompts,
         effects=effects,
-        random=_loss_against_random(steering, selected.intervention),
+        random=loss_against(steering, selected.intervention),
         side_effects=measure_side_effects(steering, [selected.intervention]),
         gates=gates,
     )
@@ -286,28 +276,3 @@ def _on_correct_items(
     if len(prompts) < LEAST_CORRECT:
         return None
     return effects_on_all(steering.run(prompts, [intervention]), prompts, pool.task)
-
-
-def along_each(intervention: Intervention, others: Sequence[Directions]) -> list[Intervention]:
-    """The intervention along the fitted direction, then along each of the others."""
-    return [intervention, *(replace(intervention, direction=1 + i) for i in range(len(others)))]
-
-
-def _contrast_against(
-    steering: SteeringStudy, intervention: Intervention, others: Sequence[Directions]
-) -> AgainstRandom:
-    """The contrast between the tasks, along the fitted direction and along each of the others."""
-    prompts = steering.evaluation_items(pairs=steering.rule.random.pairs)
-    effects = steering.both(prompts, along_each(intervention, others), others)
-    contrasts = effects.contrasts
-    return AgainstRandom(float(contrasts[0]), contrasts[1:], effects.n)
-
-
-def _loss_against_random(steering: SteeringStudy, intervention: Intervention) -> AgainstRandom:
-    """The second task's accuracy that an intervention loses, and that random directions lose."""
-    others, task = steering.isotropic_directions(), steering.tasks[1]
-    prompts = steering.evaluation_items([task], pairs=steering.rule.random.pairs)
-    interventions = along_each(intervention, others)
-    second = effects_on_all(steering.run(prompts, interventions, others), prompts, task)
-    value, *draws = [accuracy_lost(second, i) for i in range(len(interventions))]
-    return AgainstRandom(value, np.array(draws), int(second.scored.sum()))

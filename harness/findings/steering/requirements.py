@@ -4,7 +4,7 @@ import numpy as np
 
 from harness.findings.effects import TaskEffects
 from harness.findings.requirements import beyond_chance, spared
-from harness.findings.steering.measured import AgainstRandom
+from harness.findings.steering.against_random import AgainstRandom
 from harness.findings.steering.selection import SteeringStudy
 from harness.verdicts.evidence import Control, Effect, Evidence
 

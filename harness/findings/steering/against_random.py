@@ -1,0 +1,53 @@
+"""An effect of the fitted direction against the same edit along random directions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from harness.findings.effects import effects_on_all
+from harness.findings.steering.effects import accuracy_lost
+from harness.findings.steering.selection import SteeringStudy
+from harness.interventions.directions import Directions
+from harness.interventions.interventions import Intervention
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AgainstRandom:
+    """An effect of the fitted direction and of random ones, on the same pairs.
+
+    Attributes:
+        value: Along the fitted direction.
+        draws: Along each random direction.
+        n: Pairs.
+    """
+
+    value: float
+    draws: Float[np.ndarray, " draw"]
+    n: int
+
+
+def along_each(intervention: Intervention, others: Sequence[Directions]) -> list[Intervention]:
+    """The intervention along the fitted direction, then along each of the others."""
+    return [intervention, *(replace(intervention, direction=1 + i) for i in range(len(others)))]
+
+
+def contrast_against(
+    steering: SteeringStudy, intervention: Intervention, others: Sequence[Directions]
+) -> AgainstRandom:
+    """The contrast between the tasks, along the fitted direction and along each of the others."""
+    prompts = steering.evaluation_items(pairs=steering.rule.random.pairs)
+    effects = steering.both(prompts, along_each(intervention, others), others)
+    contrasts = effects.contrasts
+    return AgainstRandom(float(contrasts[0]), contrasts[1:], effects.n)
+
+
+def loss_against(steering: SteeringStudy, intervention: Intervention) -> AgainstRandom:
+    """The second task's accuracy that an intervention loses, and that random directions lose."""
+    others, task = steering.isotropic_directions(), steering.tasks[1]
+    prompts = steering.evaluation_items([task], pairs=steering.rule.random.pairs)
+    interventions = along_each(intervention, others)
+    second = effects_on_all(steering.run(prompts, interventions, others), prompts, task)
+    value, *draws = [accuracy_lost(second, i) for i in range(len(interventions))]
+    return AgainstRandom(value, np.array(draws), int(second.scored.sum()))

@@ -15,7 +15,7 @@ are shown beside. A run is the name or number of a baseline (pytest --save-basel
 the path of a verdicts.json, or the folder of a report.
 
 A verdict regressed if the first release supports it and the last does not. It is weaker, or
-stronger, if both support it and its effect moved on the units both have: difference with a paired
+stronger, if both support it and its effect moved on the samples both have: difference with a paired
 bootstrap interval, p by sign flips, corrected by Holm over all effects compared (0.05). Libraries,
 device and batch size may differ and are named; other materials or another plan are refused.
 

@@ -8,7 +8,7 @@ from harness.compare.matching import Made, Match
 from harness.compare.past import Baseline, BaselineError
 from harness.verdicts.earlier import Change, Earlier, Moved
 from harness.verdicts.judge import Outcome
-from harness.verdicts.samples import Place, Values
+from harness.verdicts.samples import Address, Values
 from harness.verdicts.verdict import Verdict
 
 
@@ -35,7 +35,7 @@ def _of_effects(moved: Sequence[Moved]) -> Change:
 
 def against(
     verdicts: Sequence[Verdict],
-    units: Mapping[Place, Values],
+    samples: Mapping[Address, Values],
     baseline: Baseline,
 ) -> list[Verdict]:
     """The verdicts of a run, each with its `baseline` field.
@@ -45,7 +45,7 @@ def against(
     found = matching.matches(verdicts, baseline)
     refused = [_refused(match, baseline) for match in found]
     compared = [m for m, no in zip(found, refused, strict=True) if not no]
-    effects = iter(paired.moved_effects(compared, units, baseline.past.units()))
+    effects = iter(paired.moved_effects(compared, samples, baseline.past.samples()))
     return [
         replace(match.now, baseline=earlier(match, [] if no else next(effects), baseline, no))
         for match, no in zip(found, refused, strict=True)

@@ -135,7 +135,7 @@ def check_numbers(plan: Plan, past: Past, shared: bool) -> None:
             differing[name] = [f"{_option(name)} {old} -> {now}" for old in others]
     if differing:
         remedy = (
-            "--baseline-on shared compares on the units both have, or ask for as many"
+            "--baseline-on shared compares on the samples both have, or ask for as many"
             if list(differing) == ["items"]
             else "run with the same, or save a new baseline"
         )

@@ -1,4 +1,4 @@
-"""How far effects moved between two runs, on the units both have."""
+"""How far effects moved between two runs, on the samples both have."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,22 +9,22 @@ from harness import stats
 from harness.compare.matching import Match
 from harness.verdicts.earlier import Moved
 from harness.verdicts.evidence import Evidence
-from harness.verdicts.samples import Place, Values
+from harness.verdicts.samples import Address, Values
 from harness.verdicts.verdict import Verdict
 
 RESAMPLES = 2000
 PERMUTATIONS = 9999  # the smallest p is 1e-4, so Holm can reach alpha over 500 effects
-LEAST = 2  # units
+LEAST = 2  # samples
 METHOD = (
-    "mean difference over shared units, paired bootstrap (BCa); p by sign flips of the same "
+    "mean difference over shared samples, paired bootstrap (BCa); p by sign flips of the same "
     "differences, Holm over the effects compared"
 )
 
 
 def moved_effects(
     matches: Sequence[Match],
-    now: Mapping[Place, Values],
-    before: Mapping[Place, Values],
+    now: Mapping[Address, Values],
+    before: Mapping[Address, Values],
     *,
     seed: int = 0,
 ) -> list[list[Moved]]:
@@ -42,7 +42,7 @@ def moved_effects(
 
 
 def _of_match(
-    match: Match, now: Mapping[Place, Values], before: Mapping[Place, Values], seed: int
+    match: Match, now: Mapping[Address, Values], before: Mapping[Address, Values], seed: int
 ) -> list[Moved]:
     if match.before is None or not match.measured:
         return []
@@ -58,8 +58,8 @@ def _of_match(
     return moved
 
 
-def _place(record: Verdict, evidence: str) -> Place:
-    return Place(
+def _place(record: Verdict, evidence: str) -> Address:
+    return Address(
         record.model.name,
         record.materials.name,
         record.claim_id,
@@ -71,7 +71,7 @@ def _place(record: Verdict, evidence: str) -> Place:
 
 def _moved(evidence: Evidence, old: Evidence, ours: Values, theirs: Values, seed: int) -> Moved:
     was, value = (e.effect.value if e.effect.known else None for e in (old, evidence))
-    shared = [unit for unit in ours if unit in theirs]
+    shared = [sample for sample in ours if sample in theirs]
     if len(shared) < LEAST:
         delta = None if was is None or value is None else value - was
         return Moved(evidence.name, was, value, delta)

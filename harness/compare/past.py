@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 FOLDER = ".baselines"
 LAST = "LAST"
+KEPT = (  # files of a run, besides its components
+    *(records.JSON_NAME, records.CONTROLS_NAME, records.PLOTS_NAME),
+    *(samples.NAME, samples.NAME_1),
+)
 NUMBERED = re.compile(r"(\d{4,})_(.+)")
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
@@ -44,14 +48,14 @@ class Past:
         """Names of its models, in the order of its verdicts."""
         return tuple(dict.fromkeys(r.model.name for r in self.verdicts))
 
-    def units(self) -> dict[samples.Place, dict[str, float]]:
-        """Values by unit, where its predictions have them.
+    def samples(self) -> dict[samples.Address, dict[str, float]]:
+        """Values by sample, where its predictions have them.
 
         Raises:
             BaselineError: If the file is damaged.
         """
         try:
-            return samples.read_units(self.folder)
+            return samples.read_samples(self.folder)
         except ValueError as error:
             raise BaselineError(str(error)) from None
 
@@ -75,7 +79,7 @@ class Baseline:
 
     Attributes:
         models: Model of this run to model of the baseline.
-        shared: Whether a different number of items is allowed, on the units both runs have.
+        shared: Whether a different number of items is allowed, on the samples both runs have.
     """
 
     past: Past
@@ -136,7 +140,7 @@ def keep(run: Path, name: str, folder: Path) -> Path:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
-        for file in (records.JSON_NAME, records.CONTROLS_NAME, records.PLOTS_NAME, samples.NAME):
+        for file in KEPT:
             if (run / file).exists():
                 shutil.copy2(run / file, scratch / file)
         table = Past(name, run, run, ()).components()

@@ -56,13 +56,13 @@ def telling(effects: Sequence[Moved]) -> Sequence[Moved]:
 
 
 def effect_text(effect: Moved) -> str:
-    """`recall accuracy 0.97 -> 0.61 (-0.36 [-0.43, -0.29], adjusted p 0.0002, 200 units)`."""
+    """`recall accuracy 0.97 -> 0.61 (-0.36 [-0.43, -0.29], adjusted p 0.0002, 200 samples)`."""
     values = f"{effect.evidence} {number(effect.before)} -> {number(effect.now)}"
     return f"{values} ({delta_text(effect)})" if effect.n else values
 
 
 def delta_text(effect: Moved) -> str:
-    """How far it moved, with its interval where both runs have units."""
+    """How far it moved, with its interval where both runs have samples."""
     if effect.delta is None:
         return "-"
     moved = f"{effect.delta:+.3g}"
@@ -70,7 +70,7 @@ def delta_text(effect: Moved) -> str:
         return f"{moved}, not paired"
     low, high = (number(bound) for bound in effect.interval)
     p = f", adjusted p {effect.p_adjusted:.2g}" if effect.p_adjusted is not None else ""
-    return f"{moved} [{low}, {high}]{p}, {effect.n:,} units"
+    return f"{moved} [{low}, {high}]{p}, {effect.n:,} samples"
 
 
 def number(value: float | str | None) -> str:

@@ -85,7 +85,7 @@ def compare(
     if not leave_out:
         _refuse(last, baselines, found)
     first = baselines[0]
-    records = against(last.verdicts, last.units(), first)
+    records = against(last.verdicts, last.samples(), first)
     rows = [
         Row(record, [*(_cell(matches[i], shared) for matches in found), _shown(record)])
         for i, record in enumerate(records)

@@ -103,8 +103,8 @@ def competence_finding(study: Study, gate: float) -> Finding:
         for task in _answered(study, name, prompts, tasks)
     ]
     evidence = (_accuracy(task, gate) for task in answered)
-    units = {task.name: _share_by_pair(task) for task in answered}
-    return Finding((*evidence, *_generated(study)), units=units)
+    samples = {task.name: _share_by_pair(task) for task in answered}
+    return Finding((*evidence, *_generated(study)), samples=samples)
 
 
 def _sets(study: Study) -> Iterator[tuple[str, PromptSet, tuple[str, ...]]]:

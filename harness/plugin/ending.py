@@ -195,5 +195,5 @@ def _save(finding: Finding, found: Verdict, request: pytest.FixtureRequest) -> N
         "criterion": str(found.criterion),
     }
     run.save_components(finding.tables, **common)
-    run.save_units(finding.units, prediction_id=found.prediction_id, **common)
+    run.save_samples(finding.samples, prediction_id=found.prediction_id, **common)
     run.save_plots(finding.plots, prediction_id=found.prediction_id, **common)

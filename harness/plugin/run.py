@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PARTS = "components.parts"
 PLOT_PARTS = "plots.parts"
-UNIT_PARTS = "units.parts"
+SAMPLE_PARTS = "samples.parts"
 
 
 @cache
@@ -96,10 +96,9 @@ class Run:
     def start_files(self) -> None:
         """Clear the verdicts of the last run; component parts of this one may be there already."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / records.JSONL_NAME).unlink(missing_ok=True)
-        (self.folder / records.PLOTS_NAME).unlink(missing_ok=True)
-        (self.folder / records.CONTROLS_NAME).unlink(missing_ok=True)
-        (self.folder / samples.NAME).unlink(missing_ok=True)
+        others = (records.PLOTS_NAME, records.CONTROLS_NAME, samples.NAME, samples.NAME_1)
+        for name in (records.JSONL_NAME, *others):
+            (self.folder / name).unlink(missing_ok=True)
 
     def save_components(self, tables: Mapping[str, Components], **common: str) -> None:
         """Write the full tables of one prediction; called where it ran."""
@@ -111,11 +110,11 @@ class Run:
                 self._part(PARTS, "parquet"), index=False
             )
 
-    def save_units(self, values: Mapping[str, samples.Values], **common: str) -> None:
-        """Write the values by unit of one prediction's evidence; called where it ran."""
+    def save_samples(self, values: Mapping[str, samples.Values], **common: str) -> None:
+        """Write the values by sample of one prediction's evidence; called where it ran."""
         if values:
-            frame = samples.units_frame(values, **common)
-            frame.to_parquet(self._part(UNIT_PARTS, "parquet"), index=False)
+            frame = samples.samples_frame(values, **common)
+            frame.to_parquet(self._part(SAMPLE_PARTS, "parquet"), index=False)
 
     def save_plots(self, plots: Sequence[Plot], **common: str) -> None:
         """Write the figures that one prediction hands over; called where it ran."""
@@ -142,9 +141,9 @@ class Run:
         if stopped:
             self.verdicts = [_with_provenance(v, stopped=True) for v in self.verdicts]
         records.write_verdicts(self.folder, self.verdicts)
-        self._merge_units()
+        self._merge_samples()
         if self.baseline is not None:
-            self.verdicts = against(self.verdicts, samples.read_units(self.folder), self.baseline)
+            self.verdicts = against(self.verdicts, samples.read_samples(self.folder), self.baseline)
             records.write_verdicts(self.folder, self.verdicts)
         components = self._merge_components()
         plots = self._merge_plots()
@@ -166,16 +165,16 @@ class Run:
         shutil.rmtree(self.folder / PARTS, ignore_errors=True)
         return merged
 
-    def _merge_units(self) -> None:
-        """All units of the run; no file if no prediction has any."""
+    def _merge_samples(self) -> None:
+        """All samples of the run; no file if no prediction has any."""
         import pandas as pd  # noqa: PLC0415
 
-        parts = sorted((self.folder / UNIT_PARTS).glob(f"{self.run_id}-*.parquet"))
+        parts = sorted((self.folder / SAMPLE_PARTS).glob(f"{self.run_id}-*.parquet"))
         if parts:
             merged = pd.concat([pd.read_parquet(p) for p in parts], ignore_index=True)
             merged = merged.astype(dict.fromkeys(samples.LABELS, "category"))
             merged.to_parquet(self.folder / samples.NAME, index=False)
-        shutil.rmtree(self.folder / UNIT_PARTS, ignore_errors=True)
+        shutil.rmtree(self.folder / SAMPLE_PARTS, ignore_errors=True)
 
     def _merge_plots(self) -> list[PlacedPlot]:
         """All figures of the run, in the order of the verdicts."""

@@ -99,7 +99,9 @@ def beside(folder: Path, seen_from: Path, components: "pd.DataFrame | None") -> 
         JSONL_NAME: "the same, a line a verdict, written as they fell",
         COMPONENTS_NAME: f"every component of every model and twin{rows}: claim, criterion, kind, "
         "layer, index (−1 for a layer), metric, effect, effect_discovery, q, passed, type",
-        samples.NAME: "the values behind effects, a row a pair or item",
+        **dict.fromkeys(
+            (samples.NAME, samples.NAME_1), "the values behind effects, a row a pair or item"
+        ),
         PLOTS_NAME: "the figures that claims handed over, as numbers",
     }
     way = Path(os.path.relpath(folder.resolve(), seen_from.resolve()))

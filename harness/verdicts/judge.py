@@ -34,9 +34,9 @@ class Criterion(StrEnum):
 class Finding:
     """Everything one prediction measured, before it is judged.
 
-    `units` holds, by the name of a piece of evidence, the value of every unit behind its effect
+    `samples` holds, by the name of a piece of evidence, the value of every sample behind its effect
     (a pair of the materials, or an item where items are independent), so that another run can be
-    compared on the same units. Their mean is the effect or moves with it. `tables` holds the full
+    compared on the same samples. Their mean is the effect or moves with it. `tables` holds the full
     component tables by source (`model`, `twin 1`...), `plots` the figures.
     """
 
@@ -45,19 +45,19 @@ class Finding:
     gates: tuple[Gate, ...] = ()
     components: tuple[Component, ...] = ()
     notes: tuple[str, ...] = ()
-    units: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    samples: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     tables: Mapping[str, Components] = field(default_factory=dict)
     plots: Sequence[Plot] = ()
 
     def __post_init__(self) -> None:
-        """Refuse repeated keys, units of no evidence, and values that are not numbers."""
+        """Refuse repeated keys, samples of no evidence, and values that are not numbers."""
         names = [e.name for e in self.evidence]
-        for name, values in self.units.items():
+        for name, values in self.samples.items():
             if name not in names:
-                raise ValueError(f"units are given for {name!r}, but the evidence is {names}")
-            for unit, value in values.items():
+                raise ValueError(f"samples are given for {name!r}, but the evidence is {names}")
+            for sample, value in values.items():
                 if not math.isfinite(value):
-                    raise ValueError(f"units of {name!r}: {unit!r} is {value}, not a number")
+                    raise ValueError(f"samples of {name!r}: {sample!r} is {value}, not a number")
         keys = [e.key for e in self.evidence if e.key]
         if repeated := {key for key in keys if keys.count(key) > 1}:
             raise ValueError(f"evidence keys must be unique within a finding: {repeated}")

@@ -1,7 +1,8 @@
-"""The value of each unit behind a piece of evidence: what a paired comparison of two runs needs.
+"""The value of each sample behind a piece of evidence: what a paired comparison of two runs needs.
 
-`units.parquet` lies beside the verdicts, a row a unit. A unit is what was sampled: a pair of the
-materials, or an item where items are independent.
+`samples.parquet` lies in a run's folder, a row a sample. A sample is what was drawn: a pair of the
+materials, or an item where items are independent. Records of schema version 1 have
+`units.parquet`, with a column `unit`.
 """
 
 import math
@@ -15,16 +16,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float
 
-NAME = "units.parquet"
+NAME = "samples.parquet"
+NAME_1 = "units.parquet"  # in runs of schema version 1
 LABELS = ("model", "materials", "claim_id", "prediction_id", "criterion", "evidence")
-COLUMNS = (*LABELS, "unit", "value")
+COLUMNS = (*LABELS, "sample", "value")
 
-Values = Mapping[str, float]  # unit to value
+Values = Mapping[str, float]  # sample to value
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Which prediction of a run, and which piece of its evidence."""
+class Address:
+    """Which prediction of a run, and which piece of its evidence, by its name."""
 
     model: str
     materials: str
@@ -34,40 +36,42 @@ class Place:
     evidence: str
 
 
-def by_unit(names: Iterable[str], values: "Float[np.ndarray, ' unit']") -> dict[str, float]:
-    """The values that are known, by the unit's name."""
+def by_sample(names: Iterable[str], values: "Float[np.ndarray, ' sample']") -> dict[str, float]:
+    """The values that are known, by the sample's name."""
     named = zip(names, values.tolist(), strict=True)
     return {str(name): value for name, value in named if not math.isnan(value)}
 
 
-def units_frame(units: Mapping[str, Values], **common: str) -> "pd.DataFrame":
-    """One row a unit, columns as in `COLUMNS`, from evidence to unit to value."""
+def samples_frame(samples: Mapping[str, Values], **common: str) -> "pd.DataFrame":
+    """One row a sample, columns as in `COLUMNS`, from evidence to sample to value."""
     import pandas as pd  # noqa: PLC0415 - slow to import, and not needed to list tests
 
-    rows = [(name, unit, value) for name, values in units.items() for unit, value in values.items()]
-    frame = pd.DataFrame(rows, columns=["evidence", "unit", "value"]).assign(**common)
+    rows = [(name, *sample) for name, values in samples.items() for sample in values.items()]
+    frame = pd.DataFrame(rows, columns=["evidence", "sample", "value"]).assign(**common)
     frame["value"] = frame["value"].astype(float)
     return frame[list(COLUMNS)].astype(dict.fromkeys(LABELS, "category"))
 
 
-def read_units(folder: Path) -> dict[Place, dict[str, float]]:
-    """The units of a run's folder by place; empty if none of its predictions has any.
+def read_samples(folder: Path) -> dict[Address, dict[str, float]]:
+    """The samples of a run's folder by address; empty if none of its predictions has any.
 
     Raises:
         ValueError: If the file is damaged; names it.
     """
-    path = folder / NAME
+    path, column = folder / NAME, "sample"
+    if not path.exists():
+        path, column = folder / NAME_1, "unit"
     if not path.exists():
         return {}
     import pandas as pd  # noqa: PLC0415
 
     try:
-        frame = pd.read_parquet(path, columns=list(COLUMNS))
+        frame = pd.read_parquet(path, columns=[*LABELS, column, "value"])
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{path} is not a table of units: {error}") from None
-    found: dict[Place, dict[str, float]] = {}
+        raise ValueError(f"{path} is not a table of samples: {error}") from None
+    found: dict[Address, dict[str, float]] = {}
     for labels, rows in frame.groupby(list(LABELS), observed=True, sort=False):
         names: Any = labels
         values = rows["value"].tolist()
-        found[Place(*map(str, names))] = dict(zip(rows["unit"].astype(str), values, strict=True))
+        found[Address(*map(str, names))] = dict(zip(rows[column].astype(str), values, strict=True))
     return found

@@ -20,7 +20,7 @@ from harness.verdicts import records
 from harness.verdicts.earlier import Change, Earlier, Moved
 from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Finding, Outcome
-from harness.verdicts.samples import Place, read_units, units_frame
+from harness.verdicts.samples import Address, read_samples, samples_frame
 from harness.verdicts.verdict import Named, plan_of
 from tests.support.sample_records import components, sample, verdict
 
@@ -36,16 +36,16 @@ def record(value=2.0, name="holds", relation=">=", model=MODEL, **changes):
 def place(name="holds", model=MODEL, evidence="strength"):
     found = record(name=name, model=model)
     materials = found.materials.name
-    return Place(model, materials, "h1", found.prediction_id, "controlled", evidence)
+    return Address(model, materials, "h1", found.prediction_id, "controlled", evidence)
 
 
-def kept(tmp_path, found, name="old", units=None, table=None):
+def kept(tmp_path, found, name="old", samples=None, table=None):
     """A run as it lies on disk."""
     folder = tmp_path / name
     records.write_verdicts(folder, found)
-    if units:
+    if samples:
         frames = [
-            units_frame(
+            samples_frame(
                 {at.evidence: values},
                 model=at.model,
                 materials=at.materials,
@@ -53,9 +53,9 @@ def kept(tmp_path, found, name="old", units=None, table=None):
                 prediction_id=at.prediction_id,
                 criterion=at.criterion,
             )
-            for at, values in units.items()
+            for at, values in samples.items()
         ]
-        pd.concat(frames, ignore_index=True).to_parquet(folder / "units.parquet", index=False)
+        pd.concat(frames, ignore_index=True).to_parquet(folder / "samples.parquet", index=False)
     if table is not None:
         table.to_parquet(folder / "components.parquet", index=False)
     return past.find(str(folder), tmp_path)
@@ -102,20 +102,20 @@ def moved_of(now, before, relation=">="):
     return found
 
 
-def by_unit(values):
+def by_sample(values):
     return {f"p{i}": float(v) for i, v in enumerate(values)}
 
 
-def test_the_difference_is_that_of_the_units_both_have():
+def test_the_difference_is_that_of_the_samples_both_have():
     rng = np.random.default_rng(0)
     before = rng.normal(2, 1, 60)
     now = {f"p{i}": v - 0.5 + rng.normal(0, 0.3) for i, v in enumerate(before) if i >= 20}
-    found = moved_of({**now, "new": 99.0}, by_unit(before))
+    found = moved_of({**now, "new": 99.0}, by_sample(before))
     assert found.n == 40
     assert found.delta == pytest.approx(np.mean([v - before[int(u[1:])] for u, v in now.items()]))
     low, high = found.interval
     assert low < found.delta < high < 0
-    assert high - low < 0.3  # paired: the spread between units is out of it
+    assert high - low < 0.3  # paired: the spread between samples is out of it
     assert found.significant
     assert found.better is False
 
@@ -125,18 +125,18 @@ def test_the_difference_is_that_of_the_units_both_have():
     [(">=", 1, True), (">", -1, False), ("<=", 1, False), ("<", -1, True), (">=", 0, None)],
 )
 def test_better_is_away_from_refutation(relation, delta, better):
-    assert moved_of(by_unit([2 + delta] * 10), by_unit([2] * 10), relation).better is better
+    assert moved_of(by_sample([2 + delta] * 10), by_sample([2] * 10), relation).better is better
 
 
 def test_nothing_moved_is_p_1_and_an_interval_of_nothing():
-    found = moved_of(by_unit(range(10)), by_unit(range(10)))
+    found = moved_of(by_sample(range(10)), by_sample(range(10)))
     assert (found.delta, found.interval, found.p, found.p_adjusted) == (0, (0, 0), 1, 1)
 
 
-@pytest.mark.parametrize("units", [{}, {"p0": 1.0}])
-def test_without_units_effects_are_shown_and_not_tested(units):
+@pytest.mark.parametrize("samples", [{}, {"p0": 1.0}])
+def test_without_samples_effects_are_shown_and_not_tested(samples):
     match = Match(record(2.5), record(2.0))
-    [[found]] = moved_effects([match], {place(): units}, {place(): by_unit([1] * 9)})
+    [[found]] = moved_effects([match], {place(): samples}, {place(): by_sample([1] * 9)})
     assert (found.delta, found.interval, found.p_adjusted, found.n) == (0.5, None, None, 0)
     assert not found.significant
 
@@ -144,11 +144,11 @@ def test_without_units_effects_are_shown_and_not_tested(units):
 def test_the_family_is_every_effect_compared():
     names = [f"n{i}" for i in range(10)]
     matches = [Match(record(name=n), record(name=n)) for n in names]
-    now = {place(n): by_unit([1.0, 1.1] * 4) for n in names}
-    before = {place(n): by_unit([0.9, 1.0] * 4) for n in names}
+    now = {place(n): by_sample([1.0, 1.1] * 4) for n in names}
+    before = {place(n): by_sample([0.9, 1.0] * 4) for n in names}
     found = moved_effects(matches, now, before)
     p = [m.p for [m] in found]
-    assert p == [1 / 128] * 10  # eight units: two of all 256 patterns reach it
+    assert p == [1 / 128] * 10  # eight samples: two of all 256 patterns reach it
     assert [m.p_adjusted for [m] in found] == [10 / 128] * 10
     alone = moved_effects(matches[:1], now, before)
     assert alone[0][0].significant
@@ -160,7 +160,7 @@ def test_two_runs_of_nothing_but_chance_rarely_differ():
     significant = 0
     for seed in range(60):
         base = rng.normal(1, 1, 30)
-        draws = [by_unit(base + rng.normal(0, 0.5, 30)) for _ in range(2)]
+        draws = [by_sample(base + rng.normal(0, 0.5, 30)) for _ in range(2)]
         match = Match(record(), record())
         [[found]] = moved_effects([match], {place(): draws[0]}, {place(): draws[1]}, seed=seed)
         significant += found.significant
@@ -294,40 +294,40 @@ def test_every_record_with_a_baseline_validates(tmp_path):
         assert found.baseline.name == "old"
 
 
-# ---- Units and baselines on disk
+# ---- Samples and baselines on disk
 
 
-def test_units_read_back_as_they_were_written(tmp_path):
-    values = {place(): by_unit([1, 2]), place("other"): {"ü|n": 0.25}}
-    assert kept(tmp_path, [record()], units=values).units() == values
-    assert read_units(tmp_path / "nowhere") == {}
+def test_samples_read_back_as_they_were_written(tmp_path):
+    values = {place(): by_sample([1, 2]), place("other"): {"ü|n": 0.25}}
+    assert kept(tmp_path, [record()], samples=values).samples() == values
+    assert read_samples(tmp_path / "nowhere") == {}
 
 
-def test_units_of_several_workers_are_merged_and_those_of_the_last_run_taken_away(tmp_path):
+def test_samples_of_several_workers_are_merged_and_those_of_the_last_run_taken_away(tmp_path):
     run = Run(tmp_path / "report.html")
     common = {"model": MODEL, "materials": "m", "claim_id": "h1", "criterion": "controlled"}
     for name in ("a", "b"):
         worker = Run(run.report, run.run_id)
-        worker.save_units({"e": by_unit([1, 2])}, prediction_id=name, **common)
-    Run(run.report).save_units({"e": by_unit([9])}, prediction_id="killed", **common)
+        worker.save_samples({"e": by_sample([1, 2])}, prediction_id=name, **common)
+    Run(run.report).save_samples({"e": by_sample([9])}, prediction_id="killed", **common)
     run.add(record())
     run.finish()
-    assert {p.prediction_id for p in read_units(tmp_path)} == {"a", "b"}
-    assert not (tmp_path / "units.parts").exists()
+    assert {p.prediction_id for p in read_samples(tmp_path)} == {"a", "b"}
+    assert not (tmp_path / "samples.parts").exists()
     again = Run(run.report)
     again.add(record())
-    assert read_units(tmp_path) == {}
+    assert read_samples(tmp_path) == {}
 
 
 @pytest.mark.parametrize("values", [{"other": {"u": 1.0}}, {"strength": {"u": float("nan")}}])
-def test_units_of_nothing_and_of_no_number_are_refused(values):
-    with pytest.raises(ValueError, match=r"units (are given for|of) '(other|strength)'"):
-        Finding(BASE.evidence, units=values)
+def test_samples_of_nothing_and_of_no_number_are_refused(values):
+    with pytest.raises(ValueError, match=r"samples (are given for|of) '(other|strength)'"):
+        Finding(BASE.evidence, samples=values)
 
 
 def test_a_damaged_table_is_named(tmp_path):
     old = kept(tmp_path, [record()])
-    for name in ("units", "components"):
+    for name in ("samples", "components"):
         (old.folder / f"{name}.parquet").write_text("not a table")
         with pytest.raises(BaselineError, match=f"{name}.parquet is not a table of {name}"):
             getattr(old, name)()
@@ -431,8 +431,8 @@ def test_provenance_that_differs_is_named_and_no_reason(tmp_path):
 
 
 def test_the_file_of_a_run_is_read_beside_its_folder(tmp_path):
-    old = kept(tmp_path, [record()], units={place(): by_unit([1, 2])})
+    old = kept(tmp_path, [record()], samples={place(): by_sample([1, 2])})
     whole = past.find(str(old.folder / "verdicts.json"), tmp_path)
-    assert whole.units() == old.units()
+    assert whole.samples() == old.samples()
     assert records.read_verdicts(old.folder) == whole.verdicts
     assert paired.METHOD

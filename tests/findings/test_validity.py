@@ -101,9 +101,9 @@ def test_competence_has_a_value_for_each_pair_and_their_mean_is_the_effect():
     finding = finding_of(
         validity.competence_finding, study_of(null_subject, accuracy={"recall": 0.5}), 0.6
     )
-    assert {e.name for e in finding.evidence} == set(finding.units)
+    assert {e.name for e in finding.evidence} == set(finding.samples)
     for e in finding.evidence:
-        values = finding.units[e.name]
+        values = finding.samples[e.name]
         assert len(values) == 40  # pairs, of two prompts a task each
         assert np.mean(list(values.values())) == pytest.approx(e.effect.value)
 

@@ -25,9 +25,9 @@ def finding(name):
     values = value if isinstance(value, list) else [value] * 20
     mean = sum(values) / len(values)
     e = Evidence("strength", Effect("d", mean), threshold=BAR, relation=">=", n=len(values))
-    units = {f"p{i}": v for i, v in enumerate(values)}
+    samples = {f"p{i}": v for i, v in enumerate(values)}
     gates = (Gate("g", False, "no answers"),) if value == 0.5 else ()
-    return Finding((e,), gates=gates, units={"strength": units})
+    return Finding((e,), gates=gates, samples={"strength": samples})
 '''
 PREDICTION = '''
 @pytest.mark.criterion("controlled")
@@ -83,15 +83,15 @@ def test_baselines_are_numbered_and_hold_what_a_comparison_needs(suite):
     assert kept == ["0001_one", "0002_two", "0003_one"]
     folder = suite.path / ".baselines" / "0001_one"
     assert {p.name for p in folder.iterdir()} == {
-        *("verdicts.json", "units.parquet", "components.parquet")
+        *("verdicts.json", "samples.parquet", "components.parquet")
     }
     assert len(records.read_verdicts(folder)) == len(BEFORE)
-    units = pd.read_parquet(folder / "units.parquet")
-    assert list(units.columns) == [
+    samples = pd.read_parquet(folder / "samples.parquet")
+    assert list(samples.columns) == [
         *("model", "materials", "claim_id", "prediction_id", "criterion", "evidence"),
-        *("unit", "value"),
+        *("sample", "value"),
     ]
-    assert len(units) == 20 * len(BEFORE)
+    assert len(samples) == 20 * len(BEFORE)
 
 
 def test_a_run_that_was_cut_short_is_not_kept(suite):
@@ -184,7 +184,7 @@ def test_an_error_is_not_measured_and_fails(suite):
 
 
 @pytest.mark.parametrize("workers", [False, True])
-def test_an_effect_that_fell_on_the_same_units_is_weaker_and_fails_the_run(suite, workers):
+def test_an_effect_that_fell_on_the_same_samples_is_weaker_and_fails_the_run(suite, workers):
     before = {name: [3.0 + i % 5 for i in range(40)] for name in ("fell", "same", "grew")}
     suite.keep(before)
     now = {
@@ -196,7 +196,7 @@ def test_an_effect_that_fell_on_the_same_units_is_weaker_and_fails_the_run(suite
     result.assert_outcomes(passed=3)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["1 weaker than in the baseline, which fails under*"])
-    result.stdout.fnmatch_lines(["1 weaker, 1 stronger, 1 as before", "weaker *fell*40 units*"])
+    result.stdout.fnmatch_lines(["1 weaker, 1 stronger, 1 as before", "weaker *fell*40 samples*"])
     found = suite.verdicts()
     assert {k: v.baseline.change for k, v in found.items()} == {
         **{"fell": "weaker", "same": "as before", "grew": "stronger"}
@@ -276,13 +276,13 @@ def test_another_number_of_the_run_is_refused_before_anything_is_measured(suite,
     )
 
 
-def test_another_number_of_items_is_refused_unless_shared_units_are_asked_for(suite):
+def test_another_number_of_items_is_refused_unless_shared_samples_are_asked_for(suite):
     suite.keep({"kept": [2.0] * 30})
     result = suite.run({"kept": [2.0] * 20}, *GATED, "--items=50")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: *--items 200 -> 50; --baseline-on shared compares*"])
     result = suite.run({"kept": [1.5] * 20}, *GATED, "--items=50", "--baseline-on=shared")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED  # each of the shared units fell
+    assert result.ret == pytest.ExitCode.TESTS_FAILED  # each of the shared samples fell
     [effect] = suite.verdicts()["kept"].baseline.effects
     assert (effect.n, effect.delta) == (20, -0.5)
 

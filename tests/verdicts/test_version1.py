@@ -9,6 +9,7 @@ from harness.compare.changes import against
 from harness.compare.past import Baseline
 from harness.report import view
 from harness.verdicts import records
+from harness.verdicts.samples import Address, read_samples, samples_frame
 
 FILE = Path(__file__).parent / "data" / "version-1.json"
 LAYERS, STEERING = records.read_verdicts(FILE)
@@ -60,3 +61,17 @@ def test_a_baseline_of_that_release_still_compares(tmp_path):
     assert found.baseline.change == "as before"
     [_, moved] = found.baseline.effects  # found by its key: another layer is the strongest now
     assert (moved.before, moved.now) == (largest.effect.value, 3.0)
+
+
+def test_the_samples_of_that_release_are_read(tmp_path):
+    where = Address("mini-qwen", "made", "h1", "layers_differ", "controlled", "strongest effect")
+    frame = samples_frame(
+        {where.evidence: {"pair 1": 0.5, "pair 2": 1.5}},
+        model=where.model,
+        materials=where.materials,
+        claim_id=where.claim_id,
+        prediction_id=where.prediction_id,
+        criterion=where.criterion,
+    )
+    frame.rename(columns={"sample": "unit"}).to_parquet(tmp_path / "units.parquet", index=False)
+    assert read_samples(tmp_path) == {where: {"pair 1": 0.5, "pair 2": 1.5}}

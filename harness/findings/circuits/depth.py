@@ -24,7 +24,7 @@ from harness.verdicts.components import Components
 from harness.verdicts.evidence import Control, Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
 from harness.verdicts.plots import Plot
-from harness.verdicts.samples import by_unit
+from harness.verdicts.samples import by_sample
 
 POSITIONS = ("all", "subject", "premises", "final")  # tokens at which a layer is ablated
 EVERY = POSITIONS.index("all")
@@ -112,7 +112,7 @@ def depth_finding(study: Study, specialised: ControlledRule, *, pairs: int, gate
         evidence=(difference, *others, *_at_positions(profiles), *order),
         controls=_halves(profiles),
         gates=profiles.gates,
-        units={difference.name: _samples(profiles)},
+        samples={difference.name: _samples(profiles)},
         plots=(_profile_plot(profiles), *patching_plots(study)),
     )
 
@@ -198,7 +198,7 @@ def _samples(profiles: Profiles) -> dict[str, float]:
     values = stats.pseudo_values(
         profiles.by_task(EVERY), lambda means: centroid(means[:, 1]) - centroid(means[:, 0])
     )
-    return by_unit(profiles.prompts.pairs, values)
+    return by_sample(profiles.prompts.pairs, values)
 
 
 def _at_positions(profiles: Profiles) -> list[Evidence]:

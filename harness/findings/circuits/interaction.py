@@ -23,7 +23,7 @@ from harness.findings.circuits.rules import InteractionRule
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Family, Gate
 from harness.verdicts.judge import Finding, require
-from harness.verdicts.samples import by_unit
+from harness.verdicts.samples import by_sample
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def interaction_finding(
     return Finding(
         evidence=(largest, beyond, *secondary),
         gates=measured.gates,
-        units={largest.name: _samples(measured)},
+        samples={largest.name: _samples(measured)},
         plots=(component_pairs(study, rule.selection.pairs, rule.components),),
     )
 
@@ -158,4 +158,4 @@ def _samples(measured: Interaction) -> dict[str, float]:
     """Each pair's interaction on the strongest task, with the sign that makes the mean positive."""
     at = measured.strongest
     sign = np.sign(measured.estimate.value[at])
-    return by_unit(measured.design.pairs, sign * measured.design.interactions[:, at])
+    return by_sample(measured.design.pairs, sign * measured.design.interactions[:, at])

@@ -20,7 +20,7 @@ from harness.findings.requirements import lower_end
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Finding, require
-from harness.verdicts.samples import by_unit
+from harness.verdicts.samples import by_sample
 
 
 def separable_finding(
@@ -34,7 +34,7 @@ def separable_finding(
     return Finding(
         evidence=tuple(evidence),
         gates=gates,
-        units={_end(design, own): _samples(design, own) for own in (0, 1)},
+        samples={_end(design, own): _samples(design, own) for own in (0, 1)},
     )
 
 
@@ -81,4 +81,4 @@ def _end(design: Design, own: int) -> str:
 
 def _samples(design: Design, own: int) -> dict[str, float]:
     effects = _own_then_other(design, own)
-    return by_unit(design.pairs, effects[:, 0] - effects[:, 1])
+    return by_sample(design.pairs, effects[:, 0] - effects[:, 1])

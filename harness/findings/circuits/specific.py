@@ -23,7 +23,7 @@ from harness.findings.requirements import beyond_chance, interval, lower_end, sp
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Family
 from harness.verdicts.judge import Finding
-from harness.verdicts.samples import by_unit
+from harness.verdicts.samples import by_sample
 
 
 def specific_finding(
@@ -41,7 +41,7 @@ def specific_finding(
         gates=random.gates,
         components=circuit_components(measured.selected),
         notes=_notes(measured, random),
-        units=_samples(measured, required),
+        samples=_samples(measured, required),
         plots=(dose_curve(measured, random.by_size),),
     )
 
@@ -172,7 +172,7 @@ def _samples(
     pairs, cells = measured.lost_by_both
     target, other, row = measured.of_target, measured.of_other, measured.row
     return {
-        lost.name: by_unit(target.pairs, target.lost[row]),
-        kept.name: by_unit(other.pairs, other.lost[row]),
-        apart.name: by_unit(pairs, stats.pseudo_values(cells, _difference)),
+        lost.name: by_sample(target.pairs, target.lost[row]),
+        kept.name: by_sample(other.pairs, other.lost[row]),
+        apart.name: by_sample(pairs, stats.pseudo_values(cells, _difference)),
     }

@@ -38,7 +38,7 @@ def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -
         controls=_controls(measured, rule),
         gates=(*competence, _room_gate(measured.baselines)),
         notes=_notes(measured, competence),
-        units={SEPARATION: measured.selected.placements()},
+        samples={SEPARATION: measured.selected.placements()},
         plots=held_out_plots(measured),
     )
 

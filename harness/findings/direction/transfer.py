@@ -121,7 +121,7 @@ def transfer_finding(study: Study, rule: DirectionRule, *, pairs: int, gate: flo
         controls=_twin_controls(measured, rule),
         gates=measured.gates,
         notes=measured.left_out,
-        units={
+        samples={
             e.name: placements(s.scores, s.side, s.pairs)
             for e, s in zip(evidence, measured.separations, strict=True)
         },

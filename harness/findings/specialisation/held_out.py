@@ -86,7 +86,7 @@ def controlled_finding(
         gates,
         passed_components(held.model),
         (*gate_notes(gates), *constant_notes(held.contrast.cells), *_missing_twins(study)),
-        {strongest.name: _strongest_units(held)},
+        {strongest.name: _strongest_samples(held)},
         tables=held.tables,
     )
 
@@ -179,7 +179,7 @@ def _strongest_interval(study: Study, held: Held) -> tuple[float, float]:
     return (low, high) if held.direction > 0 else (-high, -low)
 
 
-def _strongest_units(held: Held) -> dict[str, float]:
+def _strongest_samples(held: Held) -> dict[str, float]:
     """By held-out pair, its contrast in the strongest cell in units of the pooled SD.
 
     Their mean is the effect of `_strongest`.

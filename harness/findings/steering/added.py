@@ -15,7 +15,7 @@ from harness.findings.steering.words import direction_notes, effect_in_words
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Finding
-from harness.verdicts.samples import by_unit
+from harness.verdicts.samples import by_sample
 
 
 def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:
@@ -32,7 +32,7 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:
         controls=(spread_control(measured.spread),),
         gates=measured.gates,
         notes=_notes(measured),
-        units={evidence[0].name: by_unit(measured.prompts.pairs, contrasts)},
+        samples={evidence[0].name: by_sample(measured.prompts.pairs, contrasts)},
         plots=added_plots(measured),
     )
 

@@ -15,7 +15,7 @@ from harness.findings.steering.words import direction_notes, effect_in_words
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Finding
-from harness.verdicts.samples import by_unit
+from harness.verdicts.samples import by_sample
 
 
 def projection_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:
@@ -23,11 +23,12 @@ def projection_finding(study: Study, rule: SteeringRule, gate: float) -> Finding
     measured = measure_projected(study, rule, gate)
     evidence = _decisive(measured)
     second = measured.effects.second
+    lost = second.before - second.after[0]
     return Finding(
         evidence=(*evidence, *projected_secondary(measured)),
         gates=measured.gates,
         notes=_notes(measured),
-        units={evidence[0].name: by_unit(measured.prompts.pairs, second.before - second.after[0])},
+        samples={evidence[0].name: by_sample(measured.prompts.pairs, lost)},
         plots=loss_by_layer(measured),
     )
 

@@ -65,7 +65,7 @@ def test_recall_planted_earlier_is_supported():
     low, high = difference.effect.interval
     assert low < difference.effect.value < high
     assert difference.n == 40
-    units = list(result.units[difference.name].values())
+    units = list(result.samples[difference.name].values())
     assert (len(units), np.mean(units)) == (40, pytest.approx(difference.effect.value, abs=0.05))
     assert all(c.value < 0.2 for c in result.controls)
     assert [p.title for p in result.plots] == ["what each layer causes"]

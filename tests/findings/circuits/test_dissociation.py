@@ -350,7 +350,9 @@ def test_a_drop_above_0_and_one_below_the_margin_must_be_different_drops(recall,
     apart_ = row(finding, "lower end of recall minus reasoning lost")
     assert (found, apart_.passed) == (expected, expected is Outcome.SUPPORTED)
     assert apart_.effect.value == round(apart_.effect.value, 9)  # 4e-17 is not above 0
-    assert np.mean(list(finding.units[apart_.name].values())) == pytest.approx(recall / 100 - 0.03)
+    assert np.mean(list(finding.samples[apart_.name].values())) == pytest.approx(
+        recall / 100 - 0.03
+    )
     assert expected is Outcome.SUPPORTED or why.startswith(apart_.name)
 
 

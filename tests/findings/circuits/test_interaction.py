@@ -72,7 +72,7 @@ def test_sets_that_do_not_add_up_interact(joint):
     assert largest.n == 40
     low, high = largest.effect.interval
     assert 0 < low <= largest.effect.value <= high
-    units = result.units[largest.name]
+    units = result.samples[largest.name]
     assert len(units) == 40
     assert np.mean(list(units.values())) == pytest.approx(largest.effect.value)
     for row in by_task_:
@@ -167,7 +167,7 @@ def test_sets_that_serve_their_own_tasks_are_separable():
     assert finding.evidence[3].effect.value == pytest.approx(1.0, abs=0.02)
     assert finding.evidence[0].n == 40
     for shown, end, _ in (finding.evidence[:3], finding.evidence[3:]):
-        units = list(finding.units[end.name].values())
+        units = list(finding.samples[end.name].values())
         assert (len(units), np.mean(units)) == (40, pytest.approx(shown.effect.value))
 
 

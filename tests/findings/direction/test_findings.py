@@ -159,7 +159,7 @@ def test_noise_is_never_supported():
         finding, (outcome, _) = held_out(study, replace(RULE, shuffles=5))
         assert outcome is Outcome.REFUTED
         aucs.append(row(finding, "held-out separation").effect.value)
-        units = finding.units["held-out separation"]
+        units = finding.samples["held-out separation"]
         assert len(units) == 20
         assert np.mean(list(units.values())) == pytest.approx(aucs[-1])
     assert np.mean(aucs) == pytest.approx(0.5, abs=0.03)

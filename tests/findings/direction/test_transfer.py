@@ -47,7 +47,7 @@ def test_a_direction_that_is_the_same_elsewhere_is_supported_and_names_what_was_
     (row,) = finding.evidence
     assert row.effect.value > 0.95
     assert row.n == ITEMS
-    units = list(finding.units[row.name].values())
+    units = list(finding.samples[row.name].values())
     assert (len(units), np.mean(units)) == (ITEMS, pytest.approx(row.effect.value))
     assert [note.split()[0] for note in finding.notes] == ["kinship", "calendar", "arithmetic"]
 

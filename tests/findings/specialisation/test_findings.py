@@ -179,7 +179,7 @@ def test_the_units_of_the_strongest_effect_are_held_out_pairs_and_their_mean_is_
     study = study_of(make)
     finding = controlled(study, kind)
     strongest = finding.evidence[1]
-    units = finding.units[strongest.name]
+    units = finding.samples[strongest.name]
     held_out = {i.pair for i in study.prompts.items if i.split == EVALUATION}
     assert set(units) == held_out
     assert np.mean(list(units.values())) == pytest.approx(strongest.effect.value)

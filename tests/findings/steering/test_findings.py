@@ -45,7 +45,7 @@ def test_a_direction_that_steers_is_supported():
     first = found.evidence[0]
     assert first.effect.value == pytest.approx(2 * GAP / 6, rel=0.2)  # dose 1 at one layer
     assert "add +1 at layer" in first.effect.method
-    units = list(found.units[first.name].values())
+    units = list(found.samples[first.name].values())
     assert (len(units), np.mean(units)) == (first.n, pytest.approx(first.effect.value, abs=0.02))
     assert row(found, "the same, against random").p_adjusted == pytest.approx(1 / 21)
     assert row(found, "reasoning moved the wrong way").effect.value == 0
@@ -105,7 +105,7 @@ def test_a_direction_that_one_task_needs_is_supported():
     assert verdict(found) == (Outcome.SUPPORTED, "every requirement holds")
     lost = found.evidence[0]
     assert lost.effect.value == 1.0
-    assert set(found.units[lost.name].values()) == {1.0}
+    assert set(found.samples[lost.name].values()) == {1.0}
     assert "hurts reasoning and does not move recall" in found.notes[0]
     assert row(found, "reasoning generated, project out").effect.value == 0
     assert row(found, "reasoning generated, intact").effect.value == 1

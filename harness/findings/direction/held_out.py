@@ -83,7 +83,7 @@ def _separation_evidence(measured: HeldOut, rule: DirectionRule) -> Evidence:
         p_adjusted=test.p,
         alpha=rule.alpha,
         floor=test.floor,
-        family=Family("the layer chosen on discovery", 1, test.method),
+        family=Family("the layer selected on discovery", 1, test.method),
         n=selected.units,
         key="separation",
     )

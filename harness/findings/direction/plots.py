@@ -33,7 +33,7 @@ def held_out_plots(measured: HeldOut) -> tuple[Plot, ...]:
             np.array([result.evaluation for result in measured.shuffled]),
             measured.baselines[0].separation.auc,
             how="Evaluation prompts along the direction of discovery prompts; layer "
-            f"{selected.layer} was chosen on the latter.",
+            f"{selected.layer} was selected on the latter.",
             n=selected.units,
         ),
         projections_plot(
@@ -145,7 +145,7 @@ def cosines_plot(cosines: Float[np.ndarray, "layer layer"], selected: int, n: in
         "Directions of layers against each other",
         f"Cosines between directions of different layers: {span}.",
         "Directions of discovery prompts. 1: the same line; 0: at right angles. Layer "
-        f"{selected} was chosen.",
+        f"{selected} was selected.",
         "layer",
         "layer",
         (

@@ -181,7 +181,7 @@ def _left_out(measured: InSample, folds: int) -> list[Evidence]:
     resid = measured.resid[:, measured.best : measured.best + 1]
     scores = vectors.held_out_scores(resid, labelled.side[None], cut)[0]
     (auc,) = auc_by_layer(scores, labelled.side)
-    method = f"{folds} folds, pairs kept together, layer chosen in-sample"
+    method = f"{folds} folds, pairs kept together, layer selected in-sample"
     name = "the same, on prompts left out of the fit"
     return [Evidence(name, Effect("AUC", float(auc), method=method), n=measured.n)]
 

@@ -219,7 +219,7 @@ def _decisive(measured: Transfer, rule: DirectionRule) -> list[Evidence]:
                 "AUC",
                 s.separation.auc,
                 s.separation.interval,
-                method=f"layer {measured.layer}, chosen and fitted on discovery prompts of "
+                method=f"layer {measured.layer}, selected and fitted on discovery prompts of "
                 f"{measured.home}; no prompt of {s.domain} was seen; BCa bootstrap of pairs",
             ),
             threshold=rule.auc,

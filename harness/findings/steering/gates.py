@@ -25,7 +25,7 @@ def steering_gates(study: Study, gate: float) -> tuple[Gate, ...]:
     fewest = min(len({i.pair for i in discovery if i.task == t}) for t in study.prompts.tasks)
     reason = (
         f"{fewest} discovery pairs of a task: {2 * LEAST_FITTED} are needed, half to fit a "
-        "direction and half to choose how to steer"
+        "direction and half to select how to steer"
     )
     return (*gates, Gate("discovery pairs", fewest >= 2 * LEAST_FITTED, reason))
 

@@ -127,7 +127,7 @@ def _cost(
     """Divergence on neutral prompts, where steering should change nothing."""
     kinds = "; ".join(f"{kind} {cost.mean():.2f}" for kind, cost in costs.items())
     most = steering.rule.selection.cost
-    method = f"mean over kinds of prompts: {kinds}; a dose may cost {most:g} if chosen"
+    method = f"mean over kinds of prompts: {kinds}; a dose may cost {most:g} if selected"
     mean = float(np.mean([cost.mean() for cost in costs.values()]))
     n = sum(map(len, costs.values()))
     effect = Effect("KL, nats", mean, method=method)

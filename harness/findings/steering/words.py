@@ -11,7 +11,7 @@ def direction_notes(steering: SteeringStudy) -> tuple[str, ...]:
     fitted, rule = steering.fitted, steering.rule
     source = (
         f"direction: difference in means at the last token over {fitted.pairs} discovery pairs of "
-        f"{fitted.source}; layer and dose chosen on up to {rule.selection.pairs} other discovery "
+        f"{fitted.source}; layer and dose selected on up to {rule.selection.pairs} other discovery "
         f"pairs; edited: {rule.edits.positions} tokens"
     )
     missing = sorted(set(range(len(fitted.directions.vectors))) - set(fitted.layers))

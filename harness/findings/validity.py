@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.findings.direction.surface_baselines import surface_auc
+from harness.findings.direction.surface_baselines import stored_surface_auc
 from harness.findings.gates import paired_gate
 from harness.findings.specialisation.contrasts import Contrast, controlled_contrast
 from harness.materials import surface
@@ -179,14 +179,16 @@ def balance_finding(study: Study, most: float) -> Finding:
     """Exact balance of tokens, positions and lengths, and what a classifier makes of the rest."""
     classifier = Evidence(
         "surface classifier on these prompts",
-        Effect("AUC", surface_auc(study, study.prompts), method="5 folds, pairs kept together"),
+        Effect(
+            "AUC", stored_surface_auc(study, study.prompts), method="5 folds, pairs kept together"
+        ),
         threshold=most,
         relation="<=",
         n=len(study.prompts.pairs),
     )
     published = Control(
         "surface classifier on the published prompts",
-        surface_auc(study, study.plan.labelled(geography_published())),
+        stored_surface_auc(study, study.plan.labelled(geography_published())),
         None,
         note="AUC; 0.5 is chance",
     )

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.findings.direction.measured import (
-    HeldOut,
+    HeldOutDirection,
     SelectedLayer,
     TwinDirection,
     measure_held_out,
 )
 from harness.findings.direction.plots import held_out_plots
 from harness.findings.direction.search import DirectionRule, random_sizes, upper
-from harness.findings.direction.secondary import auc_evidence, secondary_evidence
+from harness.findings.direction.secondary import auc_evidence, held_out_secondary
 from harness.findings.direction.separation import by_stratum, permutation_p
 from harness.findings.direction.surface_baselines import SurfaceBaseline
 from harness.findings.gates import competence_gates, gate_notes
@@ -34,7 +34,7 @@ def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -
     measured = measure_held_out(study, rule)
     competence = competence_gates(study, gate)
     return Finding(
-        evidence=(*_decisive(measured, rule), *secondary_evidence(measured, rule)),
+        evidence=(*_decisive(measured, rule), *held_out_secondary(measured, rule)),
         controls=_controls(measured, rule),
         gates=(*competence, _room_gate(measured.baselines)),
         notes=_notes(measured, competence),
@@ -43,7 +43,7 @@ def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -
     )
 
 
-def _decisive(measured: HeldOut, rule: DirectionRule) -> list[Evidence]:
+def _decisive(measured: HeldOutDirection, rule: DirectionRule) -> list[Evidence]:
     """The separation, overall and within strata, below what prompt length alone reaches."""
     return [
         _length_evidence(measured),
@@ -52,13 +52,13 @@ def _decisive(measured: HeldOut, rule: DirectionRule) -> list[Evidence]:
     ]
 
 
-def _length_evidence(measured: HeldOut) -> Evidence:
+def _length_evidence(measured: HeldOutDirection) -> Evidence:
     """The first row, because on most labelled sets length explains the rest."""
     length, n = measured.baselines[0].separation, measured.selected.units
     return auc_evidence("prompt length alone, without a model", length, n, "evaluation prompts")
 
 
-def _separation_evidence(measured: HeldOut, rule: DirectionRule) -> Evidence:
+def _separation_evidence(measured: HeldOutDirection, rule: DirectionRule) -> Evidence:
     selected, layers = measured.selected, len(measured.search.evaluation)
     labelled, plan = selected.labelled, selected.study.plan
     rows = labelled.within(EVALUATION)
@@ -132,7 +132,7 @@ def _room_gate(baselines: Sequence[SurfaceBaseline]) -> Gate:
     return Gate("room above the baselines", not complete, reason)
 
 
-def _controls(measured: HeldOut, rule: DirectionRule) -> tuple[Control, ...]:
+def _controls(measured: HeldOutDirection, rule: DirectionRule) -> tuple[Control, ...]:
     crossed, bound = measured.selected.study.prompts.crossed, measured.separation.low
     return (
         *(_baseline_control(baseline, bound) for baseline in measured.baselines),
@@ -153,7 +153,7 @@ def _baseline_control(baseline: SurfaceBaseline, bound: float) -> Control:
     )
 
 
-def _random_control(measured: HeldOut, rule: DirectionRule) -> Control:
+def _random_control(measured: HeldOutDirection, rule: DirectionRule) -> Control:
     """Random directions of the same activations, by d' because many AUCs may be 1."""
     selected, size = measured.selected, measured.size
     rows = selected.labelled.within(EVALUATION)
@@ -169,7 +169,7 @@ def _random_control(measured: HeldOut, rule: DirectionRule) -> Control:
     )
 
 
-def _shuffled_control(measured: HeldOut, rule: DirectionRule) -> Control:
+def _shuffled_control(measured: HeldOutDirection, rule: DirectionRule) -> Control:
     """Directions that were searched for under shuffled labels."""
     bound = measured.separation.low
     relabelled = upper(np.array([result.auc for result in measured.shuffled]))
@@ -200,7 +200,7 @@ def _twin_control(
     )
 
 
-def _notes(measured: HeldOut, competence: tuple[Gate, ...]) -> tuple[str, ...]:
+def _notes(measured: HeldOutDirection, competence: tuple[Gate, ...]) -> tuple[str, ...]:
     study, notes = measured.selected.study, list(gate_notes(competence))
     if not study.prompts.crossed:
         notes.append(

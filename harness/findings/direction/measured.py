@@ -106,7 +106,7 @@ class TwinDirection:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldOut:
+class HeldOutDirection:
     """Everything that the held-out finding measures.
 
     Attributes:
@@ -130,7 +130,7 @@ class HeldOut:
     twins: list[TwinDirection]
 
 
-def measure_held_out(study: Study, rule: DirectionRule) -> HeldOut:
+def measure_held_out(study: Study, rule: DirectionRule) -> HeldOutDirection:
     """Select the layer on discovery prompts, measure on evaluation prompts.
 
     Raises:
@@ -144,7 +144,7 @@ def measure_held_out(study: Study, rule: DirectionRule) -> HeldOut:
     require(direction_gate(true_labels.layer is not None))
     selected = _selected(study, labelled, resid, true_labels)
     discovery = np.where(labelled.within(DISCOVERY), labelled.side, 0)
-    return HeldOut(
+    return HeldOutDirection(
         selected=selected,
         search=true_labels,
         shuffled=shuffled,

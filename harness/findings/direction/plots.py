@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from harness.findings.direction.measured import HeldOut
+from harness.findings.direction.measured import HeldOutDirection
 from harness.findings.direction.separation import Labelled
 from harness.findings.direction.vectors import layer_cosines
 from harness.materials.items import EVALUATION
@@ -15,7 +15,7 @@ BINS = 24
 ROLES: tuple[Role, Role] = ("recall", "reasoning")  # of the first and the second task
 
 
-def held_out_plots(measured: HeldOut) -> tuple[Plot, ...]:
+def held_out_plots(measured: HeldOutDirection) -> tuple[Plot, ...]:
     """The figures of the held-out finding."""
     selected, search = measured.selected, measured.search
     rows = selected.labelled.within(EVALUATION)

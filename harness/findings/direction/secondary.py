@@ -8,7 +8,7 @@ import numpy as np
 
 from harness import stats
 from harness.findings.direction import vectors
-from harness.findings.direction.measured import HeldOut, SelectedLayer
+from harness.findings.direction.measured import HeldOutDirection, SelectedLayer
 from harness.findings.direction.search import DirectionRule
 from harness.findings.direction.separation import Labelled, Separation
 from harness.interventions.directions import Directions
@@ -24,7 +24,7 @@ READING = {
 LEAST_SCORED = 3  # prompts with a graded score that a rank correlation needs
 
 
-def secondary_evidence(measured: HeldOut, rule: DirectionRule) -> list[Evidence]:
+def held_out_secondary(measured: HeldOutDirection, rule: DirectionRule) -> list[Evidence]:
     """Every row that the materials allow."""
     selected = measured.selected
     rows = selected.labelled.within(EVALUATION)
@@ -43,7 +43,7 @@ def auc_evidence(name: str, separation: Separation, n: int, method: str) -> Evid
     return Evidence(name, Effect("AUC", separation.auc, separation.interval, method=method), n=n)
 
 
-def _size(measured: HeldOut) -> Evidence:
+def _size(measured: HeldOutDirection) -> Evidence:
     size = measured.size
     interval = float(size.low), float(size.high)
     method = "difference of mean projections / pooled SD, evaluation prompts"

@@ -74,14 +74,14 @@ def _share_by_name(labelled: Labelled, names: np.ndarray) -> Float[np.ndarray, "
 
 
 def _words(study: Study, labelled: Labelled) -> Separation:
-    """`surface_auc` of the two tasks, with an interval from its size and the number of prompts.
+    """`stored_surface_auc` of the two tasks, its interval from its size and the number of prompts.
 
     It trains on four fifths of all prompts, the direction on half: the baseline has the advantage.
     """
     prompts = study.prompts
     if not labelled.side.all():
         prompts = prompts.where(lambda item: item.task in prompts.tasks)
-    auc = surface_auc(study, prompts)
+    auc = stored_surface_auc(study, prompts)
     used = labelled.side[labelled.side != 0]
     error = auc_standard_error(auc, int((used > 0).sum()), int((used < 0).sum()))
     low, high = (min(max(auc + z * error, 0.0), 1.0) for z in (-NORMAL_95, NORMAL_95))
@@ -99,7 +99,7 @@ def auc_standard_error(auc: float, treated: int, control: int) -> float:
     return math.sqrt(max(spread, 0.0) / (treated * control))
 
 
-def surface_auc(study: Study, prompts: PromptSet) -> float:
+def stored_surface_auc(study: Study, prompts: PromptSet) -> float:
     """`stats.surface_auc` of token counts and length, pairs kept together.
 
     Kept in the store, because fitting it and importing the library that fits it are slow.

@@ -30,7 +30,7 @@ def steering_gates(study: Study, gate: float) -> tuple[Gate, ...]:
     return (*gates, Gate("discovery pairs", fewest >= 2 * LEAST_FITTED, reason))
 
 
-def items_gates(steering: SteeringStudy, effects: BothTasks) -> tuple[Gate, ...]:
+def scored_gates(steering: SteeringStudy, effects: BothTasks) -> tuple[Gate, ...]:
     """Whether enough items of each task can be judged."""
     least = steering.rule.criterion.least
     return tuple(

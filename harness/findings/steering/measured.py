@@ -19,7 +19,7 @@ from harness.findings.steering.against_random import (
 )
 from harness.findings.steering.doses import DoseGrid, measure_doses
 from harness.findings.steering.effects import BothTasks
-from harness.findings.steering.gates import items_gates, steering_gates
+from harness.findings.steering.gates import scored_gates, steering_gates
 from harness.findings.steering.pool import Pool, pool_of
 from harness.findings.steering.rule import SteeringRule
 from harness.findings.steering.selection import (
@@ -157,7 +157,7 @@ def measure_added(study: Study, rule: SteeringRule, gate: float) -> Added:
         steering.evaluation_items(),
     )
     effects = steering.both(prompts, interventions)
-    gates = require(*gates, *items_gates(steering, effects))
+    gates = require(*gates, *scored_gates(steering, effects))
     isotropic, spread = steering.isotropic_directions(), steering.spread_directions()
     random = contrast_against(steering, toward.intervention, [*isotropic, *spread])
     return Added(
@@ -192,7 +192,7 @@ def measure_projected(study: Study, rule: SteeringRule, gate: float) -> Projecte
     ]
     prompts = steering.evaluation_items()
     effects = steering.both(prompts, interventions)
-    gates = require(*gates, *items_gates(steering, effects))
+    gates = require(*gates, *scored_gates(steering, effects))
     return Projected(
         steering=steering,
         selected=selected,

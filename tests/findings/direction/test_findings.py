@@ -33,9 +33,9 @@ LAYERS, WIDTH = 4, 32
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """The words of crossed prompts are balanced, so they need not be fitted every time."""
-    whole = surface_baselines.surface_auc
+    whole = surface_baselines.stored_surface_auc
     monkeypatch.setattr(
-        surface_baselines, "surface_auc", lambda s, p: 0.5 if p.crossed else whole(s, p)
+        surface_baselines, "stored_surface_auc", lambda s, p: 0.5 if p.crossed else whole(s, p)
     )
 
 

@@ -3,6 +3,5 @@
 pytest_plugins = (
     "harness.plugin.hooks",
     "harness.plugin.fixtures",
-    "harness.plugin.ending",
     "pytester",
 )

@@ -10,14 +10,15 @@ import pytest
 
 from harness.compare.past import keep
 from harness.compare.text import against_lines
+from harness.plugin.hooks import PREDICTION
 from harness.plugin.prediction import Prediction
 from harness.plugin.run import Run, not_measured
 from harness.plugin.settings import settings_key
 from harness.verdicts.earlier import Change, Earlier
 from harness.verdicts.verdict import Known, Verdict
 
-# Names of user properties.
-VERDICT, PREDICTION, CACHE_NOTE, REFUSED = "verdict", "prediction", "cache", "refused"
+# Names of user properties; `hooks.PREDICTION` is another.
+VERDICT, CACHE_NOTE, REFUSED = "verdict", "cache", "refused"
 
 run_key = pytest.StashKey[Run]()
 

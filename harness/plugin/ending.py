@@ -1,4 +1,4 @@
-"""The `verdict` fixture: the one way in which a prediction ends."""
+"""What the `verdict` fixture does: the one way in which a prediction ends."""
 
 import json
 import time
@@ -12,8 +12,8 @@ from harness.compare.changes import earlier, refuse
 from harness.compare.matching import Made, Match, Place, differences, earlier_verdict
 from harness.plugin.collector import CACHE_NOTE, REFUSED, VERDICT, run_key
 from harness.plugin.gate import end_of
-from harness.plugin.hooks import baseline_key, prediction_of, reference_model_of
 from harness.plugin.prediction import Prediction
+from harness.plugin.predictions import baseline_key, prediction_of, reference_model_of
 from harness.plugin.run import not_measured, now, provenance
 from harness.plugin.settings import Settings, settings_key
 from harness.study.reference_models import StoredVerdicts
@@ -23,9 +23,8 @@ from harness.verdicts.judge import Criterion, Finding, Outcome, judge
 from harness.verdicts.verdict import AnalysisPlan, ComponentSummary, Named, Verdict, plan_of
 
 
-@pytest.fixture
-def verdict(request: pytest.FixtureRequest) -> Callable[[Finding], None]:
-    """Judge a finding, record it, and end the test accordingly (see `gate.end_of`)."""
+def ending(request: pytest.FixtureRequest) -> Callable[[Finding], None]:
+    """The function that a prediction gets as its `verdict`."""
     test = _test(request)
     before = _before(request, test)
 

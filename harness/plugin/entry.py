@@ -6,7 +6,7 @@ The plugin comes last so that a conftest file or another plugin may have an opti
 
 import pytest
 
-PLUGINS = ("harness.plugin.hooks", "harness.plugin.fixtures", "harness.plugin.ending")
+PLUGINS = ("harness.plugin.hooks", "harness.plugin.fixtures")
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,33 +1,37 @@
-"""Session fixtures: the model under study, its materials, and their measurements."""
+"""Fixtures: `verdict`, `study`, and what they are made of. Light: modules load in the fixtures."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import pytest
 
-from harness.materials.files import crossing as prompt_crossing
-from harness.materials.files import reading as prompt_files
-from harness.materials.items import PromptSet
-from harness.materials.sets import SETS
-from harness.models import specs
-from harness.plugin.hooks import is_plain
-from harness.plugin.settings import Settings, selected_models, settings_key
-from harness.store.store import Store
-from harness.study.study import Study
-from harness.study.subject import Subject
+if TYPE_CHECKING:
+    from harness.materials.items import PromptSet
+    from harness.plugin.settings import Settings
+    from harness.store.store import Store
+    from harness.study.study import Study
+    from harness.study.subject import Subject
+    from harness.verdicts.judge import Finding
+
+# ruff: noqa: PLC0415
+
+
+@pytest.fixture
+def verdict(request: pytest.FixtureRequest) -> "Callable[[Finding], None]":
+    """Judge a finding, record it, and end the test accordingly (see `gate.end_of`)."""
+    from harness.plugin.ending import ending
+
+    return ending(request)
 
 
 @pytest.fixture(scope="session")
-def settings(request: pytest.FixtureRequest) -> Settings:
-    """The command line, as objects."""
-    return request.config.stash[settings_key]
-
-
-@pytest.fixture(scope="session")
-def store(settings: Settings) -> Iterator[Store]:
+def measurement_store(request: pytest.FixtureRequest) -> "Iterator[Store]":
     """Measurements on disk. `--cache off` keeps them for this run only."""
+    from harness.store.store import Store
+
+    settings = _settings(request)
     if settings.cache == "off":
         with tempfile.TemporaryDirectory(prefix="harness-") as folder:
             yield Store(Path(folder))
@@ -37,51 +41,66 @@ def store(settings: Settings) -> Iterator[Store]:
 
 @pytest.fixture(scope="session")
 def subject(
-    model_name: str, settings: Settings, store: Store, progress_stream: TextIO | None
-) -> Iterator[Subject]:
+    request: pytest.FixtureRequest, model_name: str, measurement_store: "Store"
+) -> "Iterator[Subject]":
     """The model under study, loaded when something is not in the store."""
+    from harness.models import specs
+    from harness.plugin.settings import selected_models
+    from harness.study.subject import Subject
+
+    settings = _settings(request)
     known = (*selected_models(settings), *(m.spec for m in settings.reference_models))
-    spec = next((s for s in known if s.name == model_name), None)
-    subject = Subject(spec or specs.resolve(model_name), settings.load, store, progress_stream)
+    spec = next((s for s in known if s.name == model_name), None) or specs.resolve(model_name)
+    subject = Subject(spec, settings.load, measurement_store, _progress_stream(request))
     yield subject
     subject.forget()
 
 
 @pytest.fixture(scope="session")
-def progress_stream(request: pytest.FixtureRequest) -> TextIO | None:
+def prompts(request: pytest.FixtureRequest, prompts_name: str) -> "PromptSet":
+    """The materials under study, with their labels shuffled under --shuffle-labels."""
+    settings = _settings(request)
+    return settings.plan.labelled(_as_they_are(prompts_name, settings))
+
+
+@pytest.fixture
+def study(
+    request: pytest.FixtureRequest, subject: "Subject", prompts: "PromptSet", prompts_name: str
+) -> "Study":
+    """The model on the materials; with --crossed, files are crossed for controlled predictions."""
+    from harness.materials.files.crossing import cross_set
+    from harness.plugin.predictions import is_plain
+    from harness.study.study import Study
+
+    settings = _settings(request)
+    marker = request.node.get_closest_marker("criterion")
+    wanted = settings.crossed and marker.args == ("controlled",) and not is_plain(request.node)
+    if wanted and not prompts.crossed:
+        # Crossed first: labels are then shuffled pair by pair, whatever was a pair before.
+        alone = _as_they_are(prompts_name, settings)
+        prompts = settings.plan.labelled(cross_set(alone, f"{alone.name}-crossed"))
+    return Study(subject, prompts, settings.plan)
+
+
+def _settings(request: pytest.FixtureRequest) -> "Settings":
+    """The command line, as objects."""
+    from harness.plugin.settings import settings_key
+
+    return request.config.stash[settings_key]
+
+
+def _progress_stream(request: pytest.FixtureRequest) -> TextIO | None:
     """Where progress bars go: the terminal behind pytest's capture, or nowhere."""
     reporter = request.config.pluginmanager.get_plugin("terminalreporter")
     stream = getattr(getattr(reporter, "_tw", None), "_file", None)
     return stream if stream is not None and stream.isatty() else None
 
 
-@pytest.fixture(scope="session")
-def prompts(prompts_name: str, settings: Settings) -> PromptSet:
-    """The materials under study, with their labels shuffled under --shuffle-labels."""
-    return settings.plan.labelled(_as_they_are(prompts_name, settings))
+def _as_they_are(prompts_name: str, settings: "Settings") -> "PromptSet":
+    from harness.materials.files.reading import read_prompts
+    from harness.materials.sets import SETS
 
-
-def _as_they_are(prompts_name: str, settings: Settings) -> PromptSet:
     plan = settings.plan
     if prompts_name in SETS:
         return SETS[prompts_name](plan.items, plan.seed)
-    return prompt_files.read_prompts(Path(prompts_name), columns=settings.prompt_columns)
-
-
-@pytest.fixture
-def study(
-    request: pytest.FixtureRequest,
-    subject: Subject,
-    prompts: PromptSet,
-    prompts_name: str,
-    settings: Settings,
-) -> Study:
-    """The model on the materials; with --crossed, files are crossed for controlled predictions."""
-    marker = request.node.get_closest_marker("criterion")
-    wanted = settings.crossed and marker.args == ("controlled",) and not is_plain(request.node)
-    if wanted and not prompts.crossed:
-        # Crossed first: labels are then shuffled pair by pair, whatever was a pair before.
-        alone = _as_they_are(prompts_name, settings)
-        crossed = prompt_crossing.cross_set(alone, f"{alone.name}-crossed")
-        prompts = settings.plan.labelled(crossed)
-    return Study(subject, prompts, settings.plan)
+    return read_prompts(Path(prompts_name), columns=settings.prompt_columns)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from harness.compare.past import FOLDER, LAST
-from harness.materials.sets import DEFAULT_ITEMS, SETS
-from harness.study.plan import share, whole_number
+from harness.study.plan import Plan, share, whole_number
 
 ENVIRONMENT = "HARNESS_"
+TAKEN = "--hypotheses"  # what our option begins with where another plugin has one of its name
+DEFAULT_MODELS = ("mini-qwen", "mini-llama")
 
 
 def _batch_size(text: str) -> int | None:
@@ -24,7 +24,13 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         None,
         "alias, folder or hub id, with @revision; repeatable (default: both embedded models)",
     ),
-    ("--prompts", "append", None, f"{', '.join(SETS)}, or a .jsonl/.csv/.parquet file; repeatable"),
+    (
+        "--prompts",
+        "append",
+        None,
+        "materials that ship (`python -m harness prompts list`), or a .jsonl/.csv/.parquet file; "
+        "repeatable",
+    ),
     (
         "--prompt-columns",
         "append",
@@ -41,7 +47,7 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
     (
         "--items",
         whole_number(1),
-        DEFAULT_ITEMS,
+        Plan().items,
         "facts of each task; a smaller domain gives all that it has",
     ),
     ("--seed", whole_number(0), 0, "of materials, permutations and resamples"),
@@ -122,7 +128,7 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "--baseline",
         str,
         None,
-        f"compare with an earlier run: a baseline's name or number, {LAST}, or the path of a "
+        "compare with an earlier run: a baseline's name or number, LAST, or the path of a "
         "verdicts.json or of its folder",
     ),
     (
@@ -139,12 +145,18 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "same: refuse a baseline with another number of items; shared: compare effects on the "
         "samples that both runs have",
     ),
-    ("--baseline-dir", str, None, f"where baselines are saved (default: {FOLDER} in the rootdir)"),
+    ("--baseline-dir", str, None, "where baselines are saved (default: .baselines in the rootdir)"),
 )
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Register the options, each with its environment variable."""
+    """Register the options, each with its environment variable.
+
+    Where a conftest file or another plugin has an option of the same name, ours is called
+    `--hypotheses-NAME`: it must not keep somebody's tests from starting.
+    """
+    groups = (*parser._groups, parser._anonymous)
+    taken = {name for group in groups for option in group.options for name in option.names()}
     group = parser.getgroup(
         "hypotheses",
         "claims about what happens inside transformers (--batch-size is also HARNESS_BATCH_SIZE in "
@@ -152,9 +164,10 @@ def add_options(parser: pytest.Parser) -> None:
     )
     for name, kind, default, text in OPTIONS:
         dest, shape = _dest(name), name.split("-")[-1].upper()
-        given = os.environ.get(variable(name))
+        value = os.environ.get(variable(name))
+        name = f"{TAKEN}{name[1:]}" if name in taken else name  # noqa: PLW2901
         if kind == "flag":
-            on = given is not None and given.lower() not in ("", "0", "false", "no")
+            on = value is not None and value.lower() not in ("", "0", "false", "no")
             group.addoption(name, action="store_true", dest=dest, default=on, help=text)
         elif kind == "append":
             group.addoption(name, action="append", metavar=shape, dest=dest, help=text)
@@ -162,7 +175,7 @@ def add_options(parser: pytest.Parser) -> None:
             shown = text if default is None else f"{text} (default: {default})"
             if isinstance(kind, tuple):
                 shown = f"{shown} [{'|'.join(kind)}]"
-            group.addoption(name, metavar=shape, dest=dest, default=given or default, help=shown)
+            group.addoption(name, metavar=shape, dest=dest, default=value or default, help=shown)
 
 
 def _dest(name: str) -> str:
@@ -172,6 +185,18 @@ def _dest(name: str) -> str:
 def variable(name: str) -> str:
     """The environment variable of an option: HARNESS_BATCH_SIZE for --batch-size."""
     return ENVIRONMENT + name.removeprefix("--").replace("-", "_").upper()
+
+
+def variables_set() -> dict[str, str]:
+    """The options that were given as environment variables."""
+    names = [variable(name) for name, *_ in OPTIONS]
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def given(config: pytest.Config) -> bool:
+    """Whether any of the options was given, on the command line or in the environment."""
+    values = {name: config.getoption(_dest(name)) for name, *_ in OPTIONS}
+    return bool(variables_set()) or any(values[name] != default for name, _, default, _ in OPTIONS)
 
 
 def option_of(config: pytest.Config, name: str) -> Any:

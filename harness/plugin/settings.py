@@ -13,12 +13,10 @@ from harness.materials.files import reading as prompt_files
 from harness.materials.sets import SETS
 from harness.models import specs
 from harness.models.specs import LoadOptions, ModelSpec
-from harness.plugin.options import option_of
+from harness.plugin.options import DEFAULT_MODELS, option_of
 from harness.store.store import user_cache
 from harness.study.plan import Plan
 from harness.study.reference_models import ReferenceModel, shipped
-
-DEFAULT_MODELS = ("mini-qwen", "mini-llama")
 
 settings_key = pytest.StashKey["Settings"]()
 

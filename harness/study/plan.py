@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.materials.items import PromptSet
-from harness.materials.relabelling import shuffle_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,8 @@ class Plan:
             prompts: As they were drawn or read.
             seed: That they were drawn with, if it is not the run's.
         """
+        from harness.materials.relabelling import shuffle_labels  # noqa: PLC0415 - scipy loads here
+
         return shuffle_labels(prompts, self.shuffle_labels, self.seed if seed is None else seed)
 
     @property

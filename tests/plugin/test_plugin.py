@@ -195,7 +195,7 @@ def test_first(model_name, verdict):
     """First."""
     verdict(finding(2.0))
 
-def test_second(model_name):
+def test_second(subject):
     lines = Path("reports/verdicts.jsonl").read_text().splitlines()
     assert len(lines) == 1
     raise KeyboardInterrupt

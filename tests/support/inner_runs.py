@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import harness.plugin.ending
+import harness.plugin.predictions
 import harness.report.rendering
 import harness.verdicts.records
 
@@ -15,7 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # What a run imports, pytester forgets: some of it cannot be imported twice, and the rest costs more
 # than the run. So all of it is imported here, once.
-IMPORTED_ONCE = (harness.verdicts.records, harness.report.rendering)
+IMPORTED_ONCE = (
+    *(harness.plugin.ending, harness.plugin.predictions),
+    *(harness.verdicts.records, harness.report.rendering),
+)
 pd.DataFrame({"a": [1]}).to_parquet(io.BytesIO())
 
 
@@ -38,10 +43,7 @@ def alone(pytester, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
     for name in [n for n in os.environ if n.startswith("HARNESS_")]:
         monkeypatch.delenv(name)
-    pytester.makeconftest(
-        'pytest_plugins = ("harness.plugin.hooks", "harness.plugin.fixtures", '
-        '"harness.plugin.ending")'
-    )
+    pytester.makeconftest('pytest_plugins = ("harness.plugin.hooks", "harness.plugin.fixtures")')
     # hypothesis' plugin imports all of hypothesis at the end of every run, asked for or not.
     pytester.makeini(
         "[pytest]\naddopts = --strict-markers --import-mode=importlib -p no:hypothesispytest\n"

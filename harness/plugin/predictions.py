@@ -1,0 +1,222 @@
+"""What the hooks do for predictions: names, parametrisation, order, stored verdicts."""
+
+import inspect
+import json
+import os
+import shlex
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import pytest
+
+from harness.compare.matching import check_numbers, match_models
+from harness.compare.past import Baseline, BaselineError, find
+from harness.materials.items import MaterialsError
+from harness.models.specs import ModelError
+from harness.plugin.collector import VERDICT, run_key
+from harness.plugin.gate import end_of
+from harness.plugin.hooks import is_prediction
+from harness.plugin.options import DEFAULT_MODELS, variables_set
+from harness.plugin.prediction import Prediction
+from harness.plugin.run import Run
+from harness.plugin.settings import Settings, selected_models, settings_key, settings_of
+from harness.study.reference_models import ReferenceModel, StoredVerdicts
+from harness.verdicts.records import verdict_of
+
+DEFAULT_PROMPTS = {"published": ("geography-published",), "controlled": ("geography-crossed",)}
+PLAIN_PROMPTS = ("geography",)
+
+BAD_INPUT = (ModelError, MaterialsError, BaselineError)
+
+baseline_key = pytest.StashKey[Baseline | None]()
+
+
+def prepare(config: pytest.Config, run_id: str) -> None:
+    """Turn names into objects, and refuse what cannot work before anything is loaded."""
+    workerinput = getattr(config, "workerinput", None)
+    try:
+        settings = config.stash[settings_key] = settings_of(config)
+        baseline = config.stash[baseline_key] = _baseline(settings, workerinput)
+    except BAD_INPUT as error:
+        raise pytest.UsageError(str(error)) from None
+    run = Run(settings.report, run_id, card=settings.report_md, command=command_of(config))
+    run.baseline = baseline
+    config.stash[run_key] = run
+
+
+def _baseline(settings: Settings, workerinput: dict[str, Any] | None) -> Baseline | None:
+    """The run to compare with; a worker takes the one that the controller found."""
+    against = settings.against
+    if against.name is None:
+        return None
+    past = find(workerinput["baseline"] if workerinput else against.name, against.folder)
+    if past.folder == settings.report.parent:
+        raise BaselineError(
+            f"--baseline {against.name} lies where this run writes its report: give another "
+            "--report, or keep the earlier run with --save-baseline."
+        )
+    check_numbers(settings.plan, past, against.shared)
+    names = [spec.name for spec in selected_models(settings)]
+    return Baseline(past, match_models(names, past, against.models), against.shared)
+
+
+def baseline_path(config: pytest.Config) -> str:
+    """The baseline that the controller found; empty if there is none."""
+    baseline = config.stash[baseline_key]
+    return "" if baseline is None else str(baseline.past.source)
+
+
+def command_of(config: pytest.Config) -> str:
+    """What to type for this run again, with the variables that were set for it."""
+    arguments = [os.fspath(argument) for argument in config.invocation_params.args]
+    variables = [f"{name}={shlex.quote(value)}" for name, value in variables_set().items()]
+    return " ".join([*variables, shlex.join(["pytest", *arguments])])
+
+
+def header(config: pytest.Config) -> list[str]:
+    """What is studied, and which settings come from the environment."""
+    settings = config.stash[settings_key]
+    lines = []
+    if settings.models or settings.prompts:
+        named = ", ".join(m.name for m in settings.models) or ", ".join(DEFAULT_MODELS)
+        lines.append(f"models: {named}; cache: {settings.cache_dir} ({settings.cache})")
+    lines += settings.plan.notes
+    baseline = config.stash[baseline_key]
+    if baseline is not None:
+        with_models = ", ".join(f"{n} with {old}" for n, old in baseline.models.items())
+        lines.append(f"baseline: {baseline.past.name} ({with_models or 'no model in common'})")
+    if found := variables_set():
+        lines.append("set: " + " ".join(f"{k}={v}" for k, v in found.items()))
+    return lines
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Run a test once per model, and per set of materials of its criterion."""
+    settings = metafunc.config.stash[settings_key]
+    names = [spec.name for spec in selected_models(settings)]
+    judged = is_prediction(metafunc.definition)
+    references = [model.name for model in settings.reference_models if judged]
+    if "prompts_name" in metafunc.fixturenames:
+        default = DEFAULT_PROMPTS[_criterion(metafunc.definition)]
+        default = PLAIN_PROMPTS if is_plain(metafunc.definition) else default
+        sets = settings.prompts or default
+    if {"model_name", "prompts_name"} <= set(metafunc.fixturenames):
+        # The known verdicts of reference models hold for the default materials.
+        cells = [*product(names, sets), *product(references, default)]
+        ids = [f"{name}-{prompts}" for name, prompts in cells]
+        metafunc.parametrize(("model_name", "prompts_name"), cells, ids=ids, scope="session")
+    elif "model_name" in metafunc.fixturenames:
+        metafunc.parametrize("model_name", [*names, *references], scope="session")
+    elif "prompts_name" in metafunc.fixturenames:
+        metafunc.parametrize("prompts_name", sets, scope="session")
+
+
+def is_plain(node: pytest.Item | Any) -> bool:
+    """Whether a prediction asks one question a prompt: `criterion(name, plain=True)`."""
+    marker = node.get_closest_marker("criterion")
+    return bool(marker and marker.kwargs.get("plain"))
+
+
+def _criterion(node: pytest.Item | Any) -> str:
+    marker = node.get_closest_marker("criterion")
+    if marker is None or marker.args not in (("published",), ("controlled",)):
+        raise pytest.UsageError(
+            f"{node.nodeid} names no criterion: mark it with "
+            "@pytest.mark.criterion('published') or ('controlled')."
+        )
+    return str(marker.args[0])
+
+
+def select(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the wanted criterion and what is known of reference models; sort by model, in place."""
+    settings = config.stash[settings_key]
+    items[:] = [i for i in items if not _is_unknown(i, settings)]
+    if settings.criterion != "both":
+        unwanted = [i for i in items if is_prediction(i) and _criterion(i) != settings.criterion]
+        config.hook.pytest_deselected(items=unwanted)
+        items[:] = [item for item in items if item not in unwanted]
+    order = [spec.name for spec in settings.models] or list(DEFAULT_MODELS)
+    order += [model.name for model in settings.reference_models]
+    for item in filter(is_prediction, items):
+        # A warning of torch on somebody's machine is shown; it does not end a measurement.
+        item.add_marker(pytest.mark.filterwarnings("default"))
+    items.sort(key=lambda item: order.index(_model(item)) if _model(item) in order else -1)
+
+
+def _model(item: pytest.Item) -> str:
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get("model_name", "")) if callspec else ""
+
+
+def reference_model_of(item: pytest.Item) -> ReferenceModel | None:
+    """The reference model that a prediction is made on, if it is one."""
+    references = item.config.stash[settings_key].reference_models
+    return next((model for model in references if model.name == _model(item)), None)
+
+
+def _is_unknown(item: pytest.Item, settings: Settings) -> bool:
+    """Whether it is a prediction on a reference model whose verdict is not known."""
+    with_references = settings.reference_models and is_prediction(item)
+    reference = reference_model_of(item) if with_references else None
+    return reference is not None and prediction_of(item).control is None
+
+
+def prediction_of(item: pytest.Item) -> Prediction:
+    """What a test is called in its record, and what is known of it on a reference model."""
+    assert isinstance(item, pytest.Function)
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    claim_id = item.path.stem.removeprefix("test_")
+    # A prediction parametrised further (by kind of component, say) is several predictions.
+    others = [str(v) for k, v in params.items() if k not in ("model_name", "prompts_name")]
+    prediction = Prediction(
+        claim_id=claim_id.split("_")[0],
+        claim=first_line(item.module, item.path.name),
+        prediction_id="-".join([item.originalname.removeprefix("test_"), *others]),
+        prediction=": ".join([*others, first_line(item.function, item.originalname)]),
+        criterion=_criterion(item),
+        model=str(params.get("model_name", "")),
+        materials=str(params.get("prompts_name", "")),
+    )
+    reference = reference_model_of(item)
+    known = None if reference is None else reference.known(prediction.to_json())
+    return replace(prediction, control=known)
+
+
+def named(item: pytest.Item) -> str:
+    """The prediction as text, for the way to the controller."""
+    return json.dumps(prediction_of(item).to_json())
+
+
+def first_line(documented: object, name: str) -> str:
+    """The sentence that the report prints."""
+    doc = inspect.getdoc(documented)
+    if not doc:
+        raise pytest.UsageError(
+            f"{name} has no docstring; its first line is printed in the report."
+        )
+    return doc.splitlines()[0]
+
+
+def end_with_stored(item: pytest.Function) -> bool | None:
+    """End a prediction on a reference model with its stored verdict; None if there is none."""
+    settings = item.config.stash[settings_key]
+    reference = reference_model_of(item)
+    if reference is None or settings.cache != "use":
+        return None
+    stored = StoredVerdicts(settings.plan, settings.load, settings.cache_dir)
+    record = stored.find(reference, prediction_of(item).to_json(), item.path)
+    if record is None:
+        return None
+    run_id = item.config.stash[run_key].run_id
+    verdict = replace(verdict_of(record), run_id=run_id, cached=True)
+    item.user_properties.append((VERDICT, json.dumps(verdict.to_json())))
+    end_of(verdict, settings.gate)()
+    return True
+
+
+def model_names(config: pytest.Config) -> list[str]:
+    """Names of the run's models, longest first, so that none is taken for the start of another."""
+    settings = config.stash[settings_key]
+    named = [spec.name for spec in settings.models] or list(DEFAULT_MODELS)
+    return sorted([*named, *(model.name for model in settings.reference_models)], key=len)[::-1]

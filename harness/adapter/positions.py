@@ -1,4 +1,4 @@
-"""Which tokens an edit's positions are: character spans of a prompt to its tokens."""
+"""The tokens that an edit's positions name; character spans become tokens."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ from harness.models.specs import ModelError
 Tokens = Bool[np.ndarray, " token"]
 
 
-class Places:
-    """Token masks of some prompts, unpadded; worked out once for each kind of position."""
+class PositionMasks:
+    """Which tokens of some prompts are named by positions; computed once for each positions."""
 
     def __init__(
         self, encoder: Encoder, items: Sequence[Item], ids: Sequence[Sequence[int]]
@@ -24,7 +24,7 @@ class Places:
         self._texts: list[tuple[str, list[tuple[int, int]]]] | None = None
 
     def of(self, positions: Positions) -> list[Tokens]:
-        """For each prompt, which tokens are meant; none where it has no such place."""
+        """A mask over the unpadded tokens of each prompt; all False where none is named."""
         if positions not in self._known:
             self._known[positions] = [self._tokens(i, positions) for i in range(len(self._items))]
         return self._known[positions]
@@ -38,9 +38,9 @@ class Places:
             return np.array(order == length - 1)
         if not isinstance(positions, str):
             inside = all(-length <= at < length for at in positions)
-            chosen = [at % length for at in positions] if inside else []
-            marked: Tokens = np.isin(order, np.array(chosen, dtype=int))
-            return marked
+            inside_ids = [at % length for at in positions] if inside else []
+            named: Tokens = np.isin(order, np.array(inside_ids, dtype=int))
+            return named
         item = self._items[number]
         spans = _subject(item) if positions == "subject" else _premises(item)
         return self._inside(number, spans)
@@ -48,7 +48,7 @@ class Places:
     def _inside(self, number: int, spans: Sequence[tuple[int, int]]) -> Tokens:
         """Tokens that share a character with one of the prompt's spans."""
         text, offsets = self._read()[number]
-        shift = text.rfind(self._items[number].prompt)  # a chat template stands around it
+        shift = text.rfind(self._items[number].prompt)  # a chat template may surround it
         return np.array(
             [
                 shift >= 0
@@ -67,10 +67,10 @@ class Places:
                     "use 'all' or 'final'."
                 )
             texts = [self._encoder.text(item.prompt) for item in self._items]
-            found = tokenizer(
+            encoded = tokenizer(
                 texts, add_special_tokens=not self._encoder.chat, return_offsets_mapping=True
             )
-            self._texts = list(zip(texts, found["offset_mapping"], strict=True))
+            self._texts = list(zip(texts, encoded["offset_mapping"], strict=True))
         return self._texts
 
 
@@ -79,6 +79,6 @@ def _subject(item: Item) -> list[tuple[int, int]]:
 
 
 def _premises(item: Item) -> list[tuple[int, int]]:
-    """Spans of the premises that stand in the prompt."""
+    """Spans of the premises that the prompt contains."""
     starts = [(item.prompt.find(premise), premise) for premise in item.premises if premise]
     return [(start, start + len(premise)) for start, premise in starts if start >= 0]

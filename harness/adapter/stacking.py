@@ -1,7 +1,5 @@
 """One forward of many edit sets: stacked rows, from the first layer and position edited."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import nnsight
@@ -11,6 +9,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from harness.adapter.architectures import first, follow, mix_weight
+from harness.adapter.chunks import KNOWN, Chunk
 from harness.adapter.clean import Clean, Network, widened
 from harness.adapter.editing import (
     STORES,
@@ -26,49 +25,6 @@ from harness.adapter.scoring import last_tokens_only
 from harness.interventions.sites import EditError, Site
 
 ROUNDING, VISIBLE = 1e-5, 1e-2  # of the residual stream: what may be rounding, what cannot be
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Edit sets that run together.
-
-    Attributes:
-        sets: Their numbers.
-        start: The first layer to run; the number of layers if none.
-        stage: How much of that layer is known (see `KNOWN`).
-        column: The first position to run, in the padded batch.
-    """
-
-    sets: tuple[int, ...]
-    start: int
-    stage: int
-    column: int
-
-
-# What is known of the first layer: nothing before a pattern that is edited (stage 0), z before
-# heads (1), the attention before neurons (2), the MLP as well before what it adds (3).
-KNOWN: tuple[tuple[str, ...], ...] = (
-    (),
-    ("z",),
-    ("attention", "neurons"),
-    ("attention", "feedforward"),
-)
-STAGES = {"resid": 0, "pattern": 0, "z": 1, "attn": 1, "neurons": 2, "mlp": 3}
-
-
-def first_stage(sites: Iterable[Site]) -> tuple[int, int]:
-    """The first layer that computes something else because of the edits, and the stage there."""
-    sites = list(sites)
-    start = min(first_layer(site) for site in sites)
-    entered = [site for site in sites if first_layer(site) == start]
-    if any(site.kind == "resid" for site in entered):
-        return start, 0
-    return start, min(STAGES[store_at(site)[0]] for site in entered)
-
-
-def known_stores(start: int, stage: int) -> set[Store]:
-    """What a clean run must keep so that a chunk can be resumed there."""
-    return {(store, start) for store in KNOWN[stage]}
 
 
 class Forward:
@@ -295,8 +251,3 @@ class Forward:
                 weight = weight[:, list(site.index)]
             return float(weight.abs().amax())
         return 1.0
-
-
-def first_layer(site: Site) -> int:
-    """The first layer that computes something else because of an edit at the site."""
-    return site.layer + 1 if site.kind == "resid" else site.layer

@@ -7,23 +7,25 @@ from the first run. Exact: what is left out could not have changed. Prompts that
 a tree under edits that do the same to each of them (see `trees`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from harness.activations.swept import SweepResult
+from harness.adapter.chunks import Chunk, first_stage, halves, known_stores
 from harness.adapter.clean import Clean, Network, run_clean, taken
 from harness.adapter.editing import Placed, Store, store_at
 from harness.adapter.encoding import Batch
 from harness.adapter.loading import is_out_of_memory
-from harness.adapter.positions import Places
+from harness.adapter.placing import Marked, aligned, placed_edit, shareable_edits, with_source
+from harness.adapter.positions import PositionMasks
 from harness.adapter.prefix_sharing import shared_prefix_trees
-from harness.adapter.stacking import Chunk, Forward, first_stage, known_stores
+from harness.adapter.stacking import Forward
 from harness.adapter.targets import divergence, scores, targets_of
 from harness.interventions.edits import Edit, EditSet
 from harness.interventions.sites import EditError, Run, Site
@@ -35,21 +37,6 @@ Progress = Callable[[int], object]
 WIDEST_STACK = 8  # times the prompts of a forward, where few positions are left to run
 SHARED_COLUMNS = 0.8  # of a chunk's positions must be needed by an edit set that joins it
 WORTH_REUSE = 0.1  # of the positions before the edit: fewer are run again
-
-
-@dataclass(frozen=True, slots=True)
-class _Marked:
-    """Positions of an edit on a batch's trees.
-
-    Attributes:
-        mask: Where they are.
-        agreed: Whether prompts of one tree agree on them.
-        applies: The prompts that have any.
-    """
-
-    mask: Bool[Tensor, "tree pos"]
-    agreed: bool
-    applies: Bool[np.ndarray, " prompt"]
 
 
 class Sweep:
@@ -69,7 +56,7 @@ class Sweep:
         for edit in edits:
             _refuse_outside(edit.site, network)
         self.ids = network.encoder.ids(items)
-        self.places = Places(network.encoder, items, self.ids)
+        self.masks = PositionMasks(network.encoder, items, self.ids)
         self.targets = targets_of(network.encoder, items, self.ids, network.device)
         self.needed: dict[Run, set[Store]] = {run: set() for run in Run}
         for edit in edits:
@@ -125,7 +112,7 @@ class Sweep:
     def shareable(self) -> bool:
         """Whether some edit set does the same to what prompts share; patterns are left alone."""
         patterns = any(edit.site.kind == "pattern" for edits in self.sets for edit in edits)
-        return not patterns and any(map(_shareable, self.sets))
+        return not patterns and any(map(shareable_edits, self.sets))
 
     @torch.no_grad()
     def measure(self, batch: Batch, rows: int) -> None:
@@ -158,13 +145,13 @@ class Sweep:
         here = list(batch.rows)
         if any(p.edit.run is not None for edits in placed.values() for p in edits):
             others = self._other_stores(batch, clean, share)
-            placed = {n: [_patched(p, others, batch) for p in ps] for n, ps in placed.items()}
+            placed = {n: [with_source(p, others, batch) for p in ps] for n, ps in placed.items()}
         intact = clean.logits.log_softmax(1)
         pending = self._chunks(placed, batch, rows)
         while pending:
             chunk = pending.pop(0)
             if len(chunk.sets) > self.stack:
-                pending[:0] = _halves(chunk)
+                pending[:0] = halves(chunk)
                 continue
             try:
                 logits = self._run(chunk, placed, batch, clean)
@@ -184,18 +171,18 @@ class Sweep:
         Marks prompts that a set does not apply to.
         """
         here = list(batch.rows)
-        known: dict[Any, _Marked] = {}
+        known: dict[Any, Marked] = {}
 
-        def marked(positions: Any) -> _Marked:
+        def marked(positions: Any) -> Marked:
             if positions not in known:
-                tokens = [self.places.of(positions)[row] for row in here]
+                tokens = [self.masks.of(positions)[row] for row in here]
                 applies = np.array([bool(chosen.any()) for chosen in tokens])
-                known[positions] = _Marked(*batch.on_trees(tokens), applies)
+                known[positions] = Marked(*batch.on_trees(tokens), applies)
             return known[positions]
 
         result: list[list[Placed] | None] = []
         for number, edits in enumerate(self.sets):
-            row, together = [], batch.sees is None or not edits or _shareable(edits)
+            row, together = [], batch.sees is None or not edits or shareable_edits(edits)
             for edit in edits:
                 at = marked(edit.positions)
                 applies = at.applies
@@ -205,7 +192,7 @@ class Sweep:
                 together = together and at.agreed
                 pattern = edit.site.kind == "pattern"
                 keys = marked(edit.keys).mask.to(batch.ids.device) if pattern else None
-                row.append(_placed(edit, at.mask, keys))
+                row.append(placed_edit(edit, at.mask, keys))
             result.append(row if together else None)
         return result
 
@@ -229,8 +216,8 @@ class Sweep:
                 seen = {at: take(store) for at, store in seen.items()}
             else:
                 seen = run_clean(self.network, other, self.needed[run]).stores
-            stores = {at: _align(store, width) for at, store in seen.items()}
-            found[run] = (stores, _align(other.mask, width).bool())
+            stores = {at: aligned(store, width) for at, store in seen.items()}
+            found[run] = (stores, aligned(other.mask, width).bool())
         return found
 
     def _chunks(self, placed: dict[int, list[Placed]], batch: Batch, rows: int) -> list[Chunk]:
@@ -342,53 +329,6 @@ class Sweep:
             scorable=self.targets.scorable.cpu().numpy(),
             applicable=self.applicable,
         )
-
-
-def _shareable(edits: EditSet) -> bool:
-    """Whether what the edits write at a token depends on it and on what is before it alone."""
-    return bool(edits) and all(edit.run is None for edit in edits)
-
-
-def _placed(
-    edit: Edit, mask: Bool[Tensor, "tree pos"], keys: Bool[Tensor, "tree pos"] | None
-) -> Placed:
-    columns = mask.any(0).nonzero()[:, 0].tolist()
-    start, end = (columns[0], columns[-1]) if columns else (mask.shape[1], -1)
-    return Placed(edit, mask, start, end, None, keys)
-
-
-def _patched(
-    placed: Placed, others: dict[Run, tuple[dict[Store, Tensor], Tensor]], batch: Batch
-) -> Placed:
-    """The edit with the tensor it patches from, at positions that its run has."""
-    if placed.edit.run is None:
-        return placed
-    stores, there = others[placed.edit.run]
-    moved = _placed(placed.edit, placed.mask & there.cpu(), placed.keys)
-    store = stores[store_at(placed.edit.site)]
-    assert batch.ids.shape[1] == store.shape[2 if placed.edit.site.kind == "pattern" else 1]
-    return Placed(moved.edit, moved.mask, moved.first, moved.last, store, moved.keys)
-
-
-def _align(values: Tensor, width: int) -> Tensor:
-    """Cut or fill up with zeros on the left to `width` positions (a pattern: its square)."""
-    if values.ndim == 4:
-        return _square(values, width)
-    spare = width - values.shape[1]
-    if spare <= 0:
-        return values[:, -spare:]
-    return torch.cat([values.new_zeros(len(values), spare, *values.shape[2:]), values], dim=1)
-
-
-def _square(pattern: Tensor, width: int) -> Tensor:
-    spare = width - pattern.shape[-1]
-    return torch.nn.functional.pad(pattern, (spare, 0, spare, 0))
-
-
-def _halves(chunk: Chunk) -> Iterator[Chunk]:
-    middle = len(chunk.sets) // 2
-    yield replace(chunk, sets=chunk.sets[:middle])
-    yield replace(chunk, sets=chunk.sets[middle:])
 
 
 def _refuse_non_finite(logits: Tensor, name: str, ids: Sequence[str]) -> None:

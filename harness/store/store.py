@@ -6,7 +6,6 @@ then renamed, so a killed run resumes with the shards that are there. A shard th
 its sidecar is named in `Store.damaged` and measured again. Nothing is pickled.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -23,6 +22,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from harness.store.addresses import address_of, full_key_of
+from harness.store.filling import Filling
 from harness.store.shards import (
     WRITE_ERRORS,
     DamagedError,
@@ -35,7 +36,6 @@ from harness.store.shards import (
 
 SHARD = 32  # prompts a shard: what a killed run loses at most
 LARGE = 8 << 30  # bytes; arrays from this size on are mapped from a scratch file, not held
-FORMAT = 1  # of the files; part of every address
 
 
 def user_cache() -> Path:
@@ -64,31 +64,6 @@ class Entry:
     arrays: dict[str, np.ndarray]
     cached: bool
     address: str
-
-
-def address_of(key: Mapping[str, Any]) -> str:
-    """32 hex digits that change with any field of `key`.
-
-    Raises:
-        TypeError: If a value is not plain JSON.
-    """
-    return hashlib.sha256(_canonical(key).encode()).hexdigest()[:32]
-
-
-def _canonical(key: Mapping[str, Any]) -> str:
-    for name, value in key.items():
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise TypeError(
-                f"cache key field {name!r} is {value!r}: expected plain JSON ({error})"
-            ) from None
-    return json.dumps(dict(key), sort_keys=True, separators=(",", ":"))
-
-
-def _full(key: Mapping[str, Any], **more: int) -> dict[str, Any]:
-    _canonical(key)  # so that an error names the caller's field
-    return {"key": dict(key), "format": FORMAT, **more}
 
 
 class Store:
@@ -137,9 +112,9 @@ class Store:
         if count < 1 or shard_size < 1:
             raise ValueError(f"count {count} and shard_size {shard_size} must be at least 1")
         shards = [slice(i, min(i + shard_size, count)) for i in range(0, count, shard_size)]
-        full_key = _full(key, count=count, shard_size=shard_size)
+        full_key = full_key_of(key, count=count, shard_size=shard_size)
         folder = self.root / address_of(full_key)
-        filling = _Filling(count, self._allocate)
+        filling = Filling(count, self._allocate)
 
         def read(number: int) -> bool:
             arrays = read_shard(folder, number)
@@ -167,7 +142,7 @@ class Store:
 
         The first and every later call return the same thing: tuples come back as lists.
         """
-        full_key = _full(key, json=True)
+        full_key = full_key_of(key, json=True)
         folder = self.root / address_of(full_key)
         found: dict[str, Any] = {}
 
@@ -299,45 +274,6 @@ class Store:
                 return np.memmap(file, dtype, "r+", shape=shape)
         except OSError:
             return np.empty(shape, dtype)
-
-
-class _Filling:
-    """Arrays that are allocated when the first shard shows their shape."""
-
-    def __init__(
-        self, count: int, allocate: Callable[[tuple[int, ...], np.dtype], np.ndarray]
-    ) -> None:
-        self.arrays: dict[str, np.ndarray] = {}
-        self._count = count
-        self._allocate = allocate
-
-    def put(self, where: slice, arrays: Mapping[str, np.ndarray]) -> None:
-        """Copy a shard to its place.
-
-        Raises:
-            ValueError: If its arrays do not fit.
-        """
-        length = where.stop - where.start
-        for name, array in arrays.items():
-            if array.shape[:1] != (length,):
-                raise ValueError(
-                    f"array {name!r} of prompts {where.start} to {where.stop - 1} has shape "
-                    f"{array.shape}: expected {length} along its first axis"
-                )
-        if not self.arrays:
-            self.arrays = {
-                name: self._allocate((self._count, *array.shape[1:]), array.dtype)
-                for name, array in arrays.items()
-            }
-        known = {name: (array.shape[1:], array.dtype) for name, array in self.arrays.items()}
-        given = {name: (array.shape[1:], array.dtype) for name, array in arrays.items()}
-        if known != given:
-            raise ValueError(
-                f"arrays of prompts {where.start} to {where.stop - 1} are {given}: expected "
-                f"{known} as in the other shards"
-            )
-        for name, array in arrays.items():
-            self.arrays[name][where] = array
 
 
 def _readable(read: Callable[[int], bool], part: int) -> bool:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from harness.store import shards
-from harness.store.store import Mode, Store, address_of
+from harness.store.addresses import address_of
+from harness.store.store import Mode, Store
 
 KEY = {"weights": "abc", "template": None, "features": 1, "position": "final", "twin": 0}
 COUNT, SIZE = 10, 3  # four shards, the last one short

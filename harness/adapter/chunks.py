@@ -1,0 +1,62 @@
+"""Chunks: edit sets that run together, and how much of the clean run they can start from."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from harness.adapter.editing import Store, store_at
+from harness.interventions.sites import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Edit sets that run together.
+
+    Attributes:
+        sets: Their numbers.
+        start: The first layer to run; the number of layers if none.
+        stage: How much of that layer is known (see `KNOWN`).
+        column: The first position to run, in the padded batch.
+    """
+
+    sets: tuple[int, ...]
+    start: int
+    stage: int
+    column: int
+
+
+# What is known of the first layer: nothing before a pattern that is edited (stage 0), z before
+# heads (1), the attention before neurons (2), the MLP as well before what it adds (3).
+KNOWN: tuple[tuple[str, ...], ...] = (
+    (),
+    ("z",),
+    ("attention", "neurons"),
+    ("attention", "feedforward"),
+)
+STAGES = {"resid": 0, "pattern": 0, "z": 1, "attn": 1, "neurons": 2, "mlp": 3}
+
+
+def first_stage(sites: Iterable[Site]) -> tuple[int, int]:
+    """The first layer that computes something else because of the edits, and the stage there."""
+    sites = list(sites)
+    start = min(first_layer(site) for site in sites)
+    entered = [site for site in sites if first_layer(site) == start]
+    if any(site.kind == "resid" for site in entered):
+        return start, 0
+    return start, min(STAGES[store_at(site)[0]] for site in entered)
+
+
+def known_stores(start: int, stage: int) -> set[Store]:
+    """What a clean run must keep so that a chunk can be resumed there."""
+    return {(store, start) for store in KNOWN[stage]}
+
+
+def first_layer(site: Site) -> int:
+    """The first layer that computes something else because of an edit at the site."""
+    return site.layer + 1 if site.kind == "resid" else site.layer
+
+
+def halves(chunk: Chunk) -> Iterator[Chunk]:
+    """The chunk in two, for when memory runs out."""
+    middle = len(chunk.sets) // 2
+    yield replace(chunk, sets=chunk.sets[:middle])
+    yield replace(chunk, sets=chunk.sets[middle:])

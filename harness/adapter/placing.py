@@ -1,0 +1,70 @@
+"""Edits placed on a batch: at which tokens they act, and which tensors they patch from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from harness.adapter.editing import Placed, Store, store_at
+from harness.adapter.encoding import Batch
+from harness.interventions.edits import Edit, EditSet
+from harness.interventions.sites import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """Positions of an edit on a batch's trees.
+
+    Attributes:
+        mask: Where they are.
+        agreed: Whether prompts of one tree agree on them.
+        applies: The prompts that have any.
+    """
+
+    mask: Bool[Tensor, "tree pos"]
+    agreed: bool
+    applies: Bool[np.ndarray, " prompt"]
+
+
+def shareable_edits(edits: EditSet) -> bool:
+    """Whether what the edits write at a token depends on it and on what is before it alone."""
+    return bool(edits) and all(edit.run is None for edit in edits)
+
+
+def placed_edit(
+    edit: Edit, mask: Bool[Tensor, "tree pos"], keys: Bool[Tensor, "tree pos"] | None
+) -> Placed:
+    """The edit with the first and last column of its mask."""
+    columns = mask.any(0).nonzero()[:, 0].tolist()
+    start, end = (columns[0], columns[-1]) if columns else (mask.shape[1], -1)
+    return Placed(edit, mask, start, end, None, keys)
+
+
+def with_source(
+    placed: Placed, others: dict[Run, tuple[dict[Store, Tensor], Tensor]], batch: Batch
+) -> Placed:
+    """The edit with the tensor it patches from, at positions that its run has."""
+    if placed.edit.run is None:
+        return placed
+    stores, there = others[placed.edit.run]
+    moved = placed_edit(placed.edit, placed.mask & there.cpu(), placed.keys)
+    store = stores[store_at(placed.edit.site)]
+    assert batch.ids.shape[1] == store.shape[2 if placed.edit.site.kind == "pattern" else 1]
+    return Placed(moved.edit, moved.mask, moved.first, moved.last, store, moved.keys)
+
+
+def aligned(values: Tensor, width: int) -> Tensor:
+    """Cut or fill up with zeros on the left to `width` positions (a pattern: its square)."""
+    if values.ndim == 4:
+        return _square(values, width)
+    spare = width - values.shape[1]
+    if spare <= 0:
+        return values[:, -spare:]
+    return torch.cat([values.new_zeros(len(values), spare, *values.shape[2:]), values], dim=1)
+
+
+def _square(pattern: Tensor, width: int) -> Tensor:
+    spare = width - pattern.shape[-1]
+    return torch.nn.functional.pad(pattern, (spare, 0, spare, 0))

@@ -1,7 +1,8 @@
 """The model as the rest of the suite sees it; nnsight and transformers live here and nowhere else.
 
-`loading` opens a model, `sites` says where things are in it, `lines` and `encoding` make batches of
-prompts, `extraction` and `scoring` measure, `checks` tests the instrument, `model` is the front.
+`model` is the front. `loading` opens a model and `architectures` says where its parts are;
+`encoding`, `prefix_sharing` and `batching` make batches of prompts; `extraction`, `scoring`,
+`sweep`, `attribution` and `generation` measure; `checks` tests that the instrument is right.
 """
 
 import gc
@@ -12,6 +13,6 @@ from harness.models.specs import LoadOptions
 
 __all__ = ["LoadOptions", "Model", "SelfCheck"]
 
-# The libraries just loaded stay. Twins are let go of one by one, and looking through half a
-# million objects of torch and transformers each time costs seconds a run.
+# The libraries just loaded stay. Twins are freed one by one, and each time a search through half a
+# million objects of torch and transformers would cost seconds.
 gc.freeze()

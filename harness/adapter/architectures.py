@@ -1,4 +1,4 @@
-"""Where things are in each architecture: one row of names, and how to reach them in a trace.
+"""Where the parts of each architecture are: one row of names, and how to reach them in a trace.
 
 To add an architecture, add a row and run the contract test.
 """
@@ -15,13 +15,13 @@ from harness.models.specs import ModelError
 # A torch module or nnsight's view of one: both lead to their children by name.
 Tree = Any
 
-# Inside every eager attention: the pattern where writing it has an effect.
+# Inside every eager attention: the pattern, at a point where writing it has an effect.
 PATTERN_EDIT = "source.attention_interface_1.source.nn_functional_dropout_0"
 
 
 @dataclass(frozen=True, slots=True)
 class Sites:
-    """Names of modules, dotted, from the module before.
+    """Dotted names of modules, each relative to another module.
 
     Attributes:
         layers: From the root, the list of layers.
@@ -31,7 +31,7 @@ class Sites:
         gate: From the MLP, the projection whose output is the gate before its activation.
         gate_share: The gate is the first 1/gate_share of that output (2 where the gate and the
             up-projection are one matrix).
-        neuron_mix: From the MLP, the projection whose input the neurons are.
+        neuron_mix: From the MLP, the projection whose input is the neurons.
         attn_out: From a layer, what the residual receives from attention, if not the attention's
             own output (a norm may stand between).
         mlp_out: The same for the MLP.
@@ -69,12 +69,12 @@ SITES = {
 
 @dataclass(frozen=True, slots=True)
 class LayerReads:
-    """What one layer computed, every position.
+    """What one layer computed, at every position.
 
     Attributes:
         pattern: Attention weights [batch head query_pos key_pos].
         gate: The MLP's gate before its activation [batch pos neuron].
-        neurons: What the neurons write [batch pos neuron].
+        neurons: The neurons' activations [batch pos neuron].
         resid: The residual stream after the layer [batch pos d_model].
     """
 
@@ -88,12 +88,12 @@ def sites_of(architecture: str) -> Sites:
     """The row of an architecture (transformers' `model_type`).
 
     Raises:
-        ModelError: If there is none.
+        ModelError: If it is not supported.
     """
     if architecture not in SITES:
         raise ModelError(
-            f"the architecture {architecture!r} is not supported: those that are, are "
-            f"{', '.join(sorted(SITES))}; a row in harness/adapter/architectures.py adds one."
+            f"the architecture {architecture!r} is not supported; supported: "
+            f"{', '.join(sorted(SITES))}. A row in harness/adapter/architectures.py adds another."
         )
     return SITES[architecture]
 
@@ -112,7 +112,7 @@ def read_layers(root: Tree, sites: Sites) -> Iterator[LayerReads]:
     """Every layer's values, in the order of execution; to be called inside a trace.
 
     Raises:
-        ModelError: If the attention hands out no pattern.
+        ModelError: If the attention returns no pattern.
     """
     for number, layer in enumerate(follow(root, sites.layers)):
         attention, mlp = follow(layer, sites.attention), follow(layer, sites.mlp)
@@ -129,6 +129,6 @@ def read_layers(root: Tree, sites: Sites) -> Iterator[LayerReads]:
 
 
 def mix_weight(module: nn.Module) -> Tensor:
-    """A projection's weight as [out, in], however the module keeps it (GPT-2 transposes it)."""
+    """A projection's weight as [out, in]; GPT-2's modules keep it transposed."""
     weight: Tensor = module.get_parameter("weight")
     return weight.T if type(module).__name__ == "Conv1D" else weight

@@ -1,4 +1,4 @@
-"""Means of every site, and what ablating to them would cost, by gradients."""
+"""Mean activations of every site, and the cost of mean ablation estimated by gradients."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -83,7 +83,7 @@ class Attribution:
         self.attn, self.mlps = (np.full(shape, np.nan, np.float32) for _ in range(2))
 
     def measure(self, batch: Batch) -> None:
-        """Fill the rows of a batch: one forward, one backward."""
+        """Fill the rows of a batch: one forward and one backward pass."""
         targets = self.targets.of(batch.rows)
         scorable = targets.scorable
         if not bool(scorable.any()):
@@ -116,7 +116,7 @@ class Attribution:
             stores = nnsight.save([])
             for number, layer in enumerate(follow(network.engine, network.sites.layers)):
                 if number == 0:
-                    layer.input.requires_grad_(True)  # weights have no gradients: start here
+                    layer.input.requires_grad_(True)  # the graph starts here
                 stores.append(
                     [read_store(layer, network.sites, s) for s in STORES if s in MEASURED]
                 )
@@ -143,11 +143,11 @@ class Attribution:
 
 
 class PathAttribution:
-    """Gradient by what is left of every component of a kind, averaged from none to all of it.
+    """Gradient with respect to the share left of each component, averaged over a path of shares.
 
     Every component c of every layer becomes mean + left_c (activation - mean): 1 is the intact
     model, 0 the mean ablation. The gradient by `left` is taken with all of them at 1/steps, 2/steps
-    ... 1, the activation being the one that the weakened layers below lead to.
+    ... 1; activations are those that follow from the partly ablated layers below.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class PathAttribution:
         self.scores = np.full((len(items), network.layers, self.width), np.nan, np.float32)
 
     def measure(self, batch: Batch) -> None:
-        """Fill the rows of a batch: a forward and a backward a step."""
+        """Fill the rows of a batch: one forward and one backward pass a step."""
         targets = self.targets.of(batch.rows)
         scorable = targets.scorable
         if not bool(scorable.any()):
@@ -189,7 +189,7 @@ class PathAttribution:
         self.scores[kept] = total[scorable.cpu()].numpy()
 
     def _forward(self, batch: Batch, left: Sequence[Tensor]) -> Float[Tensor, "prompt d_vocab"]:
-        """Last logits with so much left of each layer's components."""
+        """Last logits with this share left of each layer's components."""
         network = self.network
         inputs = {**batch.inputs, "use_cache": False, "logits_to_keep": 1}
         with torch.enable_grad(), network.engine.trace(**inputs) as tracer:

@@ -1,4 +1,4 @@
-"""The load-time self-check: what was hooked is what the model computes, in every layer."""
+"""The self-check at load time: hooked values are those the model computes, in every layer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ EDITED = ("pattern", "z", "attn_out", "neurons", "mlp_out", "resid_post")
 
 @dataclass(frozen=True, slots=True)
 class SelfCheck:
-    """How far the hooked model is from the model; arrays have one number a layer.
+    """Errors of the instrument on this model; arrays have one number for each layer.
 
-    An error is the largest absolute difference over the largest absolute value of what is
-    compared with, so that one bound fits every scale: about 1e-6 in float32, 1e-2 in bfloat16.
+    An error is the largest absolute difference divided by the largest absolute expected value, so
+    that one bound fits every scale: about 1e-6 in float32, 1e-2 in bfloat16.
 
     Attributes:
         head_sum: Heads' outputs, summed, against the attention's output.
@@ -33,7 +33,7 @@ class SelfCheck:
         pattern_sum: Largest distance of an attention row's sum from one.
         padded: Residual stream of a prompt in a padded batch against the prompt alone.
         shared: The same for two prompts in one tree; None if this model never shares prefixes.
-        hooked: Logits of the traced model against those of the plain one.
+        hooked: Logits of the traced model against those of the model without hooks.
         zeroed: For each site, how far zeroing it moves the last logits, relative to the largest:
             0 would mean that edits there do nothing.
     """
@@ -59,7 +59,7 @@ class SelfCheck:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Every site of a layer in one trace of the check."""
+    """The sites of a layer, from one trace."""
 
     z: Tensor
     head_mix: Tensor
@@ -174,7 +174,7 @@ def _neuron_error(sites: Sites, seen: Seen, layer: nn.Module) -> float:
 
 
 def _pattern_error(pattern: Tensor | None, batch: Batch) -> float:
-    """Infinite if there is no pattern; rows of padding do not count."""
+    """Largest distance of a row's sum from one, without padding; infinite without a pattern."""
     if pattern is None:
         return float("inf")
     sums = pattern.float().sum(-1).transpose(1, 2)[batch.mask.bool().to(pattern.device)]
@@ -185,7 +185,7 @@ def _pattern_error(pattern: Tensor | None, batch: Batch) -> float:
 def _zeroed(engine: TransformersModel, sites: Sites, batch: Batch) -> dict[str, np.ndarray]:
     """Zero each site of each layer in a row of its own, all in one forward."""
     layers = list(follow(engine, sites.layers))
-    count = len(layers) * len(EDITED) + 1  # the last row is left alone
+    count = len(layers) * len(EDITED) + 1  # the last row is not edited
     inputs = {name: value.expand(count, -1) for name, value in batch.inputs.items()}
     with engine.trace(**inputs, use_cache=False, logits_to_keep=1) as tracer:
         for number, layer in enumerate(follow(engine, sites.layers)):

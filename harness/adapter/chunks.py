@@ -24,8 +24,8 @@ class Chunk:
     column: int
 
 
-# What is known of the first layer: nothing before a pattern that is edited (stage 0), z before
-# heads (1), the attention before neurons (2), the MLP as well before what it adds (3).
+# What the clean run gives of the first layer, by stage: nothing if a pattern is edited (0), z if
+# heads are (1), the attention's output if neurons are (2), also the MLP's if its output is (3).
 KNOWN: tuple[tuple[str, ...], ...] = (
     (),
     ("z",),
@@ -36,7 +36,7 @@ STAGES = {"resid": 0, "pattern": 0, "z": 1, "attn": 1, "neurons": 2, "mlp": 3}
 
 
 def first_stage(sites: Iterable[Site]) -> tuple[int, int]:
-    """The first layer that computes something else because of the edits, and the stage there."""
+    """The first layer whose computation the edits change, and the stage within it."""
     sites = list(sites)
     start = min(first_layer(site) for site in sites)
     entered = [site for site in sites if first_layer(site) == start]
@@ -46,12 +46,12 @@ def first_stage(sites: Iterable[Site]) -> tuple[int, int]:
 
 
 def known_stores(start: int, stage: int) -> set[Store]:
-    """What a clean run must keep so that a chunk can be resumed there."""
+    """What a clean run must keep so that a chunk can start there."""
     return {(store, start) for store in KNOWN[stage]}
 
 
 def first_layer(site: Site) -> int:
-    """The first layer that computes something else because of an edit at the site."""
+    """The first layer whose computation an edit at the site changes."""
     return site.layer + 1 if site.kind == "resid" else site.layer
 
 

@@ -1,4 +1,4 @@
-"""One forward of a batch as it is, keeping what edited forwards are resumed and patched from."""
+"""One forward pass without edits, keeping what edited passes start from and patch from."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -57,13 +57,13 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Clean:
-    """A batch run as it is.
+    """A batch run without edits.
 
     Attributes:
         resid: The embedding, then the residual stream after each layer [tree pos d_model].
         cache: Keys and values of every layer.
         logits: Of each prompt's last token, float32.
-        stores: Tensors that edits patch from or forwards are resumed from.
+        stores: Tensors that edits patch from, or that edited passes start from.
     """
 
     resid: list[Tensor]
@@ -73,7 +73,7 @@ class Clean:
 
 
 def run_clean(network: Network, batch: Batch, wanted: set[Store]) -> Clean:
-    """Run a batch as it is, keeping the residual stream, keys and values, and `wanted`.
+    """Run a batch without edits, keeping the residual stream, keys and values, and `wanted`.
 
     After the last layer the residual stream is known where prompts end, and elsewhere only if
     something of that layer's MLP is wanted.
@@ -108,7 +108,7 @@ def run_clean(network: Network, batch: Batch, wanted: set[Store]) -> Clean:
 
 
 def widened(output: Any, ends: Int[Tensor, " end"], columns: int) -> Any:
-    """What a module put out for some positions, at their places among zeros."""
+    """A module's output for some positions, at those positions among zeros."""
     values: Tensor = first(output)
     wide = values.new_zeros(len(values), columns, *values.shape[2:])
     wide.index_copy_(1, ends.to(values.device), values)
@@ -119,7 +119,7 @@ def widened(output: Any, ends: Int[Tensor, " end"], columns: int) -> Any:
 class Taken:
     """Tensors of a batch of trees, rearranged to one row for each of some of its prompts.
 
-    What stands at padding is arbitrary, as it is in any run. Not for patterns.
+    Values at padding are arbitrary, as in any run. Not for patterns.
     """
 
     tree: Int[Tensor, "prompt 1"]
@@ -127,11 +127,11 @@ class Taken:
     prompts: list[int]
 
     def __call__(self, values: Float[Tensor, "tree pos ..."]) -> Float[Tensor, "prompt pos ..."]:
-        """A tensor's part."""
+        """The rearranged tensor."""
         return values[self.tree, self.columns]
 
     def run(self, clean: Clean) -> Clean:
-        """A whole run's."""
+        """The rearranged clean run."""
         cache = DynamicCache()
         for number, layer in enumerate(clean.cache.layers):
             keys, values = (self(x.transpose(1, 2)) for x in (layer.keys, layer.values))
@@ -141,7 +141,7 @@ class Taken:
 
 
 def taken(batch: Batch, alone: Batch) -> Taken:
-    """How to take what belongs to the prompts of `alone` out of `batch`, which holds them too."""
+    """How to take the prompts of `alone` out of `batch`, which also holds them."""
     width, order = alone.ids.shape[1], {row: place for place, row in enumerate(batch.rows)}
     prompts = [order[row] for row in alone.rows]
     columns = np.zeros((len(prompts), width), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Editing inside a trace: a site's values out of the tensor that holds them, and back into it.
+"""Editing inside a trace: take a site's values out of their tensor, change them, put them back.
 
 Rows of a stacked forward are ordered by edit set, then by tree.
 """
@@ -15,14 +15,14 @@ from harness.adapter.architectures import PATTERN_EDIT, Sites, Tree, first, foll
 from harness.interventions.edits import Context, Edit
 from harness.interventions.sites import EditError, Site
 
-# The tensors that sites are parts of, in the order in which a layer computes them.
+# The tensors that contain sites, in the order in which a layer computes them.
 STORES = ("pattern", "z", "attn", "neurons", "mlp", "resid")
-# With the outputs of the attention and the MLP, which differ from what the residual receives
-# where a norm stands between: known ones need not be computed again.
+# Also the outputs of attention and MLP, which need not be computed again when they are known. They
+# differ from what the residual stream receives where a norm stands between.
 KEPT_STORES = ("pattern", "z", "attention", "attn", "neurons", "feedforward", "mlp")
 Store = tuple[str, int]  # one of them and its layer; ("resid", -1) is the embedding
 
-ROUNDING = 32  # times the type's precision: what two ways to add the same numbers may differ by
+ROUNDING = 32  # times the dtype's precision: the difference that two orders of adding may make
 
 
 def store_at(site: Site) -> Store:
@@ -31,27 +31,27 @@ def store_at(site: Site) -> Store:
 
 
 def read_store(layer: Tree, sites: Sites, store: str) -> Tensor:
-    """A layer's tensor where writing it has an effect; to be called inside a trace, in order."""
+    """A layer's tensor at a point where writing has an effect; call it in order, inside a trace."""
     attention, mlp = follow(layer, sites.attention), follow(layer, sites.mlp)
     match store:
         case "pattern":
-            found = follow(attention, PATTERN_EDIT).output
+            tensor = follow(attention, PATTERN_EDIT).output
         case "z":
-            found = follow(attention, sites.head_mix).input
+            tensor = follow(attention, sites.head_mix).input
         case "attention":
-            found = first(attention.output)
+            tensor = first(attention.output)
         case "attn":
-            found = first(follow(layer, sites.attn_out or sites.attention).output)
+            tensor = first(follow(layer, sites.attn_out or sites.attention).output)
         case "neurons":
-            found = follow(mlp, sites.neuron_mix).input
+            tensor = follow(mlp, sites.neuron_mix).input
         case "feedforward":
-            found = first(mlp.output)
+            tensor = first(mlp.output)
         case "mlp":
-            found = first(follow(layer, sites.mlp_out or sites.mlp).output)
+            tensor = first(follow(layer, sites.mlp_out or sites.mlp).output)
         case _:
-            found = first(layer.output)
-    tensor: Tensor = found
-    return tensor
+            tensor = first(layer.output)
+    read: Tensor = tensor
+    return read
 
 
 def mix_of(layer: Tree, sites: Sites, store: str) -> Tree:
@@ -79,7 +79,7 @@ def _put(store: Tensor, site: Site, heads: int, values: Tensor) -> None:
         values_of(store, site, heads).copy_(values)
 
 
-@lru_cache(maxsize=1024)  # a set is written on every batch
+@lru_cache(maxsize=1024)  # the same set is edited in every batch
 def _numbers(index: int | tuple[int, ...], device: torch.device) -> Int[Tensor, " neuron"]:
     assert isinstance(index, tuple)
     return torch.tensor(index, device=device)
@@ -87,7 +87,7 @@ def _numbers(index: int | tuple[int, ...], device: torch.device) -> Int[Tensor, 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An edit on the trees of one batch.
+    """An edit placed in one batch.
 
     Attributes:
         edit: The edit.
@@ -111,11 +111,11 @@ class Written:
     """What an edit did.
 
     Attributes:
-        number: The edit set's place in the chunk.
+        number: The edit set's index in the chunk.
         placed: The edit.
         columns: The positions that the tensor had.
         moved: The largest change of a value there.
-        something: The largest value at its positions there, if the edit must not be idle.
+        something: The largest value at its positions there, if the edit must have an effect.
     """
 
     number: int
@@ -135,29 +135,29 @@ def write(
 
     Args:
         store: The tensor; patterns have their head axis before the positions.
-        edits: With each, its edit set's place in the chunk.
+        edits: Each with its edit set's index in the chunk.
         columns: Which positions the tensor has, on the CPU as the edits' masks are.
         heads: The model's heads.
     """
     done = []
     for number, placed in edits:
         if placed.last < columns[0]:
-            continue  # none of its positions can matter any more
+            continue  # none of its positions is run
         mask = placed.mask[:, columns]
         trees, site = len(mask), placed.edit.site
         rows = store[number * trees : (number + 1) * trees]
         values = values_of(rows, site, heads)
         mask = mask.reshape(*mask.shape, *[1] * (values.ndim - 2)).to(values.device)
-        found = placed.edit.function(values.clone(), _context(placed, values, columns, heads))
-        if found.shape != values.shape:
+        edited = placed.edit.function(values.clone(), _context(placed, values, columns, heads))
+        if edited.shape != values.shape:
             raise EditError(
-                f"{placed.edit} returned values of shape {tuple(found.shape)}, "
+                f"{placed.edit} returned values of shape {tuple(edited.shape)}, "
                 f"expected {tuple(values.shape)}."
             )
-        changed = torch.where(mask, found.to(values), values)
+        changed = torch.where(mask, edited.to(values), values)
         moved = _distance(changed, values, rounds=placed.other is not None)
         something = torch.zeros_like(moved)
-        if not placed.edit.may_be_idle:  # else nobody asks
+        if not placed.edit.may_be_idle:  # otherwise not needed
             something = (values * mask).flatten(2).abs().amax(2).float()
         _put(rows, site, heads, changed)
         done.append(Written(number, placed, columns, moved, something))
@@ -165,7 +165,7 @@ def write(
 
 
 def _distance(changed: Tensor, values: Tensor, rounds: bool) -> Float[Tensor, "tree column"]:
-    """The largest change at each position; of values that were computed twice, beyond rounding."""
+    """The largest change at each position, beyond rounding for values computed twice."""
     moved = (changed - values).flatten(2).abs().amax(2).float()
     if rounds:
         scale = values.flatten(1).abs().amax(1).float()[:, None]

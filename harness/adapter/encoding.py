@@ -14,25 +14,25 @@ from harness.adapter.prefix_sharing import TokenTree, separate_trees
 from harness.materials.items import Item
 from harness.models.specs import ModelError
 
-REMEMBERED = 50_000  # texts: those of a claim, not those of a file of any length
+REMEMBERED = 50_000  # texts: enough for a claim, bounded for large files
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some prompts of a set, ready for one forward.
+    """Some prompts of a set, ready for one forward pass.
 
     Attributes:
-        rows: Their places in the set.
+        rows: Their indices in the set.
         ids: Token ids of the trees.
         mask: 1 on real tokens.
-        position_ids: Each token's place in its own prompt; 0 on padding.
-        sees: Which positions each attends to; None if each prompt has a tree to itself and
-            attends to all that is before.
+        position_ids: Each token's position in its own prompt; 0 on padding.
+        sees: Which positions each attends to; None if each tree has one prompt, whose tokens
+            attend to all tokens before them.
         tree: The tree of each prompt.
         columns: For each prompt, the positions of its tokens in that tree.
         at: The position that is measured in each prompt (its last one by default).
 
-    Where trees, positions and prompts are is kept on the CPU, from where any device is indexed.
+    Indices of trees, positions and prompts are on the CPU: they index tensors on any device.
     """
 
     rows: tuple[int, ...]
@@ -76,7 +76,7 @@ class Batch:
     ) -> tuple[Bool[Tensor, "tree pos"], bool]:
         """Tokens of each prompt as positions of the trees, and whether prompts agree on them.
 
-        They do not where a token that two prompts share is marked in one of them only.
+        They disagree where a token that two prompts share is marked in only one of them.
         """
         marked = np.zeros(self.ids.shape, dtype=bool)
         where = list(zip(self.tree.tolist(), self.columns, tokens, strict=True))
@@ -89,14 +89,14 @@ class Batch:
 
 
 def additive(sees: Bool[Tensor, "tree pos key_pos"]) -> Tensor:
-    """What is added to attention scores so that a position attends to what it sees alone."""
+    """The mask to add to attention scores: 0 where a position attends, very low elsewhere."""
     hidden = torch.finfo(torch.float32).min
     return torch.where(sees, 0.0, hidden)[:, None]
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """A tokenizer and what is put around a prompt.
+    """A tokenizer, and the text around each prompt.
 
     Attributes:
         tokenizer: A transformers tokenizer with a padding token.
@@ -125,19 +125,19 @@ class Encoder:
         """Token ids of every prompt, unpadded.
 
         Raises:
-            ModelError: If a prompt has no tokens, more than the model can read, or one that it
-                does not have.
+            ModelError: If a prompt has no tokens, more than the model can read, or a token that
+                the model does not have.
         """
         encoded = self._encode([self.text(item.prompt) for item in items])
         for item, ids in zip(items, encoded, strict=True):
             if not ids:
                 raise ModelError(
-                    f"prompt {item.id!r} is empty: the model needs one token at least."
+                    f"prompt {item.id!r} is empty: the model needs at least one token."
                 )
             if self.longest is not None and len(ids) > self.longest:
                 raise ModelError(
                     f"prompt {item.id!r} has {len(ids)} tokens and the model reads "
-                    f"{self.longest} at most: shorten it."
+                    f"at most {self.longest}: shorten it."
                 )
             if self.vocabulary is not None and max(ids) >= self.vocabulary:
                 raise ModelError(
@@ -154,9 +154,9 @@ class Encoder:
     ) -> list[list[list[int]]]:
         """Token ids of each candidate answer as it stands after its prompt.
 
-        A space joins prompt and answer; after a chat template, whose text ends where the reply
-        begins, nothing does. Prompt and answer are encoded together and the prompt cut off, so
-        the tokens are those of running text. Where they do not begin with the prompt's own (the
+        Prompt and answer are joined by a space; after a chat template, which ends where the reply
+        begins, by nothing. They are encoded together and the prompt is cut off, which gives the
+        tokens of running text. If the result does not begin with the prompt's own tokens (the
         tokenizer merges across the border), the answer is encoded by itself.
         """
         joint = "" if self.chat else " "
@@ -183,7 +183,7 @@ class Encoder:
         """Index from the left, in each unpadded prompt, of its subject's last token.
 
         Raises:
-            ModelError: If an item has no subject, or the tokenizer cannot say where tokens lie.
+            ModelError: If an item has no subject, or the tokenizer gives no character offsets.
         """
         for item in items:
             if item.subject is None:
@@ -218,7 +218,7 @@ class Encoder:
         return inside[-1]
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids; a claim asks for those of the same prompts again with each sweep."""
+        """Token ids, remembered: a claim encodes the same prompts in each sweep."""
         known = self._known if len(texts) <= REMEMBERED else {}
         if len(known) + len(texts) > REMEMBERED:
             known.clear()
@@ -242,7 +242,7 @@ class Encoder:
     def batch_of(
         self, trees: Sequence[TokenTree], device: torch.device, at: Sequence[int] | None = None
     ) -> Batch:
-        """The same of trees."""
+        """One padded batch of trees; `at` as in `batch`."""
         width = max(len(tree.ids) for tree in trees)
         shape = (len(trees), width)
         ids = np.full(shape, self.tokenizer.pad_token_id, dtype=np.int64)
@@ -250,7 +250,7 @@ class Encoder:
         sees = None
         if any(len(tree.prompts) > 1 for tree in trees):
             sees = np.zeros((*shape, width), dtype=bool)
-            sees[:] = np.eye(width, dtype=bool)  # padding too: a softmax needs something
+            sees[:] = np.eye(width, dtype=bool)  # also padding: a softmax needs one value
         rows, on, columns, places = [], [], [], []
         for number, tree in enumerate(trees):
             space = filled = width - len(tree.ids)

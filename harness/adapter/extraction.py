@@ -1,4 +1,4 @@
-"""One trace a batch: read every site of every layer, reduce on the device, hand back features."""
+"""Features from one trace a batch: every site of every layer is read and reduced on the device."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class BatchFeatures:
 def features_at(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchFeatures:
     """Features of the token `batch.at` of each prompt.
 
-    Only that token's values are kept of each layer; features are then computed for all layers
+    Of each layer only that token's values are kept; features are then computed for all layers
     at once. The model is stopped after its last layer.
     """
     trees, positions = batch.tree, batch.at
@@ -50,10 +50,10 @@ def features_at(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchF
 
 
 def mean_features(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchFeatures:
-    """Each feature at every real token, averaged over a prompt's tokens; a prompt a tree.
+    """Each feature at every real token, averaged over a prompt's tokens; one prompt in each tree.
 
-    A token's attention row counts the keys up to itself, so that each row is measured on its own
-    length. Reduced layer by layer: nothing of the size of all positions is kept.
+    A token's attention row counts the keys up to itself, so that each row is measured over its own
+    length. Values are reduced layer by layer: those of all positions are never kept.
     """
     real = batch.mask.bool()
     order = torch.arange(batch.ids.shape[1], device=real.device)
@@ -92,18 +92,18 @@ def _trace(
     batch: Batch,
     reduce: Callable[[LayerReads], tuple[Tensor, ...]],
 ) -> list[tuple[Tensor, ...]]:
-    """What `reduce` makes of each layer, in one forward that ends after the last layer."""
+    """`reduce` applied to each layer, in one forward pass that ends after the last layer."""
     with engine.trace(**batch.inputs, use_cache=False) as tracer:
         kept = nnsight.save([])
         for reads in read_layers(engine, sites):
             kept.append(reduce(reads))
         tracer.stop()
-    found: list[tuple[Tensor, ...]] = kept
-    return found
+    reduced: list[tuple[Tensor, ...]] = kept
+    return reduced
 
 
 def _stack(values: tuple[Tensor, ...], batch: Batch) -> Float[Tensor, "batch layer ..."]:
-    """Layers side by side, on the batch's device wherever they were computed."""
+    """The layers as one tensor, on the batch's device."""
     return torch.stack([value.to(batch.ids.device) for value in values], dim=1)
 
 

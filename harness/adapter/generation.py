@@ -1,4 +1,4 @@
-"""Greedy text after prompts, of bounded length; the residual stream may be edited on the way."""
+"""Greedy generation of bounded length; the residual stream may be edited meanwhile."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,8 +24,8 @@ def generate(
 ) -> list[str]:
     """What the model writes after each prompt, `most` tokens at most, special tokens left out.
 
-    Greedy whatever the model's own generation settings say. Edits apply to every token, those
-    that are written as well.
+    Greedy, whatever the model's own generation settings say. Edits apply to every token, also to
+    the generated ones.
     """
     own = module.generation_config
     settings = GenerationConfig(

@@ -1,4 +1,4 @@
-"""Opening a model: the only place that knows what nnsight and transformers want to hear."""
+"""Opening a model: the only place that knows how nnsight and transformers load one."""
 
 import copy
 import os
@@ -22,12 +22,12 @@ from harness.models.specs import LoadOptions, ModelError, ModelSpec
 
 TASK = "text-generation"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-# Below this many parameters more than two threads wait more than they work, and where all cores
-# are busy so does the second: measured at 1.4 million, it then took three times as long as one.
+# Models with fewer parameters gain nothing from a third thread, and lose from a second one where
+# all cores are busy: with 1.4 million parameters, two threads took three times as long as one.
 SMALL = 20_000_000
 DEFAULT_THREADS = torch.get_num_threads()
 
-# nnsight would give every Python object a method `save`, and long tracebacks under `pytest -v`.
+# Otherwise nnsight adds a method `save` to every Python object, and long tracebacks to pytest -v.
 nnsight.CONFIG.APP.DEBUG = False
 if nnsight_extension.unmount is not None and hasattr(object, "save"):
     nnsight_extension.unmount("save")
@@ -45,7 +45,7 @@ def choose_device(options: LoadOptions) -> str:
     kind, _, number = asked.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
         raise ModelError(
-            f"--device {asked!r} is no device: expected auto, cpu, cuda, cuda:N or mps."
+            f"--device {asked!r} is not a device: expected auto, cpu, cuda, cuda:N or mps."
         )
     if kind == "cuda" and not torch.cuda.is_available():
         raise ModelError(
@@ -76,7 +76,7 @@ def load_tokenizer(spec: ModelSpec, options: LoadOptions) -> PreTrainedTokenizer
     if spec.gguf_file is not None:
         put_bos_before(tokenizer, gguf.bos_token(spec.gguf_file))
     if not tokenizer("The capital of France").input_ids:
-        # Without its files transformers makes one that knows no words.
+        # Without tokenizer files transformers makes a tokenizer without a vocabulary.
         raise ModelError(
             f"the tokenizer of {spec.name} turns text into nothing: its files (tokenizer.json) are "
             "missing or empty; copy or download them again."
@@ -87,7 +87,7 @@ def load_tokenizer(spec: ModelSpec, options: LoadOptions) -> PreTrainedTokenizer
                 f"the tokenizer of {spec.name} has neither a padding nor an end-of-text token: "
                 "set one of them in its tokenizer_config.json."
             )
-        tokenizer.pad_token = tokenizer.eos_token  # what it says does not matter: it is masked
+        tokenizer.pad_token = tokenizer.eos_token  # which token does not matter: it is masked
     if options.chat_template and not getattr(tokenizer, "chat_template", None):
         raise ModelError(
             f"the tokenizer of {spec.name} has no chat template: leave out --chat-template."
@@ -107,7 +107,7 @@ def load_engine(
     """The model inside nnsight, weights loaded, eager attention, gradients off.
 
     Raises:
-        ModelError: One sentence for whatever keeps it from loading.
+        ModelError: If it cannot be loaded; the message is one sentence with the remedy.
     """
     if options.dtype not in DTYPES:
         raise ModelError(f"--dtype {options.dtype!r} is not known: expected {', '.join(DTYPES)}.")
@@ -143,7 +143,7 @@ def load_engine(
 
 
 def parameters_of(spec: ModelSpec) -> int:
-    """Numbers that a model of this configuration has, tied ones once; nothing is loaded.
+    """Parameters of a model with this configuration, tied ones counted once; nothing is loaded.
 
     Raises:
         ModelError: If the architecture is not known.
@@ -158,7 +158,7 @@ def parameters_of(spec: ModelSpec) -> int:
 
 
 def _refuse_incomplete(spec: ModelSpec, report: Mapping[str, Any]) -> None:
-    """Transformers draws what a checkpoint lacks at random, and goes on."""
+    """Raise if weights are missing: transformers would draw them at random."""
     if report["mismatched_keys"]:
         name, there, needed = min(report["mismatched_keys"])
         raise ModelError(
@@ -174,7 +174,7 @@ def _refuse_incomplete(spec: ModelSpec, report: Mapping[str, Any]) -> None:
 
 
 def _threads(parameters: int) -> int:
-    """Threads for a model on a CPU that it shares with other workers and other programs."""
+    """Number of threads for a model on a CPU shared with other workers and programs."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     share = max(1, DEFAULT_THREADS // workers)
     if share == 1 or parameters >= SMALL:
@@ -209,10 +209,10 @@ def fresh_engine(
 
 
 def _prepare(module: transformers.PreTrainedModel) -> None:
-    """For measuring only; and the last token's slice is given to the unembedding in one piece.
+    """Switch off training and gradients, and give the unembedding a contiguous input.
 
-    In bfloat16 on a CPU torch otherwise copies the unembedding once a prompt: 35 GB for 32
-    prompts of a 7B model.
+    In bfloat16 on a CPU torch otherwise copies the unembedding for every prompt: 35 GB for
+    32 prompts of a 7B model.
     """
     module.eval().requires_grad_(False)
     head = module.get_output_embeddings()
@@ -221,7 +221,7 @@ def _prepare(module: transformers.PreTrainedModel) -> None:
 
 
 def quiet() -> None:
-    """No progress bars of transformers and the hub where nobody watches."""
+    """Switch off progress bars of transformers and the hub if stderr is not a terminal."""
     if not os.isatty(2):
         transformers.utils.logging.disable_progress_bar()
 
@@ -236,7 +236,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def explain(error: Exception, spec: ModelSpec, options: LoadOptions, part: str) -> ModelError:
-    """What went wrong while loading, as one sentence with the remedy."""
+    """An error while loading as a ModelError: one sentence with the remedy."""
     return error if isinstance(error, ModelError) else _explained(error, spec, options, part)
 
 

@@ -72,7 +72,7 @@ class Model:
         """Load tokenizer and weights.
 
         Raises:
-            ModelError: If that cannot be done; the message is one sentence with the remedy.
+            ModelError: If that fails; the message is one sentence with the remedy.
         """
         options = options or LoadOptions()
         tokenizer = load_tokenizer(spec, options)
@@ -139,10 +139,10 @@ class Model:
                 for place, row in enumerate(batch.rows)
                 for candidate in tokens[row]
             ]
-            found = scoring.score_batch(self.module, batch, wanted) if wanted else []
+            results = scoring.score_batch(self.module, batch, wanted) if wanted else []
             for row in batch.rows:
                 scored[row] = []
-            for continuation, result in zip(wanted, found, strict=True):
+            for continuation, result in zip(wanted, results, strict=True):
                 scored[batch.rows[continuation.row]].append(result)
 
         most = max((len(candidate) for row in tokens for candidate in row), default=0)
@@ -169,11 +169,11 @@ class Model:
 
         Args:
             items: The prompts.
-            edit_sets: See `harness.interventions.edits`; an empty set leaves the model as it is.
+            edit_sets: See `harness.interventions.edits`; an empty set leaves the model intact.
             donors: For resample ablation, the item that each item takes its values from.
-            partial: Whether these are some of the prompts only: a set that applies to none of
-                them is then no error.
-            progress: Called with the number of runs done; they are edit sets times items.
+            partial: Whether these are only part of the prompts; then a set that applies to none of
+                them is not an error.
+            progress: Called with the number of new cells, an edit set on an item each.
 
         Raises:
             EditError: If a site lies outside the model, an edit changed nothing though it should
@@ -217,23 +217,23 @@ class Model:
         steps: int = 5,
         progress: Progress | None = None,
     ) -> PathScores:
-        """What each head, or each neuron, contributes where the others are gone in part as well.
+        """What each head, or each neuron, contributes while the others are partly ablated too.
 
-        The gradient of `component_scores` says what a component costs beside an intact rest, which
-        is next to nothing where others stand in for it. This one is averaged over the way from
-        the mean ablation of all components of the kind to the intact model, one forward and
-        backward a step; with one step it is `component_scores`.
+        The gradient of `component_scores` says what a component costs while the others are intact,
+        which is almost nothing where others can replace it. This gradient is averaged over a
+        path from the mean ablation of all components of the kind to the intact model, with one
+        forward and backward pass a step; with one step it is `component_scores`.
 
         Args:
             items: The prompts.
             kind: Which components.
             reference: The means; by default those of these prompts.
-            steps: Points of the way, 1/steps, 2/steps ... 1.
+            steps: Points on the path: 1/steps, 2/steps ... 1.
             progress: Called with the number of prompts done, after each batch.
 
         Source: integrated gradients (Sundararajan et al. 2017), with steps as in EAP-IG (Hanna et
-        al. 2024). Differs: not the input is on the way but the ablation itself, as a share of
-        every component, so that the scores are Aumann-Shapley values of mean ablation.
+        al. 2024). Differs: the path does not scale the input but every component, between its
+        mean and its value, so that the scores are Aumann-Shapley values of mean ablation.
         """
         _refuse_none(items)
         reference = reference or self.references(items)
@@ -248,7 +248,7 @@ class Model:
 
         Args:
             items: The prompts.
-            index: For each, the token, counted from the left of the unpadded prompt.
+            index: The token of each prompt, counted from the left of the unpadded prompt.
         """
         for item, ids, at in zip(items, self.encoder.ids(items), index, strict=True):
             if not 0 <= at < len(ids):
@@ -258,8 +258,8 @@ class Model:
         )
 
         def work(batch: Batch) -> None:
-            found = extraction.residuals(self.engine, self.sites, batch)
-            result[list(batch.rows)] = found.cpu().numpy()
+            resid = extraction.residuals(self.engine, self.sites, batch)
+            result[list(batch.rows)] = resid.cpu().numpy()
 
         self.batcher.run(items, work, at=index)
         return result
@@ -287,8 +287,8 @@ class Model:
 
         Args:
             items: The prompts.
-            most: Tokens written, fewer where the model ends its text.
-            edits: Made on every token; of the residual stream after a layer only.
+            most: Tokens written at most; fewer where the model ends its text.
+            edits: Applied at every token; edits of the residual stream after a layer only.
             progress: Called with the number of prompts done, after each batch.
 
         Raises:

@@ -15,12 +15,12 @@ from harness.interventions.sites import Run
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """Positions of an edit on a batch's trees.
+    """The positions of an edit in a batch.
 
     Attributes:
         mask: Where they are.
-        agreed: Whether prompts of one tree agree on them.
-        applies: The prompts that have any.
+        agreed: Whether the prompts of each tree agree on them in their shared prefix.
+        applies: Which prompts have such a position.
     """
 
     mask: Bool[Tensor, "tree pos"]
@@ -29,7 +29,7 @@ class Marked:
 
 
 def shareable_edits(edits: EditSet) -> bool:
-    """Whether what the edits write at a token depends on it and on what is before it alone."""
+    """Whether the edits depend only on a token and those before it, so on the shared prefix."""
     return bool(edits) and all(edit.run is None for edit in edits)
 
 
@@ -45,7 +45,7 @@ def placed_edit(
 def with_source(
     placed: Placed, others: dict[Run, tuple[dict[Store, Tensor], Tensor]], batch: Batch
 ) -> Placed:
-    """The edit with the tensor it patches from, at positions that its run has."""
+    """The edit with the tensor that it patches from, at positions that the other run has too."""
     if placed.edit.run is None:
         return placed
     stores, there = others[placed.edit.run]
@@ -56,7 +56,7 @@ def with_source(
 
 
 def aligned(values: Tensor, width: int) -> Tensor:
-    """Cut or fill up with zeros on the left to `width` positions (a pattern: its square)."""
+    """Cut, or fill with zeros, on the left to `width` positions; of a pattern, both axes."""
     if values.ndim == 4:
         return _square(values, width)
     spare = width - values.shape[1]

@@ -1,4 +1,4 @@
-"""How probable a model finds the right answer and the wrong ones, from one forward a prompt."""
+"""Log-probabilities of the right answer and the wrong ones, from one forward pass a prompt."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ class Continuation:
     """One candidate answer after one prompt.
 
     Attributes:
-        row: The prompt's place in the batch.
+        row: The prompt's index in the batch.
         tokens: Token ids of the candidate.
     """
 
@@ -29,10 +29,10 @@ class Continuation:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A candidate's result.
+    """The score of a candidate.
 
     Attributes:
-        log_probability: Of the whole candidate, nats.
+        log_probability: Of all its tokens, in nats.
         greedy: Whether each of its tokens is the most probable one.
     """
 
@@ -44,7 +44,7 @@ class Scored:
 def last_tokens_only(
     module: PreTrainedModel, row: Int[Tensor, " prompt"], last: Int[Tensor, " prompt"]
 ) -> Iterator[None]:
-    """Let the model compute logits [prompt 1 d_vocab] of one position of each prompt alone."""
+    """Let the model compute logits [prompt 1 d_vocab] at one position of each prompt only."""
 
     def pick(_module: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
         return (given[0][row, last][:, None],)
@@ -110,9 +110,9 @@ def _continue(
 
 
 def answers_of(scored: Sequence[Sequence[Scored]]) -> Answers:
-    """The record of a set: for each prompt its answer's score, then its distractors'.
+    """The answers of a set, from the scores of each prompt's answer and then its distractors.
 
-    A prompt without an answer has no scores and is not a number throughout; one without
+    A prompt without an answer has no scores and is NaN throughout; one without
     distractors has no logit difference and is neither correct nor wrong.
     """
     columns = np.full((4, len(scored)), np.nan, dtype=np.float32)

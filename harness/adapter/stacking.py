@@ -1,4 +1,4 @@
-"""One forward of many edit sets: stacked rows, from the first layer and position edited."""
+"""One forward pass of many edit sets: stacked rows, from the first edited layer and position."""
 
 from typing import Any
 
@@ -24,11 +24,11 @@ from harness.adapter.encoding import Batch
 from harness.adapter.scoring import last_tokens_only
 from harness.interventions.sites import EditError, Site
 
-ROUNDING, VISIBLE = 1e-5, 1e-2  # of the residual stream: what may be rounding, what cannot be
+ROUNDING, VISIBLE = 1e-5, 1e-2  # shares of the residual stream: may be rounding; cannot be rounding
 
 
 class Forward:
-    """One stacked forward of a chunk."""
+    """One stacked forward pass of a chunk."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Forward:
                 self.edits.setdefault(store_at(each.edit.site), []).append((number, each))
         self.written: list[Written] = []
         self.after: Tensor | None = None  # the residual stream after the first layer that ran
-        self.mixed: Tensor | None = None  # the largest z of that layer, where a pattern is edited
+        self.mixed: Tensor | None = None  # the largest z of that layer, if a pattern is edited
 
     def run(self) -> Float[Tensor, "row d_vocab"]:
         """Logits of each prompt's last token, float32, on the device of the batch."""
@@ -72,8 +72,8 @@ class Forward:
                 self._edit_layer(layer, number)
             logits = nnsight.save(tracer.result.logits)
         self._refuse_lost_writes()
-        found: Tensor = logits[:, 0].float().to(self.batch.ids.device)
-        return found
+        last: Tensor = logits[:, 0].float().to(self.batch.ids.device)
+        return last
 
     def _ends_of_rows(self) -> tuple[Int[Tensor, " row"], Int[Tensor, " row"]]:
         """The stacked tree and the position of the last token of each prompt, set by set."""
@@ -98,10 +98,10 @@ class Forward:
         return inputs
 
     def _cache(self, column: int, count: int) -> DynamicCache:
-        """Keys and values of the positions that are not run, once a row."""
+        """Keys and values of the positions that are not run, repeated for each row."""
         cache = DynamicCache()
         for number, layer in enumerate(self.clean.cache.layers):
-            # Of attentions that are skipped only the length is read.
+            # Of skipped attentions only the length is read.
             times = count if number >= self.chunk.start + bool(self.chunk.stage) else 1
             keys, values = layer.keys[:, :, :column], layer.values[:, :, :column]
             cache.update(keys.repeat(times, 1, 1, 1), values.repeat(times, 1, 1, 1), number)
@@ -117,7 +117,7 @@ class Forward:
         return stacked
 
     def _known_outputs(self) -> tuple[Tensor | None, Tensor | None]:
-        """What the first layer's attention and MLP put out, where that need not be run."""
+        """Outputs of the first layer's attention and MLP, where they need not be run."""
         if not self.chunk.stage:
             return None, None
         layer = follow(self.network.engine._module, self.network.sites.layers)[self.chunk.start]
@@ -131,7 +131,7 @@ class Forward:
         return self._stacked("attention"), self._stacked("feedforward")
 
     def _stacked(self, store: str) -> Tensor:
-        """A tensor of the first layer as the clean run had it, once a row, edited."""
+        """A tensor of the first layer from the clean run, repeated for each row, edited."""
         at = (store, self.chunk.start)
         clean = self.clean.stores[at][:, self.chunk.column :]
         stacked = clean.repeat(len(self.chunk.sets), 1, 1)
@@ -139,7 +139,7 @@ class Forward:
         return stacked
 
     def _edit_layer(self, layer: Any, number: int) -> None:
-        """All edits of a layer; the last one is carried on only where prompts end."""
+        """Make all edits of a layer; the last layer is computed only where prompts end."""
         network = self.network
         ends = self.ends if len(self.ends) < len(self.columns) else None
         ends = ends if number == network.layers - 1 else None
@@ -150,7 +150,7 @@ class Forward:
             at = (store, number)
             if store in known or ("attention" in known and store in ("pattern", "z")):
                 continue
-            # Attention and MLP need not put out what is not read.
+            # Attention and MLP need not compute outputs that are not read.
             part = {"z": network.sites.attention, "neurons": network.sites.mlp}.get(store)
             if ends is not None and part is not None and "attention" not in known:
                 module = follow(layer, part)
@@ -211,8 +211,8 @@ class Forward:
     def _refuse_lost_writes(self) -> None:
         """A value that moved far must be seen in the residual stream after its layer.
 
-        Measured in the first layer that ran, whose clean output is known. What moves the stream
-        by less than rounding, by its size and the weights that carry it, cannot be told.
+        Measured in the first layer that ran, whose clean output is known. A change that
+        moves the stream by less than rounding error cannot be checked.
         """
         if self.after is None:
             return
@@ -235,7 +235,7 @@ class Forward:
                 )
 
     def _carried(self, site: Site) -> float:
-        """The largest weight between a value at the site and the residual stream."""
+        """The largest weight from a value at the site to the residual stream."""
         layer = follow(self.network.engine._module, self.network.sites.layers)[site.layer]
         if site.kind in ("head", "pattern"):
             attention = follow(layer, self.network.sites.attention)

@@ -1,10 +1,10 @@
-"""Many edits of one model: stacked rows, resumed from the first layer that an edit changes.
+"""Many edits of one model: stacked rows that start at the first layer an edit changes.
 
-A batch of prompts is run once as it is, keeping the residual stream and every layer's keys and
+A batch of prompts is run once without edits, keeping the residual stream and every layer's keys and
 values. Each chunk of edit sets then runs only the layers from its first edited one, at the
 positions from its first edited one, and in the last layer only the last tokens; all else is read
-from the first run. Exact: what is left out could not have changed. Prompts that begin alike share
-a tree under edits that do the same to each of them (see `trees`).
+from the first run. This is exact: what is left out could not have changed. Prompts with a shared
+prefix run as one tree under edits that do the same to each of them (see `prefix_sharing`).
 """
 
 from collections.abc import Callable, Sequence
@@ -34,9 +34,9 @@ from harness.models.specs import ModelError
 
 Progress = Callable[[int], object]
 
-WIDEST_STACK = 8  # times the prompts of a forward, where few positions are left to run
+WIDEST_STACK = 8  # times the prompts of a forward pass, where few positions are left to run
 SHARED_COLUMNS = 0.8  # of a chunk's positions must be needed by an edit set that joins it
-WORTH_REUSE = 0.1  # of the positions before the edit: fewer are run again
+WORTH_REUSE = 0.1  # share of positions before the edit; if it is less, they are run again
 
 
 class Sweep:
@@ -73,27 +73,27 @@ class Sweep:
         self.divergence = np.full(shape, np.nan, np.float32)
         self.clean = np.full((3, len(items)), np.nan, np.float32)
         self.done = np.zeros(shape, dtype=bool)
-        self.stack = WIDEST_STACK * 1024  # edit sets a forward, halved when memory runs out
-        # For each edit that must not be idle: whether it could, and did, change anything.
+        self.stack = WIDEST_STACK * 1024  # edit sets in a forward pass, halved when memory runs out
+        # For each edit that must have an effect: whether it could, and did, change anything.
         self.could: dict[Edit, bool] = {}
         self.did: dict[Edit, bool] = {}
 
     def _other_prompts(self, donors: Sequence[Item] | None) -> dict[Run, list[list[int]]]:
-        """Token ids of the prompts that edits patch from, one an item."""
-        found: dict[Run, list[list[int]]] = {}
+        """Token ids of the prompts that edits patch from, one for each item."""
+        prompts: dict[Run, list[list[int]]] = {}
         if self.needed[Run.DONOR]:
             if donors is None or len(donors) != len(self.items):
                 raise EditError(
                     "resample ablation needs one donor for each item: pass donors, "
                     f"{len(self.items)} of them."
                 )
-            found[Run.DONOR] = self.network.encoder.ids(donors)
+            prompts[Run.DONOR] = self.network.encoder.ids(donors)
         if self.needed[Run.COUNTERFACTUAL]:
-            found[Run.COUNTERFACTUAL] = self._counterfactual_ids()
-        return found
+            prompts[Run.COUNTERFACTUAL] = self._counterfactual_ids()
+        return prompts
 
     def _counterfactual_ids(self) -> list[list[int]]:
-        """Where there is none of the same length, the item's own, which will not be measured."""
+        """Token ids of the counterfactuals; the item's own, unmeasured, if lengths differ."""
         encoded = self.network.encoder.ids(
             [replace(i, prompt=i.counterfactual_prompt or i.prompt) for i in self.items]
         )
@@ -110,7 +110,7 @@ class Sweep:
 
     @property
     def shareable(self) -> bool:
-        """Whether some edit set does the same to what prompts share; patterns are left alone."""
+        """Whether some edit set acts alike on shared prefixes; sets with patterns never do."""
         patterns = any(edit.site.kind == "pattern" for edits in self.sets for edit in edits)
         return not patterns and any(map(shareable_edits, self.sets))
 
@@ -125,7 +125,7 @@ class Sweep:
         together = {n: edits for n, edits in enumerate(placed) if edits}
         self._measure_sets(together, batch, clean, rows, share=batch.sees is not None)
         apart = [n for n, edits in enumerate(placed) if edits is None]
-        # As many prompts at a time as if they had never shared trees.
+        # As many prompts at a time as if they had no shared prefixes.
         for start in range(0, len(here) if apart else 0, rows):
             some = here[start : start + rows]
             alone = self.network.encoder.batch(self.ids, some, batch.ids.device)
@@ -140,7 +140,7 @@ class Sweep:
     ) -> None:
         """Fill the table's columns of one batch for some edit sets, whose positions are known.
 
-        Other runs that they patch from may `share` trees where the prompts of this one do.
+        With `share`, the runs that they patch from may use shared prefixes too.
         """
         here = list(batch.rows)
         if any(p.edit.run is not None for edits in placed.values() for p in edits):
@@ -166,9 +166,9 @@ class Sweep:
             self._keep(chunk.sets, here, logits, intact)
 
     def _place(self, batch: Batch) -> list[list[Placed] | None]:
-        """Each edit's positions in the batch; None for a set that prompts must not share a tree in.
+        """Each edit set placed in the batch; None for a set under which prompts must run apart.
 
-        Marks prompts that a set does not apply to.
+        Also records to which prompts each set applies.
         """
         here = list(batch.rows)
         known: dict[Any, Marked] = {}
@@ -199,11 +199,11 @@ class Sweep:
     def _other_stores(
         self, batch: Batch, clean: Clean, share: bool
     ) -> dict[Run, tuple[dict[Store, Tensor], Tensor]]:
-        """What the runs that edits patch from keep, aligned with the batch; where they have tokens.
+        """By run that edits patch from: its tensors aligned with the batch, where it has tokens.
 
-        Those of other prompts may `share` trees.
+        With `share`, other prompts may run with shared prefixes.
         """
-        found = {Run.OWN: (clean.stores, batch.mask.bool())} if self.needed[Run.OWN] else {}
+        stores_of = {Run.OWN: (clean.stores, batch.mask.bool())} if self.needed[Run.OWN] else {}
         encoder, device, width = self.network.encoder, self.network.device, batch.ids.shape[1]
         for run, every in self.other_ids.items():
             ids = [every[row] for row in batch.rows]
@@ -217,15 +217,15 @@ class Sweep:
             else:
                 seen = run_clean(self.network, other, self.needed[run]).stores
             stores = {at: aligned(store, width) for at, store in seen.items()}
-            found[run] = (stores, aligned(other.mask, width).bool())
-        return found
+            stores_of[run] = (stores, aligned(other.mask, width).bool())
+        return stores_of
 
     def _chunks(self, placed: dict[int, list[Placed]], batch: Batch, rows: int) -> list[Chunk]:
         """Edit sets by first edited layer and position, as many together as a forward takes."""
         trees, width = batch.ids.shape
         reuse = self.network.sees(width)
         here = list(batch.rows)
-        end = int(batch.ends[0])  # nowhere before it does a prompt end
+        end = int(batch.ends[0])  # no prompt ends before it
         wanted = []
         for number, edits in placed.items():
             left = self.applicable[number, here] & ~self.done[number, here]
@@ -240,7 +240,7 @@ class Sweep:
             if last is not None and (last.start, last.stage) == (start, stage):
                 run = width - last.column
                 fits = max(1, rows // trees) * min(WIDEST_STACK, max(1, width // run))
-                fits = min(fits, max(1, rows * WIDEST_STACK // len(here)))  # logits take space
+                fits = min(fits, max(1, rows * WIDEST_STACK // len(here)))  # logits need memory too
                 if len(last.sets) < fits and width - column >= SHARED_COLUMNS * run:
                     chunks[-1] = replace(last, sets=(*last.sets, number))
                     continue
@@ -248,7 +248,7 @@ class Sweep:
         return chunks
 
     def _first_column(self, placed: Placed, end: int) -> int:
-        """Before it, nothing differs from the clean run that the last logits depend on."""
+        """The first column where a value that the last logits depend on may differ."""
         if placed.edit.site.layer == self.network.layers - 1:
             return end  # what the last layer does elsewhere is not read
         return min(placed.first, end)
@@ -264,7 +264,7 @@ class Sweep:
             values = torch.stack([forward.moved(w).cpu() for w in forward.written])
             something = torch.stack([forward.something(w).cpu() for w in forward.written]).tolist()
             for written, change, value in zip(forward.written, values, something, strict=True):
-                moved[written.number] |= ~(change == 0)  # not a number counts as moved
+                moved[written.number] |= ~(change == 0)  # NaN counts as moved
                 edit = written.placed.edit
                 self.could[edit] = self.could.get(edit, False) or (value and not edit.may_be_idle)
                 self.did[edit] = self.did.get(edit, False) or bool((~(change == 0)).any())
@@ -273,7 +273,7 @@ class Sweep:
         return torch.where(untouched[:, None], whole, logits)
 
     def _keep(self, sets: Sequence[int], here: list[int], logits: Tensor, intact: Tensor) -> None:
-        """Measure the rows of some sets; `intact` are the log-probabilities without an edit."""
+        """Measure the rows of some sets; `intact` are the log-probabilities without edits."""
         if not sets:
             return
         targets = self.targets.of(here)
@@ -292,7 +292,7 @@ class Sweep:
         self._report(sets, here)
 
     def _report(self, sets: Sequence[int], here: list[int]) -> None:
-        """Tell how many cells are new; prompts that a set does not apply to are done at once."""
+        """Report how many cells are newly done, those to which a set does not apply included."""
         cells = np.ix_(list(sets), here)
         new = int((~self.done[cells]).sum())
         self.done[cells] = True
@@ -310,7 +310,7 @@ class Sweep:
             if could and not self.did[edit]:
                 raise EditError(
                     f"{edit} changed nothing on any prompt: its function returned the values it "
-                    "was given (was the result written to a copy?)."
+                    "was given (did it write to a copy?)."
                 )
         for edits, applies in zip(self.sets, self.applicable, strict=True):
             if not partial and len(self.items) and not applies.any():

@@ -1,4 +1,4 @@
-"""What a sweep measures of an answer: its first token, against those of the distractors."""
+"""What a sweep measures: an answer's first token against those of its distractors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,30 +21,30 @@ class Targets:
 
     @property
     def scorable(self) -> Bool[Tensor, " prompt"]:
-        """Whether there is an answer and a distractor that begins with another token."""
+        """Whether there is an answer, and a distractor that begins with another token."""
         return (self.answer >= 0) & (self.distractors >= 0).any(1)
 
     def log_probability(self, logits: Float[Tensor, "prompt d_vocab"]) -> Tensor:
-        """Of the answer, nats; not a number without one."""
+        """Of the answer, in nats; NaN if there is none."""
         found = logits.gather(1, self.answer.clamp_min(0)[:, None])[:, 0] - logits.logsumexp(1)
         return torch.where(self.answer >= 0, found, torch.nan)
 
     def difference(self, logits: Float[Tensor, "prompt d_vocab"]) -> Tensor:
-        """Answer minus best distractor; not a number where not scorable."""
+        """Answer minus best distractor; NaN where not scorable."""
         right = logits.gather(1, self.answer.clamp_min(0)[:, None])[:, 0]
         wrong = logits.gather(1, self.distractors.clamp_min(0))
         wrong = wrong.masked_fill(self.distractors < 0, -torch.inf).amax(1)
         return torch.where(self.scorable, right - wrong, torch.nan)
 
     def of(self, rows: Sequence[int]) -> "Targets":
-        """Those of some prompts."""
+        """The targets of some prompts."""
         return Targets(self.answer[list(rows)], self.distractors[list(rows)])
 
 
 def targets_of(
     encoder: Encoder, items: Sequence[Item], ids: Sequence[Sequence[int]], device: torch.device
 ) -> Targets:
-    """First tokens as they stand after each prompt."""
+    """First tokens of the answers and distractors, encoded after their prompts."""
     words = [(item.answer, *item.distractors) if item.answer else () for item in items]
     tokens = [[c[0] for c in row if c] for row in encoder.continuations(items, ids, words)]
     others = [sorted({t for t in row[1:] if t != row[0]}) for row in tokens]
@@ -60,8 +60,8 @@ def scores(logits: Tensor, targets: Targets) -> Float[np.ndarray, "measure promp
     difference = targets.difference(logits)
     correct = torch.where(targets.scorable, (difference > 0).float(), torch.nan)
     measures = torch.stack([targets.log_probability(logits), difference, correct])
-    found: np.ndarray = measures.cpu().numpy()
-    return found
+    table: np.ndarray = measures.cpu().numpy()
+    return table
 
 
 def divergence(
@@ -69,7 +69,7 @@ def divergence(
 ) -> Float[np.ndarray, " prompt"]:
     """KL(intact || edited) of the next token, nats, from the intact log-probabilities.
 
-    Exactly 0 where nothing changed; what rounding would put below 0 is 0.
+    Exactly 0 where nothing changed; negative rounding errors are set to 0.
     """
     lost = intact - logits.log_softmax(1)
     found: np.ndarray = (intact.exp() * lost).sum(1).clamp_min(0).cpu().numpy()

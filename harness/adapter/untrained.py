@@ -1,4 +1,4 @@
-"""Untrained networks as folders, as `save_pretrained` writes a user's own."""
+"""Untrained networks saved as folders, as `save_pretrained` does."""
 
 import shutil
 from pathlib import Path
@@ -14,11 +14,11 @@ TOKENIZER = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "c
 
 
 def write_untrained(like: str, out: Path, seed: int) -> Path:
-    """A network of a model's architecture with weights as transformers draws them, its tokenizer.
+    """Save a network with a model's architecture and tokenizer, and newly drawn weights.
 
     Args:
         like: Alias or folder of a model that is on this machine.
-        out: The folder; written whole or not at all, and left alone if it is there.
+        out: The folder; written completely or not at all, and left as it is if it exists.
         seed: Of the weights. The global random state stays as it was.
     """
     if out.is_dir():

@@ -1,9 +1,8 @@
-"""Materials as values: items, prompt sets, and the crossing of two questions in one prompt.
+"""Items, prompt sets, and the crossing of two questions in one prompt.
 
 An *item* is one prompt with everything that is known about it. A *pair* is the unit of
-analysis: items that share a pair share their facts and premises, are kept in one fold, and
-have their task labels flipped together. Generation of the named sets is in `materials`;
-reading people's own files is in `prompt_files`.
+analysis: its items share facts and premises, stay in one fold, and have their task labels
+exchanged together. The named sets are drawn in `sets`; `files` reads prompt files.
 """
 
 import hashlib
@@ -29,16 +28,16 @@ class Item:
         task: The label that is compared: recall, lookup, reasoning, or a user's own.
         prompt: The text the model reads, without a trailing space.
         pair: The unit of analysis; see the module's docstring.
-        question: The bare question, which crossing puts beside another one.
+        question: The question alone, which crossing combines with another one.
         answer: Expected continuation, without its leading space; empty if unscored.
         distractors: Wrong answers of the same type.
         subject: Character span in `prompt` of the entity asked about, or None.
-        counterfactual_prompt: Minimally different prompt of the same length in words whose
-            right answer is `counterfactual_answer`; empty if there is none.
+        counterfactual_prompt: Minimally different prompt with as many words, whose right answer is
+            `counterfactual_answer`; empty if there is none.
         hops: Premises needed for the answer; 0 for recall.
         order: Crossed prompts: 1 if the first-named task's question stands first, else 2.
-        label: Crossed prompts: the question number that is asked for; 0 otherwise.
-        split: `discovery` (choose here) or `evaluation` (judge here).
+        label: Crossed prompts: the number of the question that is asked; 0 otherwise.
+        split: `discovery` (for choices) or `evaluation` (for judging).
         score: Graded label where the materials carry one.
     """
 
@@ -63,7 +62,7 @@ class Item:
     score: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, fit for JSON. Not by `asdict`: its deep copies cost a second a set."""
+        """Plain values for JSON. Not by `asdict`: its deep copies take a second for each set."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
@@ -86,9 +85,9 @@ class PromptSet:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 over every field of every item, so any change of material shows."""
+        """SHA-256 over every field of every item."""
         digest = hashlib.sha256(f"{self.name}\n{self.tasks}\n[".encode())
-        for number, item in enumerate(self.items):  # one at a time: a set may be large
+        for number, item in enumerate(self.items):  # one by one: a set may be large
             text = json.dumps(item.to_json(), ensure_ascii=False)
             digest.update(f"{', ' if number else ''}{text}".encode())
         digest.update(b"]")
@@ -130,7 +129,7 @@ def subject_span(prompt: str, question: str, entity: str) -> tuple[int, int] | N
 
 
 def put(frame: str, premises: Sequence[str], **fields: str) -> str:
-    """Fill a frame; without premises their leading space goes too."""
+    """Fill a frame; without premises, the space after them is left out too."""
     return frame.format(premises=" ".join(premises), **fields).strip()
 
 
@@ -138,8 +137,8 @@ def cross(treated: Item, control: Item, *, frame: str, template: str, pair: str)
     """Four prompts that hold both questions and ask for one of them by its label.
 
     Two orders (which question stands first) by two labels (which one is asked for). The
-    task asked is the exclusive-or of order and label, so over the four prompts each token,
-    each position and the length are balanced between the tasks under any tokenizer.
+    task asked is the exclusive-or of order and label, so over the four prompts tokens, positions
+    and lengths are balanced between the tasks under any tokenizer.
 
     Raises:
         MaterialsError: If the two items do not share their premises.

@@ -1,7 +1,7 @@
 """The named prompt sets, drawn from the data in `prompts/` with a seed.
 
-Everything the embedded models were trained on is drawn from here too, so that words and
-templates agree; what keeps the sets held out is `stories.is_held_out`.
+The training data of the embedded models are drawn from here too, so that words and templates
+agree; `stories.is_held_out` keeps the sets out of training.
 """
 
 import random
@@ -41,7 +41,7 @@ from harness.materials.stories import (
     story_twin,
 )
 
-DEFAULT_ITEMS = 200  # facts a task, for verdicts
+DEFAULT_ITEMS = 200  # facts of each task, for verdicts
 TASKS = ("recall", "lookup", "reasoning")
 CROSSED = "-crossed"
 
@@ -61,7 +61,7 @@ def _draw_questions(
         chain,
         {
             "recall": recall_question(domain, fact, wording, rng),
-            "lookup": asked[f"{start}+1"],  # from the same name, so hops alone differ
+            "lookup": asked[f"{start}+1"],  # from the same name, so that only the hops differ
             "reasoning": asked[f"{start}+{hops}"],
         },
     )
@@ -86,9 +86,9 @@ def _counterfactual(
 
 
 def _facts_for(domain: Domain, count: int, rng: random.Random) -> list[tuple[Fact, str]]:
-    """`count` facts with their split; the facts of a row (a country) all fall into one split.
+    """`count` facts with their split; all facts of a row (a country) fall into one split.
 
-    All there are where a domain has fewer than the default, and no more than that is asked for.
+    A domain with fewer facts than the default gives all it has, if no more is asked for.
     """
     if count < 1:
         raise MaterialsError(f"--items {count} leaves nothing to ask; expected 1 or more.")
@@ -116,7 +116,7 @@ def _facts_for(domain: Domain, count: int, rng: random.Random) -> list[tuple[Fac
 def _stories(
     domain: Domain, items: int, seed: int, hops: int
 ) -> list[tuple[int, str, dict[str, Item]]]:
-    """(number, wording, bare items by task) of each story; the frame is put around them later."""
+    """(number, wording, items by task without a frame) of each story."""
     if not 1 <= hops <= len(domain.links):
         raise MaterialsError(
             f"{hops} hops cannot be asked for; chains have 1 to {len(domain.links)}."
@@ -125,7 +125,7 @@ def _stories(
     plain = frames("plain")
     rows = []
     for number, (fact, split) in enumerate(_facts_for(domain, items, rng)):
-        # Wording and frame run through their four combinations in eight stories: splits alternate.
+        # Eight stories go through the four combinations of wording and frame; splits alternate.
         wording = WORDINGS[number // 2 % 2]
         frame_name = sorted(plain)[number // 4 % 2]
         frame = plain[frame_name]
@@ -213,7 +213,7 @@ def geography_crossed(
 
 @cache
 def geography_published(items: int = 30, seed: int = 0) -> PromptSet:
-    """The paper's 30 + 30 prompts, unchanged; `items` and `seed` do not matter to them.
+    """The paper's 30 + 30 prompts, unchanged; `items` and `seed` have no effect.
 
     Source: Fartale et al. 2025, arXiv:2510.03366 (public notebooks).
     """
@@ -261,7 +261,7 @@ SETS: dict[str, Callable[..., PromptSet]] = {
 def domain_of(prompts: PromptSet) -> str | None:
     """The domain whose plain or crossed set this is, going by its name; None for anything else.
 
-    Files that are called like a set keep their ending in the name, see `prompt_files.reading`.
+    The set of a file keeps the file's ending in its name, see `files.reading`.
     """
     name, _, rest = prompts.name.partition(CROSSED)
     return name if name in DOMAINS and (not rest or rest.startswith(":")) else None
@@ -270,7 +270,7 @@ def domain_of(prompts: PromptSet) -> str | None:
 def crossed_controls(
     items: int = DEFAULT_ITEMS, seed: int = 0, domain: str = "geography"
 ) -> Sequence[PromptSet]:
-    """The two crossings that tell reasoning from reading the context, on the same stories."""
+    """Lookup x reasoning and recall x lookup, crossed on the same stories."""
     return (
         draw_crossed(domain, items, seed, tasks=("lookup", "reasoning")),
         draw_crossed(domain, items, seed, tasks=("recall", "lookup")),

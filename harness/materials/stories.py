@@ -1,6 +1,7 @@
 """Stories over invented names, and questions about them and about stored facts.
 
-The same in every domain: chains of names told link by link, a name asked for one or more links on.
+The same in every domain: premises link names to chains, and a question asks for the name one or
+more links further.
 """
 
 import random
@@ -36,9 +37,8 @@ class Question:
 def is_held_out(first: str, last: str) -> bool:
     """Whether a question of two or more hops from `first` to `last` is kept out of training.
 
-    A quarter of all ordered pairs of names, the same in every domain. The training script asks
-    only the others, the materials only these, so no evaluated answer can have been memorised
-    with its name.
+    A quarter of all ordered pairs of names, the same in every domain. The materials ask only
+    these and the training data only the others, so no evaluated answer can be memorised.
     """
     index = names().index
     return (index(first) * 7 + index(last) * 13) % 4 == 0
@@ -61,8 +61,8 @@ def draw_story(rng: random.Random, domain: Domain) -> Story:
 def recall_question(domain: Domain, fact: Fact, wording: str, rng: random.Random) -> Question:
     """Ask for a stored fact; distractors are other answers to the same relation.
 
-    None begins like the answer up to a hyphen (fifty-six, fifty-four): whoever reads an answer's
-    first token alone could not tell them apart.
+    None shares its part before a hyphen with the answer (fifty-six, fifty-four): the first
+    token could not distinguish them.
     """
     template = domain.template_of(fact.relation)
     known = {f.answer for f in domain.facts if f.relation == fact.relation} | {*template.also}
@@ -80,7 +80,7 @@ def recall_question(domain: Domain, fact: Fact, wording: str, rng: random.Random
 
 
 def recall_twin(domain: Domain, question: Question, wording: str, rng: random.Random) -> Question:
-    """The same asked about another entity of as many words, with another answer."""
+    """The same question about another entity with as many words and another answer."""
     words = len(question.entity.split())
     alike = [
         f
@@ -95,8 +95,8 @@ def recall_twin(domain: Domain, question: Question, wording: str, rng: random.Ra
 def story_questions(domain: Domain, story: Story, wording: str, chain: int) -> list[Question]:
     """Every lookup and reasoning question about one chain.
 
-    Distractors are the names at the answer's level in the other chains and, in the asked
-    chain, the name one link nearer (or, for lookup, one further): right chain, wrong hop.
+    Distractors are the names at the answer's level in the other chains, and the name of the
+    right chain that is one link nearer (for lookup, one further).
     """
     questions = []
     own = story.chains[chain]
@@ -107,7 +107,7 @@ def story_questions(domain: Domain, story: Story, wording: str, chain: int) -> l
         others = [c[end] for i, c in enumerate(story.chains) if i != chain]
         if near != start:
             others.append(own[near])
-        else:  # the last link of a chain has no neighbour but the entity asked about
+        else:  # at the last link the only neighbour is the entity asked about
             others.append(story.chains[(chain + 1) % CHAINS][start])
         questions.append(
             Question(
@@ -126,9 +126,9 @@ def story_questions(domain: Domain, story: Story, wording: str, chain: int) -> l
 def story_twin(
     domain: Domain, story: Story, chain: int, level: int, rng: random.Random
 ) -> tuple[Story, str]:
-    """The story with one premise's object exchanged with another chain's, and the new answer.
+    """The story with the objects of two chains' premises exchanged, and the new answer.
 
-    The object is the name at `level` of `chain`. The words are the same, so the length is too.
+    The object is the name at `level` of `chain`. The words, and so the length, stay the same.
     """
     other = rng.choice([c for c in range(CHAINS) if c != chain])
     link = domain.links[level - 1]

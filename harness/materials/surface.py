@@ -1,7 +1,7 @@
-"""The surface of prompts: what can be told of a task without understanding a word.
+"""The surface of prompts: what gives the task away without understanding.
 
-Crossed prompts are balanced exactly; any other set shows here how much its words, positions and
-lengths give away. Token ids are a tokenizer's; nothing else of a model is needed.
+Crossed prompts are balanced exactly; for other sets this measures how much words, positions and
+lengths differ. Only token ids are needed of a model.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ MOST_TOKENS = 4096  # features: the tokens that occur in most prompts
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Largest absolute difference between two tasks of a count; 0 is exactly balanced.
+    """Largest absolute differences of counts between two tasks; 0 is exactly balanced.
 
     Attributes:
         tokens: Of any token's occurrences.
@@ -42,7 +42,7 @@ def token_balance(
 ) -> Balance:
     """How evenly tokens, their positions and lengths are spread over two tasks.
 
-    Counts are not scaled: tasks with unlike numbers of prompts are not balanced. Items of other
+    Counts are not scaled: tasks with different numbers of prompts are not balanced. Items of other
     tasks are left out.
 
     Raises:

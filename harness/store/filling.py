@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Filling:
-    """Arrays that are allocated when the first shard shows their shape."""
+    """Arrays of all prompts; allocated with the first shard, which gives their shapes."""
 
     def __init__(
         self, count: int, allocate: Callable[[tuple[int, ...], np.dtype], np.ndarray]

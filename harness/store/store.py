@@ -1,9 +1,9 @@
-"""Measured arrays on disk, found again by what they were measured from.
+"""Measurements on disk, addressed by everything that they depend on.
 
-An entry is a folder named by the hash of its key. Its work is cut into shards of prompts; each is
-a safetensors file with a JSON sidecar (key, shape, SHA-256), written under a temporary name and
-then renamed, so a killed run resumes with the shards that are there. A shard that does not match
-its sidecar is named in `Store.damaged` and measured again. Nothing is pickled.
+An entry is a folder named by the hash of its key. It consists of shards of prompts: each is a
+safetensors file with a JSON sidecar (key, shape, SHA-256), written under a temporary name and then
+renamed, so that a killed run continues after its last shard. A shard that does not match its
+sidecar is reported in `Store.damaged` and measured again. Nothing is pickled.
 """
 
 import json
@@ -34,18 +34,18 @@ from harness.store.shards import (
     write_shard,
 )
 
-SHARD = 32  # prompts a shard: what a killed run loses at most
-LARGE = 8 << 30  # bytes; arrays from this size on are mapped from a scratch file, not held
+SHARD = 32  # prompts in a shard: the most that a killed run loses
+LARGE = 8 << 30  # bytes; larger arrays are mapped from a temporary file instead of held in memory
 
 
 def user_cache() -> Path:
-    """Where measurements are kept unless told otherwise."""
+    """Where measurements are stored by default."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "recall-or-reasoning"
 
 
 class Mode(StrEnum):
-    """What a store does with what it has."""
+    """How a store is used: `use` reads and writes, `refresh` measures again, `off` does neither."""
 
     USE = "use"
     REFRESH = "refresh"
@@ -70,14 +70,14 @@ class Store:
     """A content-addressed cache of measurements.
 
     Attributes:
-        root: The folder; made when something is first written.
-        damaged: One sentence for each stored part that was bad and has been measured again.
-        problems: One sentence if the folder cannot be written; measuring goes on without it.
+        root: The folder; created when something is first written.
+        damaged: One sentence for each stored part that was damaged and measured again.
+        problems: One sentence if the folder cannot be written; the run continues without it.
         measured: Calls of a `measure` function so far.
     """
 
     def __init__(self, root: Path, mode: Mode | str = Mode.USE, *, large: int = LARGE) -> None:
-        """`refresh` measures each entry anew once in the life of this object; `off` does no I/O."""
+        """With `refresh`, each entry is measured again once in the life of this object."""
         self.root = Path(root)
         self.mode = Mode(mode)
         self.damaged: list[str] = []
@@ -100,10 +100,10 @@ class Store:
         same entry waits for the first one to finish instead of measuring twice.
 
         Args:
-            key: Everything the numbers depend on, as plain JSON values.
+            key: Everything that the numbers depend on, as plain JSON values.
             count: Number of prompts: the length of every array's first axis.
             measure: Arrays by name for a range of prompts; not called on a full hit.
-            shard_size: Prompts a shard; another size is another entry.
+            shard_size: Prompts in a shard; another size makes another entry.
 
         Raises:
             ValueError: If `count` or `shard_size` is below one, or `measure` returns arrays of the
@@ -144,22 +144,22 @@ class Store:
         """
         full_key = full_key_of(key, json=True)
         folder = self.root / address_of(full_key)
-        found: dict[str, Any] = {}
+        result: dict[str, Any] = {}
 
         def read(_: int) -> bool:
             text = read_json(folder / "result.json")
             if text is not None:
-                found.update(json.loads(text))
+                result.update(json.loads(text))
             return text is not None
 
         def make(_: int, keep: bool) -> None:
             text = json.dumps(dict(measure()))
-            found.update(json.loads(text))
+            result.update(json.loads(text))
             if keep:
                 self._keep(lambda: write_json(folder / "result.json", full_key, text))
 
         self._complete(folder, range(1), read, make, "result")
-        return found
+        return result
 
     def size(self) -> int:
         """Bytes in the entries."""
@@ -188,8 +188,8 @@ class Store:
     ) -> bool:
         """Read what is stored and make the rest; True if there was nothing to make.
 
-        Reading needs no lock. What looks wrong without it may be another process at work, so
-        damage is only believed under the lock.
+        Reading needs no lock. What looks damaged without the lock may still be written by another
+        process, so it is checked again under the lock.
         """
         trusted = self.mode is Mode.USE or folder.name in self._fresh
         missing = [part for part in parts if not (trusted and _readable(read, part))]
@@ -219,7 +219,7 @@ class Store:
 
     @contextmanager
     def _locked(self, folder: Path) -> Iterator[bool]:
-        """Hold the entry's lock; yields whether what is measured can be kept."""
+        """Hold the entry's lock; yields whether measurements can be written."""
         if self.mode is Mode.OFF or self.problems:
             yield False
             return
@@ -240,7 +240,7 @@ class Store:
         return self.root / "locks" / f"{folder.name}.lock"
 
     def _keep(self, write: Callable[[], None]) -> bool:
-        """Write, unless that failed before; False if it could not be done."""
+        """Write, unless writing failed before; whether it was done."""
         if self.problems:
             return False
         try:
@@ -254,14 +254,14 @@ class Store:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         self.problems.append(
             f"The cache at {self.root} cannot be written ({reason}): this run's results are "
-            "complete, but what it measures from here on is not kept; free space there or name "
+            "complete, but what it measures from here on is not stored; free space there or name "
             "another folder with --cache-dir."
         )
 
     def _allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """An empty array: in memory, or from `large` bytes on in a nameless file under `root`.
+        """An empty array, in memory or, from `large` bytes on, in a temporary file under `root`.
 
-        Memory is also the way out where no such file can be had.
+        If there can be no such file, it is in memory too.
         """
         size = math.prod(shape) * dtype.itemsize
         if size < self._large or self.mode is Mode.OFF or not hasattr(os, "posix_fallocate"):
@@ -269,7 +269,7 @@ class Store:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root) as file:
-                # Without this a full disk is found out by a bus error while filling.
+                # Without this a full disk would end the process with a bus error later.
                 os.posix_fallocate(file.fileno(), 0, size)
                 return np.memmap(file, dtype, "r+", shape=shape)
         except OSError:
@@ -284,7 +284,7 @@ def _readable(read: Callable[[int], bool], part: int) -> bool:
 
 
 def _prepare(folder: Path) -> None:
-    """Make the folder, and take away what a killed writer left: we hold the lock."""
+    """Create the folder and remove what a killed process left; call it under the lock."""
     folder.mkdir(parents=True, exist_ok=True)
     for stray in folder.glob("*.tmp"):
         stray.unlink()

@@ -1,4 +1,4 @@
-"""What a run's outcome depends on, as hashes: so that a finished run is known to be good still."""
+"""Hashes of all that a verdict depends on, to know whether a stored one is still valid."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.files import DATA, PACKAGE
 
-# What can change a verdict; how one is drawn, compared or counted afterwards cannot.
+# Code and data that can change a verdict; drawing, comparing and counting verdicts cannot.
 CODE = ("harness", "hypotheses", "prompts")
 SUFFIXES = (".py", ".toml", ".csv", ".json")
 APART = (
@@ -22,7 +22,7 @@ LIBRARIES = ("torch", "transformers", "nnsight", "numpy", "scipy", "scikit-learn
 
 @cache
 def instrument() -> str:
-    """SHA-256 of the code and the materials that verdicts come from."""
+    """SHA-256 of the code and materials that produce verdicts."""
     digest = hashlib.sha256()
     for name, path in _files():
         digest.update(f"{name}\n".encode() + path.read_bytes())
@@ -41,5 +41,5 @@ def _files() -> Iterator[tuple[str, Path]]:
 
 
 def libraries() -> dict[str, str]:
-    """Versions of those that compute."""
+    """Versions of the libraries that compute."""
     return {name: version(name) for name in LIBRARIES}

@@ -1,7 +1,7 @@
 """Answers as generated text: greedy, of bounded length, parsed or counted as wrong.
 
-An answer that cannot be parsed is wrong, never a guess among the options, and the share that
-could be parsed stands beside every accuracy.
+An answer that cannot be parsed counts as wrong, and the share of parsed answers is reported with
+every accuracy.
 """
 
 import re
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 GENERATION_VERSION = 1  # raise it when generating or parsing changes its meaning
 STATED = re.compile(r"\banswer(?:\s+is|\s*:)", re.IGNORECASE)
-# Where a model that has answered goes on to the next question of its own making.
+# Where a model, after its answer, goes on with a question that it makes up.
 NEXT = re.compile(r"\n\s*\n|\n\s*(?:Q|Question)\b|\bQuestion\s*\d*\s*:", re.IGNORECASE)
-EITHER = r"\s*(?:,\s*)?(?:/|or\b)\s*"  # between two answers that are one too many
+EITHER = r"\s*(?:,\s*)?(?:/|or\b)\s*"  # between two answers, which is one too many
 BEFORE = " \t\r\n*_\"'`“‘:-"  # what may stand before an answer
 
 
 @dataclass(frozen=True, slots=True)
 class Generated(Stored):
-    """What greedy generation gave.
+    """Parsed answers of greedy generation.
 
     Attributes:
         parsed: 1 if the text names one candidate answer, else 0; nan without an answer.
@@ -43,7 +43,7 @@ class Generated(Stored):
 
 def letters(prompt: str, candidates: Sequence[str]) -> dict[str, int]:
     """The letter that the prompt gives to each candidate; empty unless every one has its own."""
-    found: dict[str, int] = {}
+    by_letter: dict[str, int] = {}
     for place, candidate in enumerate(candidates):
         # Up to the end of the line or the next letter, so that "New York" is not "New York City".
         shown = re.findall(
@@ -52,12 +52,12 @@ def letters(prompt: str, candidates: Sequence[str]) -> dict[str, int]:
         )
         if len(set(shown)) != 1:
             return {}
-        found[shown[0]] = place
-    return found if len(found) == len(candidates) else {}
+        by_letter[shown[0]] = place
+    return by_letter if len(by_letter) == len(candidates) else {}
 
 
 def parse(text: str, candidates: Sequence[str], lettered: Mapping[str, int]) -> int | None:
-    """The place of the candidate that a text answers with; None if it does not say.
+    """The index of the candidate that a text answers with; None if it is not clear.
 
     In this order: what the text begins with; what follows "answer is" or "answer:"; the one
     candidate that is mentioned, if no other is. Case does not matter. Text after a blank line
@@ -74,9 +74,9 @@ def parse(text: str, candidates: Sequence[str], lettered: Mapping[str, int]) -> 
     head = NEXT.split(text.lstrip(BEFORE), maxsplit=1)[0]
     stated = STATED.search(head)
     for start in (0, stated.end() if stated else 0):
-        found = _begins(head[start:].lstrip(BEFORE), candidates, lettered)
-        if found is not None:
-            return found
+        first = _begins(head[start:].lstrip(BEFORE), candidates, lettered)
+        if first is not None:
+            return first
     named = {place for place, c in enumerate(candidates) if _search(rf"(?<!\w){_word(c)}", head)}
     named |= {lettered[m] for m in re.findall(r"\(([A-Z])\)", head) if m in lettered}
     return named.pop() if len(named) == 1 else None
@@ -107,7 +107,7 @@ def _search(pattern: str, text: str) -> bool:
 
 
 def marked(items: Sequence[Item], texts: Sequence[str]) -> Generated:
-    """The record of what was written after each item."""
+    """The answers parsed from the texts written after each item."""
     parsed, right = np.full((2, len(items)), np.nan, np.float32)
     for row, (item, text) in enumerate(zip(items, texts, strict=True)):
         if item.answer:
@@ -124,14 +124,14 @@ def generated(
     edits: "Callable[[], EditSet]" = tuple,
     edited: str = "",
 ) -> Generated:
-    """What a model writes after each prompt, parsed; from the store or generated.
+    """Answers that a model generates after each prompt, parsed; from the store or measured.
 
     Args:
         subject: The model.
         prompts: The prompts.
         most: Tokens it may write.
-        edits: What is done to it meanwhile.
-        edited: The identity of these edits, as part of the address.
+        edits: Makes the edits under which it generates.
+        edited: The identity of these edits, part of the address.
     """
     what: dict[str, Any] = {"kind": "generated", "version": GENERATION_VERSION, "most": most}
 

@@ -23,7 +23,7 @@ class Study:
 
     @property
     def activations(self) -> Activations:
-        """At the last prompt token."""
+        """Features at the last prompt token."""
         return self.subject.activations(self.prompts)
 
     def twins(self) -> Iterator[tuple[str, Activations]]:
@@ -33,7 +33,7 @@ class Study:
 
     @property
     def has_answers(self) -> bool:
-        """Whether every item can be scored, those of a third task too."""
+        """Whether every item can be scored, also those of a third task."""
         return all(i.answer and i.distractors for i in self.prompts.items)
 
     def accuracy(self, prompts: PromptSet | None = None) -> dict[str, float]:
@@ -44,7 +44,7 @@ class Study:
         return {task: float(correct[tasks == task].mean()) for task in prompts.count()}
 
     def beats_chance(self) -> dict[str, bool]:
-        """Whether each task's accuracy is above guessing, by an exact one-sided 99 % bound."""
+        """Whether each task's accuracy is above chance, by an exact one-sided 99 % bound."""
         correct = self.subject.answers(self.prompts).correct
         tasks = np.array([item.task for item in self.prompts.items])
         guessing = np.array([1 / (1 + len(item.distractors)) for item in self.prompts.items])

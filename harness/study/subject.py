@@ -166,31 +166,31 @@ class Subject:
             "templates": prompts.template_hash,
         }
         if twin is not None:
-            # A twin owes nothing to the trained weights, only to the architecture and to the
-            # random numbers of the device it is drawn on.
+            # A twin does not depend on the trained weights, only on the architecture and on the
+            # random numbers of its device.
             key["weights"] = config_identity(self.spec)
             key["device"] = self.options.device
-        made: list[Model] = []  # the twin is built once, and only if something is missing
-        who = self.spec.name if twin is None else f"{self.spec.name}, twin {twin}"
+        built: list[Model] = []  # built once, and only if something is missing
+        name = self.spec.name if twin is None else f"{self.spec.name}, twin {twin}"
         with tqdm(
             total=len(prompts),
-            desc=f"{who}: {what['kind']} on {prompts.name}",
+            desc=f"{name}: {what['kind']} on {prompts.name}",
             unit="prompt",
             file=self.progress,
             leave=False,
-            delay=1,  # what is stored, or done at once, needs no bar
+            delay=1,  # no bar for what is stored or quick
             disable=self.progress is None,
         ) as bar:
 
             def shard(part: slice) -> Mapping[str, np.ndarray]:
-                if not made:
-                    made.append(self.model if twin is None else self.model.twin(twin))
-                measured = measure(made[0], prompts.items[part])
+                if not built:
+                    built.append(self.model if twin is None else self.model.twin(twin))
+                measured = measure(built[0], prompts.items[part])
                 bar.update(part.stop - part.start)
                 return measured
 
             entry = self.store.fetch(key, len(prompts), shard, shard_size=shard_size)
-        if made and twin is not None:
-            made.clear()
+        if built and twin is not None:
+            built.clear()
             gc.collect()
         return entry.arrays

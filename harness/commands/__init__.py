@@ -1,8 +1,8 @@
-"""The subcommands of `python -m harness`, a module each.
+"""The subcommands of `python -m harness`, one in each module.
 
-A module has `add(subparsers)`, which registers the subcommand and, by `set_defaults(run=...)`, the
-function that carries it out: it takes the parsed arguments and returns the exit status, 0 if all is
-well and 1 if there are problems in what was looked at. 2 is for a command line that cannot be used.
+A module has `add(subparsers)`, which registers the subcommand and, with `set_defaults(run=...)`,
+the function that runs it. That function takes the parsed arguments and returns the exit status: 0
+if all is well, 1 if it reports problems. 2 is for a command that cannot be run.
 """
 
 import argparse
@@ -26,7 +26,7 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out the command line; bad input is one sentence on stderr and status 2."""
+    """Run the command line; for bad input, one sentence on stderr and status 2."""
     parser = argparse.ArgumentParser(
         prog="python -m harness",
         description="Look at what the hypotheses run on and what came of it. The hypotheses "
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MaterialsError, ModelError, BaselineError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status

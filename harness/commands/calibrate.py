@@ -1,4 +1,4 @@
-"""`python -m harness calibrate`: how often the suite errs, and how often it finds what is there."""
+"""`python -m harness calibrate`: the error rates and the power of the suite."""
 
 import argparse
 import os

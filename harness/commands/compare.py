@@ -1,4 +1,4 @@
-"""`python -m harness compare`: which verdicts changed between releases, and by how much."""
+"""`python -m harness compare`: which verdicts changed between releases, and how much."""
 
 import argparse
 import sys

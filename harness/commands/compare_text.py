@@ -1,4 +1,4 @@
-"""A comparison of releases as lines of a terminal, as Markdown and as CSV."""
+"""A comparison of releases as text for a terminal, as Markdown and as CSV."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ BOLD = (Change.REGRESSED, Change.NEWLY_SUPPORTED)
 
 
 def terminal(comparison: Comparison, *, everything: bool = False) -> list[str]:
-    """What changed first, then the table of outcomes, then components."""
+    """First what changed, then the table of outcomes, then components."""
     lines = [" -> ".join(comparison.releases), *_free(comparison), ""]
     lines += change_lines([row.record for row in comparison.rows])
     rows = [row for row in comparison.rows if everything or not row.steady]
@@ -42,7 +42,7 @@ def _gone(comparison: Comparison) -> list[str]:
 
 
 def _table(comparison: Comparison, rows: Sequence[Row]) -> list[str]:
-    """A row a prediction, a column a release."""
+    """One row for each prediction, one column for each release."""
     widths = [max(len(name), 19) for name in comparison.releases]
     head = "".join(f"{n:<{w + 2}}" for n, w in zip(comparison.releases, widths, strict=True))
     lines = [f"{'model':<13}{'claim':<17}{head}prediction"]
@@ -96,7 +96,7 @@ def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _escape(text: str) -> str:
-    """No cell may end its table, and no name may be markup."""
+    """Escaped, so that no cell ends its table and no name is markup."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
@@ -107,7 +107,7 @@ def _plain(value: Any) -> str:
 
 
 def csv_text(comparison: Comparison) -> str:
-    """A row a prediction, changed or not; numbers in full."""
+    """One row for each prediction, changed or not, with unrounded numbers."""
     file = io.StringIO()
     rows = [_csv_row(comparison, row) for row in comparison.rows]
     writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])

@@ -1,4 +1,4 @@
-"""`python -m harness doctor`: would the hypotheses run here, and would a model fit."""
+"""`python -m harness doctor`: whether the suite runs here, and whether a model fits."""
 
 import argparse
 import os
@@ -20,14 +20,14 @@ from harness.study.plan import Plan
 from harness.study.reference_models import StoredVerdicts, shipped
 
 HELP = """\
-Checks Python and libraries against what the project asks for (pyproject.toml) and what everything
-was measured with (constraints.txt), lists devices with their free memory, and looks at the cache.
-With --model it compares what the weights need (parameters x bytes of the dtype, and as much again
-for the untrained twin beside them) with what is free, and looks whether tokenizer and weights are
-whole. No model is loaded.
+Checks Python and libraries against the versions that the project requires (pyproject.toml) and was
+measured with (constraints.txt), lists devices with their free memory, and checks the cache. With
+--model it also checks that tokenizer and weights are complete, and compares the memory that the
+weights need (parameters x bytes of the dtype; twice that with an untrained twin) with the free
+memory. No model is loaded.
 
-Marks: ok; note, which changes nothing or little; no, which would keep a run from ending.
-Exit status: 0 all would run, 1 something would not, 2 the command line cannot be used."""
+Marks: ok; note: little or no effect; no: a run would fail.
+Exit status: 0 everything would run, 1 something would not, 2 the command cannot be run."""
 EPILOG = """\
 examples:
   python -m harness doctor
@@ -37,11 +37,11 @@ examples:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     mark: Literal["ok", "note", "no"]
     name: str
-    said: str
+    text: str
 
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -71,29 +71,29 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         help="untrained twins of the run; 0 needs the weights once (default: %(default)s)",
     )
     parser.add_argument(
-        "--cache-dir", type=Path, default=user_cache(), help="where measurements are kept"
+        "--cache-dir", type=Path, default=user_cache(), help="where measurements are stored"
     )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the checks as they are made; 1 if something would not run, else 0."""
+    """Print each check when it is done; 1 if something would not run, else 0."""
     asked = [specs.resolve(name) for name in dict.fromkeys(options.model)]
     failed = 0
     for check in checks(options, asked):
-        print(f"{check.mark:<6}{check.name:<11} {check.said}", flush=True)
+        print(f"{check.mark:<6}{check.name:<11} {check.text}", flush=True)
         failed += check.mark == "no"
     return 1 if failed else 0
 
 
 def checks(options: argparse.Namespace, asked: list[ModelSpec]) -> Iterator[Check]:
-    """Everything that is looked at, cheap things first."""
+    """All checks, the fast ones first."""
     yield _python()
     yield from _libraries()
     yield _cache(options.cache_dir)
     yield _reference_models(options)
     if machine.installed("torch") is None:
-        return  # said above; there is no device without it
+        return  # reported above; without torch there is no device
     devices = machine.devices()
     for device in devices:
         free = "" if device.free is None else f", {in_bytes(device.free)} free"
@@ -114,14 +114,14 @@ def _python() -> Check:
 
 
 def _libraries() -> Iterator[Check]:
-    found = machine.libraries()
-    for library in (lib for lib in found if not lib.works):
+    libraries = machine.libraries()
+    for library in (lib for lib in libraries if not lib.works):
         here = library.installed or "not installed"
         remedy = "pip install -c constraints.txt -e ."
         yield Check("no", library.name, f"{here}, asked for is {library.asked or 'any'}: {remedy}")
-    working = [lib for lib in found if lib.works]
+    working = [lib for lib in libraries if lib.works]
     if working:
-        yield Check("ok", "libraries", f"{len(working)} of {len(found)} as asked for")
+        yield Check("ok", "libraries", f"{len(working)} of {len(libraries)} as asked for")
     other = [lib for lib in working if not lib.as_measured]
     if other:
         named = ", ".join(f"{lib.name} {lib.installed} ({lib.pinned})" for lib in other)
@@ -133,8 +133,8 @@ def _cache(folder: Path) -> Check:
     if not os.access(parent, os.W_OK) or not parent.is_dir():
         return Check("no", "cache", f"{folder} cannot be written: choose another --cache-dir")
     size = Store(folder).size() if folder.is_dir() else 0
-    said = f"{folder}: {in_bytes(size)} used, {in_bytes(machine.disk_free(folder))} free on disk"
-    return Check("ok", "cache", said)
+    text = f"{folder}: {in_bytes(size)} used, {in_bytes(machine.disk_free(folder))} free on disk"
+    return Check("ok", "cache", text)
 
 
 def _reference_models(options: argparse.Namespace) -> Check:
@@ -162,46 +162,46 @@ def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iter
         return
     if size.on_disk is not None:
         try:
-            _whole(spec, size)
+            _check_files(spec, size)
         except ModelError as error:
             yield Check("no", spec.name, str(error))
             return
     dtype = stated.dtype if options.dtype == "auto" else options.dtype
     dtype = dtype if dtype in BYTES else "float32"
     weights = size.needs(dtype)
-    said = f"{parameters(size)}, {in_bytes(weights)} in {dtype}"
+    text = f"{parameters(size)}, {in_bytes(weights)} in {dtype}"
     needed = weights * (2 if options.twins else 1)
     free = device.free
     if free is None or needed <= free:
         beside = ", with a twin beside it" if options.twins else ""
-        yield Check("ok", spec.name, f"{said}: fits {device.name}{beside}")
+        yield Check("ok", spec.name, f"{text}: fits {device.name}{beside}")
     elif weights <= free:
         yield Check(
             "no",
             spec.name,
-            f"{said}: fits {device.name} alone, but not with an untrained twin beside it "
+            f"{text}: fits {device.name} alone, but not with an untrained twin beside it "
             f"({in_bytes(needed)} of {in_bytes(free)} free): --twins 0 goes without that control",
         )
     else:
         yield Check(
             "no",
             spec.name,
-            f"{said}: {device.name} has {in_bytes(free)} free; {_remedy(dtype, device)}",
+            f"{text}: {device.name} has {in_bytes(free)} free; {_remedy(dtype, device)}",
         )
     if size.on_disk is None:
         yield _download(spec, weights)
 
 
-def _whole(spec: ModelSpec, size: sizes.Size) -> None:
-    """Look at what is here: a tokenizer that knows words, and as many numbers as the model has.
+def _check_files(spec: ModelSpec, size: sizes.Size) -> None:
+    """Check that the model's files are complete: a usable tokenizer, and all parameters.
 
     Raises:
-        ModelError: If either is not so.
+        ModelError: If they are not.
     """
     from harness.adapter import loading  # noqa: PLC0415 - seconds to import
 
     if {"quantization_config", "auto_map"} & architecture.configuration(spec).keys():
-        return  # packed numbers, or code of its own, which is not run here
+        return  # packed weights, or code of its own, which is not run here
     loading.load_tokenizer(spec, LoadOptions())
     expected = loading.parameters_of(spec)
     if size.parameters < expected:
@@ -221,5 +221,5 @@ def _download(spec: ModelSpec, weights: int) -> Check:
     from huggingface_hub.constants import HF_HUB_CACHE  # noqa: PLC0415
 
     free = machine.disk_free(Path(HF_HUB_CACHE))
-    said = f"not downloaded: about {in_bytes(weights)} to {HF_HUB_CACHE} ({in_bytes(free)} free)"
-    return Check("note" if weights <= free else "no", spec.name, said)
+    text = f"not downloaded: about {in_bytes(weights)} to {HF_HUB_CACHE} ({in_bytes(free)} free)"
+    return Check("note" if weights <= free else "no", spec.name, text)

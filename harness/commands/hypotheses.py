@@ -1,4 +1,4 @@
-"""`python -m harness hypotheses`: what is claimed and predicted, read without running anything."""
+"""`python -m harness hypotheses`: the claims and predictions, read without running them."""
 
 import argparse
 import ast
@@ -24,7 +24,7 @@ examples:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A test: its name, its sentence, whose rule it applies, and what it is parametrised over."""
+    """A test: its name, sentence and criterion, and what it is parametrised over."""
 
     name: str
     sentence: str
@@ -34,7 +34,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A hypothesis file. `constants` are its analysis plan, as they are written."""
+    """A hypothesis file; `constants` are its analysis plan, as written in the file."""
 
     path: Path
     sentence: str
@@ -65,7 +65,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the list; 1 if a prediction lacks what it needs."""
+    """Print the list; 1 if a prediction is incomplete, else 0."""
     lacking = 0
     for path in _files(options.paths or [FOLDER]):
         claim = read_claim(path)
@@ -90,10 +90,10 @@ def _shown(path: Path) -> Path:
 def _files(paths: list[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            found = sorted(path.glob("test_*.py"))
-            if not found:
+            files = sorted(path.glob("test_*.py"))
+            if not files:
                 raise ModelError(f"{path} holds no hypothesis files: expected test_*.py there.")
-            yield from found
+            yield from files
         elif path.is_file():
             yield path
         else:
@@ -101,7 +101,7 @@ def _files(paths: list[Path]) -> Iterator[Path]:
 
 
 def read_claim(path: Path) -> Claim:
-    """The claim, predictions and constants of a file, from its text.
+    """The claim, predictions and constants in the text of a file.
 
     Raises:
         ModelError: If it is not Python.

@@ -1,4 +1,4 @@
-"""What this machine has: libraries against what is asked for, devices, free memory and disk."""
+"""This machine: versions of Python and libraries, devices, free memory and disk."""
 
 import shutil
 import sys
@@ -14,16 +14,20 @@ from packaging.utils import canonicalize_name
 from harness.files import DATA
 
 PACKAGE = "recall-or-reasoning"
-PYTHON = ">=3.11"  # where neither pyproject.toml nor the package's metadata is at hand
+PYTHON = ">=3.11"  # if neither pyproject.toml nor the package's metadata says it
 MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 MEMORY_USED = Path("/sys/fs/cgroup/memory.current")
 
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A library that is needed: what is installed, asked for, and was measured with.
+    """A library that the project needs.
 
-    `installed` is None if it is missing, `pinned` if constraints.txt does not name it.
+    Attributes:
+        name: On the package index.
+        installed: The installed version; None if it is missing.
+        asked: The versions that the project requires, such as `>=2.6`.
+        pinned: The version in constraints.txt; None if it is not named there.
     """
 
     name: str
@@ -33,40 +37,40 @@ class Library:
 
     @property
     def works(self) -> bool:
-        """Whether the installed version is one that is asked for."""
+        """Whether the installed version is one of the required ones."""
         return self.installed is not None and SpecifierSet(self.asked).contains(
             self.installed, prereleases=True
         )
 
     @property
     def as_measured(self) -> bool:
-        """Whether it is the version that everything was measured with."""
+        """Whether it is the version in constraints.txt, with which the suite was measured."""
         public = (self.installed or "").partition("+")[0]  # torch 2.13.0+cpu is 2.13.0
         return self.pinned in (None, public)
 
 
 def python_asked() -> str:
-    """Versions of Python that are asked for, such as >=3.11."""
+    """The required versions of Python, such as `>=3.11`."""
     return str(_project().get("requires-python", PYTHON))
 
 
 def python_works() -> bool:
-    """Whether this Python is one of them."""
+    """Whether the running Python is one of the required versions."""
     running = ".".join(map(str, sys.version_info[:3]))
     return SpecifierSet(python_asked()).contains(running)
 
 
 def libraries() -> list[Library]:
-    """Every library the project depends on, in the order it names them."""
+    """The libraries that the project depends on, in the order of pyproject.toml."""
     pins = _pins()
-    found = []
+    needed = []
     for text in _project().get("dependencies") or requires(PACKAGE) or ():
         asked = Requirement(text)
         if asked.marker is not None and not asked.marker.evaluate({"extra": ""}):
             continue
         name = str(canonicalize_name(asked.name))
-        found.append(Library(name, installed(name), str(asked.specifier), pins.get(name)))
-    return found
+        needed.append(Library(name, installed(name), str(asked.specifier), pins.get(name)))
+    return needed
 
 
 def _project() -> dict:
@@ -87,7 +91,7 @@ def _pins() -> dict[str, str]:
 
 
 def installed(name: str) -> str | None:
-    """Its version, or None."""
+    """The installed version of a library; None if it is missing."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -96,7 +100,7 @@ def installed(name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Something a model can run on, with the bytes that are free on it; None if it cannot tell."""
+    """A device that can run a model; `free` is its free memory in bytes, None if unknown."""
 
     name: str
     description: str
@@ -104,20 +108,20 @@ class Device:
 
 
 def devices() -> list[Device]:
-    """GPUs first, the CPU last."""
+    """All devices, GPUs first, the CPU last."""
     import torch  # noqa: PLC0415 - seconds to import
 
-    found = [
+    gpus = [
         Device(f"cuda:{i}", torch.cuda.get_device_name(i), torch.cuda.mem_get_info(i)[0])
         for i in range(torch.cuda.device_count())
     ]
     if torch.backends.mps.is_available():
-        found.append(Device("mps", "Apple GPU, which shares the machine's memory", memory_free()))
-    return [*found, Device("cpu", f"{torch.get_num_threads()} threads", memory_free())]
+        gpus.append(Device("mps", "Apple GPU, which shares the machine's memory", memory_free()))
+    return [*gpus, Device("cpu", f"{torch.get_num_threads()} threads", memory_free())]
 
 
 def memory_free() -> int:
-    """Bytes that a process may still take: the machine's, or what its container is allowed."""
+    """Free memory in bytes: the machine's, or what the container's limit leaves."""
     import psutil  # noqa: PLC0415
 
     free = int(psutil.virtual_memory().available)
@@ -129,7 +133,7 @@ def memory_free() -> int:
 
 
 def disk_free(folder: Path) -> int:
-    """Bytes that are free where a folder lies or would be made."""
+    """Free bytes on the disk of a folder, which need not exist yet."""
     return shutil.disk_usage(existing(folder)).free
 
 

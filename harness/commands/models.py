@@ -1,4 +1,4 @@
-"""`python -m harness models`: what may be typed after --model, and what of it is here."""
+"""`python -m harness models`: the names for --model, and which models are on this machine."""
 
 import argparse
 
@@ -37,11 +37,11 @@ def run(_options: argparse.Namespace) -> int:
     for kind, table in specs.aliases().items():
         print(kind)
         for alias, path in table.items():
-            print(f"  {alias:<14}{path:<42}{_said(alias)}")
+            print(f"  {alias:<14}{path:<42}{_described(alias)}")
     return 0
 
 
-def _said(alias: str) -> str:
+def _described(alias: str) -> str:
     try:
         spec = specs.resolve(alias)
         if local_folder(spec) is None:

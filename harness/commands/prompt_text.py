@@ -1,4 +1,4 @@
-"""What `prompts check` says, as lines of text."""
+"""The output of `prompts check`, as lines of text."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ NAME = 40  # width of the first column of the table
 
 
 def columns(reading: Reading) -> list[str]:
-    """Which column was taken for which, what was not read, and how labels were understood."""
+    """How columns and labels were understood, and which columns were not read."""
     names = reading.names
     renamed = [f"{theirs} is our {ours}" for ours, theirs in names.used.items() if ours != theirs]
     lines = [f"{reading.path}: {len(reading.items):,} prompts can be used"]
@@ -38,7 +38,7 @@ def columns(reading: Reading) -> list[str]:
 
 
 def faults(reading: Reading) -> list[str]:
-    """Every fault kept, and how many there are besides."""
+    """The faults that are shown, and the number of further ones."""
     found = reading.faults
     if not found.count:
         return []
@@ -49,7 +49,7 @@ def faults(reading: Reading) -> list[str]:
 
 
 def counts(prompts: PromptSet) -> list[str]:
-    """Prompts by task and split, pairs, subjects, templates, and what the items carry."""
+    """Prompts by task and split; pairs, subjects, templates, and the fields of the items."""
     split = Counter((item.task, item.split) for item in prompts.items)
     total = len(prompts)
     lines = [f"  {'task':<16}{'prompts':>9}{'share':>8}{DISCOVERY:>12}{EVALUATION:>12}"]
@@ -92,7 +92,7 @@ def _unpaired(prompts: PromptSet, both: int) -> str:
 
 
 def repeated(reading: Reading, prompts: PromptSet) -> list[str]:
-    """Prompts that stand in the file twice under one task, and across the split."""
+    """Prompts that occur twice under one task, and how many in both halves of the split."""
     if not reading.again:
         return []
     splits = dict(zip(reading.lines, (item.split for item in prompts.items), strict=True))
@@ -133,7 +133,7 @@ def lengths(prompts: PromptSet, tokens: Sequence[int] | None, tokenizer: str | N
 
 
 def crossed(prompts: PromptSet, balance: Balance) -> list[str]:
-    """How many prompts crossing made, and whether their words are balanced."""
+    """The number of crossed prompts, and whether their words are balanced."""
     exact = (
         "words, their positions and lengths are exactly balanced between the tasks"
         if balance.exact
@@ -145,7 +145,7 @@ def crossed(prompts: PromptSet, balance: Balance) -> list[str]:
 
 
 def confounds(prompts: PromptSet, found: Sequence[Confound], words: WordsAuc | None) -> list[str]:
-    """A table of what tells the classes apart, overall and within groups."""
+    """A table of surface differences between the classes, overall and within groups."""
     groups = list(dict.fromkeys(by for row in found for by in row.within))
     first, second = prompts.tasks
     title = f"what tells {first} from {second}"
@@ -206,5 +206,5 @@ def _auc(found: Auc | None) -> str:
 
 
 def _number(value: float) -> str:
-    """Two decimals without the zero before the point, as in .83."""
+    """Two decimals without the leading zero, as in .83."""
     return f"{value:.2f}".removeprefix("0")

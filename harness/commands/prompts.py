@@ -1,4 +1,4 @@
-"""`python -m harness prompts`: what is in a file of prompts, and what is wrong with it."""
+"""`python -m harness prompts`: describe a file of prompts and what is wrong with it."""
 
 import argparse
 import inspect
@@ -17,7 +17,7 @@ from harness.materials.sets import CROSSED, SETS
 from harness.materials.surface import token_balance
 from harness.models.specs import LoadOptions, ModelSpec, resolve
 
-SHOWN = 20  # faults, unless all are asked for
+SHOWN = 20  # faults, without --all
 PURPOSES = {
     "geography": "whether the model answers at all",
     "geography-crossed": "the controlled criteria, by default",
@@ -30,7 +30,7 @@ are of what, and how well length, digits and words alone tell the two classes ap
 
 A file has a `prompt`, or a `question`, and a `task`, `label` or `type` in each row. Multiple choice
 has `options` (or `choices`) and `answer_index` or `answer`: an index from 0, a letter, or the
-text. {OPTION} tells of columns with other names. Exit status: 0 fine, 1 problems in the file,
+text. {OPTION} gives the names of other columns. Exit status: 0 fine, 1 problems in the file,
 2 the file cannot be read or the command is wrong."""
 CHECK_EPILOG = f"""\
 examples:
@@ -59,7 +59,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     listing = actions.add_parser(
         "list",
         help="list the named sets",
-        description="The prompt sets that come along, with the number of prompts of each task.",
+        description="The prompt sets of the suite, with the number of prompts of each task.",
         epilog=LIST_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -69,7 +69,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 def _add_check(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     checking = actions.add_parser(
         "check",
-        help="say what is in a file, what is wrong with it, and what gives its classes away",
+        help="describe a file: content, faults, surface differences between its classes",
         description=CHECK_HELP,
         epilog=CHECK_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -80,7 +80,7 @@ def _add_check(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         action="append",
         default=[],
         metavar="OURS=THEIRS[,...]",
-        help="which column of the file is which of ours, as for pytest; repeatable",
+        help="names of columns in the file that differ from ours, as for pytest; repeatable",
     )
     checking.add_argument(
         "--tokenizer",
@@ -114,7 +114,7 @@ def run_list(_options: argparse.Namespace) -> int:
 
 
 def run_check(options: argparse.Namespace) -> int:
-    """Print what is in the file; 1 if something is wrong with it, else 0."""
+    """Print what the file contains; 1 if something is wrong with it, else 0."""
     columns = parse_columns(options.prompt_columns)
     if options.file in SETS and not Path(options.file).exists():
         return _look(SETS[options.file](), options)
@@ -134,7 +134,7 @@ def run_check(options: argparse.Namespace) -> int:
 
 
 def _look(prompts: PromptSet, options: argparse.Namespace, reading: Reading | None = None) -> int:
-    """Print counts, lengths and what gives the classes away; 1 if they cannot be crossed."""
+    """Print counts, lengths and confounds; 1 if the set cannot be crossed, else 0."""
     _print(prompt_text.counts(prompts))
     if reading is not None:
         _print(prompt_text.repeated(reading, prompts))
@@ -165,7 +165,7 @@ def _tokens(prompts: PromptSet, name: str | None) -> list[int] | None:
     if name is None:
         return None
     folder = Path(name).expanduser()
-    alone = (folder / "tokenizer.json").is_file()  # a tokenizer needs no weights beside it
+    alone = (folder / "tokenizer.json").is_file()  # a tokenizer needs no weights
     spec = ModelSpec(name, str(folder), is_local=True) if alone else resolve(name)
     from harness.adapter.encoding import Encoder  # noqa: PLC0415  (torch is slow to import)
     from harness.adapter.loading import load_tokenizer  # noqa: PLC0415

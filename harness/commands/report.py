@@ -1,4 +1,4 @@
-"""`python -m harness report`: the report of a run again, from its files alone."""
+"""`python -m harness report`: write the report of a run again, from its files."""
 
 import argparse
 from pathlib import Path
@@ -54,7 +54,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write what was asked for and say where it is; 0."""
+    """Write the files and print their paths; 0."""
     if not options.folder.is_dir():
         raise BaselineError(f"{options.folder} is not a folder: give the one that holds a run.")
     try:

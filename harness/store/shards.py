@@ -17,11 +17,11 @@ WRITE_ERRORS = (OSError, SafetensorError)
 
 
 class DamagedError(Exception):
-    """A stored part that cannot be trusted; the message says why."""
+    """A stored part that is damaged; the message says how."""
 
 
 def plain(name: str, array: np.ndarray) -> np.ndarray:
-    """The array as safetensors can hold it: it copies memory as it lies, whatever the strides."""
+    """A contiguous array: safetensors copies memory and ignores strides."""
     array = np.asarray(array)
     if array.dtype.kind not in KEPT or array.dtype.itemsize > 8:
         raise ValueError(
@@ -43,7 +43,7 @@ def _sha256(path: Path) -> str:
 def write_shard(
     folder: Path, number: int, key: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> None:
-    """The shard first, then its sidecar: one without the other is told by `read_shard`."""
+    """Write the shard, then its sidecar; `read_shard` notices if one is missing."""
     path, sidecar = _paths(folder, number)
     with replacing(path) as temporary:
         safetensors.numpy.save_file(dict(arrays), temporary)
@@ -63,7 +63,7 @@ def read_shard(folder: Path, number: int) -> dict[str, np.ndarray] | None:
     """The arrays of a shard, None if it was never written.
 
     Raises:
-        DamagedError: If it is not what was written.
+        DamagedError: If it differs from what was written.
     """
     path, sidecar = _paths(folder, number)
     try:
@@ -98,7 +98,7 @@ def _sidecar(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, key: Mapping[str, Any], text: str) -> None:
-    """The text of a JSON result beside its hash and key."""
+    """Write the text of a JSON result, with its hash and key."""
     described = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "value": text, **key}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")

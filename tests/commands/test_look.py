@@ -319,7 +319,7 @@ def test_a_cache_that_cannot_be_written_would_not_run(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "access", lambda *_: False)
     check = doctor_command._cache(tmp_path / "a" / "b")
     assert check.mark == "no"
-    assert "choose another --cache-dir" in check.said
+    assert "choose another --cache-dir" in check.text
 
 
 def test_a_container_may_have_less_memory_than_its_machine(monkeypatch, tmp_path):

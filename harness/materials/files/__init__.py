@@ -1,1 +1,1 @@
-"""People's own prompt files: read, checked, crossed."""
+"""Prompt files of users: reading, checking, crossing."""

@@ -1,4 +1,4 @@
-"""Which column of a prompt file is which of ours: by name, by an obvious other name, or as told."""
+"""Names of columns in prompt files: ours, obvious synonyms, or those that the user gives."""
 
 import difflib
 import re
@@ -13,8 +13,8 @@ TEXTS = ("subject", "domain", "pair", "template", "question", "split", "id")
 LISTS = ("distractors", "premises")
 CHOICES = ("answer", "options", "answer_index")
 COLUMNS = (*REQUIRED, *TEXTS, *CHOICES, *LISTS, "score")
-# Taken for ours where a file has no column of our own name; capitals and spaces do not matter.
-PUBLISHED_SCORE = "memory_reason_score"  # of the public labelled sets: 1 is all reasoning
+# Understood where a file has no column of our name; case and spaces do not matter.
+PUBLISHED_SCORE = "memory_reason_score"  # of the public labelled sets: 1 is reasoning only
 OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "task": ("label", "type", "class"),
     "options": ("choices",),
@@ -23,7 +23,7 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "id": ("question_id",),
     "score": (PUBLISHED_SCORE,),
 }
-# Values of the task column with another name for a task of ours, in small letters.
+# Other names of our tasks in the task column, in lower case.
 LABELS: Mapping[str, str] = {
     "recall": "recall",
     "memory": "recall",
@@ -31,7 +31,7 @@ LABELS: Mapping[str, str] = {
     "memorisation": "recall",
     "reasoning": "reasoning",
 }
-MISSPELT = 0.8  # as like as this to a column of ours that is not there
+MISSPELT = 0.8  # similarity to one of our columns that is missing
 OPTION = "--prompt-columns"
 
 
@@ -67,13 +67,13 @@ def parse_columns(given: Iterable[str]) -> dict[str, str]:
 
 @dataclass(slots=True)
 class Names:
-    """The columns of one file, as they turn up.
+    """The columns of one file, as its rows show them.
 
     Attributes:
-        given: Our names to theirs, as told.
+        given: Our names to theirs, given by the user.
         used: Our names to theirs, as found so far.
-        unread: Columns that mean nothing to us, in order of appearance.
-        labels: What stood in the task column, and the task it was taken for.
+        unread: Columns that are not understood, in order of appearance.
+        labels: Values of the task column, and the tasks that they were understood as.
     """
 
     given: Mapping[str, str] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Names:
     _named: set[str] = field(default_factory=set)
 
     def layout(self, line: int, keys: tuple[str, ...], faults: Faults) -> Mapping[str, str]:
-        """Our names to theirs for rows with these columns; faults are noted once a column."""
+        """Our names to theirs for rows with these columns; each column's faults are noted once."""
         if keys in self._layouts:
             return self._layouts[keys]
         found = self._layouts[keys] = self._found(line, keys, faults)
@@ -101,7 +101,7 @@ class Names:
         return found
 
     def accept(self, line: int, header: Sequence[str], faults: Faults) -> bool:
-        """Whether rows under this header can be read; faults otherwise."""
+        """Whether rows under this header can be read; if not, faults are noted."""
         before = faults.count
         found = self.layout(line, tuple(header), faults)
         self.complete(faults)
@@ -114,7 +114,7 @@ class Names:
         return faults.count == before
 
     def complete(self, faults: Faults) -> None:
-        """Note the columns that were told of and never came."""
+        """Note columns that the user gave and that never occurred."""
         seen = dict.fromkeys(key for keys in self._layouts for key in keys)
         for ours, theirs in self.given.items():
             if theirs and seen and theirs not in seen:
@@ -125,7 +125,9 @@ class Names:
     def _found(self, line: int, keys: Sequence[str], faults: Faults) -> dict[str, str]:
         taken = set(self.given.values())
         free = {_plain(key): key for key in keys if key not in taken}
-        free |= {key: key for key in keys if key not in taken}  # as written goes before as meant
+        free |= {
+            key: key for key in keys if key not in taken
+        }  # an exact name has priority over a similar one
         found = {ours: theirs for ours, theirs in self.given.items() if theirs and theirs in keys}
         for ours in COLUMNS:
             if ours in self.given:
@@ -133,7 +135,7 @@ class Names:
             if ours in free:
                 found[ours] = free[ours]
                 continue
-            if ours == "domain" and "subject" in free:  # the narrower of the two
+            if ours == "domain" and "subject" in free:  # the more specific of the two
                 continue
             others = [free[name] for name in OTHER_NAMES.get(ours, ()) if name in free]
             if ours == "task" and len(others) > 1:
@@ -152,7 +154,7 @@ class Names:
 
 
 def has_published_score(layout: Mapping[str, str]) -> bool:
-    """Whether the score is the one of the public labelled sets, which divides the tasks at 0.5."""
+    """Whether `score` is that of the public labelled sets, where 0.5 divides the tasks."""
     return _plain(layout.get("score", "")) == PUBLISHED_SCORE
 
 

@@ -1,8 +1,8 @@
-"""What tells two classes of prompts apart before a model has read them: length, digits, subject.
+"""Confounds: surface differences between two classes of prompts: length, digits, subject.
 
-An AUC here is the chance that a prompt of one class has more of something than one of the other,
-ties a half; .5 says nothing, 1 separates. Intervals are at 95 % and take pairs, or whatever units
-are given, as what was sampled.
+An AUC is the probability that a prompt of one class has more of something than a prompt of the
+other, ties counted half; .5 is chance, 1 separates completely. Intervals are at 95 % and treat
+pairs, or other units given, as the sampled units.
 """
 
 import re
@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from harness.materials.items import Item, PromptSet
 
 LEVEL = 0.95
-CLEAR = 0.55  # an AUC that is worth a word; what h0 allows the surface
+CLEAR = 0.55  # an AUC that is worth mentioning; the bound of h0 for surface features
 MEASURES: Mapping[str, Callable[[Item], float]] = {
     "length in characters": lambda item: len(item.prompt),
     "length in words": lambda item: len(item.prompt.split()),
@@ -26,29 +26,29 @@ MEASURES: Mapping[str, Callable[[Item], float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Auc:
-    """An AUC with its interval; the interval is None where it cannot be had."""
+    """An AUC with its interval; the interval is None where it cannot be computed."""
 
     value: float
     interval: tuple[float, float] | None = None
 
     @property
     def clear(self) -> bool:
-        """Whether it is above `CLEAR`, and chance, a half, below its interval."""
+        """Whether it is above `CLEAR`, and its interval above chance (.5)."""
         return self.value > CLEAR and (self.interval is None or self.interval[0] > 0.5)
 
     def turned(self) -> "Auc":
-        """The same from the other class's side."""
+        """The AUC of the other class."""
         low, high = self.interval or (0.0, 0.0)
         return Auc(1 - self.value, (1 - high, 1 - low) if self.interval else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Confound:
-    """How well one thing tells the classes apart.
+    """How well one measure separates the classes.
 
     Attributes:
-        greater: The task that has more of it; empty where that makes no sense.
-        auc: That a prompt of the greater task has more of it.
+        greater: The task with the larger values; empty where there is no order.
+        auc: For the greater task.
         within: The same among prompts of one group only (one pair, subject or template), by the
             name of the grouping; None where no group holds both tasks.
     """
@@ -66,8 +66,8 @@ def confounds_of(
 
     Args:
         prompts: Items of a third task are left out.
-        tokens: Length of each item in tokens, if a tokenizer is at hand.
-        seed: Of the halves by which subjects and templates are scored.
+        tokens: Length of each item in tokens, if there is a tokenizer.
+        seed: Of the random halves for the scores of subjects and templates.
     """
     keep = [n for n, item in enumerate(prompts.items) if item.task in prompts.tasks]
     items = [prompts.items[n] for n in keep]
@@ -167,11 +167,11 @@ def auc_within(
 
 
 def _share_below(
-    of: Float[np.ndarray, " a"], others: Float[np.ndarray, " b"]
+    values: Float[np.ndarray, " a"], others: Float[np.ndarray, " b"]
 ) -> Float[np.ndarray, " a"]:
-    """Share of the others below each value, ties a half."""
+    """Share of the others below each value, ties counted half."""
     others = np.sort(others)
-    below, upto = (np.searchsorted(others, of, side) for side in ("left", "right"))
+    below, upto = (np.searchsorted(others, values, side) for side in ("left", "right"))
     return np.asarray((below + upto) / (2 * len(others)))
 
 

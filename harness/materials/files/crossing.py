@@ -1,4 +1,4 @@
-"""Crossing people's own prompts: any two labelled classes, balanced word for word."""
+"""Crossing the prompts of a file: any two labelled classes, with balanced words."""
 
 from collections import Counter
 from dataclasses import replace
@@ -11,10 +11,10 @@ from harness.materials.items import Item, MaterialsError, PromptSet, cross
 def cross_set(prompts: PromptSet, name: str = "", *, seed: int = 0) -> PromptSet:
     """Each item of the first task in one prompt with an item of the second; see `prompts.cross`.
 
-    Partners are the items of one pair where a pair has both tasks; what is left is matched in
-    order. Where partners matched in order lie in different splits, all such pairs are split anew
-    by name. The question is the item's `question`, or its prompt. Premises that both share stand
-    before the questions; others go with their own question. Items of a third task are left out.
+    Partners are the items of one pair if it has both tasks; the others are matched in order. If
+    partners matched in order are in different splits, all such pairs are split again by name. The
+    question is the item's `question`, or its prompt. Premises that both share stand before the
+    questions; others stand with their own question. Items of a third task are left out.
 
     Raises:
         MaterialsError: If one task has items without a partner.
@@ -29,10 +29,10 @@ def cross_set(prompts: PromptSet, name: str = "", *, seed: int = 0) -> PromptSet
             (replace(a, split=split[a.pair]), replace(b, split=split[b.pair])) for a, b in in_order
         ]
     crossed: list[Item] = []
-    made: Counter[str] = Counter()
+    pairs_in: Counter[str] = Counter()
     for a, b in matched + in_order:
-        frame = sorted(frames)[made[a.split] % len(frames)]  # both frames in each split
-        made[a.split] += 1
+        frame = sorted(frames)[pairs_in[a.split] % len(frames)]  # both frames in each split
+        pairs_in[a.split] += 1
         template = f"{frame}-{a.template}" if a.template and a.template == b.template else frame
         crossed += cross(a, b, frame=frames[frame], template=template, pair=a.pair)
     return PromptSet(name or f"{prompts.name}-crossed", tuple(crossed), prompts.tasks, crossed=True)
@@ -70,14 +70,14 @@ def _partners(
 
 
 def _ready(a: Item, b: Item, pair: str) -> tuple[Item, Item]:
-    """Two items made ready to be crossed: one pair, one split, premises shared or none."""
+    """Two items prepared for crossing: one pair, one split, shared premises or none."""
     shared = a.premises == b.premises and bool(a.question) and bool(b.question)
     return _asking(a, pair, shared), _asking(b, pair, shared)
 
 
 def _asking(item: Item, pair: str, shared: bool) -> Item:
     question = item.question or item.prompt
-    if shared or not item.question:  # a whole prompt has its premises inside
+    if shared or not item.question:  # a complete prompt contains its premises
         premises = item.premises if shared else ()
     else:
         question, premises = " ".join([*item.premises, item.question]), ()

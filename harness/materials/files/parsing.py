@@ -1,6 +1,6 @@
-"""The raw rows of a prompt file with their line numbers, one at a time, and a list of its faults.
+"""Reading the raw rows of a prompt file with their line numbers, and a list of its faults.
 
-What the columns mean is told in `columns`, what makes a row an item in `rows`.
+`columns` says what the columns mean, `rows` makes items of rows.
 """
 
 import csv
@@ -14,14 +14,14 @@ from typing import Any
 
 from harness.materials.items import MaterialsError
 
-SHOWN = 10  # faults in one message
+SHOWN = 10  # faults shown in one message
 Row = tuple[int, Mapping[str, Any]]  # line number, values by column
 Accept = Callable[[int, Sequence[str]], bool]  # whether rows under a header can be read
 
 
 @dataclass(slots=True)
 class Faults:
-    """What is wrong with a file; keeps the first few, or all, and counts the rest.
+    """The faults of a file: the first few, or all, and the number of the rest.
 
     Attributes:
         limit: How many are kept; None keeps all.
@@ -34,7 +34,7 @@ class Faults:
     shown: list[str] = field(default_factory=list)
 
     def add(self, line: int, text: str) -> None:
-        """Note a fault of a line; line 0 is the file as a whole, and goes before all others."""
+        """Note a fault of a line; line 0 is the whole file and comes first."""
         self.count += 1
         if not line:
             self.shown.insert(0, f"{self.path.name}: {text}")
@@ -42,7 +42,7 @@ class Faults:
             self.shown.append(f"{self.path.name}, {self.unit} {line}: {text}")
 
     def complain(self, remedy: str = "") -> None:
-        """Raise if there was any; the remedy says where the rest is shown."""
+        """Raise if there are faults; the message says how to see all of them."""
         if not self.count:
             return
         rest = self.count - len(self.shown)
@@ -53,7 +53,7 @@ class Faults:
 
 
 class Wrong(Exception):
-    """What is wrong with one value."""
+    """A value that cannot be used; the message says why."""
 
 
 def short(value: Any, width: int = 60) -> str:
@@ -63,7 +63,7 @@ def short(value: Any, width: int = 60) -> str:
 
 
 def _lines(path: Path, faults: Faults) -> Iterator[tuple[int, str]]:
-    """Decoded lines with their numbers; the text of a bad one stands in with marks."""
+    """Decoded lines with their numbers; undecodable bytes are replaced by marks."""
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
             try:
@@ -101,7 +101,7 @@ def _read_csv(path: Path, faults: Faults, accept: Accept) -> Iterator[Row]:
         while True:
             try:
                 cells = next(reader, None)
-            except csv.Error as error:  # what follows cannot be told apart
+            except csv.Error as error:  # the rest cannot be split into rows
                 faults.add(started, f"not valid CSV ({error})")
                 return
             if cells is None:

@@ -1,6 +1,6 @@
-"""People's own prompts: read from JSON lines, CSV or parquet, and checked line by line.
+"""Reading prompt files (JSON lines, CSV or parquet) and checking them line by line.
 
-Every fault is reported with its line, all of them together, so a file is mended in one round.
+All faults are reported together, each with its line, so that a file can be corrected at once.
 """
 
 import difflib
@@ -21,14 +21,14 @@ DEFAULT_TASKS = ("recall", "reasoning")
 
 
 def check(path: Path | str, names: Sequence[str] = ()) -> Path:
-    """The path, if it names a readable file of a known kind; its content is not looked at.
+    """The path, if it names a readable file of a known kind; its content is not read.
 
     Args:
         path: The file.
-        names: What else could have been meant, for the message: names of sets.
+        names: Names of sets, which the message suggests.
 
     Raises:
-        MaterialsError: If not; a missing file is answered with the nearest names in its folder.
+        MaterialsError: If not; for a missing file, with similar names in its folder.
     """
     path = Path(path).expanduser()
     known = ", ".join(READERS)
@@ -53,12 +53,12 @@ def check(path: Path | str, names: Sequence[str] = ()) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A file as it was read: the items, and what is wrong with the rest.
+    """A file that was read: its items and its faults.
 
     Attributes:
         lines: The line of each item.
-        names: Which column was taken for which of ours.
-        again: Lines with a prompt and task that stood above already, and that line.
+        names: How its columns were understood.
+        again: Lines that repeat a prompt and task, with the line of the first occurrence.
     """
 
     path: Path
@@ -74,14 +74,14 @@ class Reading:
         """The items as a set, split in halves; see `read_prompts`.
 
         Raises:
-            MaterialsError: If there is nothing to contrast, or no two halves.
+            MaterialsError: If there are not two classes, or not two halves.
         """
         if not self.items:
             raise MaterialsError(f"{self.path} holds no items: expected one prompt a line.")
         classes = Counter(item.task for item in self.items)
         chosen = _contrast(self.path, classes, tasks, self.names.used.get("task", "task"))
         items = _with_splits(self.path, self.items, seed)
-        # chemistry.jsonl is not our set of that name, whose controls are drawn by the name.
+        # Else chemistry.jsonl is taken for our set chemistry, whose controls are drawn by name.
         called = self.path.name if self.path.stem in SETS else self.path.stem
         return PromptSet(name or called, items, chosen)
 
@@ -89,15 +89,15 @@ class Reading:
 def read(
     path: Path | str, columns: Mapping[str, str] | None = None, *, limit: int | None = SHOWN
 ) -> Reading:
-    """The rows of a file, one at a time, as items; faults are listed and not raised.
+    """The rows of a file as items; faults are listed, not raised.
 
     Args:
         path: The file.
         columns: Our column names to the file's; see `columns.parse_columns`.
-        limit: How many faults are kept; None keeps all.
+        limit: Number of faults that are kept; None keeps all.
 
     Raises:
-        MaterialsError: If the file is not there or cannot be opened.
+        MaterialsError: If the file does not exist or cannot be opened.
     """
     path = check(path)
     kind = path.suffix.lower()
@@ -139,8 +139,8 @@ def read_prompts(
     Columns: `prompt` (or `question`, which is then asked as `Q: ... A:`) and `task` are needed;
     `answer` and `distractors`, or `options` with `answer_index` or `answer`, `premises` (JSON
     lists, or separated by `|`), `score`, `subject`, `domain`, `pair`, `template`, `question`,
-    `split`, `id` may be there. Other obvious names are understood (`columns.OTHER_NAMES`),
-    and `columns` tells of any others. A `subject` that stands in the prompt is the entity asked
+    `split`, `id` are optional. Obvious synonyms are understood (`columns.OTHER_NAMES`);
+    `columns` gives any other names. A `subject` that stands in the prompt is the entity asked
     about; one that does not, there or anywhere in the file, and any beside options, is the item's
     domain unless `domain` says otherwise. Without `pair` an item is a pair of its
     own; without `split` half the pairs of each kind are for discovery (`split_pairs`); without
@@ -167,14 +167,14 @@ def read_prompts(
 
 @dataclass(slots=True)
 class _Seen:
-    """Ids and prompts that stood above, by line."""
+    """Ids and prompts of earlier lines."""
 
     ids: dict[str, int] = field(default_factory=dict)
     prompts: dict[bytes, tuple[int, str]] = field(default_factory=dict)
     again: list[tuple[int, int]] = field(default_factory=list)
 
     def check(self, line: int, item: Item, named: bool, faults: Faults) -> None:
-        """Note an id that is not new, and a prompt that stood above under another task."""
+        """Note a repeated id, and a prompt that an earlier line has under another task."""
         first = self.ids.setdefault(item.id, line)
         if first != line and named:
             faults.add(line, f"id {item.id!r} is that of line {first} too; ids must differ")
@@ -199,9 +199,9 @@ class _Seen:
 
 
 def _with_topics(items: Sequence[Item]) -> tuple[Item, ...]:
-    """Items whose subject is a topic elsewhere in the file have it as their domain too.
+    """Use a subject that is a topic elsewhere in the file as the item's domain too.
 
-    "history" stands in some questions about history and is the entity of none.
+    "history" occurs in some questions about history, but is never the entity asked about.
     """
     topics = {item.domain for item in items if item.domain and item.subject is None}
     return tuple(
@@ -243,7 +243,7 @@ def _cut(text: str, width: int = 300) -> str:
 
 
 def _one_split_a_pair(items: Iterable[Item], lines: Iterable[int], faults: Faults) -> None:
-    """A pair is the unit of analysis: it cannot be chosen on and judged on."""
+    """Note pairs that are in both splits: a pair is the unit of analysis."""
     splits: dict[str, str] = {}
     for item, line in zip(items, lines, strict=True):
         if item.split and splits.setdefault(item.pair, item.split) != item.split:
@@ -255,7 +255,7 @@ def _one_split_a_pair(items: Iterable[Item], lines: Iterable[int], faults: Fault
 
 
 def _with_splits(path: Path, items: Sequence[Item], seed: int) -> tuple[Item, ...]:
-    """Items with the splits the file gives, and drawn ones for pairs it gives none."""
+    """Items with the splits of the file, or drawn splits for pairs without one."""
     given = {item.pair: item.split for item in items if item.split}
     drawn = split_pairs([item for item in items if item.pair not in given], seed)
     done = tuple(replace(item, split=given.get(item.pair) or drawn[item.pair]) for item in items)

@@ -1,4 +1,4 @@
-"""The rows of a prompt file as items; whatever is wrong with one is kept with its line number."""
+"""Making items of the rows of a prompt file; faults are noted with their line numbers."""
 
 import ast
 import contextlib
@@ -16,13 +16,13 @@ from harness.materials.items import DISCOVERY, EVALUATION, Item
 
 SPLITS = (DISCOVERY, EVALUATION)
 SEPARATOR = "|"
-FRAME = "Q: {}\nA:"  # around a bare question, as in the public code on labelled sets
+FRAME = "Q: {}\nA:"  # around a question, as in the public code on labelled sets
 PUBLISHED_LIMIT = 0.5  # of its graded score: above is reasoning
 
 
 @dataclass(slots=True)
 class _Row:
-    """A row being read."""
+    """One row while it is read."""
 
     line: int
     row: Mapping[str, Any]
@@ -31,7 +31,7 @@ class _Row:
     wrong: set[str] = field(default_factory=set)
 
     def raw(self, column: str) -> Any:
-        """What stands in the column; None if nothing does."""
+        """The text in a column; None if it is empty."""
         found = self.row.get(self.layout[column]) if column in self.layout else None
         return None if found == "" or (isinstance(found, float) and math.isnan(found)) else found
 
@@ -51,7 +51,7 @@ class _Row:
 
 
 def item_of(line: int, row: Mapping[str, Any], names: Names, faults: Faults) -> Item | None:
-    """The item of a row; None if something is wrong with it, which is then among the faults."""
+    """The item of a row; None if the row has a fault, which is noted."""
     before = faults.count
     at = _Row(line, row, names.layout(line, tuple(row), faults), faults)
     texts = {column: at.value(column, _text) for column in TEXTS}
@@ -94,7 +94,7 @@ def _check(
     texts: Mapping[str, str],
     distractors: tuple[str, ...],
 ) -> None:
-    """Note what is missing, and what does not go together."""
+    """Note missing and contradictory values."""
     if not prompt and "prompt" not in at.wrong:
         missing = prompt is None
         at.complain("no prompt: expected the text" if missing else "the prompt is empty")
@@ -148,7 +148,7 @@ def _item(
 
 
 def _choice(at: _Row, options: tuple[str, ...], names: Names) -> tuple[str, tuple[str, ...]]:
-    """The right option and the others; empty if it cannot be told which is right."""
+    """The right option and the others; empty if the right one is unclear."""
     answer, index = at.raw("answer"), at.raw("answer_index")
     try:
         if index is not None:
@@ -187,7 +187,7 @@ def _only(answer: Any, options: tuple[str, ...], text_only: bool) -> int:
 
 
 def _meant(answer: Any, options: tuple[str, ...]) -> list[int]:
-    """Places of the options that the answer can mean: by text, by letter, by index."""
+    """Indices of the options that the answer can mean: by text, letter or index."""
     text = str(answer).strip() if not isinstance(answer, bool) else ""
     places = [options.index(text)] if text in options else []
     with contextlib.suppress(Wrong):
@@ -196,7 +196,7 @@ def _meant(answer: Any, options: tuple[str, ...]) -> list[int]:
 
 
 def _place(column: str, value: Any, count: int) -> int:
-    """A place from a number, 0-based, or a letter, A being the first."""
+    """An index from a number, counted from 0, or from a letter, A being 0."""
     place = -1
     if isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -1,4 +1,4 @@
-"""How well the words of two classes of prompts tell them apart, to a classifier."""
+"""How well a classifier separates two classes of prompts by their words."""
 
 import random
 import re
@@ -13,7 +13,7 @@ from harness.materials.files.confounds import auc_within, codes, groupings_of
 from harness.materials.items import Item, PromptSet, paired
 from harness.materials.surface import surface_features
 
-MOST_PROMPTS = 2000  # that the classifier is fitted on
+MOST_PROMPTS = 2000  # for the classifier
 MOST_WORDS = 1000
 FOLDS = 5
 WORD = re.compile(r"\w+|[^\w\s]")
@@ -21,7 +21,7 @@ WORD = re.compile(r"\w+|[^\w\s]")
 
 @dataclass(frozen=True, slots=True)
 class WordsAuc:
-    """What a classifier makes of the words: cross-validated AUC, and on how many prompts.
+    """Cross-validated AUC of a classifier of words, and its numbers of prompts and words.
 
     Attributes:
         within: With words counted against the mean of the prompt's group, by grouping.

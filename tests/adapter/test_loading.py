@@ -115,7 +115,7 @@ def test_options_that_cannot_be_met_are_one_sentence(model, options, sentence, m
 
 def test_an_architecture_without_sites_lists_those_that_have_them(tmp_path):
     folder = copy_config_only(tmp_path, {"model_type": "bloom"})
-    with pytest.raises(ModelError, match=r"'bloom' is not supported: supported: gemma2, "):
+    with pytest.raises(ModelError, match=r"'bloom' is not supported; supported: gemma2, "):
         Model.load(folder, LoadOptions(device="cpu"))
 
 

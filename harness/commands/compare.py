@@ -103,9 +103,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _html(comparison: Comparison) -> str:
-    from harness.report.comparison import page  # noqa: PLC0415 - jinja2 loads here
+    from harness.report.rendering import releases_page  # noqa: PLC0415 - jinja2 loads here
 
-    return page(comparison)
+    return releases_page(comparison)
 
 
 def _write(path: Path, text: str, *, append: bool = False) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.report.figures import draw
-from harness.report.figures.draw import MODEL, Context, Figure
+from harness.report.figures import component_figures
+from harness.report.figures.figure import MODEL, Context, Figure
 from harness.report.verdicts import CRITERIA
 from harness.verdicts.verdict import Verdict
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 CELL = ["source", "layer", "index", "metric"]  # several predictions may save the same table
 KIND_FIGURES = {
-    "layer": draw.layer_profile,
-    "head": draw.head_map,
-    "neuron": draw.neuron_distribution,
+    "layer": component_figures.layer_profile,
+    "head": component_figures.head_map,
+    "neuron": component_figures.neuron_distribution,
 }
 
 
@@ -56,7 +56,7 @@ def tallies_and_figures(
 def _tally(criterion: str, kind: str, rows: "pd.DataFrame") -> Tally:
     mine = rows[rows["source"] == MODEL]
     total = len(mine[["layer", "index"]].drop_duplicates())
-    return Tally(criterion, kind, total, draw.tallies(rows))
+    return Tally(criterion, kind, total, component_figures.tallies(rows))
 
 
 def _context(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from harness.report.claims_table import ClaimsTable
 from harness.report.component_tables import ComponentTable
 from harness.report.components import Tally
-from harness.report.figures.draw import Figure
+from harness.report.figures.figure import Figure
 from harness.report.instrument import Check
 from harness.verdicts.verdict import AnalysisPlan, Named, Verdict
 

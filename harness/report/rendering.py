@@ -15,11 +15,13 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
+from harness.compare.text import telling
+from harness.compare.timeline import Comparison
 from harness.files import DATA, write_text
 from harness.report import formats, typeset
 from harness.report import view as report_view
 from harness.report.component_tables import packed_json
-from harness.report.figures.draw import Figure
+from harness.report.figures.figure import Figure
 from harness.report.model_card import model_card
 from harness.report.parts import File, Page
 from harness.verdicts import samples
@@ -45,6 +47,7 @@ COMPONENT_COLUMNS = (
     *("metric", "effect", "effect_discovery", "q", "passed", "type"),
 )
 TITLE = "Recall and reasoning in transformers"
+RELEASES = "Releases compared"
 
 
 def render(
@@ -147,6 +150,21 @@ def load_card(folder: Path | str, title: str = TITLE) -> str:
 def _all(folder: Path) -> list[Verdict]:
     """Verdicts on the models under study, and those on controls."""
     return [*read_verdicts(folder), *read_controls(folder)]
+
+
+def releases_page(comparison: Comparison) -> str:
+    """Releases compared, as one page: what changed, every prediction, components."""
+    return (
+        environment()
+        .get_template("comparison.html.j2")
+        .render(
+            title=RELEASES,
+            comparison=comparison,
+            changed=[row for row in comparison.rows if not row.steady],
+            telling=telling,
+            style=source("report.css"),
+        )
+    )
 
 
 def read_components(path: Path) -> "pd.DataFrame | None":

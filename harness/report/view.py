@@ -8,7 +8,7 @@ from harness.report import typeset
 from harness.report.claims_table import ClaimRow, ClaimsTable, claim_row, requirement_rows
 from harness.report.component_tables import component_table
 from harness.report.components import tallies_and_figures
-from harness.report.figures import draw
+from harness.report.figures.figure import MODEL
 from harness.report.figures.forest import forest
 from harness.report.figures.plots import figure_of
 from harness.report.instrument import checks
@@ -266,13 +266,13 @@ def _what_twins_did(on_model: OnModel, records: Sequence[Verdict]) -> list[str]:
     """From the components where there are any, else from the controls named after twins."""
     said = []
     for tally in on_model.tallies:
-        twins = [n for source, n in tally.passed.items() if source != draw.MODEL]
+        twins = [n for source, n in tally.passed.items() if source != MODEL]
         if twins:
             counts = typeset.listed([typeset.count(n) for n in twins])
             said.append(
                 f"{tally.criterion} criterion: {counts} of {typeset.count(tally.total)} "
                 f"{tally.kind}s pass in the untrained {'twin' if len(twins) == 1 else 'twins'}, "
-                f"{typeset.count(tally.passed.get(draw.MODEL, 0))} in the model"
+                f"{typeset.count(tally.passed.get(MODEL, 0))} in the model"
             )
     if said:
         return said

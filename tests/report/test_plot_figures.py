@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.report.figures.draw import DIVERGING, SEQUENTIAL
+from harness.report.figures.figure import DIVERGING, SEQUENTIAL
 from harness.report.figures.plots import figure_of
 from harness.report.rendering import render
 from harness.verdicts.plots import Plot, PlotPanel, Series

@@ -11,7 +11,8 @@ import pytest
 
 from harness.report import formats, typeset
 from harness.report import view as report_view
-from harness.report.figures import draw
+from harness.report.figures import component_figures
+from harness.report.figures.figure import Context
 from harness.report.rendering import load_and_render, render
 from harness.verdicts import records
 from harness.verdicts.earlier import Change, Earlier, Moved
@@ -195,8 +196,8 @@ def test_neurons_travel_as_a_histogram():
         {"source": "model", "layer": 0, "index": np.arange(len(effects)), "effect": effects,
          "passed": np.abs(effects) > 1}
     )  # fmt: skip
-    context = draw.Context("m", "h3", "published", "g", 60, 1.0)
-    figure = draw.neuron_distribution(table, context)
+    context = Context("m", "h3", "published", "g", 60, 1.0)
+    figure = component_figures.neuron_distribution(table, context)
     assert len(json.dumps(figure.spec())) < 5_000
     assert sum(y or 0 for y in figure.traces[0]["y"]) == 200_000
 
@@ -205,8 +206,8 @@ def test_undefined_effects_leave_a_gap():
     table = components(claims=("h2",), models=("mini-qwen",))
     table = table[table.criterion == "published"].copy()
     table.loc[table.index[0], "effect"] = float("nan")
-    context = draw.Context("m", "h2", "published", "g", 60, 1.0)
-    assert draw.head_map(table, context).traces[0]["z"][0][0] is None
+    context = Context("m", "h2", "published", "g", 60, 1.0)
+    assert component_figures.head_map(table, context).traces[0]["z"][0][0] is None
 
 
 def test_predictions_that_save_the_same_table_count_once():

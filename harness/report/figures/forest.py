@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from harness.report import typeset
-from harness.report.figures.draw import Figure, Panel, Trace, on_axes, rounded
+from harness.report.figures.figure import Figure, Panel, Trace, on_axes, rounded
 from harness.verdicts.evidence import Evidence
 from harness.verdicts.verdict import Verdict
 
@@ -54,30 +54,27 @@ def _label(record: Verdict, evidence: Evidence) -> list[str]:
 
 
 def _forest_traces(at: int, found: list[tuple[Verdict, Evidence]], *, first: bool) -> list[Trace]:
+    """The ticks of what was needed, and over them the points of what was measured."""
+    common = {"type": "scatter", "mode": "markers", "showlegend": first, **on_axes(at)}
+    return [common | _ticks([e for _, e in found]), common | _points(found)]
+
+
+def _points(found: list[tuple[Verdict, Evidence]]) -> Trace:
     values = [e.effect.value for _, e in found]
     spans = [e.effect.interval or (v, v) for v, (_, e) in zip(values, found, strict=True)]
+    above = [_finite(high, v) - v for v, (_, high) in zip(values, spans, strict=True)]
+    below = [v - _finite(low, v) for v, (low, _) in zip(values, spans, strict=True)]
     held = [e.passed for _, e in found]
-    rows = list(range(len(found)))
     colour = ["$supported" if h else "$refuted" for h in held]
-    points = {
-        "type": "scatter",
-        "mode": "markers",
+    return {
         "name": "measured",
         "x": rounded(values, 6),
-        "y": rows,
-        "text": [": ".join(_label(r, e)) for r, e in found],
+        "y": list(range(len(found))),
+        "text": [": ".join(_label(v, e)) for v, e in found],
         "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": rounded(
-                [_finite(hi, v) - v for v, (_, hi) in zip(values, spans, strict=True)]
-            ),
-            "arrayminus": rounded(
-                [v - _finite(lo, v) for v, (lo, _) in zip(values, spans, strict=True)]
-            ),
-            "color": "$line",
-            "thickness": 1.5,
-            "width": 0,
+            **{"type": "data", "symmetric": False, "color": "$line", "thickness": 1.5, "width": 0},
+            "array": rounded(above),
+            "arrayminus": rounded(below),
         },
         "marker": {
             "size": 9,
@@ -85,22 +82,18 @@ def _forest_traces(at: int, found: list[tuple[Verdict, Evidence]], *, first: boo
             "line": {"color": colour, "width": 2},
         },
         "hovertemplate": "%{text}<br>%{x:.3~g}<extra></extra>",
-        "showlegend": first,
-        **on_axes(at),
     }
-    bounded = [(i, e.threshold) for i, (_, e) in enumerate(found) if e.threshold is not None]
-    ticks = {
-        "type": "scatter",
-        "mode": "markers",
+
+
+def _ticks(evidence: list[Evidence]) -> Trace:
+    bounded = [(at, e.threshold) for at, e in enumerate(evidence) if e.threshold is not None]
+    return {
         "name": "needed",
-        "x": [t for _, t in bounded],
-        "y": [i for i, _ in bounded],
+        "x": [threshold for _, threshold in bounded],
+        "y": [at for at, _ in bounded],
         "marker": {"symbol": "line-ns", "size": 14, "line": {"color": "$threshold", "width": 2}},
         "hovertemplate": "needed: %{x:.3~g}<extra></extra>",
-        "showlegend": first,
-        **on_axes(at),
     }
-    return [ticks, points]
 
 
 def _finite(bound: float, otherwise: float) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.report.figures.draw import Trace, on_axes
+from harness.report.figures.figure import Trace, on_axes
 
 LABELS, LETTERS = 6, 22  # points that are named, and how much of a name is shown
 SIDE, LETTER, LINE, DOT = 270, 6.2, 13, 0.012  # of the square in pixels; a dot's radius is a share

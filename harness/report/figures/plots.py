@@ -27,7 +27,7 @@ from harness.report.figures.axes import (
     scale_of,
     span,
 )
-from harness.report.figures.draw import (
+from harness.report.figures.figure import (
     DIVERGING,
     SATURATION,
     SEQUENTIAL,

@@ -24,7 +24,7 @@ from harness.report.figures.axes import (
     span,
     square,
 )
-from harness.report.figures.draw import Trace, on_axes
+from harness.report.figures.figure import Trace, on_axes
 from harness.report.figures.labels import Point, labels
 from harness.verdicts.plots import Plot, Series
 

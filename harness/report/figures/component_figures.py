@@ -1,94 +1,28 @@
-"""The report's figures as Plotly specifications, small enough to ship: no raw neurons.
+"""Figures of the components table: layers, heads and neurons against the untrained twins."""
 
-Colours are tokens (`$recall`, `$grid`) that the page resolves, so that one figure serves light
-and dark. Panels are a grid whose columns the page chooses by its width. Every figure carries a
-headline (what it shows, in words: its text alternative) and a caption (how to read it).
-"""
-
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.report import typeset
+from harness.report.figures.figure import (
+    DIVERGING,
+    MODEL,
+    SATURATION,
+    SEQUENTIAL,
+    Context,
+    Figure,
+    Panel,
+    Trace,
+    on_axes,
+    rounded,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DIVERGING = [[0.0, "$div0"], [0.25, "$div1"], [0.5, "$div2"], [0.75, "$div3"], [1.0, "$div4"]]
-SEQUENTIAL = [[0.0, "$div2"], [0.5, "$seq1"], [1.0, "$seq2"]]
-MODEL = "model"
-SATURATION = 0.99
 BINS = 81
 POSITIVE_IS_RECALL = "Positive: larger when recall is asked; negative: when reasoning is."
-
-Trace = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What every caption has to say."""
-
-    model: str
-    claim_id: str
-    criterion: str
-    materials: str
-    n: int
-    threshold: float | None
-
-    def line(self) -> str:
-        """`controlled criterion · geography-crossed · n = 200`."""
-        n = f"n = {typeset.count(self.n)}" if self.n else "n differs"
-        return f"{self.criterion} criterion · {self.materials} · {n}"
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One cell of a figure's grid: its title and axes."""
-
-    title: str
-    x: dict[str, Any]
-    y: dict[str, Any]
-    height: int = 220
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A Plotly figure with its words. `columns` is the grid's width on a wide and narrow page."""
-
-    title: str
-    headline: str
-    caption: str
-    context: str
-    traces: Sequence[Trace]
-    panels: Sequence[Panel]
-    claim_id: str
-    columns: tuple[int, int] = (1, 1)
-    legend: bool = True
-
-    def spec(self) -> dict[str, Any]:
-        """What the page's script needs to draw it."""
-        panels = [asdict(p) for p in self.panels]
-        return {
-            "title": f"{self.title} ({self.context})",
-            "traces": list(self.traces),
-            "panels": panels,
-            "columns": self.columns,
-            "legend": self.legend,
-        }
-
-
-def on_axes(panel: int) -> dict[str, str]:
-    """Which axes a trace of this panel is drawn on, counted from 0."""
-    suffix = "" if panel == 0 else str(panel + 1)
-    return {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
-
-
-def rounded(values: Any, digits: int = 3) -> list[float | None]:
-    """Plain numbers, short enough to embed; None where a value is not finite."""
-    array = np.asarray(values, dtype=float)
-    return [None if not np.isfinite(v) else round(float(v), digits) for v in array]
 
 
 def _split(table: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.DataFrame"]:
@@ -139,35 +73,18 @@ def layer_profile(table: "pd.DataFrame", context: Context) -> Figure:
     """Effect of each feature over the layers, a panel a feature, over the band of the twins."""
     model, twins = _split(table)
     features = list(dict.fromkeys(model["metric"].astype(str)))
-    traces: list[Trace] = []
-    panels = []
     layers = int(model["layer"].max()) + 1
+    traces: list[Trace] = []
     for at, feature in enumerate(features):
         rows = model[model["metric"] == feature].sort_values("layer")
         band = twins[twins["metric"] == feature].groupby("layer")["effect"].agg(["min", "max"])
         traces += _profile_traces(at, rows, band)
         if context.threshold:
             traces += _threshold_shapes(at, context.threshold)
-        y = {"matches": "y"} if at else {}
-        panels.append(
-            Panel(
-                title=feature,
-                x={"title": "layer", "dtick": _tick(layers), "range": [-0.5, layers - 0.5]},
-                y={"title": "d", "zero": True, **y},
-                height=200,
-            )
-        )
-    strongest = model.iloc[int(np.nanargmax(np.abs(model["effect"].to_numpy(dtype=float))))]
-    largest = (
-        f" Largest: {strongest['metric']} at layer {strongest['layer']}, "
-        f"d = {typeset.number(strongest['effect'], signed=True)}"
-    )
-    if len(twins):
-        largest += f"; the largest |d| of any twin is {typeset.number(twins['effect'].abs().max())}"
     bound = f" Dashed: ±{typeset.bound(context.threshold)}." if context.threshold else ""
     return Figure(
         title=f"{context.model}: effect by layer",
-        headline=_versus_twins(table, "layers", layers) + largest + ".",
+        headline=f"{_versus_twins(table, 'layers', layers)} {_largest(model, twins)}",
         caption=(
             "Each panel follows one feature through the layers. Filled points pass the criterion, "
             "hollow ones do not; the grey band runs from the least to the greatest d of the "
@@ -176,10 +93,29 @@ def layer_profile(table: "pd.DataFrame", context: Context) -> Figure:
         context=context.line(),
         claim_id=context.claim_id,
         traces=traces,
-        panels=panels,
+        panels=[_profile_panel(at, feature, layers) for at, feature in enumerate(features)],
         columns=(3 if len(features) > 2 else len(features), 2 if len(features) > 1 else 1),
         legend=False,
     )
+
+
+def _profile_panel(at: int, feature: str, layers: int) -> Panel:
+    """All panels share the first one's y axis."""
+    x = {"title": "layer", "dtick": _tick(layers), "range": [-0.5, layers - 0.5]}
+    y = {"title": "d", "zero": True, **({"matches": "y"} if at else {})}
+    return Panel(title=feature, x=x, y=y, height=200)
+
+
+def _largest(model: "pd.DataFrame", twins: "pd.DataFrame") -> str:
+    """The largest effect of the model, and the largest of any twin."""
+    strongest = model.iloc[int(np.nanargmax(np.abs(model["effect"].to_numpy(dtype=float))))]
+    largest = (
+        f"Largest: {strongest['metric']} at layer {strongest['layer']}, "
+        f"d = {typeset.number(strongest['effect'], signed=True)}"
+    )
+    if len(twins):
+        largest += f"; the largest |d| of any twin is {typeset.number(twins['effect'].abs().max())}"
+    return f"{largest}."
 
 
 def _profile_traces(at: int, rows: "pd.DataFrame", band: "pd.DataFrame") -> list[Trace]:
@@ -219,33 +155,16 @@ def _profile_traces(at: int, rows: "pd.DataFrame", band: "pd.DataFrame") -> list
 
 
 def head_map(table: "pd.DataFrame", context: Context) -> Figure:
-    """Signed d of every head of the model, beside the mean |d| of its twins, on one scale."""
+    """Signed d of every head of the model, then the mean |d| of its twins, on one scale."""
     model, twins = _split(table)
     layers, heads = int(table["layer"].max()) + 1, int(table["index"].max()) + 1
     top = float(np.nanquantile(table["effect"].abs(), SATURATION)) or 1.0
-    traces = [_heat(0, _grid(model, "effect", layers, heads), top, signed=True)]
     x = {"title": "head", "dtick": _tick(heads), "range": [-0.5, heads - 0.5], "grid": False}
     y = {"title": "layer", "dtick": _tick(layers), "range": [-0.5, layers - 0.5], "grid": False}
     height = max(180, min(22 * layers + 90, 520))
+    traces = [_heat(0, _grid(model, "effect", layers, heads), top, signed=True)]
+    traces.append(_passing_heads(model, heads))
     panels = [Panel("model: d", x, y, height)]
-    passed = model[model["passed"].astype(bool)]
-    traces.append(
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": "passes",
-            "x": passed["index"].tolist(),
-            "y": passed["layer"].tolist(),
-            "marker": {
-                "symbol": "circle",
-                "size": 6 if heads <= 16 else 4,
-                "color": "$plot",
-                "line": {"color": "$ink", "width": 1.25},
-            },
-            "hoverinfo": "skip",
-            **on_axes(0),
-        }
-    )
     if len(twins):
         mean = twins.assign(effect=twins["effect"].abs())
         mean = mean.groupby(["layer", "index"], observed=True)["effect"].mean().reset_index()
@@ -266,6 +185,26 @@ def head_map(table: "pd.DataFrame", context: Context) -> Figure:
         columns=(len(panels), 1),
         legend=False,
     )
+
+
+def _passing_heads(model: "pd.DataFrame", heads: int) -> Trace:
+    """A dot on every head that passes."""
+    passed = model[model["passed"].astype(bool)]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "passes",
+        "x": passed["index"].tolist(),
+        "y": passed["layer"].tolist(),
+        "marker": {
+            "symbol": "circle",
+            "size": 6 if heads <= 16 else 4,
+            "color": "$plot",
+            "line": {"color": "$ink", "width": 1.25},
+        },
+        "hoverinfo": "skip",
+        **on_axes(0),
+    }
 
 
 def _tick(size: int) -> int:

@@ -10,18 +10,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from harness.commands import calibrate, compare, doctor, hypotheses, models, prompts, report
+from harness.commands import calibrate, compare, doctor, hypotheses, models, new, prompts, report
 from harness.compare.past import BaselineError
 from harness.materials.items import MaterialsError
 from harness.models.specs import ModelError
 
-COMMANDS = (prompts, models, hypotheses, doctor, report, compare, calibrate)
+COMMANDS = (prompts, models, hypotheses, new, doctor, report, compare, calibrate)
 
 
 EPILOG = """\
 examples:
   python -m harness doctor --model qwen            would it run here?
   python -m harness prompts check mine.jsonl       what is in a file of prompts, and what is wrong
+  python -m harness new claim mine_reasoning       a claim of your own to start from
   python -m harness compare release-1 release-2    what changed between two runs"""
 
 

@@ -22,6 +22,7 @@ from harness import stats
 from harness.calibration.running import Ran
 from harness.models import specs
 from harness.models.hub import local_folder
+from harness.verdicts.components import CAUSAL, MODEL
 from harness.verdicts.records import COMPONENTS_NAME
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 CIRCUIT = "circuit.json"
 CLAIMS = {"layer": "h1", "head": "h2", "neuron": "h3"}
-CAUSAL = "causal, "  # what sources of causal effects begin with; the task follows
 EITHER = "either"
 Place = tuple[int, int]  # layer, and head or neuron (-1 for a layer)
 
@@ -108,7 +108,7 @@ def components(run: Ran) -> "pd.DataFrame":
 def observational(table: "pd.DataFrame", kind: str) -> dict[Place, tuple[float, bool]]:
     """(largest |d|, passed) of every component of a kind, in the model itself."""
     rows = table[
-        (table["claim_id"] == CLAIMS[kind]) & (table["source"] == "model") & (table["kind"] == kind)
+        (table["claim_id"] == CLAIMS[kind]) & (table["source"] == MODEL) & (table["kind"] == kind)
     ]
     return _largest(rows, rows["effect"].abs() if len(rows) else ())
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.verdicts import records, samples
+from harness.verdicts.components import MODEL
 from harness.verdicts.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Past:
             table = pd.read_parquet(path)
         except (OSError, ValueError) as error:
             raise BaselineError(f"{path} is not a table of components: {error}") from None
-        return table[table["source"] == "model"]
+        return table[table["source"] == MODEL]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.report.components import CELL
-from harness.report.figures.figure import MODEL
+from harness.verdicts.components import MODEL
 from harness.verdicts.evidence import Component
 from harness.verdicts.verdict import Verdict
 

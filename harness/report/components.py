@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.report.figures import component_figures
-from harness.report.figures.figure import MODEL, Context, Figure
+from harness.report.figures.figure import Context, Figure
 from harness.report.verdicts import CRITERIA
+from harness.verdicts.components import MODEL
 from harness.verdicts.verdict import Verdict
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from harness.report import typeset
 from harness.report.claims_table import ClaimRow, ClaimsTable, claim_row, requirement_rows
 from harness.report.component_tables import component_table
 from harness.report.components import tallies_and_figures
-from harness.report.figures.figure import MODEL
 from harness.report.figures.forest import forest
 from harness.report.figures.plots import figure_of
 from harness.report.instrument import checks
@@ -24,6 +23,7 @@ from harness.report.parts import (
 )
 from harness.report.summary import summary
 from harness.report.verdicts import CRITERIA, distinct, natural, overall
+from harness.verdicts.components import MODEL
 from harness.verdicts.judge import Criterion, Outcome
 from harness.verdicts.plots import PlacedPlot
 from harness.verdicts.verdict import AnalysisPlan, Named, Verdict

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["layer", "head", "neuron"]
 
+MODEL = "model"  # source of a table about the model itself; others are about twins or effects
+CAUSAL = "causal, "  # source of a table of causal effects begins so; the task follows
+
 COLUMNS = (
     "model",
     "materials",

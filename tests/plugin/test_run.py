@@ -18,10 +18,10 @@ from harness.verdicts.plots import Plot, PlotPanel, Series
 from harness.verdicts.records import (
     COMPONENTS_NAME,
     PLOTS_NAME,
-    load_verdicts,
     read_plots,
     validate,
 )
+from harness.verdicts.table import load_verdicts
 from harness.verdicts.verdict import Verdict
 from tests.support.synthetic import contrast_of, crossed_set, noise, plain_set, planted
 

@@ -7,6 +7,7 @@ from harness.report.instrument import checks
 from harness.report.model_card import model_card
 from harness.report.rendering import render
 from harness.verdicts import records
+from harness.verdicts.table import load_verdicts
 from tests.support.sample_records import known, sample
 
 
@@ -65,6 +66,6 @@ def test_the_model_card_says_the_same(found):
 
 def test_a_table_of_verdicts_tells_them_from_results(tmp_path):
     records.write_verdicts(tmp_path, [*sample(), *known()])
-    table = records.load_verdicts(tmp_path)
+    table = load_verdicts(tmp_path)
     assert list(table.control.value_counts()[["positive", "negative"]]) == [4, 2]
     assert table.control.isna().sum() == len(sample())

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from harness.findings.circuits.circuits import Circuit, ComponentKind
 from harness.findings.circuits.selection import SelectedCircuit
-from harness.verdicts.components import Components
+from harness.verdicts.components import CAUSAL, Components
 from harness.verdicts.evidence import Component
 
 LOSS = "loss of logit difference"
@@ -31,7 +31,7 @@ def causal_tables(
         for member in circuits[task].members:
             selected[member] = True
         flat, passed = effect.ravel(), selected.ravel()
-        tables[f"causal, {task}"] = Components(
+        tables[f"{CAUSAL}{task}"] = Components(
             kind=kind,
             layer=np.repeat(np.arange(layers), width),
             index=np.tile(np.arange(width), layers),

@@ -7,7 +7,6 @@ import numpy as np
 from harness.report import typeset
 from harness.report.figures.figure import (
     DIVERGING,
-    MODEL,
     SATURATION,
     SEQUENTIAL,
     Context,
@@ -17,6 +16,7 @@ from harness.report.figures.figure import (
     on_axes,
     rounded,
 )
+from harness.verdicts.components import MODEL
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 DIVERGING = [[0.0, "$div0"], [0.25, "$div1"], [0.5, "$div2"], [0.75, "$div3"], [1.0, "$div4"]]
 SEQUENTIAL = [[0.0, "$div2"], [0.5, "$seq1"], [1.0, "$seq2"]]
-MODEL = "model"
 SATURATION = 0.99  # quantile at which colours saturate
 
 Trace = dict[str, Any]

@@ -20,6 +20,7 @@ from harness.verdicts.evidence import Effect, Evidence, Family, Gate
 from harness.verdicts.judge import require
 
 RECALL_SET, REASONING_SET, BOTH = 0, 1, 2  # rows
+TIE = 1e-9  # shares of the logit difference: closer values are equal
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def beyond_random_pairs(
     design: Design, name: str, quantity: str, values: Float[np.ndarray, " pair"]
 ) -> Evidence:
     """The requirement that the circuits' value, the last, exceed those of random pairs of sets."""
-    null, own = values[:-1], Effect(quantity, float(values[-1]))
+    null, own = _tied(values[:-1], values[-1]), Effect(quantity, float(values[-1]))
     circuits, alpha = design.circuits, design.rule.alpha
     n = min(design.rule.random_pairs.pairs, *(circuits.effects[t].n for t in design.tasks))
     if not len(null):
@@ -112,3 +113,12 @@ def beyond_random_pairs(
     what = f"pairs with as many {circuits.kind}s in every layer"
     family = Family("random pairs of sets", len(null), "rank")
     return beyond_chance(name, own, null, what, alpha=alpha, n=n, family=family)
+
+
+def _tied(null: Float[np.ndarray, " pair"], value: float) -> Float[np.ndarray, " pair"]:
+    """Make draws that equal the value up to rounding equal to it, so that they count against it.
+
+    A random pair may hold one of the judged circuits itself: in a model whose effects add up, its
+    value differs by the order of summation alone, which depends on the processor.
+    """
+    return np.where(np.isclose(null, value, rtol=0, atol=TIE), value, null)

@@ -117,28 +117,15 @@ def _scatter(
     n: int,
 ) -> Plot:
     first, second = (effects[t] for t in tasks)
-    far = np.argsort(-np.hypot(first, second).ravel(), kind="stable")[:MOST_POINTS]
-    selected = {t: set(c.members) for t, c in circuits.items()}
-    groups: dict[tuple[str, Role], list[Member]] = {}
-    name: str
-    colour: Role
-    for flat in far:
-        at = (int(flat) // first.shape[1], int(flat) % first.shape[1])
-        of = [t for t in tasks if at in selected[t]]
-        if len(of) == 1:
-            name, colour = f"{of[0]} circuit", role(of[0], tasks)
-        else:
-            name, colour = ("both circuits", "lookup") if of else ("neither", "random")
-        groups.setdefault((name, colour), []).append(at)
     series = tuple(
         Series(
             name,
-            role_,
+            colour,
             [float(first[at]) for at in members],
             [float(second[at]) for at in members],
             text=[f"{kind} {n}.{i}" for n, i in members],
         )
-        for (name, role_), members in sorted(groups.items())
+        for (name, colour), members in sorted(_by_circuit(effects, circuits, tasks).items())
     )
     kept = f" The {MOST_POINTS} farthest from 0 are drawn." if first.size > MOST_POINTS else ""
     return Plot(
@@ -156,6 +143,24 @@ def _scatter(
         panels=(PlotPanel("", series),),
         n=n,
     )
+
+
+def _by_circuit(
+    effects: Mapping[str, np.ndarray], circuits: Mapping[str, Circuit], tasks: Sequence[str]
+) -> dict[tuple[str, Role], list[Member]]:
+    """The components with the largest effects, by the circuits that hold them, and a colour."""
+    first, second = (effects[t] for t in tasks)
+    far = np.argsort(-np.hypot(first, second).ravel(), kind="stable")[:MOST_POINTS]
+    held = {t: set(c.members) for t, c in circuits.items()}
+    groups: dict[tuple[str, Role], list[Member]] = {}
+    for flat in far:
+        at = (int(flat) // first.shape[1], int(flat) % first.shape[1])
+        holders = [t for t in tasks if at in held[t]]
+        group: tuple[str, Role] = ("both circuits", "lookup") if holders else ("neither", "random")
+        if len(holders) == 1:
+            group = (f"{holders[0]} circuit", role(holders[0], tasks))
+        groups.setdefault(group, []).append(at)
+    return groups
 
 
 def _pearson(first: np.ndarray, second: np.ndarray) -> float:

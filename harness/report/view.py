@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.report import typeset
+from harness.report.anchors import Anchors
 from harness.report.claims_table import ClaimRow, ClaimsTable, claim_row, requirement_rows
 from harness.report.component_tables import component_table
 from harness.report.components import tallies_and_figures
@@ -49,7 +50,7 @@ def page(
     files: Sequence[File] = (),
 ) -> Page:
     """The whole report as values."""
-    anchors = _Anchors()
+    anchors = Anchors()
     results = [r for r in records if r.control is None]
     models = distinct(r.model.name for r in results)
     ids = sorted(distinct(r.claim_id for r in results), key=natural)
@@ -94,35 +95,12 @@ def _requirement_rows(claim: Claim) -> list[ClaimRow]:
     return [row for p in predictions for row in requirement_rows(p.record, p.anchor)]
 
 
-class _Anchors:
-    """Ids for deep links: readable, unique within the page."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = {
-            *("top", "main", "verdicts", "claims", "instrument", "partings", "provenance"),
-            *("reading", "files", "theme", "said", "texts", "plotly-gz"),
-        }
-
-    def claim(self, *parts: str) -> str:
-        slug = "-".join(filter(None, (_slug(p) for p in parts))) or "part"
-        anchor, again = slug, 2
-        while anchor in self._taken:
-            anchor, again = f"{slug}-{again}", again + 1
-        self._taken.add(anchor)
-        return anchor
-
-
-def _slug(text: str) -> str:
-    name = text.rsplit("::", 1)[-1].split("[", 1)[0].removeprefix("test_")
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60]
-
-
 def _claim(
     records: list[Verdict],
     components: "pd.DataFrame | None",
     plots: Sequence[PlacedPlot],
     models: Sequence[str],
-    anchors: _Anchors,
+    anchors: Anchors,
 ) -> Claim:
     claim_id = records[0].claim_id
     anchor = anchors.claim(claim_id)
@@ -190,7 +168,7 @@ def _on_model(
     records: list[Verdict],
     components: "pd.DataFrame | None",
     plots: Sequence[PlacedPlot],
-    anchors: _Anchors,
+    anchors: Anchors,
 ) -> OnModel:
     model, claim_id = records[0].model.name, records[0].claim_id
     anchor = anchors.claim(claim_id, model)

@@ -8,6 +8,7 @@ from setuptools import find_packages, setup
 DATA = {
     "harness.hypotheses": "hypotheses",
     "harness.prompts": "prompts",
+    "harness.docs": "docs",  # the glossary, which the report reads
     "harness.fixtures.organisms": "fixtures/organisms",
     "harness.fixtures.published": "fixtures/published",
     "harness.reports.templates": "reports/templates",

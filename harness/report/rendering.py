@@ -22,6 +22,7 @@ from harness.report import formats, typeset
 from harness.report import view as report_view
 from harness.report.component_tables import packed_json
 from harness.report.figures.figure import Figure
+from harness.report.glossary import meanings
 from harness.report.model_card import model_card
 from harness.report.parts import File, Page
 from harness.verdicts import samples
@@ -204,6 +205,7 @@ def environment() -> jinja2.Environment:
         "plain": _plain,
     }
     environment.globals |= {"ICONS": report_view.ICONS, "OUTCOMES": [str(o) for o in Outcome]}
+    environment.globals["GLOSSARY"] = meanings()
     return environment
 
 

@@ -15,7 +15,13 @@ APART = (
     *("harness/calibration", "harness/report", "harness/compare", "harness/commands"),
     "harness/verdicts/verdict.schema.json",
     # In an installed copy the data lie in the package; they are counted under their own names.
-    *("harness/hypotheses", "harness/prompts", "harness/fixtures", "harness/reports"),
+    *(
+        "harness/hypotheses",
+        "harness/prompts",
+        "harness/fixtures",
+        "harness/reports",
+        "harness/docs",
+    ),
 )
 LIBRARIES = ("torch", "transformers", "nnsight", "numpy", "scipy", "scikit-learn")
 

@@ -49,7 +49,7 @@ def generate(
 
 @contextmanager
 def _hooked(module: PreTrainedModel, sites: Sites, edit: Edit) -> Iterator[None]:
-    if edit.site.kind != "resid" or edit.site.layer < 0 or edit.positions != "all" or edit.run:
+    if edit.site.kind != "resid" or edit.site.layer < 0 or edit.positions != "all" or edit.source:
         raise EditError(
             f"{edit} cannot be made while generating: only edits of the residual stream after a "
             "layer, at all positions, from no other run."

@@ -10,7 +10,7 @@ from torch import Tensor
 from harness.adapter.editing import Placed, Store, store_at
 from harness.adapter.encoding import Batch
 from harness.interventions.edits import Edit, EditSet
-from harness.interventions.sites import Run
+from harness.interventions.sites import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Marked:
 
 def shareable_edits(edits: EditSet) -> bool:
     """Whether the edits depend only on a token and those before it, so on the shared prefix."""
-    return bool(edits) and all(edit.run is None for edit in edits)
+    return bool(edits) and all(edit.source is None for edit in edits)
 
 
 def placed_edit(
@@ -43,12 +43,12 @@ def placed_edit(
 
 
 def with_source(
-    placed: Placed, others: dict[Run, tuple[dict[Store, Tensor], Tensor]], batch: Batch
+    placed: Placed, others: dict[Source, tuple[dict[Store, Tensor], Tensor]], batch: Batch
 ) -> Placed:
     """The edit with the tensor that it patches from, at positions that the other run has too."""
-    if placed.edit.run is None:
+    if placed.edit.source is None:
         return placed
-    stores, there = others[placed.edit.run]
+    stores, there = others[placed.edit.source]
     moved = placed_edit(placed.edit, placed.mask & there.cpu(), placed.keys)
     store = stores[store_at(placed.edit.site)]
     assert batch.ids.shape[1] == store.shape[2 if placed.edit.site.kind == "pattern" else 1]

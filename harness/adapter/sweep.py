@@ -28,7 +28,7 @@ from harness.adapter.prefix_sharing import shared_prefix_trees
 from harness.adapter.stacking import Forward
 from harness.adapter.targets import divergence, scores, targets_of
 from harness.interventions.edits import Edit, EditSet
-from harness.interventions.sites import EditError, Run, Site
+from harness.interventions.sites import EditError, Site, Source
 from harness.materials.items import Item
 from harness.models.specs import ModelError
 
@@ -58,10 +58,10 @@ class Sweep:
         self.ids = network.encoder.ids(items)
         self.masks = PositionMasks(network.encoder, items, self.ids)
         self.targets = targets_of(network.encoder, items, self.ids, network.device)
-        self.needed: dict[Run, set[Store]] = {run: set() for run in Run}
+        self.needed: dict[Source, set[Store]] = {run: set() for run in Source}
         for edit in edits:
-            if edit.run is not None:
-                self.needed[edit.run].add(store_at(edit.site))
+            if edit.source is not None:
+                self.needed[edit.source].add(store_at(edit.site))
         self.resumed: set[Store] = set()
         for edit_set in self.sets:
             if edit_set:
@@ -78,18 +78,18 @@ class Sweep:
         self.could: dict[Edit, bool] = {}
         self.did: dict[Edit, bool] = {}
 
-    def _other_prompts(self, donors: Sequence[Item] | None) -> dict[Run, list[list[int]]]:
+    def _other_prompts(self, donors: Sequence[Item] | None) -> dict[Source, list[list[int]]]:
         """Token ids of the prompts that edits patch from, one for each item."""
-        prompts: dict[Run, list[list[int]]] = {}
-        if self.needed[Run.DONOR]:
+        prompts: dict[Source, list[list[int]]] = {}
+        if self.needed[Source.DONOR]:
             if donors is None or len(donors) != len(self.items):
                 raise EditError(
                     "resample ablation needs one donor for each item: pass donors, "
                     f"{len(self.items)} of them."
                 )
-            prompts[Run.DONOR] = self.network.encoder.ids(donors)
-        if self.needed[Run.COUNTERFACTUAL]:
-            prompts[Run.COUNTERFACTUAL] = self._counterfactual_ids()
+            prompts[Source.DONOR] = self.network.encoder.ids(donors)
+        if self.needed[Source.COUNTERFACTUAL]:
+            prompts[Source.COUNTERFACTUAL] = self._counterfactual_ids()
         return prompts
 
     def _counterfactual_ids(self) -> list[list[int]]:
@@ -119,7 +119,7 @@ class Sweep:
         """Fill the table's columns of one batch; a forward takes about `rows` trees."""
         here = list(batch.rows)
         placed = self._place(batch)
-        clean = run_clean(self.network, batch, self.needed[Run.OWN] | self.resumed)
+        clean = run_clean(self.network, batch, self.needed[Source.OWN] | self.resumed)
         self.clean[:, here] = scores(clean.logits, self.targets.of(here))
         _refuse_non_finite(clean.logits, "the intact model", [self.items[i].id for i in here])
         together = {n: edits for n, edits in enumerate(placed) if edits}
@@ -143,7 +143,7 @@ class Sweep:
         With `share`, the runs that they patch from may use shared prefixes too.
         """
         here = list(batch.rows)
-        if any(p.edit.run is not None for edits in placed.values() for p in edits):
+        if any(p.edit.source is not None for edits in placed.values() for p in edits):
             others = self._other_stores(batch, clean, share)
             placed = {n: [with_source(p, others, batch) for p in ps] for n, ps in placed.items()}
         intact = clean.logits.log_softmax(1)
@@ -186,7 +186,7 @@ class Sweep:
             for edit in edits:
                 at = marked(edit.positions)
                 applies = at.applies
-                if edit.run is Run.COUNTERFACTUAL:
+                if edit.source is Source.COUNTERFACTUAL:
                     applies = applies & self.comparable[here]
                 self.applicable[number, here] &= applies
                 together = together and at.agreed
@@ -198,12 +198,14 @@ class Sweep:
 
     def _other_stores(
         self, batch: Batch, clean: Clean, share: bool
-    ) -> dict[Run, tuple[dict[Store, Tensor], Tensor]]:
+    ) -> dict[Source, tuple[dict[Store, Tensor], Tensor]]:
         """By run that edits patch from: its tensors aligned with the batch, where it has tokens.
 
         With `share`, other prompts may run with shared prefixes.
         """
-        stores_of = {Run.OWN: (clean.stores, batch.mask.bool())} if self.needed[Run.OWN] else {}
+        stores_of = (
+            {Source.OWN: (clean.stores, batch.mask.bool())} if self.needed[Source.OWN] else {}
+        )
         encoder, device, width = self.network.encoder, self.network.device, batch.ids.shape[1]
         for run, every in self.other_ids.items():
             ids = [every[row] for row in batch.rows]

@@ -1,16 +1,16 @@
 """Edits of a running model as values: a function at a site and at some positions.
 
 Pure torch. `adapter.sweep` applies them; here is what they do. A function receives the site's
-values [row pos ...] and a `Context`, and returns values of the same shape; it must treat every
-position by itself, because the engine only gives it positions that can still matter, and every row
-alike, because prompts that begin alike may share one. What it returns outside the edit's positions
-is ignored.
+values [row pos ...] and a `Context`, and returns values of the same shape. It must treat every
+position on its own, because the engine passes only the positions that can still matter, and every
+row in the same way, because prompts with the same beginning may share a row. What it returns
+outside the edit's positions is ignored.
 
 Site        values given to the function (the tensor's place in the model)
 resid       [row pos d_model], after layer l; layer -1 is the embedding, before layer 0
 attn, mlp   [row pos d_model], what the residual receives (after a post-norm, if there is one)
 head        [row pos d_head], a head's z: its slice of the input of the output projection
-neuron      [row pos neuron], the chosen inputs of the down-projection; all without index
+neuron      [row pos neuron], inputs of the down-projection: those of the index, or all
 pattern     [row query_pos key_pos] of one head, [row query_pos head key_pos] without index
 """
 
@@ -22,18 +22,18 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from harness.interventions.sites import NAMED_POSITIONS, EditError, Positions, Run, Site
+from harness.interventions.sites import NAMED_POSITIONS, EditError, Positions, Site, Source
 
 Values = Float[Tensor, "row pos *axes"]
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a function may want to know beside the values.
+    """What a function may need besides the values.
 
     Attributes:
-        other: The site's values in the edit's `run`, aligned with the values; where that run has
-            no such position, the values themselves.
+        other: The site's values in the edit's `source`, aligned with the values; where that run
+            has no such position, the values themselves.
         keys: For patterns, the keys that the edit names.
     """
 
@@ -53,17 +53,17 @@ class Edit:
         function: What; see the module's docstring.
         positions: Which tokens; for a pattern, which queries.
         name: For messages and tables.
-        run: The forward that `Context.other` comes from.
+        source: The forward that `Context.other` comes from.
         keys: For a pattern, which tokens `Context.keys` marks.
-        may_be_idle: Whether leaving all values as they are can be right. If not, an edit that
-            changes nothing on any prompt, though the values there are not zero, is an error.
+        may_be_idle: Whether an edit may leave all values as they are. If not, it is an error to
+            change nothing on any prompt although the values there are not zero.
     """
 
     site: Site
     function: Function
     positions: Positions = "all"
     name: str = "edit"
-    run: Run | None = None
+    source: Source | None = None
     keys: Positions = "all"
     may_be_idle: bool = False
 
@@ -71,10 +71,10 @@ class Edit:
         for positions in (self.positions, self.keys):
             if isinstance(positions, str) and positions not in NAMED_POSITIONS:
                 raise EditError(
-                    f"{self}: positions {positions!r} are none of {', '.join(NAMED_POSITIONS)}, "
-                    "nor token numbers."
+                    f"{self}: got positions {positions!r}, expected one of "
+                    f"{', '.join(NAMED_POSITIONS)}, or token numbers."
                 )
-        if self.site.kind == "pattern" and self.run is Run.DONOR:
+        if self.site.kind == "pattern" and self.source is Source.DONOR:
             raise EditError(
                 f"{self}: a donor's pattern has other keys; patch from a counterfactual prompt."
             )
@@ -150,21 +150,24 @@ def mean_ablation(site: Site, reference: Reference, positions: Positions = "all"
     return Edit(site, function, positions, "mean ablation", may_be_idle=True)
 
 
-def resample_ablation(site: Site, donor: Run = Run.DONOR, positions: Positions = "all") -> Edit:
+def resample_ablation(
+    site: Site, donor: Source = Source.DONOR, positions: Positions = "all"
+) -> Edit:
     """Values become those of another item at the same position counted from the right.
 
-    Which item is said at the sweep (`donors`). Where it is shorter, a prompt keeps its values.
+    The donors are passed to `sweep(donors=...)`. Where the donor is shorter, the values stay.
     """
     return Edit(site, _other, positions, "resample ablation", donor, may_be_idle=True)
 
 
-def patch_from(site: Site, run: Run = Run.COUNTERFACTUAL, positions: Positions = "all") -> Edit:
+def patch_from(
+    site: Site, source: Source = Source.COUNTERFACTUAL, positions: Positions = "all"
+) -> Edit:
     """Values become those of another run of the item, position by position.
 
-    From the counterfactual, an item whose counterfactual prompt has another number of tokens, or
-    none, is not measured.
+    An item is not measured if it has no counterfactual prompt, or one of another length in tokens.
     """
-    return Edit(site, _other, positions, f"patch from {run.value}", run, may_be_idle=True)
+    return Edit(site, _other, positions, f"patch from {source.value}", source, may_be_idle=True)
 
 
 def add_direction(
@@ -183,7 +186,7 @@ def add_direction(
 def rescale(
     site: Site, direction: Tensor | np.ndarray, factor: float, positions: Positions = "all"
 ) -> Edit:
-    """The component along the direction times `factor`; 1 leaves all as it is, 0 projects out."""
+    """The component along the direction times `factor`; 1 changes nothing, 0 projects it out."""
     unit = torch.as_tensor(direction).detach().clone().float()
     length = unit.norm()
     if not bool(torch.isfinite(length)) or float(length) == 0:
@@ -208,8 +211,8 @@ def project_out(site: Site, direction: Tensor | np.ndarray, positions: Positions
 def knockout(site: Site, positions: Positions = "all", keys: Positions = "all") -> Edit:
     """The queries at `positions` no longer attend to `keys`; the rest of a row sums to one.
 
-    A row all of whose weight is on those keys becomes 0, as with `keys="all"`. Elsewhere equal to
-    a score of minus infinity before the softmax (Geva et al. 2023).
+    A row with all of its weight on those keys becomes 0, as with `keys="all"`. Any other row is as
+    with a score of minus infinity before the softmax (Geva et al. 2023).
     """
     if site.kind != "pattern":
         raise EditError(f"knockout of {site}: only a pattern can be knocked out.")

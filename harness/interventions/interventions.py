@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.interventions.directions import Directions
-from harness.interventions.sites import Positions, Run, Site
+from harness.interventions.sites import Positions, Site, Source
 
 if TYPE_CHECKING:
     from harness.interventions.edits import EditSet, Reference
@@ -136,7 +136,7 @@ def _resample(site: Site, how: Intervention, _: Inputs) -> "EditSet":
 def _counterfactual(site: Site, how: Intervention, _: Inputs) -> "EditSet":
     from harness.interventions import edits  # noqa: PLC0415
 
-    return (edits.patch_from(site, Run.COUNTERFACTUAL, how.positions),)
+    return (edits.patch_from(site, Source.COUNTERFACTUAL, how.positions),)
 
 
 def _add(site: Site, how: Intervention, inputs: Inputs) -> "EditSet":

@@ -1,12 +1,12 @@
-"""Where an edit can be made, as values; no torch, so that stored results are found without it."""
+"""Where an edit can be made, as plain values; torch is not needed to find stored results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-Kind = Literal["resid", "attn", "mlp", "head", "neuron", "pattern"]
-KINDS: tuple[Kind, ...] = ("resid", "attn", "mlp", "head", "neuron", "pattern")
+SiteKind = Literal["resid", "attn", "mlp", "head", "neuron", "pattern"]
+KINDS: tuple[SiteKind, ...] = ("resid", "attn", "mlp", "head", "neuron", "pattern")
 NAMED_POSITIONS = ("all", "final", "subject", "premises")
 
 # `all`, `final`, `subject` and `premises` (every token of them), or token numbers counted from
@@ -18,8 +18,8 @@ class EditError(ValueError):
     """An edit that cannot be made; the message is one sentence naming the site."""
 
 
-class Run(Enum):
-    """Another forward whose activations an edit writes."""
+class Source(Enum):
+    """The forward whose activations an edit writes into the run."""
 
     OWN = "own"  # the same prompt, unedited
     DONOR = "donor"  # the item's donor, positions counted from the right
@@ -36,7 +36,7 @@ class Site:
         index: A head's number (`head`, `pattern`), neurons' numbers (`neuron`), None for all.
     """
 
-    kind: Kind
+    kind: SiteKind
     layer: int
     index: int | tuple[int, ...] | None = None
 

@@ -11,7 +11,7 @@ from harness.adapter.batching import PROMPTS_A_TREE
 from harness.adapter.checks import PrefixCheck
 from harness.adapter.prefix_sharing import MOST, NEW_SHARE, WIDEST, shared_prefix_trees
 from harness.interventions import edits
-from harness.interventions.sites import Run, Site
+from harness.interventions.sites import Site, Source
 from harness.materials import sets
 from harness.models.specs import resolve
 from tests.support import tiny_models
@@ -117,7 +117,7 @@ def edit_sets(model: Model) -> list[edits.EditSet]:
             (edits.resample_ablation(site),),
         ]
     patched = (edits.patch_from(Site("mlp", 0)), edits.zero_ablation(Site("head", 1, 0)))
-    own = (edits.patch_from(Site("attn", 1), Run.OWN),)
+    own = (edits.patch_from(Site("attn", 1), Source.OWN),)
     return [*sets, patched, own, (edits.zero_ablation(Site("mlp", 0), "premises"),)]
 
 

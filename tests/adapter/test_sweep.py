@@ -8,7 +8,7 @@ import torch
 from harness.adapter import LoadOptions, Model, editing
 from harness.interventions import edits
 from harness.interventions.edits import Edit
-from harness.interventions.sites import EditError, Run, Site
+from harness.interventions.sites import EditError, Site, Source
 from harness.materials.sets import geography
 from harness.models.specs import ModelError, resolve
 from tests.support import oracle_edits, tiny_models
@@ -208,10 +208,13 @@ def test_edits_that_should_change_nothing_change_nothing(load, kind):
             items,
             [
                 (),
-                (edits.patch_from(site, Run.OWN),),
+                (edits.patch_from(site, Source.OWN),),
                 (edits.add_direction(site, direction, 0.0),),
                 (edits.rescale(site, direction, 1.0),),
-                (edits.patch_from(site, Run.OWN), edits.rescale(Site("mlp", 1), torch.ones(32), 1)),
+                (
+                    edits.patch_from(site, Source.OWN),
+                    edits.rescale(Site("mlp", 1), torch.ones(32), 1),
+                ),
             ],
         )
         clean = [
@@ -228,7 +231,7 @@ def test_edits_that_should_change_nothing_change_nothing(load, kind):
 
 
 def test_a_pattern_patched_from_its_own_run_changes_nothing(model):
-    found = model.sweep(STORY[:2], [(edits.patch_from(Site("pattern", 0), Run.OWN),)])
+    found = model.sweep(STORY[:2], [(edits.patch_from(Site("pattern", 0), Source.OWN),)])
     assert np.abs(found.log_probability - found.clean_log_probability).max() == 0
 
 

@@ -4,7 +4,7 @@ import torch
 
 from harness.interventions import edits
 from harness.interventions.edits import Context, Reference
-from harness.interventions.sites import EditError, Run, Site
+from harness.interventions.sites import EditError, Site, Source
 
 VALUES = torch.tensor([[[1.0, 2.0], [3.0, -4.0]]])
 EMPTY = Context()
@@ -60,8 +60,8 @@ def test_patching_and_resampling_write_the_other_run():
     context = Context(other=VALUES * 10)
     for edit in (edits.patch_from(Site("mlp", 0)), edits.resample_ablation(Site("mlp", 0))):
         assert torch.equal(apply(edit, context=context), VALUES * 10)
-    assert edits.patch_from(Site("mlp", 0)).run is Run.COUNTERFACTUAL
-    assert edits.resample_ablation(Site("mlp", 0)).run is Run.DONOR
+    assert edits.patch_from(Site("mlp", 0)).source is Source.COUNTERFACTUAL
+    assert edits.resample_ablation(Site("mlp", 0)).source is Source.DONOR
 
 
 def test_a_direction_is_added_projected_out_and_rescaled():
@@ -130,7 +130,7 @@ def test_knockout_equals_a_score_of_minus_infinity():
         (lambda: Site("pattern", 0, (1, 2)), "takes one head's number"),
         (lambda: Site("mlp", -1), "there is no layer -1"),
         (lambda: edits.knockout(Site("head", 0, 1)), r"knockout of head 0\.1: only a pattern"),
-        (lambda: edits.zero_ablation(Site("mlp", 0), "last"), "positions 'last' are none of"),
+        (lambda: edits.zero_ablation(Site("mlp", 0), "last"), "got positions 'last', expected one of"),
         (lambda: edits.resample_ablation(Site("pattern", 0)), "a donor's pattern has other keys"),
     ],
 )

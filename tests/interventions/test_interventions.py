@@ -12,7 +12,7 @@ from harness.interventions.interventions import (
     Intervention,
     address_of,
 )
-from harness.interventions.sites import Run, Site, joined
+from harness.interventions.sites import Site, Source, joined
 from harness.materials.items import MaterialsError
 from tests.support.planted_circuits import facts_set
 
@@ -72,11 +72,13 @@ def test_the_address_changes_with_the_order_and_the_kind_of_site():
 
 @pytest.mark.parametrize(
     ("method", "run"),
-    [(ZERO, None), (RESAMPLE, Run.DONOR), (COUNTERFACTUAL, Run.COUNTERFACTUAL)],
+    [(ZERO, None), (RESAMPLE, Source.DONOR), (COUNTERFACTUAL, Source.COUNTERFACTUAL)],
 )
 def test_every_site_is_edited_in_the_way_that_is_said(method, run):
     made = Intervention(HEADS.sites, method, "final").edits(Inputs())
-    assert [(e.site, e.run, e.positions) for e in made] == [(s, run, "final") for s in HEADS.sites]
+    assert [(e.site, e.source, e.positions) for e in made] == [
+        (s, run, "final") for s in HEADS.sites
+    ]
 
 
 def test_a_mean_ablation_without_means_is_an_error():

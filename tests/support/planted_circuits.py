@@ -168,7 +168,11 @@ def _applies(edits, item: Item) -> bool:
         {"subject": item.subject is not None, "premises": bool(item.premises)}.get(
             e.positions, True
         )
-        and (e.run is None or e.run.value != "counterfactual" or bool(item.counterfactual_prompt))
+        and (
+            e.source is None
+            or e.source.value != "counterfactual"
+            or bool(item.counterfactual_prompt)
+        )
         for e in edits
     )
 

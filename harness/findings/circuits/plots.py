@@ -247,7 +247,7 @@ def pair_map(
         caption=(
             "What two components cost together minus what each costs alone, as a share of the "
             "intact logit difference. Below 0 they carry the same, or one is useless without the "
-            "other; above 0 they stand in for each other."
+            "other; above 0 each can replace the other."
         ),
         x="component",
         y="component",

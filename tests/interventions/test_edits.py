@@ -130,7 +130,10 @@ def test_knockout_equals_a_score_of_minus_infinity():
         (lambda: Site("pattern", 0, (1, 2)), "takes one head's number"),
         (lambda: Site("mlp", -1), "there is no layer -1"),
         (lambda: edits.knockout(Site("head", 0, 1)), r"knockout of head 0\.1: only a pattern"),
-        (lambda: edits.zero_ablation(Site("mlp", 0), "last"), "got positions 'last', expected one of"),
+        (
+            lambda: edits.zero_ablation(Site("mlp", 0), "last"),
+            "got positions 'last', expected one of",
+        ),
         (lambda: edits.resample_ablation(Site("pattern", 0)), "a donor's pattern has other keys"),
     ],
 )

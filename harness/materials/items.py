@@ -39,6 +39,9 @@ class Item:
         label: Crossed prompts: the number of the question that is asked; 0 otherwise.
         split: `discovery` (for choices) or `evaluation` (for judging).
         score: Graded label where the materials carry one.
+        relation: The question type of a cell; empty elsewhere.
+        source: Where the answer of a cell comes from, `weights` or `context`; empty elsewhere.
+        steps: Steps to the answer of a cell; 0 elsewhere.
     """
 
     id: str
@@ -60,10 +63,17 @@ class Item:
     label: int = 0
     split: str = DISCOVERY
     score: float | None = None
+    relation: str = ""
+    source: str = ""
+    steps: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for JSON. Not by `asdict`: its deep copies take a second for each set."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """Plain values for JSON. Not by `asdict`: its deep copies take a second for each set.
+
+        What only cells have is left out of other items, whose hashes are on record.
+        """
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {k: v for k, v in values.items() if v or k not in ("relation", "source", "steps")}
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,11 @@ class PromptSet:
             digest.update(f"{', ' if number else ''}{text}".encode())
         digest.update(b"]")
         return digest.hexdigest()
+
+    @property
+    def grade(self) -> str:
+        """What a contrast is worth as evidence: A where tasks are balanced by crossing, else B."""
+        return "A" if self.crossed else "B"
 
     @property
     def template_hash(self) -> str:

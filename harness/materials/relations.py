@@ -99,6 +99,7 @@ class Relation:
         return _sentence(self.links[level - 1].text.format(holder=holder, entity=entity))
 
 
+@cache
 def half_of(name: str) -> str:
     """The split that an entity belongs to, in every relation; it depends on the name alone."""
     odd = hashlib.sha256(f"{SALT}/{name}".encode()).digest()[0] % 2

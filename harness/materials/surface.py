@@ -4,6 +4,7 @@ Crossed prompts are balanced exactly; for other sets this measures how much word
 lengths differ. Only token ids are needed of a model.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from itertools import chain
 import numpy as np
 from jaxtyping import Float
 
-from harness.materials.items import Item
+from harness import stats
+from harness.materials.items import DISCOVERY, Item, MaterialsError, PromptSet
 
 MOST_TOKENS = 4096  # features: the tokens that occur in most prompts
 
@@ -96,3 +98,44 @@ def surface_features(
         features[i, [column[token] for token in known]] = [count[token] for token in known]
         features[i, len(kept) :] = len(row), item.label, item.order
     return features
+
+
+def word_ids(items: Sequence[Item]) -> list[list[int]]:
+    """Words and marks of every prompt as numbers: the surface that no tokenizer changes."""
+    known: dict[str, int] = {}
+    return [
+        [known.setdefault(word, len(known)) for word in re.findall(r"\w+|[^\w\s]", item.prompt)]
+        for item in items
+    ]
+
+
+def transfer_between_relations(prompts: PromptSet) -> stats.Transfer | None:
+    """How well words of discovery items of some relations tell the tasks apart in another one.
+
+    None where fewer than two relations are asked about.
+    """
+    items = [item for item in prompts.items if item.task in prompts.tasks]
+    relations = [item.relation for item in items]
+    if len(set(relations)) < 2:
+        return None
+    return stats.transfer_auc(
+        surface_features(items, word_ids(items)),
+        np.array([item.task == prompts.tasks[0] for item in items]),
+        relations,
+        np.array([item.split == DISCOVERY for item in items]),
+    )
+
+
+def refuse_if_told_apart(prompts: PromptSet) -> None:
+    """Refuse a set whose words tell the tasks apart in relations they were not learnt from.
+
+    Raises:
+        MaterialsError: If a half is not in the interval of the AUC.
+    """
+    found = transfer_between_relations(prompts)
+    if found is not None and not found.at_chance:
+        raise MaterialsError(
+            f"{prompts.name}: words alone tell {' and '.join(prompts.tasks)} apart in relations "
+            f"they were not learnt from, AUC {found.auc:.2f} [{found.low:.2f}, {found.high:.2f}]: "
+            "ask with the same words in both, or take the crossed set."
+        )

@@ -26,6 +26,7 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | what survives correction | `bonferroni`, `holm`, `benjamini_hochberg` |
 | does it hold over folds | `grouped_folds`, `modal_share`, `jaccard` |
 | would the words alone tell the tasks apart | `surface_auc` |
+| the same, learnt from other groups | `transfer_auc` |
 | does it find what is known to matter | `recovery` |
 | is the instrument calibrated | `uniformity`, `binomial_interval` |
 | what is a published count in a smaller model | `scaled_count` |
@@ -55,7 +56,7 @@ from harness.stats.means import bootstrap_of_means, pseudo_values
 from harness.stats.permutation import MaxTest, sign_flip_max
 from harness.stats.ranks import RankTest, auc, mann_whitney, mann_whitney_floor, rank_contrast
 from harness.stats.recovery import Recovery, recovery
-from harness.stats.surface import surface_auc
+from harness.stats.surface import Transfer, surface_auc, transfer_auc
 
 __all__ = [
     "Estimate",
@@ -67,6 +68,7 @@ __all__ = [
     "RankTest",
     "Recovery",
     "ShareBound",
+    "Transfer",
     "Uniformity",
     "auc",
     "benjamini_hochberg",
@@ -107,5 +109,6 @@ __all__ = [
     "sign_flip_max",
     "signs_by_name",
     "surface_auc",
+    "transfer_auc",
     "uniformity",
 ]

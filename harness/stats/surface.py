@@ -1,6 +1,7 @@
 """How well the surface of prompts alone tells two tasks apart."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -60,3 +61,64 @@ def surface_auc(
             score = model.fit(matrix[train], label[train]).decision_function(matrix[test])
             scores.append(float(auc(score[label[test] == 1], score[label[test] == 0])))
     return float(np.mean(scores))
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Mean AUC over groups that a classifier was not fitted on, with its interval over groups."""
+
+    auc: float
+    low: float
+    high: float
+    groups: int
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether a half lies in the interval."""
+        return self.low <= 0.5 <= self.high
+
+
+def transfer_auc(
+    features: Float[np.ndarray, "item feature"],
+    labels: Shaped[np.ndarray, " item"],
+    groups: Sequence[str],
+    fitted: Shaped[np.ndarray, " item"],
+    *,
+    level: float = 0.99,
+) -> Transfer:
+    """How well the surface of some groups tells labels apart in another one; a half is chance.
+
+    For each group a logistic regression is fitted on the `fitted` items of the other groups, and
+    judged on the rest of this one. The interval is Student's over the groups' AUCs.
+
+    Args:
+        features: For instance counts of each token, and the length.
+        labels: True for treated; exactly two classes.
+        groups: The relation of each item.
+        fitted: True for items to fit on, false for items to judge on.
+        level: Of the interval.
+
+    Raises:
+        ValueError: If there are fewer than two groups, or one has not both classes to judge.
+    """
+    from scipy.stats import t  # noqa: PLC0415  (with the rest, seconds to import)
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+
+    matrix = as_cells(features, "features", 2)
+    label, fit, group = np.asarray(labels, bool), np.asarray(fitted, bool), np.asarray(groups)
+    found = []
+    for name in np.unique(group):
+        train, test = fit & (group != name), ~fit & (group == name)
+        if len(np.unique(label[train])) < 2 or len(np.unique(label[test])) < 2:
+            raise ValueError(f"group {name!r} or what is beside it lacks a class; add items.")
+        with one_blas_thread():
+            model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+            score = model.fit(matrix[train], label[train]).decision_function(matrix[test])
+        found.append(float(auc(score[label[test]], score[~label[test]])))
+    if len(found) < 2:
+        raise ValueError(f"{len(found)} group; a classifier is judged on another one.")
+    mean, count = float(np.mean(found)), len(found)
+    half = float(t.ppf((1 + level) / 2, count - 1) * np.std(found, ddof=1) / np.sqrt(count))
+    return Transfer(mean, max(0.0, mean - half), min(1.0, mean + half), count)

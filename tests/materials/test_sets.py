@@ -259,6 +259,15 @@ def test_geographys_items_are_those_the_embedded_models_were_judged_on():
     ]
 
 
+def test_what_only_cells_have_leaves_the_hashes_of_other_sets_as_they_were():
+    assert [geography(30).hash, geography_crossed(30).hash, geography_published().hash] == [
+        "2546fe9d41b995da1ba524727ad694b0b009236b786061d5ea03dc710e38d015",
+        "341273ca47753fc5a00d9434f7fa4e6553feffc74d044ca76dd718c04f210556",
+        "8965a88e5e259f65a7801cbc5d7ed0a4353c03d3d843c89c36b23f5d113aebcc",
+    ]
+    assert "relation" not in geography(1).items[0].to_json()
+
+
 def test_control_crossings_are_of_the_same_stories():
     main = geography_crossed(10)
     for control in sets.crossed_controls(10):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.stats import surface_auc
+from harness.stats import surface_auc, transfer_auc
 
 PAIRS = 40
 GROUPS = [f"pair-{i // 4}" for i in range(4 * PAIRS)]
@@ -62,3 +62,40 @@ def test_one_class_and_too_few_groups_are_refused():
         surface_auc(np.zeros((8, 2)), np.tile([0, 1], 4), list("aabbccdd"))
     with pytest.raises(ValueError, match="8 items, 7 labels"):
         surface_auc(np.zeros((8, 2)), np.ones(7), list("aabbccdd"))
+
+
+GROUPS_OF = np.repeat([f"relation-{i}" for i in range(8)], 20)
+TREATED = np.tile([True, False], 80)
+FITTED = np.tile(np.repeat([True, False], 10), 8)
+
+
+def test_a_word_of_every_group_carries_over_and_one_of_its_own_does_not():
+    own = np.array([TREATED & (group == GROUPS_OF) for group in np.unique(GROUPS_OF)]).T
+    alone = transfer_auc(own, TREATED, GROUPS_OF, FITTED)
+    assert (alone.auc, alone.at_chance, alone.groups) == (0.5, True, 8)
+    everywhere = transfer_auc(np.column_stack([own, TREATED]), TREATED, GROUPS_OF, FITTED)
+    assert (everywhere.auc, everywhere.at_chance) == (1.0, False)
+
+
+def test_noise_does_not_carry_over():
+    noise = np.random.default_rng(0).normal(size=(160, 5))
+    found = transfer_auc(noise, TREATED, GROUPS_OF, FITTED)
+    assert found.low < 0.5 < found.high
+
+
+def test_the_interval_is_students_over_groups():
+    from scipy.stats import t
+
+    noise = np.random.default_rng(1).normal(size=(160, 5))
+    wide, narrow = (transfer_auc(noise, TREATED, GROUPS_OF, FITTED, level=x) for x in (0.99, 0.95))
+    ratio = (wide.high - wide.low) / (narrow.high - narrow.low)
+    assert ratio == pytest.approx(t.ppf(0.995, 7) / t.ppf(0.975, 7))
+    assert wide.auc == narrow.auc
+
+
+def test_transfer_needs_two_groups_with_both_classes():
+    features = np.zeros((160, 1))
+    with pytest.raises(ValueError, match="lacks a class"):
+        transfer_auc(features, TREATED, ["one"] * 160, FITTED)
+    with pytest.raises(ValueError, match="lacks a class"):
+        transfer_auc(features, np.ones(160), GROUPS_OF, FITTED)

@@ -1,0 +1,90 @@
+"""Stories about known entities: controls of what known against unknown names alone would do.
+
+A *conflict* story contradicts what is known of every entity it tells of, and is asked for what
+the text says (lookup) or for what is so (recall). A *neutral* story tells something new of known
+entities, and is asked for that (lookup) or for a fact (recall). Blocks are balanced as those of
+the cells are.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.materials.cells import (
+    TURN,
+    Question,
+    Story,
+    Supply,
+    demonstration_plan,
+    premise_order,
+)
+from harness.materials.difficulty import Difficulty
+from harness.materials.domains import frames
+
+CONFLICT, NEUTRAL = "conflict", "neutral"
+KINDS = ("recall", "lookup")
+TURNS = {kind: TURN[kind] for kind in KINDS}
+
+
+def draw_known_block(
+    supply: Supply, block: str, difficulty: Difficulty, rng: random.Random, kind: str
+) -> list[Story]:
+    """A block of stories with both questions; `kind` is `conflict` or `neutral`."""
+    answers = supply.answers(rng, ())
+    plan = demonstration_plan(rng, difficulty, TURNS)
+    order = premise_order(rng, difficulty, 1)
+    away = rng.randrange(1, difficulty.chains)
+    drawing = _Drawing(supply, block, kind, tuple(answers), plan, order, away)
+    return [drawing.story(number, rng) for number in range(difficulty.chains)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """What the stories of a block share; the entity of a chain has the answer told `away` on."""
+
+    supply: Supply
+    block: str
+    kind: str
+    answers: tuple[str, ...]
+    plan: Sequence[tuple[str, int]]
+    order: Sequence[int]
+    away: int
+
+    def story(self, number: int, rng: random.Random) -> Story:
+        relation, chains = self.supply.relation, len(self.answers)
+        truths = [self.answers[(chain + self.away) % chains] for chain in range(chains)]
+        entities = [self.supply.entity(rng, truth) for truth in truths]
+        tell = relation.state if self.kind == CONFLICT else relation.state_neutral
+        told = [tell(e, a) for e, a in zip(entities, self.answers, strict=True)]
+        shift = number % max(1, len(self.plan))
+        demonstrated = [*self.plan[shift:], *self.plan[:shift]]
+        return Story(
+            relation.name,
+            self.block,
+            number,
+            self.supply.split,
+            tuple(told[at] for at in self.order),
+            tuple(self._question(kind, number + turn, entities) for kind, turn in demonstrated),
+            {kind: self._question(kind, number + turn, entities) for kind, turn in TURNS.items()},
+        )
+
+    def _question(self, cell: str, turn: int, entities: Sequence[str]) -> Question:
+        chains = len(self.answers)
+        answer = turn % chains
+        name = entities[answer if cell == "lookup" else (answer - self.away) % chains]
+        return Question(
+            cell,
+            self.supply.relation.name,
+            self._text(cell, name),
+            name,
+            self.answers[answer],
+            self.answers,
+            1,
+        )
+
+    def _text(self, cell: str, name: str) -> str:
+        relation = self.supply.relation
+        if self.kind == NEUTRAL:
+            return relation.ask(name) if cell == "recall" else relation.ask_neutral(name)
+        asked = relation.ask(name)
+        return frames("known")[cell].format(question=asked[0].lower() + asked[1:])

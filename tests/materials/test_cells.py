@@ -1,0 +1,341 @@
+"""In a contrast of cells nothing differs but the question: answers are balanced exactly."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from harness.materials import cell_sets
+from harness.materials.cell_sets import CONTRASTS, NAMES, draw_cells, parse
+from harness.materials.cells import CELLS, SOURCE, demonstration_plan, fits, has_latent
+from harness.materials.difficulty import Difficulty, parse_difficulty
+from harness.materials.items import DISCOVERY, MaterialsError
+from harness.materials.known_stories import TURNS
+from harness.materials.relations import half_of, load_relations
+from harness.materials.surface import (
+    refuse_if_told_apart,
+    token_balance,
+    transfer_between_relations,
+)
+from tests.materials.test_relations import METAL
+from tests.support.material_checks import SEEDS, TOKENIZERS, encode, load_tokenizer
+
+SETTINGS = [
+    Difficulty(),
+    Difficulty(shots=6),
+    Difficulty(shots=0),
+    Difficulty(shots=2, chains=2),
+    Difficulty(shots=4, chains=4, order="shuffled"),
+    Difficulty(shots=8, chains=4),
+    Difficulty(order="shuffled", steps=4),
+]
+SAME_WORDS = ("cells:recall-lookup", "cells:latent-reasoning")
+KNOWN = ("conflict", "neutral")
+SINGLE = (*(f"cells:{a}-{b}" for a, b in CONTRASTS), *KNOWN)
+BALANCED = [
+    (name, difficulty)
+    for name in SINGLE
+    for difficulty in SETTINGS
+    if name != "cells:latent-reasoning" or difficulty.steps == 2
+    # Two kinds cannot show every answer twice.
+    if name not in KNOWN or difficulty.shots <= difficulty.chains
+]
+CROSSED = [name for name in NAMES if "crossed" in name]
+RELATIONS = {relation.name: relation for relation in load_relations()}
+
+
+def solved(item):
+    """(question, answer) of the demonstrations, in order."""
+    return re.findall(r"Question: (.*)\nAnswer: (.+)", item.premises[0])
+
+
+def told(item):
+    """The answers of the story, in its order."""
+    story = item.premises[0].split("\n")[0]
+    found = {answer: story.rfind(f" {answer}.") for answer in (item.answer, *item.distractors)}
+    assert min(found.values()) > 0
+    return sorted(found, key=found.get)
+
+
+def facts_of(item):
+    """What a contrast must not differ in, each with its name."""
+    answers = told(item)
+    shown = [answer for _, answer in solved(item)]
+    yield "answer", item.answer
+    yield "place", answers.index(item.answer)
+    yield "last named", answers[-1] == item.answer
+    yield "distractors", frozenset({item.answer, *item.distractors})
+    yield "demonstrated", shown.count(item.answer)
+    yield "demonstrated last", shown[-1:] == [item.answer]
+    yield "places of demonstration", tuple(i for i, a in enumerate(shown) if a == item.answer)
+    yield "premises", item.premises[0]
+    yield "length", len(item.premises[0].split())
+
+
+def block_counts(prompts):
+    """By block and task, how often each fact occurs."""
+    counts = {}
+    for item in prompts.items:
+        counts.setdefault((item.pair, item.task), Counter()).update(facts_of(item))
+    return counts
+
+
+@pytest.mark.parametrize(("name", "difficulty"), BALANCED, ids=str)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_answers_are_balanced_in_every_block(name, difficulty, seed, monkeypatch):
+    monkeypatch.setattr(cell_sets, "refuse_if_told_apart", lambda _: None)  # below
+    prompts = draw_cells(name, 60, seed, difficulty)
+    counts = block_counts(prompts)
+    for block in prompts.pairs:
+        one, other = (counts[block, task] for task in prompts.tasks)
+        assert one == other
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_relations_in_a_cell_are_told_first_equally_often(seed):
+    prompts = draw_cells("cells:recall/capital-food", 72, seed)
+    first = Counter()
+    for item in prompts.items:
+        answers = (item.answer, *item.distractors)
+        story = item.premises[0].split("\n")[0]
+        starts = min(story.find(f" {answer}.") for answer in answers) < len(story) / 3
+        first[item.task, item.split, starts] += 1
+    assert len(set(first.values())) == 1
+    for task in prompts.tasks:
+        blocks = [i for i in prompts.items if i.task == task and i.pair == prompts.pairs[0]]
+        assert sorted(i.answer for i in blocks) == sorted(
+            (i.answer, *i.distractors)[0] for i in blocks
+        )
+        assert len({i.answer for i in blocks}) == 3
+
+
+@pytest.mark.parametrize("difficulty", SETTINGS, ids=str)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_demonstrations_ask_nothing_that_is_asked_later(difficulty, seed):
+    for item in draw_cells("cells", 60, seed, difficulty).items:
+        questions = [question for question, _ in solved(item)]
+        assert item.question not in questions
+        assert len(set(questions)) == len(questions) == difficulty.shots
+        shown = Counter(answer for _, answer in solved(item))
+        each = difficulty.shots // difficulty.chains
+        assert all(shown[a] == each for a in (item.answer, *item.distractors))
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4])
+@pytest.mark.parametrize("order", ["told", "shuffled"])
+def test_answers_follow_from_the_story_or_from_the_tables(steps, order):
+    prompts = draw_cells("cells", 200, 1, Difficulty(order=order, steps=steps))
+    for item in prompts.items:
+        relation, name = RELATIONS[item.relation], item.entities[0]
+        story = item.premises[0].split("\n")[0]
+        assert item.source == SOURCE[item.task]
+        assert item.prompt[slice(*item.subject)] == name
+        if item.task == "recall":
+            assert relation.facts[name] == item.answer
+        elif item.task == "latent":
+            assert relation.facts[relation.latent[name]] == item.answer
+        if item.source == "weights":
+            assert not re.search(rf"\b{re.escape(name)}\b", story)
+            assert item.steps == (1 if item.task == "recall" else 2)
+            continue
+        sentences = re.findall(r"[^.]+\.", story)
+        assert item.steps == (1 if item.task == "lookup" else steps)
+        for _ in range(item.steps - 1):  # each name but the last is the only way on
+            (on,) = (s for s in sentences if re.search(rf"\b{name}\b", s) and leads(s, name))
+            (name,) = set(names_in(on)) - {name}
+        assert any(name in s and s.endswith(f" {item.answer}.") for s in sentences)
+
+
+def names_in(sentence):
+    """Invented names of a premise."""
+    invented = {
+        n for r in RELATIONS.values() for n in (*r.names, *(x for k in r.links for x in k.names))
+    }
+    return [word for word in re.findall(r"\w+", sentence) if word in invented]
+
+
+def leads(sentence, holder):
+    """Whether the premise leads on from this name."""
+    relation_texts = {link.text for r in RELATIONS.values() for link in r.links}
+    (other, *_) = [*(n for n in names_in(sentence) if n != holder), ""]
+    texts = (t.format(holder=holder, entity=other) for t in relation_texts)
+    return sentence.strip() in {t[0].upper() + t[1:] for t in texts}
+
+
+@pytest.mark.parametrize("name", ["cells", "conflict", "neutral", "cells:latent/capital-opposite"])
+def test_halves_share_no_name(name):
+    for item in draw_cells(name, 200, 2).items:
+        assert half_of(item.entities[0]) == item.split
+    halves = Counter(i.split for i in draw_cells(name, 200, 2).items)
+    assert len(set(halves.values())) == 1
+
+
+def test_all_cells_ask_with_the_same_words():
+    for relation in RELATIONS.values():
+        words = {
+            cell: re.sub(r"\bX\b", "", relation.ask("X", level))
+            for cell, level in (("recall", 0), ("lookup", 0), ("reasoning", 1), ("latent", 1))
+        }
+        assert words["recall"] == words["lookup"]
+        assert words["latent"] == words["reasoning"]
+
+
+@pytest.mark.parametrize("kind", KNOWN)
+def test_stories_of_known_entities_say_what_is_not_so_or_not_known(kind):
+    for item in draw_cells(kind, 60).items:
+        relation, (name, answer) = RELATIONS[item.relation], item.entities
+        say = relation.state if kind == "conflict" else relation.state_neutral
+        assert (relation.facts[name] == answer) == (item.task == "recall")
+        assert (say(name, answer) in item.premises[0]) == (item.task == "lookup")
+        if kind == "conflict":
+            opening = "In fact, " if item.task == "recall" else "According to the text, "
+            assert item.question.startswith(opening)
+
+
+@pytest.mark.parametrize("name", [*CROSSED, "cells-crossed:lookup/capital-young"])
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_crossed_cells_do_not_differ_in_a_single_token(tokenizer, name):
+    tokenizer = load_tokenizer(tokenizer)
+    for seed in SEEDS:
+        prompts = draw_cells(name, 30, seed)
+        ids = encode(tokenizer, prompts)
+        assert token_balance(prompts.items, ids, prompts.tasks).exact
+        four = prompts.items[:4]
+        assert token_balance(four, ids[:4], prompts.tasks).exact
+        assert {(i.order, i.label) for i in four} == {(1, 1), (1, 2), (2, 1), (2, 2)}
+        assert prompts.grade == "A"
+
+
+def test_crossed_demonstrations_show_how_labels_are_followed():
+    for item in draw_cells("cells-crossed:recall-lookup", 30).items:
+        rows = re.findall(
+            r"Question 1: (.*)\nQuestion 2: (.*)\nAnswer to question (\d): (.+)", item.premises[0]
+        )
+        assert sorted(answer for *_, answer in rows) == sorted((item.answer, *item.distractors))
+        assert item.prompt.endswith(f"Answer to question {item.label}:")
+
+
+# The surface
+
+
+def test_words_of_some_relations_tell_nothing_of_another_one():
+    for name in SAME_WORDS:
+        for seed in SEEDS:
+            found = transfer_between_relations(draw_cells(name, 60, seed))
+            assert found.at_chance
+            assert abs(found.auc - 0.5) <= 0.06
+
+
+def test_a_set_that_words_tell_apart_is_refused():
+    honest = draw_cells(SAME_WORDS[0], 60)
+    refuse_if_told_apart(honest)
+
+    def said(item):
+        return item.prompt.replace("\nAnswer:", " Please!\nAnswer:")
+
+    telling = tuple(
+        replace(item, prompt=said(item)) if item.task == "recall" else item for item in honest.items
+    )
+    with pytest.raises(MaterialsError, match="words alone tell recall and lookup apart"):
+        refuse_if_told_apart(replace(honest, items=telling))
+
+
+def test_latent_is_no_partner_for_three_steps():
+    with pytest.raises(MaterialsError, match="latent questions have 2 steps"):
+        draw_cells("cells:latent-reasoning", 60, 0, Difficulty(steps=3))
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", [*NAMES, "cells:lookup/food-young"])
+def test_a_set_can_be_drawn_again_from_its_name(name):
+    difficulty = Difficulty(order="shuffled")
+    prompts = draw_cells(name, 12, 3, difficulty)
+    assert prompts.name == f"{name}@{difficulty}"
+    assert draw_cells(prompts.name, 12, 3) == prompts
+    assert draw_cells(name, 12, 3).hash != prompts.hash
+    assert draw_cells(name, 12, 4, difficulty).hash != prompts.hash
+    assert parse_difficulty(str(difficulty)) == difficulty
+
+
+def test_the_cells_of_a_contrast_are_those_of_the_whole_set():
+    cells = draw_cells("cells", 60)
+    assert {item.task for item in cells.items} == set(CELLS)
+    two = draw_cells("cells:recall-lookup", 60)
+    assert {i.prompt for i in two.items} <= {i.prompt for i in cells.items}
+    assert cells.count()["recall"] == 60
+
+
+@pytest.mark.parametrize("name", ["geography", "cells.jsonl", "mine/cells", "conflict.csv"])
+def test_other_names_are_not_ours(name):
+    assert parse(name) is None
+
+
+WRONG = [
+    ("cells:lookup-recall", "is no set"),
+    ("cells:recall-recall", "is no set"),
+    ("cells:recall/food-food", "is no set"),
+    ("cells:guess/food-young", "is no set"),
+    ("cells-crossed", "is no set"),
+    ("conflict:recall-lookup", "is no set"),
+    ("cells:recall/food-metal", "there is no relation 'metal'"),
+    ("cells:latent/capital-birth", "there is no relation 'birth' for this cell"),
+    ("cells@hard", "is no difficulty"),
+    ("cells@chains3-shots4-told-steps2", "--shots 4 with --chains 3"),
+]
+
+
+@pytest.mark.parametrize(("name", "said"), WRONG)
+def test_a_wrong_name_is_answered_with_what_is_expected(name, said):
+    with pytest.raises(MaterialsError) as raised:
+        draw_cells(name, 12)
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        *({"chains": 1}, {"chains": 9}, {"steps": 1}, {"steps": 5}),
+        *({"order": "random"}, {"shots": -3}, {"shots": 9}, {"shots": 4, "chains": 2}),
+    ],
+)
+def test_a_setting_that_is_none_is_refused(numbers):
+    with pytest.raises(MaterialsError, match=f"--(?:{'|'.join(numbers)}) "):
+        Difficulty(**numbers)
+
+
+def test_more_shots_than_two_kinds_can_show_are_refused():
+    import random
+
+    with pytest.raises(MaterialsError, match="--shots 6 are too many"):
+        demonstration_plan(random.Random(0), Difficulty(shots=6), TURNS)
+
+
+def test_no_items_are_refused():
+    with pytest.raises(MaterialsError, match="--items 0"):
+        draw_cells("cells", 0)
+
+
+# What a person adds
+
+
+def test_a_relation_of_ones_own_is_drawn_like_ours(tmp_path):
+    from harness.materials.relations import FOLDER
+
+    for file in (*FOLDER.glob("families.toml"), *FOLDER.glob("*.txt")):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    things = (f"thing{letter},metal{n % 5}" for n, letter in enumerate("abcdefghijklmnopqrst"))
+    (tmp_path / "metal.csv").write_text("thing,metal\n" + "\n".join(things), encoding="utf-8")
+    (tmp_path / "metal.toml").write_text(METAL, encoding="utf-8")
+    prompts = draw_cells("cells", 30, folder=tmp_path)
+    assert prompts.count() == {"recall": 30, "lookup": 30, "reasoning": 30}
+    with pytest.raises(MaterialsError, match="no relation gives conflict"):
+        draw_cells("conflict", 30, folder=tmp_path)
+
+
+def test_every_shipped_relation_fits_the_default():
+    assert all(fits(relation, Difficulty()) for relation in RELATIONS.values())
+    assert sum(has_latent(relation, 3) for relation in RELATIONS.values()) >= 8
+    assert {i.split for i in draw_cells("cells", 1).items} >= {DISCOVERY}

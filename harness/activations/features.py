@@ -222,7 +222,7 @@ HEAD_METRICS = (
 )
 
 
-def names(features: Sequence[Feature]) -> tuple[str, ...]:
+def feature_names(features: Sequence[Feature]) -> tuple[str, ...]:
     """The names of all of these features."""
     return tuple(feature.name for feature in features)
 

@@ -19,8 +19,8 @@ from harness.interventions.edits import Reference
 from harness.materials.items import Item
 from harness.models.specs import ModelError
 
-Kind = Literal["head", "neuron"]
-STORE_OF: dict[Kind, str] = {"head": "z", "neuron": "neurons"}
+AttributedKind = Literal["head", "neuron"]
+STORE_OF: dict[AttributedKind, str] = {"head": "z", "neuron": "neurons"}
 MEASURED = ("z", "attn", "neurons", "mlp")  # tensors of `editing.STORES`
 
 
@@ -155,7 +155,7 @@ class PathAttribution:
         network: Network,
         items: Sequence[Item],
         reference: Reference,
-        kind: Kind,
+        kind: AttributedKind,
         steps: int,
     ) -> None:
         self.network, self.store, self.steps = network, STORE_OF[kind], steps

@@ -16,7 +16,10 @@ from harness.adapter.encoding import Batch, Encoder
 from harness.adapter.prefix_sharing import separate_trees, shared_prefix_trees
 from harness.materials.items import Item
 
-TEXTS = ("Question: what is the capital of France? The answer is", "Rome is")  # unequal lengths
+PROBE_TEXTS = (
+    "Question: what is the capital of France? The answer is",
+    "Rome is",
+)  # unequal lengths
 EDITED = ("pattern", "z", "attn_out", "neurons", "mlp_out", "resid_post")
 
 
@@ -138,7 +141,9 @@ def prefix_check(network: Network) -> PrefixCheck:
 
 
 def _ids(encoder: Encoder) -> list[list[int]]:
-    return encoder.ids([Item(id=text, task="check", prompt=text, pair=text) for text in TEXTS])
+    return encoder.ids(
+        [Item(id=text, task="check", prompt=text, pair=text) for text in PROBE_TEXTS]
+    )
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from harness.adapter.editing import Store, store_at
+from harness.adapter.editing import SourceValues, store_at
 from harness.interventions.sites import Site
 
 
@@ -45,7 +45,7 @@ def first_stage(sites: Iterable[Site]) -> tuple[int, int]:
     return start, min(STAGES[store_at(site)[0]] for site in entered)
 
 
-def known_stores(start: int, stage: int) -> set[Store]:
+def known_stores(start: int, stage: int) -> set[SourceValues]:
     """What a clean run must keep so that a chunk can start there."""
     return {(store, start) for store in KNOWN[stage]}
 

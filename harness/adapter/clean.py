@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from harness.adapter.architectures import Sites, first, follow
-from harness.adapter.editing import KEPT_STORES, Store, read_store
+from harness.adapter.editing import KEPT_STORES, SourceValues, read_store
 from harness.adapter.encoding import Batch, Encoder
 from harness.adapter.scoring import last_tokens_only
 from harness.models.architecture import Architecture
@@ -69,10 +69,10 @@ class Clean:
     resid: list[Tensor]
     cache: DynamicCache
     logits: Float[Tensor, "prompt d_vocab"]
-    stores: dict[Store, Tensor]
+    stores: dict[SourceValues, Tensor]
 
 
-def run_clean(network: Network, batch: Batch, wanted: set[Store]) -> Clean:
+def run_clean(network: Network, batch: Batch, wanted: set[SourceValues]) -> Clean:
     """Run a batch without edits, keeping the residual stream, keys and values, and `wanted`.
 
     After the last layer the residual stream is known where prompts end, and elsewhere only if

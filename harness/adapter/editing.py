@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from harness.adapter.architectures import PATTERN_EDIT, Sites, Tree, first, follow
-from harness.interventions.edits import Context, Edit
+from harness.interventions.edits import Edit, EditContext
 from harness.interventions.sites import EditError, Site
 
 # The tensors that contain sites, in the order in which a layer computes them.
@@ -20,12 +20,12 @@ STORES = ("pattern", "z", "attn", "neurons", "mlp", "resid")
 # Also the outputs of attention and MLP, which need not be computed again when they are known. They
 # differ from what the residual stream receives where a norm stands between.
 KEPT_STORES = ("pattern", "z", "attention", "attn", "neurons", "feedforward", "mlp")
-Store = tuple[str, int]  # one of them and its layer; ("resid", -1) is the embedding
+SourceValues = tuple[str, int]  # one of them and its layer; ("resid", -1) is the embedding
 
-ROUNDING = 32  # times the dtype's precision: the difference that two orders of adding may make
+_ROUNDING = 32  # times the dtype's precision: the difference that two orders of adding may make
 
 
-def store_at(site: Site) -> Store:
+def store_at(site: Site) -> SourceValues:
     """The tensor that holds a site."""
     return {"head": "z", "neuron": "neurons"}.get(site.kind, site.kind), site.layer
 
@@ -169,13 +169,13 @@ def _distance(changed: Tensor, values: Tensor, rounds: bool) -> Float[Tensor, "t
     moved = (changed - values).flatten(2).abs().amax(2).float()
     if rounds:
         scale = values.flatten(1).abs().amax(1).float()[:, None]
-        moved = torch.where(moved <= ROUNDING * torch.finfo(values.dtype).eps * scale, 0, moved)
+        moved = torch.where(moved <= _ROUNDING * torch.finfo(values.dtype).eps * scale, 0, moved)
     return moved
 
 
-def _context(placed: Placed, values: Tensor, columns: Tensor, heads: int) -> Context:
+def _context(placed: Placed, values: Tensor, columns: Tensor, heads: int) -> EditContext:
     other, keys = placed.other, placed.keys
     if other is not None:
         other = values_of(other, placed.edit.site, heads)
         other = other[:, columns].to(values)
-    return Context(other, keys.to(values.device) if keys is not None else None)
+    return EditContext(other, keys.to(values.device) if keys is not None else None)

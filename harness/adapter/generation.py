@@ -10,7 +10,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from harness.adapter.architectures import Sites, first, follow
 from harness.adapter.encoding import Batch
-from harness.interventions.edits import Context, Edit, EditSet
+from harness.interventions.edits import Edit, EditContext, EditSet
 from harness.interventions.sites import EditError
 
 
@@ -56,7 +56,7 @@ def _hooked(module: PreTrainedModel, sites: Sites, edit: Edit) -> Iterator[None]
         )
 
     def change(_module: Any, _inputs: Any, output: Any) -> Any:
-        values: Tensor = edit.function(first(output).clone(), Context()).to(first(output))
+        values: Tensor = edit.function(first(output).clone(), EditContext()).to(first(output))
         return (values, *output[1:]) if isinstance(output, tuple) else values
 
     layer = follow(module, sites.layers)[edit.site.layer]

@@ -142,7 +142,7 @@ def load_engine(
     return engine
 
 
-def parameters_of(spec: ModelSpec) -> int:
+def counted_parameters(spec: ModelSpec) -> int:
     """Parameters of a model with this configuration, tied ones counted once; nothing is loaded.
 
     Raises:

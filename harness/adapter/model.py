@@ -211,7 +211,7 @@ class Model:
     def path_scores(
         self,
         items: Sequence[Item],
-        kind: attribution.Kind,
+        kind: attribution.AttributedKind,
         reference: Reference | None = None,
         *,
         steps: int = 5,

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from harness.adapter.editing import Placed, Store, store_at
+from harness.adapter.editing import Placed, SourceValues, store_at
 from harness.adapter.encoding import Batch
 from harness.interventions.edits import Edit, EditSet
 from harness.interventions.sites import Source
@@ -43,7 +43,7 @@ def placed_edit(
 
 
 def with_source(
-    placed: Placed, others: dict[Source, tuple[dict[Store, Tensor], Tensor]], batch: Batch
+    placed: Placed, others: dict[Source, tuple[dict[SourceValues, Tensor], Tensor]], batch: Batch
 ) -> Placed:
     """The edit with the tensor that it patches from, at positions that the other run has too."""
     if placed.edit.source is None:

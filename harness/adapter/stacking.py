@@ -14,7 +14,7 @@ from harness.adapter.clean import Clean, Network, widened
 from harness.adapter.editing import (
     STORES,
     Placed,
-    Store,
+    SourceValues,
     Written,
     read_store,
     store_at,
@@ -44,7 +44,7 @@ class Forward:
         # Positions that are run, and where among them prompts end; on the CPU.
         self.columns = torch.arange(chunk.column, width)
         self.ends = batch.ends - chunk.column
-        self.edits: dict[Store, list[tuple[int, Placed]]] = {}
+        self.edits: dict[SourceValues, list[tuple[int, Placed]]] = {}
         for number, placed in enumerate(sets):
             for each in placed:
                 self.edits.setdefault(store_at(each.edit.site), []).append((number, each))
@@ -170,7 +170,7 @@ class Forward:
         if number == self.chunk.start:
             self.after = nnsight.save(first(layer.output))
 
-    def _edit(self, tensor: Tensor, at: Store, ends: Tensor | None) -> None:
+    def _edit(self, tensor: Tensor, at: SourceValues, ends: Tensor | None) -> None:
         """Edit a tensor of all positions that are run: everywhere, or only where prompts end."""
         if ends is None:
             self._write(tensor, at)
@@ -180,7 +180,7 @@ class Forward:
         self._write(chosen, at, ends)
         tensor.index_copy_(axis, ends.to(tensor.device), chosen)
 
-    def _write(self, tensor: Tensor, at: Store, ends: Tensor | None = None) -> None:
+    def _write(self, tensor: Tensor, at: SourceValues, ends: Tensor | None = None) -> None:
         edits = self.edits.get(at, [])
         columns = self.columns if ends is None else self.columns[ends]
         self.written += write(tensor, edits, columns, self.network.heads)

@@ -7,7 +7,7 @@ from the first run. This is exact: what is left out could not have changed. Prom
 prefix run as one tree under edits that do the same to each of them (see `prefix_sharing`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from harness.activations.swept import SweepResult
+from harness.adapter.batching import Progress
 from harness.adapter.chunks import Chunk, first_stage, halves, known_stores
 from harness.adapter.clean import Clean, Network, run_clean, taken
-from harness.adapter.editing import Placed, Store, store_at
+from harness.adapter.editing import Placed, SourceValues, store_at
 from harness.adapter.encoding import Batch
 from harness.adapter.loading import is_out_of_memory
 from harness.adapter.placing import Marked, aligned, placed_edit, shareable_edits, with_source
@@ -31,8 +32,6 @@ from harness.interventions.edits import Edit, EditSet
 from harness.interventions.sites import EditError, Site, Source
 from harness.materials.items import Item
 from harness.models.specs import ModelError
-
-Progress = Callable[[int], object]
 
 WIDEST_STACK = 8  # times the prompts of a forward pass, where few positions are left to run
 SHARED_COLUMNS = 0.8  # of a chunk's positions must be needed by an edit set that joins it
@@ -58,11 +57,11 @@ class Sweep:
         self.ids = network.encoder.ids(items)
         self.masks = PositionMasks(network.encoder, items, self.ids)
         self.targets = targets_of(network.encoder, items, self.ids, network.device)
-        self.needed: dict[Source, set[Store]] = {run: set() for run in Source}
+        self.needed: dict[Source, set[SourceValues]] = {run: set() for run in Source}
         for edit in edits:
             if edit.source is not None:
                 self.needed[edit.source].add(store_at(edit.site))
-        self.resumed: set[Store] = set()
+        self.resumed: set[SourceValues] = set()
         for edit_set in self.sets:
             if edit_set:
                 self.resumed |= known_stores(*first_stage(edit.site for edit in edit_set))
@@ -198,7 +197,7 @@ class Sweep:
 
     def _other_stores(
         self, batch: Batch, clean: Clean, share: bool
-    ) -> dict[Source, tuple[dict[Store, Tensor], Tensor]]:
+    ) -> dict[Source, tuple[dict[SourceValues, Tensor], Tensor]]:
         """By run that edits patch from: its tensors aligned with the batch, where it has tokens.
 
         With `share`, other prompts may run with shared prefixes.

@@ -44,15 +44,15 @@ def consistency(runs: Sequence[Ran]) -> list[dict[str, Any]]:
     return found
 
 
-Place = tuple[str, str, str, str]
+_Place = tuple[str, str, str, str]
 
 
-def _by_place(verdicts: Sequence[Verdict]) -> dict[Place, Verdict]:
+def _by_place(verdicts: Sequence[Verdict]) -> dict[_Place, Verdict]:
     return {(v.claim_id, v.prediction_id, v.criterion, v.materials.name): v for v in verdicts}
 
 
 def _compared(
-    first: Mapping[Place, Verdict], other: Mapping[Place, Verdict], wanted: str
+    first: Mapping[_Place, Verdict], other: Mapping[_Place, Verdict], wanted: str
 ) -> dict[str, Any]:
     shared = [place for place in first if place in other]
     changed = [p for p in shared if first[p].outcome is not other[p].outcome]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.calibration.settings import Settings
+from harness.calibration.settings import CalibrationSettings
 
 OPEN = 0.0  # the competence gate that everything passes
 FIRST_UNTRAINED = 1000  # seeds of untrained networks; the suite's own twins have 1, 2, 3, ...
@@ -52,7 +52,7 @@ class Job:
         words += [] if self.gate is None else [f"gate {self.gate:g}"]
         return " ".join(words)
 
-    def options(self, settings: Settings) -> list[str]:
+    def options(self, settings: CalibrationSettings) -> list[str]:
         """The command line's part that decides what comes out."""
         numbers = ("permutations", "resamples", "twins")
         given = [f"--{name}={getattr(settings, name)}" for name in numbers]
@@ -61,7 +61,7 @@ class Job:
         given += [] if self.gate is None else [f"--competence-gate={self.gate:g}"]
         return [*given, *self.more]
 
-    def fingerprint(self, settings: Settings, depends: Mapping[str, Any]) -> str:
+    def fingerprint(self, settings: CalibrationSettings, depends: Mapping[str, Any]) -> str:
         """Sixteen hex digits that change with whatever the outcome depends on."""
         key = {**depends, "options": self.options(settings), "claims": settings.claims}
         # A base and a second run of it differ in nothing but what they are for.
@@ -74,7 +74,7 @@ class Job:
         return {**asdict(self), "name": self.name, "more": list(self.more)}
 
 
-def chains(settings: Settings) -> list[list[Job]]:
+def chains(settings: CalibrationSettings) -> list[list[Job]]:
     """All runs; those of a chain are carried out one after the other, and share measurements.
 
     The first seed of every part comes first, so that a calibration that is stopped has something
@@ -91,7 +91,7 @@ def chains(settings: Settings) -> list[list[Job]]:
     return made
 
 
-def _null(settings: Settings, seed: int) -> Iterator[list[Job]]:
+def _null(settings: CalibrationSettings, seed: int) -> Iterator[list[Job]]:
     for base in settings.untrained:
         # Materials are the same for all of them, and so are the twins: measured once.
         cache = f"untrained-{Path(base).name}"
@@ -105,13 +105,13 @@ def _null(settings: Settings, seed: int) -> Iterator[list[Job]]:
         yield [Job("null", "shuffled", base, seed=seed, share=1.0, items=settings.items)]
 
 
-def _gated(job: Job, settings: Settings) -> list[Job]:
+def _gated(job: Job, settings: CalibrationSettings) -> list[Job]:
     """As it is used, then again from the same measurements with the gate open."""
     used = replace(job, items=settings.items)
     return [used, replace(used, gate=OPEN)]
 
 
-def _power(settings: Settings, seed: int) -> Iterator[list[Job]]:
+def _power(settings: CalibrationSettings, seed: int) -> Iterator[list[Job]]:
     points = {(items, 0.0) for items in settings.power_items}
     points |= {(settings.items, share) for share in settings.shares}
     for base in settings.power:
@@ -119,7 +119,7 @@ def _power(settings: Settings, seed: int) -> Iterator[list[Job]]:
             yield [Job("power", "planted", base, seed=seed, items=items, share=share)]
 
 
-def _consistency(settings: Settings) -> Iterator[list[Job]]:
+def _consistency(settings: CalibrationSettings) -> Iterator[list[Job]]:
     def job(kind: str, cache: str = "", *more: str) -> Job:
         base = settings.consistent
         return Job("consistency", kind, base, items=settings.items, more=more, cache=cache)

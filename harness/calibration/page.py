@@ -10,10 +10,10 @@ from harness.calibration.drawing import Chart
 from harness.calibration.rates import ALL, AS_USED, BEHIND
 from harness.files import write_text
 from harness.report import typeset
-from harness.report.rendering import environment, source
+from harness.report.rendering import source, template_environment
 
-TITLE = "The instrument, measured"
-COLUMNS = (
+_TITLE = "The instrument, measured"
+_COLUMNS = (
     ("untrained", AS_USED, "untrained networks"),
     ("untrained", BEHIND, "the same, gate open"),
     ("redrawn", BEHIND, "redrawn materials, gate open"),
@@ -22,7 +22,7 @@ COLUMNS = (
     (ALL, BEHIND, "all, behind the gate"),
 )
 LEAST_P = 4  # p-values that a quantile plot is made of
-Entry = Mapping[str, Any]
+_Entry = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class RateRow:
     claim_id: str
     prediction: str
     has_null: bool
-    cells: Sequence[Entry | None]
+    cells: Sequence[_Entry | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class PowerRow:
 
 def write_page(record: dict[str, Any], path: Path) -> Path:
     """Write the page, whole or not at all, and return its path."""
-    html = environment().get_template("calibration.html.j2").render(**view(record))
+    html = template_environment().get_template("calibration.html.j2").render(**view(record))
     return write_text(path, html)
 
 
@@ -55,10 +55,10 @@ def view(record: dict[str, Any]) -> dict[str, Any]:
     """Everything the template reads."""
     sentences = {_key(p): p["prediction"] for p in record["predictions"]}
     return {
-        "title": TITLE,
+        "title": _TITLE,
         "record": record,
-        "summary": summary(record),
-        "columns": [words for *_, words in COLUMNS],
+        "summary": _summary(record),
+        "columns": [words for *_, words in _COLUMNS],
         "rates": {c: rate_rows(record, c, sentences) for c in ("controlled", "published")},
         "any": any_rows(record),
         "quantiles": quantile_charts(record),
@@ -70,11 +70,11 @@ def view(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _key(entry: Entry) -> tuple[str, str, str]:
+def _key(entry: _Entry) -> tuple[str, str, str]:
     return entry["claim_id"], entry["criterion"], entry["prediction_id"]
 
 
-def summary(record: Entry) -> list[str]:
+def _summary(record: _Entry) -> list[str]:
     """What the page says, in sentences."""
     said = []
     for criterion, gate, where in (
@@ -90,7 +90,7 @@ def summary(record: Entry) -> list[str]:
                     f"Where nothing is to be found, {entry['supported']:,} of "
                     f"{entry['verdicts']:,} {criterion} verdicts, {where}, are supported; any at "
                     f"all in {runs['count']} of {runs['n']} runs"
-                    + (f" {typeset.interval(runs['interval'])}." if runs["interval"] else ".")
+                    + (f" {typeset.interval_text(runs['interval'])}." if runs["interval"] else ".")
                 )
     if not record["whole"]:
         said.append("Not every planned run is in it.")
@@ -98,7 +98,7 @@ def summary(record: Entry) -> list[str]:
 
 
 def rate_rows(
-    record: Entry, criterion: str, sentences: Mapping[tuple[str, str, str], str]
+    record: _Entry, criterion: str, sentences: Mapping[tuple[str, str, str], str]
 ) -> list[RateRow]:
     """Every prediction of a criterion that null runs have."""
     table = {(_key(e), e["null"], e["gate"]): e for e in record["error_rates"]}
@@ -108,30 +108,30 @@ def rate_rows(
             key[0],
             sentences[key],
             has_null,
-            [table.get((key, null, gate)) for null, gate, _ in COLUMNS],
+            [table.get((key, null, gate)) for null, gate, _ in _COLUMNS],
         )
         for key, has_null in sorted(nulls.items())
     ]
 
 
-def any_rows(record: Entry) -> list[tuple[str, list[Entry | None]]]:
+def any_rows(record: _Entry) -> list[tuple[str, list[_Entry | None]]]:
     """(criterion, runs in which anything was supported, in each of `COLUMNS`)."""
     whole = [e for e in record["any_error"] if e["claim_id"] == ALL]
     table = {(e["criterion"], e["null"], e["gate"]): e for e in whole}
     return [
-        (criterion, [table.get((criterion, null, gate)) for null, gate, _ in COLUMNS])
+        (criterion, [table.get((criterion, null, gate)) for null, gate, _ in _COLUMNS])
         for criterion in ("controlled", "published")
     ]
 
 
-def _of_nulls(p: Entry) -> bool:
+def _of_nulls(p: _Entry) -> bool:
     """Shuffled labels; of untrained networks, what tests the labels and nothing else."""
     return p["gate"] == BEHIND and (
         p["null"] == "shuffled" or (p["null"] in ("untrained", "redrawn") and p["exact"])
     )
 
 
-def quantile_charts(record: Entry) -> list[Chart]:
+def quantile_charts(record: _Entry) -> list[Chart]:
     """One a piece of evidence that has an exact null on shuffled labels."""
     return [
         drawing.quantiles(
@@ -147,7 +147,7 @@ def quantile_charts(record: Entry) -> list[Chart]:
     ]
 
 
-def power_rows(record: Entry, sentences: Mapping[tuple[str, str, str], str]) -> list[PowerRow]:
+def power_rows(record: _Entry, sentences: Mapping[tuple[str, str, str], str]) -> list[PowerRow]:
     """Controlled predictions but those of the measurement itself, on every model."""
     rows = []
     whole = record["settings"]["items"]
@@ -163,16 +163,16 @@ def power_rows(record: Entry, sentences: Mapping[tuple[str, str, str], str]) -> 
     return rows
 
 
-def _curve(x: str, axis: str, entries: Iterable[Entry]) -> Chart:
+def _curve(x: str, axis: str, entries: Iterable[_Entry]) -> Chart:
     points = [(e[axis], e["rate"]["share"], e["rate"]["interval"]) for e in entries]
     known = [(place, share) for place, share, _ in points if share is not None]
     says = "; ".join(f"{place:g}: {share:.2f}" for place, share in sorted(known))
     return drawing.shares(f"over {x}", x, points, f"share supported by {x}: {says}")
 
 
-def recovery_rows(record: Entry) -> list[dict[str, Any]]:
+def recovery_rows(record: _Entry) -> list[dict[str, Any]]:
     """Recovery with the seeds of a model pooled: means, and the range of the AUROC."""
-    groups: dict[tuple[Any, ...], list[Entry]] = {}
+    groups: dict[tuple[Any, ...], list[_Entry]] = {}
     for entry in record["recovery"]:
         names = ("model", "source", "kind", "target", "shared_counted")
         groups.setdefault(tuple(entry[name] for name in names), []).append(entry)

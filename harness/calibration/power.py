@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.calibration.rates import rate
-from harness.calibration.results import Row, by_key, counts, identity
+from harness.calibration.results import ResultRow, by_key, identity, outcome_counts
 
 
-def power(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def power(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
     """One entry a model, prediction, number of items and share of shuffled pairs."""
-    points: dict[tuple[str, int, float], list[Row]] = {}
+    points: dict[tuple[str, int, float], list[ResultRow]] = {}
     for row in rows:
         if row.job.part == "power":
             place = (row.job.base, row.job.items, row.job.share)
@@ -18,7 +18,7 @@ def power(rows: Sequence[Row]) -> list[dict[str, Any]]:
     found = []
     for (model, items, share), at_point in sorted(points.items()):
         for of_prediction in by_key(at_point).values():
-            said = counts(of_prediction)
+            said = outcome_counts(of_prediction)
             measured = len(of_prediction) - said["not_measured"]
             found.append(
                 {
@@ -34,7 +34,7 @@ def power(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def expected(
-    rows: Sequence[Row], told: Mapping[str, Mapping[str, str]], items: int
+    rows: Sequence[ResultRow], told: Mapping[str, Mapping[str, str]], items: int
 ) -> list[dict[str, Any]]:
     """What circuit.json says of predictions, against whole-size runs without shuffling.
 

@@ -7,13 +7,13 @@ import numpy as np
 
 from harness import stats
 from harness.calibration.rates import groups, rate
-from harness.calibration.results import Row, by_key, identity
+from harness.calibration.results import ResultRow, by_key, identity
 
 LEVELS = (0.01, 0.05)
-LEAST = 8  # p-values that a Kolmogorov-Smirnov test is made of
+_LEAST = 8  # p-values that a Kolmogorov-Smirnov test is made of
 
 
-def p_values(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def p_values(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
     """One entry a piece of evidence with a p, kind of null and gate.
 
     `adjusted` and `raw` are the p-values, one a run, ascending; `below` the share of adjusted
@@ -36,7 +36,7 @@ def p_values(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return found
 
 
-def _entry(name: str, rows: Sequence[Row]) -> dict[str, Any]:
+def _entry(name: str, rows: Sequence[ResultRow]) -> dict[str, Any]:
     mine = [p for row in rows for p in row.p_values if p.evidence == name]
     adjusted = sorted(p.adjusted for p in mine)
     below = {str(level): rate(sum(p <= level for p in adjusted), len(adjusted)) for level in LEVELS}
@@ -51,7 +51,7 @@ def _entry(name: str, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _uniform(values: Sequence[float]) -> dict[str, float] | None:
-    if len(values) < LEAST:
+    if len(values) < _LEAST:
         return None
     found = stats.uniformity(np.array(values))
     return {

@@ -5,7 +5,7 @@ from typing import Any
 
 from harness import stats
 from harness.calibration.jobs import Job
-from harness.calibration.results import Row, by_key, counts, gate_of, identity
+from harness.calibration.results import ResultRow, by_key, gate_of, identity, outcome_counts
 
 ALL = "all"
 # The groups that rates are given for: kinds of null, and the gate that they were run with. What
@@ -14,13 +14,13 @@ ALL = "all"
 AS_USED, BEHIND = "as used", "behind the gate"
 
 
-def groups(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
+def groups(rows: Iterable[ResultRow]) -> dict[tuple[str, str], list[ResultRow]]:
     """Rows of null runs by (kind of null, gate).
 
     The published prompts cannot be redrawn: one network on them is one measurement, however many
     seeds, and is left out.
     """
-    found: dict[tuple[str, str], list[Row]] = {}
+    found: dict[tuple[str, str], list[ResultRow]] = {}
     for row in rows:
         if row.job.part != "null" or (row.job.kind, row.criterion) == ("redrawn", "published"):
             continue
@@ -39,7 +39,7 @@ def rate(hits: int, trials: int) -> dict[str, Any]:
     return {"n": trials, "count": hits, "share": hits / trials, "interval": list(interval)}
 
 
-def error_rates(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def error_rates(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
     """One entry a prediction, kind of null and gate.
 
     `rate` is over all runs that measured something; `decided` are those that were not
@@ -49,7 +49,7 @@ def error_rates(rows: Sequence[Row]) -> list[dict[str, Any]]:
     found = []
     for (null, gate), of_group in groups(rows).items():
         for of_prediction in by_key(of_group).values():
-            said = counts(of_prediction)
+            said = outcome_counts(of_prediction)
             measured = len(of_prediction) - said["not_measured"]
             found.append(
                 {
@@ -66,7 +66,7 @@ def error_rates(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return found
 
 
-def any_error(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def any_error(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
     """Runs in which anything was supported, of each claim (and `all`), criterion, null and gate.
 
     Predictions of one run stand on one network and one set of materials, so they are not
@@ -91,7 +91,7 @@ def any_error(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return found
 
 
-def _by_run(rows: Sequence[Row]) -> dict[str, Any]:
+def _by_run(rows: Sequence[ResultRow]) -> dict[str, Any]:
     runs: dict[Job, bool] = {}
     for row in rows:
         runs[row.job] = runs.get(row.job, False) or row.outcome == "supported"

@@ -10,18 +10,18 @@ from harness.report import typeset
 
 RECORD = DATA / "benchmarks" / "results" / "calibration.json"  # the one that is published
 START, END = "<!-- calibration: made from benchmarks/results/calibration.json -->", "<!-- end -->"
-NULLS = (
+_NULLS = (
     ("untrained", AS_USED, "untrained networks"),
     ("untrained", BEHIND, "the same, gate open"),
     ("shuffled", BEHIND, "labels shuffled"),
 )
-Entry = Mapping[str, Any]
+_Entry = Mapping[str, Any]
 
 
-def readme_table(record: Entry) -> str:
+def readme_table(record: _Entry) -> str:
     """A Markdown table: a claim a row, runs that support any of its predictions, and power."""
     models = list(dict.fromkeys(e["model"] for e in record["power"]))
-    heads = ["claim, controlled", *(words for *_, words in NULLS), *(f"`{m}`" for m in models)]
+    heads = ["claim, controlled", *(words for *_, words in _NULLS), *(f"`{m}`" for m in models)]
     lines = [_line(heads), _line(["---"] * len(heads))]
     claims = sorted({e["claim_id"] for e in record["any_error"]} - {ALL})
     lines += [_line(_row(record, claim, "controlled", models)) for claim in claims]
@@ -36,7 +36,7 @@ def between_marks(text: str) -> str | None:
     return table.strip() if start and end else None
 
 
-def put_into(path: Path, record: Entry) -> None:
+def put_into(path: Path, record: _Entry) -> None:
     """Write the table between the marks of a file.
 
     Raises:
@@ -54,9 +54,9 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _row(record: Entry, claim: str, criterion: str, models: Sequence[str]) -> Iterator[str]:
+def _row(record: _Entry, claim: str, criterion: str, models: Sequence[str]) -> Iterator[str]:
     yield claim if claim != ALL else f"any, {criterion}"
-    for null, gate, _ in NULLS:
+    for null, gate, _ in _NULLS:
         place = (claim, criterion, null, gate)
         names = ("claim_id", "criterion", "null", "gate")
         mine = [e for e in record["any_error"] if tuple(e[n] for n in names) == place]
@@ -65,7 +65,7 @@ def _row(record: Entry, claim: str, criterion: str, models: Sequence[str]) -> It
         yield _power(record, claim, criterion, model)
 
 
-def _share(rate: Entry) -> str:
+def _share(rate: _Entry) -> str:
     if not rate["n"]:
         return "–"
     low, high = (_short(bound) for bound in rate["interval"])
@@ -78,7 +78,7 @@ def _short(share: float) -> str:
     return {"0.00": "0", "1.00": "1"}.get(text, text.removeprefix("0"))
 
 
-def _power(record: Entry, claim: str, criterion: str, model: str) -> str:
+def _power(record: _Entry, claim: str, criterion: str, model: str) -> str:
     """Verdicts that support it, of a model that has what is looked for, at the usual size."""
     mine = [
         e

@@ -15,26 +15,26 @@ from harness.calibration.power import expected, power
 from harness.calibration.pvalues import p_values
 from harness.calibration.rates import any_error, error_rates
 from harness.calibration.recovery import circuit_of, recovered
-from harness.calibration.results import NO_NULL, Row, rows_of, verdicts_of
-from harness.calibration.running import Outcome, Ran
-from harness.calibration.settings import Settings
+from harness.calibration.results import NO_NULL, ResultRow, rows_of, verdicts_of
+from harness.calibration.running import Ran, RunOutcome
+from harness.calibration.settings import CalibrationSettings
 from harness.files import write_text
 from harness.plugin.run import now, provenance
 from harness.study.fingerprint import instrument
 from harness.verdicts.verdict import to_plain
 
-SCHEMA = Path(__file__).with_name("calibration.schema.json")
-SCHEMA_VERSION = 1
+_SCHEMA = Path(__file__).with_name("calibration.schema.json")
+_SCHEMA_VERSION = 1
 
 
-def calibration(settings: Settings, outcome: Outcome) -> dict[str, Any]:
+def calibration(settings: CalibrationSettings, outcome: RunOutcome) -> dict[str, Any]:
     """Everything that these runs say, as plain values."""
     runs = sorted(outcome.ran, key=lambda run: run.job.name)
     rows = rows_of(runs)
     circuits = {model: circuit_of(model) for model in settings.power}
     told = {model: known.get("expected", {}) for model, known in circuits.items() if known}
     record = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": _SCHEMA_VERSION,
         "created": now(),
         "fingerprint": _fingerprint(settings, runs),
         "whole": outcome.whole,
@@ -63,7 +63,7 @@ def calibration(settings: Settings, outcome: Outcome) -> dict[str, Any]:
     return plain
 
 
-def _fingerprint(settings: Settings, runs: Sequence[Ran]) -> str:
+def _fingerprint(settings: CalibrationSettings, runs: Sequence[Ran]) -> str:
     """Of the settings and of every run's own fingerprint, which its folder's name ends in."""
     names = [run.folder.name for run in runs]
     text = json.dumps([settings.to_json(), names], sort_keys=True)
@@ -88,7 +88,7 @@ def _run(run: Ran) -> dict[str, Any]:
     }
 
 
-def _predictions(rows: Sequence[Row]) -> list[dict[str, str]]:
+def _predictions(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
     sentences = {row.key: row.prediction for row in rows}
     return [
         {"claim_id": c, "criterion": criterion, "prediction_id": p, "prediction": sentence}
@@ -114,9 +114,9 @@ def read_calibration(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
     version = record.get("schema_version") if isinstance(record, dict) else None
-    if version != SCHEMA_VERSION:
+    if version != _SCHEMA_VERSION:
         raise ValueError(
-            f"{path} has schema_version {version!r}; this version reads {SCHEMA_VERSION}."
+            f"{path} has schema_version {version!r}; this version reads {_SCHEMA_VERSION}."
         )
     fault = next(iter(_validator().iter_errors(record)), None)
     if fault is not None:
@@ -129,4 +129,4 @@ def read_calibration(path: Path) -> dict[str, Any]:
 def _validator() -> Any:
     import jsonschema  # noqa: PLC0415 - needed for reading only
 
-    return jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    return jsonschema.Draft202012Validator(json.loads(_SCHEMA.read_text(encoding="utf-8")))

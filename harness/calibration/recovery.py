@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 CIRCUIT = "circuit.json"
 CLAIMS = {"layer": "h1", "head": "h2", "neuron": "h3"}
-EITHER = "either"
-Place = tuple[int, int]  # layer, and head or neuron (-1 for a layer)
+_EITHER = "either"
+_Place = tuple[int, int]  # layer, and head or neuron (-1 for a layer)
 
 
 def circuit_of(model: str) -> dict[str, Any] | None:
@@ -50,7 +50,7 @@ def circuit_of(model: str) -> dict[str, Any] | None:
     return known
 
 
-def places(known: Mapping[str, Any], kind: str) -> set[Place]:
+def places(known: Mapping[str, Any], kind: str) -> set[_Place]:
     """The components of a kind in one of the sets of circuit.json."""
     if kind == "layer":
         return {(int(layer), -1) for layer in known.get("layers", ())}
@@ -82,9 +82,9 @@ def recovered(runs: Sequence[Ran], items: int) -> list[dict[str, Any]]:
 def _of_run(run: Ran, known: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     table = components(run)
     for kind in CLAIMS:
-        ways = {("observational", EITHER): observational(table, kind)} | causal(table, kind)
+        ways = {("observational", _EITHER): observational(table, kind)} | causal(table, kind)
         for (source, target), scored in ways.items():
-            tasks = list(known["tasks"]) if target == EITHER else [target]
+            tasks = list(known["tasks"]) if target == _EITHER else [target]
             positive = set().union(*(places(known["tasks"].get(t, {}), kind) for t in tasks))
             if scored and positive:
                 shared = places(known.get("shared", {}), kind)
@@ -105,7 +105,7 @@ def components(run: Ran) -> "pd.DataFrame":
     return table[table["criterion"] == "controlled"]
 
 
-def observational(table: "pd.DataFrame", kind: str) -> dict[Place, tuple[float, bool]]:
+def observational(table: "pd.DataFrame", kind: str) -> dict[_Place, tuple[float, bool]]:
     """(largest |d|, passed) of every component of a kind, in the model itself."""
     rows = table[
         (table["claim_id"] == CLAIMS[kind]) & (table["source"] == MODEL) & (table["kind"] == kind)
@@ -115,7 +115,7 @@ def observational(table: "pd.DataFrame", kind: str) -> dict[Place, tuple[float, 
 
 def causal(
     table: "pd.DataFrame", kind: str
-) -> dict[tuple[str, str], dict[Place, tuple[float, bool]]]:
+) -> dict[tuple[str, str], dict[_Place, tuple[float, bool]]]:
     """(cost of its loss, in the circuit) of every component, by task and for either of them."""
     sources = [s for s in table["source"].unique() if str(s).startswith(CAUSAL)]
     by_task = {}
@@ -127,14 +127,14 @@ def causal(
         return {}
     (a, first), (b, second) = by_task.items()
     either = {p: (max(first[p][0], second[p][0]), first[p][1] or second[p][1]) for p in first}
-    found = {("causal", EITHER): either}
+    found = {("causal", _EITHER): either}
     for task, mine, other in ((a, first, second), (b, second, first)):
         found["causal", task] = {p: (mine[p][0] - other[p][0], mine[p][1]) for p in mine}
     return found
 
 
-def _largest(rows: "pd.DataFrame", score: Any) -> dict[Place, tuple[float, bool]]:
-    largest: dict[Place, tuple[float, bool]] = {}
+def _largest(rows: "pd.DataFrame", score: Any) -> dict[_Place, tuple[float, bool]]:
+    largest: dict[_Place, tuple[float, bool]] = {}
     for layer, index, value, passed in zip(
         rows["layer"], rows["index"], score, rows["passed"], strict=True
     ):
@@ -146,7 +146,7 @@ def _largest(rows: "pd.DataFrame", score: Any) -> dict[Place, tuple[float, bool]
 
 
 def _compared(
-    scored: Mapping[Place, tuple[float, bool]], positive: set[Place], left_out: set[Place]
+    scored: Mapping[_Place, tuple[float, bool]], positive: set[_Place], left_out: set[_Place]
 ) -> dict[str, Any]:
     kept = [place for place in scored if place in positive or place not in left_out]
     found = stats.recovery(

@@ -40,7 +40,7 @@ class PValue:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ResultRow:
     """A verdict of one run."""
 
     job: Job
@@ -68,13 +68,13 @@ def verdicts_of(run: Ran) -> list[Verdict]:
     return read_verdicts(run.folder / JSON_NAME)
 
 
-def rows_of(runs: Iterable[Ran]) -> list[Row]:
+def rows_of(runs: Iterable[Ran]) -> list[ResultRow]:
     """Every verdict of these runs."""
     return [_row(run.job, verdict) for run in runs for verdict in verdicts_of(run)]
 
 
-def _row(job: Job, verdict: Verdict) -> Row:
-    return Row(
+def _row(job: Job, verdict: Verdict) -> ResultRow:
+    return ResultRow(
         job,
         verdict.claim_id,
         verdict.prediction_id,
@@ -90,15 +90,15 @@ def _row(job: Job, verdict: Verdict) -> Row:
     )
 
 
-def by_key(rows: Iterable[Row]) -> dict[tuple[str, str, str], list[Row]]:
+def by_key(rows: Iterable[ResultRow]) -> dict[tuple[str, str, str], list[ResultRow]]:
     """Rows of each prediction: claims in order, published before controlled as they fell."""
-    found: dict[tuple[str, str, str], list[Row]] = {}
+    found: dict[tuple[str, str, str], list[ResultRow]] = {}
     for row in rows:
         found.setdefault(row.key, []).append(row)
     return dict(sorted(found.items(), key=lambda item: (item[0][0], item[0][1] == "controlled")))
 
 
-def identity(row: Row) -> dict[str, Any]:
+def identity(row: ResultRow) -> dict[str, Any]:
     """What names a prediction in calibration.json."""
     return {
         "claim_id": row.claim_id,
@@ -112,7 +112,7 @@ def gate_of(job: Job) -> str:
     return "open" if job.gate == OPEN else "as used"
 
 
-def counts(rows: Sequence[Row]) -> dict[str, int]:
+def outcome_counts(rows: Sequence[ResultRow]) -> dict[str, int]:
     """How many verdicts of each outcome."""
     said = [row.outcome for row in rows]
     return {str(o).replace(" ", "_"): said.count(str(o)) for o in Outcome}

@@ -17,11 +17,11 @@ from typing import TextIO
 from tqdm import tqdm
 
 from harness.calibration.jobs import FIRST_UNTRAINED, Job, jobs_of
-from harness.calibration.settings import Settings
+from harness.calibration.settings import CalibrationSettings
 from harness.files import DATA, write_text
 from harness.models import identity, specs
 from harness.models.specs import ModelError
-from harness.study.fingerprint import instrument, libraries
+from harness.study.fingerprint import instrument, library_versions
 from harness.verdicts.records import JSON_NAME
 
 DONE = "job.json"  # written last: a run that has it is whole
@@ -48,7 +48,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """What there is after a calibration ran, or was stopped."""
 
     ran: tuple[Ran, ...]
@@ -70,7 +70,7 @@ class Workshop:
         settings: What is calibrated.
     """
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, settings: CalibrationSettings) -> None:
         self.folder = folder.resolve()
         self.settings = settings
         self._identities: dict[str, str] = {}
@@ -111,7 +111,7 @@ class Workshop:
         depends = {
             "model": self._identity(job),
             "instrument": instrument(),
-            "libraries": libraries(),
+            "libraries": library_versions(),
         }
         key = job.fingerprint(self.settings, depends)
         return self.folder / "runs" / f"{job.name.replace(' ', '-')}-{key}"
@@ -167,7 +167,7 @@ class Runner:
         self._left = Counter(job.cache for job in jobs_of(plan))
         self._lock = threading.Lock()
 
-    def run(self, stream: TextIO | None) -> Outcome:
+    def run(self, stream: TextIO | None) -> RunOutcome:
         """Carry out what is not there yet; Ctrl-C keeps what there is."""
         jobs = jobs_of(self.plan)
         self.workshop.prepare(jobs)
@@ -197,12 +197,12 @@ class Runner:
                     bar.set_postfix_str(made.job.name)
                     bar.update()
             except KeyboardInterrupt:
-                return Outcome(tuple(ran), tuple(failed), len(jobs), interrupted=True)
+                return RunOutcome(tuple(ran), tuple(failed), len(jobs), interrupted=True)
             finally:
                 self._stop()
                 for thread in threads:
                     thread.join()
-        return Outcome(tuple(ran), tuple(failed), len(jobs), interrupted=False)
+        return RunOutcome(tuple(ran), tuple(failed), len(jobs), interrupted=False)
 
     def _stop(self) -> None:
         self.stopping.set()
@@ -242,7 +242,7 @@ class Runner:
             process = subprocess.Popen(
                 self.workshop.command(job),
                 cwd=DATA,
-                env=environment(),
+                env=run_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -275,7 +275,7 @@ class Runner:
             shutil.rmtree(self.workshop.cache(job), ignore_errors=True)
 
 
-def environment() -> dict[str, str]:
+def run_environment() -> dict[str, str]:
     """Ours without options of the suite, with one thread a process, without the suite's own check.
 
     The organisms that check the instrument in every run would be measured anew in each of ours.

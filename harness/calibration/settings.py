@@ -6,12 +6,12 @@ from typing import Any, Self
 
 from harness.study.reference_models import shipped
 
-PARTS = ("null", "power", "consistency")
+CALIBRATION_PARTS = ("null", "power", "consistency")
 NULLS = ("untrained", "redrawn", "shuffled")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class CalibrationSettings:
     """The runs of a calibration.
 
     Attributes:
@@ -31,7 +31,7 @@ class Settings:
         claims: Ids of the claims that are run, such as h2; all if empty.
     """
 
-    parts: tuple[str, ...] = PARTS
+    parts: tuple[str, ...] = CALIBRATION_PARTS
     nulls: tuple[str, ...] = NULLS
     untrained: tuple[str, ...] = ("mini-qwen", "mini-llama")
     shuffled: tuple[str, ...] = ("mini-qwen",)
@@ -55,7 +55,7 @@ class Settings:
             return cls()
         return cls(shuffled=(*cls().shuffled, planted[0]), power=planted)
 
-    def quick(self) -> "Settings":
+    def quick(self) -> "CalibrationSettings":
         """The same in little: to see that it works, not to publish."""
         return replace(
             self,

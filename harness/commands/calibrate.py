@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.calibration.settings import NULLS, PARTS, Settings
+from harness.calibration.settings import CALIBRATION_PARTS, NULLS, CalibrationSettings
 from harness.files import DATA, IN_CHECKOUT
 from harness.models.specs import ModelError, resolve
 from harness.study import reference_models
-from harness.study.plan import share, whole_number
+from harness.study.plan import parse_share, whole_number
 
 HELP = """\
 Measures how often the suite errs, by running it many times as a user would. Every supported claim
@@ -100,7 +100,7 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
-    default = Settings.usual()
+    default = CalibrationSettings.usual()
     for name, why in (
         ("--untrained", "make untrained networks like this model"),
         ("--shuffled", "shuffle the labels of this model's materials"),
@@ -110,7 +110,9 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             name, metavar="MODEL", action="append", help=f"{why}; repeatable (default: {shown})"
         )
-    parser.add_argument("--part", action="append", choices=PARTS, help="only these; repeatable")
+    parser.add_argument(
+        "--part", action="append", choices=CALIBRATION_PARTS, help="only these; repeatable"
+    )
     parser.add_argument("--null", action="append", choices=NULLS, help="only these; repeatable")
     parser.add_argument("--claim", metavar="ID", action="append", help="only these; repeatable")
 
@@ -137,7 +139,7 @@ def _add_numbers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shares",
         metavar="S",
-        type=_typed(share),
+        type=_typed(parse_share),
         nargs="+",
         help="shares of shuffled pairs on the power curve",
     )
@@ -155,9 +157,9 @@ def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return typed
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
+def _settings_of(options: argparse.Namespace) -> CalibrationSettings:
     """The default or quick settings, changed as the command line says."""
-    usual = Settings.usual()
+    usual = CalibrationSettings.usual()
     settings = usual.quick() if options.quick else usual
     selected = {
         "parts": options.part,
@@ -195,12 +197,12 @@ def run(options: argparse.Namespace) -> int:
         raise ModelError("calibrate runs in a checkout: clone the repository and call it there.")
     if options.controls:
         return _ship_references(options.cores)
-    return _calibrate(settings_of(options), options)
+    return _calibrate(_settings_of(options), options)
 
 
 def _ship_references(cores: int) -> int:
     """Run the suite on its reference models alone, with the default plan; their verdicts ship."""
-    from harness.calibration.running import OPTIONS_OF, environment  # noqa: PLC0415
+    from harness.calibration.running import OPTIONS_OF, run_environment  # noqa: PLC0415
 
     names = " or ".join(model.name for model in reference_models.shipped())
     with tempfile.TemporaryDirectory() as folder:
@@ -211,7 +213,7 @@ def _ship_references(cores: int) -> int:
                 f"--report={Path(folder) / 'report.html'}",
             ],
             cwd=DATA,
-            env={k: v for k, v in environment().items() if not k.startswith(OPTIONS_OF)},
+            env={k: v for k, v in run_environment().items() if not k.startswith(OPTIONS_OF)},
             check=False,
         )
         if done.returncode:
@@ -228,7 +230,7 @@ def _publish(record: dict[str, Any]) -> None:
     print(f"published: {write_calibration(readme.RECORD, record)}")
 
 
-def _calibrate(settings: Settings, options: argparse.Namespace) -> int:
+def _calibrate(settings: CalibrationSettings, options: argparse.Namespace) -> int:
     from harness.calibration.jobs import chains, jobs_of  # noqa: PLC0415
     from harness.calibration.page import write_page  # noqa: PLC0415
     from harness.calibration.record import calibration, write_calibration  # noqa: PLC0415

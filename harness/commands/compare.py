@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.commands import compare_text
 from harness.compare.matching import parse_models
-from harness.compare.past import FOLDER, LAST, BaselineError, find
+from harness.compare.past import BASELINES, LAST, BaselineError, find
 from harness.compare.timeline import Comparison, compare
 
 HELP = f"""\
@@ -55,7 +55,7 @@ def _add_matching(parser: argparse.ArgumentParser) -> None:
         "--baseline-dir",
         metavar="FOLDER",
         type=Path,
-        default=Path(FOLDER),
+        default=Path(BASELINES),
         help="where baselines are saved (default: %(default)s)",
     )
     parser.add_argument(
@@ -93,9 +93,9 @@ def run(options: argparse.Namespace) -> int:
     )
     print("\n".join(compare_text.terminal(comparison, everything=options.all)))
     if options.markdown:
-        _write(options.markdown, compare_text.markdown(comparison), append=True)
+        _write(options.markdown, compare_text.comparison_markdown(comparison), append=True)
     if options.csv:
-        _write(options.csv, compare_text.csv_text(comparison))
+        _write(options.csv, compare_text.comparison_csv(comparison))
     if options.html:
         _write(options.html, _html(comparison))
     sys.stdout.flush()

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.compare import moved
-from harness.compare.text import change_lines, delta_text, number, telling
-from harness.compare.timeline import Cell, Comparison, Row
+from harness.compare.text import change_lines, delta_text, number_text, telling
+from harness.compare.timeline import Comparison, TimelineCell, TimelineRow
 from harness.verdicts.earlier import Change
 
 NOTHING = "Nothing changed."
@@ -41,7 +41,7 @@ def _gone(comparison: Comparison) -> list[str]:
     ]
 
 
-def _table(comparison: Comparison, rows: Sequence[Row]) -> list[str]:
+def _table(comparison: Comparison, rows: Sequence[TimelineRow]) -> list[str]:
     """One row for each prediction, one column for each release."""
     widths = [max(len(name), 19) for name in comparison.releases]
     head = "".join(f"{n:<{w + 2}}" for n, w in zip(comparison.releases, widths, strict=True))
@@ -54,15 +54,15 @@ def _table(comparison: Comparison, rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def cell(shown: Cell) -> str:
+def cell(shown: TimelineCell) -> str:
     """`supported 0.97`, or a dash where the release has no such prediction to compare."""
     if shown.outcome is None:
         return "-"
-    effect = "" if shown.effect is None else f" {number(shown.effect)}"
+    effect = "" if shown.effect is None else f" {number_text(shown.effect)}"
     return f"{shown.outcome}{effect}"
 
 
-def markdown(comparison: Comparison) -> str:
+def comparison_markdown(comparison: Comparison) -> str:
     """Sections with tables, for a pull request or a job's summary."""
     rows = [row for row in comparison.rows if not row.steady]
     counts = change_lines([row.record for row in comparison.rows])[0]
@@ -75,13 +75,13 @@ def markdown(comparison: Comparison) -> str:
         parts.append(NOTHING)
     parts += [_escape(line) for line in _gone(comparison)]
     if comparison.moved:
-        columns = list(moved.row(comparison.moved[0]))
-        cells = [[_plain(v) for v in moved.row(m).values()] for m in comparison.moved]
+        columns = list(moved._row(comparison.moved[0]))
+        cells = [[_plain(v) for v in moved._row(m).values()] for m in comparison.moved]
         parts += ["### Components that pass", _markdown_table(columns, cells)]
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_row(row: Row) -> list[str]:
+def _markdown_row(row: TimelineRow) -> list[str]:
     r = row.record
     change = f"**{row.change}**" if row.change in BOLD else row.change
     effects = "; ".join(f"{e.evidence}: {delta_text(e)}" for e in telling(row.baseline.effects))
@@ -106,7 +106,7 @@ def _plain(value: Any) -> str:
     return "-" if value is None else _escape(f"{value:,}" if isinstance(value, int) else value)
 
 
-def csv_text(comparison: Comparison) -> str:
+def comparison_csv(comparison: Comparison) -> str:
     """One row for each prediction, changed or not, with unrounded numbers."""
     file = io.StringIO()
     rows = [_csv_row(comparison, row) for row in comparison.rows]
@@ -116,7 +116,7 @@ def csv_text(comparison: Comparison) -> str:
     return file.getvalue()
 
 
-def _csv_row(comparison: Comparison, row: Row) -> Mapping[str, Any]:
+def _csv_row(comparison: Comparison, row: TimelineRow) -> Mapping[str, Any]:
     r, baseline, first = row.record, row.baseline, row.baseline.first
     low, high = (first.interval if first else None) or (None, None)
     columns: dict[str, Any] = {

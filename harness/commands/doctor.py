@@ -10,7 +10,7 @@ from typing import Literal
 
 from harness.commands import machine
 from harness.commands.machine import Device
-from harness.commands.models import in_bytes, parameters
+from harness.commands.models import in_bytes, parameter_text
 from harness.files import DATA
 from harness.models import architecture, sizes, specs
 from harness.models.sizes import BYTES
@@ -36,7 +36,7 @@ examples:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DoctorCheck:
     """The result of one check."""
 
     mark: Literal["ok", "note", "no"]
@@ -80,13 +80,13 @@ def run(options: argparse.Namespace) -> int:
     """Print each check when it is done; 1 if something would not run, else 0."""
     asked = [specs.resolve(name) for name in dict.fromkeys(options.model)]
     failed = 0
-    for check in checks(options, asked):
+    for check in doctor_checks(options, asked):
         print(f"{check.mark:<6}{check.name:<11} {check.text}", flush=True)
         failed += check.mark == "no"
     return 1 if failed else 0
 
 
-def checks(options: argparse.Namespace, asked: list[ModelSpec]) -> Iterator[Check]:
+def doctor_checks(options: argparse.Namespace, asked: list[ModelSpec]) -> Iterator[DoctorCheck]:
     """All checks, the fast ones first."""
     yield _python()
     yield from _libraries()
@@ -97,55 +97,61 @@ def checks(options: argparse.Namespace, asked: list[ModelSpec]) -> Iterator[Chec
     devices = machine.devices()
     for device in devices:
         free = "" if device.free is None else f", {in_bytes(device.free)} free"
-        yield Check("ok", "device", f"{device.name}: {device.description}{free}")
+        yield DoctorCheck("ok", "device", f"{device.name}: {device.description}{free}")
     chosen = _chosen(options.device, devices)
     if chosen is None:
         there = ", ".join(d.name for d in devices)
-        yield Check("no", "device", f"--device {options.device} is not here: there is {there}")
+        yield DoctorCheck(
+            "no", "device", f"--device {options.device} is not here: there is {there}"
+        )
         return
     for spec in asked:
         yield from _model(spec, chosen, options)
 
 
-def _python() -> Check:
+def _python() -> DoctorCheck:
     asked, here = machine.python_asked(), platform.python_version()
     works = machine.python_works()
-    return Check("ok" if works else "no", "python", f"{here}, asked for is {asked}")
+    return DoctorCheck("ok" if works else "no", "python", f"{here}, asked for is {asked}")
 
 
-def _libraries() -> Iterator[Check]:
-    libraries = machine.libraries()
+def _libraries() -> Iterator[DoctorCheck]:
+    libraries = machine.installed_libraries()
     for library in (lib for lib in libraries if not lib.works):
         here = library.installed or "not installed"
         remedy = "pip install -c constraints.txt -e ."
-        yield Check("no", library.name, f"{here}, asked for is {library.asked or 'any'}: {remedy}")
+        yield DoctorCheck(
+            "no", library.name, f"{here}, asked for is {library.asked or 'any'}: {remedy}"
+        )
     working = [lib for lib in libraries if lib.works]
     if working:
-        yield Check("ok", "libraries", f"{len(working)} of {len(libraries)} as asked for")
+        yield DoctorCheck("ok", "libraries", f"{len(working)} of {len(libraries)} as asked for")
     other = [lib for lib in working if not lib.as_measured]
     if other:
         named = ", ".join(f"{lib.name} {lib.installed} ({lib.pinned})" for lib in other)
-        yield Check("note", "libraries", f"not what everything was measured with: {named}")
+        yield DoctorCheck("note", "libraries", f"not what everything was measured with: {named}")
 
 
-def _cache(folder: Path) -> Check:
+def _cache(folder: Path) -> DoctorCheck:
     parent = machine.existing(folder)
     if not os.access(parent, os.W_OK) or not parent.is_dir():
-        return Check("no", "cache", f"{folder} cannot be written: choose another --cache-dir")
+        return DoctorCheck("no", "cache", f"{folder} cannot be written: choose another --cache-dir")
     size = Store(folder).size() if folder.is_dir() else 0
     text = f"{folder}: {in_bytes(size)} used, {in_bytes(machine.disk_free(folder))} free on disk"
-    return Check("ok", "cache", text)
+    return DoctorCheck("ok", "cache", text)
 
 
-def _reference_models(options: argparse.Namespace) -> Check:
+def _reference_models(options: argparse.Namespace) -> DoctorCheck:
     load = LoadOptions(device=options.device, dtype=options.dtype)
     verdicts = StoredVerdicts(Plan(), load, options.cache_dir)
     known = sum(len(model.expected) for model in shipped())
     stored = sum(verdicts.count(model, DATA / "hypotheses") for model in shipped())
     text = f"{stored} of {known} verdicts on reference models are stored for the default plan"
     if stored == known:
-        return Check("ok", "references", text)
-    return Check("note", "references", f"{text}: the first run measures the rest, a minute a model")
+        return DoctorCheck("ok", "references", text)
+    return DoctorCheck(
+        "note", "references", f"{text}: the first run measures the rest, a minute a model"
+    )
 
 
 def _chosen(asked: str, devices: list[Device]) -> Device | None:
@@ -154,36 +160,36 @@ def _chosen(asked: str, devices: list[Device]) -> Device | None:
     return next((d for d in devices if d.name in (asked, f"{asked}:0")), None)
 
 
-def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iterator[Check]:
+def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iterator[DoctorCheck]:
     try:
         size, stated = sizes.size_of(spec), architecture.architecture_of(spec)
     except ModelError as error:
-        yield Check("no", spec.name, str(error))
+        yield DoctorCheck("no", spec.name, str(error))
         return
     if size.on_disk is not None:
         try:
             _check_files(spec, size)
         except ModelError as error:
-            yield Check("no", spec.name, str(error))
+            yield DoctorCheck("no", spec.name, str(error))
             return
     dtype = stated.dtype if options.dtype == "auto" else options.dtype
     dtype = dtype if dtype in BYTES else "float32"
     weights = size.needs(dtype)
-    text = f"{parameters(size)}, {in_bytes(weights)} in {dtype}"
+    text = f"{parameter_text(size)}, {in_bytes(weights)} in {dtype}"
     needed = weights * (2 if options.twins else 1)
     free = device.free
     if free is None or needed <= free:
         beside = ", with a twin beside it" if options.twins else ""
-        yield Check("ok", spec.name, f"{text}: fits {device.name}{beside}")
+        yield DoctorCheck("ok", spec.name, f"{text}: fits {device.name}{beside}")
     elif weights <= free:
-        yield Check(
+        yield DoctorCheck(
             "no",
             spec.name,
             f"{text}: fits {device.name} alone, but not with an untrained twin beside it "
             f"({in_bytes(needed)} of {in_bytes(free)} free): --twins 0 goes without that control",
         )
     else:
-        yield Check(
+        yield DoctorCheck(
             "no",
             spec.name,
             f"{text}: {device.name} has {in_bytes(free)} free; {_remedy(dtype, device)}",
@@ -203,7 +209,7 @@ def _check_files(spec: ModelSpec, size: sizes.Size) -> None:
     if {"quantization_config", "auto_map"} & architecture.configuration(spec).keys():
         return  # packed weights, or code of its own, which is not run here
     loading.load_tokenizer(spec, LoadOptions())
-    expected = loading.parameters_of(spec)
+    expected = loading.counted_parameters(spec)
     if size.parameters < expected:
         raise ModelError(
             f"the weights of {spec.name} are incomplete: {size.parameters:,} numbers, and its "
@@ -217,9 +223,9 @@ def _remedy(dtype: str, device: Device) -> str:
     return f"{halve}--device-map auto spreads it over several devices, or take {other}"
 
 
-def _download(spec: ModelSpec, weights: int) -> Check:
+def _download(spec: ModelSpec, weights: int) -> DoctorCheck:
     from huggingface_hub.constants import HF_HUB_CACHE  # noqa: PLC0415
 
     free = machine.disk_free(Path(HF_HUB_CACHE))
     text = f"not downloaded: about {in_bytes(weights)} to {HF_HUB_CACHE} ({in_bytes(free)} free)"
-    return Check("note" if weights <= free else "no", spec.name, text)
+    return DoctorCheck("note" if weights <= free else "no", spec.name, text)

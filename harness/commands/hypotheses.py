@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.files import DATA
 from harness.models.specs import ModelError
 
-FOLDER = DATA / "hypotheses"
+_FOLDER = DATA / "hypotheses"
 HELP = """\
 Lists the claims and their predictions, with the criterion each is judged by, from the docstrings of
 the hypothesis files: nothing is imported or run. A name after a claim's file goes to pytest.
@@ -23,7 +23,7 @@ examples:
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class ListedPrediction:
     """A test: its name, sentence and criterion, and what it is parametrised over."""
 
     name: str
@@ -33,12 +33,12 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ListedClaim:
     """A hypothesis file; `constants` are its analysis plan, as written in the file."""
 
     path: Path
     sentence: str
-    predictions: tuple[Prediction, ...]
+    predictions: tuple[ListedPrediction, ...]
     constants: tuple[str, ...]
 
 
@@ -67,7 +67,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 def run(options: argparse.Namespace) -> int:
     """Print the list; 1 if a prediction is incomplete, else 0."""
     lacking = 0
-    for path in _files(options.paths or [FOLDER]):
+    for path in _files(options.paths or [_FOLDER]):
         claim = read_claim(path)
         print(f"{path.stem.removeprefix('test_').split('_')[0]}  {claim.sentence}")
         print(f"    {_shown(path)}")
@@ -100,7 +100,7 @@ def _files(paths: list[Path]) -> Iterator[Path]:
             raise ModelError(f"there is no file or folder {path}: check the path.")
 
 
-def read_claim(path: Path) -> Claim:
+def read_claim(path: Path) -> ListedClaim:
     """The claim, predictions and constants in the text of a file.
 
     Raises:
@@ -116,7 +116,7 @@ def read_claim(path: Path) -> Claim:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     ]
     judged = [node for node in tests if any(a.arg == "verdict" for a in node.args.args)]
-    return Claim(
+    return ListedClaim(
         path,
         _first_line(tree) or "NO DOCSTRING: its first line is the claim",
         tuple(_prediction(node) for node in judged),
@@ -128,7 +128,7 @@ def _first_line(node: ast.Module | ast.FunctionDef) -> str:
     return (ast.get_docstring(node) or "").partition("\n")[0]
 
 
-def _prediction(node: ast.FunctionDef) -> Prediction:
+def _prediction(node: ast.FunctionDef) -> ListedPrediction:
     criterion, over = "", []
     for decorator in node.decorator_list:
         if not isinstance(decorator, ast.Call) or not isinstance(decorator.func, ast.Attribute):
@@ -139,7 +139,7 @@ def _prediction(node: ast.FunctionDef) -> Prediction:
             criterion = word
         elif decorator.func.attr == "parametrize" and word:
             over.append(word)
-    return Prediction(node.name, _first_line(node), criterion, " and ".join(over))
+    return ListedPrediction(node.name, _first_line(node), criterion, " and ".join(over))
 
 
 def _constants(tree: ast.Module) -> Iterator[str]:

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from harness.files import DATA
 
-PACKAGE = "recall-or-reasoning"
+_PACKAGE = "recall-or-reasoning"
 PYTHON = ">=3.11"  # if neither pyproject.toml nor the package's metadata says it
 MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 MEMORY_USED = Path("/sys/fs/cgroup/memory.current")
@@ -60,11 +60,11 @@ def python_works() -> bool:
     return SpecifierSet(python_asked()).contains(running)
 
 
-def libraries() -> list[Library]:
+def installed_libraries() -> list[Library]:
     """The libraries that the project depends on, in the order of pyproject.toml."""
     pins = _pins()
     needed = []
-    for text in _project().get("dependencies") or requires(PACKAGE) or ():
+    for text in _project().get("dependencies") or requires(_PACKAGE) or ():
         asked = Requirement(text)
         if asked.marker is not None and not asked.marker.evaluate({"extra": ""}):
             continue

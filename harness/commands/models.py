@@ -50,10 +50,10 @@ def _described(alias: str) -> str:
     except ModelError as error:
         return str(error)
     shape = f"{stated.layers} layers x {stated.heads} heads, {stated.neurons:,} neurons"
-    return f"{stated.name}, {parameters(size)}, {shape}, {_disk(size)}"
+    return f"{stated.name}, {parameter_text(size)}, {shape}, {_disk(size)}"
 
 
-def parameters(size: Size) -> str:
+def parameter_text(size: Size) -> str:
     """`7.6 B parameters`, `1.4 M parameters`."""
     number = size.parameters
     short = f"{number / 1e9:.1f} B" if number >= 1e9 else f"{number / 1e6:.1f} M"

@@ -13,9 +13,9 @@ from harness.materials.files.word_confound import WordsAuc
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet, paired
 from harness.materials.surface import Balance
 
-LABELS = 6  # labels shown
+_LABELS = 6  # labels shown
 REPEATS = 5  # repeated prompts shown
-NAME = 40  # width of the first column of the table
+_NAME = 40  # width of the first column of the table
 
 
 def columns(reading: Reading) -> list[str]:
@@ -32,8 +32,8 @@ def columns(reading: Reading) -> list[str]:
         )
     turned = [f"{raw!r} is {task}" for raw, task in names.labels.items() if raw != task]
     if turned:
-        more = f", and {len(turned) - LABELS} more" if len(turned) > LABELS else ""
-        lines.append(f"  labels    {', '.join(turned[:LABELS])}{more}")
+        more = f", and {len(turned) - _LABELS} more" if len(turned) > _LABELS else ""
+        lines.append(f"  labels    {', '.join(turned[:_LABELS])}{more}")
     return lines
 
 
@@ -48,7 +48,7 @@ def faults(reading: Reading) -> list[str]:
     return [*lines, f"  ... and {rest:,} more (--all shows them)"] if rest > 0 else lines
 
 
-def counts(prompts: PromptSet) -> list[str]:
+def count_lines(prompts: PromptSet) -> list[str]:
     """Prompts by task and split; pairs, subjects, templates, and the fields of the items."""
     split = Counter((item.task, item.split) for item in prompts.items)
     total = len(prompts)
@@ -149,17 +149,19 @@ def confounds(prompts: PromptSet, found: Sequence[Confound], words: WordsAuc | N
     groups = list(dict.fromkeys(by for row in found for by in row.within))
     first, second = prompts.tasks
     title = f"what tells {first} from {second}"
-    head = f"  {title:<{NAME}}{'AUC, 95 %':>19}" + "".join(f"{f'within {by}':>19}" for by in groups)
+    head = f"  {title:<{_NAME}}{'AUC, 95 %':>19}" + "".join(
+        f"{f'within {by}':>19}" for by in groups
+    )
     lines = [head]
     for row in found:
         name = f"{row.name} (more: {row.greater})" if row.greater and row.auc.clear else row.name
         cells = [row.auc, *(row.within.get(by) for by in groups)]
-        lines.append(f"  {name:<{NAME}}" + "".join(f"{_auc(cell):>19}" for cell in cells))
+        lines.append(f"  {name:<{_NAME}}" + "".join(f"{_auc(cell):>19}" for cell in cells))
     if words is None:
         return [*lines, "  all words: too few prompts for a classifier in five folds"]
     values = [words.value, *(words.within.get(by) for by in groups)]
     row_of = "".join(f"{'-' if v is None else _number(v):>19}" for v in values)
-    lines.append(f"  {'all words and how many, classifier':<{NAME}}{row_of}")
+    lines.append(f"  {'all words and how many, classifier':<{_NAME}}{row_of}")
     lines.append(
         f"  (held out, five folds; {words.words:,} most frequent words, {words.prompts:,} prompts)"
     )

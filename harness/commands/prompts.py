@@ -17,7 +17,7 @@ from harness.materials.sets import CROSSED, SETS
 from harness.materials.surface import token_balance
 from harness.models.specs import LoadOptions, ModelSpec, resolve
 
-SHOWN = 20  # faults, without --all
+_SHOWN = 20  # faults, without --all
 PURPOSES = {
     "geography": "whether the model answers at all",
     "geography-crossed": "the controlled criteria, by default",
@@ -93,7 +93,7 @@ def _add_check(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         action="store_true",
         help="cross the two classes, as `pytest --crossed` does, and look at the crossed prompts",
     )
-    checking.add_argument("--all", action="store_true", help=f"show all faults, not {SHOWN}")
+    checking.add_argument("--all", action="store_true", help=f"show all faults, not {_SHOWN}")
     checking.set_defaults(run=run_check)
 
 
@@ -119,7 +119,7 @@ def run_check(options: argparse.Namespace) -> int:
     if options.file in SETS and not Path(options.file).exists():
         return _look(SETS[options.file](), options)
     check(options.file, tuple(SETS))
-    reading = read(options.file, columns, limit=None if options.all else SHOWN)
+    reading = read(options.file, columns, limit=None if options.all else _SHOWN)
     _print(prompt_text.columns(reading))
     _print(prompt_text.faults(reading))
     if not reading.items and reading.faults.count:
@@ -135,7 +135,7 @@ def run_check(options: argparse.Namespace) -> int:
 
 def _look(prompts: PromptSet, options: argparse.Namespace, reading: Reading | None = None) -> int:
     """Print counts, lengths and confounds; 1 if the set cannot be crossed, else 0."""
-    _print(prompt_text.counts(prompts))
+    _print(prompt_text.count_lines(prompts))
     if reading is not None:
         _print(prompt_text.repeated(reading, prompts))
     tokens = _tokens(prompts, options.tokenizer)

@@ -8,7 +8,7 @@ from harness.compare.matching import Made, Match
 from harness.compare.past import Baseline, BaselineError
 from harness.verdicts.earlier import Change, Earlier, Moved
 from harness.verdicts.judge import Outcome
-from harness.verdicts.samples import Address, Values
+from harness.verdicts.samples import Address, SampleValues
 from harness.verdicts.verdict import Verdict
 
 
@@ -35,7 +35,7 @@ def _of_effects(moved: Sequence[Moved]) -> Change:
 
 def against(
     verdicts: Sequence[Verdict],
-    samples: Mapping[Address, Values],
+    samples: Mapping[Address, SampleValues],
     baseline: Baseline,
 ) -> list[Verdict]:
     """The verdicts of a run, each with its `baseline` field.

@@ -12,7 +12,7 @@ from harness.verdicts.judge import Outcome
 from harness.verdicts.verdict import AnalysisPlan, Named, Verdict
 
 GATE = "competence_gate"  # None is each claim's own; of other numbers, that it is not known
-NUMBERS = (
+_NUMBERS = (
     "seed",
     "permutations",
     "resamples",
@@ -20,13 +20,13 @@ NUMBERS = (
     "shuffle_labels",
     GATE,
 )  # of the run's plan; items are part of the materials
-FIXED = (*NUMBERS, "chat_template")  # for every prediction of a run
+FIXED = (*_NUMBERS, "chat_template")  # for every prediction of a run
 # Differences of these are named and change nothing.
 FREE = (
     *("package", "commit", "python", "machine", "torch", "transformers", "nnsight", "numpy"),
     *("scipy", "device", "batch_size", "dtype"),
 )
-HASH = 8  # characters of a hash that are shown
+_HASH = 8  # characters of a hash that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def check_numbers(plan: Plan, past: Past, shared: bool) -> None:
         BaselineError: Naming every number that differs, before and now.
     """
     differing: dict[str, list[str]] = {}
-    for name in (*NUMBERS, *(() if shared else ("items",))):
+    for name in (*_NUMBERS, *(() if shared else ("items",))):
         before = {r.provenance[name] for r in past.verdicts if name in r.provenance}
         now = getattr(plan, name)
         others = sorted(before - {now}, key=str)
@@ -248,7 +248,7 @@ def _flat(constants: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 def _hashes(before: str | None, now: str | None) -> str:
-    return f"hash {(before or 'none')[:HASH]} -> {(now or 'none')[:HASH]}"
+    return f"hash {(before or 'none')[:_HASH]} -> {(now or 'none')[:_HASH]}"
 
 
 def free_differences(now: Sequence[Verdict], before: Sequence[Verdict]) -> list[str]:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GROUP = ["model", "claim_id", "criterion", "materials", "kind"]
-CELL = ["layer", "index", "metric"]
-SHOWN = 5  # of the largest changes
+_CELL = ["layer", "index", "metric"]
+_SHOWN = 5  # of the largest changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _groups(table: "pd.DataFrame") -> Iterator[tuple[tuple[str, ...], "pd.DataFr
     for group, rows in table.groupby(GROUP, observed=True, sort=True):
         names: Any = group
         # Several predictions may save the same table.
-        yield tuple(map(str, names)), rows.drop_duplicates(CELL).set_index(CELL)
+        yield tuple(map(str, names)), rows.drop_duplicates(_CELL).set_index(_CELL)
 
 
 def _moved(group: tuple[str, ...], now: "pd.DataFrame", before: "pd.DataFrame") -> MovedKind:
@@ -111,7 +111,7 @@ def _largest(
         if (int(layer), int(index)) in either
     ]
     shifts.sort(key=lambda s: -abs(s.now - s.before))
-    return tuple(shifts[:SHOWN])
+    return tuple(shifts[:_SHOWN])
 
 
 def text(moved: MovedKind) -> str:
@@ -126,7 +126,7 @@ def text(moved: MovedKind) -> str:
     return f"{said}, Jaccard {moved.jaccard:.2f}" + (f"; most: {most}" if most else "")
 
 
-def row(moved: MovedKind) -> Mapping[str, Any]:
+def _row(moved: MovedKind) -> Mapping[str, Any]:
     """The same as values, for tables."""
     return {
         "model": moved.model,

@@ -9,12 +9,12 @@ from harness import stats
 from harness.compare.matching import Match
 from harness.verdicts.earlier import Moved
 from harness.verdicts.evidence import Evidence
-from harness.verdicts.samples import Address, Values
+from harness.verdicts.samples import Address, SampleValues
 from harness.verdicts.verdict import Verdict
 
 RESAMPLES = 2000
 PERMUTATIONS = 9999  # the smallest p is 1e-4, so Holm can reach alpha over 500 effects
-LEAST = 2  # samples
+_LEAST = 2  # samples
 METHOD = (
     "mean difference over shared samples, paired bootstrap (BCa); p by sign flips of the same "
     "differences, Holm over the effects compared"
@@ -23,8 +23,8 @@ METHOD = (
 
 def moved_effects(
     matches: Sequence[Match],
-    now: Mapping[Address, Values],
-    before: Mapping[Address, Values],
+    now: Mapping[Address, SampleValues],
+    before: Mapping[Address, SampleValues],
     *,
     seed: int = 0,
 ) -> list[list[Moved]]:
@@ -42,7 +42,10 @@ def moved_effects(
 
 
 def _of_match(
-    match: Match, now: Mapping[Address, Values], before: Mapping[Address, Values], seed: int
+    match: Match,
+    now: Mapping[Address, SampleValues],
+    before: Mapping[Address, SampleValues],
+    seed: int,
 ) -> list[Moved]:
     if match.before is None or not match.measured:
         return []
@@ -69,10 +72,12 @@ def _place(record: Verdict, evidence: str) -> Address:
     )
 
 
-def _moved(evidence: Evidence, old: Evidence, ours: Values, theirs: Values, seed: int) -> Moved:
+def _moved(
+    evidence: Evidence, old: Evidence, ours: SampleValues, theirs: SampleValues, seed: int
+) -> Moved:
     was, value = (e.effect.value if e.effect.known else None for e in (old, evidence))
     shared = [sample for sample in ours if sample in theirs]
-    if len(shared) < LEAST:
+    if len(shared) < _LEAST:
         delta = None if was is None or value is None else value - was
         return Moved(evidence.name, was, value, delta)
     differences = np.array([ours[u] - theirs[u] for u in shared])

@@ -21,14 +21,14 @@ from harness.verdicts.verdict import Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
-FOLDER = ".baselines"
+BASELINES = ".baselines"
 LAST = "LAST"
-KEPT = (  # files of a run, besides its components
+_KEPT = (  # files of a run, besides its components
     *(records.JSON_NAME, records.CONTROLS_NAME, records.PLOTS_NAME),
-    *(samples.NAME, samples.NAME_1),
+    *(samples.SAMPLES_NAME, samples.NAME_1),
 )
 NUMBERED = re.compile(r"(\d{4,})_(.+)")
-NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
 class BaselineError(ValueError):
@@ -122,7 +122,7 @@ def check_name(name: str) -> None:
     Raises:
         BaselineError: Saying what can.
     """
-    if not NAME.fullmatch(name) or name == LAST or NUMBERED.fullmatch(name) or name.isdigit():
+    if not _NAME.fullmatch(name) or name == LAST or NUMBERED.fullmatch(name) or name.isdigit():
         raise BaselineError(
             f"{name!r} cannot name a baseline: expected letters, digits, '.', '_' and '-' (it gets "
             f"a number of its own), and not {LAST}."
@@ -141,7 +141,7 @@ def keep(run: Path, name: str, folder: Path) -> Path:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
-        for file in KEPT:
+        for file in _KEPT:
             if (run / file).exists():
                 shutil.copy2(run / file, scratch / file)
         table = Past(name, run, run, ()).components()

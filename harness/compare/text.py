@@ -57,7 +57,7 @@ def telling(effects: Sequence[Moved]) -> Sequence[Moved]:
 
 def effect_text(effect: Moved) -> str:
     """`recall accuracy 0.97 -> 0.61 (-0.36 [-0.43, -0.29], adjusted p 0.0002, 200 samples)`."""
-    values = f"{effect.evidence} {number(effect.before)} -> {number(effect.now)}"
+    values = f"{effect.evidence} {number_text(effect.before)} -> {number_text(effect.now)}"
     return f"{values} ({delta_text(effect)})" if effect.n else values
 
 
@@ -68,11 +68,11 @@ def delta_text(effect: Moved) -> str:
     moved = f"{effect.delta:+.3g}"
     if effect.interval is None:
         return f"{moved}, not paired"
-    low, high = (number(bound) for bound in effect.interval)
+    low, high = (number_text(bound) for bound in effect.interval)
     p = f", adjusted p {effect.p_adjusted:.2g}" if effect.p_adjusted is not None else ""
     return f"{moved} [{low}, {high}]{p}, {effect.n:,} samples"
 
 
-def number(value: float | str | None) -> str:
+def number_text(value: float | str | None) -> str:
     """Three figures, as the terminal's table has them."""
     return "-" if value is None else value if isinstance(value, str) else f"{value:.3g}"

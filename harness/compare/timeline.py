@@ -13,7 +13,7 @@ from harness.verdicts.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TimelineCell:
     """A prediction in one release: outcome and first decisive effect; None where it has none."""
 
     outcome: str | None
@@ -21,11 +21,11 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TimelineRow:
     """A prediction of the last release, with its `baseline` field against the first."""
 
     record: Verdict
-    cells: Sequence[Cell]
+    cells: Sequence[TimelineCell]
 
     @property
     def baseline(self) -> Earlier:
@@ -49,7 +49,7 @@ class Comparison:
     """Everything that is said of some releases, oldest first."""
 
     releases: Sequence[str]
-    rows: Sequence[Row]
+    rows: Sequence[TimelineRow]
     gone: Sequence[Verdict]
     moved: Sequence[MovedKind]
     free: Sequence[str]
@@ -87,7 +87,7 @@ def compare(
     first = baselines[0]
     records = against(last.verdicts, last.samples(), first)
     rows = [
-        Row(record, [*(_cell(matches[i], shared) for matches in found), _shown(record)])
+        TimelineRow(record, [*(_cell(matches[i], shared) for matches in found), _shown(record)])
         for i, record in enumerate(records)
     ]
     used = {id(match.before) for match in found[0]}
@@ -128,15 +128,15 @@ def _differences(match: Match, shared: bool) -> list[str]:
     return matching.differences(Made.of(match.now), Made.of(match.before), shared=shared)
 
 
-def _cell(match: Match, shared: bool) -> Cell:
+def _cell(match: Match, shared: bool) -> TimelineCell:
     if match.before is None or _differences(match, shared):
-        return Cell(None, None)
+        return TimelineCell(None, None)
     return _shown(match.before)
 
 
-def _shown(record: Verdict) -> Cell:
+def _shown(record: Verdict) -> TimelineCell:
     lead = record.lead
-    return Cell(record.outcome, lead.effect.value if lead and lead.effect.known else None)
+    return TimelineCell(record.outcome, lead.effect.value if lead and lead.effect.known else None)
 
 
 def _names(releases: Sequence[Past]) -> list[str]:

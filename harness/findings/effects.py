@@ -20,7 +20,7 @@ from harness.interventions.interventions import (
     RESAMPLE,
     Inputs,
     Intervention,
-    address_of,
+    interventions_address,
 )
 from harness.materials.items import Item, PromptSet
 from harness.study.study import Study
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from harness.interventions.edits import Reference
 
 SWEEP_VERSION = 4  # raise it when an edit, a measure or the choice of donors changes its meaning
-SHARD = 32  # prompts a shard: what a killed sweep loses at most
+_SHARD = 32  # prompts a shard: what a killed sweep loses at most
 
 
 def swept(
@@ -76,10 +76,10 @@ def swept(
     what = {
         "kind": "sweep",
         "version": SWEEP_VERSION,
-        "interventions": address_of(interventions, directions),
+        "interventions": interventions_address(interventions, directions),
         "means": None if means is None else means.hash,
     }
-    arrays = subject.fetch(what, prompts, measure, shard_size=SHARD)
+    arrays = subject.fetch(what, prompts, measure, shard_size=_SHARD)
     return SweepResult.from_arrays({name: _prompts_first(a) for name, a in arrays.items()})
 
 

@@ -24,11 +24,11 @@ from torch import Tensor
 
 from harness.interventions.sites import NAMED_POSITIONS, EditError, Positions, Site, Source
 
-Values = Float[Tensor, "row pos *axes"]
+_Values = Float[Tensor, "row pos *axes"]
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class EditContext:
     """What a function may need besides the values.
 
     Attributes:
@@ -37,11 +37,11 @@ class Context:
         keys: For patterns, the keys that the edit names.
     """
 
-    other: Values | None = None
+    other: _Values | None = None
     keys: Bool[Tensor, "row key_pos"] | None = None
 
 
-Function = Callable[[Tensor, Context], Tensor]
+Function = Callable[[Tensor, EditContext], Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,7 +144,7 @@ def mean_ablation(site: Site, reference: Reference, positions: Positions = "all"
     """Values become their mean over the reference's tokens (`Model.references`)."""
     mean = reference.at(site)
 
-    def function(values: Tensor, _: Context) -> Tensor:
+    def function(values: Tensor, _: EditContext) -> Tensor:
         return mean.to(values).expand_as(values)
 
     return Edit(site, function, positions, "mean ablation", may_be_idle=True)
@@ -176,7 +176,7 @@ def add_direction(
     """Values plus `scale` times the direction, in the site's units; the length is the caller's."""
     step = torch.as_tensor(direction).detach().clone().float() * scale
 
-    def function(values: Tensor, _: Context) -> Tensor:
+    def function(values: Tensor, _: EditContext) -> Tensor:
         return values + step.to(values)
 
     idle = bool((step == 0).all())
@@ -193,7 +193,7 @@ def rescale(
         raise EditError(f"rescale of {site}: the direction's length is {float(length)}.")
     unit = unit / length
 
-    def function(values: Tensor, _: Context) -> Tensor:
+    def function(values: Tensor, _: EditContext) -> Tensor:
         along = unit.to(values)
         component: Tensor = (values @ along)[..., None]
         changed: Tensor = values + (factor - 1) * component * along
@@ -217,7 +217,7 @@ def knockout(site: Site, positions: Positions = "all", keys: Positions = "all") 
     if site.kind != "pattern":
         raise EditError(f"knockout of {site}: only a pattern can be knocked out.")
 
-    def function(values: Tensor, context: Context) -> Tensor:
+    def function(values: Tensor, context: EditContext) -> Tensor:
         assert context.keys is not None
         hidden = context.keys.reshape(len(values), *[1] * (values.ndim - 2), values.shape[-1])
         kept = values.masked_fill(hidden, 0)
@@ -230,7 +230,7 @@ def knockout(site: Site, positions: Positions = "all", keys: Positions = "all") 
     return Edit(site, function, positions, "knockout", keys=keys)
 
 
-def _other(_: Tensor, context: Context) -> Tensor:
+def _other(_: Tensor, context: EditContext) -> Tensor:
     assert context.other is not None
     return context.other
 

@@ -103,7 +103,9 @@ class Intervention:
         }
 
 
-def address_of(interventions: Sequence[Intervention], directions: Sequence[Directions] = ()) -> str:
+def interventions_address(
+    interventions: Sequence[Intervention], directions: Sequence[Directions] = ()
+) -> str:
     """SHA-256 over interventions, in order, and the directions that they use."""
     text = json.dumps([i.to_json() for i in interventions])
     digest = hashlib.sha256(text.encode())

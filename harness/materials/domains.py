@@ -102,7 +102,7 @@ class Domain:
 
 
 @cache
-def names() -> tuple[str, ...]:
+def invented_names() -> tuple[str, ...]:
     """The invented names, in the order of names.txt."""
     return tuple((PROMPTS / "names.txt").read_text(encoding="utf-8").split())
 

@@ -7,7 +7,7 @@ more links further.
 import random
 from dataclasses import dataclass
 
-from harness.materials.domains import WORDINGS, Domain, Fact, names
+from harness.materials.domains import WORDINGS, Domain, Fact, invented_names
 
 CHAINS = 3  # chains of names in a story
 DISTRACTORS = 3
@@ -40,14 +40,14 @@ def is_held_out(first: str, last: str) -> bool:
     A quarter of all ordered pairs of names, the same in every domain. The materials ask only
     these and the training data only the others, so no evaluated answer can be memorised.
     """
-    index = names().index
+    index = invented_names().index
     return (index(first) * 7 + index(last) * 13) % 4 == 0
 
 
 def draw_story(rng: random.Random, domain: Domain) -> Story:
     """Three chains over twelve different names, premises shuffled."""
     levels = domain.levels
-    drawn = rng.sample(names(), CHAINS * levels)
+    drawn = rng.sample(invented_names(), CHAINS * levels)
     chains = tuple(tuple(drawn[c * levels : (c + 1) * levels]) for c in range(CHAINS))
     premises = [
         link.format(chain[i], chain[i + 1])

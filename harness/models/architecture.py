@@ -70,7 +70,7 @@ def configuration(spec: ModelSpec) -> Mapping[str, Any]:
         ModelError: If it cannot be fetched or read.
     """
     if spec.gguf_file is not None:
-        return gguf.configuration(spec.gguf_file)
+        return gguf.stated_configuration(spec.gguf_file)
     return read_json(config_file(spec))
 
 

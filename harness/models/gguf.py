@@ -67,7 +67,7 @@ def parameters(path: Path) -> int:
     return _read(path).parameters
 
 
-def configuration(path: Path) -> dict[str, Any]:
+def stated_configuration(path: Path) -> dict[str, Any]:
     """What the header states of config.json, under the names that it has there.
 
     Raises:

@@ -48,7 +48,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         return []
     from harness.plugin import predictions  # noqa: PLC0415
 
-    return predictions.header(config)
+    return predictions.report_header(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.study.plan import Plan, share, whole_number
+from harness.study.plan import Plan, parse_share, whole_number
 
 ENVIRONMENT = "HARNESS_"
 TAKEN = "--hypotheses"  # what our option begins with where another plugin has one of its name
@@ -53,14 +53,14 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
     ("--seed", whole_number(0), 0, "of materials, permutations and resamples"),
     (
         "--shuffle-labels",
-        share,
+        parse_share,
         0.0,
         "share of pairs whose task labels are exchanged at random: measures the error rates of the "
         "suite, not the model (at 1 there is no effect)",
     ),
     (
         "--competence-gate",
-        share,
+        parse_share,
         None,
         "accuracy below which claims are inconclusive; replaces the gate of each claim but h0's; 0 "
         "lets every model pass, even one that guesses",

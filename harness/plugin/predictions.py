@@ -74,7 +74,7 @@ def command_of(config: pytest.Config) -> str:
     return " ".join([*variables, shlex.join(["pytest", *arguments])])
 
 
-def header(config: pytest.Config) -> list[str]:
+def report_header(config: pytest.Config) -> list[str]:
     """What is studied, and which settings come from the environment."""
     settings = config.stash[settings_key]
     lines = []

@@ -17,16 +17,16 @@ from harness.compare.past import Baseline
 from harness.files import DATA, IN_CHECKOUT
 from harness.plugin.prediction import Prediction
 from harness.verdicts import records, samples
-from harness.verdicts.components import COLUMNS, Components, components_frame
+from harness.verdicts.components import COMPONENT_COLUMNS, Components, components_frame
 from harness.verdicts.judge import Criterion, Outcome
 from harness.verdicts.plots import PlacedPlot, Plot
-from harness.verdicts.records import PACKAGE, package_version
+from harness.verdicts.records import DISTRIBUTION, package_version
 from harness.verdicts.verdict import Named, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PARTS = "components.parts"
+COMPONENT_PARTS = "components.parts"
 PLOT_PARTS = "plots.parts"
 SAMPLE_PARTS = "samples.parts"
 
@@ -36,7 +36,7 @@ def provenance() -> dict[str, Any]:
     """Versions and machine, for every verdict of a run."""
     names = ("torch", "transformers", "nnsight", "numpy", "scipy")
     return {
-        "package": package_version(PACKAGE),
+        "package": package_version(DISTRIBUTION),
         "commit": _commit(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
@@ -96,7 +96,7 @@ class Run:
     def start_files(self) -> None:
         """Clear the verdicts of the last run; component parts of this one may be there already."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        others = (records.PLOTS_NAME, records.CONTROLS_NAME, samples.NAME, samples.NAME_1)
+        others = (records.PLOTS_NAME, records.CONTROLS_NAME, samples.SAMPLES_NAME, samples.NAME_1)
         for name in (records.JSONL_NAME, *others):
             (self.folder / name).unlink(missing_ok=True)
 
@@ -107,10 +107,10 @@ class Run:
         frames = [components_frame(table, source=s, **common) for s, table in tables.items()]
         if frames:
             pd.concat(frames, ignore_index=True).to_parquet(
-                self._part(PARTS, "parquet"), index=False
+                self._part(COMPONENT_PARTS, "parquet"), index=False
             )
 
-    def save_samples(self, values: Mapping[str, samples.Values], **common: str) -> None:
+    def save_samples(self, values: Mapping[str, samples.SampleValues], **common: str) -> None:
         """Write the values by sample of one prediction's evidence; called where it ran."""
         if values:
             frame = samples.samples_frame(values, **common)
@@ -155,14 +155,14 @@ class Run:
     def _merge_components(self) -> "pd.DataFrame":
         import pandas as pd  # noqa: PLC0415
 
-        parts = sorted((self.folder / PARTS).glob(f"{self.run_id}-*.parquet"))
+        parts = sorted((self.folder / COMPONENT_PARTS).glob(f"{self.run_id}-*.parquet"))
         merged = (
             pd.concat([pd.read_parquet(p) for p in parts], ignore_index=True)
             if parts
-            else (pd.DataFrame(columns=list(COLUMNS)))
+            else (pd.DataFrame(columns=list(COMPONENT_COLUMNS)))
         )
         merged.to_parquet(self.folder / records.COMPONENTS_NAME, index=False)
-        shutil.rmtree(self.folder / PARTS, ignore_errors=True)
+        shutil.rmtree(self.folder / COMPONENT_PARTS, ignore_errors=True)
         return merged
 
     def _merge_samples(self) -> None:
@@ -172,8 +172,8 @@ class Run:
         parts = sorted((self.folder / SAMPLE_PARTS).glob(f"{self.run_id}-*.parquet"))
         if parts:
             merged = pd.concat([pd.read_parquet(p) for p in parts], ignore_index=True)
-            merged = merged.astype(dict.fromkeys(samples.LABELS, "category"))
-            merged.to_parquet(self.folder / samples.NAME, index=False)
+            merged = merged.astype(dict.fromkeys(samples.SAMPLE_LABELS, "category"))
+            merged.to_parquet(self.folder / samples.SAMPLES_NAME, index=False)
         shutil.rmtree(self.folder / SAMPLE_PARTS, ignore_errors=True)
 
     def _merge_plots(self) -> list[PlacedPlot]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.compare.matching import parse_models
-from harness.compare.past import FOLDER, check_name
+from harness.compare.past import BASELINES, check_name
 from harness.materials.files import columns as prompt_columns
 from harness.materials.files import reading as prompt_files
 from harness.materials.sets import SETS
@@ -132,7 +132,7 @@ def _reference_models(named: Sequence[str]) -> tuple[ReferenceModel, ...]:
 def _against(config: pytest.Config) -> Against:
     against = Against(
         name=option_of(config, "--baseline"),
-        folder=Path(option_of(config, "--baseline-dir") or config.rootpath / FOLDER).resolve(),
+        folder=Path(option_of(config, "--baseline-dir") or config.rootpath / BASELINES).resolve(),
         save=option_of(config, "--save-baseline"),
         shared=option_of(config, "--baseline-on") == "shared",
         models=parse_models(option_of(config, "--baseline-model")),

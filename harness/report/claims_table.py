@@ -55,7 +55,7 @@ class ClaimRow:
             return ""
         effect = self.sized.effect
         signed = typeset.signed_quantity(effect.name)
-        text = typeset.interval(effect.interval, signed=signed)
+        text = typeset.interval_text(effect.interval, signed=signed)
         return text if effect.level == 0.95 else f"{text} ({100 * effect.level:.0f} %)"
 
     @property

@@ -19,9 +19,9 @@ from harness.verdicts.verdict import Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
-SHOWN = 20  # rows in the page before a reader asks for more
+_SHOWN = 20  # rows in the page before a reader asks for more
 CARRIED = 2_000  # rows that travel with it
-COLUMNS = (
+_COLUMNS = (
     *("kind", "layer", "index", "metric", "effect", "effect_discovery", "q", "passed", "type"),
 )
 
@@ -57,12 +57,12 @@ def component_table(
     if rows is not None and len(rows):
         order = rows["effect"].abs().sort_values(ascending=False, kind="stable").index
         strongest = rows.loc[order[:CARRIED]]
-        columns = {name: _values(strongest, name) for name in COLUMNS}
+        columns = {name: _values(strongest, name) for name in _COLUMNS}
         return _table(columns, len(rows))
     kept = record.components.strongest
     if not kept:
         return None
-    columns = {name: [_of(component, name) for component in kept] for name in COLUMNS}
+    columns = {name: [_of(component, name) for component in kept] for name in _COLUMNS}
     return _table(columns, max(record.components.total, len(kept)))
 
 
@@ -119,5 +119,5 @@ def packed_json(value: Any) -> str:
 def _table(columns: Mapping[str, list[Any]], total: int) -> ComponentTable:
     number = len(columns["effect"])
     packed = packed_json(columns)
-    rows = [{name: columns[name][at] for name in columns} for at in range(min(SHOWN, number))]
+    rows = [{name: columns[name][at] for name in columns} for at in range(min(_SHOWN, number))]
     return ComponentTable(rows, number, total, packed)

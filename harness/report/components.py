@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.report.figures import component_figures
-from harness.report.figures.figure import Context, Figure
+from harness.report.figures.figure import Figure, FigureContext
 from harness.report.verdicts import CRITERIA
 from harness.verdicts.components import MODEL
 from harness.verdicts.verdict import Verdict
@@ -62,11 +62,11 @@ def _tally(criterion: str, kind: str, rows: "pd.DataFrame") -> Tally:
 
 def _context(
     records: list[Verdict], criterion: str, kind: str, materials: str, rows: "pd.DataFrame"
-) -> Context:
+) -> FigureContext:
     same = [r for r in records if r.materials.name == materials] or records
     evidence = [e for r in same for e in r.evidence]
     n = next((e.n for e in evidence if e.n), 0)
-    return Context(
+    return FigureContext(
         model=str(rows["model"].iloc[0]),
         claim_id=str(rows["claim_id"].iloc[0]),
         criterion=criterion,

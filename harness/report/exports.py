@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.verdicts.records import COMPONENTS_NAME
 
-FOLDER = "components"
+_FOLDER = "components"
 
 
 def write_components(folder: Path, suffix: str) -> list[Path]:
@@ -23,9 +23,9 @@ def write_components(folder: Path, suffix: str) -> list[Path]:
         raise FileNotFoundError(f"{path} is not there: this run saved no components.")
     table = pd.read_parquet(path)
     written: list[Path] = []
-    (folder / FOLDER).mkdir(exist_ok=True)
+    (folder / _FOLDER).mkdir(exist_ok=True)
     for (claim, model), rows in table.groupby(["claim_id", "model"], observed=True, sort=True):
-        out = _free(folder / FOLDER / f"{claim}_{_plain(str(model))}.{suffix}", written)
+        out = _free(folder / _FOLDER / f"{claim}_{_plain(str(model))}.{suffix}", written)
         if suffix == "csv":
             rows.to_csv(out, index=False)
         else:

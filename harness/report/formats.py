@@ -64,7 +64,7 @@ def _full(row: ClaimRow) -> dict[str, Any]:
     }
 
 
-NUMBERS = (
+_NUMBERS = (
     *("evidence", "effect_name", "effect", "low", "high", "level"),
     *("relation", "threshold", "q", "alpha", "n"),
 )
@@ -72,14 +72,14 @@ NUMBERS = (
 
 def _numbers(evidence: Evidence | None) -> dict[str, Any]:
     if evidence is None:
-        return dict.fromkeys(NUMBERS)
+        return dict.fromkeys(_NUMBERS)
     effect = evidence.effect
     low, high = effect.interval or (None, None)
     values = (
         *(evidence.name, effect.name, effect.value, low, high, effect.level),
         *(evidence.relation, evidence.threshold, evidence.p_adjusted, evidence.alpha, evidence.n),
     )
-    return {name: _known(value) for name, value in zip(NUMBERS, values, strict=True)}
+    return {name: _known(value) for name, value in zip(_NUMBERS, values, strict=True)}
 
 
 def _known(value: Any) -> Any:

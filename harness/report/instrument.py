@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.report.verdicts import distinct, natural
 from harness.verdicts.verdict import Known, Verdict
 
-ROLES = {
+_ROLES = {
     "positive": "its circuits are planted, one for each task",
     "negative": "its tasks share one circuit",
 }
@@ -29,7 +29,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class InstrumentCheck:
     """All known verdicts of one role. `known` says in words what the model is."""
 
     role: str
@@ -48,13 +48,13 @@ class Check:
         return [v for v in self.verdicts if not v.right]
 
 
-def checks(records: Sequence[Verdict]) -> list[Check]:
+def instrument_checks(records: Sequence[Verdict]) -> list[InstrumentCheck]:
     """The known verdicts by role, positive first; nothing where none is marked."""
     found = []
-    for role, known in ROLES.items():
+    for role, known in _ROLES.items():
         marked = [Checked(r, r.control) for r in records if r.control and r.control.role == role]
         if marked:
             marked.sort(key=lambda c: (natural(c.record.claim_id), c.record.model.name))
             names = distinct(c.record.model.name for c in marked)
-            found.append(Check(role, known, names, marked))
+            found.append(InstrumentCheck(role, known, names, marked))
     return found

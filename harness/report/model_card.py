@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from harness.report import typeset
 from harness.report.formats import LEGEND, escape_markdown, markdown
-from harness.report.instrument import Check
+from harness.report.instrument import InstrumentCheck
 from harness.report.parts import Page
 from harness.report.verdicts import distinct
 from harness.verdicts.verdict import Named
 
-HASH = 12  # characters of it that are shown
-NUMBERS = ("seed", "items", "permutations", "resamples", "twins")
+_HASH = 12  # characters of it that are shown
+_NUMBERS = ("seed", "items", "permutations", "resamples", "twins")
 VERSIONS = ("package", "commit", "python", "torch", "transformers", "nnsight", "numpy")
 NOT_CHECKED = "Nothing was checked: this run has no verdict on a model whose circuits are known."
 
@@ -35,7 +35,7 @@ def model_card(page: Page) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _check(check: Check) -> str:
+def _check(check: InstrumentCheck) -> str:
     names = escape_markdown(typeset.listed(list(check.models)))
     said = (
         f"{check.role.capitalize()} control ({names}; {check.known}): "
@@ -61,7 +61,7 @@ def _made(page: Page) -> str:
     lines = [f"Model {_model(m)}." for m in made.models]
     lines += [f"Materials {_materials(m)}." for m in made.materials]
     for run in made.runs:
-        numbers = [f"{n} {_values(run, n)}" for n in NUMBERS if run.facts.get(n)]
+        numbers = [f"{n} {_values(run, n)}" for n in _NUMBERS if run.facts.get(n)]
         lines.append(_sentence(f"Run {run.name} of {run.facts['date'][:10]}", numbers))
         versions = [f"{name} {_values(run, name)}" for name in VERSIONS if run.facts.get(name)]
         lines += [_sentence("Versions", versions)] if versions else []
@@ -98,7 +98,7 @@ def _materials(materials: Named) -> str:
 
 def _short(digest: str) -> str:
     kind, colon, rest = digest.rpartition(":")
-    return f"{kind}{colon}{rest[:HASH]}"
+    return f"{kind}{colon}{rest[:_HASH]}"
 
 
 def _values(run: Named, name: str) -> str:

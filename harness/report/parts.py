@@ -7,12 +7,12 @@ from harness.report.claims_table import ClaimsTable
 from harness.report.component_tables import ComponentTable
 from harness.report.components import Tally
 from harness.report.figures.figure import Figure
-from harness.report.instrument import Check
+from harness.report.instrument import InstrumentCheck
 from harness.verdicts.verdict import AnalysisPlan, Named, Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class MatrixCell:
     """A claim under one criterion on one model. `outcome` is empty where nothing was asked."""
 
     model: str
@@ -36,7 +36,7 @@ class Parting:
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class PredictionSection:
     """One verdict with its place in the page."""
 
     anchor: str
@@ -50,14 +50,14 @@ class OnModel:
 
     anchor: str
     model: str
-    cells: Sequence[Cell]
-    predictions: Sequence[Prediction]
+    cells: Sequence[MatrixCell]
+    predictions: Sequence[PredictionSection]
     tallies: Sequence[Tally]
     figures: Sequence[Figure]
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimSection:
     """A section of the report."""
 
     id: str
@@ -65,7 +65,7 @@ class Claim:
     sentence: str
     description: str
     described: Sequence[tuple[str, str]]
-    cells: Sequence[Cell]
+    cells: Sequence[MatrixCell]
     models: Sequence[OnModel]
     figure: Figure | None
 
@@ -96,9 +96,9 @@ class Page:
 
     title: str
     summary: Sequence[str]
-    checks: Sequence[Check]
+    checks: Sequence[InstrumentCheck]
     models: Sequence[str]
-    claims: Sequence[Claim]
+    claims: Sequence[ClaimSection]
     table: ClaimsTable
     every: ClaimsTable
     partings: Sequence[Parting]

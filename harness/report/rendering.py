@@ -47,7 +47,7 @@ COMPONENT_COLUMNS = (
     *("model", "materials", "claim_id", "criterion", "source", "kind", "layer", "index"),
     *("metric", "effect", "effect_discovery", "q", "passed", "type"),
 )
-TITLE = "Recall and reasoning in transformers"
+_TITLE = "Recall and reasoning in transformers"
 RELEASES = "Releases compared"
 
 
@@ -56,7 +56,7 @@ def render(
     components: "pd.DataFrame | None",
     out: Path | str,
     *,
-    title: str = TITLE,
+    title: str = _TITLE,
     plots: Sequence[PlacedPlot] = (),
     folder: Path | str | None = None,
     card: Path | str | None = None,
@@ -74,9 +74,9 @@ def render(
     """
     out = Path(out)
     files = beside(Path(folder) if folder else out.parent, out.parent, components)
-    page = report_view.page(verdicts, components, title, plots, files)
+    page = report_view.report_page(verdicts, components, title, plots, files)
     html = (
-        environment()
+        template_environment()
         .get_template("report.html.j2")
         .render(
             page=page,
@@ -104,7 +104,8 @@ def beside(folder: Path, seen_from: Path, components: "pd.DataFrame | None") -> 
         COMPONENTS_NAME: f"every component of every model and twin{rows}: claim, criterion, kind, "
         "layer, index (−1 for a layer), metric, effect, effect_discovery, q, passed, type",
         **dict.fromkeys(
-            (samples.NAME, samples.NAME_1), "the values behind effects, a row a pair or item"
+            (samples.SAMPLES_NAME, samples.NAME_1),
+            "the values behind effects, a row a pair or item",
         ),
         PLOTS_NAME: "the figures that claims handed over, as numbers",
     }
@@ -143,9 +144,9 @@ def load_and_render(folder: Path | str, out: Path | str | None = None, **options
     return render(_all(folder), table, out, plots=plots, folder=folder, **options)
 
 
-def load_card(folder: Path | str, title: str = TITLE) -> str:
+def load_card(folder: Path | str, title: str = _TITLE) -> str:
     """The Markdown section of a run's folder; errors as `load_and_render`."""
-    return model_card(report_view.page(_all(Path(folder)), None, title))
+    return model_card(report_view.report_page(_all(Path(folder)), None, title))
 
 
 def _all(folder: Path) -> list[Verdict]:
@@ -156,7 +157,7 @@ def _all(folder: Path) -> list[Verdict]:
 def releases_page(comparison: Comparison) -> str:
     """Releases compared, as one page: what changed, every prediction, components."""
     return (
-        environment()
+        template_environment()
         .get_template("comparison.html.j2")
         .render(
             title=RELEASES,
@@ -181,19 +182,19 @@ def read_components(path: Path) -> "pd.DataFrame | None":
 
 
 @cache
-def environment() -> jinja2.Environment:
+def template_environment() -> jinja2.Environment:
     """Jinja with our templates, filters and words; an undefined name is an error."""
-    environment = jinja2.Environment(
+    template_environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    template_environment.filters |= {
         "number": typeset.number,
         "bound": typeset.bound,
-        "interval": typeset.interval,
+        "interval": typeset.interval_text,
         "p_value": typeset.p_value,
         "count": typeset.count,
         "plural": typeset.plural,
@@ -204,9 +205,12 @@ def environment() -> jinja2.Environment:
         "file_name": _file_name,
         "plain": _plain,
     }
-    environment.globals |= {"ICONS": report_view.ICONS, "OUTCOMES": [str(o) for o in Outcome]}
-    environment.globals["GLOSSARY"] = meanings()
-    return environment
+    template_environment.globals |= {
+        "ICONS": report_view.ICONS,
+        "OUTCOMES": [str(o) for o in Outcome],
+    }
+    template_environment.globals["GLOSSARY"] = meanings()
+    return template_environment
 
 
 def source(name: str) -> Markup:

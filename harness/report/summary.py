@@ -13,14 +13,14 @@ from harness.verdicts.verdict import Verdict
 from harness.verdicts.wording import moved_in_words
 
 if TYPE_CHECKING:
-    from harness.report.parts import Claim, OnModel, Parting
+    from harness.report.parts import ClaimSection, OnModel, Parting
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def summary(
     records: Sequence[Verdict],
-    claims: "Sequence[Claim]",
+    claims: "Sequence[ClaimSection]",
     partings: "Sequence[Parting]",
     models: Sequence[str],
 ) -> list[str]:
@@ -121,7 +121,7 @@ def _on_model(place: str, steered: Steered) -> str:
 def _number_text(effect: Effect) -> str:
     """The value and its interval, which no line may break."""
     value = typeset.number(effect.value, signed=True)
-    return f"{value} {typeset.interval(effect.interval, signed=True)}".replace(" ", NO_BREAK)
+    return f"{value} {typeset.interval_text(effect.interval, signed=True)}".replace(" ", NO_BREAK)
 
 
 def _in_words(verbs: list[str], tasks: tuple[str, str]) -> str:

@@ -5,7 +5,7 @@ import re
 
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
-Number = float | int | str | None
+_Number = float | int | str | None
 
 _SIGNED = re.compile(r"(^|[^a-z])(d|dz|g|cohens?|hedges|difference|contrast|gap|shift)([^a-z]|$)")
 
@@ -21,7 +21,7 @@ def signed_quantity(name: str) -> bool:
     return "|" not in name and _SIGNED.search(name.lower()) is not None
 
 
-def number(value: Number, *, signed: bool = False) -> str:
+def number(value: _Number, *, signed: bool = False) -> str:
     """A measured value: counts with thousands separators, the rest to about three figures."""
     if value is None:
         return "not defined"
@@ -52,7 +52,7 @@ def scientific(value: float) -> str:
     return f"{mantissa}e{int(exponent)}".replace("e-", f"e{MINUS}")
 
 
-def bound(value: Number) -> str:
+def bound(value: _Number) -> str:
     """A threshold, as it was set: 0.5, 5, 0.01."""
     if value is None:
         return DASH
@@ -63,7 +63,9 @@ def bound(value: Number) -> str:
     return text.replace("-", MINUS)
 
 
-def interval(bounds: "tuple[Number, Number] | list[Number] | None", *, signed: bool = False) -> str:
+def interval_text(
+    bounds: "tuple[_Number, _Number] | list[_Number] | None", *, signed: bool = False
+) -> str:
     """[0.98, 1.51], or nothing where there is none."""
     if bounds is None:
         return ""
@@ -71,7 +73,7 @@ def interval(bounds: "tuple[Number, Number] | list[Number] | None", *, signed: b
     return f"[{number(low, signed=signed)}, {number(high, signed=signed)}]"
 
 
-def p_value(p: Number) -> str:
+def p_value(p: _Number) -> str:
     """0.034, 0.0012, 3e-5."""
     if p is None:
         return DASH
@@ -88,7 +90,7 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
-def share(part: int, whole: int) -> str:
+def share_text(part: int, whole: int) -> str:
     """62 of 196 (32 %)."""
     percent = f" ({100 * part / whole:.0f} %)" if whole >= 20 else ""
     return f"{part:,} of {whole:,}{percent}"

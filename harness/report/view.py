@@ -11,15 +11,15 @@ from harness.report.component_tables import component_table
 from harness.report.components import tallies_and_figures
 from harness.report.figures.forest import forest
 from harness.report.figures.plots import figure_of
-from harness.report.instrument import checks
+from harness.report.instrument import instrument_checks
 from harness.report.parts import (
-    Cell,
-    Claim,
+    ClaimSection,
     File,
+    MatrixCell,
     OnModel,
     Page,
     Parting,
-    Prediction,
+    PredictionSection,
     Provenance,
 )
 from harness.report.summary import summary
@@ -42,7 +42,7 @@ LIMITS = (
 )
 
 
-def page(
+def report_page(
     records: Sequence[Verdict],
     components: "pd.DataFrame | None",
     title: str,
@@ -68,7 +68,7 @@ def page(
     return Page(
         title=title,
         summary=summary(results, claims, partings, models),
-        checks=checks(records),
+        checks=instrument_checks(records),
         models=models,
         claims=claims,
         table=ClaimsTable("claim", [row for c in claims for row in _claim_rows(c)]),
@@ -80,7 +80,7 @@ def page(
     )
 
 
-def _claim_rows(claim: Claim) -> list[ClaimRow]:
+def _claim_rows(claim: ClaimSection) -> list[ClaimRow]:
     """A row a model and criterion, the controlled one below the published."""
     return [
         claim_row([p.record for p in on.predictions if p.record.criterion == c.criterion], c.href)
@@ -90,7 +90,7 @@ def _claim_rows(claim: Claim) -> list[ClaimRow]:
     ]
 
 
-def _requirement_rows(claim: Claim) -> list[ClaimRow]:
+def _requirement_rows(claim: ClaimSection) -> list[ClaimRow]:
     predictions = [p for on in claim.models for p in on.predictions]
     return [row for p in predictions for row in requirement_rows(p.record, p.anchor)]
 
@@ -101,7 +101,7 @@ def _claim(
     plots: Sequence[PlacedPlot],
     models: Sequence[str],
     anchors: Anchors,
-) -> Claim:
+) -> ClaimSection:
     claim_id = records[0].claim_id
     anchor = anchors.claim(claim_id)
     found = None
@@ -127,7 +127,7 @@ def _claim(
         for m in models
         for cell in (by_model[m].cells if m in by_model else [_blank(m, c) for c in CRITERIA])
     ]
-    return Claim(
+    return ClaimSection(
         id=claim_id,
         anchor=anchor,
         sentence=records[0].claim,
@@ -160,8 +160,8 @@ def terms(description: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _blank(model: str, criterion: str) -> Cell:
-    return Cell(model, criterion, "", "", "")
+def _blank(model: str, criterion: str) -> MatrixCell:
+    return MatrixCell(model, criterion, "", "", "")
 
 
 def _on_model(
@@ -174,7 +174,7 @@ def _on_model(
     anchor = anchors.claim(claim_id, model)
     mine = None if components is None else components[components["model"] == model]
     predictions = [
-        Prediction(
+        PredictionSection(
             anchors.claim(claim_id, r.prediction_id, model, *_materials(r, records)),
             r,
             component_table(r, records, mine),
@@ -203,7 +203,9 @@ def _by_prediction(plots: Sequence[PlacedPlot], records: Sequence[Verdict]) -> l
     return sorted(plots, key=lambda p: rank.get(p.prediction_id, len(rank)))
 
 
-def _cell(model: str, criterion: str, predictions: list[Prediction], anchor: str) -> Cell:
+def _cell(
+    model: str, criterion: str, predictions: list[PredictionSection], anchor: str
+) -> MatrixCell:
     if not predictions:
         return _blank(model, criterion)
     records = [p.record for p in predictions]
@@ -211,7 +213,7 @@ def _cell(model: str, criterion: str, predictions: list[Prediction], anchor: str
     agreeing = sum(r.outcome == outcome for r in records)
     note = f"{agreeing} of {len(records)}" if len(records) > 1 else ""
     href = predictions[0].anchor if len(predictions) == 1 else anchor
-    return Cell(model, criterion, outcome, note, href, _was(records, outcome))
+    return MatrixCell(model, criterion, outcome, note, href, _was(records, outcome))
 
 
 def _was(records: Sequence[Verdict], outcome: str) -> str:
@@ -221,7 +223,7 @@ def _was(records: Sequence[Verdict], outcome: str) -> str:
     return "" if word == outcome else word
 
 
-def _partings(claim: Claim) -> list[Parting]:
+def _partings(claim: ClaimSection) -> list[Parting]:
     found = []
     for on_model in claim.models:
         records = [p.record for p in on_model.predictions]

@@ -13,7 +13,7 @@ from harness.stats.intervals import check_level
 from harness.stats.samples import as_sample
 
 # Correlations of two arrangements that are equal in exact arithmetic differ by less.
-TOLERANCE = 1e-9
+_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,8 @@ def rank_correlation(
         rho=rho,
         low=low,
         high=high,
-        p=float((null >= null[0] - TOLERANCE).mean()),
-        floor=float((null >= null.max() - TOLERANCE).mean()),
+        p=float((null >= null[0] - _TOLERANCE).mean()),
+        floor=float((null >= null.max() - _TOLERANCE).mean()),
         tau=float(kendalltau(first, second).statistic),
         level=level,
         items=n,

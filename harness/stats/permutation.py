@@ -11,7 +11,7 @@ from harness.stats.exchange import random_signs
 
 # Statistics of two flips that are equal in exact arithmetic differ by less in float32. Counting
 # near-ties as ties errs towards a larger p.
-TOLERANCE = 1e-5
+_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ def sign_flip_max(
             statistic[cells] = null[0]
             np.abs(null, out=null)
             np.maximum(null_max, null.max(axis=1, initial=0), out=null_max)
-            p[cells] = _column_counts(null >= null[0] - TOLERANCE) / len(signs)
-    reached = np.searchsorted(np.sort(null_max), np.abs(statistic) - TOLERANCE, side="left")
+            p[cells] = _column_counts(null >= null[0] - _TOLERANCE) / len(signs)
+    reached = np.searchsorted(np.sort(null_max), np.abs(statistic) - _TOLERANCE, side="left")
     shape = np.shape(contrast)[1:]
     return MaxTest(
         statistic=statistic.reshape(shape),

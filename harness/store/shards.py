@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from harness.files import replacing
 
-KEPT = "biufc"  # numpy's kinds: boolean, integers, floats, complex
+_KEPT = "biufc"  # numpy's kinds: boolean, integers, floats, complex
 WRITE_ERRORS = (OSError, SafetensorError)
 
 
@@ -23,7 +23,7 @@ class DamagedError(Exception):
 def plain(name: str, array: np.ndarray) -> np.ndarray:
     """A contiguous array: safetensors copies memory and ignores strides."""
     array = np.asarray(array)
-    if array.dtype.kind not in KEPT or array.dtype.itemsize > 8:
+    if array.dtype.kind not in _KEPT or array.dtype.itemsize > 8:
         raise ValueError(
             f"array {name!r} is of type {array.dtype}: expected numbers of at most 64 bits"
         )
@@ -104,7 +104,7 @@ def write_json(path: Path, key: Mapping[str, Any], text: str) -> None:
         temporary.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> str | None:
+def read_sidecar(path: Path) -> str | None:
     """The stored text, None if there is none; raises as `read_shard` does."""
     try:
         if not path.exists():

@@ -28,13 +28,13 @@ from harness.store.shards import (
     WRITE_ERRORS,
     DamagedError,
     plain,
-    read_json,
     read_shard,
+    read_sidecar,
     write_json,
     write_shard,
 )
 
-SHARD = 32  # prompts in a shard: the most that a killed run loses
+_SHARD = 32  # prompts in a shard: the most that a killed run loses
 LARGE = 8 << 30  # bytes; larger arrays are mapped from a temporary file instead of held in memory
 
 
@@ -92,7 +92,7 @@ class Store:
         count: int,
         measure: Callable[[slice], Mapping[str, np.ndarray]],
         *,
-        shard_size: int = SHARD,
+        shard_size: int = _SHARD,
     ) -> Entry:
         """The arrays of `count` prompts; `measure` is called for the shards that are missing.
 
@@ -147,7 +147,7 @@ class Store:
         result: dict[str, Any] = {}
 
         def read(_: int) -> bool:
-            text = read_json(folder / "result.json")
+            text = read_sidecar(folder / "result.json")
             if text is not None:
                 result.update(json.loads(text))
             return text is not None

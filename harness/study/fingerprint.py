@@ -23,7 +23,7 @@ APART = (
         "harness/docs",
     ),
 )
-LIBRARIES = ("torch", "transformers", "nnsight", "numpy", "scipy", "scikit-learn")
+_LIBRARIES = ("torch", "transformers", "nnsight", "numpy", "scipy", "scikit-learn")
 
 
 @cache
@@ -46,6 +46,6 @@ def _files() -> Iterator[tuple[str, Path]]:
                 yield name, path
 
 
-def libraries() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """Versions of the libraries that compute."""
-    return {name: version(name) for name in LIBRARIES}
+    return {name: version(name) for name in _LIBRARIES}

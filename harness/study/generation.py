@@ -24,7 +24,7 @@ GENERATION_VERSION = 1  # raise it when generating or parsing changes its meanin
 STATED = re.compile(r"\banswer(?:\s+is|\s*:)", re.IGNORECASE)
 # Where a model, after its answer, goes on with a question that it makes up.
 NEXT = re.compile(r"\n\s*\n|\n\s*(?:Q|Question)\b|\bQuestion\s*\d*\s*:", re.IGNORECASE)
-EITHER = r"\s*(?:,\s*)?(?:/|or\b)\s*"  # between two answers, which is one too many
+_EITHER = r"\s*(?:,\s*)?(?:/|or\b)\s*"  # between two answers, which is one too many
 BEFORE = " \t\r\n*_\"'`“‘:-"  # what may stand before an answer
 
 
@@ -86,7 +86,7 @@ def _begins(text: str, candidates: Sequence[str], lettered: Mapping[str, int]) -
     whole = [place for place, c in enumerate(candidates) if _matches(c, text)]
     if whole:  # of "New York" and "New York City" the longer
         place = max(whole, key=lambda place: len(candidates[place]))
-        either = re.match(EITHER, text[len(candidates[place]) :], re.IGNORECASE)
+        either = re.match(_EITHER, text[len(candidates[place]) :], re.IGNORECASE)
         rest = text[len(candidates[place]) + either.end() :] if either else ""
         return None if any(_matches(c, rest) for c in candidates) else place
     # A bare letter must end its line: "A town" begins with an article.

@@ -75,7 +75,7 @@ def whole_number(least: int) -> Callable[[str], int]:
     return parse
 
 
-def share(text: str) -> float:
+def parse_share(text: str) -> float:
     """A number between 0 and 1.
 
     Raises:

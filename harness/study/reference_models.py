@@ -19,12 +19,12 @@ from typing import Any
 from harness.files import DATA, write_text
 from harness.models import identity, specs
 from harness.models.specs import LoadOptions, ModelSpec
-from harness.study.fingerprint import instrument, libraries
+from harness.study.fingerprint import instrument, library_versions
 from harness.study.plan import Plan
 from harness.verdicts.verdict import Known
 
 SHIPPED = DATA / "fixtures" / "organisms" / "controls.json"
-FOLDER = "controls"  # in the cache
+STORED = "controls"  # in the cache
 TRUTH = "circuit.json"
 
 
@@ -135,13 +135,13 @@ class StoredVerdicts:
             "device": self.load.device if self.load.device != "auto" else default_device(),
             "dtype": self.load.dtype,
             "chat_template": self.load.chat_template,
-            "versions": libraries(),
+            "versions": library_versions(),
         }
         return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
 
     def _file(self, fingerprint: str, prediction: Mapping[str, str]) -> Path:
         name = f"{key_of(prediction).replace('/', '--')}.json"
-        return self.cache_dir / FOLDER / fingerprint[:32] / name
+        return self.cache_dir / STORED / fingerprint[:32] / name
 
 
 def default_device() -> str:
@@ -165,7 +165,7 @@ def _shipped_records() -> Mapping[str, dict[str, Any]]:
 def ship(cache_dir: Path) -> int:
     """Write the verdicts stored in a cache folder as those that ship; their number."""
     records = {}
-    for path in sorted((cache_dir / FOLDER).glob("*/*.json")):
+    for path in sorted((cache_dir / STORED).glob("*/*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         record["model"]["path"] = ""  # a path on this machine
         records[_shipped_key(path.parent.name, path.stem.replace("--", "/"))] = record

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ANSWERS_VERSION = 2  # raise it when the arrays of `Answers` change
 SHARD = 64  # prompts measured, and saved, at a time
 IN_MEMORY = 3  # extractions: consecutive claims often use the same materials
-LIBRARIES = ("torch", "transformers", "nnsight")
+_LIBRARIES = ("torch", "transformers", "nnsight")
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Subject:
             "dtype": self.architecture.dtype,
             "attention": "eager",
             "chat_template": self.options.chat_template,
-            "versions": {name: version(name) for name in LIBRARIES},
+            "versions": {name: version(name) for name in _LIBRARIES},
         }
 
     def forget(self) -> None:

@@ -9,12 +9,12 @@ from jaxtyping import Bool, Float, Int
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["layer", "head", "neuron"]
+ComponentKind = Literal["layer", "head", "neuron"]
 
 MODEL = "model"  # source of a table about the model itself; others are about twins or effects
 CAUSAL = "causal, "  # source of a table of causal effects begins so; the task follows
 
-COLUMNS = (
+COMPONENT_COLUMNS = (
     "model",
     "materials",
     "claim_id",
@@ -46,7 +46,7 @@ class Components:
         cells_d: d of every cell, for profiles.
     """
 
-    kind: Kind
+    kind: ComponentKind
     layer: Int[np.ndarray, " component"]
     index: Int[np.ndarray, " component"]
     metrics: tuple[str, ...]
@@ -101,7 +101,7 @@ def components_frame(table: Components, **common: str) -> "pd.DataFrame":
             "passed": table.passed,
             "type": table.type,
         }
-    frame = pd.DataFrame({**common, "kind": table.kind, **columns})[list(COLUMNS)]
+    frame = pd.DataFrame({**common, "kind": table.kind, **columns})[list(COMPONENT_COLUMNS)]
     for name in ("model", "materials", "claim_id", "criterion", "source", "kind", "metric", "type"):
         frame[name] = frame[name].astype("category")
     return frame

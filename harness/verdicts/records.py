@@ -30,7 +30,7 @@ PLOTS_NAME = "plots.json"  # what claims hand over to be drawn; absent if none d
 
 READ = (1, SCHEMA_VERSION)  # schema versions
 
-PACKAGE = "recall-or-reasoning"
+DISTRIBUTION = "recall-or-reasoning"
 ABOUT = (
     "Verdicts on hypotheses about what happens inside language models: each is one prediction, "
     "tested on one model and one set of materials."
@@ -55,7 +55,7 @@ def write_verdicts(path: Path | str, verdicts: Iterable[Verdict]) -> Path:
     path = _file_in(Path(path), JSON_NAME)
     document = {
         "about": ABOUT,
-        "suite": f"{PACKAGE} {package_version(PACKAGE)}",
+        "suite": f"{DISTRIBUTION} {package_version(DISTRIBUTION)}",
         "schema": f"harness/verdicts/{SCHEMA.name}",
         "how_to_read": HOW_TO_READ,
         "schema_version": SCHEMA_VERSION,

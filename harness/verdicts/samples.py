@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float
 
-NAME = "samples.parquet"
+SAMPLES_NAME = "samples.parquet"
 NAME_1 = "units.parquet"  # in runs of schema version 1
-LABELS = ("model", "materials", "claim_id", "prediction_id", "criterion", "evidence")
-COLUMNS = (*LABELS, "sample", "value")
+SAMPLE_LABELS = ("model", "materials", "claim_id", "prediction_id", "criterion", "evidence")
+_COLUMNS = (*SAMPLE_LABELS, "sample", "value")
 
-Values = Mapping[str, float]  # sample to value
+SampleValues = Mapping[str, float]  # sample to value
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,14 @@ def by_sample(names: Iterable[str], values: "Float[np.ndarray, ' sample']") -> d
     return {str(name): value for name, value in named if not math.isnan(value)}
 
 
-def samples_frame(samples: Mapping[str, Values], **common: str) -> "pd.DataFrame":
+def samples_frame(samples: Mapping[str, SampleValues], **common: str) -> "pd.DataFrame":
     """One row a sample, columns as in `COLUMNS`, from evidence to sample to value."""
     import pandas as pd  # noqa: PLC0415 - slow to import, and not needed to list tests
 
     rows = [(name, *sample) for name, values in samples.items() for sample in values.items()]
     frame = pd.DataFrame(rows, columns=["evidence", "sample", "value"]).assign(**common)
     frame["value"] = frame["value"].astype(float)
-    return frame[list(COLUMNS)].astype(dict.fromkeys(LABELS, "category"))
+    return frame[list(_COLUMNS)].astype(dict.fromkeys(SAMPLE_LABELS, "category"))
 
 
 def read_samples(folder: Path) -> dict[Address, dict[str, float]]:
@@ -58,7 +58,7 @@ def read_samples(folder: Path) -> dict[Address, dict[str, float]]:
     Raises:
         ValueError: If the file is damaged; names it.
     """
-    path, column = folder / NAME, "sample"
+    path, column = folder / SAMPLES_NAME, "sample"
     if not path.exists():
         path, column = folder / NAME_1, "unit"
     if not path.exists():
@@ -66,11 +66,11 @@ def read_samples(folder: Path) -> dict[Address, dict[str, float]]:
     import pandas as pd  # noqa: PLC0415
 
     try:
-        frame = pd.read_parquet(path, columns=[*LABELS, column, "value"])
+        frame = pd.read_parquet(path, columns=[*SAMPLE_LABELS, column, "value"])
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{path} is not a table of samples: {error}") from None
     found: dict[Address, dict[str, float]] = {}
-    for labels, rows in frame.groupby(list(LABELS), observed=True, sort=False):
+    for labels, rows in frame.groupby(list(SAMPLE_LABELS), observed=True, sort=False):
         names: Any = labels
         values = rows["value"].tolist()
         found[Address(*map(str, names))] = dict(zip(rows[column].astype(str), values, strict=True))

@@ -56,7 +56,7 @@ def load_verdicts(path: Path | str) -> "pd.DataFrame":
     """
     import pandas as pd  # noqa: PLC0415 - half a second that writing a verdict does not need
 
-    table = pd.DataFrame([row(verdict) for verdict in read_verdicts(path)], columns=COLUMNS)
+    table = pd.DataFrame([row(verdict) for verdict in read_verdicts(path)], columns=VERDICT_COLUMNS)
     return table.astype(dict.fromkeys(NUMERIC, float))
 
 
@@ -65,7 +65,7 @@ NUMERIC = (
     *("effect", "effect_low", "effect_high", "threshold"),
     *("p", "p_adjusted", "alpha", "floor", "n"),
 )
-COLUMNS = (
+VERDICT_COLUMNS = (
     *("model", "materials", "claim_id", "prediction_id", "criterion", "outcome", "reason"),
     *("evidence", "key", "effect_name", "effect", "effect_low", "effect_high"),
     *("relation", "threshold", "p", "p_adjusted", "alpha", "floor", "n"),

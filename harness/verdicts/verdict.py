@@ -19,7 +19,7 @@ from harness.verdicts.judge import Criterion, Outcome
 SCHEMA_VERSION = 2
 SCHEMA = Path(__file__).with_name("verdict.schema.json")
 STRONGEST = 50  # components that a record holds
-TEXTS = ("run_id", "created", "claim_id", "claim", "prediction_id", "prediction")
+_TEXTS = ("run_id", "created", "claim_id", "claim", "prediction_id", "prediction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Verdict:
         """
         record = {
             "schema_version": SCHEMA_VERSION,
-            **{name: getattr(self, name) for name in TEXTS},
+            **{name: getattr(self, name) for name in _TEXTS},
             "criterion": self.criterion,
             "outcome": self.outcome,
             "reason": self.reason,
@@ -165,7 +165,7 @@ class Verdict:
         """Back from `to_json`; see `records.read_verdicts` for files and other versions."""
         known, baseline = record.get("control"), record["baseline"]
         return cls(
-            **{name: record[name] for name in TEXTS},
+            **{name: record[name] for name in _TEXTS},
             criterion=Criterion(record["criterion"]),
             outcome=Outcome(record["outcome"]),
             reason=record["reason"],

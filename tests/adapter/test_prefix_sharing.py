@@ -183,7 +183,7 @@ def test_a_huge_activation_hides_no_ignored_mask(folder_of, monkeypatch):
 
     def trial(mask=None):
         model = load(folder_of("llama"), dtype="bfloat16")
-        first = model.encoder.ids([tiny_models.item(checks.TEXTS[0])])[0][0]
+        first = model.encoder.ids([tiny_models.item(checks.PROBE_TEXTS[0])])[0][0]
         with torch.no_grad():
             model.module.get_input_embeddings().weight[first, 0] += 300
         if mask is not None:

@@ -10,13 +10,13 @@ from harness.calibration import readme
 from harness.calibration.jobs import OPEN, Job
 from harness.calibration.page import write_page
 from harness.calibration.record import calibration, read_calibration, write_calibration
-from harness.calibration.running import Failed, Outcome
-from harness.calibration.settings import Settings
+from harness.calibration.running import Failed, RunOutcome
+from harness.calibration.settings import CalibrationSettings
 from harness.files import DATA
 from harness.report.rendering import render
 from tests.support.made_runs import heads_table, ran, verdict
 
-SETTINGS = Settings(power=("mini-qwen",), items=60)
+SETTINGS = CalibrationSettings(power=("mini-qwen",), items=60)
 NASTY = "<script>alert('x')</script>"
 
 
@@ -34,7 +34,7 @@ def record(tmp_path):
     kinds = ("base", "again")
     runs += [ran(tmp_path, Job("consistency", kind, "mini-qwen"), verdict()) for kind in kinds]
     failed = Failed(Job("null", "shuffled", "mini-qwen"), NASTY)
-    return calibration(SETTINGS, Outcome(tuple(runs), (failed,), len(runs) + 1, False))
+    return calibration(SETTINGS, RunOutcome(tuple(runs), (failed,), len(runs) + 1, False))
 
 
 def test_a_record_keeps_to_its_schema_and_comes_back_as_it_was(record, tmp_path):
@@ -104,7 +104,7 @@ def test_the_head_of_a_report_on_shuffled_labels_says_so(tmp_path):
 
 
 def test_a_record_of_nothing_makes_a_page_too(tmp_path):
-    empty = calibration(SETTINGS, Outcome((), (), 3, True))
+    empty = calibration(SETTINGS, RunOutcome((), (), 3, True))
     assert write_page(empty, tmp_path / "c.html").stat().st_size > 1000
 
 

@@ -12,11 +12,13 @@ import pytest
 from harness.calibration import running
 from harness.calibration import settings as module
 from harness.calibration.jobs import FIRST_UNTRAINED, OPEN, Job, chains, jobs_of
-from harness.calibration.settings import Settings
+from harness.calibration.settings import CalibrationSettings
 from harness.models.specs import ModelSpec
 from harness.study.reference_models import Control
 
-SETTINGS = Settings(parts=("consistency",), untrained=(), shuffled=("mini-qwen",), power=())
+SETTINGS = CalibrationSettings(
+    parts=("consistency",), untrained=(), shuffled=("mini-qwen",), power=()
+)
 WRITES = """
 import json, pathlib, sys, time
 out = pathlib.Path(sys.argv[1]); name = sys.argv[2]
@@ -48,7 +50,7 @@ def workshop(tmp_path, monkeypatch):
 
 
 def test_every_run_of_a_plan_has_a_name_and_an_address_of_its_own():
-    for settings in (Settings(), Settings().quick()):
+    for settings in (CalibrationSettings(), CalibrationSettings().quick()):
         jobs = jobs_of(chains(settings))
         assert len({job.name for job in jobs}) == len(jobs)
         prints = {job.fingerprint(settings, {"model": job.base, "n": job.network}) for job in jobs}
@@ -56,10 +58,10 @@ def test_every_run_of_a_plan_has_a_name_and_an_address_of_its_own():
 
 
 def test_the_full_plan_has_twenty_of_each_null_and_each_untrained_one_twice():
-    jobs = [job for job in jobs_of(chains(Settings())) if job.part == "null"]
+    jobs = [job for job in jobs_of(chains(CalibrationSettings())) if job.part == "null"]
     for gate in (None, OPEN):
         at = [job for job in jobs if job.gate == gate]
-        for base in Settings().untrained:
+        for base in CalibrationSettings().untrained:
             assert sum(job.kind == "untrained" and job.base == base for job in at) == 20
         assert sum(job.kind == "redrawn" for job in at) == 20
     shuffled = [job for job in jobs if job.kind == "shuffled"]
@@ -67,7 +69,9 @@ def test_the_full_plan_has_twenty_of_each_null_and_each_untrained_one_twice():
 
 
 def test_kinds_of_null_can_be_chosen():
-    jobs = jobs_of(chains(replace(Settings(), parts=("null",), nulls=("redrawn", "shuffled"))))
+    jobs = jobs_of(
+        chains(replace(CalibrationSettings(), parts=("null",), nulls=("redrawn", "shuffled")))
+    )
     assert {job.kind for job in jobs} == {"redrawn", "shuffled"}
 
 
@@ -75,14 +79,14 @@ def test_planted_models_are_used_where_they_are_there(monkeypatch):
     spec = ModelSpec("planted-x", "/x", is_local=True)
     negative = Control(replace(spec, name="shared-x"), "negative", {}, "")
     monkeypatch.setattr(module, "shipped", lambda: (Control(spec, "positive", {}, ""), negative))
-    assert Settings.usual().power == ("planted-x",)
-    assert Settings.usual().shuffled == ("mini-qwen", "planted-x")
+    assert CalibrationSettings.usual().power == ("planted-x",)
+    assert CalibrationSettings.usual().shuffled == ("mini-qwen", "planted-x")
     monkeypatch.setattr(module, "shipped", lambda: ())
-    assert Settings.usual() == Settings()
+    assert CalibrationSettings.usual() == CalibrationSettings()
 
 
 def test_no_untrained_network_is_one_of_the_suites_own_twins():
-    assert Settings().twins < FIRST_UNTRAINED
+    assert CalibrationSettings().twins < FIRST_UNTRAINED
 
 
 def test_a_fingerprint_changes_with_whatever_the_outcome_depends_on():
@@ -91,8 +95,8 @@ def test_a_fingerprint_changes_with_whatever_the_outcome_depends_on():
         job.fingerprint(SETTINGS, depends),
         job.fingerprint(SETTINGS, {**depends, "model": "b"}),
         job.fingerprint(SETTINGS, {**depends, "libraries": {"torch": "2"}}),
-        job.fingerprint(Settings(permutations=99), depends),
-        job.fingerprint(Settings(claims=("h1",)), depends),
+        job.fingerprint(CalibrationSettings(permutations=99), depends),
+        job.fingerprint(CalibrationSettings(claims=("h1",)), depends),
         Job("null", "shuffled", "m", seed=1).fingerprint(SETTINGS, depends),
         Job("null", "shuffled", "m", gate=0.0).fingerprint(SETTINGS, depends),
     }
@@ -166,7 +170,7 @@ def test_stopping_ends_the_runs_and_keeps_those_that_are_whole(workshop):
 def test_runs_see_none_of_our_options(monkeypatch):
     monkeypatch.setenv("HARNESS_SEED", "7")
     monkeypatch.setenv("PYTEST_ADDOPTS", "-x")
-    environment = running.environment()
+    environment = running.run_environment()
     assert not {"HARNESS_SEED", "PYTEST_ADDOPTS"} & set(environment)
     assert environment["OMP_NUM_THREADS"] == "1"
     assert os.environ["HARNESS_SEED"] == "7"

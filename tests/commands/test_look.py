@@ -300,7 +300,7 @@ def test_a_missing_library_would_not_run_and_another_version_is_a_note(harness, 
         Library("nnsight", "0.9.1", "<0.9,>=0.8.1", "0.8.1"),
         Library("plotly", None, ">=6.0", "7.1.0"),
     ]
-    monkeypatch.setattr(machine, "libraries", lambda: found)
+    monkeypatch.setattr(machine, "installed_libraries", lambda: found)
     status, out, _ = harness("doctor")
     assert status == 1
     assert "no    nnsight     0.9.1, asked for is <0.9,>=0.8.1" in out
@@ -310,7 +310,7 @@ def test_a_missing_library_would_not_run_and_another_version_is_a_note(harness, 
 
 
 def test_the_libraries_are_those_the_project_names():
-    found = {library.name: library for library in machine.libraries()}
+    found = {library.name: library for library in machine.installed_libraries()}
     assert {"torch", "transformers", "nnsight", "jinja2"} <= set(found)
     assert all(library.works and library.pinned for library in found.values())
 

@@ -61,7 +61,7 @@ def model(spec):
 @pytest.fixture
 def calls(monkeypatch):
     """Items of every sweep of the model; shards of eight."""
-    monkeypatch.setattr(effects, "SHARD", 8)
+    monkeypatch.setattr(effects, "_SHARD", 8)
     made, real = [], Model.sweep
 
     def counted(self, items, *args, **options):

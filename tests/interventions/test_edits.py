@@ -3,11 +3,11 @@ import pytest
 import torch
 
 from harness.interventions import edits
-from harness.interventions.edits import Context, Reference
+from harness.interventions.edits import EditContext, Reference
 from harness.interventions.sites import EditError, Site, Source
 
 VALUES = torch.tensor([[[1.0, 2.0], [3.0, -4.0]]])
-EMPTY = Context()
+EMPTY = EditContext()
 
 
 def reference() -> Reference:
@@ -21,7 +21,7 @@ def reference() -> Reference:
     )
 
 
-def apply(edit: edits.Edit, values: torch.Tensor = VALUES, context: Context = EMPTY):
+def apply(edit: edits.Edit, values: torch.Tensor = VALUES, context: EditContext = EMPTY):
     return edit.function(values.clone(), context)
 
 
@@ -57,7 +57,7 @@ def test_a_pattern_has_no_mean_and_a_site_outside_is_named():
 
 
 def test_patching_and_resampling_write_the_other_run():
-    context = Context(other=VALUES * 10)
+    context = EditContext(other=VALUES * 10)
     for edit in (edits.patch_from(Site("mlp", 0)), edits.resample_ablation(Site("mlp", 0))):
         assert torch.equal(apply(edit, context=context), VALUES * 10)
     assert edits.patch_from(Site("mlp", 0)).source is Source.COUNTERFACTUAL
@@ -104,17 +104,17 @@ def test_a_direction_without_length_is_refused(direction):
 def test_knockout_spreads_the_weight_over_the_other_keys():
     pattern = torch.tensor([[[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.2, 0.3, 0.5]]])
     keys = torch.tensor([[True, False, False]])
-    found = apply(edits.knockout(Site("pattern", 0, 0)), pattern, Context(keys=keys))
+    found = apply(edits.knockout(Site("pattern", 0, 0)), pattern, EditContext(keys=keys))
     expected = torch.tensor([[[0.0, 0, 0], [0, 1, 0], [0, 0.375, 0.625]]])
     assert (found - expected).abs().max() < 1e-7
-    nowhere = Context(keys=torch.zeros_like(keys))
+    nowhere = EditContext(keys=torch.zeros_like(keys))
     assert torch.equal(apply(edits.knockout(Site("pattern", 0, 0)), pattern, nowhere), pattern)
 
 
 def test_knockout_equals_a_score_of_minus_infinity():
     scores = torch.randn(2, 4, 3, 4, generator=torch.Generator().manual_seed(1))
     keys = torch.tensor([[True, False, True, False], [False, False, False, True]])
-    found = apply(edits.knockout(Site("pattern", 0)), scores.softmax(-1), Context(keys=keys))
+    found = apply(edits.knockout(Site("pattern", 0)), scores.softmax(-1), EditContext(keys=keys))
     expected = scores.masked_fill(keys[:, None, None], -torch.inf).softmax(-1)
     assert (found - expected).abs().max() < 1e-6
 

@@ -10,7 +10,7 @@ from harness.interventions.interventions import (
     ZERO,
     Inputs,
     Intervention,
-    address_of,
+    interventions_address,
 )
 from harness.interventions.sites import Site, Source, joined
 from harness.materials.items import MaterialsError
@@ -60,14 +60,14 @@ def test_a_whole_layer_of_neurons_stays_a_site_of_its_own():
     ],
 )
 def test_the_address_changes_with_every_field(other):
-    assert address_of(other) != address_of([HEADS])
-    assert address_of([replace(HEADS)]) == address_of([HEADS])
+    assert interventions_address(other) != interventions_address([HEADS])
+    assert interventions_address([replace(HEADS)]) == interventions_address([HEADS])
 
 
 def test_the_address_changes_with_the_order_and_the_kind_of_site():
     whole = [Intervention((Site("attn", 0),), ZERO), Intervention((Site("mlp", 0),), ZERO)]
-    assert address_of(whole) != address_of(whole[::-1])
-    assert address_of(whole[:1]) != address_of(whole[1:])
+    assert interventions_address(whole) != interventions_address(whole[::-1])
+    assert interventions_address(whole[:1]) != interventions_address(whole[1:])
 
 
 @pytest.mark.parametrize(

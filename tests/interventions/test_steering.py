@@ -22,7 +22,7 @@ from harness.interventions.interventions import (
     RESCALE,
     Inputs,
     Intervention,
-    address_of,
+    interventions_address,
 )
 from harness.interventions.sites import Site
 from harness.materials.items import Item, PromptSet
@@ -46,7 +46,7 @@ def test_interventions_and_their_directions_have_an_address():
     other = replace(fitted, vectors=fitted.vectors * 2)
     intervention = Intervention((Site("resid", 0),), ADD)
     known = {
-        address_of(interventions, directions)
+        interventions_address(interventions, directions)
         for interventions, directions in (
             ([intervention], [fitted]),
             ([replace(intervention, positions="final")], [fitted]),
@@ -58,7 +58,9 @@ def test_interventions_and_their_directions_have_an_address():
         )
     }
     assert len(known) == 7
-    assert address_of([intervention], [fitted]) == address_of([intervention], [fitted, other])
+    assert interventions_address([intervention], [fitted]) == interventions_address(
+        [intervention], [fitted, other]
+    )
 
 
 # On a real model

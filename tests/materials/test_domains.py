@@ -9,7 +9,7 @@ import pytest
 from fixtures.training import corpus
 from fixtures.training.train import STAGES
 from harness.materials import sets
-from harness.materials.domains import DOMAINS, load_domain, names
+from harness.materials.domains import DOMAINS, invented_names, load_domain
 from harness.materials.files.crossing import cross_set
 from harness.materials.files.reading import read_prompts
 from harness.materials.items import DISCOVERY, EVALUATION, MaterialsError, paired
@@ -90,9 +90,9 @@ def test_items_are_well_formed(domain, hops):
         assert "  " not in item.prompt
         assert (item.answer in item.prompt.split("Question")[0]) or item.task == "recall"
         if item.task == "recall":
-            assert not set(item.distractors) & set(names())
+            assert not set(item.distractors) & set(invented_names())
         else:
-            assert set(item.distractors) <= set(names())
+            assert set(item.distractors) <= set(invented_names())
 
 
 def test_a_recalled_answer_stands_nowhere_in_its_prompt(domain):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.activations.features import HEAD_METRICS, names
+from harness.activations.features import HEAD_METRICS, feature_names
 from harness.findings.specialisation.cells import controlled_cells
 from harness.findings.specialisation.contrasts import contrast
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
@@ -84,7 +84,7 @@ def test_an_effect_is_diluted_by_the_share(share):
     made = plant(
         noise(prompts, 0),
         "heads",
-        (1, 2, names(HEAD_METRICS).index("maximum")),
+        (1, 2, feature_names(HEAD_METRICS).index("maximum")),
         rows_of(prompts, lambda i: i.task == "recall"),
         4.0,
     )

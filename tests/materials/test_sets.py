@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, LlamaConfig, Qwen2Config
 
 from fixtures.training import corpus
 from harness.materials import sets
-from harness.materials.domains import load_domain, names
+from harness.materials.domains import invented_names, load_domain
 from harness.materials.items import DISCOVERY, EVALUATION, MaterialsError, paired
 from harness.materials.sets import geography, geography_crossed, geography_published
 from harness.materials.stories import DISTRACTORS, is_held_out
@@ -315,10 +315,10 @@ def test_training_never_asks_a_held_out_question():
 
 def chain(leads, name):
     """The names a name leads to, by level; the last of every chain is a continent, level 3."""
-    names = [name]
-    while names[-1] in leads:
-        names.append(leads[names[-1]])
-    return dict(zip(range(4 - len(names), 4), names, strict=True))
+    invented_names = [name]
+    while invented_names[-1] in leads:
+        invented_names.append(leads[invented_names[-1]])
+    return dict(zip(range(4 - len(invented_names), 4), invented_names, strict=True))
 
 
 def goal_of(pattern):
@@ -327,9 +327,11 @@ def goal_of(pattern):
 
 
 def test_a_quarter_of_all_pairs_is_held_out():
-    share = np.mean([is_held_out(a, b) for a in names() for b in names() if a != b])
+    share = np.mean(
+        [is_held_out(a, b) for a in invented_names() for b in invented_names() if a != b]
+    )
     assert 0.2 < share < 0.3
-    assert len(names()) == len(set(names()))
+    assert len(invented_names()) == len(set(invented_names()))
 
 
 # The embedded tokenizer

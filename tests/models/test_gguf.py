@@ -85,11 +85,11 @@ def test_a_file_cut_off_in_its_header_is_one_sentence(file, tmp_path, kept):
 
 
 def test_the_size_is_that_of_the_loaded_model(file):
-    from harness.adapter.loading import parameters_of
+    from harness.adapter.loading import counted_parameters
 
     size, spec = size_of(resolve(str(file))), resolve(str(file))
     assert size.on_disk == Path(file).stat().st_size
-    assert size.parameters == parameters_of(spec)
+    assert size.parameters == counted_parameters(spec)
 
 
 @pytest.mark.parametrize("add_bos", [True, False])

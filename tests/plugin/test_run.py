@@ -11,7 +11,7 @@ import pytest
 from harness.findings.specialisation.cells import published_cells
 from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 from harness.plugin.prediction import Prediction
-from harness.plugin.run import COLUMNS, PARTS, PLOT_PARTS, Run, not_measured
+from harness.plugin.run import COLUMNS, COMPONENT_PARTS, PLOT_PARTS, Run, not_measured
 from harness.plugin.run import provenance as provenance_of
 from harness.verdicts.components import components_frame
 from harness.verdicts.plots import Plot, PlotPanel, Series
@@ -105,7 +105,7 @@ def test_parts_of_several_predictions_and_workers_are_merged(tmp_path):
     workers[1].save_components({}, **COMMON)
     other = Run(controller.report)
     other.save_components({"model": table("neuron")}, **COMMON)  # of a run that was killed
-    assert len(list((tmp_path / PARTS).iterdir())) == 3
+    assert len(list((tmp_path / COMPONENT_PARTS).iterdir())) == 3
     controller.add(row(controller))
     report = controller.finish()
     assert report == controller.report
@@ -117,7 +117,7 @@ def test_parts_of_several_predictions_and_workers_are_merged(tmp_path):
         ("h2", "model"): 16,
         ("h2", "twin 1"): 16,
     }
-    assert not (tmp_path / PARTS).exists()
+    assert not (tmp_path / COMPONENT_PARTS).exists()
     written = json.loads((tmp_path / "verdicts.json").read_text())
     assert written["verdicts"] == lines(tmp_path)
 

@@ -14,7 +14,7 @@ from tests.support.sample_records import CROSSED, NASTY, sample
 
 @pytest.fixture(scope="module")
 def page():
-    return view.page(sample(), None, "t")
+    return view.report_page(sample(), None, "t")
 
 
 def row_of(page, claim, model, criterion):
@@ -36,7 +36,7 @@ def test_after_a_count_stands_the_first_effect_with_an_interval_or_q(page):
     assert (published.interval, published.q) == ("", "3e−11")
     record = next(r for r in sample() if (r.claim_id, r.criterion) == ("h2", "controlled"))
     reverse = replace(record, evidence=record.evidence[::-1])
-    row = view.page([reverse], None, "t").table.rows[0]
+    row = view.report_page([reverse], None, "t").table.rows[0]
     assert row.effect.startswith("heads that pass: heads = 12, needed ≥ 1; median selected head: d")
     assert (row.interval, row.q) == ("[+1.91, +2.71]", "9e−4")
 
@@ -75,7 +75,7 @@ def test_csv_has_the_numbers_in_full(page):
 def test_markdown_is_one_line_a_row_whatever_a_name_holds():
     nasty = f"a|b\nc `d` *e* [f](http://g) \\ {NASTY}"
     found = [replace(v, claim=f"{nasty} claims.") for v in sample((nasty, "mini-llama"))]
-    text = formats.markdown(view.page(found, None, "t").table)
+    text = formats.markdown(view.report_page(found, None, "t").table)
     lines = text.splitlines()
     assert len(lines) == 20
     for line in lines:
@@ -87,7 +87,7 @@ def test_markdown_of_numbers_is_left_as_it_is():
     assert formats.escape_markdown("0.031") == "0.031"
     assert formats.escape_markdown("3. then") == "3\\. then"
     assert formats.escape_markdown("- then") == "\\- then"
-    assert DASH in formats.markdown(view.page(sample(), None, "t").table)
+    assert DASH in formats.markdown(view.report_page(sample(), None, "t").table)
 
 
 def test_latex_escapes_what_it_would_read_as_a_command():

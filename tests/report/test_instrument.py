@@ -3,7 +3,7 @@
 import pytest
 
 from harness.report import view
-from harness.report.instrument import checks
+from harness.report.instrument import instrument_checks
 from harness.report.model_card import model_card
 from harness.report.rendering import render
 from harness.verdicts import records
@@ -17,7 +17,7 @@ def test_the_sample_is_valid():
 
 
 def test_known_verdicts_are_counted_by_role():
-    positive, negative = checks([*sample(), *known()])
+    positive, negative = instrument_checks([*sample(), *known()])
     assert (positive.role, positive.models, positive.right) == ("positive", ["planted-a"], 2)
     assert (negative.role, negative.models, negative.right) == ("negative", ["shared-a"], 2)
     assert len(positive.verdicts) == 4
@@ -26,7 +26,7 @@ def test_known_verdicts_are_counted_by_role():
 
 
 def test_they_are_no_rows_of_the_rest_of_the_report():
-    alone, together = (view.page(r, None, "t") for r in (sample(), [*sample(), *known()]))
+    alone, together = (view.report_page(r, None, "t") for r in (sample(), [*sample(), *known()]))
     assert together.summary == alone.summary
     assert together.models == alone.models
     assert [c.cells for c in together.claims] == [c.cells for c in alone.claims]
@@ -53,7 +53,7 @@ def test_a_run_without_them_says_that_nothing_was_checked(tmp_path):
 
 @pytest.mark.parametrize("found", [known(), [*sample(), *known()]])
 def test_the_model_card_says_the_same(found):
-    card = model_card(view.page(found, None, "t"))
+    card = model_card(view.report_page(found, None, "t"))
     assert (
         "Positive control (planted-a; its circuits are planted, one for each task): 2 of 4" in card
     )

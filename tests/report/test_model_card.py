@@ -12,7 +12,7 @@ from tests.support.sample_records import NASTY, known, sample
 
 def test_it_says_what_the_page_says(tmp_path):
     found = [*sample(), *known()]
-    page = view.page(found, None, "Some title")
+    page = view.report_page(found, None, "Some title")
     render(found, None, tmp_path / "report.html", title="Some title", card=tmp_path / "a" / "b.md")
     card = (tmp_path / "a" / "b.md").read_text()
     assert card == model_card(page)
@@ -25,7 +25,7 @@ def test_it_says_what_the_page_says(tmp_path):
 def test_it_says_how_it_was_made():
     called = {"command": "pytest hypotheses/ --model 'my `model`'"}
     found = [replace(v, provenance=v.provenance | called) for v in sample()]
-    card = model_card(view.page(found, None, "t"))
+    card = model_card(view.report_page(found, None, "t"))
     assert "geography-crossed: 200 recall, 200 reasoning, 200 lookup, hash 51c0ffee12ab." in card
     assert "seed 0" in card
     assert "torch 2.9.1, transformers 5.20.0" in card
@@ -36,12 +36,12 @@ def test_it_says_how_it_was_made():
 def test_no_name_is_markup():
     mine = Named("mine|[x](javascript:alert(1))")
     found = [replace(v, materials=mine) for v in sample((NASTY, "mini-llama"))]
-    card = model_card(view.page(found, None, NASTY))
+    card = model_card(view.report_page(found, None, NASTY))
     assert not re.search(r"(?<!\\)<", card)
     assert "](javascript" not in card.replace("\\]", "")
 
 
 def test_a_run_without_verdicts_says_so():
-    card = model_card(view.page([], None, "t"))
+    card = model_card(view.report_page([], None, "t"))
     assert "This run holds no verdicts." in card
     assert "Nothing was checked" in card

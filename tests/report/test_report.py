@@ -12,7 +12,7 @@ import pytest
 from harness.report import formats, typeset
 from harness.report import view as report_view
 from harness.report.figures import component_figures
-from harness.report.figures.figure import Context
+from harness.report.figures.figure import FigureContext
 from harness.report.rendering import load_and_render, render
 from harness.verdicts import records
 from harness.verdicts.earlier import Change, Earlier, Moved
@@ -70,7 +70,8 @@ def test_what_the_baseline_said_stands_beside_what_is_said_now(tmp_path):
     for verdict in found:
         records.validate(verdict.to_json())
     cells = {
-        c.id: [cell.was for cell in c.cells] for c in report_view.page(found, None, "t").claims
+        c.id: [cell.was for cell in c.cells]
+        for c in report_view.report_page(found, None, "t").claims
     }
     assert cells["h2"] == ["", "refuted"]
     assert cells["h1"] == ["", ""]
@@ -83,7 +84,7 @@ def test_what_the_baseline_said_stands_beside_what_is_said_now(tmp_path):
 
 def test_a_link_to_a_prediction_does_not_depend_on_what_else_was_run():
     def anchors(found):
-        claims = report_view.page(found, None, "t").claims
+        claims = report_view.report_page(found, None, "t").claims
         return {(p.record.prediction_id, p.record.materials.name): p.anchor
                 for c in claims for m in c.models for p in m.predictions}  # fmt: skip
 
@@ -101,14 +102,14 @@ def test_claims_stand_in_their_natural_order():
 
 
 def test_the_summary_counts_the_verdicts():
-    said = " ".join(report_view.page(sample(), None, "t").summary)
+    said = " ".join(report_view.report_page(sample(), None, "t").summary)
     assert "5 claims on 2 models (mini-qwen and mini-llama), 20 predictions judged." in said
     assert "4 supported, 4 refuted, 1 inconclusive and 1 not measured" in said
     assert "In 6 of the 8 pairs judged by both" in said
 
 
 def test_where_criteria_part_the_twins_are_quoted():
-    partings = report_view.page(sample(), components(), "t").partings
+    partings = report_view.report_page(sample(), components(), "t").partings
     assert [(p.claim_id, p.model) for p in partings][:2] == [
         *(("h1", "mini-llama"), ("h2", "mini-llama"))
     ]
@@ -116,7 +117,7 @@ def test_where_criteria_part_the_twins_are_quoted():
 
 
 def test_without_components_the_twins_are_taken_from_the_controls():
-    partings = report_view.page(sample(), None, "t").partings
+    partings = report_view.report_page(sample(), None, "t").partings
     heads = next(p for p in partings if p.claim_id == "h2")
     assert "published criterion, untrained twin 2: 11" in heads.twins
 
@@ -124,8 +125,8 @@ def test_without_components_the_twins_are_taken_from_the_controls():
 def test_the_time_of_a_run_is_that_of_its_results():
     """Kept controls were measured by another run."""
     results = sample()
-    assert report_view.page(results, None, "t").provenance.seconds > 0
-    both = report_view.page([*results, *known()], None, "t")
+    assert report_view.report_page(results, None, "t").provenance.seconds > 0
+    both = report_view.report_page([*results, *known()], None, "t")
     assert both.provenance.seconds == pytest.approx(sum(r.seconds for r in results))
 
 
@@ -134,7 +135,7 @@ def test_a_docstring_of_terms_becomes_a_list():
     assert report_view.terms(text) == [
         *(("Source", "Fartale et al."), ("Materials", "crossed; plain beside."))
     ]
-    assert report_view.page(sample(), None, "t").claims[1].described[0][0] == "Source"
+    assert report_view.report_page(sample(), None, "t").claims[1].described[0][0] == "Source"
     assert report_view.terms("Some prose.\nMore of it.") == []
 
 
@@ -142,7 +143,7 @@ def test_a_docstring_of_terms_becomes_a_list():
 
 
 def _figures(table):
-    page = report_view.page(sample(), table, "t")
+    page = report_view.report_page(sample(), table, "t")
     return [f for c in page.claims for m in c.models for f in m.figures] + [
         c.figure for c in page.claims if c.figure
     ]
@@ -168,7 +169,7 @@ def test_figures_that_claims_hand_over_follow_those_of_the_components():
         *(entry(scatter()), entry(curve(), **published), entry(curve(), model="mini-llama")),
         entry(curve(), claim_id="h9"),
     ]
-    page = report_view.page(sample(), components(), "t", plots)
+    page = report_view.report_page(sample(), components(), "t", plots)
     titles = {(c.id, m.model): [f.title for f in m.figures] for c in page.claims for m in c.models}
     assert titles["h2", "mini-qwen"] == [
         *("mini-qwen: effect of every head",) * 2,
@@ -196,7 +197,7 @@ def test_neurons_travel_as_a_histogram():
         {"source": "model", "layer": 0, "index": np.arange(len(effects)), "effect": effects,
          "passed": np.abs(effects) > 1}
     )  # fmt: skip
-    context = Context("m", "h3", "published", "g", 60, 1.0)
+    context = FigureContext("m", "h3", "published", "g", 60, 1.0)
     figure = component_figures.neuron_distribution(table, context)
     assert len(json.dumps(figure.spec())) < 5_000
     assert sum(y or 0 for y in figure.traces[0]["y"]) == 200_000
@@ -206,19 +207,19 @@ def test_undefined_effects_leave_a_gap():
     table = components(claims=("h2",), models=("mini-qwen",))
     table = table[table.criterion == "published"].copy()
     table.loc[table.index[0], "effect"] = float("nan")
-    context = Context("m", "h2", "published", "g", 60, 1.0)
+    context = FigureContext("m", "h2", "published", "g", 60, 1.0)
     assert component_figures.head_map(table, context).traces[0]["z"][0][0] is None
 
 
 def test_predictions_that_save_the_same_table_count_once():
     once, twice = components(), pd.concat([components()] * 2)
-    tallies = [[t for c in report_view.page(sample(), table, "t").claims for m in c.models
+    tallies = [[t for c in report_view.report_page(sample(), table, "t").claims for m in c.models
                 for t in m.tallies] for table in (once, twice)]  # fmt: skip
     assert tallies[0] == tallies[1]
 
 
 def test_the_threshold_drawn_is_the_plan_s_for_that_kind():
-    claims = report_view.page(sample(), components(), "t").claims
+    claims = report_view.report_page(sample(), components(), "t").claims
     captions = {c.id: c.models[0].figures[0].caption for c in claims if c.models[0].figures}
     assert "Dashed: ±0.5." in captions["h1"]
     assert "Dashed: ±1." in captions["h3"]
@@ -486,7 +487,7 @@ def test_paper_has_every_verdict_and_plot_in_light_colours(chromium, report_file
 def test_a_table_is_copied_in_every_format(chromium, report_file):
     visit = Visit(chromium, report_file)
     visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page, shown = visit.page, report_view.page(sample(), None, "t")
+    page, shown = visit.page, report_view.report_page(sample(), None, "t")
     for table in (shown.table, shown.every):
         for name in ("csv", "markdown", "latex"):
             page.locator(f"[data-copy={name}][data-unit={table.unit}]").click()

@@ -26,7 +26,7 @@ def test_a_number(value, text):
 
 def test_differences_carry_their_sign():
     assert typeset.number(1.23, signed=True) == "+1.23"
-    assert typeset.interval((0.98, 1.51), signed=True) == "[+0.98, +1.51]"
+    assert typeset.interval_text((0.98, 1.51), signed=True) == "[+0.98, +1.51]"
     assert [typeset.signed_quantity(n) for n in ("d", "cohens_d", "heads", "median d")] == [
         *(True, True, False, True)
     ]
@@ -40,7 +40,7 @@ def test_a_p_value(p, text):
 
 
 def test_shares_and_durations():
-    assert typeset.share(62, 196) == "62 of 196 (32 %)"
+    assert typeset.share_text(62, 196) == "62 of 196 (32 %)"
     assert [typeset.duration(s) for s in (0.31, 42, 200, 7500)] == [
         *("0.3 s", "42 s", "3 min 20 s", "2 h 5 min")
     ]

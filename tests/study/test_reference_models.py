@@ -156,7 +156,7 @@ def test_a_damaged_stored_verdict_is_measured_again(tmp_path, claim):
     verdicts.save(model, who, claim, {"outcome": "supported", "model": {"path": "elsewhere"}})
     found = verdicts.find(model, who, claim)
     assert found == {"outcome": "supported", "model": {"path": model.spec.path}}
-    (path,) = (tmp_path / reference_models.FOLDER).glob("*/*.json")
+    (path,) = (tmp_path / reference_models.STORED).glob("*/*.json")
     path.write_text('{"outco', encoding="utf-8")
     assert verdicts.find(model, who, claim) is None
 

@@ -19,7 +19,7 @@ from harness.models.specs import LoadOptions
 from harness.store.store import Store
 from harness.study.plan import Plan
 from harness.study.study import Study
-from harness.verdicts.components import Kind
+from harness.verdicts.components import ComponentKind
 
 SHAPE = {"layers": 4, "heads": 4, "neurons": 8, "d_model": 4}
 SIZES = Architecture("made", 4, 4, 2, 8, d_model=4, d_vocab=64)
@@ -138,7 +138,7 @@ def permuted(activations: Activations, order: Sequence[int]) -> Activations:
     return Activations.from_arrays({k: v[list(order)] for k, v in activations.arrays().items()})
 
 
-def contrast_of(kind: Kind, activations: Activations, prompts: PromptSet) -> Contrast:
+def contrast_of(kind: ComponentKind, activations: Activations, prompts: PromptSet) -> Contrast:
     """What the controlled rule is given."""
     return controlled_contrast(kind, activations, prompts)
 

@@ -84,7 +84,7 @@ def test_the_head_of_the_file_says_what_it_is(tmp_path, verdicts):
 
 
 def test_every_column_is_documented():
-    for column in table.COLUMNS:
+    for column in table.VERDICT_COLUMNS:
         assert re.search(rf"\b{column}\b", harness.load_verdicts.__doc__), column
 
 
@@ -99,7 +99,7 @@ def test_gates_are_columns_and_in_the_record(tmp_path, verdicts):
 
 def test_no_verdicts_give_an_empty_table_with_columns(tmp_path):
     records.write_verdicts(tmp_path / "verdicts.json", [])
-    assert list(harness.load_verdicts(tmp_path).columns) == list(table.COLUMNS)
+    assert list(harness.load_verdicts(tmp_path).columns) == list(table.VERDICT_COLUMNS)
 
 
 def test_both_files_read_back_what_was_written(tmp_path, verdicts):

@@ -36,7 +36,7 @@ def test_evidence_is_found_by_the_keys_that_it_has_today():
 
 
 def test_the_report_says_of_it_what_it_says_of_a_record_of_today():
-    said = " ".join(view.page([LAYERS, STEERING], None, "t").summary)
+    said = " ".join(view.report_page([LAYERS, STEERING], None, "t").summary)
     assert "Steering towards reasoning" in said
     assert "is refuted on mini-qwen" in said
 

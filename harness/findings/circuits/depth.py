@@ -26,9 +26,9 @@ from harness.verdicts.judge import Finding, require
 from harness.verdicts.plots import Plot
 from harness.verdicts.samples import by_sample
 
-POSITIONS = ("all", "subject", "premises", "final")  # tokens at which a layer is ablated
-EVERY = POSITIONS.index("all")
-HALVES = 20  # splits of one task's items, whose depths must not differ
+_POSITIONS = ("all", "subject", "premises", "final")  # tokens at which a layer is ablated
+EVERY = _POSITIONS.index("all")
+_HALVES = 20  # splits of one task's items, whose depths must not differ
 
 
 def centroid(costs: Float[np.ndarray, "... layer"]) -> Float[np.ndarray, "..."]:
@@ -140,11 +140,11 @@ def _costs(
     layers = study.subject.architecture.layers
     each = [
         Intervention((Site("attn", layer), Site("mlp", layer)), MEAN, position)
-        for position in POSITIONS
+        for position in _POSITIONS
         for layer in range(layers)
     ]
     effects = measured_effects(study, prompts, each, selection_prompts(study, pairs))
-    shape = (len(prompts.pairs), len(POSITIONS), layers)
+    shape = (len(prompts.pairs), len(_POSITIONS), layers)
     return {t: e.aligned(e.costs, prompts.pairs).reshape(shape) for t, e in effects.items()}
 
 
@@ -204,7 +204,7 @@ def _samples(profiles: Profiles) -> dict[str, float]:
 def _at_positions(profiles: Profiles) -> list[Evidence]:
     """Secondary: the difference with layers ablated at some of the tokens."""
     rows = []
-    for at, name in enumerate(POSITIONS):
+    for at, name in enumerate(_POSITIONS):
         n = profiles.n(at)
         if at == EVERY or n < 2:
             continue
@@ -248,13 +248,13 @@ def _halves(profiles: Profiles) -> tuple[Control, ...]:
         costs = profiles.costs[task][:, EVERY]
         costs = costs[~np.isnan(costs).any(1)]
         gaps = []
-        for _ in range(HALVES):
+        for _ in range(_HALVES):
             order = generator.permutation(len(costs))
             one, two = (centroid(costs[half].mean(0)) for half in (order[::2], order[1::2]))
             gaps.append(float(one - two))
         controls.append(
             Control(
-                f"{task} against itself, largest of {HALVES} splits",
+                f"{task} against itself, largest of {_HALVES} splits",
                 float(np.abs(gaps).max()),
                 None,
                 note="layers between the centroids of two random halves of the facts",
@@ -268,13 +268,13 @@ def _profile_plot(profiles: Profiles) -> Plot:
     costs, tasks = profiles.costs, profiles.tasks
     drawn = [
         at
-        for at in range(len(POSITIONS))
+        for at in range(len(_POSITIONS))
         if not any(np.isnan(costs[t][:, at]).all() for t in tasks)
     ]
     depths = ", ".join(f"{t} {profiles.depth[t]:.2f}" for t in tasks)
     return depth_profile(
         {t: np.nanmean(costs[t][:, drawn], 0) for t in tasks},
-        [f"{POSITIONS[at]} tokens" for at in drawn],
+        [f"{_POSITIONS[at]} tokens" for at in drawn],
         tasks,
         len(costs[tasks[0]]),
         f"Depth centroids, all tokens: {depths}.",

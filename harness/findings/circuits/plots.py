@@ -11,7 +11,7 @@ from harness.findings.circuits.measured import SpecificCircuit
 from harness.verdicts.plots import Plot, PlotPanel, Role, Series
 
 MOST_POINTS = 1000  # of a scatter; of more components those farthest from the origin are drawn
-BAND = (5, 95)  # percentiles of the random sets
+_BAND = (5, 95)  # percentiles of the random sets
 
 
 def role(task: str, tasks: Sequence[str]) -> Role:
@@ -43,7 +43,7 @@ def dose_curve(measured: SpecificCircuit, random: Mapping[int, np.ndarray]) -> P
     """Accuracy drop of all tasks over circuit sizes, over the band of random sets of that size."""
     target, selected, effects = measured.target, measured.selected, measured.circuits.effects
     kind, doses, rows = measured.circuits.kind, selected.doses, measured.circuits.doses(target)
-    low, high = zip(*(np.percentile(random[k], BAND) for k in doses), strict=True)
+    low, high = zip(*(np.percentile(random[k], _BAND) for k in doses), strict=True)
     middle = [float(np.median(random[k])) for k in doses]
     tasks = (target, *(t for t in effects if t != target))
     band = Series(

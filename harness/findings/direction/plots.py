@@ -11,7 +11,7 @@ from harness.findings.direction.vectors import layer_cosines
 from harness.materials.items import EVALUATION
 from harness.verdicts.plots import Plot, PlotPanel, Role, Series
 
-BINS = 24
+_BINS = 24
 ROLES: tuple[Role, Role] = ("recall", "reasoning")  # of the first and the second task
 
 
@@ -105,7 +105,7 @@ def projections_plot(
     """Where prompts of each task lie along the direction: one panel a source (model, twin)."""
     panels = []
     for name, scores, labelled in sources:
-        edges = np.histogram_bin_edges(scores, BINS)
+        edges = np.histogram_bin_edges(scores, _BINS)
         panels.append(
             PlotPanel(
                 name,

@@ -16,7 +16,7 @@ from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence
 
-HALVES = 20  # random halves of the discovery prompts
+_HALVES = 20  # random halves of the discovery prompts
 READING = {
     "lookup": "high: it is reading the context that it marks",
     "reasoning": "near 0.5: it does not tell reasoning from reading the context",
@@ -55,9 +55,9 @@ def _size(measured: HeldOutDirection) -> Evidence:
 def _stability(selected: SelectedLayer, rule: DirectionRule) -> Evidence:
     rows = selected.labelled.within(DISCOVERY)
     labelled = selected.labelled.rows(rows)
-    halves = labelled.halves(HALVES, selected.study.plan.seed)
+    halves = labelled.halves(_HALVES, selected.study.plan.seed)
     cosine = vectors.split_half_cosine(selected.x[rows], labelled.side, halves)
-    method = f"mean of {HALVES} halvings of the discovery prompts; stable from {rule.cosine:g}"
+    method = f"mean of {_HALVES} halvings of the discovery prompts; stable from {rule.cosine:g}"
     effect = Effect("cosine", cosine, method=method)
     n = len(np.unique(labelled.unit))
     return Evidence("direction of one half against the other", effect, rule.cosine, n=n)

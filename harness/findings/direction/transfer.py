@@ -28,7 +28,7 @@ from harness.verdicts.evidence import Control, Effect, Evidence, Family, Gate
 from harness.verdicts.judge import Finding, require
 from harness.verdicts.plots import Plot, PlotPanel, Series
 
-BINS = 30
+_BINS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +267,7 @@ def _plot(measured: Transfer) -> Plot:
 
 
 def _panel(domain: DomainSeparation, tasks: tuple[str, str]) -> PlotPanel:
-    edges = np.histogram_bin_edges(domain.scores, BINS)
+    edges = np.histogram_bin_edges(domain.scores, _BINS)
     counts = [np.histogram(domain.scores[domain.side == sign], edges)[0] for sign in (-1, 1)]
     first, second = (
         Series(task, role, edges[:-1].tolist(), count.tolist())

@@ -18,17 +18,17 @@ from harness.activations.features import (
     HEAD_METRICS,
     LAYER_FEATURES,
     controlled_names,
-    names,
+    feature_names,
     published_names,
 )
-from harness.verdicts.components import Kind
+from harness.verdicts.components import ComponentKind
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
     """Many cells of one kind. The cells of a component are consecutive, one for each metric."""
 
-    kind: Kind
+    kind: ComponentKind
     values: Float[np.ndarray, "prompt cell"]
     layer: Int[np.ndarray, " cell"]
     index: Int[np.ndarray, " cell"]
@@ -50,7 +50,7 @@ def _select(array: np.ndarray, stored: Sequence[str], wanted: Sequence[str]) -> 
 
 def layer_cells(activations: Activations, features: Sequence[str]) -> Cells:
     """One cell for each layer and feature."""
-    values = _select(activations.layers, names(LAYER_FEATURES), features)
+    values = _select(activations.layers, feature_names(LAYER_FEATURES), features)
     prompts, layers, count = values.shape
     layer = np.repeat(np.arange(layers), count)
     return Cells(
@@ -60,7 +60,7 @@ def layer_cells(activations: Activations, features: Sequence[str]) -> Cells:
 
 def head_cells(activations: Activations, metrics: Sequence[str]) -> Cells:
     """One cell for each head and metric."""
-    values = _select(activations.heads, names(HEAD_METRICS), metrics)
+    values = _select(activations.heads, feature_names(HEAD_METRICS), metrics)
     prompts, layers, heads, count = values.shape
     layer = np.repeat(np.arange(layers), heads * count)
     index = np.tile(np.repeat(np.arange(heads), count), layers)
@@ -76,7 +76,7 @@ def neuron_cells(activations: Activations, which: Literal["gates", "neurons"]) -
     return Cells("neuron", values.reshape(prompts, -1), layer, index, (which,))
 
 
-def published_cells(kind: Kind, activations: Activations) -> Cells:
+def published_cells(kind: ComponentKind, activations: Activations) -> Cells:
     """The cells of the published criterion."""
     if kind == "layer":
         return layer_cells(activations, published_names(LAYER_FEATURES))
@@ -85,7 +85,7 @@ def published_cells(kind: Kind, activations: Activations) -> Cells:
     return neuron_cells(activations, "gates")
 
 
-def controlled_cells(kind: Kind, activations: Activations) -> Cells:
+def controlled_cells(kind: ComponentKind, activations: Activations) -> Cells:
     """The cells of the controlled criterion."""
     if kind == "layer":
         return layer_cells(activations, controlled_names(LAYER_FEATURES))

@@ -23,13 +23,19 @@ from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 from harness.findings.twins import TwinResult, on_twins, twin_controls, twins_that_pass
 from harness.materials.sets import SETS
 from harness.study.study import Study
-from harness.verdicts.components import Kind
+from harness.verdicts.components import ComponentKind
 from harness.verdicts.evidence import Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
 
 
 def published_consistency_finding(
-    study: Study, kind: Kind, rule: PublishedRule, *, folds: int, share: float, published: str
+    study: Study,
+    kind: ComponentKind,
+    rule: PublishedRule,
+    *,
+    folds: int,
+    share: float,
+    published: str,
 ) -> Finding:
     """Share of specialised components whose modal type holds in the training folds."""
 
@@ -73,7 +79,7 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else float("nan")
 
 
-def _training_reach(study: Study, kind: Kind, rule: PublishedRule, folds: int) -> Gate:
+def _training_reach(study: Study, kind: ComponentKind, rule: PublishedRule, folds: int) -> Gate:
     """Whether any component could pass with the prompts of a training fold."""
     count = study.prompts.count()
     train = [int(count[task] * (folds - 1) / folds) for task in study.prompts.tasks]
@@ -88,7 +94,13 @@ def _training_reach(study: Study, kind: Kind, rule: PublishedRule, folds: int) -
 
 
 def held_out_consistency_finding(
-    study: Study, kind: Kind, rule: ControlledRule, *, folds: int, share: float, gate: float
+    study: Study,
+    kind: ComponentKind,
+    rule: ControlledRule,
+    *,
+    folds: int,
+    share: float,
+    gate: float,
 ) -> Finding:
     """Share of components selected on training folds that hold on the held-out fold."""
     require(paired_gate(study))
@@ -119,7 +131,7 @@ def held_out_consistency_finding(
     )
 
 
-def _held_out_share(study: Study, kind: Kind, model: HeldOut, share: float) -> Evidence:
+def _held_out_share(study: Study, kind: ComponentKind, model: HeldOut, share: float) -> Evidence:
     """The pooled share; its method gives the range over folds.
 
     There is no interval: components of one network rise and fall together over prompts, so they
@@ -139,7 +151,7 @@ def _held_out_share(study: Study, kind: Kind, model: HeldOut, share: float) -> E
     )
 
 
-def _reach(study: Study, kind: Kind, rule: ControlledRule, folds: int) -> Gate:
+def _reach(study: Study, kind: ComponentKind, rule: ControlledRule, folds: int) -> Gate:
     """Whether the smallest p of every training fold is small enough."""
     c = controlled_contrast(kind, study.activations, study.prompts)
     floor = rule.floor(c, [train for train, _ in pair_folds(c, folds, study.plan.seed)])
@@ -189,7 +201,7 @@ class Redrawn:
 
 
 def redrawn_finding(
-    study: Study, kind: Kind, resampling: Resampling, *, jaccard: float, gate: float
+    study: Study, kind: ComponentKind, resampling: Resampling, *, jaccard: float, gate: float
 ) -> Finding:
     """Mean pairwise Jaccard of what resamples of redrawn materials select."""
     require(paired_gate(study))
@@ -212,7 +224,7 @@ def redrawn_finding(
     )
 
 
-def _measure_redrawn(study: Study, kind: Kind, resampling: Resampling) -> Redrawn:
+def _measure_redrawn(study: Study, kind: ComponentKind, resampling: Resampling) -> Redrawn:
     """Select on every draw of the materials, the study's own first."""
     contrasts = [
         controlled_contrast(kind, draw.activations, draw.prompts)
@@ -234,7 +246,9 @@ def _redraws(study: Study, count: int) -> Sequence[Study]:
     return [replace(study, prompts=plan.labelled(draw(plan.items, s), s)) for s in seeds]
 
 
-def _agreement(study: Study, kind: Kind, redrawn: Redrawn, jaccard: float) -> tuple[Evidence, ...]:
+def _agreement(
+    study: Study, kind: ComponentKind, redrawn: Redrawn, jaccard: float
+) -> tuple[Evidence, ...]:
     """Agreement over all resamples, which decides; secondary, that of the draws themselves."""
     draws, n, sizes = len(redrawn.whole), len(study.prompts.pairs), redrawn.sizes
     decisive = Evidence(
@@ -255,7 +269,11 @@ def _agreement(study: Study, kind: Kind, redrawn: Redrawn, jaccard: float) -> tu
 
 
 def _twin_agreement(
-    study: Study, kind: Kind, resampling: Resampling, activations: Activations, jaccard: float
+    study: Study,
+    kind: ComponentKind,
+    resampling: Resampling,
+    activations: Activations,
+    jaccard: float,
 ) -> TwinResult:
     """Agreement over resamples of the study's own draw."""
     c = controlled_contrast(kind, activations, study.prompts)
@@ -266,7 +284,7 @@ def _twin_agreement(
     )
 
 
-def _redrawn_notes(kind: Kind, redrawn: Redrawn) -> tuple[str, ...]:
+def _redrawn_notes(kind: ComponentKind, redrawn: Redrawn) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
     empty = int((redrawn.sizes == 0).sum())
     if empty > 1:

@@ -10,7 +10,7 @@ from harness import stats
 from harness.activations.extracted import Activations
 from harness.findings.specialisation.cells import Cells, controlled_cells
 from harness.materials.items import PromptSet, paired
-from harness.verdicts.components import Kind
+from harness.verdicts.components import ComponentKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,8 @@ def contrast(cells: Cells, prompts: PromptSet) -> Contrast:
     )
 
 
-def controlled_contrast(kind: Kind, activations: Activations, prompts: PromptSet) -> Contrast:
+def controlled_contrast(
+    kind: ComponentKind, activations: Activations, prompts: PromptSet
+) -> Contrast:
     """Pair contrasts of the cells that the controlled criterion looks at."""
     return contrast(controlled_cells(kind, activations), prompts)

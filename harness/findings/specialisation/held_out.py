@@ -22,7 +22,7 @@ from harness.findings.specialisation.secondary import secondary
 from harness.findings.twins import TwinResult, on_twins, twin_controls
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
-from harness.verdicts.components import Components, Kind
+from harness.verdicts.components import ComponentKind, Components
 from harness.verdicts.evidence import Control, Effect, Evidence, Family
 from harness.verdicts.judge import Finding, require
 
@@ -65,7 +65,7 @@ class Held:
 
 
 def controlled_finding(
-    study: Study, kind: Kind, rule: ControlledRule, *, needed: tuple[int, int], gate: float
+    study: Study, kind: ComponentKind, rule: ControlledRule, *, needed: tuple[int, int], gate: float
 ) -> Finding:
     """Count components that hold on held-out facts, more than on twins and shuffled labels.
 
@@ -91,7 +91,9 @@ def controlled_finding(
     )
 
 
-def _measure(study: Study, kind: Kind, rule: ControlledRule, needed: tuple[int, int]) -> Held:
+def _measure(
+    study: Study, kind: ComponentKind, rule: ControlledRule, needed: tuple[int, int]
+) -> Held:
     """Apply the rule to the model, to each twin and to shuffled labels."""
     c = controlled_contrast(kind, study.activations, study.prompts)
     decisions = rule.decide(c)

@@ -15,11 +15,11 @@ from harness.findings.specialisation.rules import PublishedRule
 from harness.findings.twins import TwinResult, on_twins, twin_controls, twins_that_pass
 from harness.materials.relabelling import flip_pairs
 from harness.study.study import Study
-from harness.verdicts.components import Components, Kind
+from harness.verdicts.components import ComponentKind, Components
 from harness.verdicts.evidence import Component, Control, Effect, Evidence, Gate
 from harness.verdicts.judge import Finding
 
-SHUFFLES = 5  # label shuffles of the control; few, because the rule is slow and they only inform
+_SHUFFLES = 5  # label shuffles of the control; few, because the rule is slow and they only inform
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Counted:
 
 def published_finding(
     study: Study,
-    kind: Kind,
+    kind: ComponentKind,
     rule: PublishedRule,
     *,
     needed: tuple[int, int],
@@ -83,7 +83,7 @@ def published_finding(
 
 
 def _measure(
-    study: Study, kind: Kind, rule: PublishedRule, needed: tuple[int, int], mixed: bool
+    study: Study, kind: ComponentKind, rule: PublishedRule, needed: tuple[int, int], mixed: bool
 ) -> Counted:
     """Apply the rule to the model, to each twin and to shuffled labels."""
     types = (*study.prompts.tasks, "mixed") if mixed else study.prompts.tasks
@@ -94,7 +94,7 @@ def _measure(
         return rule(published_cells(kind, activations), study.prompts)
 
     twins = on_twins(study, on_twin)
-    flipped = (flip_pairs(study.prompts, study.plan.seed + s) for s in range(SHUFFLES))
+    flipped = (flip_pairs(study.prompts, study.plan.seed + s) for s in range(_SHUFFLES))
     return Counted(
         cells,
         types,

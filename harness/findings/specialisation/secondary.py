@@ -9,11 +9,13 @@ from harness.findings.specialisation.contrasts import controlled_contrast
 from harness.findings.specialisation.rules import ControlledRule
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
-from harness.verdicts.components import Components, Kind
+from harness.verdicts.components import ComponentKind, Components
 from harness.verdicts.evidence import Effect, Evidence
 
 
-def secondary(study: Study, kind: Kind, rule: ControlledRule, table: Components) -> list[Evidence]:
+def secondary(
+    study: Study, kind: ComponentKind, rule: ControlledRule, table: Components
+) -> list[Evidence]:
     """The secondary outcomes that there are for this kind of component."""
     rows = _lookup(study, kind, rule, table)
     if kind == "head":
@@ -23,7 +25,9 @@ def secondary(study: Study, kind: Kind, rule: ControlledRule, table: Components)
     return rows
 
 
-def _lookup(study: Study, kind: Kind, rule: ControlledRule, table: Components) -> list[Evidence]:
+def _lookup(
+    study: Study, kind: ComponentKind, rule: ControlledRule, table: Components
+) -> list[Evidence]:
     """The same count where lookup is crossed with each task: it is a third ability."""
     rows = []
     for control in study.lookup_controls():

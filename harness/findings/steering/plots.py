@@ -12,9 +12,9 @@ from harness.findings.steering.measured import Added, Corrected, Projected
 from harness.interventions.interventions import PROJECT_OUT
 from harness.verdicts.plots import Plot, PlotPanel, Role, Series
 
-BINS = 20
-BAND = (5, 95)  # percentiles of the random directions
-ROLES: tuple[Role, Role] = ("recall", "reasoning")  # of the first and the second task
+_BINS = 20
+_BAND = (5, 95)  # percentiles of the random directions
+_ROLES: tuple[Role, Role] = ("recall", "reasoning")  # of the first and the second task
 
 Measure = Callable[[TaskEffects, int], float]
 
@@ -42,7 +42,7 @@ def _dose_curve(
     doses = grid.doses
     example = len(doses) * 3 // 4  # a dose in the middle of those above 0
     panels, examples = [], []
-    for name, role, fitted, random in zip(tasks, ROLES, grid.fitted, grid.random, strict=True):
+    for name, role, fitted, random in zip(tasks, _ROLES, grid.fitted, grid.random, strict=True):
         values = [measure(fitted, intervention) for intervention in range(len(doses))]
         band = _random_band(grid, random, measure)
         panels.append(PlotPanel(name, (band, Series(name, role, doses, values)), (0.0,)))
@@ -65,7 +65,7 @@ def _random_band(grid: DoseGrid, random: TaskEffects, measure: Measure) -> Serie
     draws = draws.reshape(-1, grid.directions)
     # The opposite of a random direction is another random one: its doses stand for both signs.
     both_signs = np.concatenate([draws[::-1], draws])
-    low, high = np.percentile(both_signs, BAND, axis=1)
+    low, high = np.percentile(both_signs, _BAND, axis=1)
     middle = np.median(both_signs, axis=1)
     return Series(
         "random directions",
@@ -89,11 +89,11 @@ def item_histogram(measured: Added) -> Plot:
         sign * task.logit_difference[0, task.scored]
         for sign, task in zip((-1, 1), measured.effects, strict=True)
     ]
-    edges = np.histogram_bin_edges(np.concatenate(along), BINS)
+    edges = np.histogram_bin_edges(np.concatenate(along), _BINS)
     wrong = "; ".join(f"{t} {(a < 0).mean():.2f}" for t, a in zip(tasks, along, strict=True))
     series = tuple(
         Series(task, role, edges[:-1].tolist(), _shares(values, edges))
-        for task, role, values in zip(tasks, ROLES, along, strict=True)
+        for task, role, values in zip(tasks, _ROLES, along, strict=True)
     )
     return Plot(
         "histogram",
@@ -113,7 +113,7 @@ def corrections_histogram(measured: Corrected) -> Plot:
     own, effects, task = measured.changes, measured.effects, measured.pool.task
     isotropic = slice(1, 1 + measured.steering.rule.random.count)
     random = effects.logit_difference[isotropic, effects.scored].ravel()
-    edges = np.histogram_bin_edges(np.concatenate([own, random]), BINS)
+    edges = np.histogram_bin_edges(np.concatenate([own, random]), _BINS)
     series = (
         Series("random directions", "random", edges[:-1].tolist(), _shares(random, edges)),
         Series(task, "reasoning", edges[:-1].tolist(), _shares(own, edges)),
@@ -144,7 +144,7 @@ def loss_by_layer(measured: Projected) -> tuple[Plot, ...]:
     layers = sorted(position)
     series = tuple(
         Series(name, role, layers, [accuracy_lost(task, position[layer]) for layer in layers])
-        for name, role, task in zip(measured.steering.tasks, ROLES, measured.effects, strict=True)
+        for name, role, task in zip(measured.steering.tasks, _ROLES, measured.effects, strict=True)
     )
     largest = "; ".join(f"{s.name} {max(map(float, s.y)):.2f}" for s in series)
     return (

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from harness.findings.effects import TaskEffects, effects_on_all, part
 from harness.findings.steering.selection import SteeringStudy
-from harness.interventions.interventions import Inputs, Intervention, address_of
+from harness.interventions.interventions import Inputs, Intervention, interventions_address
 from harness.materials.items import EVALUATION
 from harness.study.generation import generated
 
@@ -87,7 +87,7 @@ def _texts(steering: SteeringStudy, intervention: Intervention | None) -> list[T
     address = ""
     if intervention is not None:
         edits = partial(intervention.edits, Inputs(directions=directions))
-        address = address_of([intervention], directions)
+        address = interventions_address([intervention], directions)
     text = generated(steering.study.subject, prompts, steering.rule.tokens, edits, address)
     tasks = np.array([item.task for item in prompts.items])
     return [

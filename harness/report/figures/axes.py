@@ -19,9 +19,9 @@ SYMBOL = {
     **{"recall": "circle", "reasoning": "square", "lookup": "diamond", "model": "circle"},
     **{"twin": "cross", "random": "x"},
 }
-DASH = ("solid", "dash", "dot", "dashdot")  # of the first series of a role, the second, ...
+_DASH = ("solid", "dash", "dot", "dashdot")  # of the first series of a role, the second, ...
 Number = float | None
-Row = tuple[float, Number, Number, Number, int]
+AxisRow = tuple[float, Number, Number, Number, int]
 Drawing = tuple[list[Trace], list[Panel], str]  # and a sentence for the caption
 
 
@@ -52,7 +52,7 @@ class Scale:
         """The axis of categories, each with a tick; of numbers, the title alone."""
         if not self.categories:
             return {"title": title}
-        return {"title": title, "turn": True, **ranked(self.categories)}
+        return {"title": title, "turn": True, **rank_axis(self.categories)}
 
 
 def scale_of(columns: Iterable[Sequence[Any]]) -> Scale:
@@ -63,7 +63,7 @@ def scale_of(columns: Iterable[Sequence[Any]]) -> Scale:
     return Scale(tuple(dict.fromkeys(str(v) for v in values)))
 
 
-def ranked(names: Sequence[str]) -> dict[str, Any]:
+def rank_axis(names: Sequence[str]) -> dict[str, Any]:
     """An axis with the names at 0, 1, 2, ..."""
     ticks = [[at, name] for at, name in enumerate(names)]
     return {"ticks": ticks, "range": [-0.5, max(len(names), 1) - 0.5], "grid": False}
@@ -125,7 +125,7 @@ def _named(places: Sequence[float]) -> list[list[Any]]:
     return [[place, typeset.bound(place)] for place in places]
 
 
-def in_order(series: Series, scale: Scale) -> list[Row]:
+def in_order(series: Series, scale: Scale) -> list[AxisRow]:
     """Place, y, low, high and rank in the series of every point, from left to right."""
     nothing = [None] * len(series.x)
     columns = [c if len(c) else nothing for c in (series.y, series.low, series.high)]
@@ -175,7 +175,7 @@ class Styles:
 
     def dash(self, series: Series) -> str:
         """Of the line."""
-        return DASH[self._rank[series.role, series.name] % len(DASH)]
+        return _DASH[self._rank[series.role, series.name] % len(_DASH)]
 
     def marker(self, series: Series) -> Trace:
         """Filled for the first series of a role, hollow for the others."""

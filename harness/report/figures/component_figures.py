@@ -9,8 +9,8 @@ from harness.report.figures.figure import (
     DIVERGING,
     SATURATION,
     SEQUENTIAL,
-    Context,
     Figure,
+    FigureContext,
     Panel,
     Trace,
     on_axes,
@@ -21,7 +21,7 @@ from harness.verdicts.components import MODEL
 if TYPE_CHECKING:
     import pandas as pd
 
-BINS = 81
+_BINS = 81
 POSITIVE_IS_RECALL = "Positive: larger when recall is asked; negative: when reasoning is."
 
 
@@ -48,7 +48,7 @@ def source_order(source: str) -> tuple[bool, int, str]:
 def _versus_twins(table: "pd.DataFrame", noun: str, total: int) -> str:
     counts = tallies(table)
     mine = counts.pop(MODEL, 0)
-    words = f"{typeset.share(mine, total)} {noun} pass in the model"
+    words = f"{typeset.share_text(mine, total)} {noun} pass in the model"
     if not counts:
         return f"{words}; no untrained twin was measured."
     others = typeset.listed([typeset.count(c) for c in counts.values()])
@@ -69,7 +69,7 @@ def _threshold_shapes(panel: int, threshold: float, *, vertical: bool = False) -
     return shapes
 
 
-def layer_profile(table: "pd.DataFrame", context: Context) -> Figure:
+def layer_profile(table: "pd.DataFrame", context: FigureContext) -> Figure:
     """Effect of each feature over the layers, a panel a feature, over the band of the twins."""
     model, twins = _split(table)
     features = list(dict.fromkeys(model["metric"].astype(str)))
@@ -154,7 +154,7 @@ def _profile_traces(at: int, rows: "pd.DataFrame", band: "pd.DataFrame") -> list
     return traces
 
 
-def head_map(table: "pd.DataFrame", context: Context) -> Figure:
+def head_map(table: "pd.DataFrame", context: FigureContext) -> Figure:
     """Signed d of every head of the model, then the mean |d| of its twins, on one scale."""
     model, twins = _split(table)
     layers, heads = int(table["layer"].max()) + 1, int(table["index"].max()) + 1
@@ -237,12 +237,12 @@ def _heat(at: int, z: list[list[float | None]], top: float, *, signed: bool) -> 
     }
 
 
-def neuron_distribution(table: "pd.DataFrame", context: Context) -> Figure:
+def neuron_distribution(table: "pd.DataFrame", context: FigureContext) -> Figure:
     """How many neurons have which d, in the model and in each twin; the counts on a log axis."""
     effects = table["effect"].to_numpy(dtype=float)
     reach = float(np.nanquantile(np.abs(effects), 0.9999))
     reach = max(reach, 1.2 * (context.threshold or 0.0), 1e-6)
-    edges = np.linspace(-reach, reach, BINS + 1)
+    edges = np.linspace(-reach, reach, _BINS + 1)
     centres = rounded((edges[1:] + edges[:-1]) / 2)
     traces: list[Trace] = []
     sources = sorted((str(s) for s in table["source"].unique()), key=source_order)
@@ -258,8 +258,8 @@ def neuron_distribution(table: "pd.DataFrame", context: Context) -> Figure:
         title=f"{context.model}: effects of all neurons",
         headline=_versus_twins(table, "neurons", neurons),
         caption=(
-            f"Neurons by their d, in {BINS} bins of {typeset.number(2 * reach / BINS)}; the count "
-            "is on a logarithmic axis, so a bin without neurons leaves a gap. Values beyond "
+            f"Neurons by their d, in {_BINS} bins of {typeset.number(2 * reach / _BINS)}; the "
+            "count is on a logarithmic axis, so a bin without neurons leaves a gap. Values beyond "
             f"±{typeset.number(reach)} are in the outermost bins. Grey: each untrained twin, over "
             f"as many neurons.{bound} {POSITIVE_IS_RECALL}"
         ),

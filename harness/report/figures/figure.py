@@ -24,7 +24,7 @@ Trace = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class FigureContext:
     """What every caption has to say."""
 
     model: str

@@ -36,7 +36,7 @@ def forest(records: Sequence[Verdict], claim_id: str) -> Figure | None:
     n = f" · n = {', '.join(typeset.count(s) for s in sizes)}" if sizes else " · n differs"
     return Figure(
         title=f"{claim_id}: measured against needed",
-        headline=f"{typeset.share(held, len(rows))} requirements hold.",
+        headline=f"{typeset.share_text(held, len(rows))} requirements hold.",
         caption=(
             "A point is a measured effect, its line the interval, the upright tick the threshold "
             "it was held against. Filled: the requirement holds (adjusted p included); hollow: it "

@@ -22,7 +22,7 @@ from harness.report.figures.axes import (
     heights,
     in_order,
     panel_of,
-    ranked,
+    rank_axis,
     said,
     scale_of,
     span,
@@ -31,8 +31,8 @@ from harness.report.figures.figure import (
     DIVERGING,
     SATURATION,
     SEQUENTIAL,
-    Context,
     Figure,
+    FigureContext,
     Trace,
     on_axes,
 )
@@ -48,7 +48,7 @@ def figure_of(placed: PlacedPlot) -> Figure:
     plot = plot if plot.panels else replace(plot, panels=(PlotPanel("", ()),))
     styles = Styles(plot)
     traces, panels, remark = FORMS[plot.form](plot, styles)
-    context = Context(
+    context = FigureContext(
         model=placed.model,
         claim_id=placed.claim_id,
         criterion=placed.criterion,
@@ -114,8 +114,8 @@ def _cells(
         **{"type": "heatmap", "z": z, "text": text, "xgap": 1, "ygap": 1, "showscale": True},
         **{"hoverongaps": False, "hovertemplate": "%{text}<extra></extra>"},
     }
-    x_axis = {"title": plot.x, "turn": columns.texts, **ranked(columns.names)}
-    return trace, x_axis, {"title": plot.y, **ranked(rows.names)}, len(rows.names)
+    x_axis = {"title": plot.x, "turn": columns.texts, **rank_axis(columns.names)}
+    return trace, x_axis, {"title": plot.y, **rank_axis(rows.names)}, len(rows.names)
 
 
 class _Ranks:

@@ -8,9 +8,9 @@ from harness.report.figures.axes import (
     BANDED,
     COLOUR,
     FEW,
+    AxisRow,
     Drawing,
     Number,
-    Row,
     Scale,
     Styles,
     doses,
@@ -55,7 +55,7 @@ def _points(series: Series, scale: Scale, styles: Styles) -> Trace:
     spread = any(None not in row[:4] for row in rows)
     texts = [
         f"{said(series, scale.name(series.x[i]))}: {typeset.number(y)}"
-        + (f" {typeset.interval((low, high))}" if spread else "")
+        + (f" {typeset.interval_text((low, high))}" if spread else "")
         for _, y, low, high, i in rows
     ]
     trace: Trace = {
@@ -118,7 +118,7 @@ def _band(series: Series, scale: Scale, styles: Styles) -> Trace:
     }
 
 
-def _width(rows: Sequence[Row], scale: Scale) -> float:
+def _width(rows: Sequence[AxisRow], scale: Scale) -> float:
     """Half the width of a band at a lone point, which has none of its own."""
     first, last = rows[0][0], rows[-1][0]
     if scale.categories or first == last:

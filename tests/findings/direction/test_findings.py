@@ -494,7 +494,7 @@ def test_the_size_is_cohens_d(prompts):
 
 
 def test_secondary_evidence_is_of_the_selected_layer(monkeypatch):
-    monkeypatch.setattr(direction_secondary, "HALVES", 5)
+    monkeypatch.setattr(direction_secondary, "_HALVES", 5)
     finding, _ = held_out(study_of(knows(3.0), crossed_set(200)))
     size = row(finding, "size of the separation")
     assert size.effect.name == "d'"

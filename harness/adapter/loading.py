@@ -98,7 +98,7 @@ def load_tokenizer(spec: ModelSpec, options: LoadOptions) -> PreTrainedTokenizer
 
 def _source(spec: ModelSpec) -> dict[str, str | None]:
     """Which files `from_pretrained` reads."""
-    return {"gguf_file": spec.gguf} if spec.gguf else {"revision": spec.revision}
+    return {"gguf_file": spec.gguf} if spec.gguf else {"revision": spec.fixed}
 
 
 def load_engine(

@@ -26,6 +26,7 @@ from harness.adapter.sweep import Sweep
 from harness.interventions.edits import EditSet, Reference
 from harness.materials.items import Item
 from harness.models.architecture import stated_in
+from harness.models.hub import pinned
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
 
 
@@ -74,7 +75,7 @@ class Model:
         Raises:
             ModelError: If that fails; the message is one sentence with the remedy.
         """
-        options = options or LoadOptions()
+        spec, options = pinned(spec), options or LoadOptions()
         tokenizer = load_tokenizer(spec, options)
         return cls(spec, options, load_engine(spec, options, tokenizer), tokenizer)
 

@@ -1,9 +1,34 @@
 """Where the files of a model are: on this machine, or on the Hugging Face hub."""
 
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from harness.models.specs import ModelError, ModelSpec
+
+COMMIT = re.compile("[0-9a-f]{40}")
+ANSWERS_WITHIN = 10  # seconds, when the hub is asked for a commit
+
+
+def pinned(spec: ModelSpec) -> ModelSpec:
+    """A hub model at one commit, so that loading, the cache and the record mean the same files.
+
+    The hub is asked what its branch or tag is now. If it does not answer, the commit is the one on
+    this machine. A model that is nowhere is left as it is: loading it says why.
+    """
+    if spec.is_local or spec.commit is not None:
+        return spec
+    if spec.revision is not None and COMMIT.fullmatch(spec.revision):
+        return replace(spec, commit=spec.revision)
+    from huggingface_hub import HfApi  # noqa: PLC0415
+
+    try:
+        commit = HfApi().model_info(spec.path, revision=spec.revision, timeout=ANSWERS_WITHIN).sha
+    except Exception:  # of many kinds, and all of them mean: take what is here
+        folder = local_folder(spec)
+        return spec if folder is None else replace(spec, commit=folder.name, unasked=True)
+    return replace(spec, commit=commit)
 
 
 def local_folder(spec: ModelSpec) -> Path | None:
@@ -12,7 +37,7 @@ def local_folder(spec: ModelSpec) -> Path | None:
         return Path(spec.path)
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415 - only hub models need it
 
-    path = try_to_load_from_cache(spec.path, "config.json", revision=spec.revision)
+    path = try_to_load_from_cache(spec.path, "config.json", revision=spec.fixed)
     return Path(path).parent if isinstance(path, str) else None
 
 
@@ -41,7 +66,7 @@ def model_file(spec: ModelSpec, name: str) -> Path | None:
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError  # noqa: PLC0415
 
     try:
-        return Path(hf_hub_download(spec.path, name, revision=spec.revision))
+        return Path(hf_hub_download(spec.path, name, revision=spec.fixed))
     except LocalEntryNotFoundError as error:  # a subclass of the next one, but it means: no network
         raise hub_error(spec, error) from error
     except EntryNotFoundError:

@@ -37,6 +37,8 @@ class ModelSpec:
         revision: Branch, tag or commit of a hub model; None is its main branch.
         is_local: Whether `path` is a folder.
         gguf: Name of the GGUF file in the folder, where the model is one.
+        commit: Of a hub model, once it was looked up: what `revision` meant then.
+        unasked: Whether that is the commit on this machine because the hub did not answer.
     """
 
     name: str
@@ -44,6 +46,13 @@ class ModelSpec:
     revision: str | None = None
     is_local: bool = False
     gguf: str | None = None
+    commit: str | None = None
+    unasked: bool = False
+
+    @property
+    def fixed(self) -> str | None:
+        """The commit of a hub model if it was looked up, else the revision that was asked for."""
+        return self.commit or self.revision
 
     @property
     def gguf_file(self) -> Path | None:

@@ -168,6 +168,8 @@ def pytest_configure_node(node: Any) -> None:
 
         # A run that is saved meanwhile must not change what LAST means.
         node.workerinput["baseline"] = predictions.baseline_path(config)
+        # Nor must a branch of the hub that moves meanwhile.
+        node.workerinput["commits"] = predictions.commits(config)
 
 
 @pytest.hookimpl(optionalhook=True)

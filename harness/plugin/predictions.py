@@ -13,6 +13,7 @@ import pytest
 from harness.compare.matching import check_numbers, match_models
 from harness.compare.past import Baseline, BaselineError, find
 from harness.materials.items import MaterialsError
+from harness.models.identity import same_weights
 from harness.models.specs import ModelError
 from harness.plugin.collector import VERDICT, run_key
 from harness.plugin.gate import end_of
@@ -20,7 +21,13 @@ from harness.plugin.hooks import is_prediction
 from harness.plugin.options import DEFAULT_MODELS, variables_set
 from harness.plugin.prediction import Prediction
 from harness.plugin.run import Run
-from harness.plugin.settings import Settings, selected_models, settings_key, settings_of
+from harness.plugin.settings import (
+    Settings,
+    commits_of,
+    selected_models,
+    settings_key,
+    settings_of,
+)
 from harness.study.reference_models import ReferenceModel, StoredVerdicts
 from harness.verdicts.records import verdict_of
 
@@ -67,6 +74,11 @@ def baseline_path(config: pytest.Config) -> str:
     return "" if baseline is None else str(baseline.past.source)
 
 
+def commits(config: pytest.Config) -> dict[str, str | None]:
+    """The commit of every hub model, as the controller found it."""
+    return commits_of(config.stash[settings_key])
+
+
 def command_of(config: pytest.Config) -> str:
     """What to type for this run again, with the variables that were set for it."""
     arguments = [os.fspath(argument) for argument in config.invocation_params.args]
@@ -81,6 +93,14 @@ def report_header(config: pytest.Config) -> list[str]:
     if settings.models or settings.prompts:
         named = ", ".join(m.name for m in settings.models) or ", ".join(DEFAULT_MODELS)
         lines.append(f"models: {named}; cache: {settings.cache_dir} ({settings.cache})")
+    for spec in settings.models:
+        if spec.commit is not None:
+            unasked = " (the one on this machine: the hub did not answer)" if spec.unasked else ""
+            lines.append(f"{spec.name}: commit {spec.commit}{unasked}")
+    lines += [
+        f"{name}: the same weights as {first}, so not a second measurement"
+        for name, first in same_weights(settings.models, settings.cache_dir).items()
+    ]
     lines += settings.plan.notes
     baseline = config.stash[baseline_key]
     if baseline is not None:

@@ -1,8 +1,9 @@
 """The settings of a run: its options as objects."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from harness.materials.files import columns as prompt_columns
 from harness.materials.files import reading as prompt_files
 from harness.materials.sets import SETS
 from harness.models import specs
+from harness.models.hub import pinned
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.plugin.options import DEFAULT_MODELS, option_of
 from harness.store.store import user_cache
@@ -76,7 +78,7 @@ def settings_of(config: pytest.Config) -> Settings:
     card = option_of(config, "--report-md")
     return Settings(
         # The default models are resolved when a prediction needs them: other tests need none.
-        models=tuple(specs.resolve(name) for name in dict.fromkeys(named)),
+        models=tuple(_resolved(name, config) for name in dict.fromkeys(named)),
         prompts=tuple(dict.fromkeys(prompts)),
         prompt_columns=columns,
         crossed=option_of(config, "--crossed"),
@@ -91,6 +93,18 @@ def settings_of(config: pytest.Config) -> Settings:
         against=_against(config),
         reference_models=() if option_of(config, "--no-controls") else _reference_models(named),
     )
+
+
+def _resolved(name: str, config: pytest.Config) -> ModelSpec:
+    """The model of this name; a hub model is fixed to a commit once a run, on the controller."""
+    workerinput: dict[str, Any] = getattr(config, "workerinput", {})
+    spec, commits = specs.resolve(name), workerinput.get("commits")
+    return pinned(spec) if commits is None else replace(spec, commit=commits.get(name))
+
+
+def commits_of(settings: Settings) -> dict[str, str | None]:
+    """The commit of every model, for the workers."""
+    return {spec.name: spec.commit for spec in settings.models}
 
 
 def _check_prompts(named: Sequence[str], columns: Mapping[str, str]) -> None:

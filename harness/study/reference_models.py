@@ -11,6 +11,7 @@ with the suite.
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -97,7 +98,7 @@ class StoredVerdicts:
         if record is None and path.is_file():
             try:
                 record = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError:  # damaged: measure again
+            except (OSError, ValueError, RecursionError):  # damaged: measure again
                 return None
         if record is None:
             return None
@@ -110,9 +111,10 @@ class StoredVerdicts:
         claim: Path,
         record: Mapping[str, Any],
     ) -> None:
-        """Store a record; it is on disk when this returns."""
+        """Store a record: it is on disk when this returns, unless the cache cannot be written."""
         text = json.dumps(record, allow_nan=False)
-        write_text(self._file(self.fingerprint(model, claim), prediction), text)
+        with suppress(OSError):  # the store says once that the folder cannot be written
+            write_text(self._file(self.fingerprint(model, claim), prediction), text)
 
     def count(self, model: ReferenceModel, hypotheses: Path) -> int:
         """How many of a model's known verdicts are stored, for the claims in a folder."""

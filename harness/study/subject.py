@@ -15,6 +15,7 @@ from harness.activations.extracted import Activations, Answers
 from harness.activations.features import FEATURES_VERSION
 from harness.materials.items import Item, PromptSet
 from harness.models.architecture import Architecture, architecture_of
+from harness.models.hub import pinned
 from harness.models.identity import config_identity, tokenizer_identity, weights_identity
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.store.store import Store
@@ -48,6 +49,10 @@ class Subject:
     loads: int = 0
     references: dict[str, Any] = field(default_factory=dict)
     _held: dict[tuple[Any, ...], Activations] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Fix the commit of a hub model, before anything is asked of it."""
+        self.spec = pinned(self.spec)
 
     @cached_property
     def model(self) -> "Model":

@@ -1,7 +1,9 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import errors
@@ -152,13 +154,43 @@ def test_the_identity_of_a_folder_follows_its_bytes_and_hashes_each_once(
     assert identity.weights_identity(spec, tmp_path / "cache") != before
 
 
-def test_a_damaged_memo_is_written_anew(folder, tmp_path):
+def test_other_weights_with_the_size_and_time_of_the_old_ones_are_another_model(folder, tmp_path):
+    spec, weights = resolve(str(folder)), folder / "model.safetensors"
+    before, state = identity.weights_identity(spec, tmp_path), weights.stat()
+    weights.write_bytes(b"WEIGHTS")
+    os.utime(weights, ns=(state.st_atime_ns, state.st_mtime_ns))
+    changed = identity.weights_identity(spec, tmp_path)
+    assert changed != before
+    other = folder / "other"
+    other.write_bytes(b"weights")
+    os.utime(other, ns=(state.st_atime_ns, state.st_mtime_ns))
+    other.replace(weights)
+    assert identity.weights_identity(spec, tmp_path) == before
+
+
+SHAPES = ("", "{", "[]", "null", "5", '"x"', "[" * 100_000)
+MEMOS = (*SHAPES, '{"FILE": []}', '{"FILE": {"sha256": 5}}')
+
+
+@pytest.mark.parametrize("memo", MEMOS, ids=lambda text: text[:20] or "empty")
+def test_a_damaged_memo_is_written_anew(folder, tmp_path, memo):
     spec = resolve(str(folder))
     before = identity.weights_identity(spec, tmp_path)
-    (tmp_path / identity.FILES_HASHED).write_text("{")
+    known = (tmp_path / identity.FILES_HASHED).read_text()
+    text = memo.replace("FILE", str(folder / "model.safetensors"))
+    (tmp_path / identity.FILES_HASHED).write_text(text)
     assert identity.weights_identity(spec, tmp_path) == before
-    assert json.loads((tmp_path / identity.FILES_HASHED).read_text())
+    assert (tmp_path / identity.FILES_HASHED).read_text() == known
     assert len(list(tmp_path.glob(f"{identity.FILES_HASHED}*"))) == 1
+
+
+def test_without_a_memo_that_can_be_written_the_files_are_hashed_each_time(folder, tmp_path):
+    spec = resolve(str(folder))
+    before = identity.weights_identity(spec, tmp_path / "cache")
+    (tmp_path / "memo-is-a-folder" / identity.FILES_HASHED).mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    for cache in (tmp_path / "memo-is-a-folder", tmp_path / "file", tmp_path / "file" / "cache"):
+        assert identity.weights_identity(spec, cache) == before
 
 
 def test_a_cached_hub_model_is_known_by_its_commit_without_network(hub, tmp_path):
@@ -167,6 +199,53 @@ def test_a_cached_hub_model_is_known_by_its_commit_without_network(hub, tmp_path
     assert identity.weights_identity(spec, tmp_path) == f"hub:{COMMIT}"
     assert len(identity.tokenizer_identity(spec)) == 64
     assert architecture_of(spec).neurons == 32  # GPT-2's is four times the width
+
+
+class MovingHub:
+    """A hub whose main branch moves with every question."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def model_info(self, path, *, timeout, **_):
+        assert timeout
+        self.asked.append(path)
+        return SimpleNamespace(sha=f"{len(self.asked):040x}")
+
+
+@pytest.fixture
+def moving_hub(monkeypatch):
+    moving = MovingHub()
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: moving)
+    return moving
+
+
+def test_a_hub_model_is_fixed_to_the_commit_that_its_branch_had(hub, moving_hub, tmp_path):
+    now = hub_files.pinned(resolve("org/name"))
+    assert (now.commit, now.unasked, now.fixed) == (f"{1:040x}", False, f"{1:040x}")
+    assert hub_files.pinned(now) == now
+    assert identity.weights_identity(now, tmp_path) == f"hub:{1:040x}"
+    assert moving_hub.asked == ["org/name"]
+    assert hub_files.local_folder(now) is None  # another commit than the one on this machine
+    assert hub_files.local_folder(hub_files.pinned(resolve(f"org/name@{COMMIT}"))) == hub
+    assert moving_hub.asked == ["org/name"]
+
+
+def test_without_network_the_commit_is_the_one_on_this_machine(hub):
+    found = hub_files.pinned(resolve("org/name"))
+    assert (found.commit, found.unasked) == (COMMIT, True)
+    assert hub_files.local_folder(found) == hub
+    assert hub_files.pinned(resolve("org/other")) == resolve("org/other")
+
+
+def test_models_with_the_same_weights_are_told(folder, tmp_path):
+    step, other = (folder.with_name(name) for name in ("step", "other"))
+    shutil.copytree(folder, step)
+    shutil.copytree(folder, other)
+    (other / "model.safetensors").write_bytes(b"WEIGHTS")
+    models = [resolve(str(path)) for path in (folder, other, step)]
+    assert identity.same_weights(models, tmp_path) == {str(step): str(folder)}
+    assert identity.same_weights([*models[:2], resolve("org/absent")], tmp_path) == {}
 
 
 @pytest.mark.usefixtures("hub")
@@ -206,6 +285,39 @@ def test_the_tokenizer_has_an_identity_of_its_own(folder):
     assert identity.tokenizer_identity(spec) == before
     (folder / "tokenizer.json").write_text('{"a": 1}')
     assert identity.tokenizer_identity(spec) != before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("chat_template.jinja", "additional_chat_templates/tool_use.jinja", "vocab.json"),
+        *("special_tokens_map.json", "merges.txt", "tokenizer.model", "added_tokens.json"),
+    ],
+)
+def test_every_file_that_makes_the_text_is_in_the_tokenizers_identity(folder, name):
+    spec, path = resolve(str(folder)), folder / name
+    found = [identity.tokenizer_identity(spec)]
+    path.parent.mkdir(exist_ok=True)
+    for text in ("one", "two"):
+        path.write_text(text)
+        found.append(identity.tokenizer_identity(spec))
+    assert len(set(found)) == 3
+
+
+def test_a_chat_template_has_an_identity_wherever_it_is(folder):
+    spec = resolve(str(folder))
+    assert identity.template_identity(spec) is None
+    found = []
+    for name, text in (
+        ("tokenizer_config.json", '{"chat_template": "{{ messages }}"}'),
+        ("chat_template.jinja", "{{ messages[0] }}"),
+        ("chat_template.jinja", "{{ messages[1] }}"),
+    ):
+        (folder / name).write_text(text)
+        found.append(identity.template_identity(spec))
+    assert len(set(found)) == 3
+    (folder / "tokenizer.json").write_text('{"a": 1}')
+    assert identity.template_identity(spec) == found[-1]
 
 
 def test_the_architecture_is_read_from_the_configuration(folder):

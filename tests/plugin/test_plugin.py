@@ -303,6 +303,33 @@ def test_options_can_be_set_in_the_environment_and_are_shown(study, monkeypatch)
     assert {r["model"]["name"] for r in records(study)} == {"mini-llama"}
 
 
+def test_a_hub_model_has_one_commit_in_all_of_a_run(study):
+    study.makeconftest(
+        'pytest_plugins = ("harness.plugin.hooks", "harness.plugin.fixtures")\n'
+        "import os, time, types, huggingface_hub\n"
+        "def moved(*args, **kwargs):\n"
+        "    return types.SimpleNamespace(sha=f'{time.time_ns():040x}')\n"
+        "huggingface_hub.HfApi.model_info = moved\n"
+    )
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + """
+@pytest.mark.parametrize("n", range(6))
+@pytest.mark.criterion("controlled")
+def test_commit(subject, verdict, n):
+    'One.'
+    with open("commits", "a") as file:
+        print(subject.spec.commit, file=file)
+"""
+    )
+    result = study.runpytest_subprocess("--model=org/name", "--model=org/other", "-n2")
+    printed = [line.split()[-1] for line in result.outlines if ": commit " in line]
+    assert len(printed) == 2
+    used = (study.path / "commits").read_text().split()
+    assert len(used) == 12
+    assert set(used) == set(printed)
+
+
 def test_shuffled_labels_and_another_gate_are_said_in_header_and_record(study):
     study.makepyfile(test_h9_x=THREE)
     result = study.runpytest("--model=mini-qwen", "--shuffle-labels=0.5", "--competence-gate=0")

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Literal
 
 SiteKind = Literal["resid", "attn", "mlp", "head", "neuron", "pattern"]
-KINDS: tuple[SiteKind, ...] = ("resid", "attn", "mlp", "head", "neuron", "pattern")
+SITE_KINDS: tuple[SiteKind, ...] = ("resid", "attn", "mlp", "head", "neuron", "pattern")
 NAMED_POSITIONS = ("all", "final", "subject", "premises")
 
 # `all`, `final`, `subject` and `premises` (every token of them), or token numbers counted from
@@ -41,8 +41,8 @@ class Site:
     index: int | tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise EditError(f"site kind {self.kind!r} is not one of {', '.join(KINDS)}.")
+        if self.kind not in SITE_KINDS:
+            raise EditError(f"site kind {self.kind!r} is not one of {', '.join(SITE_KINDS)}.")
         if self.kind == "head" and not isinstance(self.index, int):
             raise EditError(f"site {self} needs the number of one head: use `attn` for all heads.")
         if self.kind == "pattern" and isinstance(self.index, tuple):

@@ -28,7 +28,7 @@ FILE_TYPES = {
     **{17: "Q5_K_M", 18: "Q6_K", 32: "BF16"},
 }
 # Names in config.json of what a header calls `<architecture>.<name>`.
-NAMES = {
+CONFIG_NAMES = {
     "num_hidden_layers": "block_count",
     "num_attention_heads": "attention.head_count",
     "num_key_value_heads": "attention.head_count_kv",
@@ -75,7 +75,7 @@ def stated_configuration(path: Path) -> dict[str, Any]:
     """
     values = header(path)
     name = str(values.get("general.architecture", ""))
-    stated = {ours: values.get(f"{name}.{theirs}") for ours, theirs in NAMES.items()}
+    stated = {ours: values.get(f"{name}.{theirs}") for ours, theirs in CONFIG_NAMES.items()}
     return {
         **{key: value for key, value in stated.items() if value is not None},
         "model_type": RENAMED.get(name, name),

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TEMPLATES = DATA / "reports" / "templates"
-COMPONENT_COLUMNS = (
+_COMPONENT_COLUMNS = (
     *("model", "materials", "claim_id", "criterion", "source", "kind", "layer", "index"),
     *("metric", "effect", "effect_discovery", "q", "passed", "type"),
 )
@@ -176,7 +176,7 @@ def read_components(path: Path) -> "pd.DataFrame | None":
     import pyarrow.parquet as pq  # noqa: PLC0415 - a report without components needs no arrow
 
     texts = [*("model", "materials", "claim_id", "criterion", "source", "kind", "metric", "type")]
-    table = pq.read_table(path, columns=list(COMPONENT_COLUMNS), read_dictionary=texts)
+    table = pq.read_table(path, columns=list(_COMPONENT_COLUMNS), read_dictionary=texts)
     frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
     return frame
 

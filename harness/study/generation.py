@@ -56,7 +56,7 @@ def letters(prompt: str, candidates: Sequence[str]) -> dict[str, int]:
     return by_letter if len(by_letter) == len(candidates) else {}
 
 
-def parse(text: str, candidates: Sequence[str], lettered: Mapping[str, int]) -> int | None:
+def parse_answer(text: str, candidates: Sequence[str], lettered: Mapping[str, int]) -> int | None:
     """The index of the candidate that a text answers with; None if it is not clear.
 
     In this order: what the text begins with; what follows "answer is" or "answer:"; the one
@@ -112,7 +112,7 @@ def marked(items: Sequence[Item], texts: Sequence[str]) -> Generated:
     for row, (item, text) in enumerate(zip(items, texts, strict=True)):
         if item.answer:
             candidates = (item.answer, *item.distractors)
-            place = parse(text, candidates, letters(item.prompt, candidates))
+            place = parse_answer(text, candidates, letters(item.prompt, candidates))
             parsed[row], right[row] = place is not None, place == 0
     return Generated(parsed, right)
 

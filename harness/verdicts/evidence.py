@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-Comparison = Literal[">=", "<=", ">", "<", "secondary"]
+Bound = Literal[">=", "<=", ">", "<", "secondary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Evidence:
     name: str
     effect: Effect
     threshold: float | None = None
-    relation: Comparison = "secondary"
+    relation: Bound = "secondary"
     p: float | None = None
     p_adjusted: float | None = None
     alpha: float | None = None
@@ -71,9 +71,9 @@ class Evidence:
 
     def __post_init__(self) -> None:
         """Refuse a relation that is none."""
-        if self.relation not in get_args(Comparison):
+        if self.relation not in get_args(Bound):
             raise ValueError(
-                f"evidence {self.name!r} has relation {self.relation!r}, not {get_args(Comparison)}"
+                f"evidence {self.name!r} has relation {self.relation!r}, not {get_args(Bound)}"
             )
 
     @property

@@ -10,7 +10,7 @@ from harness.interventions.sites import EditError, Site
 from harness.materials.items import Item, PromptSet
 from harness.models.specs import resolve
 from harness.study import generation
-from harness.study.generation import has_options, letters, marked, parse
+from harness.study.generation import has_options, letters, marked, parse_answer
 from tests.support import oracle_edits, tiny_models
 from tests.support.tiny_models import ITEMS
 
@@ -48,7 +48,7 @@ def model(tmp_path_factory):
     ],
 )
 def test_text_is_parsed_or_it_is_not(text, expected):
-    assert parse(text, CITIES, {}) == expected
+    assert parse_answer(text, CITIES, {}) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ def test_text_is_parsed_or_it_is_not(text, expected):
 )
 def test_letters_stand_for_options_where_the_prompt_shows_them(text, expected):
     assert letters(CHOICE, CITIES) == LETTERED
-    assert parse(text, CITIES, LETTERED) == expected
+    assert parse_answer(text, CITIES, LETTERED) == expected
 
 
 def test_letters_that_are_the_answers_are_no_articles():
-    assert parse(" B", ("A", "B"), {}) == 1
-    assert parse("A town", ("A", "B"), {}) is None
+    assert parse_answer(" B", ("A", "B"), {}) == 1
+    assert parse_answer("A town", ("A", "B"), {}) is None
 
 
 def test_a_prompt_without_every_letter_has_none():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from harness.findings.circuits.circuits import Circuit, ComponentKind, Matched, matched_sets
+from harness.findings.circuits.circuits import Circuit, CircuitKind, Matched, matched_sets
 from harness.findings.circuits.rules import RandomSets, Selection
 from harness.findings.circuits.selection import (
     SelectedCircuit,
@@ -35,7 +35,7 @@ class AblatedCircuits:
     """
 
     study: Study
-    kind: ComponentKind
+    kind: CircuitKind
     selection: Selection
     selected: Mapping[str, SelectedCircuit]
     effects: Mapping[str, TaskEffects]
@@ -89,7 +89,7 @@ class AblatedCircuits:
         return matched_sets(circuit, layers, width, draws, least, self.study.plan.seed)
 
 
-def ablate_circuits(study: Study, kind: ComponentKind, selection: Selection) -> AblatedCircuits:
+def ablate_circuits(study: Study, kind: CircuitKind, selection: Selection) -> AblatedCircuits:
     """Select both circuits and ablate them, in one sweep over the evaluation items."""
     selected = select_circuits(study, kind, selection)
     prompts = part(study.prompts, EVALUATION, study.prompts.tasks)

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from harness.interventions.sites import Site, joined
 
-ComponentKind = Literal["head", "neuron"]
+CircuitKind = Literal["head", "neuron"]
 Member = tuple[int, int]  # a component by its layer and its number there
 TRIES = 5  # draws for each pair wanted; then there are assumed to be no more
 
@@ -20,7 +20,7 @@ TRIES = 5  # draws for each pair wanted; then there are assumed to be no more
 class Circuit:
     """Components of one kind, strongest first."""
 
-    kind: ComponentKind
+    kind: CircuitKind
     layer: Int[np.ndarray, " component"]
     index: Int[np.ndarray, " component"]
 
@@ -56,7 +56,7 @@ class Circuit:
 
 
 def ranked(
-    kind: ComponentKind, score: Float[np.ndarray, "layer component"], sign: float = 1.0
+    kind: CircuitKind, score: Float[np.ndarray, "layer component"], sign: float = 1.0
 ) -> Circuit:
     """Every component of a kind by falling `sign * score`; ties in order of layer and number."""
     layer, index = np.unravel_index(np.argsort(-sign * score.ravel(), kind="stable"), score.shape)

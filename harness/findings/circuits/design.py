@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.findings.circuits.ablated import AblatedCircuits, ablate_circuits
-from harness.findings.circuits.circuits import ComponentKind, relocated
+from harness.findings.circuits.circuits import CircuitKind, relocated
 from harness.findings.circuits.gates import circuit_gates
 from harness.findings.circuits.rules import InteractionRule
 from harness.findings.circuits.selection import shape
@@ -56,7 +56,7 @@ class Design:
         return interactions_of(self.costs)
 
 
-def measure_design(study: Study, kind: ComponentKind, rule: InteractionRule, gate: float) -> Design:
+def measure_design(study: Study, kind: CircuitKind, rule: InteractionRule, gate: float) -> Design:
     """Select both circuits on discovery items and ablate them on evaluation items.
 
     Raises:

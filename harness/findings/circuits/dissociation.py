@@ -6,7 +6,7 @@ import numpy as np
 
 from harness import stats
 from harness.findings.circuits.ablated import AblatedCircuits, ablate_circuits
-from harness.findings.circuits.circuits import ComponentKind
+from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.circuits.gates import circuit_gates, items_gates
 from harness.findings.circuits.plots import component_plots
 from harness.findings.circuits.rules import DissociationRule
@@ -31,7 +31,7 @@ class BothCircuits:
 
 
 def double_finding(
-    study: Study, kind: ComponentKind, rule: DissociationRule, *, gate: float
+    study: Study, kind: CircuitKind, rule: DissociationRule, *, gate: float
 ) -> Finding:
     """Whether each task loses more without its own circuit than without the other's."""
     measured = _measure(study, kind, rule, gate)
@@ -48,9 +48,7 @@ def double_finding(
     )
 
 
-def _measure(
-    study: Study, kind: ComponentKind, rule: DissociationRule, gate: float
-) -> BothCircuits:
+def _measure(study: Study, kind: CircuitKind, rule: DissociationRule, gate: float) -> BothCircuits:
     gates = require(*circuit_gates(study, rule.selection.pairs, gate))
     circuits = ablate_circuits(study, kind, rule.selection)
     gates = require(*gates, *items_gates(circuits.effects, circuits.tasks))

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.findings.circuits.circuits import ComponentKind
+from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.circuits.design import (
     BOTH,
     REASONING_SET,
@@ -49,7 +49,7 @@ class Interaction:
 
 
 def interaction_finding(
-    study: Study, kind: ComponentKind, rule: InteractionRule, *, gate: float
+    study: Study, kind: CircuitKind, rule: InteractionRule, *, gate: float
 ) -> Finding:
     """What both sets cost together minus what each costs alone, for each task."""
     measured = _measure(study, kind, rule, gate)
@@ -63,7 +63,7 @@ def interaction_finding(
     )
 
 
-def _measure(study: Study, kind: ComponentKind, rule: InteractionRule, gate: float) -> Interaction:
+def _measure(study: Study, kind: CircuitKind, rule: InteractionRule, gate: float) -> Interaction:
     """The design on pairs that have all of its cells, and the same of random pairs of sets."""
     design = measure_design(study, kind, rule, gate)
     each = design.interactions

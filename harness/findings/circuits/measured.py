@@ -12,7 +12,7 @@ from harness.findings.circuits.ablated import (
     ablate_random_sets,
     random_losses_of_other_sizes,
 )
-from harness.findings.circuits.circuits import ComponentKind, Matched
+from harness.findings.circuits.circuits import CircuitKind, Matched
 from harness.findings.circuits.gates import circuit_gates, items_gates
 from harness.findings.circuits.rules import DissociationRule
 from harness.findings.circuits.selection import SelectedCircuit, other_task
@@ -93,7 +93,7 @@ class AgainstRandomSets:
 
 
 def measure_specific(
-    study: Study, kind: ComponentKind, target: str, rule: DissociationRule, gate: float
+    study: Study, kind: CircuitKind, target: str, rule: DissociationRule, gate: float
 ) -> SpecificCircuit:
     """Select both circuits on discovery items and ablate them on evaluation items.
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from harness.findings.circuits.circuits import Circuit, ComponentKind, Member
+from harness.findings.circuits.circuits import Circuit, CircuitKind, Member
 from harness.findings.circuits.measured import SpecificCircuit
 from harness.verdicts.plots import Plot, PlotPanel, Role, Series
 
@@ -76,7 +76,7 @@ def component_plots(
     effects: Mapping[str, Float[np.ndarray, "layer component"]],
     circuits: Mapping[str, Circuit],
     tasks: Sequence[str],
-    kind: ComponentKind,
+    kind: CircuitKind,
     n: int,
 ) -> tuple[Plot, ...]:
     """A map of every head's effect on each task, and one task against the other; n items a task."""
@@ -112,7 +112,7 @@ def _scatter(
     effects: Mapping[str, np.ndarray],
     circuits: Mapping[str, Circuit],
     tasks: Sequence[str],
-    kind: ComponentKind,
+    kind: CircuitKind,
     how: str,
     n: int,
 ) -> Plot:

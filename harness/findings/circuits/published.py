@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.activations.extracted import Activations
-from harness.findings.circuits.circuits import Circuit, ComponentKind, Matched, matched_sets
+from harness.findings.circuits.circuits import Circuit, CircuitKind, Matched, matched_sets
 from harness.findings.circuits.depth import observed_order
 from harness.findings.circuits.secondary import left_out
 from harness.findings.circuits.selection import other_task, shape
@@ -39,7 +39,7 @@ class Zeroed:
     """
 
     study: Study
-    kind: ComponentKind
+    kind: CircuitKind
     circuits: Mapping[str, Circuit]
     components: int
     effects: Mapping[str, TaskEffects]
@@ -53,7 +53,7 @@ class Zeroed:
 
 
 def published_drop_finding(
-    study: Study, kind: ComponentKind, rule: PublishedRule, *, unchanged: float, gate: float
+    study: Study, kind: CircuitKind, rule: PublishedRule, *, unchanged: float, gate: float
 ) -> Finding:
     """Zero what is specialised in a task: that task falls, and the other stays as it is."""
     zeroed = _measure(study, kind, rule, gate)
@@ -67,7 +67,7 @@ def published_drop_finding(
     )
 
 
-def _measure(study: Study, kind: ComponentKind, rule: PublishedRule, gate: float) -> Zeroed:
+def _measure(study: Study, kind: CircuitKind, rule: PublishedRule, gate: float) -> Zeroed:
     """Zero each task's specialised components, and random sets like them.
 
     Raises:
@@ -91,7 +91,7 @@ def _measure(study: Study, kind: ComponentKind, rule: PublishedRule, gate: float
     return Zeroed(study, kind, circuits, len(table), effects, sets, random, gates)
 
 
-def _of_type(table: Components, task: str, kind: ComponentKind) -> Circuit:
+def _of_type(table: Components, task: str, kind: CircuitKind) -> Circuit:
     at = np.flatnonzero(table.passed & (table.type == task))
     return Circuit(kind, table.layer[at], table.index[at])
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.findings.circuits.circuits import ComponentKind
+from harness.findings.circuits.circuits import CircuitKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,7 @@ class Selection:
             logit difference are selected last.
     """
 
-    doses: Mapping[ComponentKind, tuple[float, ...]]
+    doses: Mapping[CircuitKind, tuple[float, ...]]
     pairs: int
     margin: float
 

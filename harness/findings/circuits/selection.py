@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from harness.findings.circuits.circuits import Circuit, ComponentKind, ranked, sizes
+from harness.findings.circuits.circuits import Circuit, CircuitKind, ranked, sizes
 from harness.findings.circuits.neuron_scores import neuron_scores
 from harness.findings.circuits.rules import Selection
 from harness.findings.effects import (
@@ -28,14 +28,14 @@ def selection_prompts(study: Study, pairs: int) -> PromptSet:
     return part(study.prompts, DISCOVERY, study.prompts.tasks, pairs)
 
 
-def shape(study: Study, kind: ComponentKind) -> tuple[int, int]:
+def shape(study: Study, kind: CircuitKind) -> tuple[int, int]:
     """Layers, and components of a kind in each."""
     architecture = study.subject.architecture
     return architecture.layers, architecture.heads if kind == "head" else architecture.neurons
 
 
 def component_effects(
-    study: Study, kind: ComponentKind, pairs: int
+    study: Study, kind: CircuitKind, pairs: int
 ) -> dict[str, Float[np.ndarray, "layer component"]]:
     """What mean-ablating each component costs each task on discovery items.
 
@@ -68,7 +68,7 @@ def other_task(study: Study, target: str) -> str:
     return second if target == first else first
 
 
-def rank_by_specialisation(study: Study, kind: ComponentKind, target: str) -> Circuit | None:
+def rank_by_specialisation(study: Study, kind: CircuitKind, target: str) -> Circuit | None:
     """Every component by its largest d on crossed discovery prompts, which is the paper's way.
 
     None if the materials have no crossed counterpart.
@@ -109,7 +109,7 @@ class SelectedCircuit:
 
 
 def select_circuits(
-    study: Study, kind: ComponentKind, selection: Selection
+    study: Study, kind: CircuitKind, selection: Selection
 ) -> dict[str, SelectedCircuit]:
     """For each task the components that cost it most, as many as lose it most and the other least.
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.findings.circuits.circuits import ComponentKind
+from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.circuits.design import (
     Design,
     beyond_random_pairs,
@@ -24,7 +24,7 @@ from harness.verdicts.samples import by_sample
 
 
 def separable_finding(
-    study: Study, kind: ComponentKind, rule: InteractionRule, *, gate: float
+    study: Study, kind: CircuitKind, rule: InteractionRule, *, gate: float
 ) -> Finding:
     """Each set's main effect on its own task minus on the other, beyond random pairs of sets."""
     design = measure_design(study, kind, rule, gate)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.findings.circuits.circuits import ComponentKind
+from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.circuits.measured import (
     AgainstRandomSets,
     SpecificCircuit,
@@ -27,7 +27,7 @@ from harness.verdicts.samples import by_sample
 
 
 def specific_finding(
-    study: Study, kind: ComponentKind, target: str, rule: DissociationRule, *, gate: float
+    study: Study, kind: CircuitKind, target: str, rule: DissociationRule, *, gate: float
 ) -> Finding:
     """Whether a task's circuit costs that task, more than random sets do, and spares the other."""
     measured = measure_specific(study, kind, target, rule, gate)

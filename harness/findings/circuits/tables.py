@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
-from harness.findings.circuits.circuits import Circuit, ComponentKind
+from harness.findings.circuits.circuits import Circuit, CircuitKind
 from harness.findings.circuits.selection import SelectedCircuit
 from harness.verdicts.components import CAUSAL, Components
 from harness.verdicts.evidence import Component
@@ -14,7 +14,7 @@ LOSS = "loss of logit difference"
 
 
 def causal_tables(
-    kind: ComponentKind,
+    kind: CircuitKind,
     effects: Mapping[str, Float[np.ndarray, "layer component"]],
     circuits: Mapping[str, Circuit],
 ) -> dict[str, Components]:

@@ -78,7 +78,7 @@ class DomainSeparation:
 
 
 @dataclass(frozen=True, slots=True)
-class Transfer:
+class DomainTransfer:
     """Everything that the transfer finding measures.
 
     Attributes:
@@ -129,7 +129,7 @@ def transfer_finding(study: Study, rule: DirectionRule, *, pairs: int, gate: flo
     )
 
 
-def _measure(study: Study, rule: DirectionRule, pairs: int, gate: float) -> Transfer:
+def _measure(study: Study, rule: DirectionRule, pairs: int, gate: float) -> DomainTransfer:
     home = domain_of(study.prompts) if study.prompts.crossed else None
     reason = f"{study.prompts.name} are not crossed prompts of a domain: there is no other domain"
     require(Gate("domain", home is not None, reason))
@@ -146,7 +146,7 @@ def _measure(study: Study, rule: DirectionRule, pairs: int, gate: float) -> Tran
         direction_gate(direction is not None),
     )
     assert direction is not None
-    return Transfer(
+    return DomainTransfer(
         study=study,
         home=home,
         layer=direction.layer,
@@ -208,7 +208,7 @@ def _auc(other: OtherDomain, direction: HomeDirection) -> float:
     return float(stats.auc(scores[side > 0], scores[side < 0]))
 
 
-def _decisive(measured: Transfer, rule: DirectionRule) -> list[Evidence]:
+def _decisive(measured: DomainTransfer, rule: DirectionRule) -> list[Evidence]:
     """The AUC in every answered domain."""
     p_values = np.array([s.test.p for s in measured.separations])
     family = Family("domains that the model answers", len(p_values), "Holm")
@@ -236,7 +236,7 @@ def _decisive(measured: Transfer, rule: DirectionRule) -> list[Evidence]:
     ]
 
 
-def _twin_controls(measured: Transfer, rule: DirectionRule) -> tuple[Control, ...]:
+def _twin_controls(measured: DomainTransfer, rule: DirectionRule) -> tuple[Control, ...]:
     """An untrained twin's own direction, carried over in the same way."""
     needed = f"largest AUC of a domain; must not exceed {rule.auc:g}"
     none = TwinResult(float("nan"), "it has no direction in any layer")
@@ -247,7 +247,7 @@ def _twin_controls(measured: Transfer, rule: DirectionRule) -> tuple[Control, ..
     return twin_controls(results, meets=lambda auc: auc > rule.auc)
 
 
-def _plot(measured: Transfer) -> Plot:
+def _plot(measured: DomainTransfer) -> Plot:
     home, tasks = measured.home, measured.study.prompts.tasks
     aucs = ", ".join(f"{s.domain} {s.separation.auc:.2f}" for s in measured.separations)
     return Plot(

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from harness.adapter.chat import rendered
 from harness.adapter.prefix_sharing import TokenTree, separate_trees
 from harness.materials.items import Item
 from harness.models.specs import ModelError
@@ -113,13 +114,7 @@ class Encoder:
 
     def text(self, prompt: str) -> str:
         """The text the model reads."""
-        if not self.chat:
-            return prompt
-        message = [{"role": "user", "content": prompt}]
-        rendered: str = self.tokenizer.apply_chat_template(
-            message, tokenize=False, add_generation_prompt=True
-        )
-        return rendered
+        return rendered(self.tokenizer, prompt) if self.chat else prompt
 
     def ids(self, items: Sequence[Item]) -> list[list[int]]:
         """Token ids of every prompt, unpadded.
@@ -196,11 +191,7 @@ class Encoder:
                 "position 'subject' needs a fast tokenizer (tokenizer.json): use position 'final'."
             )
         texts = [self.text(item.prompt) for item in items]
-        # A chat template writes the special tokens itself.
-        encoded = self.tokenizer(
-            texts, add_special_tokens=not self.chat, return_offsets_mapping=True
-        )
-        spans = encoded["offset_mapping"]
+        spans = self.offsets(texts)
         return [
             self._last_inside(item, text, span)
             for item, text, span in zip(items, texts, spans, strict=True)
@@ -224,10 +215,34 @@ class Encoder:
             known.clear()
         new = [text for text in dict.fromkeys(texts) if text not in known]
         if new:
-            # A chat template writes the special tokens itself.
-            ids = self.tokenizer(new, add_special_tokens=not self.chat).input_ids
-            known.update(zip(new, ids, strict=True))
+            known.update(self._tokenized(new, "input_ids"))
         return [known[text] for text in texts]
+
+    def offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """The characters of each token of each text, from a fast tokenizer."""
+        found = self._tokenized(list(dict.fromkeys(texts)), "offset_mapping")
+        return [found[text] for text in texts]
+
+    def _tokenized(self, texts: Sequence[str], what: str) -> dict[str, list[Any]]:
+        """What the tokenizer says of each text, which differ."""
+        found: dict[str, list[Any]] = {}
+        for special in (True, False):
+            group = [text for text in texts if self._wants_special_tokens(text) is special]
+            if group:
+                mapped = what == "offset_mapping"
+                said = self.tokenizer(
+                    group, add_special_tokens=special, return_offsets_mapping=mapped
+                )
+                found.update(zip(group, said[what], strict=True))
+        return found
+
+    def _wants_special_tokens(self, text: str) -> bool:
+        """Whether the tokenizer puts them in front; a chat template writes them itself.
+
+        Nor does a text that begins with the beginning-of-text token get a second one.
+        """
+        first = self.tokenizer.bos_token
+        return not self.chat and not (first and text.startswith(first))
 
     def batch(
         self,

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from harness.adapter.architectures import SITES, sites_of
 from harness.adapter.gguf_files import gguf_problem, put_bos_before
+from harness.adapter.special_tokens import PROBE, append_nothing
 from harness.models import gguf
 from harness.models.hub import hub_error
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
@@ -65,7 +66,8 @@ def load_tokenizer(spec: ModelSpec, options: LoadOptions) -> PreTrainedTokenizer
     """The model's tokenizer, padding on the left.
 
     Raises:
-        ModelError: If there is none, or it has neither a padding nor an end-of-text token.
+        ModelError: If there is none, if it has neither a padding nor an end-of-text token, or if it
+            puts a token after every text and cannot be told not to.
     """
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
@@ -75,12 +77,13 @@ def load_tokenizer(spec: ModelSpec, options: LoadOptions) -> PreTrainedTokenizer
         raise explain(error, spec, options, part="tokenizer") from error
     if spec.gguf_file is not None:
         put_bos_before(tokenizer, gguf.bos_token(spec.gguf_file))
-    if not tokenizer("The capital of France").input_ids:
+    if not tokenizer(PROBE).input_ids:
         # Without tokenizer files transformers makes a tokenizer without a vocabulary.
         raise ModelError(
             f"the tokenizer of {spec.name} turns text into nothing: its files (tokenizer.json) are "
             "missing or empty; copy or download them again."
         )
+    append_nothing(tokenizer, spec.name)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise ModelError(

@@ -60,17 +60,13 @@ class PositionMasks:
 
     def _read(self) -> list[tuple[str, list[tuple[int, int]]]]:
         if self._texts is None:
-            tokenizer = self._encoder.tokenizer
-            if not tokenizer.is_fast:
+            if not self._encoder.tokenizer.is_fast:
                 raise ModelError(
                     "positions 'subject' and 'premises' need a fast tokenizer (tokenizer.json): "
                     "use 'all' or 'final'."
                 )
             texts = [self._encoder.text(item.prompt) for item in self._items]
-            encoded = tokenizer(
-                texts, add_special_tokens=not self._encoder.chat, return_offsets_mapping=True
-            )
-            self._texts = list(zip(texts, encoded["offset_mapping"], strict=True))
+            self._texts = list(zip(texts, self._encoder.offsets(texts), strict=True))
         return self._texts
 
 

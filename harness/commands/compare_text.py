@@ -29,7 +29,8 @@ def terminal(comparison: Comparison, *, everything: bool = False) -> list[str]:
 
 def _free(comparison: Comparison) -> list[str]:
     free = comparison.free
-    return [f"differs, and does not matter: {', '.join(free)}"] if free else []
+    noted = [f"differs, and does not matter: {', '.join(free)}"] if free else []
+    return [*comparison.models, *noted]
 
 
 def _gone(comparison: Comparison) -> list[str]:

@@ -251,6 +251,30 @@ def _hashes(before: str | None, now: str | None) -> str:
     return f"hash {(before or 'none')[:_HASH]} -> {(now or 'none')[:_HASH]}"
 
 
+def model_changes(
+    now: Sequence[Verdict], before: Sequence[Verdict], models: Mapping[str, str]
+) -> list[str]:
+    """What became of weights and chat templates, where the verdicts alone would not say it.
+
+    Args:
+        now: The later verdicts.
+        before: The earlier ones.
+        models: The earlier model for a later one, by name.
+    """
+    ours, theirs = ({v.model.name: v.model.facts for v in records} for records in (now, before))
+    found = []
+    for name, earlier in models.items():
+        new, old = ours.get(name, {}), theirs.get(earlier, {})
+        same = new.get("weights") is not None and new.get("weights") == old.get("weights")
+        if new.get("template") != old.get("template"):
+            hashes = _hashes(old.get("template"), new.get("template"))
+            also = ", the weights are the same" if same else ""
+            found.append(f"{name}: the chat template changed ({hashes}){also}")
+        elif same and name != earlier:
+            found.append(f"{name}: the same weights as {earlier}")
+    return found
+
+
 def free_differences(now: Sequence[Verdict], before: Sequence[Verdict]) -> list[str]:
     """Libraries, machine, device and batch size that differ: named, and no reason to refuse."""
     found = []

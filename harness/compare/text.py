@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from harness.compare.matching import free_differences
+from harness.compare.matching import free_differences, model_changes
 from harness.compare.past import Baseline
 from harness.verdicts.earlier import Change, Earlier, Moved
 from harness.verdicts.verdict import Verdict
@@ -23,7 +23,8 @@ def against_lines(records: Sequence[Verdict], baseline: Baseline) -> list[str]:
     """A run against its baseline, and what else differs between the two."""
     free = free_differences(records, baseline.past.verdicts)
     noted = [f"differs, and does not matter: {', '.join(free)}"] if free else []
-    return [*change_lines(records), *noted]
+    changed = model_changes(records, baseline.past.verdicts, baseline.models)
+    return [*change_lines(records), *changed, *noted]
 
 
 def change_lines(verdicts: Sequence[Verdict]) -> list[str]:

@@ -53,6 +53,7 @@ class Comparison:
     gone: Sequence[Verdict]
     moved: Sequence[MovedKind]
     free: Sequence[str]
+    models: Sequence[str] = ()
 
     @property
     def regressed(self) -> bool:
@@ -97,6 +98,7 @@ def compare(
         gone=[r for r in first.past.verdicts if id(r) not in used and _in(r, first)],
         moved=moved_components(last, first),
         free=matching.free_differences(last.verdicts, first.past.verdicts),
+        models=matching.model_changes(last.verdicts, first.past.verdicts, first.models),
     )
 
 

@@ -13,6 +13,7 @@ from harness.models.hub import config_file, local_folder, model_file
 from harness.models.specs import ModelError, ModelSpec, read_json, weight_files
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+CHAT_DATE = "2024-07-26"  # what chat templates are told that today is; Llama's own default
 TEMPLATES = ("chat_template*", "additional_chat_templates/*")
 # What else makes the tokens of a text, where a model has it.
 MORE_FILES = (

@@ -83,7 +83,10 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "of the weights; auto is the model's own",
     ),
     ("--batch-size", _batch_size, "auto", "prompts at a time; auto halves it when memory runs out"),
-    ("--chat-template", "flag", False, "wrap prompts in the tokenizer's chat template"),
+    (
+        *("--chat-template", "flag", False),
+        "wrap prompts in the tokenizer's chat template; where it asks for today's date, 2024-07-26",
+    ),
     ("--trust-remote-code", "flag", False, "run the Python code that comes with a model"),
     ("--cache-dir", str, None, "where measurements are stored (default: the user's cache folder)"),
     (

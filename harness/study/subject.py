@@ -16,7 +16,13 @@ from harness.activations.features import FEATURES_VERSION
 from harness.materials.items import Item, PromptSet
 from harness.models.architecture import Architecture, architecture_of
 from harness.models.hub import pinned
-from harness.models.identity import config_identity, tokenizer_identity, weights_identity
+from harness.models.identity import (
+    CHAT_DATE,
+    config_identity,
+    template_identity,
+    tokenizer_identity,
+    weights_identity,
+)
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.store.store import Store
 
@@ -78,9 +84,15 @@ class Subject:
             "features": FEATURES_VERSION,
             "dtype": self.architecture.dtype,
             "attention": "eager",
-            "chat_template": self.options.chat_template,
+            **self._chat,
             "versions": {name: version(name) for name in _LIBRARIES},
         }
+
+    @property
+    def _chat(self) -> dict[str, Any]:
+        """Whether prompts go through the chat template, and the date that it is told."""
+        date = {"chat_date": CHAT_DATE} if self.options.chat_template else {}
+        return {"chat_template": self.options.chat_template, **date}
 
     def forget(self) -> None:
         """Free weights and arrays, before another model is studied."""
@@ -92,12 +104,15 @@ class Subject:
 
     def record(self) -> dict[str, Any]:
         """The model as a verdict records it."""
+        template = template_identity(self.spec)
         return {
             "name": self.spec.name,
             "path": str(self.spec.path),
             "revision": self.spec.revision,
             "weights": self.identity["weights"],
             "tokenizer": self.identity["tokenizer"],
+            **({"template": template} if template else {}),
+            **({"chat_date": CHAT_DATE} if self.options.chat_template else {}),
             "attention": "eager",
             **self.architecture.to_json(),
         }
@@ -140,7 +155,7 @@ class Subject:
         key = {
             "kind": "tokens",
             "tokenizer": self.identity["tokenizer"],
-            "chat_template": self.options.chat_template,
+            **self._chat,
             "materials": prompts.hash,
         }
         stored = self.store.fetch_json(key, lambda: {"ids": self.model.encoder.ids(prompts.items)})

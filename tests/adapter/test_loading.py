@@ -2,6 +2,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from transformers.utils import chat_template_utils
 
 from fixtures.training import tokenizer as organism_tokenizer
 from harness.adapter import LoadOptions, Model, loading
+from harness.adapter.encoding import Encoder
 from harness.materials import sets
 from harness.models.specs import ModelError, ModelSpec, resolve
 from tests.support import tiny_models
@@ -225,3 +228,90 @@ def test_a_shallow_qwen_with_its_real_tokenizer_reads_the_published_prompts(tmp_
     assert np.isfinite(model.score(items).logit_difference).all()
     worst = model.self_check().worst()
     assert max(v for k, v in worst.items() if k != "zeroed") < 1e-5
+
+
+def test_a_template_that_prints_the_date_gives_the_same_text_every_day(load, tmp_path):
+    folder = copy_tokenizer(load("qwen2"), tmp_path)
+    dated = "{{ strftime_now('%d %b %Y') }}: {{ messages[0]['content'] }}"
+    (folder / "chat_template.jinja").write_text(dated)
+    options = LoadOptions(chat_template=True)
+    encoder = Encoder(loading.load_tokenizer(resolve(str(folder)), options), chat=True)
+    assert encoder.text("Rome") == "26 Jul 2024: Rome"
+    assert chat_template_utils.datetime is datetime  # everybody else has today's date
+
+
+def test_a_template_that_cannot_be_applied_is_one_sentence(load, tmp_path):
+    folder = copy_tokenizer(load("qwen2"), tmp_path)
+    (folder / "chat_template.jinja").write_text("{{ raise_exception('no users here') }}")
+    options = LoadOptions(chat_template=True)
+    encoder = Encoder(loading.load_tokenizer(resolve(str(folder)), options), chat=True)
+    with pytest.raises(ModelError, match=r"cannot be applied to 'Rome' \(no users here\)"):
+        encoder.text("Rome")
+
+
+def post_process(folder: Path, processor: dict[str, object]) -> ModelSpec:
+    """The folder's model, with another post_processor in its tokenizer.json."""
+    path = folder / "tokenizer.json"
+    described = {**json.loads(path.read_text()), "post_processor": processor}
+    path.write_text(json.dumps(described))
+    return resolve(str(folder))
+
+
+def around(tokenizer, before: str | None, after: str | None) -> dict[str, object]:
+    """A post_processor that puts tokens around every text."""
+    special = {
+        name: {"id": name, "ids": [tokenizer.convert_tokens_to_ids(name)], "tokens": [name]}
+        for name in (before, after)
+        if name
+    }
+
+    def piece(name: str | None) -> list[dict[str, object]]:
+        return [{"SpecialToken": {"id": name, "type_id": 0}}] if name else []
+
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    single = [*piece(before), text, *piece(after)]
+    pair = [*single, {"Sequence": {"id": "B", "type_id": 0}}]
+    return {
+        "type": "TemplateProcessing",
+        **{"single": single, "pair": pair, "special_tokens": special},
+    }
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_last_token_is_the_prompts_own_though_the_tokenizer_appends_one(
+    load, tmp_path, wrapped
+):
+    plain = load("qwen2")
+    end, pad = plain.tokenizer.eos_token, plain.tokenizer.pad_token
+    processor = around(plain.tokenizer, pad, end)
+    if wrapped:
+        processor = {"type": "Sequence", "processors": [processor]}
+    spec = post_process(copy_tokenizer(plain, tmp_path), processor)
+    tokenizer = loading.load_tokenizer(spec, LoadOptions())
+    for item, ids in zip(ITEMS, Encoder(tokenizer).ids(ITEMS), strict=True):
+        own = plain.tokenizer(item.prompt).input_ids
+        assert ids == [plain.tokenizer.pad_token_id, *own]
+
+
+def test_a_token_that_cannot_be_left_out_is_refused(load, tmp_path):
+    plain = load("qwen2")
+    end, pad = plain.tokenizer.eos_token, plain.tokenizer.pad_token
+    sep, cls = ([t, plain.tokenizer.convert_tokens_to_ids(t)] for t in (end, pad))
+    processor = {"type": "BertProcessing", "sep": sep, "cls": cls}
+    spec = post_process(copy_tokenizer(plain, tmp_path), processor)
+    with pytest.raises(ModelError, match=r"puts .* after every prompt"):
+        loading.load_tokenizer(spec, LoadOptions())
+
+
+def test_a_prompt_that_begins_with_bos_is_not_given_a_second_one(load, tmp_path):
+    plain = load("qwen2")
+    first = plain.tokenizer.eos_token
+    folder = copy_tokenizer(plain, tmp_path, bos_token=first)
+    spec = post_process(folder, around(plain.tokenizer, first, None))
+    encoder = Encoder(loading.load_tokenizer(spec, LoadOptions()))
+    with_bos = tiny_models.item(f"{first}Rome", subject=(len(first), len(first) + 4))
+    without = tiny_models.item("Rome", subject=(0, 4))
+    one, other = encoder.ids([with_bos, without])
+    assert one == other
+    assert one.count(encoder.tokenizer.bos_token_id) == 1
+    assert encoder.subject_tokens([with_bos, without]) == [1, 1]

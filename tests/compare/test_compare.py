@@ -436,3 +436,20 @@ def test_the_file_of_a_run_is_read_beside_its_folder(tmp_path):
     assert whole.samples() == old.samples()
     assert records.read_verdicts(old.folder) == whole.verdicts
     assert paired.METHOD
+
+
+def test_a_chat_template_that_changed_is_named_and_so_are_weights_that_did_not(tmp_path):
+    made = record()
+    first, second, other = (
+        replace(made, model=Named(name, made.model.facts | {"weights": "w", "template": template}))
+        for name, template in ((MODEL, "a" * 64), (MODEL, "b" * 64), ("step-2", "a" * 64))
+    )
+    old, new, step = (
+        kept(tmp_path, [verdict], name)
+        for verdict, name in ((first, "old"), (second, "new"), (other, "step"))
+    )
+    assert list(compare([old, new]).models) == [
+        f"{MODEL}: the chat template changed (hash aaaaaaaa -> bbbbbbbb), the weights are the same"
+    ]
+    assert list(compare([old, step]).models) == [f"step-2: the same weights as {MODEL}"]
+    assert list(compare([old, kept(tmp_path, [first], "again")]).models) == []

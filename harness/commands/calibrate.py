@@ -71,7 +71,7 @@ def _add_modes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--publish",
         action="store_true",
-        help="also save the result in benchmarks/results and put its table into README.md",
+        help="also save the result in benchmarks/results and its table in docs/calibration.md",
     )
 
 
@@ -223,11 +223,11 @@ def _ship_references(cores: int) -> int:
 
 
 def _publish(record: dict[str, Any]) -> None:
-    from harness.calibration import readme  # noqa: PLC0415
+    from harness.calibration import published  # noqa: PLC0415
     from harness.calibration.record import write_calibration  # noqa: PLC0415
 
-    readme.put_into(DATA / "README.md", record)
-    print(f"published: {write_calibration(readme.RECORD, record)}")
+    published.put_into(published.PAGE, record)
+    print(f"published: {write_calibration(published.RECORD, record)}")
 
 
 def _calibrate(settings: CalibrationSettings, options: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from harness.calibration import readme
+from harness.calibration import published
 from harness.calibration.jobs import OPEN, Job
 from harness.calibration.page import write_page
 from harness.calibration.record import calibration, read_calibration, write_calibration
@@ -108,25 +108,25 @@ def test_a_record_of_nothing_makes_a_page_too(tmp_path):
     assert write_page(empty, tmp_path / "c.html").stat().st_size > 1000
 
 
-def test_the_readme_table_is_made_from_the_record(record, tmp_path):
-    table = readme.readme_table(record)
+def test_the_table_is_made_from_the_record(record, tmp_path):
+    table = published.published_table(record)
     assert table.splitlines()[0].startswith("| claim, controlled | untrained networks |")
     (row,) = [line for line in table.splitlines() if line.startswith("| h2 |")]
     assert row == "| h2 | – | 0 of 4 [0, .60] | – | 4 of 4 verdicts |"
     assert "| any, published | – | 4 of 4 [.40, 1] | – | – |" in table
     path = tmp_path / "README.md"
-    path.write_text(f"before\n\n{readme.START}\nold\n{readme.END}\n\nafter\n")
-    readme.put_into(path, record)
-    assert readme.between_marks(path.read_text()) == table
+    path.write_text(f"before\n\n{published.START}\nold\n{published.END}\n\nafter\n")
+    published.put_into(path, record)
+    assert published.between_marks(path.read_text()) == table
     assert path.read_text().endswith("\n\nafter\n")
     path.write_text("no marks")
     with pytest.raises(ValueError, match="no place for the table"):
-        readme.put_into(path, record)
+        published.put_into(path, record)
 
 
-def test_the_table_of_the_readme_is_that_of_the_published_record():
-    if not readme.RECORD.exists():
-        pytest.skip(f"no calibration is published yet: {readme.RECORD.relative_to(DATA)}")
-    text = (DATA / "README.md").read_text(encoding="utf-8")
-    expected = readme.readme_table(read_calibration(readme.RECORD))
-    assert readme.between_marks(text) == expected
+def test_the_table_of_the_docs_is_that_of_the_published_record():
+    if not published.RECORD.exists():
+        pytest.skip(f"no calibration is published yet: {published.RECORD.relative_to(DATA)}")
+    text = published.PAGE.read_text(encoding="utf-8")
+    expected = published.published_table(read_calibration(published.RECORD))
+    assert published.between_marks(text) == expected

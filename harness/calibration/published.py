@@ -1,4 +1,4 @@
-"""README's table of error rates and power, made from calibration.json."""
+"""The published figures: a table of error rates and power in docs/, made from calibration.json."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from harness.files import DATA
 from harness.report import typeset
 
 RECORD = DATA / "benchmarks" / "results" / "calibration.json"  # the one that is published
+PAGE = DATA / "docs" / "calibration.md"  # where the table stands
 START, END = "<!-- calibration: made from benchmarks/results/calibration.json -->", "<!-- end -->"
 _NULLS = (
     ("untrained", AS_USED, "untrained networks"),
@@ -18,7 +19,7 @@ _NULLS = (
 _Entry = Mapping[str, Any]
 
 
-def readme_table(record: _Entry) -> str:
+def published_table(record: _Entry) -> str:
     """A Markdown table: a claim a row, runs that support any of its predictions, and power."""
     models = list(dict.fromkeys(e["model"] for e in record["power"]))
     heads = ["claim, controlled", *(words for *_, words in _NULLS), *(f"`{m}`" for m in models)]
@@ -47,7 +48,7 @@ def put_into(path: Path, record: _Entry) -> None:
         raise ValueError(f"{path} has no place for the table: expected {START!r} and {END!r}.")
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
-    path.write_text(f"{before}{START}\n{readme_table(record)}\n{END}{after}", encoding="utf-8")
+    path.write_text(f"{before}{START}\n{published_table(record)}\n{END}{after}", encoding="utf-8")
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -1,0 +1,128 @@
+"""An installed copy: what the wheel holds, and what it does to pytest runs in other folders."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from harness.plugin import entry
+from harness.study.fingerprint import instrument
+
+ROOT = Path(__file__).resolve().parents[2]
+IGNORED = shutil.ignore_patterns(
+    ".*", "__pycache__", "build", "dist", "*.egg-info", "venv", "tests"
+)
+HEAVY = ("numpy", "scipy", "torch", "pandas", "transformers", "plotly")
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """A folder with the wheel unpacked in it, as pip does, first on the path of subprocesses."""
+    source, site = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
+    shutil.copytree(ROOT, source, ignore=IGNORED, dirs_exist_ok=True)
+    built = "from setuptools.build_meta import build_wheel; import sys; build_wheel(sys.argv[1])"
+    command = [sys.executable, "-c", built, str(source / "dist")]
+    subprocess.run(command, cwd=source, check=True, capture_output=True, text=True)
+    (wheel,) = (source / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(site)
+    return site
+
+
+@pytest.fixture
+def run(installed, tmp_path):
+    """Run Python in an empty folder with the installed copy; its output."""
+
+    def python(*arguments, status=0):
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("HARNESS_", "PYTEST_"))}
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env={**kept, "PYTHONPATH": str(installed)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    return python
+
+
+def test_nothing_lies_beside_the_package(installed):
+    names = {path.name for path in installed.iterdir() if not path.name.endswith(".dist-info")}
+    assert names == {"harness"}
+
+
+def test_the_installed_copy_is_imported_and_is_the_same_instrument(run, installed):
+    said = run(
+        "-c",
+        "import harness.files as f; from harness.study.fingerprint import instrument; "
+        "print(f.DATA, f.IN_CHECKOUT, instrument())",
+    )
+    assert said.split() == [str(installed / "harness"), "False", instrument()]
+
+
+def test_commands_find_their_data(run):
+    assert "geography-crossed" in run("-m", "harness", "prompts", "list")
+    assert "h8  " in run("-m", "harness", "hypotheses")
+    assert "mini-qwen" in run("-m", "harness", "models")
+
+
+def test_a_claim_of_ones_own_runs_without_a_conftest(run, tmp_path):
+    run("-m", "harness", "new", "claim", "mine_reasoning")
+    options = (
+        "--model=mini-qwen",
+        "--items=12",
+        "--no-controls",
+        "--cache=off",
+        "--strict-markers",
+    )
+    said = run("-m", "pytest", "-p", "no:hypothesispytest", "test_mine_reasoning.py", *options)
+    assert "1 passed" in said
+    assert "supported" in said
+    assert (tmp_path / "reports" / "report.html").stat().st_size > 100_000
+
+
+def test_the_claims_that_ship_are_collected_by_name(run):
+    said = run("-m", "pytest", "--pyargs", "harness.hypotheses", "--collect-only", "-q")
+    assert "test_h8_interaction.py::" in said
+    assert "mini-llama" in said
+
+
+FOREIGN = """
+import sys
+import pytest
+
+@pytest.fixture
+def verdict():
+    return "guilty"
+
+@pytest.mark.parametrize("model_name", ["a", "b"])
+def test_of_somebody_else(verdict, model_name, pytestconfig):
+    assert verdict == "guilty"
+    assert pytestconfig.getoption("device") == "theirs"
+    assert "harness.plugin.hooks" in sys.modules
+    assert "harness.plugin.predictions" not in sys.modules
+"""
+
+
+def test_a_run_that_has_nothing_to_do_with_it_is_left_as_it_is(run, tmp_path):
+    (tmp_path / "conftest.py").write_text(
+        "def pytest_addoption(parser):\n    parser.addoption('--device', default='theirs')\n"
+    )
+    (tmp_path / "test_foreign.py").write_text(FOREIGN)
+    said = run("-m", "pytest", "--strict-markers", "--cache-clear", "test_foreign.py", "-n0")
+    assert "2 passed" in said
+    assert not [word for word in ("verdicts", "report:", "models:") if word in said]
+    assert not (tmp_path / "reports").exists()
+    assert "--hypotheses-device" in run("-m", "pytest", "--help")
+
+
+def test_the_plugin_is_light(run):
+    said = run("-c", f"import {', '.join(entry.PLUGINS)}, sys; print(*sys.modules)")
+    assert not set(HEAVY) & set(said.split())

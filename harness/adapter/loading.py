@@ -18,7 +18,8 @@ from harness.adapter.architectures import SITES, sites_of
 from harness.adapter.gguf_files import gguf_problem, put_bos_before
 from harness.adapter.special_tokens import PROBE, append_nothing
 from harness.models import gguf
-from harness.models.hub import hub_error
+from harness.models.architecture import refuse_quantised
+from harness.models.hub import hub_error, pickle_error
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
 
 TASK = "text-generation"
@@ -121,6 +122,8 @@ def load_engine(
             spec.path, trust_remote_code=options.trust_remote_code, **_source(spec)
         )
         sites_of(config.model_type)
+        if spec.gguf is None:
+            refuse_quantised(config.to_dict(), spec.name)
         how = {
             **_source(spec),
             "attn_implementation": "eager",
@@ -263,7 +266,7 @@ def _explained(error: Exception, spec: ModelSpec, options: LoadOptions, part: st
             f"{transformers.__version__}; supported are {', '.join(sorted(SITES))}."
         )
     if not spec.is_local and isinstance(error, OSError):
-        return hub_error(spec, error)
+        return pickle_error(spec) or hub_error(spec, error)
     where = spec.path if spec.is_local else spec.name
     missing = isinstance(error, ImportError)  # a library that this model needs
     remedy = "install what it asks for" if missing else "copy or download it again"

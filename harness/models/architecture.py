@@ -53,9 +53,12 @@ def architecture_of(spec: ModelSpec) -> Architecture:
     """The architecture that a model's config.json or GGUF file states.
 
     Raises:
-        ModelError: If it cannot be fetched or read, or does not state a size.
+        ModelError: If it cannot be fetched or read, does not state a size, or says that the weights
+            are quantised otherwise than in a GGUF file.
     """
-    stated = stated_in(configuration(spec), spec.name)
+    config = configuration(spec)
+    refuse_quantised(config, spec.name)
+    stated = stated_in(config, spec.name)
     if spec.gguf_file is not None:
         stated = replace(stated, quantisation=gguf.quantisation(spec.gguf_file))
     return stated
@@ -74,9 +77,36 @@ def configuration(spec: ModelSpec) -> Mapping[str, Any]:
     return read_json(config_file(spec))
 
 
-def text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of a configuration on text; the whole where it has no parts."""
-    return config.get("text_config") or config
+def refuse_quantised(config: Mapping[str, Any], model: str) -> None:
+    """Refuse weights that are packed: the suite reads and changes plain ones.
+
+    Raises:
+        ModelError: If the configuration has a `quantization_config`.
+    """
+    parts = (config, text_part(config, model))
+    stated = next((p["quantization_config"] for p in parts if "quantization_config" in p), None)
+    if stated is None:
+        return
+    method = stated.get("quant_method") if isinstance(stated, Mapping) else None
+    raise ModelError(
+        f"{model} is quantised ({method or 'method not stated'}), and only plain weights can be "
+        "measured: give the release that it was made from, or its GGUF file."
+    )
+
+
+def text_part(config: Mapping[str, Any], model: str) -> Mapping[str, Any]:
+    """The part of a configuration on text; the whole where it has no parts.
+
+    Raises:
+        ModelError: If that part is no JSON object.
+    """
+    part = config.get("text_config") or config
+    if not isinstance(part, Mapping):
+        raise ModelError(
+            f"the configuration of {model!r} states text_config {part!r:.40}, expected a JSON "
+            "object: copy or download it again."
+        )
+    return part
 
 
 def stated_in(config: Mapping[str, Any], model: str) -> Architecture:
@@ -89,12 +119,12 @@ def stated_in(config: Mapping[str, Any], model: str) -> Architecture:
     Raises:
         ModelError: If a size is missing.
     """
-    text = text_part(config)
+    text = text_part(config, model)
     d_model = size(text, model, "hidden_size", "n_embd")
     heads = size(text, model, "num_attention_heads", "n_head")
     stated = (c.get(name) for c in (text, config) for name in ("dtype", "torch_dtype"))
     return Architecture(
-        name=text.get("model_type") or config.get("model_type") or "unknown",
+        name=str(text.get("model_type") or config.get("model_type") or "unknown"),
         layers=size(text, model, "num_hidden_layers", "n_layer"),
         heads=heads,
         kv_heads=size(text, model, "num_key_value_heads", default=heads),
@@ -102,7 +132,7 @@ def stated_in(config: Mapping[str, Any], model: str) -> Architecture:
         neurons=size(text, model, "intermediate_size", "n_inner", default=4 * d_model),
         d_model=d_model,
         d_vocab=size(text, model, "vocab_size"),
-        dtype=next(filter(None, stated), "float32"),
+        dtype=str(next(filter(None, stated), "float32")),
     )
 
 
@@ -110,9 +140,14 @@ def size(config: Mapping[str, Any], model: str, *names: str, default: int | None
     """The first of these entries of a configuration that is stated.
 
     Raises:
-        ModelError: If none is and there is no default.
+        ModelError: If none is and there is no default, or it is no size.
     """
     value = next((config[name] for name in names if config.get(name) is not None), default)
     if value is None:
         raise ModelError(f"the configuration of {model!r} states no {names[0]}.")
-    return int(value)
+    if value != default and (type(value) is not int or value < 1):
+        raise ModelError(
+            f"the configuration of {model!r} states {names[0]} {value!r:.40}, expected a whole "
+            "number of at least 1: copy or download it again."
+        )
+    return value

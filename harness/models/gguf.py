@@ -127,7 +127,7 @@ def _read_once(path: Path, inode: int, changed: int) -> _Header:
             try:
                 values, end = reader.values(), reader.at
                 parameters = reader.parameters()
-            except (struct.error, UnicodeDecodeError, KeyError) as error:
+            except Exception as error:  # of any kind: the file is not ours
                 raise ModelError(
                     f"the header of {path} cannot be read ({error}): copy the file again."
                 ) from error

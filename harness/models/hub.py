@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 
-from harness.models.specs import ModelError, ModelSpec
+from harness.models.specs import ADAPTER, PICKLES, ModelError, ModelSpec, adapter_error
 
 COMMIT = re.compile("[0-9a-f]{40}")
 ANSWERS_WITHIN = 10  # seconds, when the hub is asked for a commit
@@ -49,6 +51,9 @@ def config_file(spec: ModelSpec) -> Path:
     """
     path = model_file(spec, "config.json")
     if path is None:
+        adapter = model_file(spec, ADAPTER)
+        if adapter is not None:
+            raise adapter_error(spec.path, adapter)
         raise ModelError(f"model {spec.name!r} has no config.json: is it a transformers model?")
     return path
 
@@ -73,6 +78,26 @@ def model_file(spec: ModelSpec, name: str) -> Path | None:
         return None
     except Exception as error:
         raise hub_error(spec, error) from error
+
+
+def pickle_error(spec: ModelSpec) -> ModelError | None:
+    """The error for a hub model whose weights are there only as a pickle; None if they are not."""
+    folder, names = local_folder(spec), []
+    if folder is not None:
+        names = [path.name for path in folder.iterdir()]
+    from huggingface_hub import HfApi  # noqa: PLC0415
+
+    with suppress(Exception):  # without network, what is on this machine has to do
+        names += HfApi().list_repo_files(spec.path, revision=spec.fixed)
+    pickles = [name for name in sorted(names) if any(fnmatch(name, p) for p in PICKLES)]
+    if not pickles or any(name.endswith(".safetensors") for name in names):
+        return None
+    at = spec.fixed or "its main branch"
+    return ModelError(
+        f"{spec.path} has its weights only as a pickle ({pickles[0]}) at revision {at}, which can "
+        "run code when it is read: give a revision with safetensors, or save them again with "
+        "save_pretrained."
+    )
 
 
 def hub_error(spec: ModelSpec, error: BaseException) -> ModelError:

@@ -71,7 +71,7 @@ def _in_header(path: Path) -> int:
         if path.stat().st_size < expected:
             raise ValueError(f"cut off: {path.stat().st_size:,} of {expected:,} bytes")
         return sum(math.prod(t["shape"]) for t in header.values())
-    except (OSError, ValueError, KeyError, MemoryError, OverflowError) as error:
+    except Exception as error:  # of any kind: the file is not ours
         raise ModelError(
             f"{path} is not a whole safetensors file ({error}): copy it again."
         ) from None
@@ -89,7 +89,7 @@ def parameters_of(config: Mapping[str, Any], model: str) -> int:
     Raises:
         ModelError: If a size is missing.
     """
-    sizes, text = stated_in(config, model), text_part(config)
+    sizes, text = stated_in(config, model), text_part(config, model)
     gated = sizes.name not in UNGATED
     d_head = size(text, model, "head_dim", default=sizes.d_model // sizes.heads)
     attention = sizes.d_model * d_head * (2 * sizes.heads + 2 * sizes.kv_heads)

@@ -18,6 +18,8 @@ from harness.files import DATA
 
 TABLE = Path(__file__).with_name("models.toml")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+SHOWN = 200  # characters of a name or a reason
+ADAPTER = "adapter_config.json"
 INDEX = "model.safetensors.index.json"
 GGUF = ".gguf"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -95,6 +97,20 @@ def resolve(text: str) -> ModelSpec:
     Raises:
         ModelError: If no such model is known, or the folder holds no model that can be loaded.
     """
+    try:
+        return _resolved(text)
+    except ModelError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:  # too long a name, links in a circle, ...
+        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ModelError(
+            f"{shown!r} cannot be read as a model ({reason[:SHOWN]}): check the path given to "
+            "--model."
+        ) from error
+
+
+def _resolved(text: str) -> ModelSpec:
     if Path(text).expanduser().is_dir():  # first, since a folder's name may hold an "@"
         return _local(text, Path(text), None)
     if text.endswith(GGUF):
@@ -131,6 +147,8 @@ def _local(text: str, folder: Path, revision: str | None) -> ModelSpec:
             f"model {text!r} is a folder, which has no revision {revision!r}: "
             f"leave out '@{revision}'."
         )
+    if (folder / ADAPTER).is_file():
+        raise adapter_error(str(folder), folder / ADAPTER)
     if not (folder / "config.json").is_file():
         files = sorted(folder.glob(f"*{GGUF}"))
         if len(files) > 1:
@@ -148,6 +166,15 @@ def _local(text: str, folder: Path, revision: str | None) -> ModelSpec:
     return ModelSpec(text, str(folder), None, is_local=True)
 
 
+def adapter_error(named: str, file: Path) -> ModelError:
+    """Why an adapter cannot be loaded, from its adapter_config.json."""
+    base = read_json(file).get("base_model_name_or_path") or "its base model"
+    return ModelError(
+        f"{named} is an adapter to {base}, not a whole model: merge the two (peft: "
+        "merge_and_unload, then save_pretrained) and give that folder."
+    )
+
+
 def _gguf(text: str, file: Path) -> ModelSpec:
     file = file.expanduser().resolve()
     if not file.is_file():
@@ -163,9 +190,15 @@ def weight_files(folder: Path) -> list[Path]:
             are there only as a pickle, which is never loaded.
     """
     files = sorted(folder.glob("*.safetensors"))
+    dangling = [path.name for path in files if not path.is_file()]
+    if dangling:
+        raise ModelError(
+            f"{folder} is incomplete: {dangling[0]} is a folder or a link to nothing; download or "
+            "copy it again."
+        )
     index = folder / INDEX
     if index.is_file():
-        shards = set(read_json(index)["weight_map"].values())
+        shards = _shards(index)
         missing = sorted(name for name in shards if not (folder / name).is_file())
         if missing:
             raise ModelError(
@@ -183,14 +216,29 @@ def weight_files(folder: Path) -> list[Path]:
     raise ModelError(f"{folder} has a config.json but no weights: expected *.safetensors there.")
 
 
+def _shards(index: Path) -> set[str]:
+    """Names of the files that an index names."""
+    named = read_json(index).get("weight_map")
+    if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
+        raise ModelError(
+            f"{index} has no weight_map from tensors to files, expected an object of texts: copy "
+            "it again."
+        )
+    return set(named.values())
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a model.
+    """A JSON object that is a file of a model.
 
     Raises:
-        ModelError: If it cannot be read.
+        ModelError: If it cannot be read, or is no object.
     """
     try:
-        read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read as JSON ({error}): copy it again.") from error
+    if not isinstance(read, dict):
+        raise ModelError(
+            f"{path} holds {json.dumps(read)[:40]}, expected a JSON object: copy it again."
+        )
     return read

@@ -305,7 +305,7 @@ def test_half_precision_gives_float32_features(model):
 
 
 def test_a_prompt_must_fit_the_model(model):
-    with pytest.raises(ModelError, match="has 600 tokens and the model reads 512 at most"):
+    with pytest.raises(ModelError, match="has 600 tokens and the model reads at most 512"):
         model.extract([item("?" + " ?" * 599)])
     with pytest.raises(ModelError, match="prompt 'empty' is empty"):
         model.extract([item("")])

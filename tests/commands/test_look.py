@@ -263,9 +263,19 @@ def test_what_cannot_be_counted_without_its_code_is_not_called_damaged(harness, 
     folder = shutil.copytree(specs.resolve("mini-qwen").path, tmp_path / "model")
     lose_a_tensor(folder)
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": {}}))
+    (folder / "config.json").write_text(json.dumps({**config, "auto_map": {}}))
     status, out, _ = harness("doctor", f"--model={folder}")
     assert status == 0, out
+
+
+def test_a_quantised_model_would_not_run(harness, tmp_path):
+    folder = shutil.copytree(specs.resolve("mini-qwen").path, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    quantised = {**config, "quantization_config": {"quant_method": "gptq"}}
+    (folder / "config.json").write_text(json.dumps(quantised))
+    status, out, _ = harness("doctor", f"--model={folder}")
+    assert status == 1
+    assert f"{folder} is quantised (gptq), and only plain weights can be measured" in out
 
 
 def test_a_model_that_cannot_be_had_would_not_run(harness, with_devices, monkeypatch):

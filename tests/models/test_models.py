@@ -10,7 +10,7 @@ from huggingface_hub import errors
 
 from harness.files import DATA
 from harness.models import hub as hub_files
-from harness.models import identity, specs
+from harness.models import identity, sizes, specs
 from harness.models.architecture import Architecture, architecture_of
 from harness.models.specs import ModelError, ModelSpec, resolve
 
@@ -130,6 +130,117 @@ def test_a_missing_shard_is_named(folder):
         ModelError, match=r"names model-2\.safetensors, which is not there \(1 of 2"
     ):
         resolve(str(folder))
+
+
+OTHER_SHAPES = ("[]", "null", '"x"', "5", "[" * 100_000, "")
+
+
+@pytest.mark.parametrize(
+    "text", [*OTHER_SHAPES, '{"weight_map": [1]}', "{}", '{"weight_map": {"a": 1}}']
+)
+def test_an_index_of_another_shape_is_one_sentence(folder, text):
+    (folder / specs.INDEX).write_text(text)
+    with pytest.raises(
+        ModelError, match=rf"{specs.INDEX} (has no weight_map|holds|cannot be read)"
+    ):
+        resolve(str(folder))
+
+
+@pytest.mark.parametrize("text", OTHER_SHAPES)
+def test_a_configuration_of_another_shape_is_one_sentence(folder, text):
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ModelError, match=r"config\.json (holds|cannot be read)"):
+        architecture_of(resolve(str(folder)))
+
+
+@pytest.mark.parametrize("value", ["x", [8], 0, -1, 1.5, True, {}, 10**400])
+@pytest.mark.parametrize("name", ["hidden_size", "num_attention_heads", "intermediate_size"])
+def test_a_size_that_is_none_is_one_sentence(folder, name, value):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, name: value}))
+    if value == 10**400:
+        assert architecture_of(resolve(str(folder)))
+        return
+    with pytest.raises(ModelError, match=f"states {name} .*, expected a whole number"):
+        architecture_of(resolve(str(folder)))
+
+
+def test_a_text_part_that_is_no_object_is_one_sentence(folder):
+    (folder / "config.json").write_text('{"text_config": [1]}')
+    with pytest.raises(ModelError, match=r"states text_config \[1\], expected a JSON object"):
+        architecture_of(resolve(str(folder)))
+
+
+@pytest.mark.parametrize(
+    "header", [b"[]", b"null", b'{"a": []}', b'{"a": {"data_offsets": 5}}', b""]
+)
+def test_a_weight_file_with_another_header_is_one_sentence(folder, header):
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(ModelError, match="is not a whole safetensors file"):
+        sizes.size_of(resolve(str(folder)))
+
+
+def test_links_that_lead_nowhere_are_one_sentence(folder, tmp_path):
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to(tmp_path / "nothing")
+    with pytest.raises(ModelError, match=r"incomplete: model\.safetensors is a folder or a link"):
+        resolve(str(folder))
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(ModelError, match="check the path given to --model"):
+        resolve(str(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("typed", ["./" + "x" * 5_000, "x" * 5_000, "a\0b", "~nobody-here/model"])
+def test_a_name_that_is_no_path_is_one_sentence(typed):
+    with pytest.raises(ModelError) as caught:
+        resolve(typed)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_asks_to_be_merged_into_its_base(folder):
+    (folder / specs.ADAPTER).write_text('{"base_model_name_or_path": "org/base"}')
+    with pytest.raises(ModelError, match=r"is an adapter to org/base, .*: merge the two"):
+        resolve(str(folder))
+    (folder / "config.json").unlink()
+    with pytest.raises(ModelError, match="is an adapter to org/base"):
+        resolve(str(folder))
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq", "bitsandbytes", "fp8", None])
+@pytest.mark.parametrize("part", ["text_config", None])
+def test_quantised_weights_are_refused_with_their_method(folder, method, part):
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": method, "bits": 4}
+    (folder / "config.json").write_text(json.dumps({part: config} if part else config))
+    said = rf"is quantised \({method or 'method not stated'}\), and only plain weights"
+    with pytest.raises(ModelError, match=said):
+        architecture_of(resolve(str(folder)))
+
+
+def test_a_hub_model_with_pickles_only_says_so(hub, monkeypatch):
+    spec = hub_files.pinned(resolve("org/name"))
+    assert hub_files.pickle_error(spec) is None
+    monkeypatch.setattr(
+        "huggingface_hub.HfApi.list_repo_files", lambda *_, **__: ["pytorch_model.bin"]
+    )
+    said = f"only as a pickle (pytorch_model.bin) at revision {COMMIT}"
+    assert said in str(hub_files.pickle_error(spec))
+    (hub / "model.safetensors").write_bytes(b"")
+    assert hub_files.pickle_error(spec) is None
+
+
+def test_a_hub_adapter_says_so(tmp_path, monkeypatch):
+    (tmp_path / specs.ADAPTER).write_text("{}")
+
+    def download(_, name, **__):
+        if name != specs.ADAPTER:
+            raise errors.EntryNotFoundError.__new__(errors.EntryNotFoundError)
+        return tmp_path / name
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    with pytest.raises(ModelError, match="org/absent is an adapter to its base model"):
+        hub_files.config_file(resolve("org/absent"))
 
 
 def test_every_message_is_one_sentence_on_one_line(folder):

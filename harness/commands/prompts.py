@@ -13,7 +13,7 @@ from harness.materials.files.crossing import cross_set
 from harness.materials.files.reading import Reading, check, read
 from harness.materials.files.word_confound import words_auc
 from harness.materials.items import MaterialsError, PromptSet
-from harness.materials.sets import CROSSED, SETS
+from harness.materials.sets import CROSSED, SETS, drawing_of
 from harness.materials.surface import token_balance
 from harness.models.specs import LoadOptions, ModelSpec, resolve
 
@@ -116,8 +116,9 @@ def run_list(_options: argparse.Namespace) -> int:
 def run_check(options: argparse.Namespace) -> int:
     """Print what the file contains; 1 if something is wrong with it, else 0."""
     columns = parse_columns(options.prompt_columns)
-    if options.file in SETS and not Path(options.file).exists():
-        return _look(SETS[options.file](), options)
+    draw = None if Path(options.file).exists() else drawing_of(options.file)
+    if draw is not None:
+        return _look(draw(), options)
     check(options.file, tuple(SETS))
     reading = read(options.file, columns, limit=None if options.all else _SHOWN)
     _print(prompt_text.columns(reading))

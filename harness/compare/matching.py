@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.compare.past import Baseline, BaselineError, Past
 from harness.materials.items import MaterialsError
-from harness.materials.sets import SETS
+from harness.materials.sets import drawing_of
 from harness.study.plan import Plan
 from harness.verdicts.judge import Outcome
 from harness.verdicts.verdict import AnalysisPlan, Named, Verdict
@@ -204,11 +204,14 @@ def differences(now: Made, before: Made, *, shared: bool = False) -> list[str]:
 def _redrawn(now: Made, before: Made) -> bool:
     """Whether the earlier materials are the same named set, with another number of items."""
     name, items = before.materials.name, before.numbers.get("items")
-    if name not in SETS or name != now.materials.name or items is None:
+    if name != now.materials.name or items is None:
         return False
     seed, shuffled = before.numbers.get("seed", 0), before.numbers.get("shuffle_labels", 0.0)
     try:
-        again = Plan(seed=seed, shuffle_labels=shuffled).labelled(SETS[name](items, seed))
+        draw = drawing_of(name)
+        if draw is None:
+            return False
+        again = Plan(seed=seed, shuffle_labels=shuffled).labelled(draw(items, seed))
     except MaterialsError:
         return False
     return again.hash == before.materials.facts.get("hash")

@@ -112,9 +112,17 @@ def parse(name: str) -> CellSet | None:
     return CellSet(kind, (tasks[0], tasks[1]), cell, crossed, difficulty)
 
 
+def crossed_name(name: str) -> str | None:
+    """The name of the crossed set of a contrast's stories; None if there is none."""
+    wanted = None if "@" not in name else parse(name)
+    if wanted is None or wanted.tasks is None or wanted.difficulty is None:
+        return None
+    return replace(wanted, crossed=True).named(wanted.difficulty)
+
+
 def draw_cells(
     name: str,
-    items: int,
+    items: int = 200,
     seed: int = 0,
     difficulty: Difficulty | None = None,
     folder: Path = FOLDER,

@@ -83,12 +83,14 @@ class PromptSet:
     Attributes:
         tasks: The contrast, treated first: (recall, reasoning) by default.
         crossed: True if every pair holds two orders by two labels (see `cross`).
+        notes: Sentences that stand on every verdict on the set; they do not change its hash.
     """
 
     name: str
     items: tuple[Item, ...]
     tasks: tuple[str, str] = ("recall", "reasoning")
     crossed: bool = False
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)

@@ -8,6 +8,8 @@ import random
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 
+from harness.materials import cell_sets
+from harness.materials.cell_sets import draw_cells
 from harness.materials.domains import (
     DOMAINS,
     WORDINGS,
@@ -255,7 +257,19 @@ SETS: dict[str, Callable[..., PromptSet]] = {
         if name != "geography"
         for suffix, draw in (("", draw_plain), (CROSSED, draw_crossed))
     },
+    **{name: partial(draw_cells, name) for name in cell_sets.NAMES},
 }
+
+
+def drawing_of(name: str) -> Callable[..., PromptSet] | None:
+    """What draws the set of this name, given items and seed; None if no set has it.
+
+    Beside those of `SETS`: two relations in a cell, and cells with their difficulty in the name.
+
+    Raises:
+        MaterialsError: If the name begins like one of the cells' and is none.
+    """
+    return SETS.get(name) or (partial(draw_cells, name) if cell_sets.parse(name) else None)
 
 
 def domain_of(prompts: PromptSet) -> str | None:

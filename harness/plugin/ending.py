@@ -45,6 +45,7 @@ class Test:
     Attributes:
         measured: Activations that the store had measured when the test began.
         started: By the monotonic clock, in seconds.
+        notes: Of its materials.
     """
 
     __test__ = False  # not a class of tests
@@ -56,6 +57,7 @@ class Test:
     plan: AnalysisPlan
     measured: int
     started: float
+    notes: tuple[str, ...] = ()
 
     @property
     def numbers(self) -> dict[str, Any]:
@@ -87,6 +89,7 @@ def _test(request: pytest.FixtureRequest) -> Test:
         plan=plan_of(constants, request.module.__doc__ or ""),
         measured=subject.store.measured if subject else 0,
         started=started,
+        notes=study.prompts.notes if study else (),
     )
 
 
@@ -147,7 +150,7 @@ def _judged(finding: Finding, test: Test, request: pytest.FixtureRequest) -> Ver
         controls=finding.controls,
         gates=finding.gates,
         components=ComponentSummary.of(finding.components),
-        notes=(*settings.plan.notes, *finding.notes),
+        notes=(*settings.plan.notes, *test.notes, *finding.notes),
         plan=test.plan,
         provenance={
             **provenance(),

@@ -2,15 +2,19 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import pytest
 
 if TYPE_CHECKING:
+    from harness.materials.difficulty import Difficulty
     from harness.materials.items import PromptSet
     from harness.plugin.settings import Settings
     from harness.store.store import Store
+    from harness.study.difficulty import Chosen
     from harness.study.study import Study
     from harness.study.subject import Subject
     from harness.verdicts.judge import Finding
@@ -63,9 +67,22 @@ def prompts(request: pytest.FixtureRequest, prompts_name: str) -> "PromptSet":
     return settings.plan.labelled(_as_they_are(prompts_name, settings))
 
 
+@pytest.fixture(scope="session")
+def chosen_difficulty(request: pytest.FixtureRequest, subject: "Subject") -> "Callable[[], Chosen]":
+    """The hardest setting of the cells that the model answers, measured when it is asked for."""
+    from harness.study.difficulty import choose_difficulty
+
+    settings = _settings(request)
+    return cache(lambda: choose_difficulty(subject, settings.difficulty, settings.plan.seed))
+
+
 @pytest.fixture
 def study(
-    request: pytest.FixtureRequest, subject: "Subject", prompts: "PromptSet", prompts_name: str
+    request: pytest.FixtureRequest,
+    subject: "Subject",
+    prompts: "PromptSet",
+    prompts_name: str,
+    chosen_difficulty: "Callable[[], Chosen]",
 ) -> "Study":
     """The model on the materials; with --crossed, files are crossed for controlled predictions."""
     from harness.materials.files.crossing import cross_set
@@ -79,6 +96,10 @@ def study(
         # Crossed first: labels are then shuffled pair by pair, whatever was a pair before.
         alone = _as_they_are(prompts_name, settings)
         prompts = settings.plan.labelled(cross_set(alone, f"{alone.name}-crossed"))
+    elif _is_open(prompts_name, settings):
+        chosen = chosen_difficulty()
+        drawn = _as_they_are(prompts_name, settings, chosen.difficulty)
+        prompts = settings.plan.labelled(replace(drawn, notes=(chosen.note,)))
     return Study(subject, prompts, settings.plan)
 
 
@@ -96,11 +117,26 @@ def _progress_stream(request: pytest.FixtureRequest) -> TextIO | None:
     return stream if stream is not None and stream.isatty() else None
 
 
-def _as_they_are(prompts_name: str, settings: "Settings") -> "PromptSet":
-    from harness.materials.files.reading import read_prompts
-    from harness.materials.sets import SETS
+def _is_open(prompts_name: str, settings: "Settings") -> bool:
+    """Whether the model's competence decides how hard the materials are."""
+    from harness.materials.cell_sets import parse
 
-    plan = settings.plan
-    if prompts_name in SETS:
-        return SETS[prompts_name](plan.items, plan.seed)
+    wanted = parse(prompts_name)
+    several = len(settings.difficulty.settings()) > 1
+    return several and wanted is not None and wanted.difficulty is None
+
+
+def _as_they_are(
+    prompts_name: str, settings: "Settings", difficulty: "Difficulty | None" = None
+) -> "PromptSet":
+    from harness.materials.cell_sets import draw_cells, parse
+    from harness.materials.files.reading import read_prompts
+    from harness.materials.sets import drawing_of
+
+    plan, draw = settings.plan, drawing_of(prompts_name)
+    if parse(prompts_name):
+        easiest = settings.difficulty.settings()[-1]
+        return draw_cells(prompts_name, plan.items, plan.seed, difficulty or easiest)
+    if draw is not None:
+        return draw(plan.items, plan.seed)
     return read_prompts(Path(prompts_name), columns=settings.prompt_columns)

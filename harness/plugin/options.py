@@ -1,10 +1,12 @@
 """The options of a run: names, environment variables, defaults, help; and their values."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from harness.materials.difficulty import SHUFFLED, TOLD
 from harness.study.plan import Plan, parse_share, whole_number
 
 ENVIRONMENT = "HARNESS_"
@@ -12,8 +14,14 @@ TAKEN = "--hypotheses"  # what our option begins with where another plugin has o
 DEFAULT_MODELS = ("mini-qwen", "mini-llama")
 
 
-def _batch_size(text: str) -> int | None:
-    return None if text == "auto" else whole_number(1)(text)
+def _or_auto(least: int) -> Callable[[str], int | None]:
+    return lambda text: None if text == "auto" else whole_number(least)(text)
+
+
+def _order(text: str) -> str | None:
+    if text not in ("auto", TOLD, SHUFFLED):
+        raise ValueError(f"{text!r}: expected auto, {TOLD} or {SHUFFLED}")
+    return None if text == "auto" else text
 
 
 # Name, kind, default, help. Each has an environment variable: --batch-size, HARNESS_BATCH_SIZE.
@@ -50,6 +58,16 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         Plan().items,
         "facts of each task; a smaller domain gives all that it has",
     ),
+    (
+        "--shots",
+        _or_auto(0),
+        "auto",
+        "solved questions before each one of the cells, a multiple of the chains; auto, here and "
+        "for chains and order: the hardest setting whose discovery items the model answers",
+    ),
+    ("--chains", _or_auto(2), "auto", "chains in a story of the cells: answers to choose from"),
+    ("--order", _order, "auto", "of a story's premises in the cells: told, shuffled or auto"),
+    ("--steps", whole_number(2), 2, "premises that a reasoning question of the cells needs"),
     ("--seed", whole_number(0), 0, "of materials, permutations and resamples"),
     (
         "--shuffle-labels",
@@ -82,7 +100,7 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "auto",
         "of the weights; auto is the model's own",
     ),
-    ("--batch-size", _batch_size, "auto", "prompts at a time; auto halves it when memory runs out"),
+    ("--batch-size", _or_auto(1), "auto", "prompts at a time; auto halves it when memory runs out"),
     (
         *("--chat-template", "flag", False),
         "wrap prompts in the tokenizer's chat template; where it asks for today's date, 2024-07-26",

@@ -11,12 +11,13 @@ from harness.compare.matching import parse_models
 from harness.compare.past import BASELINES, check_name
 from harness.materials.files import columns as prompt_columns
 from harness.materials.files import reading as prompt_files
-from harness.materials.sets import SETS
+from harness.materials.sets import SETS, drawing_of
 from harness.models import specs
 from harness.models.hub import pinned
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.plugin.options import DEFAULT_MODELS, option_of
 from harness.store.store import user_cache
+from harness.study.difficulty import Asked
 from harness.study.plan import Plan
 from harness.study.reference_models import ReferenceModel, shipped
 
@@ -54,6 +55,7 @@ class Settings:
     criterion: str
     gate: str
     plan: Plan
+    difficulty: Asked
     load: LoadOptions
     cache: str
     cache_dir: Path
@@ -85,6 +87,7 @@ def settings_of(config: pytest.Config) -> Settings:
         criterion=option_of(config, "--criterion"),
         gate=option_of(config, "--gate"),
         plan=_plan(config),
+        difficulty=_difficulty(config),
         load=_load_options(config),
         cache=option_of(config, "--cache"),
         cache_dir=Path(option_of(config, "--cache-dir") or user_cache()),
@@ -110,7 +113,7 @@ def commits_of(settings: Settings) -> dict[str, str | None]:
 def _check_prompts(named: Sequence[str], columns: Mapping[str, str]) -> None:
     """Read prompt files once now, so that a bad line is reported before a model is loaded."""
     for name in named:
-        if name not in SETS:
+        if drawing_of(name) is None:
             prompt_files.check(name, tuple(SETS))
             prompt_files.read_prompts(name, columns=columns)
 
@@ -125,6 +128,17 @@ def _plan(config: pytest.Config) -> Plan:
         shuffle_labels=option_of(config, "--shuffle-labels"),
         competence_gate=option_of(config, "--competence-gate"),
     )
+
+
+def _difficulty(config: pytest.Config) -> Asked:
+    asked = Asked(
+        shots=option_of(config, "--shots"),
+        chains=option_of(config, "--chains"),
+        order=option_of(config, "--order"),
+        steps=option_of(config, "--steps"),
+    )
+    asked.settings()  # refuses what there is not, before a model is loaded
+    return asked
 
 
 def _load_options(config: pytest.Config) -> LoadOptions:

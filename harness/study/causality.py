@@ -42,9 +42,9 @@ def label_difference(subject: Subject, prompts: PromptSet) -> LabelDifference:
 
 def measured(model: "Model", prompts: PromptSet) -> LabelDifference:
     """The difference on the first `MOST` orders of pairs that have both labels."""
-    by_order: dict[tuple[str, int], list[Item]] = {}
+    by_order: dict[tuple[str, int, tuple[str, ...]], list[Item]] = {}
     for item in prompts.items:
-        by_order.setdefault((item.pair, item.order), []).append(item)
+        by_order.setdefault((item.pair, item.order, item.premises), []).append(item)
     complete = [two for two in by_order.values() if len(two) == 2]
     # The two labels of an order are neighbours in this list, so that they share a batch.
     items = [item for two in complete[:_MOST] for item in two]

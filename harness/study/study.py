@@ -7,6 +7,7 @@ import numpy as np
 
 from harness import stats
 from harness.activations.extracted import Activations
+from harness.materials.cell_sets import crossed_name, draw_cells
 from harness.materials.items import PromptSet
 from harness.materials.sets import CROSSED, crossed_controls, domain_of, draw_crossed
 from harness.study.plan import Plan
@@ -66,6 +67,11 @@ class Study:
     def crossed_counterpart(self) -> PromptSet | None:
         """The crossed set of the stories of a plain named set; None for any other materials."""
         domain = domain_of(self.prompts)
-        if domain is None or self.prompts.crossed:
+        if self.prompts.crossed:
+            return None
+        cells = crossed_name(self.prompts.name)
+        if cells is not None:
+            return self.plan.labelled(draw_cells(cells, self.plan.items, self.plan.seed))
+        if domain is None:
             return None
         return self.plan.labelled(draw_crossed(domain, self.plan.items, self.plan.seed))

@@ -28,3 +28,39 @@ def test_a_labelled_set_without_answers_or_pairs_is_measured_as_far_as_it_goes(t
     (controlled,) = [r for k, r in found.items() if k[:2] == ("h2", "controlled")]
     assert controlled["outcome"] == "inconclusive"
     assert "no pair of mine holds prompts of both recall and reasoning" in controlled["reason"]
+
+
+def run_cells(tmp_path, *options):
+    status, text = run_hypotheses(
+        ["test_h0_measurement.py"],
+        *("-k", "answers", "--model=mini-qwen", "--gate=none", "--no-controls", "--items=6"),
+        *(f"--cache-dir={tmp_path}", f"--report={tmp_path / 'out' / 'report.html'}"),
+        *options,
+    )
+    assert status == 0, text
+    (record,) = json.loads((tmp_path / "out" / "verdicts.json").read_text())["verdicts"]
+    return record
+
+
+def test_the_difficulty_of_cells_is_chosen_and_stated(tmp_path):
+    record = run_cells(tmp_path, "--prompts=cells", "--order=told", "--chains=2")
+    assert record["materials"]["name"] == "cells@chains2-shots2-told-steps2"
+    chosen = run_cells(tmp_path, "--prompts=cells", "--order=told")
+    name = chosen["materials"]["name"]
+    (note,) = [note for note in chosen["notes"] if note.startswith("difficulty ")]
+    assert name == f"cells@{note.split()[1].rstrip(':')}"
+    assert "of 3 cells above the gate of 0.40 on discovery items" in note
+    assert not any(note.startswith("difficulty") for note in record["notes"])
+
+
+def test_a_difficulty_in_the_name_is_taken(tmp_path):
+    name = "cells:recall-lookup@chains2-shots0-shuffled-steps3"
+    assert run_cells(tmp_path, f"--prompts={name}")["materials"]["name"] == name
+
+
+def test_a_difficulty_that_there_is_not_ends_the_run(capfd):
+    options = ("--model=mini-qwen", "--prompts=cells", "--shots=4", "--chains=3")
+    status, _ = run_hypotheses(["test_h0_measurement.py"], *options)
+    assert status != 0
+    said = "--shots 4 with --chains 3: every answer is demonstrated equally often"
+    assert said in capfd.readouterr().err

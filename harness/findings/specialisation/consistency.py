@@ -21,7 +21,7 @@ from harness.findings.specialisation.folds import (
 )
 from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 from harness.findings.twins import TwinResult, on_twins, twin_controls, twins_that_pass
-from harness.materials.sets import SETS
+from harness.materials.sets import drawing_of
 from harness.study.study import Study
 from harness.verdicts.components import ComponentKind
 from harness.verdicts.evidence import Effect, Evidence, Gate
@@ -237,7 +237,7 @@ def _measure_redrawn(study: Study, kind: ComponentKind, resampling: Resampling) 
 
 def _redraws(study: Study, count: int) -> Sequence[Study]:
     """The study on further draws of its materials; none if they cannot be redrawn."""
-    draw = SETS.get(study.prompts.name)
+    draw = drawing_of(study.prompts.name)
     if draw is None or study.prompts.name == "geography-published":
         return []
     plan = study.plan

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from harness import stats
-from harness.findings.specialisation import consistency
 from harness.findings.specialisation.consistency import (
     Resampling,
     held_out_consistency_finding,
@@ -19,6 +18,7 @@ from harness.findings.specialisation.folds import (
     resampled_selections,
 )
 from harness.findings.specialisation.rules import ControlledRule, PublishedRule
+from harness.materials.sets import SETS
 from harness.verdicts.judge import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.synthetic import (
@@ -180,7 +180,7 @@ def redrawable(monkeypatch):
     def draw(items, seed):
         return crossed_set(3 * items + seed, name="made")  # of another size, so another hash
 
-    monkeypatch.setitem(consistency.SETS, "made", draw)
+    monkeypatch.setitem(SETS, "made", draw)
     return crossed_set(60, name="made")
 
 

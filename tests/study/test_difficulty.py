@@ -1,0 +1,97 @@
+"""The difficulty of the cells is chosen on discovery items, and said."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from harness.materials.difficulty import Difficulty
+from harness.materials.items import DISCOVERY, MaterialsError
+from harness.study.difficulty import ITEMS, Asked, choose_difficulty, competence
+
+
+class Answering:
+    """A subject that answers the first items of each cell right, as many as it is told."""
+
+    def __init__(self, share):
+        self.share, self.asked = share, []
+
+    def answers(self, prompts):
+        self.asked.append(prompts)
+        tasks = [item.task for item in prompts.items]
+        seen = dict.fromkeys(tasks, 0)
+        correct = []
+        for task in tasks:
+            seen[task] += 1
+            correct.append(seen[task] <= self.share(task, prompts.name) * tasks.count(task))
+        return SimpleNamespace(correct=np.array(correct))
+
+
+def test_a_model_that_answers_all_gets_the_hardest():
+    subject = Answering(lambda _task, _name: 1.0)
+    chosen = choose_difficulty(subject, Asked(), 0)
+    assert chosen.difficulty == Difficulty(4, 4, "shuffled", 2)
+    assert len(subject.asked) == 1
+    assert chosen.note.startswith("difficulty chains4-shots4-shuffled-steps2: the hardest setting")
+    assert "recall 1.00 [" in chosen.note
+
+
+def test_the_hardest_setting_that_is_answered_is_taken():
+    subject = Answering(lambda _task, name: 0.9 if "told" in name else 0.3)
+    chosen = choose_difficulty(subject, Asked(), 0)
+    assert chosen.difficulty == Difficulty(4, 4, "told", 2)
+    assert len(subject.asked) == 3
+
+
+def test_where_a_cell_is_never_answered_most_cells_decide():
+    subject = Answering(lambda task, _name: 0.3 if task == "reasoning" else 0.9)
+    chosen = choose_difficulty(subject, Asked(), 0)
+    assert chosen.difficulty == Difficulty(4, 4, "shuffled", 2)
+    assert "no setting passes in all; one with 2 of 3 cells" in chosen.note
+    assert len(subject.asked) == 5
+
+
+def test_only_discovery_items_are_asked_enough_of_each_cell():
+    subject = Answering(lambda _task, _name: 0.7)
+    found = competence(subject, Difficulty(), 0)
+    (prompts,) = subject.asked
+    assert {item.split for item in prompts.items} == {DISCOVERY}
+    assert prompts.count() == dict.fromkeys(("recall", "lookup", "reasoning"), ITEMS)
+    assert [cell.value for cell in found] == pytest.approx([0.55] * 3)
+    assert all(cell.low < cell.value < cell.high for cell in found)
+
+
+def test_chance_is_zero():
+    found = competence(Answering(lambda _task, _name: 1 / 3), Difficulty(), 0)
+    assert [cell.value for cell in found] == pytest.approx([0.0] * 3)
+    assert not any(cell.passes for cell in found)
+
+
+OPEN = [
+    (Asked(), 5),
+    (Asked(chains=3), 2),
+    (Asked(chains=3, order="told"), 1),
+    (Asked(order="told"), 3),
+    (Asked(shots=3), 2),
+    (Asked(shots=6, chains=3, order="told", steps=3), 1),
+    (Asked(shots=0, order="shuffled"), 3),
+    (Asked(shots=5), 1),
+]
+
+
+@pytest.mark.parametrize(("asked", "count"), OPEN)
+def test_what_is_given_stays(asked, count):
+    settings = asked.settings()
+    assert len(settings) == len(set(settings)) == count
+    for setting in settings:
+        assert asked.shots in (None, setting.shots)
+        assert asked.chains in (None, setting.chains)
+        assert asked.order in (None, setting.order)
+        assert asked.steps == setting.steps
+        assert setting.shots % setting.chains == 0
+
+
+@pytest.mark.parametrize("asked", [Asked(shots=4, chains=3), Asked(steps=9), Asked(shots=13)])
+def test_what_there_is_not_is_refused(asked):
+    with pytest.raises(MaterialsError, match="expected"):
+        asked.settings()

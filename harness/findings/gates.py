@@ -1,21 +1,43 @@
 """Gates that claims share: conditions that a measurement needs to say anything."""
 
+from collections import Counter
 from collections.abc import Sequence
 
-from harness.materials.items import DISCOVERY, EVALUATION, paired
+from harness.materials.items import DISCOVERY, EVALUATION, paired, uneven_pair
 from harness.study.study import Study
 from harness.verdicts.evidence import Gate
 
+LEAST_PAIRS = 3  # in a split: what the bootstrap interval of an effect needs
+
 
 def paired_gate(study: Study) -> Gate:
-    """Whether the materials have pairs to compare within."""
+    """Whether the materials have pairs to compare within, alike in number and in both splits."""
     prompts = study.prompts
-    return Gate(
-        "pairs",
-        bool(paired(prompts.items, prompts.tasks)),
-        f"no pair of {prompts.name} holds prompts of both {prompts.tasks[0]} and "
-        f"{prompts.tasks[1]}: give a `pair` column, or cross the classes with --crossed",
+    table = paired(prompts.items, prompts.tasks)
+    if not table:
+        reason = (
+            f"no pair of {prompts.name} holds prompts of both {prompts.tasks[0]} and "
+            f"{prompts.tasks[1]}: give a `pair` column, or cross the classes with --crossed"
+        )
+        return Gate("pairs", False, reason)
+    if uneven := uneven_pair(prompts.items, prompts.tasks):
+        return Gate("pairs", False, f"{prompts.name}: {uneven}")
+    where = Counter(prompts.items[next(iter(row.values()))[0]].split for row in table.values())
+    few = [f"{where[s]} in {s}" for s in (DISCOVERY, EVALUATION) if where[s] < LEAST_PAIRS]
+    reason = (
+        f"{prompts.name} has too few pairs of both tasks: {', '.join(few)}; an effect and "
+        f"its interval need {LEAST_PAIRS} or more"
     )
+    return Gate("pairs", not few, reason)
+
+
+def folds_gate(study: Study, pairs: int, folds: int, each: int = 1) -> Gate:
+    """Whether there are pairs enough for folds of `each` or more."""
+    reason = (
+        f"{study.prompts.name} has {pairs} pairs: {folds} folds of {each} or more need "
+        f"{folds * each}"
+    )
+    return Gate("folds", pairs >= folds * each, reason)
 
 
 def competence_gates(

@@ -56,7 +56,7 @@ from harness.stats.means import bootstrap_of_means, pseudo_values
 from harness.stats.permutation import MaxTest, sign_flip_max
 from harness.stats.ranks import RankTest, auc, mann_whitney, mann_whitney_floor, rank_contrast
 from harness.stats.recovery import Recovery, recovery
-from harness.stats.surface import Transfer, surface_auc, transfer_auc
+from harness.stats.surface import TooFewGroups, Transfer, surface_auc, transfer_auc
 
 __all__ = [
     "Estimate",
@@ -68,6 +68,7 @@ __all__ = [
     "RankTest",
     "Recovery",
     "ShareBound",
+    "TooFewGroups",
     "Transfer",
     "Uniformity",
     "auc",

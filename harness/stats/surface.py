@@ -10,6 +10,10 @@ from harness.stats.cells import as_cells, one_blas_thread
 from harness.stats.ranks import auc
 
 
+class TooFewGroups(ValueError):
+    """Items that cannot be divided into folds with both classes; the message says why."""
+
+
 def surface_auc(
     features: Float[np.ndarray, "item feature"],
     labels: Shaped[np.ndarray, " item"],
@@ -33,7 +37,9 @@ def surface_auc(
         seed: Of the shuffle.
 
     Raises:
-        ValueError: If there is one class only, or too few groups to hold both in every fold.
+        TooFewGroups: If there are too few groups, or too uneven ones, to hold both classes in
+            every fold.
+        ValueError: If there is one class only.
     """
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  (a second to import)
     from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415
@@ -49,7 +55,7 @@ def surface_auc(
         raise ValueError(f"labels have {len(classes)} classes; a classifier needs exactly two.")
     fewest = min(len(np.unique(names[label == side])) for side in (0, 1))
     if fewest < folds:
-        raise ValueError(
+        raise TooFewGroups(
             f"a class occurs in {fewest} groups, fewer than {folds} folds; add items or use fewer "
             "folds."
         )
@@ -58,6 +64,11 @@ def surface_auc(
     with one_blas_thread():
         for train, test in splitter.split(matrix, label, names):
             model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+            if min(len(np.unique(label[part])) for part in (train, test)) < 2:
+                raise TooFewGroups(
+                    f"{len(np.unique(names))} groups are too uneven for {folds} folds that hold "
+                    "both classes; add items or use fewer folds."
+                )
             score = model.fit(matrix[train], label[train]).decision_function(matrix[test])
             scores.append(float(auc(score[label[test] == 1], score[label[test] == 0])))
     return float(np.mean(scores))

@@ -157,6 +157,13 @@ def test_crossed_prompts_are_balanced_and_the_published_are_shown_not_to_be():
     assert finding.controls[0].passed is None
 
 
+def test_a_set_too_small_for_a_surface_classifier_is_inconclusive():
+    finding = finding_of(validity.balance_finding, study_of(null_subject, plain_set(4)), 0.55)
+    outcome, reason = judge(finding, Criterion.CONTROLLED)
+    assert outcome is Outcome.INCONCLUSIVE
+    assert "made-plain is too small for a surface classifier: a class occurs in 4 groups" in reason
+
+
 def test_uncrossed_prompts_of_other_lengths_are_not_balanced():
     finding = finding_of(validity.balance_finding, study_of(null_subject, plain_set(20)), 0.55)
     assert outcome(finding)[0] is Outcome.REFUTED

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.stats import surface_auc, transfer_auc
+from harness.stats import TooFewGroups, surface_auc, transfer_auc
 
 PAIRS = 40
 GROUPS = [f"pair-{i // 4}" for i in range(4 * PAIRS)]
@@ -62,6 +62,14 @@ def test_one_class_and_too_few_groups_are_refused():
         surface_auc(np.zeros((8, 2)), np.tile([0, 1], 4), list("aabbccdd"))
     with pytest.raises(ValueError, match="8 items, 7 labels"):
         surface_auc(np.zeros((8, 2)), np.ones(7), list("aabbccdd"))
+
+
+def test_groups_too_uneven_for_folds_with_both_classes_are_refused():
+    of_each = [(6, 1), (1, 1), (0, 1), (1, 6), (2, 2), (6, 2), (0, 6)]  # treated, control
+    label = np.concatenate([[1] * a + [0] * b for a, b in of_each])
+    groups = [f"g{n}" for n, (a, b) in enumerate(of_each) for _ in range(a + b)]
+    with pytest.raises(TooFewGroups, match="7 groups are too uneven for 5 folds that hold both"):
+        surface_auc(np.zeros((len(label), 2)), label, groups)
 
 
 GROUPS_OF = np.repeat([f"relation-{i}" for i in range(8)], 20)

@@ -14,6 +14,8 @@ from harness.findings.direction.separation import Labelled, Separation, separati
 from harness.materials import surface
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.study.study import Study
+from harness.verdicts.evidence import Gate
+from harness.verdicts.judge import Inconclusive
 
 NORMAL_95 = 1.96
 
@@ -103,6 +105,9 @@ def stored_surface_auc(study: Study, prompts: PromptSet) -> float:
     """`stats.surface_auc` of token counts and length, pairs kept together.
 
     Kept in the store, because fitting it and importing the library that fits it are slow.
+
+    Raises:
+        Inconclusive: If the pairs are too few or too uneven for folds that hold both tasks.
     """
     subject = study.subject
     key = {
@@ -119,4 +124,8 @@ def stored_surface_auc(study: Study, prompts: PromptSet) -> float:
 def _fit_surface(study: Study, prompts: PromptSet) -> float:
     labels = np.array([item.task == prompts.tasks[0] for item in prompts.items])
     features = surface.surface_features(prompts.items, study.subject.token_ids(prompts))
-    return stats.surface_auc(features, labels, [item.pair for item in prompts.items])
+    try:
+        return stats.surface_auc(features, labels, [item.pair for item in prompts.items])
+    except stats.TooFewGroups as error:
+        reason = f"{prompts.name} is too small for a surface classifier: {error}"
+        raise Inconclusive(Gate("surface classifier", False, reason)) from None

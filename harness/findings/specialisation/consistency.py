@@ -8,7 +8,12 @@ from jaxtyping import Bool
 
 from harness import stats
 from harness.activations.extracted import Activations
-from harness.findings.gates import competence_gates, gate_notes, paired_gate
+from harness.findings.gates import (
+    competence_gates,
+    folds_gate,
+    gate_notes,
+    paired_gate,
+)
 from harness.findings.specialisation.cells import published_cells
 from harness.findings.specialisation.contrasts import Contrast, controlled_contrast
 from harness.findings.specialisation.folds import (
@@ -21,11 +26,14 @@ from harness.findings.specialisation.folds import (
 )
 from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 from harness.findings.twins import TwinResult, on_twins, twin_controls, twins_that_pass
+from harness.materials.items import paired
 from harness.materials.sets import drawing_of
 from harness.study.study import Study
 from harness.verdicts.components import ComponentKind
 from harness.verdicts.evidence import Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
+
+LEAST_HELD_OUT = 2  # pairs of a fold: an effect in units of a spread is not defined for one
 
 
 def published_consistency_finding(
@@ -38,6 +46,7 @@ def published_consistency_finding(
     published: str,
 ) -> Finding:
     """Share of specialised components whose modal type holds in the training folds."""
+    require(folds_gate(study, len(study.prompts.pairs), folds))
 
     def measure(activations: Activations) -> tuple[int, int]:
         cells = published_cells(kind, activations)
@@ -104,6 +113,8 @@ def held_out_consistency_finding(
 ) -> Finding:
     """Share of components selected on training folds that hold on the held-out fold."""
     require(paired_gate(study))
+    pairs = len(paired(study.prompts.items, study.prompts.tasks))
+    require(folds_gate(study, pairs, folds, each=LEAST_HELD_OUT))
 
     def measure(activations: Activations) -> HeldOut:
         c = controlled_contrast(kind, activations, study.prompts)

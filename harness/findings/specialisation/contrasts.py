@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from harness import stats
 from harness.activations.extracted import Activations
 from harness.findings.specialisation.cells import Cells, controlled_cells
-from harness.materials.items import PromptSet, paired
+from harness.materials.items import PromptSet, paired, uneven_pair
 from harness.verdicts.components import ComponentKind
 
 
@@ -68,15 +68,9 @@ def contrast(cells: Cells, prompts: PromptSet) -> Contrast:
             f"no pair of {prompts.name} holds prompts of both {prompts.tasks[0]} and "
             f"{prompts.tasks[1]}; give a `pair` column, or cross the classes with --crossed"
         )
+    if uneven := uneven_pair(prompts.items, prompts.tasks):
+        raise ValueError(f"{prompts.name}: {uneven}")
     first, second = prompts.tasks
-    each = len(next(iter(table.values()))[first])
-    for pair, row in table.items():
-        if not len(row[first]) == len(row[second]) == each:
-            raise ValueError(
-                f"pair {pair!r} of {prompts.name} holds {len(row[first])} {first} and "
-                f"{len(row[second])} {second} prompts; every pair needs {each} of each, as the "
-                "first one has, so that labels can be exchanged"
-            )
     treated = np.array([row[first] for row in table.values()])
     control = np.array([row[second] for row in table.values()])
     at = treated[:, 0]

@@ -3,6 +3,7 @@
 The hypothesis files hold the numbers and the words; this module holds the procedure.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -184,12 +185,13 @@ def _strongest_interval(study: Study, held: Held) -> tuple[float, float]:
 def _strongest_samples(held: Held) -> dict[str, float]:
     """By held-out pair, its contrast in the strongest cell in units of the pooled SD.
 
-    Their mean is the effect of `_strongest`.
+    Their mean is the effect of `_strongest`. Empty where that is 0, or infinite:
+    prompts of one task that are all alike have an SD of 0, and nothing can be said in units of it.
     """
     cell, pairs = held.decisions.strongest, held.held_out
     values = held.contrast.values[pairs, cell].astype(float)
     mean, d = values.mean(), float(held.decisions.d[cell])
-    if mean == 0 or d == 0:
+    if mean == 0 or d == 0 or math.isinf(d):
         return {}
     scaled = (held.direction * values * d / mean).tolist()
     return dict(zip(held.contrast.pair[pairs].tolist(), scaled, strict=True))

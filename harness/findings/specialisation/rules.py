@@ -14,6 +14,7 @@ from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.verdicts.components import Components
 
 LEAST_PAIRS = 2  # fewest pairs that a d can be computed from
+LEAST_PROMPTS = 2  # of a class, likewise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +45,19 @@ class PublishedRule:
     def _effects(
         self, cells: Cells, prompts: PromptSet
     ) -> tuple[Float[np.ndarray, "component metric"], Float[np.ndarray, "component metric"]]:
-        """D and corrected p of every cell; d is 0 where it is undefined."""
+        """D and corrected p of every cell; d is 0 where it is undefined.
+
+        Nothing differs from a class of fewer than two prompts: shuffled labels and folds of a very
+        small set have such classes.
+        """
         treated, control = (
             cells.values[[i for i, item in enumerate(prompts.items) if item.task == task]]
             for task in prompts.tasks
         )
         shape = (-1, len(cells.metrics))
+        if min(len(treated), len(control)) < LEAST_PROMPTS:
+            nothing = np.zeros(cells.values.shape[1]).reshape(shape)
+            return nothing, nothing + 1
         p = stats.mann_whitney(treated, control).p.reshape(shape)
         correct = stats.bonferroni if self.correction == "bonferroni" else stats.benjamini_hochberg
         d = stats.cohens_d(treated, control)

@@ -95,7 +95,10 @@ def _fitted(
     if not _enough(groups, treated):
         return None
     named = [str(group) for group in groups]
-    return stats.surface_auc(features, treated, named, folds=FOLDS, seed=seed)
+    try:
+        return stats.surface_auc(features, treated, named, folds=FOLDS, seed=seed)
+    except stats.TooFewGroups:
+        return None
 
 
 def _centred(

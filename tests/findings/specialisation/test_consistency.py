@@ -124,6 +124,17 @@ def test_the_held_out_finding_supports_what_is_there_and_gates_what_is_not():
     assert reason == "no head was selected on any set of training folds"
 
 
+@pytest.mark.parametrize("pairs", [6, 9])
+def test_too_few_pairs_for_the_folds_are_inconclusive_and_say_how_many_are_needed(pairs):
+    study = study_of(null_subject, plain_set(pairs))
+    _, (outcome, reason) = held_out(study)
+    assert outcome is Outcome.INCONCLUSIVE
+    assert reason == f"made-plain has {pairs} pairs: 5 folds of 2 or more need 10"
+    _, (outcome, reason) = as_published(study_of(null_subject, plain_set(4)))
+    assert outcome is Outcome.INCONCLUSIVE
+    assert reason == "made-plain has 4 pairs: 5 folds of 1 or more need 5"
+
+
 def test_twins_that_hold_as_often_as_there_are_folds_refute_the_held_out_finding():
     def everyone(prompts, twin):
         return planted(noise(prompts, twin or 0), prompts)

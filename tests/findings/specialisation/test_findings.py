@@ -351,6 +351,45 @@ def test_materials_without_pairs_are_inconclusive_and_say_what_to_do():
     assert "--crossed" in reason
 
 
+def test_uneven_pairs_are_inconclusive_and_name_the_pair():
+    whole = plain_set(20, templates=10)
+    more = replace(whole.items[5], id="one more")  # pair p2 holds two prompts of its task now
+    finding = controlled(study_of(null_subject, replace(whole, items=(*whole.items, more))))
+    outcome, reason = judge(finding, Criterion.CONTROLLED)
+    assert outcome is Outcome.INCONCLUSIVE
+    assert "pair 'p2' holds 1 recall and 2 reasoning prompts; every pair needs 1 of each" in reason
+
+
+@pytest.mark.parametrize(("pairs", "few"), [(1, "1 in discovery, 0 in"), (5, "2 in evaluation;")])
+def test_two_pairs_in_a_split_are_inconclusive(pairs, few):
+    finding = controlled(study_of(null_subject, plain_set(pairs)))
+    outcome, reason = judge(finding, Criterion.CONTROLLED)
+    assert outcome is Outcome.INCONCLUSIVE
+    assert few in reason
+
+
+def test_a_shuffle_that_leaves_a_class_empty_finds_nothing():
+    whole = plain_set(3)
+    tasks = ("recall", "recall", "reasoning", "reasoning")
+    items = [replace(i, task=t, pair=i.id) for i, t in zip(whole.items[:4], tasks, strict=True)]
+    finding = published(study_of(null_subject, replace(whole, items=tuple(items))))
+    outcome, reason = judge(finding, Criterion.PUBLISHED)
+    assert outcome is Outcome.INCONCLUSIVE
+    assert "reach" in reason
+
+
+def test_an_effect_between_prompts_that_are_alike_has_no_samples():
+    def alike(prompts, twin):
+        found = noise(prompts, 100 + (twin or 0))
+        if twin is None:
+            found.heads[:] = recall_rows(prompts)[:, None, None, None]
+        return found
+
+    result = controlled(study_of(alike))
+    assert np.isinf(result.evidence[1].effect.value)
+    assert result.samples == {result.evidence[1].name: {}}
+
+
 def test_published_counts_do_not_depend_on_what_the_classes_are_called():
     whole = crossed_set(30)
     names = {"recall": "memory", "reasoning": "logic"}

@@ -265,7 +265,7 @@ def test_pairs_without_the_same_number_of_prompts_a_task_are_an_error():
     prompts = crossed_set(6)
     a = noise(prompts, 0)
     short = replace(prompts, items=prompts.items[:-1])
-    with pytest.raises(ValueError, match=r"pair 'p5' of made-crossed holds 1 recall and 2 reason"):
+    with pytest.raises(ValueError, match=r"pair 'p5' holds 1 recall and 2 reason"):
         contrast(controlled_cells("head", permuted(a, range(len(short)))), short)
     one_task = prompts.where(lambda item: item.task == "recall")
     with pytest.raises(ValueError, match="no pair of made-crossed holds prompts of both"):

@@ -113,3 +113,20 @@ def test_large_sets_are_sampled_and_small_ones_are_not_classified():
     prompts = PromptSet("large", tuple(items))
     assert words_auc(prompts).prompts == MOST_PROMPTS
     assert words_auc(PromptSet("small", tuple(items[:6]))) is None
+
+
+# Sizes of 8 pairs of a file of 60 prompts: recall, reasoning.
+UNEVEN = [(6, 3), (2, 5), (1, 9), (3, 1), (6, 0), (4, 4), (4, 3), (4, 5)]
+
+
+def test_uneven_pairs_are_classified_or_said_to_be_too_few():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        items = [
+            Item(f"{pair}-{task}-{n}", task, f"{rng.integers(9)} of {n}", f"g{pair}")
+            for pair, sizes in enumerate(rng.permutation(UNEVEN))
+            for task, size in zip(("recall", "reasoning"), sizes, strict=True)
+            for n in range(size)
+        ]
+        found = words_auc(PromptSet("uneven", tuple(items)))
+        assert found is None or 0 <= found.value <= 1

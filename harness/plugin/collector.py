@@ -14,6 +14,7 @@ from harness.plugin.hooks import PREDICTION
 from harness.plugin.prediction import Prediction
 from harness.plugin.run import Run, not_measured
 from harness.plugin.settings import settings_key
+from harness.plugin.stopping import let_finish
 from harness.verdicts.earlier import Change, Earlier
 from harness.verdicts.verdict import Known, Verdict
 
@@ -44,7 +45,7 @@ class Collector:
         if PREDICTION not in properties:
             return
         if report.when == "call" and VERDICT in properties:
-            self.run.add(Verdict.from_json(json.loads(str(properties[VERDICT]))))
+            self._add(Verdict.from_json(json.loads(str(properties[VERDICT]))))
         elif (report.when == "call" and not report.passed) or (
             report.when == "setup" and not report.passed
         ):
@@ -53,17 +54,27 @@ class Collector:
             if REFUSED in properties:
                 said = Earlier.from_json(json.loads(str(properties[REFUSED])))
                 row = replace(row, baseline=said)
-            self.run.add(row)
+            self._add(row)
+
+    def _add(self, verdict: Verdict) -> None:
+        """Keep a verdict; a full disk is no reason to lose the run."""
+        try:
+            self.run.add(verdict)
+        except OSError as error:
+            self.failure = f"{type(error).__name__}: {error}"
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write what there is, also after Ctrl-C; keep a whole run as a baseline."""
         whole = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         whole = whole and not (session.shouldstop or session.shouldfail)
+        let_finish(self.config)
         try:
             self.written = self.run.finish(stopped=not whole)
         except Exception as error:  # the verdicts are on disk; say why the report is not
             self.failure = f"{type(error).__name__}: {error}"
-        if self._weaker() and exitstatus == pytest.ExitCode.OK:
+        # Without a report the run has failed, whatever its verdicts are.
+        failed = self.failure or self._weaker()
+        if failed and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self.against.save is None:
             return
@@ -117,7 +128,7 @@ class Collector:
         if self.failure:
             terminalreporter.write_line(
                 f"\nthe report could not be written ({self.failure}); "
-                f"the verdicts are in {self.run.folder}",
+                f"the verdicts are in {self.run.folder} as far as they could be written",
                 red=True,
             )
 

@@ -145,9 +145,11 @@ class Awaiting:
     def start(self) -> Any:
         """Register the collector, which gets all later reports itself; it is returned."""
         from harness.plugin.collector import Collector  # noqa: PLC0415
+        from harness.plugin.stopping import stop_at_sigterm  # noqa: PLC0415
 
         self.started = True
         _prepare(self.config)
+        stop_at_sigterm(self.config)
         collector = Collector(self.config)
         self.config.pluginmanager.register(collector, "verdict-collector")
         return collector

@@ -117,7 +117,7 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "--report",
         str,
         "reports/report.html",
-        "file of the report; its data are written to the same folder",
+        "file of the report, or a folder for report.html; its data are written to the same folder",
     ),
     (
         "--report-md",

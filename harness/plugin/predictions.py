@@ -28,6 +28,7 @@ from harness.plugin.settings import (
     settings_key,
     settings_of,
 )
+from harness.plugin.writing import check_writable, claim
 from harness.study.reference_models import ReferenceModel, StoredVerdicts
 from harness.verdicts.records import verdict_of
 
@@ -47,6 +48,9 @@ def prepare(config: pytest.Config, run_id: str) -> None:
         baseline = config.stash[baseline_key] = _baseline(settings, workerinput)
     except BAD_INPUT as error:
         raise pytest.UsageError(str(error)) from None
+    if workerinput is None and not config.option.collectonly:
+        check_writable(settings.report)
+        claim(settings.report, config)
     run = Run(settings.report, run_id, card=settings.report_md, command=command_of(config))
     run.baseline = baseline
     config.stash[run_key] = run

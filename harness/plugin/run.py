@@ -82,15 +82,15 @@ class Run:
 
     def add(self, verdict: Verdict) -> None:
         """Keep a verdict, on disk before anything else happens."""
-        if not self.verdicts and not self.controls:
-            self.start_files()
+        first = not self.verdicts and not self.controls
         if self.command:
             verdict = _with_provenance(verdict, command=self.command)
+        (self.verdicts if verdict.control is None else self.controls).append(verdict)
+        if first:
+            self.start_files()
         if verdict.control is not None:
-            self.controls.append(verdict)
             records.write_verdicts(self.folder / records.CONTROLS_NAME, self.controls)
             return
-        self.verdicts.append(verdict)
         records.append_jsonl(self.folder, verdict)
 
     def start_files(self) -> None:

@@ -16,6 +16,7 @@ from harness.models import specs
 from harness.models.hub import pinned
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.plugin.options import DEFAULT_MODELS, option_of
+from harness.plugin.writing import report_path
 from harness.store.store import user_cache
 from harness.study.difficulty import Asked
 from harness.study.plan import Plan
@@ -91,7 +92,7 @@ def settings_of(config: pytest.Config) -> Settings:
         load=_load_options(config),
         cache=option_of(config, "--cache"),
         cache_dir=Path(option_of(config, "--cache-dir") or user_cache()),
-        report=Path(option_of(config, "--report")).resolve(),
+        report=report_path(option_of(config, "--report")),
         report_md=Path(card).resolve() if card else None,
         against=_against(config),
         reference_models=() if option_of(config, "--no-controls") else _reference_models(named),

@@ -378,3 +378,91 @@ def test_a_model_card_is_written_on_request_and_says_how_the_run_was_called(stud
     assert (
         (study.path / "card.md").read_text(encoding="utf-8").startswith("## Recall and reasoning")
     )
+
+
+def test_a_folder_given_as_report_gets_a_report(study):
+    study.makepyfile(test_h9_x=THREE)
+    (study.path / "out").mkdir()
+    for folder in ("out", "new/"):
+        study.runpytest("--model=mini-qwen", "--gate=none", f"--report={folder}")
+        assert (study.path / folder / "report.html").is_file()
+
+
+def test_a_report_that_cannot_be_written_is_a_usage_error_before_anything_runs(study):
+    study.makepyfile(test_h9_x=THREE)
+    (study.path / "file").write_text("")
+    result = study.runpytest("--model=mini-qwen", "--report=file/report.html")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*--report *file/report.html: *file is a file; give another path*"]
+    )
+
+
+def test_without_a_report_a_run_has_failed(study):
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + """
+@pytest.mark.criterion("controlled")
+def test_holds(model_name, verdict):
+    'It holds.'
+    import pathlib
+    pathlib.Path("out").write_text("in the way")
+    verdict(finding(2.0))
+"""
+    )
+    result = study.runpytest("--model=mini-qwen", "--gate=none", "--report=out/report.html")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*the report could not be written (*"])
+
+
+def test_two_runs_do_not_write_to_one_folder_at_once(study):
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + """
+@pytest.mark.criterion("controlled")
+def test_holds(model_name, verdict):
+    'It holds.'
+    import subprocess, sys
+    again = [sys.executable, "-m", "pytest", "--model=mini-qwen", "-k", "nothing"]
+    other = subprocess.run(again, capture_output=True, text=True)
+    assert other.returncode == 4, other.stdout
+    assert "another run writes to" in other.stderr
+    again.append("--report=elsewhere/report.html")
+    assert subprocess.run(again, capture_output=True).returncode == 5
+    verdict(finding(2.0))
+"""
+    )
+    for _ in range(2):  # the first lets go of the folder
+        study.runpytest("--model=mini-qwen").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("sent", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("workers", [(), ("-n2",)])
+def test_a_run_that_is_stopped_from_outside_writes_its_report(study, sent, workers):
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + f"""
+import os, pathlib, signal, time
+
+@pytest.mark.criterion("controlled")
+def test_first(model_name, verdict):
+    'It holds.'
+    verdict(finding(2.0))
+
+@pytest.mark.criterion("controlled")
+def test_second(model_name, verdict):
+    'It is stopped.'
+    run = pathlib.Path("reports/verdicts.jsonl")
+    while not (run.exists() and run.read_text()):
+        time.sleep(0.05)
+    controller = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    os.kill(controller, signal.{sent})
+    time.sleep(8)
+"""
+    )
+    result = study.runpytest_subprocess("--model=mini-qwen", *workers)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*supported*It holds.*", "*report: *report.html"])
+    assert (study.path / "reports" / "report.html").is_file()
+    assert [r["prediction_id"] for r in records(study)][:1] == ["first"]

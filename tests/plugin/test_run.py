@@ -11,7 +11,7 @@ import pytest
 from harness.findings.specialisation.cells import published_cells
 from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 from harness.plugin.prediction import Prediction
-from harness.plugin.run import COLUMNS, COMPONENT_PARTS, PLOT_PARTS, Run, not_measured
+from harness.plugin.run import COMPONENT_COLUMNS, COMPONENT_PARTS, PLOT_PARTS, Run, not_measured
 from harness.plugin.run import provenance as provenance_of
 from harness.verdicts.components import components_frame
 from harness.verdicts.plots import Plot, PlotPanel, Series
@@ -111,7 +111,7 @@ def test_parts_of_several_predictions_and_workers_are_merged(tmp_path):
     assert report == controller.report
     assert report.exists()
     merged = pd.read_parquet(tmp_path / COMPONENTS_NAME)
-    assert list(merged.columns) == list(COLUMNS)
+    assert list(merged.columns) == list(COMPONENT_COLUMNS)
     assert merged.groupby(["claim_id", "source"], observed=True).size().to_dict() == {
         ("h1", "model"): 20,
         ("h2", "model"): 16,
@@ -127,7 +127,7 @@ def test_a_run_without_components_writes_an_empty_table(tmp_path):
     run.add(row(run))
     run.finish()
     merged = pd.read_parquet(tmp_path / COMPONENTS_NAME)
-    assert list(merged.columns) == list(COLUMNS)
+    assert list(merged.columns) == list(COMPONENT_COLUMNS)
     assert merged.empty
 
 
@@ -211,6 +211,6 @@ def test_published_tables_have_the_same_columns():
     rule = PublishedRule(threshold_d=0.5, alpha=0.01, votes=2, correction="benjamini-hochberg")
     found = rule(published_cells("head", noise(prompts, 0)), prompts)
     frame = components_frame(found, source="model", **{**COMMON, "criterion": "published"})
-    assert list(frame.columns) == list(COLUMNS)
+    assert list(frame.columns) == list(COMPONENT_COLUMNS)
     assert frame["effect_discovery"].isna().all()
     assert replace(found).count == frame["passed"].sum()

@@ -60,6 +60,7 @@ def tokenizer_identity(spec: ModelSpec) -> str:
         header = gguf.header_hash(spec.gguf_file)
         more = _present(Path(spec.path), MORE_FILES)
         return _digest(more, start=header) if more else header
+    spec = hub.pinned(spec)
     named = ((name, model_file(spec, name)) for name in TOKENIZER_FILES)
     digest = hashlib.sha256()
     for name, path in named:

@@ -136,7 +136,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 class Awaiting:
-    """On the controller: start the collector with the first report of a prediction."""
+    """On the controller: start the collector once the run has a prediction."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -153,6 +153,11 @@ class Awaiting:
         collector = Collector(self.config)
         self.config.pluginmanager.register(collector, "verdict-collector")
         return collector
+
+    def pytest_runtestloop(self) -> None:
+        """Start with the first prediction: a signal that stops it finds the collector there."""
+        if not self.started and self.config.stash.get(prepared_key, False):
+            self.start()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Hand the first report over; the collector was not there when it came."""

@@ -437,6 +437,24 @@ def test_holds(model_name, verdict):
         study.runpytest("--model=mini-qwen").assert_outcomes(passed=1)
 
 
+def test_sigterm_in_the_first_prediction_is_an_interruption_too(study):
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + """
+import os, signal, time
+
+@pytest.mark.criterion("controlled")
+def test_first(model_name, verdict):
+    'It is stopped.'
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(8)
+"""
+    )
+    result = study.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
+
+
 @pytest.mark.parametrize("sent", ["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("workers", [(), ("-n2",)])
 def test_a_run_that_is_stopped_from_outside_writes_its_report(study, sent, workers):

@@ -102,6 +102,13 @@ def test_a_second_run_takes_the_stored_verdict_and_says_so(study):
     assert second["evidence"] == first["evidence"]
 
 
+def test_without_a_cache_that_can_be_written_everything_is_measured(study):
+    (study.path / "in-the-way").write_text("")
+    run(study, 2.0, "--cache-dir=in-the-way").assert_outcomes(passed=3)
+    (record,) = kept(study)
+    assert record["outcome"] == "supported"
+
+
 def test_a_changed_claim_is_measured_again(study):
     run(study, 2.0)
     run(study, 3.0)

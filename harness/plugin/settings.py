@@ -161,7 +161,7 @@ def _reference_models(named: Sequence[str]) -> tuple[ReferenceModel, ...]:
 def _against(config: pytest.Config) -> Against:
     against = Against(
         name=option_of(config, "--baseline"),
-        folder=Path(option_of(config, "--baseline-dir") or config.rootpath / BASELINES).resolve(),
+        folder=Path(option_of(config, "--baseline-dir") or _home(config) / BASELINES).resolve(),
         save=option_of(config, "--save-baseline"),
         shared=option_of(config, "--baseline-on") == "shared",
         models=parse_models(option_of(config, "--baseline-model")),
@@ -174,6 +174,14 @@ def _against(config: pytest.Config) -> Against:
             "--save-baseline saved it, or the path of its verdicts.json."
         )
     return against
+
+
+def _home(config: pytest.Config) -> Path:
+    """The rootdir; without a configuration file, where pytest was called.
+
+    Without one, pytest takes `--model /path` for a path of tests, and a folder near it as rootdir.
+    """
+    return config.invocation_params.dir if config.inipath is None else config.rootpath
 
 
 def selected_models(settings: Settings) -> tuple[ModelSpec, ...]:

@@ -318,7 +318,7 @@ def test_a_baseline_is_found_by_name_number_and_path(suite, way):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--gate=regressions"], "--gate regressions compares with an earlier run: give --baseline *"),
+        (["--gate=regressions"], "--gate regressions compares with an earlier run: give *"),
         (["--baseline=oen"], "there is no baseline 'oen' in *: did you mean one*"),
         (["--baseline=one", "--baseline-dir=none"], "there is no baseline 'one': */none holds*"),
         (["--baseline=reports"], "--baseline reports lies where this run writes its report*"),

@@ -162,6 +162,7 @@ def _local(text: str, folder: Path, revision: str | None) -> ModelSpec:
             f"{folder} has no config.json, so it is not a model: "
             "give the folder that save_pretrained wrote."
         )
+    read_json(folder / "config.json")  # now, not in every prediction
     weight_files(folder)
     return ModelSpec(text, str(folder), None, is_local=True)
 

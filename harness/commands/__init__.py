@@ -6,11 +6,13 @@ if all is well, 1 if it reports problems. 2 is for a command that cannot be run.
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
 
 from harness.commands import calibrate, compare, doctor, hypotheses, models, new, prompts, report
+from harness.commands.terminal import escape_what_cannot_be_encoded, printable
 from harness.compare.past import BaselineError
 from harness.materials.items import MaterialsError
 from harness.models.specs import ModelError
@@ -39,13 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for command in COMMANDS:
         command.add(subparsers)
     options = parser.parse_args(arguments)
+    escape_what_cannot_be_encoded()
     try:
         status: int = options.run(options)
         sys.stdout.flush()
     except (MaterialsError, ModelError, BaselineError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        print(f"{parser.prog}: {printable(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader, such as `head`, closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+        print(f"{parser.prog}: the output cannot be written: the disk is full.", file=sys.stderr)
+        return 2
     return status

@@ -34,6 +34,9 @@ def columns(reading: Reading) -> list[str]:
     if turned:
         more = f", and {len(turned) - _LABELS} more" if len(turned) > _LABELS else ""
         lines.append(f"  labels    {', '.join(turned[:_LABELS])}{more}")
+    if names.other_sources:
+        few = ", ".join(repr(source) for source in list(names.other_sources)[:_LABELS])
+        lines.append(f"  source    {few}: neither weights nor context, so it is left out")
     return lines
 
 
@@ -109,6 +112,19 @@ def repeated(reading: Reading, prompts: PromptSet) -> list[str]:
             "them is judged on them"
         )
     return lines
+
+
+def trimmed(reading: Reading) -> list[str]:
+    """Prompts that end in white space, and what is done about it."""
+    if not reading.trimmed:
+        return []
+    shown = ", ".join(map(str, reading.trimmed[:REPEATS]))
+    more = ", ..." if len(reading.trimmed) > REPEATS else ""
+    return [
+        f"  white space {len(reading.trimmed):,} prompts end in a space or a new line "
+        f"({reading.faults.unit} {shown}{more}):",
+        "              they are measured without it, and the answer follows after one space",
+    ]
 
 
 def lengths(prompts: PromptSet, tokens: Sequence[int] | None, tokenizer: str | None) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.commands import prompt_text
+from harness.commands.terminal import printable
 from harness.materials.domains import DOMAINS, load_domain
 from harness.materials.files.columns import OPTION, parse_columns
 from harness.materials.files.confounds import confounds_of
@@ -116,8 +117,8 @@ def run_list(_options: argparse.Namespace) -> int:
 def run_check(options: argparse.Namespace) -> int:
     """Print what the file contains; 1 if something is wrong with it, else 0."""
     columns = parse_columns(options.prompt_columns)
-    draw = None if Path(options.file).exists() else drawing_of(options.file)
-    if draw is not None:
+    draw = drawing_of(options.file)
+    if draw is not None and not Path(options.file).exists():
         return _look(draw(), options)
     check(options.file, tuple(SETS))
     reading = read(options.file, columns, limit=None if options.all else _SHOWN)
@@ -139,6 +140,7 @@ def _look(prompts: PromptSet, options: argparse.Namespace, reading: Reading | No
     _print(prompt_text.count_lines(prompts))
     if reading is not None:
         _print(prompt_text.repeated(reading, prompts))
+        _print(prompt_text.trimmed(reading))
     tokens = _tokens(prompts, options.tokenizer)
     _print(prompt_text.lengths(prompts, tokens, options.tokenizer))
     if not options.crossed or prompts.crossed:
@@ -177,4 +179,4 @@ def _tokens(prompts: PromptSet, name: str | None) -> list[int] | None:
 
 def _print(lines: Sequence[str]) -> None:
     if lines:
-        print("\n".join([*lines, ""]))
+        print(printable("\n".join([*lines, ""])))

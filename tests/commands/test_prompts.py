@@ -1,6 +1,7 @@
 """`python -m harness prompts` says what is in a file, and what is wrong with it."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -184,6 +185,41 @@ def test_the_named_sets_are_listed(capsys):
     assert "60 prompts in 30 pairs: 30 recall, 30 reasoning" in out
     assert "About symbols and atomic numbers of the elements" in out
     assert "partial" not in out
+
+
+def test_white_space_that_is_left_out_is_said(tmp_path, check):
+    rows = [{"prompt": f"{n}?\n", "task": "ab"[n % 2]} for n in range(8)]
+    status, out, _ = check(write(tmp_path, rows))
+    assert status == 0
+    assert "8 prompts end in a space or a new line (line 1, 2, 3, 4, 5, ...)" in out
+    assert "measured without it, and the answer follows after one space" in out
+
+
+def test_control_characters_do_not_reach_the_terminal(tmp_path, check):
+    rows = [
+        {"prompt": f"{n}?", "task": f"a\x1b[2J{n % 2}", "co\x1b]0;x\x07l\ud800": 1}
+        for n in range(8)
+    ]
+    status, out, _ = check(write(tmp_path, rows))
+    assert status == 0
+    assert "\\x1b[2J" in out
+    assert "co\\x1b]0;x\\x07l\\ud800" in out
+    assert not set("\x1b\x07\ud800") & set(out)
+
+
+def test_an_ascii_terminal_gets_escapes_and_a_full_disk_one_sentence(tmp_path):
+    path = write(tmp_path, ({"prompt": f"{n}?", "task": ("é", "ü")[n % 2]} for n in range(8)))
+    command = [sys.executable, "-m", "harness", "prompts", "check", path]
+    plain = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\xe9" in done.stdout
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == "python -m harness: the output cannot be written: the disk is full.\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["prompts"], ["prompts", "check"]])

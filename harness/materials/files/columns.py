@@ -9,10 +9,14 @@ from harness.materials.files.parsing import Faults
 from harness.materials.items import MaterialsError
 
 REQUIRED = ("prompt", "task")
-TEXTS = ("subject", "domain", "pair", "template", "question", "split", "id")
+CELL = ("relation", "source", "steps")  # what is asked, where the answer is, steps to it
+TEXTS = (
+    *("subject", "domain", "pair", "template", "question", "split", "id"),
+    *("relation", "source"),
+)
 LISTS = ("distractors", "premises")
 CHOICES = ("answer", "options", "answer_index")
-COLUMNS = (*REQUIRED, *TEXTS, *CHOICES, *LISTS, "score")
+COLUMNS = (*REQUIRED, *TEXTS, *CHOICES, *LISTS, "score", "steps")
 # Understood where a file has no column of our name; case and spaces do not matter.
 PUBLISHED_SCORE = "memory_reason_score"  # of the public labelled sets: 1 is reasoning only
 OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -74,12 +78,14 @@ class Names:
         used: Our names to theirs, as found so far.
         unread: Columns that are not understood, in order of appearance.
         labels: Values of the task column, and the tasks that they were understood as.
+        other_sources: Values of the source column that say no source of ours.
     """
 
     given: Mapping[str, str] = field(default_factory=dict)
     used: dict[str, str] = field(default_factory=dict)
     unread: dict[str, None] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    other_sources: dict[str, None] = field(default_factory=dict)
     _layouts: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
     _named: set[str] = field(default_factory=set)
 
@@ -93,7 +99,7 @@ class Names:
             if key in found.values() or key in self._named:
                 continue
             self._named.add(key)
-            absent = [c for c in COLUMNS if c not in found and c not in self.given]
+            absent = [c for c in COLUMNS if c not in {*found, *self.given, *CELL}]
             near = difflib.get_close_matches(_plain(key), absent, n=1, cutoff=MISSPELT)
             if near:
                 faults.add(line, f"unknown column {key!r}; did you mean {near[0]!r}?")

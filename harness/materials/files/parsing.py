@@ -15,6 +15,7 @@ from typing import Any
 from harness.materials.items import MaterialsError
 
 SHOWN = 10  # faults shown in one message
+WHY = 200  # characters of a library's own words
 Row = tuple[int, Mapping[str, Any]]  # line number, values by column
 Accept = Callable[[int, Sequence[str]], bool]  # whether rows under a header can be read
 
@@ -56,10 +57,33 @@ class Wrong(Exception):
     """A value that cannot be used; the message says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands for a value that no Python value can be made of; harmless in a column nobody reads."""
+
+    reason: str
+
+    def __repr__(self) -> str:
+        return f"a value that cannot be read ({self.reason})"
+
+
 def short(value: Any, width: int = 60) -> str:
     """The value as Python writes it, cut to a width."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError) as error:  # nested too deep, or a number of 5,000 digits
+        text = repr(Unreadable(why(error)))
     return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def why(error: Exception) -> str:
+    """The reason of an error that a library raised, in a few words."""
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    text = str(getattr(error, "msg", "") or error)
+    if text.startswith("Exceeds the limit"):  # Python goes on about its own settings
+        return f"a number of more than {sys.get_int_max_str_digits():,} digits"
+    return " ".join(text.split())[:WHY] or type(error).__name__
 
 
 def _lines(path: Path, faults: Faults) -> Iterator[tuple[int, str]]:
@@ -79,12 +103,8 @@ def _read_jsonl(path: Path, faults: Faults, _accept: Accept) -> Iterator[Row]:
             continue
         try:
             row = json.loads(line)
-        except RecursionError:
-            faults.add(number, "not valid JSON (nested too deep)")
-            continue
-        except ValueError as error:
-            reason = getattr(error, "msg", str(error))
-            faults.add(number, f"not valid JSON ({reason}): {short(line.strip())}")
+        except (RecursionError, ValueError) as error:
+            faults.add(number, f"not valid JSON ({why(error)}): {short(line.strip())}")
             continue
         if not isinstance(row, dict):
             faults.add(number, f"{short(row)}: expected a JSON object")
@@ -137,9 +157,26 @@ def _read_parquet(path: Path, faults: Faults, accept: Accept) -> Iterator[Row]:
             return
         number = 0
         for batch in file.iter_batches(batch_size=4096):
-            for row in batch.to_pylist():
+            columns = [_values(column) for column in batch.columns]
+            for values in zip(*columns, strict=True):
                 number += 1
-                yield number, row
+                yield number, dict(zip(header, values, strict=True))
+
+
+def _values(column: Any) -> list[Any]:
+    """The values of a parquet column; `Unreadable` for what Python cannot hold, as some dates."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except Exception:  # any of pyarrow's, by the type of the column; then one by one
+        values = [_value(scalar) for scalar in column]
+    return values
+
+
+def _value(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except Exception as error:  # any of pyarrow's
+        return Unreadable(why(error))
 
 
 def _differ(line: int, header: Sequence[str], faults: Faults) -> bool:
@@ -147,6 +184,24 @@ def _differ(line: int, header: Sequence[str], faults: Faults) -> bool:
     for column, n in twice.items():
         faults.add(line, f"column {column!r} is there {n} times")
     return not twice
+
+
+def rows_of(path: Path, faults: Faults, accept: Accept) -> Iterator[Row]:
+    """The rows of a file by their line numbers, until it ends or cannot be read on.
+
+    The one border of foreign files: whatever a reader's library raises is a fault of the file.
+
+    Raises:
+        OSError: If the file cannot be opened or read.
+    """
+    line = 0
+    try:
+        for line, row in READERS[path.suffix.lower()](path, faults, accept):
+            yield line, row
+    except OSError:
+        raise
+    except Exception as error:  # of a library, on a file that is none
+        faults.add(line and line + 1, f"cannot be read ({why(error)})")
 
 
 READERS: dict[str, Callable[[Path, Faults, Accept], Iterator[Row]]] = {

@@ -10,14 +10,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from harness.materials.files.columns import Names
-from harness.materials.files.parsing import READERS, SHOWN, Faults
+from harness.materials.files.parsing import READERS, SHOWN, Faults, rows_of, short, why
 from harness.materials.files.rows import SPLITS, item_of
 from harness.materials.items import DISCOVERY, EVALUATION, Item, MaterialsError, PromptSet
 from harness.materials.sets import SETS
 
 DEFAULT_TASKS = ("recall", "reasoning")
+NAMED = 200  # characters of a path in a message
 
 
 def check(path: Path | str, names: Sequence[str] = ()) -> Path:
@@ -30,7 +32,17 @@ def check(path: Path | str, names: Sequence[str] = ()) -> Path:
     Raises:
         MaterialsError: If not; for a missing file, with similar names in its folder.
     """
-    path = Path(path).expanduser()
+    try:
+        return _checked(Path(path), names)
+    except (OSError, RuntimeError) as error:  # a name too long, a folder that is locked, no home
+        reason = getattr(error, "strerror", None) or error
+        raise MaterialsError(
+            f"prompt file {short(str(path), NAMED)} cannot be read: {reason}."
+        ) from None
+
+
+def _checked(path: Path, names: Sequence[str]) -> Path:
+    path = path.expanduser()
     known = ", ".join(READERS)
     if path.is_dir():
         raise MaterialsError(f"{path} is a folder: expected a prompt file ({known}).")
@@ -59,6 +71,7 @@ class Reading:
         lines: The line of each item.
         names: How its columns were understood.
         again: Lines that repeat a prompt and task, with the line of the first occurrence.
+        trimmed: Lines whose prompt ends in white space, which is left out.
     """
 
     path: Path
@@ -67,6 +80,7 @@ class Reading:
     faults: Faults
     names: Names
     again: tuple[tuple[int, int], ...]
+    trimmed: tuple[int, ...] = ()
 
     def prompt_set(
         self, name: str = "", tasks: tuple[str, str] | None = None, seed: int = 0
@@ -105,25 +119,46 @@ def read(
     names = Names(columns or {})
     items: list[Item] = []
     lines: list[int] = []
+    trimmed: list[int] = []
     seen = _Seen()
 
     def accept(line: int, header: Sequence[str]) -> bool:
         return names.accept(line, header, faults)
 
     try:
-        for line, row in READERS[kind](path, faults, accept):
-            item = item_of(line, row, names, faults)
+        for line, row in rows_of(path, faults, accept):
+            item = _item_or_fault(line, row, names, faults)
             if item is not None:
                 named = row.get(names.used.get("id", "")) not in (None, "")
                 seen.check(line, item, named, faults)
                 items.append(item)
                 lines.append(line)
+                raw = row.get(names.used.get("prompt", ""))
+                if isinstance(raw, str) and raw[-1:].isspace():
+                    trimmed.append(line)
     except OSError as error:
         raise MaterialsError(f"{path} cannot be read: {error.strerror or error}.") from None
     if kind == ".jsonl":  # the others have a header
         names.complete(faults)
     _one_split_a_pair(items, lines, faults)
-    return Reading(path, _with_topics(items), tuple(lines), faults, names, tuple(seen.again))
+    return Reading(
+        path,
+        _with_topics(items),
+        tuple(lines),
+        faults,
+        names,
+        tuple(seen.again),
+        tuple(trimmed),
+    )
+
+
+def _item_or_fault(line: int, row: Mapping[str, Any], names: Names, faults: Faults) -> Item | None:
+    """`item_of`; what it cannot cope with is a fault of the row too."""
+    try:
+        return item_of(line, row, names, faults)
+    except Exception as error:  # the border for values: nobody's file ends in a traceback
+        faults.add(line, f"cannot be used ({why(error)})")
+        return None
 
 
 def read_prompts(

@@ -7,16 +7,18 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.materials.files.columns import LABELS, LISTS, TEXTS, Names, has_published_score
+from harness.materials.files.columns import CELL, LABELS, LISTS, TEXTS, Names, has_published_score
 from harness.materials.files.parsing import Faults, Wrong, short
 from harness.materials.items import DISCOVERY, EVALUATION, Item
 
 SPLITS = (DISCOVERY, EVALUATION)
+SOURCES = ("weights", "context")
 SEPARATOR = "|"
 FRAME = "Q: {}\nA:"  # around a question, as in the public code on labelled sets
+DIGITS = 18  # of a place among options; Python refuses to read some thousands
 PUBLISHED_LIMIT = 0.5  # of its graded score: above is reasoning
 
 
@@ -54,9 +56,11 @@ def item_of(line: int, row: Mapping[str, Any], names: Names, faults: Faults) -> 
     """The item of a row; None if the row has a fault, which is noted."""
     before = faults.count
     at = _Row(line, row, names.layout(line, tuple(row), faults), faults)
-    texts = {column: at.value(column, _text) for column in TEXTS}
-    lists = {column: at.value(column, _list) for column in LISTS}
+    here = at.layout
+    texts = {column: at.value(column, _text) if column in here else "" for column in TEXTS}
+    lists = {column: at.value(column, _list) if column in here else () for column in LISTS}
     score = at.value("score", _score)
+    steps = at.value("steps", _steps)
     prompt = at.value("prompt", _prompt)
     if prompt is None and texts["question"]:
         prompt = FRAME.format(texts["question"])
@@ -74,7 +78,14 @@ def item_of(line: int, row: Mapping[str, Any], names: Names, faults: Faults) -> 
     if faults.count > before:
         return None
     assert prompt is not None
-    return _item(prompt, task, texts, distractors, lists["premises"], score, bool(options))
+    item = _item(prompt, task, texts, distractors, lists["premises"], score, bool(options))
+    if not any(column in at.layout for column in CELL):
+        return item
+    source = texts["source"].lower()
+    if source and source not in SOURCES:  # "source" is also what others call an origin
+        names.other_sources[texts["source"]] = None
+        source = ""
+    return replace(item, relation=texts["relation"], source=source, steps=steps)
 
 
 def _task(at: _Row, score: float | None, names: Names) -> str:
@@ -204,7 +215,7 @@ def _place(column: str, value: Any, count: int) -> int:
         place = value
     elif isinstance(value, str):
         text = value.strip().strip("().").upper()
-        if text.isdecimal():
+        if text.isdecimal() and len(text) <= DIGITS:
             place = int(text)
         elif len(text) == 1 and "A" <= text <= "Z":
             place = ord(text) - ord("A")
@@ -269,7 +280,7 @@ def _parsed(column: str, text: str) -> Any:
     try:
         with warnings.catch_warnings(action="ignore"):  # of backslashes
             return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         raise Wrong(f"{column} is not a JSON list: {short(text)}") from None
 
 
@@ -278,6 +289,21 @@ def _options(column: str, value: Any) -> tuple[str, ...]:
     if len(options) == 1:
         raise Wrong(f"{column} is {short(value)}: expected a JSON list of two or more")
     return options
+
+
+def _steps(column: str, value: Any) -> int:
+    if value is None or value == "":
+        return 0
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) <= DIGITS:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise Wrong(
+            f"{column} is {short(value)}: expected a number, 1 or more (a column that means "
+            f"something else is left out by --prompt-columns {column}=)"
+        )
+    return value
 
 
 def _score(column: str, value: Any) -> float | None:

@@ -473,6 +473,104 @@ def test_multiple_choice_reads_the_same_from_csv_and_parquet(tmp_path):
     assert read_prompts(tmp_path / "mine.csv") == from_jsonl
 
 
+# What libraries trip over
+
+
+def huge(digits=5000):
+    return "1" * digits
+
+
+def parquet(folder, **columns):
+    import pyarrow as pa
+
+    path = folder / "mine.parquet"
+    pa.parquet.write_table(pa.table(columns), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"options": ["a", "b"], "answer_index": huge()}, "answer_index is '1111"),
+        ({"options": ["a", "b"], "answer": huge()}, "expected the text of one of 2 options"),
+        ({"options": "[{[]}, 'a']", "answer": "a"}, "options is not a JSON list: \"[{[]}, 'a']\""),
+        ({"options": "[" * 5000, "answer": "a"}, "options is not a JSON list"),
+        ({"options": "-" * 50_000 + "1", "answer": "a"}, "a JSON list of two or more"),
+        ({"options": "[" + "-" * 50_000 + "1]", "answer": "a"}, "options is not a JSON list"),
+        ({"options": f"[{huge()}, 'a']", "answer": "a"}, "options is not a JSON list"),
+        ({"score": huge()}, "score is '1111"),
+        ({"steps": huge()}, "steps is '1111"),
+        ({"steps": 0}, "steps is 0: expected a number, 1 or more"),
+        ({"steps": ["add", "carry"]}, "left out by --prompt-columns steps="),
+    ],
+)
+def test_a_value_that_python_cannot_build_is_named(tmp_path, changes, expected):
+    message = complaint(two(tmp_path, **changes))
+    assert "mine.jsonl, line 2: " in message
+    assert expected in message
+
+
+def test_json_that_python_cannot_build_is_named(tmp_path):
+    content = f'{{"prompt": "A?", "task": "a", "answer": {huge()}}}\n{"[" * 100_000}\n'
+    message = complaint(text(tmp_path, content))
+    assert "line 1: not valid JSON (a number of more than 4,300 digits)" in message
+    assert "line 2: not valid JSON (nested too deep)" in message
+    deep = '{"prompt": ' + "[" * 900 + "]" * 900 + ', "task": "a"}'
+    assert "line 1: prompt is [[[" in complaint(text(tmp_path, deep))
+
+
+def test_half_a_surrogate_in_a_column_name_is_no_obstacle(tmp_path):
+    rows = [{"prompt": f"{n}?", "task": "ab"[n % 2], "no\ud800te": 1} for n in range(4)]
+    assert len(read_prompts(jsonl(tmp_path, rows))) == 4
+
+
+def test_parquet_values_that_python_cannot_hold_matter_only_where_they_are_read(tmp_path):
+    import pyarrow as pa
+
+    far = pa.array([1, 2**30], pa.int32()).cast(pa.date32())
+    good = {"prompt": ["A?", "B?"], "task": ["a", "b"]}
+    assert len(read_prompts(parquet(tmp_path, **good, when=far))) == 2
+    message = complaint(parquet(tmp_path, **good, id=far))
+    assert "row 1: id is datetime.date(1970, 1, 2): expected text" in message
+    assert "row 2: id is a value that cannot be read (days=1073741824" in message
+    message = complaint(parquet(tmp_path, prompt=["A?", "B?"], task=[b"a", b"\xff"]))
+    assert "row 2: task is b'\\xff': expected text" in message
+    broken = pa.StringArray.from_buffers(
+        2, pa.py_buffer(b"\0\0\0\0\1\0\0\0\3\0\0\0"), pa.py_buffer(b"a\xff\xfe")
+    )
+    message = complaint(parquet(tmp_path, prompt=["A?", "B?"], task=broken))
+    assert "row 2: task is a value that cannot be read ('utf-8' codec" in message
+
+
+def test_a_path_that_cannot_be_looked_at_is_one_sentence(tmp_path):
+    assert "cannot be read: File name too long" in complaint("a" * 5000 + ".jsonl")
+    (tmp_path / "round.jsonl").symlink_to("round.jsonl")
+    assert "is not there" in complaint(tmp_path / "round.jsonl")
+
+
+def test_white_space_at_the_end_of_a_prompt_is_dropped_and_counted(tmp_path):
+    prompts = ["0? ", "1?\n", "2?", "3?"]
+    rows = [{"prompt": prompt, "task": "ab"[n % 2]} for n, prompt in enumerate(prompts)]
+    found = read(jsonl(tmp_path, rows))
+    assert [item.prompt for item in found.items] == ["0?", "1?", "2?", "3?"]
+    assert found.trimmed == (1, 2)
+
+
+def test_relation_source_and_steps_arrive_and_are_no_part_of_other_hashes(tmp_path):
+    rows = [
+        {"prompt": f"{n}?", "task": "ab"[n % 2], "relation": "capital", "steps": "2"}
+        | {"source": ("Context", "wikipedia")[n % 2]}
+        for n in range(4)
+    ]
+    found = read(jsonl(tmp_path, rows))
+    first, second = found.items[:2]
+    assert (first.relation, first.source, first.steps) == ("capital", "context", 2)
+    assert second.source == ""
+    assert list(found.names.other_sources) == ["wikipedia"]
+    plain = read(jsonl(tmp_path, [{"prompt": "0?", "task": "a"}])).items[0]
+    assert not {"relation", "source", "steps"} & set(plain.to_json())
+
+
 # Crossing
 
 

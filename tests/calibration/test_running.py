@@ -14,7 +14,7 @@ from harness.calibration import settings as module
 from harness.calibration.jobs import FIRST_UNTRAINED, OPEN, Job, chains, jobs_of
 from harness.calibration.settings import CalibrationSettings
 from harness.models.specs import ModelSpec
-from harness.study.reference_models import Control
+from harness.study.reference_models import ReferenceModel
 
 SETTINGS = CalibrationSettings(
     parts=("consistency",), untrained=(), shuffled=("mini-qwen",), power=()
@@ -77,8 +77,10 @@ def test_kinds_of_null_can_be_chosen():
 
 def test_planted_models_are_used_where_they_are_there(monkeypatch):
     spec = ModelSpec("planted-x", "/x", is_local=True)
-    negative = Control(replace(spec, name="shared-x"), "negative", {}, "")
-    monkeypatch.setattr(module, "shipped", lambda: (Control(spec, "positive", {}, ""), negative))
+    negative = ReferenceModel(replace(spec, name="shared-x"), "negative", {}, "")
+    monkeypatch.setattr(
+        module, "shipped", lambda: (ReferenceModel(spec, "positive", {}, ""), negative)
+    )
     assert CalibrationSettings.usual().power == ("planted-x",)
     assert CalibrationSettings.usual().shuffled == ("mini-qwen", "planted-x")
     monkeypatch.setattr(module, "shipped", lambda: ())

@@ -274,7 +274,7 @@ def test_words_of_a_plot_are_escaped(tmp_path):
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
 def test_every_form_opens_without_a_fault(chromium, tmp_path, width, scheme):
     plots = [*entries(), *nasty()]
-    records = [r for r in sample() if r["claim_id"] == "h2"]
+    records = [r for r in sample() if r.claim_id == "h2"]
     path = render(records, None, tmp_path / "report.html", plots=plots)
     visit = Visit(chromium, path, width=width, scheme=scheme)
     visit.draw_everything()

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,12 @@ from harness.materials.files.word_confound import WordsAuc
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet, paired
 from harness.materials.surface import Balance
 
+SEPARATES = 0.9  # an AUC that is enough alone
+MOST = 3  # measures named in the last paragraph
+_PLURALS = ("digits", "distractors", "the words")
 _LABELS = 6  # labels shown
 REPEATS = 5  # repeated prompts shown
-_NAME = 40  # width of the first column of the table
+_NAME = 44  # width of the first column of the table
 
 
 def columns(reading: Reading) -> list[str]:
@@ -160,8 +164,41 @@ def crossed(prompts: PromptSet, balance: Balance) -> list[str]:
     return [f"crossed: {len(prompts):,} prompts in {pairs:,} pairs; {exact}"]
 
 
-def confounds(prompts: PromptSet, found: Sequence[Confound], words: WordsAuc | None) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What tells the classes of a set apart: by its design, by each measure, by all words."""
+
+    design: tuple[str, ...]
+    measures: Sequence[Confound]
+    words: WordsAuc | None
+
+
+def deciding(looked: Looked) -> list[str]:
+    """What alone separates the classes, the design first; empty if nothing does."""
+    said = any("in the prompt for" in sentence for sentence in looked.design)
+    alone = sorted(
+        (
+            row
+            for row in looked.measures
+            if row.auc.clear
+            and row.auc.value >= SEPARATES
+            and not (said and row.name.endswith("in the prompt"))
+        ),
+        key=lambda row: -row.auc.value,
+    )
+    lines = [f"  {sentence}" for sentence in looked.design]
+    lines += [
+        f"  {row.name}: AUC {_auc(row.auc)}" + (f", more in {row.greater}" if row.greater else "")
+        for row in alone
+    ]
+    if looked.words is not None and looked.words.value >= SEPARATES:
+        lines.append(f"  all words, to a classifier: AUC {_number(looked.words.value)}")
+    return ["what alone separates the classes:", *lines] if lines else []
+
+
+def confounds(prompts: PromptSet, looked: Looked) -> list[str]:
     """A table of surface differences between the classes, overall and within groups."""
+    found, words = sorted(looked.measures, key=lambda row: -row.auc.value), looked.words
     groups = list(dict.fromkeys(by for row in found for by in row.within))
     first, second = prompts.tasks
     title = f"what tells {first} from {second}"
@@ -174,7 +211,7 @@ def confounds(prompts: PromptSet, found: Sequence[Confound], words: WordsAuc | N
         cells = [row.auc, *(row.within.get(by) for by in groups)]
         lines.append(f"  {name:<{_NAME}}" + "".join(f"{_auc(cell):>19}" for cell in cells))
     if words is None:
-        return [*lines, "  all words: too few prompts for a classifier in five folds"]
+        return [*lines, "  all words: too few prompts, or pairs too uneven, for five folds"]
     values = [words.value, *(words.within.get(by) for by in groups)]
     row_of = "".join(f"{'-' if v is None else _number(v):>19}" for v in values)
     lines.append(f"  {'all words and how many, classifier':<{_NAME}}{row_of}")
@@ -184,34 +221,47 @@ def confounds(prompts: PromptSet, found: Sequence[Confound], words: WordsAuc | N
     return lines
 
 
-def meaning(prompts: PromptSet, found: Sequence[Confound], words: WordsAuc | None) -> str:
+def meaning(prompts: PromptSet, looked: Looked) -> str:
     """One paragraph: what the table means for a difference measured in a model."""
-    clear = sorted((r for r in found if r.auc.clear), key=lambda r: -r.auc.value)
-    by_words = words is not None and words.value > CLEAR
-    if not clear and not by_words:
-        values = [row.auc.value for row in found] + ([words.value] if words else [])
-        return (
-            "Nothing looked at tells the classes apart: no AUC is clearly above chance, which is "
-            f".5 (the largest is {_number(max(values))})."
+    words = looked.words
+    clear = [row for row in looked.measures if row.auc.clear]
+    told = [(row.auc.value, *_alone(row)) for row in _strongest_length(clear)]
+    if words is not None and words.value > CLEAR:
+        told.append((words.value, "the words, to a classifier,", _number(words.value)))
+    if not told:
+        values = [row.auc.value for row in looked.measures] + ([words.value] if words else [])
+        nothing = (
+            f"no AUC is clearly above chance, which is .5 (the largest is {_number(max(values))})"
         )
-    parts = []
-    if clear:
-        best = next((r for r in clear if r.name.startswith("length")), clear[0])
-        what = "length" if best.name.startswith("length") else best.name.removesuffix(" alone")
-        verb = "separate" if what.startswith("digits") else "separates"
-        within = best.within.get("subject")
-        inside = f" ({_number(within.value)} within a subject)" if within else ""
-        parts.append(f"{what} alone {verb} the classes with AUC {_auc(best.auc)}{inside}")
-        if clear[0].auc.value > best.auc.value and not clear[0].name.startswith("length"):
-            parts.append(f"{clear[0].name} with {_auc(clear[0].auc)}")
-    if by_words and words is not None:
-        parts.append(f"the words, to a classifier, with {_number(words.value)}")
-    sentence = ", ".join(parts)
+        if looked.design:
+            return (
+                f"No measure of the prompts tells the classes apart, {nothing}; their design does."
+            )
+        return f"Nothing looked at tells the classes apart: {nothing}."
+    first, *others = sorted(told, key=lambda part: -part[0])[:MOST]
+    verb = "separate" if first[1].startswith(_PLURALS) else "separates"
+    sentence = f"{first[1]} alone {verb} the classes with AUC {first[2]}"
+    sentence += "".join(f", {what} with {number}" for _, what, number in others)
     advice = "" if prompts.crossed else " (--crossed balances words and lengths exactly)"
     return (
         f"{sentence[0].upper()}{sentence[1:]}: a difference between the classes on these prompts "
         f"is not evidence about the model unless it goes beyond that{advice}."
     )
+
+
+def _strongest_length(rows: Sequence[Confound]) -> list[Confound]:
+    """The rows, but of the lengths only the one that separates best."""
+    lengths = [row for row in rows if row.name.startswith("length")]
+    best = max(lengths, key=lambda row: row.auc.value, default=None)
+    return [row for row in rows if row not in lengths or row is best]
+
+
+def _alone(row: Confound) -> tuple[str, str]:
+    """What separates the classes, and how well."""
+    what = "length" if row.name.startswith("length") else row.name.removesuffix(" alone")
+    within = row.within.get("subject")
+    inside = f" ({_number(within.value)} within a subject)" if within else ""
+    return what, f"{_auc(row.auc)}{inside}"
 
 
 def _auc(found: Auc | None) -> str:

@@ -11,6 +11,7 @@ from harness.materials.domains import DOMAINS, load_domain
 from harness.materials.files.columns import OPTION, parse_columns
 from harness.materials.files.confounds import confounds_of
 from harness.materials.files.crossing import cross_set
+from harness.materials.files.design import separating
 from harness.materials.files.reading import Reading, check, read
 from harness.materials.files.word_confound import words_auc
 from harness.materials.items import MaterialsError, PromptSet
@@ -136,15 +137,19 @@ def run_check(options: argparse.Namespace) -> int:
 
 
 def _look(prompts: PromptSet, options: argparse.Namespace, reading: Reading | None = None) -> int:
-    """Print counts, lengths and confounds; 1 if the set cannot be crossed, else 0."""
+    """Print what decides, counts, lengths, confounds; 1 if the set cannot be crossed, else 0."""
+    tokens = _tokens(prompts, options.tokenizer)
+    cross = options.crossed and not prompts.crossed
+    looked = None if cross else _looked_at(prompts, separating(prompts), tokens)
+    if looked is not None:
+        _print(prompt_text.deciding(looked))
     _print(prompt_text.count_lines(prompts))
     if reading is not None:
         _print(prompt_text.repeated(reading, prompts))
         _print(prompt_text.trimmed(reading))
-    tokens = _tokens(prompts, options.tokenizer)
     _print(prompt_text.lengths(prompts, tokens, options.tokenizer))
-    if not options.crossed or prompts.crossed:
-        _give_away(prompts, tokens)
+    if looked is not None:
+        _give_away(prompts, looked)
         return 0
     try:
         crossed = cross_set(prompts)
@@ -153,14 +158,22 @@ def _look(prompts: PromptSet, options: argparse.Namespace, reading: Reading | No
         return 1
     words = [[hash(word) for word in item.prompt.split()] for item in crossed.items]
     _print(prompt_text.crossed(crossed, token_balance(crossed.items, words, crossed.tasks)))
-    _give_away(crossed, _tokens(crossed, options.tokenizer))
+    # What was found of a file's design still holds once its questions are crossed.
+    looked = _looked_at(crossed, crossed.notes, _tokens(crossed, options.tokenizer))
+    _print(prompt_text.deciding(looked))
+    _give_away(crossed, looked)
     return 0
 
 
-def _give_away(prompts: PromptSet, tokens: Sequence[int] | None) -> None:
-    found, words = confounds_of(prompts, tokens), words_auc(prompts)
-    _print(prompt_text.confounds(prompts, found, words))
-    _print([prompt_text.meaning(prompts, found, words)])
+def _looked_at(
+    prompts: PromptSet, design: tuple[str, ...], tokens: Sequence[int] | None
+) -> prompt_text.Looked:
+    return prompt_text.Looked(design, confounds_of(prompts, tokens), words_auc(prompts))
+
+
+def _give_away(prompts: PromptSet, looked: prompt_text.Looked) -> None:
+    _print(prompt_text.confounds(prompts, looked))
+    _print([prompt_text.meaning(prompts, looked)])
 
 
 def _tokens(prompts: PromptSet, name: str | None) -> list[int] | None:

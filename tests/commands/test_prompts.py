@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands import main
+from harness.materials.files.reading import read_prompts
 from harness.materials.sets import SETS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -185,6 +186,30 @@ def test_the_named_sets_are_listed(capsys):
     assert "60 prompts in 30 pairs: 30 recall, 30 reasoning" in out
     assert "About symbols and atomic numbers of the elements" in out
     assert "partial" not in out
+
+
+def test_what_alone_separates_the_classes_stands_first(tmp_path, check):
+    rows = [
+        {"prompt": f"What is the capital of land {n}?", "task": "recall", "answer": f"City{n % 4}"}
+        | {"distractors": ["Rome"]}
+        for n in range(20)
+    ] + [
+        {"prompt": f"Ann is in hut{n}, Bo in hut{n + 1}. Where is Ann?", "task": "reasoning"}
+        | {"answer": f"hut{n}", "distractors": [f"hut{n + 1}"]}
+        for n in range(20)
+    ]
+    path = write(tmp_path, rows)
+    status, out, _ = check(path)
+    assert status == 0
+    blocks = out.split("\n\n")
+    assert blocks[1].startswith("what alone separates the classes:\n  each class asks one type of")
+    assert "no claim about processes can be made" in blocks[1]
+    assert "the answer stands in the prompt for reasoning only (20 of 20; recall: 0 of 20)" in out
+    assert "the answers share nothing between the classes" in blocks[1]
+    assert "length in words: AUC 1.00 (no overlap), more in reasoning" in blocks[1]
+    assert read_prompts(path).notes[0].startswith("each class asks one type of question")
+    status, out, _ = check(path, "--crossed")
+    assert "no claim about processes can be made" in out
 
 
 def test_white_space_that_is_left_out_is_said(tmp_path, check):

@@ -13,6 +13,7 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from harness.materials.files.design import stands_in
 from harness.materials.items import Item, PromptSet
 
 LEVEL = 0.95
@@ -21,6 +22,12 @@ MEASURES: Mapping[str, Callable[[Item], float]] = {
     "length in characters": lambda item: len(item.prompt),
     "length in words": lambda item: len(item.prompt.split()),
     "digits present": lambda item: bool(re.search(r"\d", item.prompt)),
+}
+ANSWERS: Mapping[str, Callable[[Item], float]] = {  # where every item has them
+    "the answer in the prompt": lambda item: stands_in(item.answer, item.prompt),
+    "distractors in the prompt": lambda item: (
+        sum(stands_in(text, item.prompt) for text in item.distractors) / len(item.distractors)
+    ),
 }
 
 
@@ -74,6 +81,8 @@ def confounds_of(
     treated = np.array([item.task == prompts.tasks[0] for item in items])
     groupings = groupings_of(items)
     values = {name: [of(item) for item in items] for name, of in MEASURES.items()}
+    if all(item.answer and item.distractors for item in items):
+        values |= {name: [of(item) for item in items] for name, of in ANSWERS.items()}
     if tokens is not None:
         values["length in tokens"] = [tokens[n] for n in keep]
     pairs = codes(item.pair for item in items)

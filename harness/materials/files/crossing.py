@@ -35,7 +35,8 @@ def cross_set(prompts: PromptSet, name: str = "", *, seed: int = 0) -> PromptSet
         pairs_in[a.split] += 1
         template = f"{frame}-{a.template}" if a.template and a.template == b.template else frame
         crossed += cross(a, b, frame=frames[frame], template=template, pair=a.pair)
-    return PromptSet(name or f"{prompts.name}-crossed", tuple(crossed), prompts.tasks, crossed=True)
+    called = name or f"{prompts.name}-crossed"
+    return PromptSet(called, tuple(crossed), prompts.tasks, crossed=True, notes=prompts.notes)
 
 
 def _partners(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.materials.files.columns import Names
+from harness.materials.files.design import separating
 from harness.materials.files.parsing import READERS, SHOWN, Faults, rows_of, short, why
 from harness.materials.files.rows import SPLITS, item_of
 from harness.materials.items import DISCOVERY, EVALUATION, Item, MaterialsError, PromptSet
@@ -97,7 +98,8 @@ class Reading:
         items = _with_splits(self.path, self.items, seed)
         # Else chemistry.jsonl is taken for our set chemistry, whose controls are drawn by name.
         called = self.path.name if self.path.stem in SETS else self.path.stem
-        return PromptSet(name or called, items, chosen)
+        prompts = PromptSet(name or called, items, chosen)
+        return replace(prompts, notes=separating(prompts))
 
 
 def read(

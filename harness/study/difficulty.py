@@ -81,17 +81,20 @@ class Chosen:
 def choose_difficulty(subject: Subject, asked: Asked, seed: int) -> Chosen:
     """The hardest setting at which recall, lookup and reasoning pass the gate.
 
-    If none is, the hardest of those at which most of the three pass: the claims' own gates then
-    say which cells are not answered.
+    If none is, the one at which most of the three pass, and of those the one that is answered
+    best: the claims' own gates then say which cells are not answered.
     """
     found: dict[Difficulty, tuple[Competence, ...]] = {}
-    passed: dict[Difficulty, int] = {}
     for difficulty in asked.settings():
         found[difficulty] = competence(subject, difficulty, seed)
-        passed[difficulty] = sum(cell.passes for cell in found[difficulty])
-        if passed[difficulty] == len(DEMONSTRATED):
-            break
-    difficulty = max(passed, key=passed.__getitem__)  # the first of several, so the hardest
+        if all(cell.passes for cell in found[difficulty]):
+            return Chosen(difficulty, _note(difficulty, found[difficulty]))
+
+    def answered(difficulty: Difficulty) -> tuple[int, float]:
+        cells = found[difficulty]
+        return sum(cell.passes for cell in cells), sum(cell.value for cell in cells)
+
+    difficulty = max(found, key=answered)  # the first of several, so the hardest
     return Chosen(difficulty, _note(difficulty, found[difficulty]))
 
 

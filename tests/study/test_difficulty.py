@@ -51,6 +51,14 @@ def test_where_a_cell_is_never_answered_most_cells_decide():
     assert len(subject.asked) == 5
 
 
+def test_where_as_many_cells_fail_everywhere_the_best_answered_setting_is_taken():
+    good, poor = {"recall": 0.9, "lookup": 0.5}, {"recall": 0.9, "lookup": 0.4}
+    subject = Answering(lambda task, name: (good if "told" in name else poor).get(task, 0.3))
+    chosen = choose_difficulty(subject, Asked(chains=3), 0)
+    assert chosen.difficulty == Difficulty(3, 3, "told", 2)
+    assert "one with 1 of 3 cells" in chosen.note
+
+
 def test_only_discovery_items_are_asked_enough_of_each_cell():
     subject = Answering(lambda _task, _name: 0.7)
     found = competence(subject, Difficulty(), 0)

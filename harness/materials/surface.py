@@ -6,12 +6,12 @@ lengths differ. Only token ids are needed of a model.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from harness import stats
 from harness.materials.items import DISCOVERY, Item, MaterialsError, PromptSet
@@ -50,18 +50,26 @@ def token_balance(
     Raises:
         ValueError: If there are not as many rows of token ids as items, or no item of a task.
     """
-    rows = {task: _rows(items, token_ids, task) for task in tasks}
-    treated, control = (rows[task] for task in tasks)
-
-    def differ(listed: Callable[[Sequence[int]], Iterable[Hashable]]) -> int:
-        a, b = (Counter(chain.from_iterable(map(listed, side))) for side in (treated, control))
-        return max((abs(a[key] - b[key]) for key in a.keys() | b.keys()), default=0)
-
+    treated, control = (_rows(items, token_ids, task) for task in tasks)
+    rows = [*treated, *control]
+    lengths = np.array([len(row) for row in rows])
+    tokens = np.unique(np.fromiter(chain.from_iterable(rows), np.int64), return_inverse=True)[1]
+    sides = np.repeat([1, -1], [len(treated), len(control)])
+    side = np.repeat(sides, lengths)
+    left = np.arange(len(tokens)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    right = np.repeat(lengths, lengths) - 1 - left
+    most = tokens.max(initial=0) + 1
     return Balance(
-        tokens=differ(lambda row: row),
-        positions=max(differ(enumerate), differ(lambda row: enumerate(reversed(row)))),
-        lengths=differ(lambda row: [len(row)]),
+        tokens=_differ(tokens, side),
+        positions=max(_differ(place * most + tokens, side) for place in (left, right)),
+        lengths=_differ(lengths, sides),
     )
+
+
+def _differ(keys: Int[np.ndarray, " n"], side: Int[np.ndarray, " n"]) -> int:
+    """Largest absolute difference between the counts of one key on the two sides, 1 and -1."""
+    found = np.unique(keys, return_inverse=True)[1]
+    return int(np.abs(np.bincount(found, weights=side)).max(initial=0))
 
 
 def _rows(

@@ -161,18 +161,38 @@ def auc_within(
 
     Groups weigh by their number of comparisons. None if no group holds both classes.
     """
-    order = np.argsort(groups, kind="stable")
-    wins, comparisons = [], []
-    for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
-        first, second = values[rows[treated[rows]]], values[rows[~treated[rows]]]
-        if len(first) and len(second):
-            wins.append(float(_share_below(first, second).mean()) * len(first) * len(second))
-            comparisons.append(len(first) * len(second))
-    if not comparisons:
+    sizes = [np.bincount(groups[treated == side], minlength=groups.max() + 1) for side in (1, 0)]
+    comparisons = np.multiply(*sizes, dtype=float)
+    if not comparisons.any():
         return None
-    value = sum(wins) / sum(comparisons)
-    influence = (np.array(wins) - value * np.array(comparisons)) / sum(comparisons)
+    placed = np.where(treated, _below_in_group(values, ~treated, groups), 0)
+    wins = np.bincount(groups, weights=placed)
+    value = float(wins.sum() / comparisons.sum())
+    influence = (wins - value * comparisons)[comparisons > 0] / comparisons.sum()
     return _with_interval(value, influence)
+
+
+def _below_in_group(
+    values: Float[np.ndarray, " item"],
+    counted: Bool[np.ndarray, " item"],
+    groups: Int[np.ndarray, " item"],
+) -> Float[np.ndarray, " item"]:
+    """For each item, the counted ones of its group with smaller values; equal ones count half.
+
+    All groups at once: a loop over 50,000 pairs takes seconds.
+    """
+    order = np.lexsort((values, groups))
+    group, value = groups[order], values[order]
+    before = np.concatenate([[0], np.cumsum(counted[order])])  # counted ones before each place
+    new_group = np.r_[True, np.diff(group) != 0]
+    new_value = new_group | np.r_[True, np.diff(value) != 0]
+    run = np.cumsum(new_value) - 1
+    starts = np.flatnonzero(new_value)
+    ends = np.r_[starts[1:], len(order)]
+    group_start = np.flatnonzero(new_group)[np.cumsum(new_group) - 1]
+    below = np.empty(len(order))
+    below[order] = (before[starts] + before[ends])[run] / 2 - before[group_start]
+    return below
 
 
 def _share_below(

@@ -57,6 +57,19 @@ def test_within_groups_only_members_are_compared():
     assert auc_within(values, treated, np.arange(6)) is None
 
 
+def test_all_groups_at_once_are_as_each_group_alone():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        values, treated = rng.integers(0, 4, 60).astype(float), rng.random(60) < 0.5
+        groups = rng.integers(0, 9, 60)
+        wins = comparisons = 0.0
+        for group in range(9):
+            a, b = (values[(groups == group) & (treated == side)] for side in (True, False))
+            wins += sum((x > y) + (x == y) / 2 for x in a for y in b)
+            comparisons += len(a) * len(b)
+        assert auc_within(values, treated, groups).value == pytest.approx(wins / comparisons)
+
+
 def test_classes_that_do_not_overlap_are_clear_without_an_interval():
     found = auc(np.arange(6.0), np.arange(6) >= 3, np.arange(6))
     assert (found.value, found.interval, found.clear) == (1, None, True)

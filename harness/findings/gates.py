@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from harness.findings.specialisation.rules import LEAST_PROMPTS
 from harness.materials.items import DISCOVERY, EVALUATION, paired, uneven_pair
 from harness.study.study import Study
 from harness.verdicts.evidence import Gate
@@ -29,6 +30,17 @@ def paired_gate(study: Study) -> Gate:
         f"its interval need {LEAST_PAIRS} or more"
     )
     return Gate("pairs", not few, reason)
+
+
+def classes_gate(study: Study) -> Gate:
+    """Whether each class has prompts enough to have a spread."""
+    counts = {task: study.prompts.count().get(task, 0) for task in study.prompts.tasks}
+    return Gate(
+        "prompts",
+        min(counts.values()) >= LEAST_PROMPTS,
+        f"{study.prompts.name} holds {' and '.join(f'{n} {task}' for task, n in counts.items())} "
+        f"prompts: {LEAST_PROMPTS} or more of each are needed",
+    )
 
 
 def folds_gate(study: Study, pairs: int, folds: int, each: int = 1) -> Gate:

@@ -10,6 +10,7 @@ import numpy as np
 
 from harness import stats
 from harness.activations.extracted import Activations
+from harness.findings.gates import classes_gate
 from harness.findings.specialisation.cells import Cells, published_cells
 from harness.findings.specialisation.rules import PublishedRule
 from harness.findings.twins import TwinResult, on_twins, twin_controls, twins_that_pass
@@ -17,7 +18,7 @@ from harness.materials.relabelling import flip_pairs
 from harness.study.study import Study
 from harness.verdicts.components import ComponentKind, Components
 from harness.verdicts.evidence import Component, Control, Effect, Evidence, Gate
-from harness.verdicts.judge import Finding
+from harness.verdicts.judge import Finding, require
 
 _SHUFFLES = 5  # label shuffles of the control; few, because the rule is slow and they only inform
 
@@ -66,6 +67,7 @@ def published_finding(
         published: What the source reports.
         variants: Other numbers that the same source gives for the rule: secondary.
     """
+    require(classes_gate(study))
     counted = _measure(study, kind, rule, needed, mixed)
     evidence = (
         _decisive(study, counted, published),

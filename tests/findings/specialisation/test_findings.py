@@ -50,6 +50,14 @@ def outcome(result, criterion=Criterion.CONTROLLED):
     return judge(result, criterion)
 
 
+def test_prompts_of_one_class_only_are_inconclusive():
+    alone = plain_set(30).where(lambda item: item.task == "recall")
+    result = published(study_of(null_subject, alone))
+    outcome, reason = judge(result, Criterion.PUBLISHED)
+    assert outcome is Outcome.INCONCLUSIVE
+    assert "holds 30 recall and 0 reasoning prompts: 2 or more of each are needed" in reason
+
+
 def published(study, kind="head", rule=BH, needed=(1, 16)):
     return finding_of(
         published_finding,

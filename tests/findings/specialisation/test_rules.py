@@ -442,10 +442,10 @@ def test_what_is_shown_of_a_component_is_a_vote_that_was_counted():
     assert table.q[at] <= 0.01
 
 
-def test_components_of_one_task_only_are_an_error():
-    prompts = plain_set(30).where(lambda item: item.task == "recall")
-    with pytest.raises(ValueError, match="control has 0 rows"):
-        BH(published_cells("head", noise(prompts, 0)), prompts)
+def test_nothing_differs_from_a_class_without_a_spread():
+    prompts = plain_set(30).where(lambda item: item.task == "recall" or item.pair == "p0")
+    table = BH(published_cells("head", noise(prompts, 0)), prompts)
+    assert (table.count, set(table.q), set(table.effect)) == (0, {1.0}, {0.0})
 
 
 def test_published_consistency_counts_mixed_as_a_type():

@@ -10,23 +10,9 @@ from harness.adapter.prefix_sharing import separate_trees
 from harness.adapter.scoring import Continuation, score_batch
 from harness.materials import sets
 from harness.models.architecture import architecture_of
-from harness.models.specs import ModelError, resolve
+from harness.models.specs import ModelError
 from tests.support import oracle, tiny_models
 from tests.support.tiny_models import ITEMS, item, largest_difference
-
-
-@pytest.fixture(scope="module")
-def load(tmp_path_factory):
-    """Load a tiny random model of an architecture, once."""
-    loaded: dict[str, Model] = {}
-
-    def load_once(kind: str) -> Model:
-        if kind not in loaded:
-            folder = tiny_models.save(tmp_path_factory.mktemp(kind), kind)
-            loaded[kind] = Model.load(resolve(str(folder)), LoadOptions(device="cpu"))
-        return loaded[kind]
-
-    return load_once
 
 
 @pytest.fixture(scope="module")

@@ -32,20 +32,6 @@ ONE_SITE = Site("head", 0, 2)
 
 
 @pytest.fixture(scope="module")
-def load(tmp_path_factory):
-    """Load a tiny random model of an architecture, once."""
-    loaded: dict[str, Model] = {}
-
-    def load_once(kind: str) -> Model:
-        if kind not in loaded:
-            folder = tiny_models.save(tmp_path_factory.mktemp(kind), kind)
-            loaded[kind] = Model.load(resolve(str(folder)), LoadOptions(device="cpu"))
-        return loaded[kind]
-
-    return load_once
-
-
-@pytest.fixture(scope="module")
 def model(load):
     return load("qwen2")
 

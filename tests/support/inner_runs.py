@@ -23,6 +23,9 @@ IMPORTED_ONCE = (
 )
 pd.DataFrame({"a": [1]}).to_parquet(io.BytesIO())
 
+# In this process the modules of the project are imported already, which is no fault of the run.
+IMPORTED = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+
 
 def run_hypotheses(files, *options):
     """(Exit status, text) of the suite's own files in this process, which has torch already."""
@@ -32,7 +35,7 @@ def run_hypotheses(files, *options):
         patched.chdir(ROOT)
         for name in [n for n in os.environ if n.startswith("HARNESS_")]:
             patched.delenv(name)
-        quiet = ("-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+        quiet = ("-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *IMPORTED)
         status = pytest.main([*named, *quiet, *map(str, options)])
     return status, text.getvalue()
 

@@ -15,6 +15,10 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | do pairs differ, over a whole family of cells | `sign_flip_max` |
 | what would other labels give | `random_signs`, `permuted_within` |
 | the same, alike wherever a name occurs | `signs_by_name`, `permuted_by_name` |
+| do relations agree, over a family of components | `moderated_max`, `variance_prior` |
+| is it more than one relation | `leave_one_out_sign`, `least_over_relations` |
+| is it more than questions of one process give | `beyond_same_process` |
+| is a requirement held, failed or undecided | `decided`, `all_decided` |
 | how sure is the size | `bootstrap_d`, `bootstrap_mean` |
 | how sure is anything computed from means | `bootstrap_of_means` |
 | what does each pair contribute to it | `pseudo_values` |
@@ -53,16 +57,24 @@ from harness.stats.exceedance import Exceedance, exceedance
 from harness.stats.exchange import permuted_by_name, permuted_within, random_signs, signs_by_name
 from harness.stats.intervals import Estimate
 from harness.stats.means import bootstrap_of_means, pseudo_values
+from harness.stats.moderated import ModeratedTest, moderated_max
 from harness.stats.permutation import MaxTest, sign_flip_max
 from harness.stats.ranks import RankTest, auc, mann_whitney, mann_whitney_floor, rank_contrast
 from harness.stats.recovery import Recovery, recovery
+from harness.stats.relations import least_over_relations, leave_one_out_sign
+from harness.stats.requirements import Decision, all_decided, decided
+from harness.stats.same_process import BeyondSameProcess, beyond_same_process
+from harness.stats.shrinkage import VariancePrior, variance_prior
 from harness.stats.surface import TooFewGroups, Transfer, surface_auc, transfer_auc
 
 __all__ = [
+    "BeyondSameProcess",
+    "Decision",
     "Estimate",
     "Exceedance",
     "MaxTest",
     "MeanBound",
+    "ModeratedTest",
     "PairedTest",
     "RankCorrelation",
     "RankTest",
@@ -71,8 +83,11 @@ __all__ = [
     "TooFewGroups",
     "Transfer",
     "Uniformity",
+    "VariancePrior",
+    "all_decided",
     "auc",
     "benjamini_hochberg",
+    "beyond_same_process",
     "binomial_interval",
     "bonferroni",
     "bootstrap_d",
@@ -83,6 +98,7 @@ __all__ = [
     "cohens_dz",
     "constant_cells",
     "crossed_d",
+    "decided",
     "equivalence_mean",
     "equivalence_share",
     "exceedance",
@@ -90,6 +106,8 @@ __all__ = [
     "hedges_g",
     "holm",
     "jaccard",
+    "least_over_relations",
+    "leave_one_out_sign",
     "mann_whitney",
     "mann_whitney_floor",
     "mcnemar",
@@ -97,6 +115,7 @@ __all__ = [
     "mean_pairwise_jaccard",
     "minimum_detectable_d",
     "modal_share",
+    "moderated_max",
     "pair_contrast",
     "permuted_by_name",
     "permuted_within",
@@ -112,4 +131,5 @@ __all__ = [
     "surface_auc",
     "transfer_auc",
     "uniformity",
+    "variance_prior",
 ]

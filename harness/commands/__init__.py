@@ -12,8 +12,9 @@ import sys
 from collections.abc import Sequence
 
 from harness.commands import calibrate, compare, doctor, hypotheses, models, new, prompts, report
-from harness.commands.terminal import escape_what_cannot_be_encoded, printable
+from harness.commands.terminal import escape_what_cannot_be_encoded
 from harness.compare.past import BaselineError
+from harness.materials.files.parsing import printable
 from harness.materials.items import MaterialsError
 from harness.models.specs import ModelError
 

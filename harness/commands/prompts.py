@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.commands import prompt_text
-from harness.commands.terminal import printable
 from harness.materials.domains import DOMAINS, load_domain
 from harness.materials.files.columns import OPTION, parse_columns
 from harness.materials.files.confounds import confounds_of
 from harness.materials.files.crossing import cross_set
 from harness.materials.files.design import separating
+from harness.materials.files.parsing import printable
 from harness.materials.files.reading import Reading, check, read
 from harness.materials.files.word_confound import words_auc
 from harness.materials.items import MaterialsError, PromptSet
@@ -27,8 +27,9 @@ PURPOSES = {
 }
 CHECK_HELP = f"""\
 Reads a .jsonl, .csv or .parquet file as `pytest hypotheses/ --prompts FILE` would, and says
-which column was taken for what, everything that is wrong, line by line, how many prompts there
-are of what, and how well length, digits and words alone tell the two classes apart.
+which column was taken for what, everything that is wrong, line by line, what alone tells the two
+classes apart (the types of question, answers, length, words), and how many prompts there are of
+what.
 
 A file has a `prompt`, or a `question`, and a `task`, `label` or `type` in each row. Multiple choice
 has `options` (or `choices`) and `answer_index` or `answer`: an index from 0, a letter, or the

@@ -5,6 +5,7 @@
 
 import csv
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +17,17 @@ from harness.materials.items import MaterialsError
 
 SHOWN = 10  # faults shown in one message
 WHY = 200  # characters of a library's own words
+# Control characters but line ends, marks that turn the direction of text, halves of surrogates.
+UNSAFE = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 Row = tuple[int, Mapping[str, Any]]  # line number, values by column
 Accept = Callable[[int, Sequence[str]], bool]  # whether rows under a header can be read
+
+
+def printable(text: str) -> str:
+    r"""The text with what could steer or break a terminal written as escapes, such as `\x1b`."""
+    return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 @dataclass(slots=True)
@@ -37,6 +47,7 @@ class Faults:
     def add(self, line: int, text: str) -> None:
         """Note a fault of a line; line 0 is the whole file and comes first."""
         self.count += 1
+        text = printable(text)
         if not line:
             self.shown.insert(0, f"{self.path.name}: {text}")
         elif self.limit is None or len(self.shown) < self.limit:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.materials.files.columns import CELL, LABELS, LISTS, TEXTS, Names, has_published_score
-from harness.materials.files.parsing import Faults, Wrong, short
+from harness.materials.files.parsing import Faults, Wrong, printable, short
 from harness.materials.items import DISCOVERY, EVALUATION, Item
 
 SPLITS = (DISCOVERY, EVALUATION)
@@ -94,7 +94,7 @@ def _task(at: _Row, score: float | None, names: Names) -> str:
         above = score > PUBLISHED_LIMIT
         label = f"{at.layout['score']} {'>' if above else '<='} {PUBLISHED_LIMIT}"
         return names.labels.setdefault(label, "reasoning" if above else "recall")
-    task: str = at.value("task", _text)
+    task: str = printable(at.value("task", _text))  # it is shown everywhere
     return names.labels.setdefault(task, LABELS.get(task.lower(), task)) if task else ""
 
 

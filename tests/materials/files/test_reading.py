@@ -542,6 +542,11 @@ def test_parquet_values_that_python_cannot_hold_matter_only_where_they_are_read(
     assert "row 2: task is a value that cannot be read ('utf-8' codec" in message
 
 
+def test_control_characters_of_a_label_are_escaped_where_it_is_read(tmp_path):
+    rows = [{"prompt": f"{n}?", "task": ("a\x1b[2J", "b")[n % 2]} for n in range(4)]
+    assert read_prompts(jsonl(tmp_path, rows)).tasks == ("a\\x1b[2J", "b")
+
+
 def test_a_path_that_cannot_be_looked_at_is_one_sentence(tmp_path):
     assert "cannot be read: File name too long" in complaint("a" * 5000 + ".jsonl")
     (tmp_path / "round.jsonl").symlink_to("round.jsonl")

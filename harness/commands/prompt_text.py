@@ -82,10 +82,10 @@ def count_lines(prompts: PromptSet) -> list[str]:
     having = {what: sum(bool(of(item)) for item in prompts.items) for what, of in carried}
     lines.append("  prompts with " + ", ".join(f"{what} {n:,}" for what, n in having.items()))
     if min(having["an answer"], having["distractors"]) < total:
-        lines.append(
-            "              competence is measured only where every prompt has an answer and "
-            "distractors"
-        )
+        lines += [
+            "              controlled claims will be inconclusive: whether a model does the tasks",
+            "              is measured where every prompt has answer and distractors, or options",
+        ]
     return lines
 
 

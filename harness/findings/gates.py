@@ -9,6 +9,7 @@ from harness.study.study import Study
 from harness.verdicts.evidence import Gate
 
 LEAST_PAIRS = 3  # in a split: what the bootstrap interval of an effect needs
+ADD_ANSWERS = "each prompt an answer and distractors, or options"  # as columns of a prompt file
 
 
 def paired_gate(study: Study) -> Gate:
@@ -52,17 +53,33 @@ def folds_gate(study: Study, pairs: int, folds: int, each: int = 1) -> Gate:
     return Gate("folds", pairs >= folds * each, reason)
 
 
+def answers_gate(study: Study) -> Gate:
+    """Whether every prompt can be scored: it has an answer, and distractors to compare it with."""
+    items, name = study.prompts.items, study.prompts.name
+    counts = {
+        "answer": sum(not item.answer for item in items),
+        "distractors": sum(not item.distractors for item in items),
+    }
+    lacking = " and ".join(f"{n:,} have no {what}" for what, n in counts.items() if n)
+    reason = (
+        f"whether the model can do the tasks was not measured: of the {len(items):,} prompts of "
+        f"{name}, {lacking}; give {ADD_ANSWERS}"
+    )
+    return Gate("answers", not lacking, reason)
+
+
 def competence_gates(
     study: Study, least: float, tasks: Sequence[str] | None = None
 ) -> tuple[Gate, ...]:
     """One gate for each task: a model that does not answer shows nothing about how it answers.
 
-    `--competence-gate` of the run replaces `least`; 0 lets every model pass.
+    `--competence-gate` of the run replaces `least`; 0 lets every model pass, and prompts that
+    cannot be scored.
     """
-    if not study.has_answers:
-        return ()
     if study.plan.competence_gate is not None:
         least = study.plan.competence_gate
+    if not study.has_answers:
+        return () if least == 0 else (answers_gate(study),)
     above = study.beats_chance()
     return tuple(
         Gate(
@@ -82,8 +99,7 @@ def causal_gates(study: Study, gate: float) -> tuple[Gate, ...]:
     An answer that is not given cannot be lost: an untrained model is inconclusive.
     """
     if not study.has_answers:
-        reason = f"{study.prompts.name} carries no answers that an ablation could cost"
-        return (Gate("answers", False, reason),)
+        return (answers_gate(study),)
     gates = competence_gates(study, gate, study.prompts.tasks)
     there = {(i.split, i.task) for i in study.prompts.items}
     missing = [
@@ -109,7 +125,7 @@ def causal_answers(study: Study, gate: float) -> tuple[Gate, ...]:
 
 
 def gate_notes(gates: tuple[Gate, ...]) -> tuple[str, ...]:
-    """A note if competence could not be measured."""
+    """A note if competence was not measured, which only --competence-gate 0 allows."""
     if not gates:
-        return ("these materials carry no answers: competence was not measured",)
+        return ("not every prompt has an answer and distractors: competence was not measured",)
     return ()

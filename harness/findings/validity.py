@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from harness import stats
 from harness.findings.direction.surface_baselines import stored_surface_auc
-from harness.findings.gates import paired_gate
+from harness.findings.gates import answers_gate, paired_gate
 from harness.findings.specialisation.contrasts import Contrast, controlled_contrast
 from harness.materials import surface
 from harness.materials.items import PromptSet
@@ -95,8 +95,7 @@ class Answered:
 
 def competence_finding(study: Study, gate: float) -> Finding:
     """Accuracy of each task on plain and on crossed prompts, each with its interval."""
-    reason = f"{study.prompts.name} carries no answers: competence cannot be measured"
-    require(Gate("answers", study.has_answers, reason))
+    require(answers_gate(study))
     answered = [
         task
         for name, prompts, tasks in _sets(study)

@@ -134,7 +134,7 @@ def test_materials_without_answers_are_inconclusive():
         finding_of(validity.competence_finding, study_of(null_subject, silent), 0.6)
     )
     assert found is Outcome.INCONCLUSIVE
-    assert "carries no answers" in reason
+    assert "have no distractors" in reason
 
 
 def test_answers_that_are_not_numbers_are_an_error_and_not_wrong_answers():

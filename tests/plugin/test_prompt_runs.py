@@ -22,7 +22,7 @@ def test_a_labelled_set_without_answers_or_pairs_is_measured_as_far_as_it_goes(t
     assert all(r["materials"]["n"] == {"recall": 30, "reasoning": 30} for r in records)
     answers = found["h0", "controlled", "the_model_answers"]
     assert answers["outcome"] == "inconclusive"
-    assert answers["reason"] == "mine carries no answers: competence cannot be measured"
+    assert "of the 60 prompts of mine, 60 have no answer" in answers["reason"]
     (published,) = [r for (_, criterion, _), r in found.items() if criterion == "published"]
     assert published["outcome"] in ("supported", "refuted")
     (controlled,) = [r for k, r in found.items() if k[:2] == ("h2", "controlled")]

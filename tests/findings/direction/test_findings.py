@@ -77,7 +77,7 @@ def control(finding, name):
     return next(c for c in finding.controls if c.name.startswith(name))
 
 
-def labelled_set(prompts=300, *, longer=0, domains=6, answers=False, seed=0) -> PromptSet:
+def labelled_set(prompts=300, *, longer=0, domains=6, seed=0) -> PromptSet:
     """People's own prompts: no pairs; reasoning prompts are `longer` words more on average."""
     generator = np.random.default_rng(seed)
     items = []
@@ -91,7 +91,8 @@ def labelled_set(prompts=300, *, longer=0, domains=6, answers=False, seed=0) -> 
                 prompt=" ".join(f"w{generator.integers(50)}" for _ in range(words)),
                 pair=str(i),
                 domain=f"s{generator.integers(domains)}",
-                answer="yes" if answers else "",
+                answer="yes",
+                distractors=("no",),
             )
         )
     split = split_pairs(items)
@@ -334,7 +335,16 @@ def test_prompts_that_differ_in_length_alone_are_not_supported():
     assert first.effect.value > 0.75
     assert control(finding, "prompt length alone").passed is False
     assert control(finding, "untrained twin 1").passed is False
-    assert "these materials carry no answers: competence was not measured" in finding.notes
+
+
+def test_prompts_without_distractors_do_not_fare_better_than_with_them():
+    prompts = labelled_set()
+    bare = replace(prompts, items=tuple(replace(i, distractors=()) for i in prompts.items))
+    (with_them, _), (without, reason) = (
+        held_out(study_of(knows(6.0), p, ids=words_of))[1] for p in (prompts, bare)
+    )
+    assert (with_them, without) == (Outcome.SUPPORTED, Outcome.INCONCLUSIVE)
+    assert "of the 300 prompts of own, 300 have no distractors" in reason
 
 
 def test_prompts_that_length_tells_completely_are_inconclusive():

@@ -253,9 +253,7 @@ def test_a_confound_that_twins_share_refutes_redrawn_agreement():
         a = noise(prompts, twin or 0)
         return replace(a, heads=a.heads + 9 * recall_rows(prompts)[:, None, None, None])
 
-    prompts = plain_set(30)
-    silent = replace(prompts, items=tuple(replace(i, answer="") for i in prompts.items))
-    finding, (outcome, reason) = redrawn(study_of(length, silent))
+    finding, (outcome, reason) = redrawn(study_of(length, plain_set(30)))
     assert finding.evidence[0].passed
     assert outcome is Outcome.REFUTED
     assert "untrained twin 1, agreement over resamples: 1" in reason

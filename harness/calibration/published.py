@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.calibration.rates import ALL, AS_USED, BEHIND
 from harness.files import DATA
-from harness.report import typeset
+from harness.verdicts import typeset
 
 RECORD = DATA / "benchmarks" / "results" / "calibration.json"  # the one that is published
 PAGE = DATA / "docs" / "calibration.md"  # where the table stands

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.compare import moved
-from harness.compare.text import change_lines, delta_text, number_text, telling
+from harness.compare.text import change_lines, delta_text, telling
 from harness.compare.timeline import Comparison, TimelineCell, TimelineRow
+from harness.verdicts import typeset
 from harness.verdicts.earlier import Change
 
 NOTHING = "Nothing changed."
@@ -44,7 +45,10 @@ def _gone(comparison: Comparison) -> list[str]:
 
 def _table(comparison: Comparison, rows: Sequence[TimelineRow]) -> list[str]:
     """One row for each prediction, one column for each release."""
-    widths = [max(len(name), 19) for name in comparison.releases]
+    widths = [
+        max(len(name), *(len(cell(row.cells[at])) for row in rows))
+        for at, name in enumerate(comparison.releases)
+    ]
     head = "".join(f"{n:<{w + 2}}" for n, w in zip(comparison.releases, widths, strict=True))
     lines = [f"{'model':<13}{'claim':<17}{head}prediction"]
     for row in rows:
@@ -56,11 +60,10 @@ def _table(comparison: Comparison, rows: Sequence[TimelineRow]) -> list[str]:
 
 
 def cell(shown: TimelineCell) -> str:
-    """`supported 0.97`, or a dash where the release has no such prediction to compare."""
+    """`supported, share = 0.97`, or a dash where the release has no such prediction to compare."""
     if shown.outcome is None:
         return "-"
-    effect = "" if shown.effect is None else f" {number_text(shown.effect)}"
-    return f"{shown.outcome}{effect}"
+    return f"{shown.outcome}, {typeset.plain(shown.number)}" if shown.number else shown.outcome
 
 
 def comparison_markdown(comparison: Comparison) -> str:
@@ -129,7 +132,9 @@ def _csv_row(comparison: Comparison, row: TimelineRow) -> Mapping[str, Any]:
         "prediction": r.prediction,
     }
     for name, shown in zip(comparison.releases, row.cells, strict=True):
+        text = typeset.plain(shown.deciding.text) if shown.deciding else None
         columns |= {f"outcome {name}": shown.outcome, f"effect {name}": shown.effect}
+        columns |= {f"deciding {name}": text}
     return columns | {
         "change": row.change,
         "evidence": first.evidence if first else None,

@@ -78,6 +78,7 @@ def earlier(
         effects=tuple(moved),
         method=paired.METHOD if any(m.n for m in moved) else "",
         differences=tuple(differences),
+        deciding=before.deciding.plain if before else "",
     )
 
 

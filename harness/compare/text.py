@@ -42,12 +42,18 @@ def change_line(verdict: Verdict, earlier: Earlier) -> str:
     if earlier.differences:
         said = "; ".join(earlier.differences)
     else:
-        said = f"{earlier.outcome} -> {verdict.outcome}"
-        said += "".join(f"; {effect_text(e)}" for e in telling(earlier.effects))
+        said = f"{earlier.outcome} -> {verdict.outcome}{_moved(verdict, earlier)}"
     return (
         f"{earlier.change:<16}{verdict.model.name:<12} {verdict.claim_id:<3} "
         f"{verdict.criterion:<11}{verdict.prediction}  {said}"
     )
+
+
+def _moved(verdict: Verdict, earlier: Earlier) -> str:
+    """What decided, then and now, where the outcome changed; else the effects that tell."""
+    if earlier.deciding and earlier.outcome != verdict.outcome:
+        return f"; then {earlier.deciding}; now {verdict.deciding.plain}"
+    return "".join(f"; {effect_text(e)}" for e in telling(earlier.effects))
 
 
 def telling(effects: Sequence[Moved]) -> Sequence[Moved]:

@@ -8,16 +8,28 @@ from harness.compare.changes import against
 from harness.compare.matching import Made, Match
 from harness.compare.moved import MovedKind, moved_components
 from harness.compare.past import Baseline, BaselineError, Past
+from harness.verdicts.deciding import Deciding
 from harness.verdicts.earlier import Change, Earlier
 from harness.verdicts.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineCell:
-    """A prediction in one release: outcome and first decisive effect; None where it has none."""
+    """A prediction in one release: its outcome and what decided it; None where it has none."""
 
     outcome: str | None
-    effect: float | None
+    deciding: Deciding | None
+
+    @property
+    def effect(self) -> float | None:
+        """The number that decided, if one did."""
+        evidence = self.deciding.evidence if self.deciding else None
+        return evidence.effect.value if evidence and evidence.effect.known else None
+
+    @property
+    def number(self) -> str:
+        """`d = +1.84`, without its interval; empty where no number decided."""
+        return self.deciding.value if self.deciding else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +149,7 @@ def _cell(match: Match, shared: bool) -> TimelineCell:
 
 
 def _shown(record: Verdict) -> TimelineCell:
-    lead = record.lead
-    return TimelineCell(record.outcome, lead.effect.value if lead and lead.effect.known else None)
+    return TimelineCell(record.outcome, record.deciding)
 
 
 def _names(releases: Sequence[Past]) -> list[str]:

@@ -1,7 +1,6 @@
 """On the controller: verdicts on their way to disk, and what the terminal says at the end."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -172,17 +171,6 @@ def summary_lines(verdicts: Sequence[Verdict]) -> list[str]:
     in_order = sorted(verdicts, key=lambda v: (v.model.name, v.claim_id, v.criterion))
     return [
         f"{v.outcome:<13}{v.model.name:<12} {v.claim_id:<3} {v.criterion:<11}"
-        f"{v.prediction}  {_measured(v)}{_was(v)}"
+        f"{v.prediction}  {v.deciding.plain}{_was(v)}"
         for v in in_order
     ]
-
-
-def _measured(verdict: Verdict) -> str:
-    """The first effect that decides, and what was needed."""
-    lead = next((e for e in verdict.evidence if e.decisive), None)
-    if lead is None:
-        return ""
-    value = lead.effect.value
-    number = "" if math.isnan(value) else f"{value:.3g}" if isinstance(value, float) else f"{value}"
-    needed = "" if lead.threshold is None else f" (needed {lead.relation} {lead.threshold:.3g})"
-    return number + needed

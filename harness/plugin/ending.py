@@ -161,6 +161,7 @@ def _judged(finding: Finding, test: Test, request: pytest.FixtureRequest) -> Ver
         seconds=round(time.monotonic() - test.started, 3),
         cached=test.cached,
         control=asked.control,
+        part=asked.part,
     )
 
 

@@ -11,7 +11,10 @@ import pytest
 
 from harness.plugin.options import DEFAULT_MODELS, add_options, given
 
-MARKER = "criterion(name, plain=False): whose rule a prediction applies, published or controlled"
+MARKER = (
+    "criterion(name, plain=False, part=''): whose rule a prediction applies, published or "
+    "controlled, and which part of the claim it is about"
+)
 FIXTURES = ("verdict", "study", "subject", "prompts")
 PREDICTION = "prediction"  # name of a user property
 

@@ -16,6 +16,7 @@ class Prediction:
         prediction_id: From the function's name; `prediction` is the first line of its docstring.
         model, materials: As the user named them; empty where the test asks for none.
         control: What the verdict must be, on a reference model.
+        part: Which part of the claim it is about, where the claim states several things.
     """
 
     claim_id: str
@@ -26,6 +27,7 @@ class Prediction:
     model: str
     materials: str
     control: Known | None = None
+    part: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the way to the controller."""

@@ -142,6 +142,12 @@ def is_plain(node: pytest.Item | Any) -> bool:
     return bool(marker and marker.kwargs.get("plain"))
 
 
+def part_of(node: pytest.Item | Any) -> str:
+    """The part of the claim that a prediction is about: `criterion(name, part="steers")`."""
+    marker = node.get_closest_marker("criterion")
+    return str(marker.kwargs.get("part", "")) if marker else ""
+
+
 def _criterion(node: pytest.Item | Any) -> str:
     marker = node.get_closest_marker("criterion")
     if marker is None or marker.args not in (("published",), ("controlled",)):
@@ -201,6 +207,7 @@ def prediction_of(item: pytest.Item) -> Prediction:
         criterion=_criterion(item),
         model=str(params.get("model_name", "")),
         materials=str(params.get("prompts_name", "")),
+        part=part_of(item),
     )
     reference = reference_model_of(item)
     known = None if reference is None else reference.known(prediction.to_json())

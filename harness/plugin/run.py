@@ -215,4 +215,5 @@ def not_measured(prediction: Prediction, reason: str, run_id: str) -> Verdict:
         materials=Named(prediction.materials),
         provenance=provenance(),
         control=prediction.control,
+        part=prediction.part,
     )

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from harness.report import typeset
 from harness.report.verdicts import overall
+from harness.verdicts import typeset
 from harness.verdicts.evidence import Evidence
 from harness.verdicts.judge import Criterion, Outcome
 from harness.verdicts.verdict import Verdict

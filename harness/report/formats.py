@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from harness.report.claims_table import ClaimRow, ClaimsTable
-from harness.report.typeset import DASH, MINUS
 from harness.verdicts.evidence import Evidence
+from harness.verdicts.typeset import DASH, MINUS
 
 HEADINGS = (
     *("Claim", "Model", "Criterion", "Verdict", "Effect", "95 % interval", "q", "Controls"),

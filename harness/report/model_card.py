@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from harness.report import typeset
 from harness.report.formats import LEGEND, escape_markdown, markdown
 from harness.report.instrument import InstrumentCheck
 from harness.report.parts import Page
 from harness.report.verdicts import distinct
+from harness.verdicts import typeset
 from harness.verdicts.verdict import Named
 
 _HASH = 12  # characters of it that are shown

@@ -18,14 +18,14 @@ from markupsafe import Markup
 from harness.compare.text import telling
 from harness.compare.timeline import Comparison
 from harness.files import DATA, write_text
-from harness.report import formats, typeset
+from harness.report import formats
 from harness.report import view as report_view
 from harness.report.component_tables import packed_json
 from harness.report.figures.figure import Figure
 from harness.report.glossary import meanings
 from harness.report.model_card import model_card
 from harness.report.parts import File, Page
-from harness.verdicts import samples
+from harness.verdicts import samples, typeset
 from harness.verdicts.judge import Outcome
 from harness.verdicts.plots import PlacedPlot
 from harness.verdicts.records import (

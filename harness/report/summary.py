@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.report import typeset
 from harness.report.verdicts import CRITERIA, distinct
+from harness.verdicts import typeset
 from harness.verdicts.evidence import Effect
 from harness.verdicts.judge import Outcome
 from harness.verdicts.verdict import Verdict

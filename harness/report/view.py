@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.report import typeset
 from harness.report.anchors import Anchors
 from harness.report.claims_table import ClaimRow, ClaimsTable, claim_row, requirement_rows
 from harness.report.component_tables import component_table
@@ -24,6 +23,7 @@ from harness.report.parts import (
 )
 from harness.report.summary import summary
 from harness.report.verdicts import CRITERIA, distinct, natural, overall
+from harness.verdicts import typeset
 from harness.verdicts.components import MODEL
 from harness.verdicts.judge import Criterion, Outcome
 from harness.verdicts.plots import PlacedPlot

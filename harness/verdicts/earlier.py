@@ -81,6 +81,7 @@ class Earlier:
         effects: Every decisive effect, then and now.
         method: How effects were compared on the samples that both runs have; empty if none were.
         differences: Why the two were not compared, a clause each.
+        deciding: What decided the earlier verdict; empty in records that do not say.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Earlier:
     effects: tuple[Moved, ...] = ()
     method: str = ""
     differences: tuple[str, ...] = ()
+    deciding: str = ""
 
     @property
     def first(self) -> Moved | None:
@@ -115,6 +117,7 @@ class Earlier:
             "effects": [moved.to_json() for moved in self.effects],
             "method": self.method,
             "differences": list(self.differences),
+            "deciding": self.deciding,
         }
 
     @classmethod
@@ -129,4 +132,5 @@ class Earlier:
             effects=tuple(Moved.from_json(moved) for moved in record["effects"]),
             method=record["method"],
             differences=tuple(record["differences"]),
+            deciding=record.get("deciding", ""),
         )

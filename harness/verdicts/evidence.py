@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from harness.verdicts import typeset
+
 Bound = Literal[">=", "<=", ">", "<", "secondary"]
 
 
@@ -92,25 +94,33 @@ class Evidence:
         return self.required or self.alpha is not None
 
     @property
-    def passed(self) -> bool:
-        """Whether the requirement holds. A value that is not a number never holds."""
+    def within(self) -> bool:
+        """Whether the effect stands as required to its threshold, or nothing is required of it."""
         value, bound = self.effect.value, self.threshold
         if math.isnan(value):
             return False
-        if self.required:
-            if bound is None:
-                raise ValueError(f"evidence {self.name!r} has a relation but no threshold")
-            holds = {
-                ">=": value >= bound,
-                "<=": value <= bound,
-                ">": value > bound,
-                "<": value < bound,
-            }[self.relation]
-            if not holds:
-                return False
-        if self.alpha is not None:
-            return self.p_adjusted is not None and bool(self.p_adjusted <= self.alpha)
-        return True
+        if not self.required:
+            return True
+        if bound is None:
+            raise ValueError(f"evidence {self.name!r} has a relation but no threshold")
+        return {
+            ">=": value >= bound,
+            "<=": value <= bound,
+            ">": value > bound,
+            "<": value < bound,
+        }[self.relation]
+
+    @property
+    def significant(self) -> bool:
+        """Whether its adjusted p is at most alpha, or none is required."""
+        if self.alpha is None:
+            return True
+        return self.p_adjusted is not None and bool(self.p_adjusted <= self.alpha)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the requirement holds. A value that is not a number never holds."""
+        return self.within and self.significant
 
     @property
     def holds(self) -> bool | None:
@@ -126,11 +136,12 @@ class Evidence:
         """Why it fails, as a clause with the numbers."""
         parts = []
         if self.required:
-            parts.append(f"{self.effect.value:.3g}, needed {self.relation} {self.threshold:.3g}")
+            value = typeset.number_beside(self.effect.value, self.threshold)
+            parts.append(f"{value}, needed {self.relation} {typeset.bound(self.threshold)}")
         if self.alpha is not None:
-            p = "missing" if self.p_adjusted is None else f"{self.p_adjusted:.2g}"
-            parts.append(f"adjusted p {p}, needed <= {self.alpha:g}")
-        return f"{self.name}: {'; '.join(parts)}"
+            p = "missing" if self.p_adjusted is None else typeset.p_value(self.p_adjusted)
+            parts.append(f"adjusted p {p}, needed <= {typeset.bound(self.alpha)}")
+        return typeset.plain(f"{self.name}: {'; '.join(parts)}")
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the record, with what follows from it: `decisive` and `passed`."""
@@ -165,6 +176,11 @@ class Control:
     passed: bool | None
     interval: tuple[float, float] | None = None
     note: str = ""
+
+    def explain(self) -> str:
+        """What it shows, as a clause with the number."""
+        note = f" ({self.note})" if self.note else ""
+        return typeset.plain(f"control {self.name}: {typeset.number(self.value)}{note}")
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Control":

@@ -104,11 +104,7 @@ def judge(finding: Finding, criterion: Criterion) -> tuple[Outcome, str]:
             )
     failed = [e.explain() for e in finding.evidence if e.failed]
     if criterion is Criterion.CONTROLLED:
-        failed += [
-            f"control {c.name}: {c.value:.3g}" + (f" ({c.note})" if c.note else "")
-            for c in finding.controls
-            if c.passed is False
-        ]
+        failed += [c.explain() for c in finding.controls if c.passed is False]
     if failed:
         return Outcome.REFUTED, "; ".join(failed)
     return Outcome.SUPPORTED, "every requirement holds"

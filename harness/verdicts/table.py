@@ -26,11 +26,13 @@ def load_verdicts(path: Path | str) -> "pd.DataFrame":
     Columns that say how it came out:
         outcome: `supported`, `refuted`, `inconclusive` or `not measured`.
         reason: Why, in a sentence.
+        deciding: What decided it: the headline effect, the first requirement or control that
+            failed, or the first gate that was not met.
         gates, gates_unmet: How many conditions the measurement had, and how many were not met.
         controls, controls_failed: How many controls were measured, and how many misbehaved.
 
-    Columns of the first decisive evidence (the first at all where none is decisive; NaN or None
-    where nothing was measured):
+    Columns of the evidence that decided (where a control or a gate did, of the first decisive
+    evidence; NaN or None where nothing was measured):
         evidence: What was measured, as a phrase.
         key: The evidence's stable key; empty where it has none.
         effect_name: The quantity, such as `d`.
@@ -67,6 +69,7 @@ NUMERIC = (
 )
 VERDICT_COLUMNS = (
     *("model", "materials", "claim_id", "prediction_id", "criterion", "outcome", "reason"),
+    "deciding",
     *("evidence", "key", "effect_name", "effect", "effect_low", "effect_high"),
     *("relation", "threshold", "p", "p_adjusted", "alpha", "floor", "n"),
     *("gates", "gates_unmet", "controls", "controls_failed"),
@@ -87,6 +90,7 @@ def row(verdict: Verdict) -> dict[str, Any]:
         **{name: getattr(verdict, name) for name in AS_IT_IS},
         "criterion": str(verdict.criterion),
         "outcome": str(verdict.outcome),
+        "deciding": verdict.deciding.plain,
         "model": model.name,
         "materials": materials.name,
         **_numbers(verdict),
@@ -104,8 +108,8 @@ def row(verdict: Verdict) -> dict[str, Any]:
 
 
 def _numbers(verdict: Verdict) -> dict[str, Any]:
-    """The columns of the first decisive evidence; none if there is no evidence."""
-    lead = verdict.lead
+    """The columns of the evidence that decided; none if there is no evidence."""
+    lead = verdict.deciding.evidence or verdict.lead
     if lead is None:
         return {}
     low, high = lead.effect.interval or (None, None)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from harness.verdicts.deciding import Deciding, deciding
 from harness.verdicts.earlier import Earlier
 from harness.verdicts.evidence import Component, Control, Evidence, Gate
 from harness.verdicts.judge import Criterion, Outcome
@@ -95,7 +96,8 @@ class ComponentSummary:
 class Verdict:
     """One prediction, for one model on one set of materials, judged. Field meanings: the schema.
 
-    `control` is set on models whose circuits are known, and on no others.
+    `control` is set on models whose circuits are known, and on no others. `part` is set where a
+    claim states several things: which of them this prediction is about.
     """
 
     run_id: str
@@ -120,6 +122,12 @@ class Verdict:
     seconds: float = 0.0
     cached: bool = False
     control: Known | None = None
+    part: str = ""
+
+    @property
+    def deciding(self) -> Deciding:
+        """The one number, or sentence, that decided it."""
+        return deciding(self)
 
     @property
     def lead(self) -> Evidence | None:
@@ -134,7 +142,8 @@ class Verdict:
     def to_json(self) -> dict[str, Any]:
         """Plain Python values (no numpy scalars: they kill an xdist worker).
 
-        `control` is a mark: a record without it has no such field.
+        `control` and `part` are marks: a record without them has no such field. `deciding` is
+        there for readers; it follows from the rest and is not read back.
         """
         record = {
             "schema_version": SCHEMA_VERSION,
@@ -142,6 +151,7 @@ class Verdict:
             "criterion": self.criterion,
             "outcome": self.outcome,
             "reason": self.reason,
+            "deciding": self.deciding.to_json(),
             "model": self.model.to_json(),
             "materials": self.materials.to_json(),
             "evidence": [e.to_json() for e in self.evidence],
@@ -157,6 +167,8 @@ class Verdict:
         }
         if self.control is not None:
             record["control"] = asdict(self.control)
+        if self.part:
+            record["part"] = self.part
         plain: dict[str, Any] = to_plain(record)
         return plain
 
@@ -182,6 +194,7 @@ class Verdict:
             seconds=record["seconds"],
             cached=record["cached"],
             control=None if known is None else Known(**known),
+            part=record.get("part", ""),
         )
 
 

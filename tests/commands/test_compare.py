@@ -79,8 +79,8 @@ def test_several_releases_are_a_timeline(compared):
     assert head.split()[2:5] == ["0001_release-1", "0002_release-2", "(2)"]
     assert "run-release-1" in head
     row = next(line for line in out.splitlines() if "h2 controlled" in line and "keep" in line)
-    assert "supported 2.31" in row
-    assert "refuted 2.31" in row
+    assert "supported, d = +2.31" in row
+    assert "refuted " in row
 
 
 def test_paths_of_files_and_folders_serve_as_names(compared):

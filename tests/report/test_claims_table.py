@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from harness.report import formats, view
-from harness.report.typeset import DASH
+from harness.verdicts.typeset import DASH
 from tests.support.sample_records import CROSSED, NASTY, sample
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.report import formats, typeset
+from harness.report import formats
 from harness.report import view as report_view
 from harness.report.figures import component_figures
 from harness.report.figures.figure import FigureContext
 from harness.report.rendering import load_and_render, render
-from harness.verdicts import records
+from harness.verdicts import records, typeset
 from harness.verdicts.earlier import Change, Earlier, Moved
 from harness.verdicts.judge import Outcome
 from harness.verdicts.verdict import AnalysisPlan, ComponentSummary, Named

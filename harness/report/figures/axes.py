@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from harness.report import typeset
 from harness.report.figures.figure import Panel, Trace
+from harness.verdicts import typeset
 from harness.verdicts.plots import Plot, PlotPanel, Series
 
 FEW = 12  # so many places on an axis have a tick each

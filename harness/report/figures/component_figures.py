@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.report import typeset
 from harness.report.figures.figure import (
     DIVERGING,
     SATURATION,
@@ -16,6 +15,7 @@ from harness.report.figures.figure import (
     on_axes,
     rounded,
 )
+from harness.verdicts import typeset
 from harness.verdicts.components import MODEL
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.report import typeset
+from harness.verdicts import typeset
 
 if TYPE_CHECKING:
     pass

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from harness.report import typeset
 from harness.report.figures.figure import Figure, Panel, Trace, on_axes, rounded
+from harness.verdicts import typeset
 from harness.verdicts.evidence import Evidence
 from harness.verdicts.verdict import Verdict
 

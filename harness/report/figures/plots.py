@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from harness.report import typeset
 from harness.report.figures.axes import (
     COLOUR,
     Drawing,
@@ -37,6 +36,7 @@ from harness.report.figures.figure import (
     on_axes,
 )
 from harness.report.figures.points import curve, scatter
+from harness.verdicts import typeset
 from harness.verdicts.plots import PlacedPlot, Plot, PlotPanel, Series
 
 ROUNDING = 1e-6  # of the largest value: a negative number this small is a zero

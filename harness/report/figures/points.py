@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from harness.report import typeset
 from harness.report.figures.axes import (
     BANDED,
     COLOUR,
@@ -26,6 +25,7 @@ from harness.report.figures.axes import (
 )
 from harness.report.figures.figure import Trace, on_axes
 from harness.report.figures.labels import Point, labels
+from harness.verdicts import typeset
 from harness.verdicts.plots import Plot, Series
 
 CROWD = 150  # points, beyond which they are small

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.report import typeset
+from harness.verdicts import typeset
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,21 @@ def _magnitude(size: float) -> str:
     return f"{size:.2f}"
 
 
+def number_beside(value: _Number, threshold: _Number, *, signed: bool = False) -> str:
+    """`number`, with the digits it takes to differ from a threshold that it does not equal."""
+    text = number(value, signed=signed)
+    if value is None or threshold is None:
+        return text
+    value, threshold = float(value), float(threshold)
+    if not (math.isfinite(value) and math.isfinite(threshold)) or value == threshold:
+        return text
+    if text not in (number(threshold, signed=signed), bound(threshold)):
+        return text
+    apart = -math.floor(math.log10(abs(value - threshold)))
+    sign = MINUS if value < 0 else "+" if signed and value > 0 else ""
+    return f"{sign}{abs(value):.{min(max(apart, 2), 12)}f}"
+
+
 def scientific(value: float) -> str:
     """Powers of ten the short way: 3e-5, not 3e-05."""
     mantissa, exponent = f"{value:.0e}".split("e")
@@ -121,3 +136,10 @@ def plural(quantity: int, noun: str) -> str:
 def signs(sentence: str) -> str:
     """A record's sentence with ≥, ≤ and − for the typed >=, <= and the - before a number."""
     return _MINUS.sub(MINUS, sentence.replace(">=", "≥").replace("<=", "≤"))
+
+
+def plain(sentence: str) -> str:
+    """The sentence in ASCII signs, for terminals and programs."""
+    for sign, typed in (("≥", ">="), ("≤", "<="), (MINUS, "-"), (DASH, "-"), ("∞", "inf")):
+        sentence = sentence.replace(sign, typed)
+    return sentence

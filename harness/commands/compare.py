@@ -17,9 +17,11 @@ the path of a verdicts.json, or the folder of a report.
 A verdict regressed if the first release supports it and the last does not. It is weaker, or
 stronger, if both support it and its effect moved on the samples both have: difference with a paired
 bootstrap interval, p by sign flips, corrected by Holm over all effects compared (0.05). Libraries,
-device and batch size may differ and are named; other materials or another plan are refused.
+device and batch size may differ and are named; other materials or another plan are refused. What
+the first supports and the last does not have is a regression too, unless --allow-gone is given.
 
-Exit status: 0 nothing regressed, 1 something regressed or weakened, 2 the runs cannot be compared.
+Exit status: 0 nothing regressed, 1 something regressed, weakened or is gone, 2 the runs cannot be
+compared.
 """
 EPILOG = f"""\
 examples:
@@ -46,6 +48,11 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     ):
         parser.add_argument(name, metavar="FILE", type=Path, help=text)
     parser.add_argument("--all", action="store_true", help="also show what did not change")
+    parser.add_argument(
+        "--allow-gone",
+        action="store_true",
+        help="let predictions that the first run supports be missing in the last",
+    )
     _add_matching(parser)
     parser.set_defaults(run=run)
 
@@ -90,6 +97,7 @@ def run(options: argparse.Namespace) -> int:
         parse_models(options.baseline_model),
         shared=options.baseline_on == "shared",
         leave_out=options.leave_out,
+        allow_gone=options.allow_gone,
     )
     print("\n".join(compare_text.terminal(comparison, everything=options.all)))
     if options.markdown:

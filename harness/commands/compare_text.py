@@ -18,9 +18,12 @@ BOLD = (Change.REGRESSED, Change.NEWLY_SUPPORTED)
 def terminal(comparison: Comparison, *, everything: bool = False) -> list[str]:
     """First what changed, then the table of outcomes, then components."""
     lines = [" -> ".join(comparison.releases), *_free(comparison), ""]
-    lines += change_lines([row.record for row in comparison.rows])
+    lines += change_lines([row.record for row in comparison.rows], comparison.gone)
     rows = [row for row in comparison.rows if everything or not row.steady]
-    lines += ["", *_table(comparison, rows)] if rows else ["", NOTHING]
+    if rows:
+        lines += ["", *_table(comparison, rows)]
+    elif not comparison.gone:
+        lines += ["", NOTHING]
     lines += _gone(comparison)
     moving = [m for m in comparison.moved if everything or m.before or m.now]
     if moving:
@@ -36,11 +39,14 @@ def _free(comparison: Comparison) -> list[str]:
 
 def _gone(comparison: Comparison) -> list[str]:
     first, last = comparison.releases[0], comparison.releases[-1]
-    return [
+    listed = [
         f"gone: {r.model.name} {r.claim_id} {r.criterion} {r.prediction}  "
         f"{r.outcome} in {first}, not in {last}"
         for r in comparison.gone
     ]
+    allowed = "; --allow-gone lets them be gone" if comparison.missed else ""
+    missed = f"{len(comparison.missed)} of them were supported, which is a regression{allowed}"
+    return [*listed, missed] if comparison.missed else listed
 
 
 def _table(comparison: Comparison, rows: Sequence[TimelineRow]) -> list[str]:
@@ -69,13 +75,13 @@ def cell(shown: TimelineCell) -> str:
 def comparison_markdown(comparison: Comparison) -> str:
     """Sections with tables, for a pull request or a job's summary."""
     rows = [row for row in comparison.rows if not row.steady]
-    counts = change_lines([row.record for row in comparison.rows])[0]
+    counts = change_lines([row.record for row in comparison.rows], comparison.gone)[0]
     parts = [f"## {_escape(' → '.join(comparison.releases))}", counts]
     parts += [_escape(line) for line in _free(comparison)]
     if rows:
         head = ["model", "claim", "prediction", *comparison.releases, "change", "effect"]
         parts.append(_markdown_table(head, [_markdown_row(row) for row in rows]))
-    else:
+    elif not comparison.gone:
         parts.append(NOTHING)
     parts += [_escape(line) for line in _gone(comparison)]
     if comparison.moved:

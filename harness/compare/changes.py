@@ -52,6 +52,18 @@ def against(
     ]
 
 
+def gone(now: Sequence[Verdict], baseline: Baseline) -> list[Verdict]:
+    """Earlier verdicts on the models of this run that it has no like of."""
+    found = {id(match.before) for match in matching.matches(now, baseline)}
+    models = set(baseline.models.values())
+    return [v for v in baseline.past.verdicts if v.model.name in models and id(v) not in found]
+
+
+def supported(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Those that are supported: of what is gone, what was supported is missed."""
+    return [v for v in verdicts if v.outcome is Outcome.SUPPORTED]
+
+
 def _refused(match: Match, baseline: Baseline) -> list[str]:
     if match.now.baseline is not None and match.now.baseline.differences:
         return list(match.now.baseline.differences)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from harness.compare.changes import gone, supported
 from harness.compare.matching import free_differences, model_changes
 from harness.compare.past import Baseline
 from harness.verdicts.earlier import Change, Earlier, Moved
@@ -24,17 +25,29 @@ def against_lines(records: Sequence[Verdict], baseline: Baseline) -> list[str]:
     free = free_differences(records, baseline.past.verdicts)
     noted = [f"differs, and does not matter: {', '.join(free)}"] if free else []
     changed = model_changes(records, baseline.past.verdicts, baseline.models)
-    return [*change_lines(records), *changed, *noted]
+    return [*change_lines(records, gone(records, baseline)), *changed, *noted]
 
 
-def change_lines(verdicts: Sequence[Verdict]) -> list[str]:
-    """How many verdicts changed in which way, then a line for each that did."""
+def change_lines(verdicts: Sequence[Verdict], gone: Sequence[Verdict] = ()) -> list[str]:
+    """How many verdicts changed in which way, then a line for each that did.
+
+    Args:
+        verdicts: Of the later run, with what the earlier one says.
+        gone: Verdicts of the earlier run that the later one has no like of; they are counted.
+    """
     compared = [(v, v.baseline) for v in verdicts if v.baseline is not None]
     counts = Counter(earlier.change for _, earlier in compared)
-    lines = [", ".join(f"{counts[c]} {c}" for c in Change if counts[c])]
+    lines = [", ".join([*_gone(gone), *(f"{counts[c]} {c}" for c in Change if counts[c])])]
     for change in NAMED:
         lines += [change_line(v, earlier) for v, earlier in compared if earlier.change is change]
     return lines
+
+
+def _gone(gone: Sequence[Verdict]) -> list[str]:
+    """How many are gone, and how many of them were supported."""
+    if not gone:
+        return []
+    return [f"{len(gone)} gone ({len(supported(gone))} of them supported before)"]
 
 
 def change_line(verdict: Verdict, earlier: Earlier) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.compare import matching
-from harness.compare.changes import against
+from harness.compare.changes import against, gone, supported
 from harness.compare.matching import Made, Match
 from harness.compare.moved import MovedKind, moved_components
 from harness.compare.past import Baseline, BaselineError, Past
@@ -58,11 +58,17 @@ class TimelineRow:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Everything that is said of some releases, oldest first."""
+    """Everything that is said of some releases, oldest first.
+
+    Attributes:
+        gone: Verdicts of the first release that the last has no like of.
+        missed: Those of them that were supported, unless they may be gone.
+    """
 
     releases: Sequence[str]
     rows: Sequence[TimelineRow]
     gone: Sequence[Verdict]
+    missed: Sequence[Verdict]
     moved: Sequence[MovedKind]
     free: Sequence[str]
     models: Sequence[str] = ()
@@ -70,7 +76,9 @@ class Comparison:
     @property
     def regressed(self) -> bool:
         """Whether the last supports less than the first, or by an effect that fell."""
-        return any(row.change in (Change.REGRESSED, Change.WEAKER) for row in self.rows)
+        return bool(self.missed) or any(
+            row.change in (Change.REGRESSED, Change.WEAKER) for row in self.rows
+        )
 
 
 def compare(
@@ -79,6 +87,7 @@ def compare(
     *,
     shared: bool = False,
     leave_out: bool = False,
+    allow_gone: bool = False,
 ) -> Comparison:
     """The last release against the first, and both beside those between.
 
@@ -88,26 +97,31 @@ def compare(
         shared: Whether another number of items is allowed.
         leave_out: Whether to leave out, and name, verdicts made with other materials or another
             plan, instead of refusing.
+        allow_gone: Whether predictions that the first release supports may be missing in the last.
 
     Raises:
-        BaselineError: If models cannot be matched, or something was made otherwise.
+        BaselineError: If models cannot be matched, no materials are common to both, or something
+            was made otherwise.
     """
     *earlier, last = releases
     baselines = [Baseline(past, _models(last, past, told or {}), shared) for past in earlier]
     found = [matching.matches(last.verdicts, baseline) for baseline in baselines]
+    for baseline in baselines:
+        _check_materials(last, baseline.past)
     if not leave_out:
         _refuse(last, baselines, found)
     first = baselines[0]
+    left = gone(last.verdicts, first)
     records = against(last.verdicts, last.samples(), first)
     rows = [
         TimelineRow(record, [*(_cell(matches[i], shared) for matches in found), _shown(record)])
         for i, record in enumerate(records)
     ]
-    used = {id(match.before) for match in found[0]}
     return Comparison(
         releases=_names(releases),
         rows=rows,
-        gone=[r for r in first.past.verdicts if id(r) not in used and _in(r, first)],
+        gone=left,
+        missed=[] if allow_gone else supported(left),
         moved=moved_components(last, first),
         free=matching.free_differences(last.verdicts, first.past.verdicts),
         models=matching.model_changes(last.verdicts, first.past.verdicts, first.models),
@@ -120,8 +134,19 @@ def _models(last: Past, past: Past, told: Mapping[str, str]) -> dict[str, str]:
     return matching.match_models(last.models, past, there or told)
 
 
-def _in(record: Verdict, baseline: Baseline) -> bool:
-    return record.model.name in baseline.models.values()
+def _check_materials(last: Past, past: Past) -> None:
+    ours, theirs = _materials(last), _materials(past)
+    if ours and theirs and not ours & theirs:
+        raise BaselineError(
+            f"{last.name} cannot be compared with {past.name}: no materials are common to both "
+            f"({', '.join(sorted(theirs))} there, {', '.join(sorted(ours))} here); run both with "
+            "the same --prompts."
+        )
+
+
+def _materials(past: Past) -> set[str]:
+    """Names of the materials that something was measured on."""
+    return {v.materials.name for v in past.verdicts if v.materials.facts.get("hash")}
 
 
 def _refuse(last: Past, baselines: Sequence[Baseline], found: Sequence[Sequence[Match]]) -> None:

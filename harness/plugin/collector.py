@@ -1,20 +1,22 @@
 """On the controller: verdicts on their way to disk, and what the terminal says at the end."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.compare.matching import Place, place_of
 from harness.compare.past import keep
 from harness.compare.text import against_lines
 from harness.plugin.hooks import PREDICTION
+from harness.plugin.late_failures import failed_test, gone_predictions, weaker_effects
 from harness.plugin.prediction import Prediction
 from harness.plugin.run import Run, not_measured
 from harness.plugin.settings import settings_key
 from harness.plugin.stopping import let_finish
-from harness.verdicts.earlier import Change, Earlier
+from harness.verdicts.earlier import Earlier
 from harness.verdicts.verdict import Known, Verdict
 
 # Names of user properties; `hooks.PREDICTION` is another.
@@ -34,6 +36,7 @@ class Collector:
         self.written: Path | None = None
         self.cache_notes: dict[str, None] = {}
         self.failure = ""
+        self.node_ids: dict[Place, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the verdict out of a finished test, local or from a worker."""
@@ -44,7 +47,9 @@ class Collector:
         if PREDICTION not in properties:
             return
         if report.when == "call" and VERDICT in properties:
-            self._add(Verdict.from_json(json.loads(str(properties[VERDICT]))))
+            verdict = Verdict.from_json(json.loads(str(properties[VERDICT])))
+            self.node_ids[place_of(verdict)] = report.nodeid
+            self._add(verdict)
         elif (report.when == "call" and not report.passed) or (
             report.when == "setup" and not report.passed
         ):
@@ -62,6 +67,7 @@ class Collector:
         except OSError as error:
             self.failure = f"{type(error).__name__}: {error}"
 
+    @pytest.hookimpl(tryfirst=True)  # before JUnit's file is written
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write what there is, also after Ctrl-C; keep a whole run as a baseline."""
         whole = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
@@ -71,8 +77,10 @@ class Collector:
             self.written = self.run.finish(stopped=not whole)
         except Exception as error:  # the verdicts are on disk; say why the report is not
             self.failure = f"{type(error).__name__}: {error}"
-        # Without a report the run has failed, whatever its verdicts are.
-        failed = self.failure or self._weaker()
+        failed = list(self._late_failures(whole))
+        for late in failed:
+            session.testscollected += 1
+            self.config.hook.pytest_runtest_logreport(report=late)
         if failed and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self.against.save is None:
@@ -83,12 +91,14 @@ class Collector:
             else f"no baseline {self.against.save!r} was saved: the run is not whole"
         )
 
-    def _weaker(self) -> int:
-        """Verdicts that fail the run though their tests passed: effects are compared at its end."""
-        if self.config.stash[settings_key].gate != "regressions":
-            return 0
-        baselines = [verdict.baseline for verdict in self.run.verdicts]
-        return sum(b is not None and b.change is Change.WEAKER for b in baselines)
+    def _late_failures(self, whole: bool) -> Iterator[pytest.TestReport]:
+        """What fails the run though no test of it did."""
+        if self.failure:  # without a report the run has failed, whatever its verdicts are
+            yield failed_test("report", f"the report could not be written ({self.failure})")
+        if self.config.stash[settings_key].gate == "regressions":
+            yield from weaker_effects(self.run, self.node_ids)
+            if whole and not self.against.allow_gone:
+                yield from gone_predictions(self.run)
 
     def _keep(self, name: str) -> str:
         try:
@@ -111,11 +121,6 @@ class Collector:
             terminalreporter.section(f"against {self.run.baseline.past.name}")
             for line in against_lines(self.run.verdicts, self.run.baseline):
                 terminalreporter.write_line(line)
-        if weaker := self._weaker():
-            terminalreporter.write_line(
-                f"{weaker} weaker than in the baseline, which fails under --gate regressions",
-                red=True,
-            )
         for note in self.cache_notes:
             terminalreporter.write_line(f"cache: {note}", yellow=True)
         if self.written is not None:

@@ -134,6 +134,13 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "lacks; none: errors only",
     ),
     (
+        "--allow-gone",
+        "flag",
+        False,
+        "under --gate regressions, let predictions that the baseline supports be missing in this "
+        "run, as with -k or another --prompts",
+    ),
+    (
         "--no-controls",
         "flag",
         False,

@@ -36,6 +36,7 @@ class Against:
         shared: Whether the runs may differ in their number of items; effects are then compared on
             the samples that both have.
         models: The model of the baseline for a model of this run, where the names differ.
+        allow_gone: Whether predictions that the baseline supports may be missing in this run.
     """
 
     name: str | None
@@ -43,6 +44,7 @@ class Against:
     save: str | None
     shared: bool
     models: Mapping[str, str]
+    allow_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ def _against(config: pytest.Config) -> Against:
         save=option_of(config, "--save-baseline"),
         shared=option_of(config, "--baseline-on") == "shared",
         models=parse_models(option_of(config, "--baseline-model")),
+        allow_gone=option_of(config, "--allow-gone"),
     )
     if against.save is not None:
         check_name(against.save)

@@ -72,6 +72,20 @@ def test_nothing_regressed_is_status_0(compared):
     assert "Nothing changed." in compared("release-1", "release-1")[1]
 
 
+def test_what_is_gone_stands_in_the_headline_and_fails(compared):
+    kept = records.read_verdicts(compared.folder / "run-release-1")
+    (compared.folder / "part").mkdir()
+    records.write_verdicts(compared.folder / "part", [v for v in kept if v.claim_id == "h1"])
+    lost = [v for v in kept if v.claim_id != "h1"]
+    were = sum(v.outcome == "supported" for v in lost)
+    status, out, _ = compared("release-1", "part")
+    assert status == 1
+    assert f"{len(lost)} gone ({were} of them supported before), 2 as before" in out
+    assert f"{were} of them were supported, which is a regression; --allow-gone" in out
+    assert "Nothing changed." not in out
+    assert compared("release-1", "part", "--allow-gone")[0] == 0
+
+
 def test_several_releases_are_a_timeline(compared):
     status, out, _ = compared("release-1", "release-2", "LAST", "run-release-1")
     assert status == 0  # the last is judged against the first
@@ -119,7 +133,7 @@ def test_a_page_needs_no_network_and_names_are_not_markup(compared, request):
     run = compared.folder / "nasty"
     records.write_verdicts(run, sample((NASTY,)))
     path = compared.folder / "page.html"
-    assert compared("release-1", "nasty", "--html", str(path))[0] == 0
+    assert compared("release-1", "nasty", "--allow-gone", "--html", str(path))[0] == 0
     html = path.read_text()
     assert "<script" not in html
     assert "&lt;script&gt;" in html

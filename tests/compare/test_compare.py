@@ -401,11 +401,30 @@ def test_the_last_release_is_judged_against_the_first(tmp_path):
     assert not compare(releases[1:]).regressed
 
 
-def test_predictions_that_are_gone_are_listed_and_no_regression(tmp_path):
+def test_what_is_gone_is_a_regression_if_it_was_supported_and_may_not_be_gone(tmp_path):
+    old = kept(tmp_path, [record(name="x"), record(name="y"), record(0.0, name="z")], "old")
+    new = kept(tmp_path, [record(name="x")], "new")
+    found = compare([old, new])
+    y, z = (record(name=name).prediction_id for name in "yz")
+    assert [r.prediction_id for r in found.gone] == [y, z]
+    assert [r.prediction_id for r in found.missed] == [y]
+    assert found.regressed
+    allowed = compare([old, new], allow_gone=True)
+    assert (len(allowed.gone), allowed.missed, allowed.regressed) == (2, [], False)
+    refuted = kept(tmp_path, [record(name="x"), record(name="y")], "refuted")
+    assert not compare([refuted, old]).regressed
+
+
+def test_runs_on_other_materials_altogether_are_not_compared(tmp_path):
     old = kept(tmp_path, [record(name="x"), record(name="y")], "old")
-    found = compare([old, kept(tmp_path, [record(name="x")], "new")])
-    assert [r.prediction_id for r in found.gone] == [record(name="y").prediction_id]
-    assert not found.regressed
+    mine = [
+        replace(record(name=name), materials=replace(record().materials, name="mine"))
+        for name in "xy"
+    ]
+    with pytest.raises(BaselineError, match=r"no materials are common to both .* mine here"):
+        compare([old, kept(tmp_path, mine, "new")])
+    both = [record(name="x"), *mine]
+    assert compare([old, kept(tmp_path, both, "both")], allow_gone=True).gone
 
 
 def test_what_was_made_otherwise_is_refused_or_left_out(tmp_path):

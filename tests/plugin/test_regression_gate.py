@@ -1,6 +1,7 @@
 """Runs against a baseline: what fails, is expected, or is refused; serially and on workers."""
 
 import json
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -192,10 +193,13 @@ def test_an_effect_that_fell_on_the_same_samples_is_weaker_and_fails_the_run(sui
         "same": [v + (-0.5 if i % 2 else 0.5) for i, v in enumerate(before["same"])],
         "grew": [v + 1 for v in before["grew"]],
     }
-    result = suite.run(now, *GATED, workers=workers)
-    result.assert_outcomes(passed=3)
+    result = suite.run(now, *GATED, "--junitxml=junit.xml", workers=workers)
+    result.assert_outcomes(passed=3, failed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["1 weaker than in the baseline, which fails under*"])
+    result.stdout.fnmatch_lines(["FAILED *::against 0001_one::test_fell?mini-qwen? - *weaker*"])
+    [failed] = failed_testcases(suite)
+    assert failed.get("name") == "test_fell[mini-qwen]"
+    assert failed.get("classname").endswith("against 0001_one")
     result.stdout.fnmatch_lines(["1 weaker, 1 stronger, 1 as before", "weaker *fell*40 samples*"])
     found = suite.verdicts()
     assert {k: v.baseline.change for k, v in found.items()} == {
@@ -211,6 +215,29 @@ def test_an_effect_that_fell_on_the_same_samples_is_weaker_and_fails_the_run(sui
     assert found["grew"].baseline.first.interval == (1.0, 1.0)
     records.validate(found["fell"].to_json())
     assert "was" not in result.stdout.str().partition("against")[0].partition("verdicts")[2]
+
+
+@pytest.mark.parametrize("workers", [False, True])
+def test_what_the_baseline_supports_and_this_run_lacks_fails_it(suite, workers):
+    suite.keep()
+    part = {name: BEFORE[name] for name in ("won", "never", "silent")}
+    result = suite.run(part, *GATED, "--junitxml=junit.xml", workers=workers)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(failed=1, xfailed=2, skipped=1)
+    result.stdout.fnmatch_lines(["2 gone (2 of them supported before), 3 as before"])
+    [failed] = failed_testcases(suite)
+    said = failed.find("failure").text
+    assert "2 predictions that 0001_one supports are not in this run (--allow-gone" in said
+    assert "mini-qwen h9 controlled It holds for kept." in said
+    assert suite.run(part, *GATED, "--allow-gone").ret == pytest.ExitCode.OK
+    assert suite.run(part, "--baseline=one", "--gate=none").ret == pytest.ExitCode.OK
+
+
+def failed_testcases(suite):
+    """The failed tests of JUnit's file."""
+    root = ElementTree.parse(suite.path / "junit.xml").getroot()
+    assert root.find("testsuite").get("failures") == "1"
+    return [case for case in root.iter("testcase") if case.find("failure") is not None]
 
 
 def test_what_changed_stands_in_the_report(suite):

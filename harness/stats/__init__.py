@@ -21,6 +21,8 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | is a requirement held, failed or undecided | `decided`, `all_decided` |
 | how sure is the size | `bootstrap_d`, `bootstrap_mean` |
 | how sure is anything computed from means | `bootstrap_of_means` |
+| how sure is a mean over relations and entities, or a share | `bootstrap_over_relations` |
+| how sure is anything else over them, such as a Jaccard | `bootstrap_statistic` |
 | what does each pair contribute to it | `pseudo_values` |
 | does an edit lose more answers than it gains | `mcnemar`, `mcnemar_floor` |
 | is a loss or a difference smaller than a margin | `equivalence_share`, `equivalence_mean` |
@@ -58,6 +60,11 @@ from harness.stats.effects import (
 from harness.stats.equivalence import MeanBound, ShareBound, equivalence_mean, equivalence_share
 from harness.stats.exceedance import Exceedance, exceedance
 from harness.stats.exchange import permuted_by_name, permuted_within, random_signs, signs_by_name
+from harness.stats.hierarchical import (
+    bootstrap_over_relations,
+    bootstrap_statistic,
+    relation_weights,
+)
 from harness.stats.intervals import Estimate
 from harness.stats.means import bootstrap_of_means, pseudo_values
 from harness.stats.moderated import ModeratedTest, moderated_max
@@ -99,7 +106,9 @@ __all__ = [
     "bootstrap_d",
     "bootstrap_mean",
     "bootstrap_of_means",
+    "bootstrap_over_relations",
     "bootstrap_selection",
+    "bootstrap_statistic",
     "cohens_d",
     "cohens_dz",
     "constant_cells",
@@ -134,6 +143,7 @@ __all__ = [
     "rank_contrast",
     "rank_correlation",
     "recovery",
+    "relation_weights",
     "scaled_count",
     "sign_flip_max",
     "signs_by_name",

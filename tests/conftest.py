@@ -1,5 +1,8 @@
 """What tests of several folders share."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from tests.support import tiny_models
@@ -20,3 +23,32 @@ def load(tmp_path_factory):
         return loaded[kind]
 
     return load_once
+
+
+# Files that take longest, longest first. Begun last, one of them would keep one worker busy while
+# the others have nothing left to do.
+LONGEST = ()
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file on one worker: what they share is made once, not on each."""
+    named = [config.invocation_params.dir / each.partition("::")[0] for each in config.args]
+    ours = all(path.resolve().is_relative_to(Path(__file__).parent) for path in named)
+    if not ours or config.getoption("dist") != "load":  # hypotheses too, or asked for otherwise
+        return None
+    from xdist.scheduler import LoadFileScheduling  # only under xdist
+
+    config.option.loadscopereorder = False  # by the number of tests, which says little here
+    return LoadFileScheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give workers the longest files first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _turn(item.nodeid.partition("::")[0]))
+
+
+def _turn(file: str) -> int:
+    return LONGEST.index(file) if file in LONGEST else len(LONGEST)

@@ -1,16 +1,20 @@
 """`python -m harness calibrate` for real, on a tiny model with a circuit, one claim, few facts."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from harness.calibration import running
 from harness.calibration.record import read_calibration
 from harness.commands import main
 from tests.support import tiny_models
+from tests.support.inner_runs import IMPORTED
 
 ROOT = Path(__file__).resolve().parents[2]
 CIRCUIT = {
@@ -34,27 +38,47 @@ def arguments(model, tmp_path_factory):
         *("calibrate", "--quick", "--part", "null", "--part", "power"),
         *("--null", "untrained", "--claim", "h2"),
         *(f"--{name}={value}" for name, value in numbers.items()),
-        *("--power-items", "12", "--shares", "0"),
+        *("--power-items", "12", "--shares", "0", "--cores", "1"),
         *(f"--untrained={model}", f"--power={model}"),
         *(f"--work={base / 'work'}", f"--output={base / 'out' / 'calibration.json'}"),
     ]
 
 
+class Here:
+    """A run of pytest in this process, which has torch already: what `Popen` is to the runner."""
+
+    pid = 0
+
+    def __init__(self, command, *, env, stdout, **_):
+        with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(stdout):
+            patched.chdir(ROOT)
+            for name, value in env.items():
+                patched.setenv(name, value)
+            assert command[1:3] == ["-m", "pytest"]
+            self.status = pytest.main([*command[3:], *IMPORTED])
+
+    def wait(self):
+        return self.status
+
+
 @pytest.fixture(scope="module")
 def made(arguments):
-    """The record, and what was printed."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", *arguments],
-        cwd=ROOT,
-        env={**environment, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    """The record, and what was printed; the first run is a process, as all are for a user."""
+    kinds = [Here, Here, subprocess.Popen]
+
+    def start(*command, **more):
+        return kinds.pop()(*command, **more)
+
+    starting = SimpleNamespace(**{**vars(subprocess), "Popen": start})
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(said):
+        for name in [n for n in os.environ if n.startswith("HARNESS_")]:
+            patched.delenv(name)
+        patched.setattr(running, "subprocess", starting)
+        status = main(arguments)
+    assert status == 0, said.getvalue()
     output = Path(arguments[-1].partition("=")[2])
-    return read_calibration(output), done.stdout, output
+    return read_calibration(output), said.getvalue(), output
 
 
 def test_every_kind_of_run_is_made_and_counted(made):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 FACTORS = 5
 
@@ -39,21 +39,36 @@ class World:
 
     def draw(self, generator: np.random.Generator) -> Float[np.ndarray, "relation component"]:
         """Contrasts of a world in which nothing holds over relations."""
-        noise = self._effects(generator, self.relations * self.entities)
-        noise = noise.reshape(self.relations, self.entities, self.components)
-        items = np.sqrt(self.icc) * self._entities(generator) + np.sqrt(1 - self.icc) * noise
-        contrasts = items.mean(axis=1) + self.own * self._effects(generator, self.relations)
-        contrasts *= np.exp(self.uneven * generator.standard_normal((self.relations, 1)))
-        return contrasts * np.exp(self.uneven * generator.standard_normal(self.components))
+        values, _, _ = self.draw_items(generator)
+        return values.reshape(self.relations, self.entities, self.components).mean(axis=1)
+
+    def draw_items(
+        self, generator: np.random.Generator
+    ) -> tuple[
+        Float[np.ndarray, "item component"], Int[np.ndarray, " item"], Int[np.ndarray, " item"]
+    ]:
+        """Contrast of every pair of items, its relation and its entity."""
+        effect, entity = self._entities(generator)
+        relation = np.repeat(np.arange(self.relations), self.entities)
+        noise = self._effects(generator, len(relation))
+        values = np.sqrt(self.icc) * effect + np.sqrt(1 - self.icc) * noise
+        values += self.own * self._effects(generator, self.relations)[relation]
+        scale = np.exp(self.uneven * generator.standard_normal(self.relations))
+        values *= scale[relation][:, None]
+        values *= np.exp(self.uneven * generator.standard_normal(self.components))
+        return values, relation, entity
 
     def _entities(
         self, generator: np.random.Generator
-    ) -> Float[np.ndarray, "relation entity component"]:
-        """Effect of each relation's entities; drawn from its pool, which others may share."""
+    ) -> tuple[Float[np.ndarray, "item component"], Int[np.ndarray, " item"]]:
+        """Effect and number of each item's entity; drawn from a pool that others may share."""
         pools = self.pools or tuple(range(self.relations))
-        effect = {pool: self._effects(generator, self.pool_size) for pool in sorted(set(pools))}
-        chosen = [generator.permutation(self.pool_size)[: self.entities] for _ in pools]
-        return np.array([effect[pool][some] for pool, some in zip(pools, chosen, strict=True)])
+        effect = self._effects(generator, (max(pools) + 1) * self.pool_size)
+        drawn = [generator.permutation(self.pool_size)[: self.entities] for _ in pools]
+        entity = np.concatenate(
+            [pool * self.pool_size + some for pool, some in zip(pools, drawn, strict=True)]
+        )
+        return effect[entity], entity
 
     def _effects(
         self, generator: np.random.Generator, rows: int

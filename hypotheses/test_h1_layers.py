@@ -1,22 +1,29 @@
 """Layers specialise in recalling a fact or in reasoning over premises.
 
 Source      Fartale et al. 2025, arXiv:2510.03366, on layers; its public notebooks for the rule.
-Materials   Published: the paper's 30 + 30 prompts, one template a task. Controlled: crossed.
-Controls    Untrained twins; shuffled labels; lookup against reasoning and recall against lookup.
-Selection   Layers selected on discovery facts, tested on evaluation facts, in every template.
+Materials   Published: the paper's 30 + 30 prompts, one template a task. Controlled: cells, where
+            source (weights, text) and steps differ one at a time within the same stories, in 16
+            relations; crossed where the model follows a label.
+Controls    Same-process contrasts: pairs of relations, and places of answers, under the same rule.
+            Untrained twins.
+Selection   Layers selected on discovery entities, judged on others. The relation is the unit.
 """
 
 import pytest
 
-from harness.findings.specialisation.held_out import controlled_finding
+from harness.findings.processes.different import different_finding
+from harness.findings.processes.finding import process_finding
+from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
+from harness.findings.processes.rule import ProcessRule
 from harness.findings.specialisation.published import published_finding
-from harness.findings.specialisation.rules import ControlledRule, PublishedRule
+from harness.findings.specialisation.rules import PublishedRule
 
 THRESHOLD_D = 0.5
 ALPHA = 0.01
 VOTES = 2  # of six features
 NEEDED = (5, 28)  # layers, of the published model's; scaled to the model under study
-GATE = 0.60  # accuracy on each task
+SHARED = 0.5  # of the smaller set, at most, that may serve both processes
+GATE = 0.60  # accuracy in each cell
 
 
 @pytest.mark.criterion("published")
@@ -42,13 +49,31 @@ def test_layers_differ_as_published(study, verdict):
     )
 
 
-@pytest.mark.criterion("controlled")
-def test_layers_differ_on_held_out_facts(study, verdict):
-    """Layers selected on half of the facts keep |d| > 0.5 on the other half, in every template."""
-    rule = ControlledRule(
+@pytest.mark.criterion("controlled", prompts="cells", part="retrieval")
+def test_some_layers_serve_retrieval(study, verdict):
+    """Some layers differ between recall from weights and lookup in the text, over relations."""
+    verdict(process_finding(study, "layer", RETRIEVAL, rule_of(study), needed=NEEDED, gate=GATE))
+
+
+@pytest.mark.criterion("controlled", prompts="cells", part="composing")
+def test_some_layers_serve_composing(study, verdict):
+    """Some layers differ between two steps in the text and one, over relations."""
+    verdict(process_finding(study, "layer", COMPOSING, rule_of(study), needed=NEEDED, gate=GATE))
+
+
+@pytest.mark.criterion("controlled", prompts="cells", part="different", primary=True)
+def test_retrieval_and_composing_use_different_layers(study, verdict):
+    """The layers that serve retrieval and those that serve composing are not the same."""
+    verdict(
+        different_finding(study, "layer", rule_of(study), needed=NEEDED, shared=SHARED, gate=GATE)
+    )
+
+
+def rule_of(study):
+    """When a layer serves a process."""
+    return ProcessRule(
         threshold_d=THRESHOLD_D,
         alpha=ALPHA,
         permutations=study.plan.permutations,
         seed=study.plan.seed,
     )
-    verdict(controlled_finding(study, "layer", rule, needed=NEEDED, gate=GATE))

@@ -73,10 +73,15 @@ def _permuted(
 
 
 def _with_labels(prompts: PromptSet, labels: Relabelling) -> PromptSet:
-    items = tuple(_relabelled(item, labels) for item in prompts.items)
+    asks = {item.task: (item.source, item.steps) for item in prompts.items}
+    items = tuple(_relabelled(item, labels, asks) for item in prompts.items)
     return replace(prompts, items=items)
 
 
-def _relabelled(item: Item, labels: Relabelling) -> Item:
+def _relabelled(item: Item, labels: Relabelling, asks: Mapping[str, tuple[str, int]]) -> Item:
+    """The item under its new label, with the source and the steps that the label stands for."""
     new = labels.get((item.pair, item.task), item.task)
-    return item if new == item.task else replace(item, task=new)
+    if new == item.task:
+        return item
+    source, steps = asks[new]
+    return replace(item, task=new, source=source, steps=steps)

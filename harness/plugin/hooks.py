@@ -12,8 +12,9 @@ import pytest
 from harness.plugin.options import DEFAULT_MODELS, add_options, given
 
 MARKER = (
-    "criterion(name, plain=False, part=''): whose rule a prediction applies, published or "
-    "controlled, and which part of the claim it is about"
+    "criterion(name, plain=False, part='', prompts=None): whose rule a prediction applies, "
+    "published or controlled, which part of the claim it is about, and on which materials where "
+    "the command line names none"
 )
 FIXTURES = ("verdict", "study", "subject", "prompts")
 PREDICTION = "prediction"  # name of a user property

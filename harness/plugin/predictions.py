@@ -122,8 +122,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     judged = is_prediction(metafunc.definition)
     references = [model.name for model in settings.reference_models if judged]
     if "prompts_name" in metafunc.fixturenames:
-        default = DEFAULT_PROMPTS[_criterion(metafunc.definition)]
-        default = PLAIN_PROMPTS if is_plain(metafunc.definition) else default
+        default = _default_prompts(metafunc.definition)
         sets = settings.prompts or default
     if {"model_name", "prompts_name"} <= set(metafunc.fixturenames):
         # The known verdicts of reference models hold for the default materials.
@@ -134,6 +133,18 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("model_name", [*names, *references], scope="session")
     elif "prompts_name" in metafunc.fixturenames:
         metafunc.parametrize("prompts_name", sets, scope="session")
+
+
+def _default_prompts(node: pytest.Item | Any) -> tuple[str, ...]:
+    """The materials of a prediction where the command line names none.
+
+    `criterion(name, prompts="cells")` names its own.
+    """
+    marker = node.get_closest_marker("criterion")
+    criterion = _criterion(node)
+    if marker and "prompts" in marker.kwargs:
+        return (str(marker.kwargs["prompts"]),)
+    return PLAIN_PROMPTS if is_plain(node) else DEFAULT_PROMPTS[criterion]
 
 
 def is_plain(node: pytest.Item | Any) -> bool:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -199,7 +199,9 @@ class Verdict:
 
 
 def to_plain(value: Any) -> Any:
-    """Numpy scalars and tuples to JSON's own types; not-a-number to None, infinities to text."""
+    """Numpy scalars, tuples and dataclasses to JSON's types; nan to None, infinities to text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     if isinstance(value, Mapping):
         return {str(k): to_plain(v) for k, v in value.items()}
     if isinstance(value, str) or value is None or isinstance(value, bool):

@@ -25,9 +25,12 @@ def test_a_labelled_set_without_answers_or_pairs_is_measured_as_far_as_it_goes(t
     assert "of the 60 prompts of mine, 60 have no answer" in answers["reason"]
     (published,) = [r for (_, criterion, _), r in found.items() if criterion == "published"]
     assert published["outcome"] in ("supported", "refuted")
-    (controlled,) = [r for k, r in found.items() if k[:2] == ("h2", "controlled")]
-    assert controlled["outcome"] == "inconclusive"
-    assert "no pair of mine holds prompts of both recall and reasoning" in controlled["reason"]
+    controlled = [r for k, r in found.items() if k[:2] == ("h2", "controlled")]
+    assert [r["outcome"] for r in controlled] == ["inconclusive"] * 3
+    for record in controlled:
+        assert "mine does not say that it asks for recall and lookup" in record["reason"] or (
+            "mine does not say that it asks for reasoning and lookup" in record["reason"]
+        )
 
 
 def run_cells(tmp_path, *options):

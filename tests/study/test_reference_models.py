@@ -22,7 +22,7 @@ HEADS = (
 COUNT = []
 
 @pytest.mark.criterion("controlled")
-def test_heads_differ_on_held_out_facts(model_name, verdict):
+def test_direction_separates_held_out_prompts(model_name, verdict):
     """It holds."""
     verdict(finding(VALUE))
 
@@ -35,7 +35,7 @@ def test_of_which_nothing_is_known(model_name, verdict):
 
 
 def run(study, value, *options):
-    study.makepyfile(test_h2_x=HEADS.replace("VALUE", str(value)))
+    study.makepyfile(test_h7_x=HEADS.replace("VALUE", str(value)))
     cache = study.path / "cache"
     return study.runpytest("--model=mini-qwen", f"--cache-dir={cache}", *options)
 
@@ -73,7 +73,7 @@ def test_gate_none_expects_a_wrong_verdict_on_a_reference_model(study):
 
 
 def test_a_reference_model_that_cannot_be_measured_is_a_row_of_its_own_table(study):
-    study.makepyfile(test_h2_x=HEADS.replace("verdict(finding(VALUE))", "raise OSError('no disk')"))
+    study.makepyfile(test_h7_x=HEADS.replace("verdict(finding(VALUE))", "raise OSError('no disk')"))
     study.runpytest("--model=mini-qwen", "-k", "planted", "--no-header").assert_outcomes(failed=1)
     (record,) = kept(study)
     assert record["outcome"] == "not measured"
@@ -86,7 +86,7 @@ def test_reference_models_can_be_left_out(study):
 
 
 def test_a_reference_model_under_study_is_none_of_the_run(study):
-    study.makepyfile(test_h2_x=HEADS.replace("VALUE", "2.0"))
+    study.makepyfile(test_h7_x=HEADS.replace("VALUE", "2.0"))
     study.runpytest("--model=planted-qwen").assert_outcomes(passed=2)
     assert len(records(study)) == 2
 
@@ -117,7 +117,7 @@ def test_a_changed_claim_is_measured_again(study):
 
 
 def test_workers_keep_reference_models_apart_too(study):
-    study.makepyfile(test_h2_x=HEADS.replace("VALUE", "2.0"))
+    study.makepyfile(test_h7_x=HEADS.replace("VALUE", "2.0"))
     study.runpytest_subprocess("-n2", "--model=mini-qwen", "--model=mini-llama").assert_outcomes(
         passed=5
     )
@@ -127,7 +127,7 @@ def test_workers_keep_reference_models_apart_too(study):
 
 @pytest.fixture
 def claim(tmp_path):
-    path = tmp_path / "test_h2_x.py"
+    path = tmp_path / "test_h7_x.py"
     path.write_text("BAR = 1.0", encoding="utf-8")
     return path
 
@@ -158,7 +158,7 @@ def test_batch_size_is_not_in_the_fingerprint(tmp_path, claim):
 
 def test_a_damaged_stored_verdict_is_measured_again(tmp_path, claim):
     (model, *_) = shipped()
-    who = {"claim_id": "h2", "prediction_id": "heads_differ_on_held_out_facts"}
+    who = {"claim_id": "h7", "prediction_id": "direction_separates_held_out_prompts"}
     verdicts = StoredVerdicts(Plan(seed=7), LoadOptions(), tmp_path)
     verdicts.save(model, who, claim, {"outcome": "supported", "model": {"path": "elsewhere"}})
     found = verdicts.find(model, who, claim)
@@ -184,7 +184,7 @@ def test_every_known_verdict_is_of_a_prediction_that_exists():
 
 def test_something_is_known_only_of_what_circuit_json_names():
     (model, *_) = shipped()
-    known = replace(model, expected={"h2/x": "supported"})
-    found = known.known({"claim_id": "h2", "prediction_id": "x"})
+    known = replace(model, expected={"h7/x": "supported"})
+    found = known.known({"claim_id": "h7", "prediction_id": "x"})
     assert found == Known(model.role, "supported", model.why)
-    assert known.known({"claim_id": "h2", "prediction_id": "y"}) is None
+    assert known.known({"claim_id": "h7", "prediction_id": "y"}) is None

@@ -40,7 +40,7 @@ class PublishedRule:
         # A component that passed is shown by the strongest vote of the side that won.
         winning = significant & ((votes == 0)[:, None] | (np.sign(d) == np.sign(votes)[:, None]))
         shown = np.where(passed[:, None] & ~winning, 0.0, np.abs(d))
-        return _components(cells, d, np.full_like(d, np.nan), q, passed, type_, shown)
+        return components_of(cells, d, np.full_like(d, np.nan), q, passed, type_, shown)
 
     def _effects(
         self, cells: Cells, prompts: PromptSet
@@ -155,7 +155,7 @@ class ControlledRule:
         shown = np.where(holds.any(1, keepdims=True) & ~holds, 0.0, np.abs(d_discovery))
         sign = np.sign(d[np.arange(len(d)), shown.argmax(1)]).astype(int)
         type_ = np.array([c.tasks[1], "", c.tasks[0]])[sign + 1]
-        return _components(c.cells, d, d_discovery, q, np.any(holds, axis=1), type_, shown)
+        return components_of(c.cells, d, d_discovery, q, np.any(holds, axis=1), type_, shown)
 
     def p_adjusted(
         self, c: Contrast, pairs: np.ndarray, cells: np.ndarray | None = None
@@ -219,7 +219,7 @@ def shuffled_counts(
     return np.array([rule(c.flipped(row)).count for row in signs])
 
 
-def _components(
+def components_of(
     cells: Cells,
     d: Float[np.ndarray, "component metric"],
     discovery: Float[np.ndarray, "component metric"],
@@ -228,7 +228,17 @@ def _components(
     type_: np.ndarray,
     shown: Float[np.ndarray, "component metric"],
 ) -> Components:
-    """The table; `shown` is largest at the metric that a component is shown by."""
+    """The table of components, one row for each of `cells` that are consecutive.
+
+    Args:
+        cells: Where the numbers were measured.
+        d: The effect of every cell.
+        discovery: On discovery prompts.
+        q: Corrected p of every cell.
+        passed: Whether the component meets the rule.
+        type_: What it is specific to, where it passed.
+        shown: Largest at the metric that a component is shown by.
+    """
     strongest = shown.argmax(1)
     rows = np.arange(len(d))
     step = len(cells.metrics)

@@ -1,0 +1,1 @@
+"""Do components serve a process, or only a question: contrasts by relation, over relations."""

@@ -1,0 +1,198 @@
+"""The controlled findings of h1, h2 and h3: do some components serve a process."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from harness import stats
+from harness.findings.processes.diagonal import diagonal_evidence
+from harness.findings.processes.kinds import Process
+from harness.findings.processes.measured import (
+    Found,
+    Measured,
+    measure_model,
+    same_process,
+    twins_of,
+)
+from harness.findings.processes.rule import ProcessRule
+from harness.findings.specialisation.published import (
+    constant_notes,
+    counts_by_type,
+    passed_components,
+)
+from harness.findings.twins import TwinResult, twin_controls
+from harness.study.study import Study
+from harness.verdicts.components import ComponentKind, Components
+from harness.verdicts.evidence import Control, Effect, Evidence, Family
+from harness.verdicts.judge import Finding
+
+
+def process_finding(
+    study: Study,
+    kind: ComponentKind,
+    process: Process,
+    rule: ProcessRule,
+    *,
+    needed: tuple[int, int],
+    gate: float,
+) -> Finding:
+    """Components that serve a process, more and larger than in same-process contrasts.
+
+    Args:
+        study: The model and the materials.
+        kind: Of component.
+        process: Retrieval or composing.
+        rule: When a component serves it.
+        needed: A count and the number of components it was asked of, in the published model.
+        gate: Least accuracy in each cell.
+    """
+    measured = measure_model(study, kind, process, rule, needed=needed, gate=gate)
+    strongest, same = _strongest(measured), same_process(measured)
+    required = (count_evidence(measured), strongest, *_beyond_same_process(measured, same))
+    # Twins can only take support away.
+    twins = twins_of(measured) if all(e.passed for e in required) else {}
+    return Finding(
+        (
+            *required,
+            _severity(measured, same),
+            *diagonal_evidence(study, kind, rule.threshold_d, needed),
+        ),
+        _twin_controls(measured, twins),
+        measured.gates,
+        passed_components(measured.model),
+        (grade_note(measured), *constant_notes(measured.contrasts.cells), *_not_needed(twins)),
+        {strongest.name: _samples(measured)},
+        tables={"model": measured.model, **twins},
+    )
+
+
+def _not_needed(twins: Mapping[str, Components]) -> tuple[str, ...]:
+    if twins:
+        return ()
+    return ("untrained twins were not measured: the model itself does not meet the requirements",)
+
+
+def count_evidence(measured: Measured) -> Evidence:
+    """The components that hold, and how many there could be: the bar must not lie between."""
+    table, metrics = measured.model, len(measured.contrasts.cells.metrics)
+    possible = measured.rule.possible(measured.decisions, metrics)
+    relations = len(measured.contrasts.relations)
+    return Evidence(
+        f"{table.kind}s that serve {measured.process.name}",
+        Effect(
+            "count",
+            table.count,
+            (table.count, possible),
+            method=f"of {len(table):,}; {counts_by_type(table)}; in all of {relations} relations "
+            f"together, on other entities; with more data up to {possible:,}",
+        ),
+        threshold=measured.bar,
+        relation=">=",
+        n=relations,
+        key="count",
+    )
+
+
+def _strongest(measured: Measured) -> Evidence:
+    """The place that is strongest on discovery, on evaluation entities."""
+    decisions, cells, at = (
+        measured.decisions,
+        measured.contrasts.cells,
+        measured.decisions.strongest,
+    )
+    direction = -1.0 if decisions.d_discovery[at] < 0 else 1.0
+    ends = sorted((direction * decisions.low[at], direction * decisions.high[at]))
+    where = f"layer {cells.layer[at]}" + (
+        "" if cells.kind == "layer" else f" {cells.kind} {cells.index[at]}"
+    )
+    first, second = measured.process.cells
+    selected = int(decisions.selected.sum())
+    family = Family(
+        f"{cells.kind}s x metrics " + ("selected" if selected else "on discovery"),
+        selected or len(decisions.d),
+        "max-statistic sign flips of relations, moderated",
+    )
+    return Evidence(
+        f"strongest effect on discovery, {where}, {cells.metrics[at % len(cells.metrics)]}",
+        Effect(
+            "|d|",
+            direction * float(decisions.d[at]),
+            (float(ends[0]), float(ends[1])),
+            method=f"{first} minus {second}, mean over relations, moderated t; least in a relation "
+            f"{decisions.least[at]:.2f}",
+        ),
+        threshold=measured.rule.threshold_d,
+        relation=">",
+        p_adjusted=float(decisions.p[at]),
+        alpha=measured.rule.alpha,
+        floor=decisions.floor,
+        family=family,
+        n=len(measured.contrasts.relations),
+        key="largest",
+    )
+
+
+def _beyond_same_process(measured: Measured, same: Sequence[Found]) -> tuple[Evidence, ...]:
+    """More components, and larger ones, than the rule finds where the process is the same."""
+    kind = measured.model.kind
+    values = (
+        ("count", f"more {kind}s than in same-process contrasts", measured.model.count),
+        ("|d|", "larger than in same-process contrasts", measured.decisions.largest),
+    )
+    nulls = (
+        np.array([found.count for found in same], dtype=float),
+        np.array([found.largest for found in same], dtype=float),
+    )
+    evidence = []
+    for (quantity, name, value), null in zip(values, nulls, strict=True):
+        beyond = stats.beyond_same_process(float(value), null)
+        method = f"95th percentile of {len(null)} same-process contrasts"
+        evidence.append(
+            Evidence(
+                name,
+                Effect(quantity, float(value), method=method),
+                threshold=beyond.threshold,
+                relation=">",
+                p=beyond.p,
+                n=len(null),
+            )
+        )
+    return tuple(evidence)
+
+
+def _severity(measured: Measured, same: Sequence[Found]) -> Evidence:
+    """How many same-process contrasts the rule would have supported."""
+    supported, total = sum(found.count >= measured.bar for found in same), len(same)
+    return Evidence(
+        "same-process contrasts that the rule supports",
+        Effect("share", supported / total, stats.binomial_interval(supported, total)),
+        n=total,
+        key="severity",
+    )
+
+
+def _twin_controls(measured: Measured, twins: Mapping[str, Components]) -> tuple[Control, ...]:
+    results = {
+        name: TwinResult(table.count, f"must stay below {measured.bar}")
+        for name, table in twins.items()
+    }
+    return twin_controls(results, meets=lambda count: count >= measured.bar)
+
+
+def grade_note(measured: Measured) -> str:
+    """What the contrast is worth as evidence, and why."""
+    prompts = measured.study.prompts
+    why = (
+        "both questions stand in every prompt and a label decides, so that their surface is equal"
+        if prompts.crossed
+        else "one question a prompt, of which the tokens do not tell the cell in other relations"
+    )
+    return f"evidence of grade {prompts.grade} on {prompts.name}: {why}"
+
+
+def _samples(measured: Measured) -> dict[str, float]:
+    """By relation, its contrast at the strongest place, in the direction of discovery."""
+    at = measured.decisions.strongest
+    direction = -1.0 if measured.decisions.d_discovery[at] < 0 else 1.0
+    values = (direction * measured.contrasts.evaluation[:, at]).tolist()
+    return dict(zip(measured.contrasts.relations, values, strict=True))

@@ -1,0 +1,45 @@
+"""The two processes and the contrasts that show them.
+
+|              | one step | two steps |
+|--------------|----------|-----------|
+| from weights | recall   | latent    |
+| from context | lookup   | reasoning |
+
+*Retrieval* from weights is what recall has and lookup has not: the source differs, the steps do
+not. *Composing* is what reasoning has and lookup has not: the steps differ, the source does not.
+"""
+
+from dataclasses import dataclass
+
+from harness.materials.items import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process, and the cells that differ in it alone.
+
+    Attributes:
+        name: In a sentence: components that serve it.
+        factor: What differs between the cells.
+        cells: With and without it, where the claim is judged.
+        again: The same difference at the other level of the other factor: its sign must agree,
+            where the model answers these questions.
+    """
+
+    name: str
+    factor: str
+    cells: tuple[str, str]
+    again: tuple[str, str]
+
+
+RETRIEVAL = Process("retrieval", "source", ("recall", "lookup"), ("latent", "reasoning"))
+COMPOSING = Process("composing", "steps", ("reasoning", "lookup"), ("latent", "recall"))
+PROCESSES = {process.name: process for process in (RETRIEVAL, COMPOSING)}
+
+
+def cell_of(item: Item) -> str:
+    """The cell that an item asks in, from its source and steps; "" if it states none."""
+    if item.source not in ("weights", "context") or not item.steps:
+        return ""
+    one, more = ("recall", "latent") if item.source == "weights" else ("lookup", "reasoning")
+    return one if item.steps == 1 else more

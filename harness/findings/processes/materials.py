@@ -1,0 +1,129 @@
+"""Which prompts show a process: crossed ones where the model follows a label, else plain ones."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from harness import stats
+from harness.findings.gates import competence_gates
+from harness.findings.processes.kinds import Process, cell_of
+from harness.materials.cell_sets import CONTRASTS, draw_cells, parse
+from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
+from harness.materials.surface import surface_features
+from harness.study.study import Study
+from harness.verdicts.evidence import Gate
+
+ASKED_FIRST = 30  # discovery items of each cell, on which competence is asked before all else
+SURFACE_MARGIN = 0.1  # around a half: all of the interval of the surface's AUC must lie within
+LEAST_RELATIONS = 8  # fewer cannot reach alpha .01: the floor is 2 / 2^relations
+
+
+def shown_by(study: Study, process: Process, gate: float) -> Study:
+    """The study on prompts that contrast the process's cells.
+
+    Of the plain set of all cells, the crossed set of the two cells if the model answers it on
+    discovery items: there words, lengths and places are the same in both (grade A). Otherwise the
+    materials as they are.
+    """
+    wanted = parse(study.prompts.name) if "@" in study.prompts.name else None
+    if wanted is None or wanted.kind != "cells" or wanted.tasks or wanted.difficulty is None:
+        return study
+    pair = process.cells if process.cells in CONTRASTS else process.cells[::-1]
+    name = replace(wanted, tasks=pair, crossed=True).named(wanted.difficulty)
+    plan = study.plan
+    crossed = replace(
+        study, prompts=plan.labelled(draw_cells(name, max(1, plan.items // 2), plan.seed))
+    )
+    answered = all(g.met for g in asked_first(crossed, process.cells, gate))
+    return crossed if answered else study
+
+
+def asked_first(study: Study, cells: tuple[str, ...], gate: float) -> tuple[Gate, ...]:
+    """Competence in these cells on a few discovery items, before anything else is measured."""
+    kept: dict[str, int] = dict.fromkeys(cells, 0)
+    chosen = []
+    for item in study.prompts.items:
+        cell = cell_of(item)
+        if item.split == DISCOVERY and kept.get(cell, ASKED_FIRST) < ASKED_FIRST:
+            kept[cell] += 1
+            chosen.append(item)
+    few = replace(
+        study.prompts,
+        name=f"{study.prompts.name}, {ASKED_FIRST} discovery items a cell",
+        items=tuple(chosen),
+    )
+    return competence_gates(replace(study, prompts=few), gate)
+
+
+def design_gates(study: Study, process: Process) -> tuple[Gate, ...]:
+    """Whether the materials contrast the cells, in relations enough."""
+    first, second = process.cells
+    found = len(relations_of(study.prompts, process.cells))
+    there = {cell_of(item) for item in study.prompts.items}
+    return (
+        Gate(
+            "cells",
+            {first, second} <= there,
+            f"{study.prompts.name} does not say that it asks for {first} and {second}: give the "
+            "columns source, steps and relation, or take the set cells",
+        ),
+        Gate(
+            "relations",
+            found >= LEAST_RELATIONS,
+            f"{study.prompts.name} asks for {first} and {second} over the same stories in {found} "
+            f"relations; {LEAST_RELATIONS} are needed to tell a process from a question",
+        ),
+    )
+
+
+def relations_of(prompts: PromptSet, cells: tuple[str, str]) -> tuple[str, ...]:
+    """Relations of which stories of both splits ask in both cells."""
+    asked: dict[tuple[str, str, str], set[str]] = {}
+    for item in prompts.items:
+        if item.relation:
+            asked.setdefault((item.relation, item.split, item.pair), set()).add(cell_of(item))
+    found = {(relation, split) for (relation, split, _), in_ in asked.items() if in_ >= {*cells}}
+    both = {relation for relation, _ in found}
+    return tuple(r for r in sorted(both) if {(r, DISCOVERY), (r, EVALUATION)} <= found)
+
+
+def surface_gate(study: Study, process: Process) -> tuple[Gate, ...]:
+    """Whether the surface of plain prompts gives the cell away in relations it was not learnt on.
+
+    Crossed prompts need no such test: their surface is the same.
+    """
+    if study.prompts.crossed:
+        return ()
+    kept = [i for i, item in enumerate(study.prompts.items) if cell_of(item) in process.cells]
+    items = [study.prompts.items[i] for i in kept]
+    ids = study.subject.token_ids(study.prompts)
+    features = surface_features(items, [ids[i] for i in kept])
+    found = stats.transfer_auc(
+        _within_blocks(features, [item.pair for item in items]),
+        np.array([cell_of(item) == process.cells[0] for item in items]),
+        [item.relation for item in items],
+        np.array([item.split == DISCOVERY for item in items]),
+    )
+    return (
+        Gate(
+            "surface",
+            abs(0.5 - found.low) < SURFACE_MARGIN and abs(found.high - 0.5) < SURFACE_MARGIN,
+            f"the tokens of {study.prompts.name} may tell {' and '.join(process.cells)} apart in "
+            f"relations they were not learnt from (AUC {found.auc:.2f} [{found.low:.2f}, "
+            f"{found.high:.2f}], needed within {0.5 - SURFACE_MARGIN:g} and "
+            f"{0.5 + SURFACE_MARGIN:g}): crossed prompts could show this, but the model does not "
+            "answer them",
+        ),
+    )
+
+
+def _within_blocks(
+    features: Float[np.ndarray, "prompt feature"], block: Sequence[str]
+) -> Float[np.ndarray, "prompt feature"]:
+    """Features less their mean over prompts of the same stories: what the contrasts see."""
+    number = np.unique(block, return_inverse=True)[1]
+    sums = np.zeros((number.max() + 1, features.shape[1]))
+    np.add.at(sums, number, features)
+    return np.asarray(features - (sums / np.bincount(number)[:, None])[number])

@@ -1,0 +1,164 @@
+"""A process measured on a model: the claim, its same-process contrasts and its untrained twins."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from harness import stats
+from harness.activations.extracted import Activations
+from harness.findings.processes.contrasts import Questions, relation_contrasts, relations_with
+from harness.findings.processes.kinds import Process
+from harness.findings.processes.materials import (
+    asked_first,
+    design_gates,
+    relations_of,
+    shown_by,
+    surface_gate,
+)
+from harness.findings.processes.rule import Decisions, ProcessRule
+from harness.findings.processes.same_process import (
+    SameProcess,
+    same_process_contrasts,
+    told_places,
+)
+from harness.findings.specialisation.cells import Cells, controlled_cells
+from harness.findings.twins import on_twins
+from harness.materials.items import DISCOVERY, EVALUATION
+from harness.study.study import Study
+from harness.verdicts.components import ComponentKind, Components
+from harness.verdicts.evidence import Gate
+from harness.verdicts.judge import require
+
+SAME_PROCESS_DRAWS = 40  # random pairings of relations, beside the places of answers
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the rule makes of a contrast: how many components hold, and how large."""
+
+    name: str
+    count: int
+    largest: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessContrasts:
+    """The contrasts of a process by relation.
+
+    Attributes:
+        cells: The numbers, one a prompt and place.
+        relations: Their names.
+        discovery, evaluation: d by relation.
+    """
+
+    cells: Cells
+    relations: tuple[str, ...]
+    discovery: Float[np.ndarray, "relation place"]
+    evaluation: Float[np.ndarray, "relation place"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A process on one kind of component.
+
+    Attributes:
+        study: On the prompts that show it.
+        contrasts: Of the model.
+        decisions: Of the rule on them.
+        model: The components of the model.
+        bar: The count that is asked for.
+    """
+
+    study: Study
+    process: Process
+    rule: ProcessRule
+    gates: tuple[Gate, ...]
+    contrasts: ProcessContrasts
+    decisions: Decisions
+    model: Components
+    bar: int
+
+
+def measure_model(
+    study: Study,
+    kind: ComponentKind,
+    process: Process,
+    rule: ProcessRule,
+    *,
+    needed: tuple[int, int],
+    gate: float,
+) -> Measured:
+    """Gates first, the cheap ones before the others; then the model itself."""
+    shown = shown_by(study, process, gate)
+    gates = require(*design_gates(shown, process))
+    gates += require(*asked_first(shown, process.cells, gate))
+    gates += require(*surface_gate(shown, process))
+    contrasts = contrasts_of(kind, shown, shown.activations, process)
+    decisions = rule.decide(contrasts.discovery, contrasts.evaluation)
+    table = rule.table(contrasts.cells, decisions, process.cells)
+    bar = stats.scaled_count(*needed, len(table))
+    return Measured(shown, process, rule, gates, contrasts, decisions, table, bar)
+
+
+def twins_of(measured: Measured) -> dict[str, Components]:
+    """The components that the rule finds in each untrained twin."""
+    process, rule = measured.process, measured.rule
+
+    def on_twin(activations: Activations) -> Components:
+        c = contrasts_of(measured.model.kind, measured.study, activations, process)
+        return rule.table(c.cells, rule.decide(c.discovery, c.evaluation), process.cells)
+
+    return on_twins(measured.study, on_twin)
+
+
+def contrasts_of(
+    kind: ComponentKind, study: Study, activations: Activations, process: Process
+) -> ProcessContrasts:
+    """The contrasts of a process between the prompts of a study."""
+    cells = controlled_cells(kind, activations)
+    questions = Questions.of(cells, study.prompts.items)
+    relations = relations_of(study.prompts, process.cells)
+    by_split = (
+        relation_contrasts(questions.rows(questions.split == split), process.cells, relations)
+        for split in (DISCOVERY, EVALUATION)
+    )
+    return ProcessContrasts(cells, relations, *by_split)
+
+
+def same_process(measured: Measured) -> tuple[Found, ...]:
+    """What the rule makes of each same-process contrast of the model on the same prompts."""
+    rule, metrics = measured.rule.on_same_process(), len(measured.contrasts.cells.metrics)
+    found = []
+    for contrast in _same_process_contrasts(measured):
+        decisions = rule.decide(contrast.discovery, contrast.evaluation)
+        found.append(Found(contrast.name, rule.count(decisions, metrics), decisions.largest))
+    return tuple(found)
+
+
+def _same_process_contrasts(measured: Measured) -> Iterator[SameProcess]:
+    """Pairs of relations at random, and the places of answers within each cell."""
+    items, cells = measured.study.prompts.items, measured.process.cells
+    questions = Questions.of(measured.contrasts.cells, items)
+    units, seed = len(measured.contrasts.relations), measured.rule.seed
+    yield from same_process_contrasts(
+        questions, cells, units=units, draws=SAME_PROCESS_DRAWS, seed=seed
+    )
+    told = told_places(items)
+    for cell in cells:
+        yield from _by_place(questions, told, cell, units)
+
+
+def _by_place(
+    questions: Questions, told: np.ndarray, cell: str, least: int
+) -> Sequence[SameProcess]:
+    """Answers told first against last, in one cell; none where few relations have both."""
+    ends = ("first", "last")
+    asked = replace(questions, asked=np.where(questions.asked == cell, told, ""))
+    splits = [asked.rows(asked.split == split) for split in (DISCOVERY, EVALUATION)]
+    relations = sorted(relations_with(splits[0], ends) & relations_with(splits[1], ends))
+    if len(relations) < least:
+        return ()
+    sides = (relation_contrasts(split, ends, relations) for split in splits)
+    return (SameProcess(f"{cell}: answer told first against last", *sides),)

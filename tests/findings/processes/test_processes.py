@@ -1,0 +1,311 @@
+"""h1 to h3: a process is told from a question, on subjects whose truth is known."""
+
+import re
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness import stats
+from harness.findings.processes.contrasts import Questions, relation_contrasts
+from harness.findings.processes.different import different_finding
+from harness.findings.processes.finding import process_finding
+from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
+from harness.findings.processes.materials import relations_of
+from harness.findings.processes.rule import ProcessRule
+from harness.findings.processes.same_process import told_places
+from harness.findings.specialisation.cells import controlled_cells
+from harness.materials.items import DISCOVERY, EVALUATION
+from harness.materials.relabelling import shuffle_labels
+from harness.verdicts.judge import Criterion, Outcome, judge
+from tests.support.judging import finding_of
+from tests.support.made_cells import (
+    RELATION_SD,
+    TWO_STEPS,
+    WEIGHTS,
+    cells,
+    in_relation,
+    made,
+    told_first,
+)
+from tests.support.synthetic import PLAN, crossed_set, null_subject, study_of
+
+RULE = ProcessRule(threshold_d=1.0, alpha=0.01, permutations=1000, seed=0)
+PLACE = {"layer": ("layers", (1, 0)), "head": ("heads", (2, 3, 1)), "neuron": ("neurons", (3, 5))}
+OTHER = {"layer": ("layers", (2, 0)), "head": ("heads", (0, 1, 1)), "neuron": ("neurons", (1, 2))}
+ITEMS = replace(PLAN, items=200)
+NEEDED = {"layer": (1, 4), "head": (1, 16), "neuron": (1, 32)}
+
+
+def words(item):
+    return [zlib.crc32(word.encode()) for word in re.findall(r"\w+|[^\w\s]", item.prompt)]
+
+
+def follows_no_label(study):
+    """The study of a model that answers plain prompts alone."""
+    answers = study.subject.answers
+
+    def plain_only(prompts, twin=None):
+        right = answers(prompts, twin)
+        return replace(right, correct=0 * right.correct) if prompts.crossed else right
+
+    study.subject.answers = plain_only
+    return study
+
+
+def model_with(*effects, twin_effects=()):
+    def make(prompts, twin):
+        planted = effects if twin is None else twin_effects
+        return made(prompts, *planted, seed=100 + (twin or 0))
+
+    return make
+
+
+def found(make, process=RETRIEVAL, kind="head", prompts=None, rule=RULE, **subject):
+    study = study_of(make, prompts or cells(), ITEMS, **subject)
+    return finding_of(process_finding, study, kind, process, rule, needed=NEEDED[kind], gate=0.6)
+
+
+def outcome(finding):
+    return judge(finding, Criterion.CONTROLLED)[0]
+
+
+def why(finding):
+    return judge(finding, Criterion.CONTROLLED)[1]
+
+
+def evidence(finding, name):
+    return next(e for e in finding.evidence if name in e.name or e.key == name)
+
+
+@pytest.mark.parametrize("kind", PLACE)
+@pytest.mark.parametrize(("process", "asked"), [(RETRIEVAL, WEIGHTS), (COMPOSING, TWO_STEPS)])
+def test_a_component_that_serves_a_process_in_all_relations_is_found(kind, process, asked):
+    make = model_with((*PLACE[kind], asked, 2.5))
+    finding = found(make, process, kind)
+    assert (outcome(finding), why(finding)) == (Outcome.SUPPORTED, "every requirement holds")
+    layer, *index = PLACE[kind][1]
+    (component,) = finding.components
+    assert (component.layer, component.index) == (layer, None if kind == "layer" else index[0])
+    assert component.type == process.cells[0]
+    assert [c.passed for c in finding.controls] == [True] * PLAN.twins
+    other = COMPOSING if process is RETRIEVAL else RETRIEVAL
+    assert outcome(found(make, other, kind)) is not Outcome.SUPPORTED
+
+
+def test_questions_that_differ_by_relation_alone_are_no_process():
+    finding = found(model_with())
+    assert RELATION_SD > 2
+    assert outcome(finding) is not Outcome.SUPPORTED
+    # The rule of the literature calls every pair of recall questions different.
+    assert evidence(finding, "pairs of recall questions").effect.value == 1
+    assert finding.controls == ()
+    assert any("untrained twins were not measured" in note for note in finding.notes)
+
+
+def test_a_component_that_serves_one_relation_alone_is_no_process():
+    array, place = PLACE["head"]
+    finding = found(model_with((array, place, in_relation("capital", WEIGHTS), 40.0)))
+    assert evidence(finding, "count").effect.value == 0
+    assert outcome(finding) is not Outcome.SUPPORTED
+
+
+def test_a_process_must_be_larger_than_what_the_place_of_the_answer_does():
+    effects = [(*PLACE["head"], WEIGHTS, 2.5)]
+    assert outcome(found(model_with(*effects))) is Outcome.SUPPORTED
+    effects.append((*OTHER["head"], told_first, 8.0))
+    finding = found(model_with(*effects))
+    assert evidence(finding, "count").effect.value == 1
+    assert outcome(finding) is Outcome.REFUTED
+    assert "larger than in same-process contrasts" in why(finding)
+
+
+def test_twins_that_show_it_too_refute_it():
+    effect = (*PLACE["head"], WEIGHTS, 2.5)
+    finding = found(model_with(effect, twin_effects=[effect]))
+    assert outcome(finding) is Outcome.REFUTED
+    assert "control untrained twin 1" in why(finding)
+
+
+def test_the_effect_must_hold_on_other_entities():
+    def which(prompts):
+        return np.array([i.split == DISCOVERY and cell_of(i) in WEIGHTS for i in prompts.items])
+
+    array, place = PLACE["head"]
+    finding = found(model_with((array, place, which, 3.0)))
+    assert evidence(finding, "largest").effect.value == pytest.approx(0, abs=0.5)
+    assert outcome(finding) is not Outcome.SUPPORTED
+
+
+def test_a_small_effect_is_refuted_and_one_near_the_bar_is_not_decided():
+    small = found(model_with((*PLACE["head"], WEIGHTS, 0.3)))
+    assert outcome(small) is Outcome.REFUTED
+    near = found(model_with((*PLACE["head"], WEIGHTS, 1.15)))
+    assert outcome(near) is Outcome.INCONCLUSIVE
+
+
+def test_fewer_than_eight_relations_decide_nothing():
+    few = cells().where(lambda item: item.relation in ("capital", "currency", "colour", "young"))
+    finding = found(model_with((*PLACE["head"], WEIGHTS, 3.0)), prompts=replace(few, name="few"))
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert "in 4 relations; 8 are needed to tell a process from a question" in why(finding)
+
+
+@pytest.mark.parametrize("name", ["cells:recall/capital-currency", "cells-crossed:recall-lookup"])
+def test_materials_without_the_contrast_are_inconclusive(name):
+    finding = found(model_with(), COMPOSING, prompts=cells(48, name))
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert "does not say that it asks for reasoning and lookup" in why(finding)
+
+
+def test_materials_that_say_nothing_about_relations_are_inconclusive():
+    finding = found(null_subject, prompts=crossed_set())
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert "columns source, steps and relation" in why(finding)
+
+
+def test_a_model_that_does_not_answer_is_told_so_before_anything_is_extracted():
+    def never(*_):
+        raise AssertionError("nothing may be extracted")
+
+    finding = found(never, accuracy={"lookup": 0.3})
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert "lookup accuracy 0.30" in why(finding)
+
+
+def test_plain_prompts_are_taken_where_crossed_ones_are_not_answered():
+    effect = (*PLACE["head"], WEIGHTS, 2.5)
+    crossed = found(model_with(effect))
+    assert any("grade A on cells-crossed:recall-lookup" in note for note in crossed.notes)
+    study = follows_no_label(study_of(model_with(effect), cells(), ITEMS, ids=words))
+    plain = finding_of(process_finding, study, "head", RETRIEVAL, RULE, needed=(1, 16), gate=0.6)
+    assert any("grade B on cells@" in note for note in plain.notes)
+    assert outcome(plain) is Outcome.SUPPORTED
+
+
+def test_steps_on_plain_prompts_are_given_away_by_their_words():
+    make = model_with((*PLACE["head"], TWO_STEPS, 2.5))
+    study = follows_no_label(study_of(make, cells(), ITEMS, ids=words))
+    finding = finding_of(process_finding, study, "head", COMPOSING, RULE, needed=(1, 16), gate=0.6)
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert "may tell reasoning and lookup apart in relations they were not learnt" in why(finding)
+
+
+def test_shuffled_labels_are_never_supported():
+    prompts = cells(200, "cells-crossed:recall-lookup")
+    activations = made(prompts, (*PLACE["head"], WEIGHTS, 2.5))
+    outcomes = {
+        outcome(found(lambda *_: activations, prompts=shuffle_labels(prompts, share, seed)))
+        for share, seed in ((1.0, seed) for seed in range(12))
+    }
+    assert Outcome.SUPPORTED not in outcomes
+    assert outcome(found(lambda *_: activations, prompts=prompts)) is Outcome.REFUTED
+
+
+def different(*effects):
+    study = study_of(model_with(*effects), cells(), ITEMS)
+    return finding_of(different_finding, study, "head", RULE, needed=(1, 16), shared=0.5, gate=0.6)
+
+
+def test_two_processes_on_different_heads_are_different_components():
+    retrieval = [("heads", (1, head, 1), WEIGHTS, 2.5) for head in (0, 1)]
+    composing = [("heads", (3, head, 1), TWO_STEPS, 2.5) for head in (2, 3)]
+    finding = different(*retrieval, *composing)
+    assert outcome(finding) is Outcome.SUPPORTED
+    assert evidence(finding, "shared").effect.value == 0
+
+
+def test_two_processes_on_the_same_heads_are_not():
+    both = [("heads", (1, h, 1), cells_, 2.5) for h in (0, 1) for cells_ in (WEIGHTS, TWO_STEPS)]
+    finding = different(*both)
+    assert evidence(finding, "shared").effect.value == 1
+    assert outcome(finding) is Outcome.REFUTED
+
+
+def test_one_process_alone_is_no_difference():
+    assert outcome(different(("heads", (1, 0, 1), WEIGHTS, 2.5))) is not Outcome.SUPPORTED
+
+
+def test_contrasts_are_means_of_differences_within_blocks():
+    prompts = cells()
+    activations = made(prompts, seed=3)
+    questions = Questions.of(controlled_cells("head", activations), prompts.items)
+    half = questions.rows(questions.split == DISCOVERY)
+    relations = relations_of(prompts, RETRIEVAL.cells)
+    d = relation_contrasts(half, RETRIEVAL.cells, relations)
+    at, place = relations.index("capital"), 7
+    here = half.relation == "capital"
+    blocks = [
+        half.values[here & (half.block == b) & (half.asked == "recall"), place].mean()
+        - half.values[here & (half.block == b) & (half.asked == "lookup"), place].mean()
+        for b in np.unique(half.block[here])
+    ]
+    groups = [
+        half.values[(half.relation == r) & (half.asked == c), place]
+        for r in relations
+        for c in RETRIEVAL.cells
+    ]
+    sd = np.sqrt(sum(((g - g.mean()) ** 2).sum() for g in groups) / sum(len(g) - 1 for g in groups))
+    assert d[at, place] == pytest.approx(np.mean(blocks) / sd, rel=1e-5)
+
+
+def test_relations_count_where_both_halves_ask_in_both_cells():
+    prompts = cells()
+    assert len(relations_of(prompts, RETRIEVAL.cells)) == 16
+    some = prompts.where(lambda i: not (i.relation == "birth" and i.split == EVALUATION))
+    assert "birth" not in relations_of(some, RETRIEVAL.cells)
+
+
+def test_every_third_answer_is_told_first_and_every_third_last():
+    told = told_places(cells().items)
+    assert (told == "first").sum() == (told == "last").sum() == len(told) // 3
+
+
+def test_the_rule_needs_a_size_and_a_p_and_every_relation_but_one():
+    generator = np.random.default_rng(0)
+    contrasts = generator.normal(0, 0.3, (2, 16, 50))
+    contrasts[:, :, 0] += 2.0  # holds
+    contrasts[:, :, 1] += 0.8  # too small
+    contrasts[:, 0, 2] += 40.0  # one relation
+    contrasts[0, :, 3] += 2.0  # turns its sign
+    contrasts[1, :, 3] -= 2.0
+    decisions = RULE.decide(*contrasts)
+    assert np.flatnonzero(decisions.holds).tolist() == [0]
+    assert decisions.strongest in (0, 3)
+    assert stats.leave_one_out_sign(contrasts[0])[0]
+    assert RULE.count(decisions, 1) == 1
+    assert RULE.count(decisions, 5) == 1
+
+
+def test_the_samples_are_relations_and_their_mean_is_the_effect():
+    finding = found(model_with((*PLACE["head"], WEIGHTS, -2.5)))
+    strongest = evidence(finding, "largest")
+    samples = finding.samples[strongest.name]
+    assert set(samples) == {item.relation for item in cells().items}
+    assert np.mean(list(samples.values())) == pytest.approx(strongest.effect.value)
+    low, high = strongest.effect.interval
+    assert 1 < low < strongest.effect.value < high
+
+
+def test_the_strongest_effect_is_chosen_on_discovery_alone():
+    def on(split):
+        return lambda prompts: np.array(
+            [i.split == split and cell_of(i) in WEIGHTS for i in prompts.items]
+        )
+
+    first, second = ("heads", (0, 0, 1)), ("heads", (1, 1, 1))
+    make = model_with(
+        *((*first, on(split), size) for split, size in ((DISCOVERY, 4.0), (EVALUATION, 2.0))),
+        *((*second, on(split), size) for split, size in ((DISCOVERY, 2.5), (EVALUATION, 5.0))),
+    )
+    strongest = evidence(found(make), "largest")
+    assert "layer 0 head 0" in strongest.name
+    assert strongest.effect.value == pytest.approx(2.0, abs=0.5)
+
+
+def test_prompts_without_answers_are_inconclusive_and_say_what_to_add():
+    items = tuple(replace(i, answer="", distractors=()) for i in cells().items)
+    finding = found(model_with(), prompts=replace(cells(), name="silent", items=items))
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert "answer" in why(finding)

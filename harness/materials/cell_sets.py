@@ -157,7 +157,7 @@ def _drawn(
             f"{wanted.named(difficulty)}: latent questions have {LATENT_STEPS} steps; take "
             f"--steps {LATENT_STEPS}, so that the source alone differs."
         )
-    relations = load_relations(folder)
+    relations = load_relations(folder, difficulty.names)
     stories = _stories(wanted, relations, items, seed, difficulty)
     make = _crossed_items if wanted.crossed else _single_items
     made = [item for story in stories for item in make(story, wanted.tasks)]

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from harness.materials.items import MaterialsError
+from harness.materials.relations import MADE_UP, MATCHED
 
 TOLD, SHUFFLED = "told", "shuffled"
 MOST_CHAINS, MOST_STEPS = 6, 4
@@ -20,6 +21,8 @@ class Difficulty:
         chains: Chains of a story, and so answers to choose from.
         order: `told`, each chain from its holder to its answer, or `shuffled` premises.
         steps: Premises that a reasoning question needs.
+        names: Of invented entities: `made-up`, or `matched` to known ones in their number of
+            pieces under tokenizers that cut words.
 
     Raises:
         MaterialsError: If there is no such setting.
@@ -29,6 +32,7 @@ class Difficulty:
     chains: int = 3
     order: str = TOLD
     steps: int = 2
+    names: str = MADE_UP
 
     def __post_init__(self) -> None:
         if not 2 <= self.chains <= MOST_CHAINS:
@@ -37,6 +41,8 @@ class Difficulty:
             raise MaterialsError(f"--steps {self.steps}: expected 2 to {MOST_STEPS}.")
         if self.order not in (TOLD, SHUFFLED):
             raise MaterialsError(f"--order {self.order!r}: expected {TOLD} or {SHUFFLED}.")
+        if self.names not in (MADE_UP, MATCHED):
+            raise MaterialsError(f"--names {self.names!r}: expected {MADE_UP} or {MATCHED}.")
         # More would ask, solved, what is asked later.
         most = self.chains if self.chains == 2 else 2 * self.chains
         if self.shots % self.chains or not 0 <= self.shots <= most:
@@ -47,7 +53,8 @@ class Difficulty:
             )
 
     def __str__(self) -> str:
-        return f"chains{self.chains}-shots{self.shots}-{self.order}-steps{self.steps}"
+        names = f"-{self.names}" if self.names != MADE_UP else ""
+        return f"chains{self.chains}-shots{self.shots}-{self.order}-steps{self.steps}{names}"
 
 
 def parse_difficulty(text: str) -> Difficulty:
@@ -56,8 +63,9 @@ def parse_difficulty(text: str) -> Difficulty:
     Raises:
         MaterialsError: If the text is none.
     """
-    found = re.fullmatch(r"chains(\d+)-shots(\d+)-([a-z]+)-steps(\d+)", text)
+    setting = rf"chains(\d+)-shots(\d+)-([a-z]+)-steps(\d+)(?:-({MATCHED}))?"
+    found = re.fullmatch(setting, text)
     if not found:
         raise MaterialsError(f"{text!r} is no difficulty; expected one like {Difficulty()}.")
-    chains, shots, order, steps = found.groups()
-    return Difficulty(int(shots), int(chains), order, int(steps))
+    chains, shots, order, steps, names = found.groups()
+    return Difficulty(int(shots), int(chains), order, int(steps), names or MADE_UP)

@@ -21,6 +21,7 @@ from harness.materials.items import DISCOVERY, EVALUATION, MaterialsError
 
 FOLDER = PROMPTS / "relations"
 FAMILIES = "families"
+MADE_UP, MATCHED = "made-up", "matched"  # lists of invented names; the second is a folder too
 SALT = "193"  # with it both halves of the tables hold about as many facts and answers
 REQUIRED = ("family", "statement", "question")
 OPTIONAL = ("facts", "latent", "phrases", "neutral", "neutral_question")
@@ -54,6 +55,7 @@ class Relation:
 
     Attributes:
         name: That of its TOML file.
+        family: What its entities are, a key of families.toml.
         names: Invented names for its entities.
         phrase: How an entity stands in a question, with {name}.
         links: From the nearest to the entity on.
@@ -66,6 +68,7 @@ class Relation:
     """
 
     name: str
+    family: str
     names: tuple[str, ...]
     phrase: str
     links: tuple[Link, ...]
@@ -107,20 +110,25 @@ def half_of(name: str) -> str:
 
 
 @cache
-def load_relations(folder: Path = FOLDER) -> tuple[Relation, ...]:
+def load_relations(folder: Path = FOLDER, names: str = MADE_UP) -> tuple[Relation, ...]:
     """Every relation of a folder, by name.
+
+    Args:
+        folder: Where they are.
+        names: `made-up`, or `matched`: names that tokenizers cut into as many pieces as known
+            entities, where the folder `matched` has a list for the family.
 
     Raises:
         MaterialsError: If anything in it cannot be used; the message names file and row.
     """
-    names = sorted(path.stem for path in folder.glob("*.toml") if path.stem != FAMILIES)
-    if not names:
+    found = sorted(path.stem for path in folder.glob("*.toml") if path.stem != FAMILIES)
+    if not found:
         raise MaterialsError(f"{folder} holds no relation: expected NAME.toml files.")
-    return tuple(load_relation(name, folder) for name in names)
+    return tuple(load_relation(name, folder, names) for name in found)
 
 
-def load_relation(name: str, folder: Path = FOLDER) -> Relation:
-    """A relation of a folder.
+def load_relation(name: str, folder: Path = FOLDER, names: str = MADE_UP) -> Relation:
+    """A relation of a folder; `names` as in `load_relations`.
 
     Left out of its facts: entities of several words, since invented names have one, and answers
     that begin like a word of the entity, which could be guessed from the question's letters.
@@ -151,11 +159,13 @@ def load_relation(name: str, folder: Path = FOLDER) -> Relation:
             f"{file.name}: {table}.csv leaves fewer than two answers to choose from; add facts."
         )
     family = _family(file, raw, folder)
+    lists = _lists(folder, raw["family"], family, names)
     return Relation(
         name=name,
-        names=_names(folder, family["names"]),
+        family=raw["family"],
+        names=lists[0],
         phrase=family["phrase"],
-        links=_links(folder, family, raw.get("phrases", ())),
+        links=_links(lists[1:], family, raw.get("phrases", ())),
         statement=raw["statement"],
         question=raw["question"],
         facts=facts,
@@ -204,13 +214,25 @@ def _family(file: Path, raw: Mapping[str, Any], folder: Path) -> Mapping[str, An
     return found
 
 
-def _links(folder: Path, family: Mapping[str, Any], phrases: Sequence[str]) -> tuple[Link, ...]:
+def _links(
+    lists: Sequence[tuple[str, ...]], family: Mapping[str, Any], phrases: Sequence[str]
+) -> tuple[Link, ...]:
     """The family's links; a relation may phrase the holders in its question itself."""
     own = [*phrases, *(link["phrase"] for link in family["links"][len(phrases) :])]
     return tuple(
-        Link(_names(folder, link["names"]), link["text"], phrase)
-        for link, phrase in zip(family["links"], own, strict=True)
+        Link(names, link["text"], phrase)
+        for names, link, phrase in zip(lists, family["links"], own, strict=True)
     )
+
+
+def _lists(folder: Path, name: str, family: Mapping[str, Any], names: str) -> list[tuple[str, ...]]:
+    """Invented names of a family: for its entities, then for the holders of each link."""
+    lists = []
+    for level, plain in enumerate((family["names"], *(link["names"] for link in family["links"]))):
+        matched = f"{MATCHED}/{name}{f'-{level}' if level else ''}"
+        other = names == MATCHED and (folder / f"{matched}.txt").is_file()
+        lists.append(_names(folder, matched if other else plain))
+    return lists
 
 
 def _facts(file: Path, column: str) -> dict[str, str]:

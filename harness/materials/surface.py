@@ -117,17 +117,22 @@ def word_ids(items: Sequence[Item]) -> list[list[int]]:
     ]
 
 
-def transfer_between_relations(prompts: PromptSet) -> stats.Transfer | None:
+def transfer_between_relations(
+    prompts: PromptSet, token_ids: Sequence[Sequence[int]] | None = None
+) -> stats.Transfer | None:
     """How well words of discovery items of some relations tell the tasks apart in another one.
 
-    None where fewer than two relations are asked about.
+    None where fewer than two relations are asked about. `token_ids` of every item stand for its
+    words, to see what a tokenizer gives away.
     """
-    items = [item for item in prompts.items if item.task in prompts.tasks]
+    rows = word_ids(prompts.items) if token_ids is None else token_ids
+    asked = [i for i, item in enumerate(prompts.items) if item.task in prompts.tasks]
+    items = [prompts.items[i] for i in asked]
     relations = [item.relation for item in items]
     if len(set(relations)) < 2:
         return None
     return stats.transfer_auc(
-        surface_features(items, word_ids(items)),
+        surface_features(items, [rows[i] for i in asked]),
         np.array([item.task == prompts.tasks[0] for item in items]),
         relations,
         np.array([item.split == DISCOVERY for item in items]),

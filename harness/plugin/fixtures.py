@@ -69,7 +69,7 @@ def prompts(request: pytest.FixtureRequest, prompts_name: str) -> "PromptSet":
 
 @pytest.fixture(scope="session")
 def chosen_difficulty(request: pytest.FixtureRequest, subject: "Subject") -> "Callable[[], Chosen]":
-    """The hardest setting of the cells that the model answers, measured when it is asked for."""
+    """The setting of the cells that suits the model, measured when it is asked for."""
     from harness.study.difficulty import choose_difficulty
 
     settings = _settings(request)
@@ -99,7 +99,7 @@ def study(
     elif _is_open(prompts_name, settings):
         chosen = chosen_difficulty()
         drawn = _as_they_are(prompts_name, settings, chosen.difficulty)
-        prompts = settings.plan.labelled(replace(drawn, notes=(chosen.note,)))
+        prompts = settings.plan.labelled(replace(drawn, notes=chosen.notes))
     return Study(subject, prompts, settings.plan)
 
 
@@ -118,12 +118,11 @@ def _progress_stream(request: pytest.FixtureRequest) -> TextIO | None:
 
 
 def _is_open(prompts_name: str, settings: "Settings") -> bool:
-    """Whether the model's competence decides how hard the materials are."""
+    """Whether the model decides on the setting of the materials: tokenizer, competence."""
     from harness.materials.cell_sets import parse
 
     wanted = parse(prompts_name)
-    several = len(settings.difficulty.settings()) > 1
-    return several and wanted is not None and wanted.difficulty is None
+    return settings.difficulty.is_open and wanted is not None and wanted.difficulty is None
 
 
 def _as_they_are(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness.materials.difficulty import SHUFFLED, TOLD
+from harness.materials.relations import MADE_UP, MATCHED
 from harness.study.plan import Plan, parse_share, whole_number
 
 ENVIRONMENT = "HARNESS_"
@@ -18,10 +19,13 @@ def _or_auto(least: int) -> Callable[[str], int | None]:
     return lambda text: None if text == "auto" else whole_number(least)(text)
 
 
-def _order(text: str) -> str | None:
-    if text not in ("auto", TOLD, SHUFFLED):
-        raise ValueError(f"{text!r}: expected auto, {TOLD} or {SHUFFLED}")
-    return None if text == "auto" else text
+def _one_of(one: str, other: str) -> Callable[[str], str | None]:
+    def value(text: str) -> str | None:
+        if text not in ("auto", one, other):
+            raise ValueError(f"{text!r}: expected auto, {one} or {other}")
+        return None if text == "auto" else text
+
+    return value
 
 
 # Name, kind, default, help. Each has an environment variable: --batch-size, HARNESS_BATCH_SIZE.
@@ -66,8 +70,20 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "for chains and order: the hardest setting whose discovery items the model answers",
     ),
     ("--chains", _or_auto(2), "auto", "chains in a story of the cells: answers to choose from"),
-    ("--order", _order, "auto", "of a story's premises in the cells: told, shuffled or auto"),
+    (
+        "--order",
+        _one_of(TOLD, SHUFFLED),
+        "auto",
+        "of a story's premises in the cells: told, shuffled or auto",
+    ),
     ("--steps", whole_number(2), 2, "premises that a reasoning question of the cells needs"),
+    (
+        "--names",
+        _one_of(MADE_UP, MATCHED),
+        "auto",
+        "invented names of the cells: made-up; matched, cut by tokenizers into as many pieces as "
+        "known names; auto: those that the model's tokenizer cuts more as it cuts known names",
+    ),
     ("--seed", whole_number(0), 0, "of materials, permutations and resamples"),
     (
         "--shuffle-labels",

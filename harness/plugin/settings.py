@@ -139,6 +139,7 @@ def _difficulty(config: pytest.Config) -> Asked:
         chains=option_of(config, "--chains"),
         order=option_of(config, "--order"),
         steps=option_of(config, "--steps"),
+        names=option_of(config, "--names"),
     )
     asked.settings()  # refuses what there is not, before a model is loaded
     return asked

@@ -1,7 +1,8 @@
-"""The hardest setting of the cells that a model answers, found on discovery items."""
+"""The setting of the cells that suits a model: names by its tokenizer, the rest by competence."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -9,10 +10,12 @@ from harness import stats
 from harness.materials.cell_sets import draw_cells
 from harness.materials.cells import DEMONSTRATED
 from harness.materials.difficulty import SHUFFLED, TOLD, Difficulty
-from harness.materials.items import DISCOVERY
+from harness.materials.items import DISCOVERY, Item, PromptSet
+from harness.materials.relations import MADE_UP, MATCHED, load_relations
 from harness.study.subject import Subject
 
 ITEMS = 30  # of each cell
+PARTS = 3  # of the items, after each of which a setting may be left
 GATE = 0.40  # of what chance leaves: accuracy .60 where three answers are told
 # Hardest first: (order, chains). Shots are as many as chains.
 SETTINGS = ((SHUFFLED, 4), (SHUFFLED, 3), (TOLD, 4), (TOLD, 3), (TOLD, 2))
@@ -26,6 +29,12 @@ class Asked:
     chains: int | None = None
     order: str | None = None
     steps: int = 2
+    names: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something of it is left to the model."""
+        return self.names is None or len(self.settings()) > 1
 
     def settings(self) -> tuple[Difficulty, ...]:
         """What it leaves open, hardest first.
@@ -42,7 +51,13 @@ class Asked:
         if self.order is not None:
             pairs = [(self.order, chains) for chains in dict.fromkeys(c for _, c in pairs)]
         return tuple(
-            Difficulty(chains if self.shots is None else self.shots, chains, order, self.steps)
+            Difficulty(
+                chains if self.shots is None else self.shots,
+                chains,
+                order,
+                self.steps,
+                self.names or MADE_UP,
+            )
             for order, chains in pairs
         )
 
@@ -72,30 +87,64 @@ class Competence:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The setting that was chosen, and why, as a sentence."""
+    """The setting that was chosen, and why, as sentences."""
 
     difficulty: Difficulty
-    note: str
+    notes: tuple[str, ...]
 
 
 def choose_difficulty(subject: Subject, asked: Asked, seed: int) -> Chosen:
     """The hardest setting at which recall, lookup and reasoning pass the gate.
 
     If none is, the one at which most of the three pass, and of those the one that is answered
-    best: the claims' own gates then say which cells are not answered.
+    best: the claims' own gates then say which cells are not answered. A setting is left as soon
+    as a cell cannot pass any more, so what is known of it may rest on fewer items.
     """
+    notes: tuple[str, ...] = ()
+    if asked.names is None:
+        names, why = choose_names(subject)
+        asked, notes = replace(asked, names=names), (why,) if names == MATCHED else ()
+    settings = asked.settings()
+    if len(settings) == 1:
+        return Chosen(settings[0], notes)
     found: dict[Difficulty, tuple[Competence, ...]] = {}
-    for difficulty in asked.settings():
+    for difficulty in settings:
         found[difficulty] = competence(subject, difficulty, seed)
         if all(cell.passes for cell in found[difficulty]):
-            return Chosen(difficulty, _note(difficulty, found[difficulty]))
+            return Chosen(difficulty, (_note(difficulty, found[difficulty]), *notes))
 
     def answered(difficulty: Difficulty) -> tuple[int, float]:
         cells = found[difficulty]
         return sum(cell.passes for cell in cells), sum(cell.value for cell in cells)
 
     difficulty = max(found, key=answered)  # the first of several, so the hardest
-    return Chosen(difficulty, _note(difficulty, found[difficulty]))
+    return Chosen(difficulty, (_note(difficulty, found[difficulty]), *notes))
+
+
+def choose_names(subject: Subject) -> tuple[str, str]:
+    """The invented names that are cut into as many pieces as known entities, and why.
+
+    Made-up ones where they are no further off than the matched ones: a tokenizer of words cuts
+    nothing.
+    """
+    off = {names: pieces_off(subject, names) for names in (MADE_UP, MATCHED)}
+    names = MATCHED if off[MATCHED] < off[MADE_UP] else MADE_UP
+    return names, (
+        f"names {names}: the tokenizer cuts made-up names into {off[MADE_UP]:.2f} pieces more or "
+        f"less than known entities, matched names into {off[MATCHED]:.2f}"
+    )
+
+
+def pieces_off(subject: Subject, names: str) -> float:
+    """Pieces by which invented entities differ from known ones, a mean over relations."""
+    relations = load_relations(names=names)
+    words = sorted({word for r in relations for word in (*r.facts, *r.names)})
+    pieces = dict(zip(words, subject.pieces(words), strict=True))
+    off = []
+    for relation in relations:
+        known, invented = ([pieces[w] for w in some] for some in (relation.facts, relation.names))
+        off.append(abs(float(np.mean(invented) - np.mean(known))))
+    return float(np.mean(off))
 
 
 def _note(difficulty: Difficulty, found: Sequence[Competence]) -> str:
@@ -109,21 +158,40 @@ def _note(difficulty: Difficulty, found: Sequence[Competence]) -> str:
 
 
 def competence(subject: Subject, difficulty: Difficulty, seed: int) -> tuple[Competence, ...]:
-    """Competence in the cells that are demonstrated, on discovery items of all relations."""
+    """Competence in the cells that are demonstrated, on discovery items of all relations.
+
+    Stories are asked a third at a time, all cells of a story together, until a cell is so poorly
+    answered that its interval lies below the gate.
+    """
     both = draw_cells("cells", 2 * ITEMS, seed, difficulty)
-    prompts = both.where(
-        lambda item: item.split == DISCOVERY and item.task in DEMONSTRATED,
-        name=f"{both.name}, {DISCOVERY}",
-    )
-    correct = subject.answers(prompts).correct
-    tasks = np.array([item.task for item in prompts.items])
-    chance = 1 / difficulty.chains
-    found = []
-    for cell in DEMONSTRATED:
-        hits = correct[tasks == cell]
-        right, n = int(hits.sum()), len(hits)
-        low, high = stats.binomial_interval(right, n)
-        found.append(
-            Competence(cell, *((share - chance) / (1 - chance) for share in (right / n, low, high)))
+    prompts = both.where(lambda item: item.split == DISCOVERY and item.task in DEMONSTRATED)
+    right = dict.fromkeys(DEMONSTRATED, 0)
+    asked = dict.fromkeys(DEMONSTRATED, 0)
+    found: tuple[Competence, ...] = ()
+    for number, part in enumerate(_in_parts(prompts), start=1):
+        some = replace(part, name=f"{both.name}, {DISCOVERY}, part {number} of {PARTS}")
+        for item, hit in zip(some.items, subject.answers(some).correct, strict=True):
+            right[item.task] += int(hit)
+            asked[item.task] += 1
+        found = tuple(
+            _competence(cell, right[cell], asked[cell], difficulty.chains) for cell in DEMONSTRATED
         )
-    return tuple(found)
+        if any(cell.high < GATE for cell in found):
+            break
+    return found
+
+
+def _in_parts(prompts: PromptSet) -> list[PromptSet]:
+    """A third of the blocks at a time: over a block answers are balanced."""
+    parts = np.array_split(np.array(prompts.pairs), PARTS)
+    return [prompts.where(partial(_is_of, set(part))) for part in parts if len(part)]
+
+
+def _is_of(pairs: Collection[str], item: Item) -> bool:
+    return item.pair in pairs
+
+
+def _competence(cell: str, right: int, n: int, chains: int) -> Competence:
+    low, high = stats.binomial_interval(right, n)
+    chance = 1 / chains
+    return Competence(cell, *((share - chance) / (1 - chance) for share in (right / n, low, high)))

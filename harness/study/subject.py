@@ -1,7 +1,8 @@
 """A model under study: every measurement comes from the store, or is made once and stored."""
 
 import gc
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -161,6 +162,21 @@ class Subject:
         stored = self.store.fetch_json(key, lambda: {"ids": self.model.encoder.ids(prompts.items)})
         ids: list[list[int]] = stored["ids"]
         return ids
+
+    def pieces(self, words: Sequence[str]) -> list[int]:
+        """How many tokens each word is cut into, with a blank before it."""
+        key = {
+            "kind": "pieces",
+            "tokenizer": self.identity["tokenizer"],
+            "words": hashlib.sha256("\n".join(words).encode()).hexdigest(),
+        }
+
+        def count() -> dict[str, list[int]]:
+            cut = self.model.tokenizer([f" {word}" for word in words], add_special_tokens=False)
+            return {"pieces": [len(ids) for ids in cut.input_ids]}
+
+        counts: list[int] = self.store.fetch_json(key, count)["pieces"]
+        return counts
 
     def fetch(
         self,

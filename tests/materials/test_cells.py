@@ -10,16 +10,16 @@ from harness.materials import cell_sets
 from harness.materials.cell_sets import CONTRASTS, NAMES, draw_cells, parse
 from harness.materials.cells import CELLS, SOURCE, demonstration_plan, fits, has_latent
 from harness.materials.difficulty import Difficulty, parse_difficulty
-from harness.materials.items import DISCOVERY, MaterialsError
+from harness.materials.items import DISCOVERY, EVALUATION, MaterialsError
 from harness.materials.known_stories import TURNS
-from harness.materials.relations import half_of, load_relations
+from harness.materials.relations import MADE_UP, MATCHED, half_of, load_relations
 from harness.materials.surface import (
     refuse_if_told_apart,
     token_balance,
     transfer_between_relations,
 )
 from tests.materials.test_relations import METAL
-from tests.support.material_checks import SEEDS, TOKENIZERS, encode, load_tokenizer
+from tests.support.material_checks import REAL, SEEDS, TOKENIZERS, encode, load_tokenizer
 
 SETTINGS = [
     Difficulty(),
@@ -29,6 +29,7 @@ SETTINGS = [
     Difficulty(shots=4, chains=4, order="shuffled"),
     Difficulty(shots=8, chains=4),
     Difficulty(order="shuffled", steps=4),
+    Difficulty(names=MATCHED),
 ]
 SAME_WORDS = ("cells:recall-lookup", "cells:latent-reasoning")
 KNOWN = ("conflict", "neutral")
@@ -148,7 +149,7 @@ def test_answers_follow_from_the_story_or_from_the_tables(steps, order):
 
 
 def names_in(sentence):
-    """Invented names of a premise."""
+    """Made-up names of a premise."""
     invented = {
         n for r in RELATIONS.values() for n in (*r.names, *(x for k in r.links for x in k.names))
     }
@@ -225,6 +226,45 @@ def test_words_of_some_relations_tell_nothing_of_another_one():
             found = transfer_between_relations(draw_cells(name, 60, seed))
             assert found.at_chance
             assert abs(found.auc - 0.5) <= 0.06
+
+
+@pytest.mark.parametrize("tokenizer", REAL)
+@pytest.mark.parametrize("name", SAME_WORDS)
+def test_pieces_of_matched_names_tell_nothing_of_another_relation(tokenizer, name):
+    tokenizer = load_tokenizer(tokenizer)
+    prompts = draw_cells(name, 100, 0, Difficulty(names=MATCHED))
+    found = transfer_between_relations(prompts, encode(tokenizer, prompts))
+    assert found.at_chance
+    assert abs(found.auc - 0.5) <= 0.05
+
+
+def test_pieces_of_made_up_names_give_the_source_away():
+    tokenizer = load_tokenizer("qwen2.5")
+    prompts = draw_cells("cells:recall-lookup", 100, 0)
+    found = transfer_between_relations(prompts, encode(tokenizer, prompts))
+    assert found.low > 0.5
+
+
+@pytest.mark.parametrize("tokenizer", REAL)
+@pytest.mark.parametrize("half", [DISCOVERY, EVALUATION])
+def test_matched_names_have_about_as_many_pieces_as_known_ones(tokenizer, half):
+    tokenizer = load_tokenizer(tokenizer)
+
+    def pieces(names):
+        cut = [tokenizer(f" {name}", add_special_tokens=False).input_ids for name in names]
+        return sum(map(len, cut)) / len(cut)
+
+    def off(names):
+        """Pieces that invented names have more than known ones, a mean over relations."""
+        relations = load_relations(names=names)
+        here = [
+            [[name for name in some if half_of(name) == half] for some in (r.names, r.facts)]
+            for r in relations
+        ]
+        return sum(pieces(invented) - pieces(known) for invented, known in here) / len(here)
+
+    assert abs(off(MATCHED)) <= 0.2
+    assert off(MADE_UP) >= 0.8
 
 
 def test_a_set_that_words_tell_apart_is_refused():

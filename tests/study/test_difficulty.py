@@ -1,5 +1,6 @@
 """The difficulty of the cells is chosen on discovery items, and said."""
 
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,14 +8,28 @@ import pytest
 
 from harness.materials.difficulty import Difficulty
 from harness.materials.items import DISCOVERY, MaterialsError
-from harness.study.difficulty import ITEMS, Asked, choose_difficulty, competence
+from harness.materials.relations import MADE_UP, MATCHED, load_relations
+from harness.study.difficulty import (
+    GATE,
+    ITEMS,
+    PARTS,
+    Asked,
+    choose_difficulty,
+    choose_names,
+    competence,
+)
 
 
 class Answering:
     """A subject that answers the first items of each cell right, as many as it is told."""
 
-    def __init__(self, share):
-        self.share, self.asked = share, []
+    def __init__(self, share, cut=False):
+        self.share, self.cut, self.asked = share, cut, []
+
+    def pieces(self, words):
+        """One, or two for made-up names where words are cut."""
+        made_up = {name for relation in load_relations() for name in relation.names}
+        return [1 + (self.cut and word in made_up) for word in words]
 
     def answers(self, prompts):
         self.asked.append(prompts)
@@ -31,24 +46,25 @@ def test_a_model_that_answers_all_gets_the_hardest():
     subject = Answering(lambda _task, _name: 1.0)
     chosen = choose_difficulty(subject, Asked(), 0)
     assert chosen.difficulty == Difficulty(4, 4, "shuffled", 2)
-    assert len(subject.asked) == 1
-    assert chosen.note.startswith("difficulty chains4-shots4-shuffled-steps2: the hardest setting")
-    assert "recall 1.00 [" in chosen.note
+    assert len(subject.asked) == PARTS
+    (note,) = chosen.notes
+    assert note.startswith("difficulty chains4-shots4-shuffled-steps2: the hardest setting")
+    assert "recall 1.00 [" in note
 
 
 def test_the_hardest_setting_that_is_answered_is_taken():
     subject = Answering(lambda _task, name: 0.9 if "told" in name else 0.3)
     chosen = choose_difficulty(subject, Asked(), 0)
     assert chosen.difficulty == Difficulty(4, 4, "told", 2)
-    assert len(subject.asked) == 3
+    assert len({prompts.name.split(",")[0] for prompts in subject.asked}) == 3
 
 
 def test_where_a_cell_is_never_answered_most_cells_decide():
     subject = Answering(lambda task, _name: 0.3 if task == "reasoning" else 0.9)
     chosen = choose_difficulty(subject, Asked(), 0)
     assert chosen.difficulty == Difficulty(4, 4, "shuffled", 2)
-    assert "no setting passes in all; one with 2 of 3 cells" in chosen.note
-    assert len(subject.asked) == 5
+    assert "no setting passes in all; one with 2 of 3 cells" in chosen.notes[0]
+    assert len({prompts.name.split(",")[0] for prompts in subject.asked}) == 5
 
 
 def test_where_as_many_cells_fail_everywhere_the_best_answered_setting_is_taken():
@@ -56,15 +72,48 @@ def test_where_as_many_cells_fail_everywhere_the_best_answered_setting_is_taken(
     subject = Answering(lambda task, name: (good if "told" in name else poor).get(task, 0.3))
     chosen = choose_difficulty(subject, Asked(chains=3), 0)
     assert chosen.difficulty == Difficulty(3, 3, "told", 2)
-    assert "one with 1 of 3 cells" in chosen.note
+    assert "one with 1 of 3 cells" in chosen.notes[0]
 
 
 def test_only_discovery_items_are_asked_enough_of_each_cell():
     subject = Answering(lambda _task, _name: 0.7)
     found = competence(subject, Difficulty(), 0)
+    items = [item for prompts in subject.asked for item in prompts.items]
+    assert {item.split for item in items} == {DISCOVERY}
+    assert Counter(item.task for item in items) == dict.fromkeys(
+        ("recall", "lookup", "reasoning"), ITEMS
+    )
+    assert len({item.id for item in items}) == len(items)
+    stories = [{item.premises for item in prompts.items} for prompts in subject.asked]
+    assert sum(map(len, stories)) == len(set.union(*stories)) == ITEMS  # no story is run twice
+    assert all(cell.low < cell.value < cell.high for cell in found)
+
+
+def test_a_setting_is_left_when_a_cell_cannot_pass_any_more():
+    subject = Answering(lambda task, _name: 0.0 if task == "lookup" else 1.0)
+    found = competence(subject, Difficulty(), 0)
     (prompts,) = subject.asked
-    assert {item.split for item in prompts.items} == {DISCOVERY}
-    assert prompts.count() == dict.fromkeys(("recall", "lookup", "reasoning"), ITEMS)
+    assert prompts.count()["lookup"] == 12  # four blocks of ten
+    assert [cell.cell for cell in found if cell.high < GATE] == ["lookup"]
+
+
+def test_names_are_matched_where_the_tokenizer_cuts_the_made_up_ones():
+    words = Answering(lambda _task, _name: 1.0)
+    assert choose_names(words)[0] == MADE_UP
+    pieces = Answering(lambda _task, _name: 1.0, cut=True)
+    assert choose_names(pieces)[0] == MATCHED
+    chosen = choose_difficulty(pieces, Asked(), 0)
+    assert chosen.difficulty == Difficulty(4, 4, "shuffled", 2, MATCHED)
+    assert chosen.notes[1].startswith("names matched: the tokenizer cuts made-up names into 1.00")
+    given = Asked(names=MADE_UP, chains=3, order="told")
+    assert choose_difficulty(pieces, given, 0).notes == ()
+    left = Asked(chains=3, order="told")
+    assert left.is_open
+    assert choose_difficulty(pieces, left, 0).difficulty == Difficulty(names=MATCHED)
+
+
+def test_values_are_corrected_for_chance():
+    found = competence(Answering(lambda _task, _name: 0.7), Difficulty(), 0)
     assert [cell.value for cell in found] == pytest.approx([0.55] * 3)
     assert all(cell.low < cell.value < cell.high for cell in found)
 

@@ -2,9 +2,10 @@
 
 Source      LiReF, Hong et al. 2025, arXiv:2503.23084; its public code for the direction.
 Materials   Published: the 30 + 30 prompts of h1. Controlled: crossed; or any two
-            labelled classes (--prompts), where the direction must do better than every baseline.
+            labelled classes (--prompts), where the direction must do better than every baseline;
+            and cells, where it is judged on a relation that had no part in the fit.
 Measure     Difference in means of the residual stream at the last token; AUC of projections.
-Controls    Prompt length, words, template and domain without a model; random directions; shuffled
+Controls    Same-process directions, between relations of one cell. Prompt length, words, template and domain without a model; random directions; shuffled
             labels, refitted; untrained twins.
 Secondary   Lookup against reasoning and against recall.
 Selection   Layer selected and direction fitted on discovery facts, judged on evaluation facts; and
@@ -24,6 +25,8 @@ from harness.findings.direction.held_out import held_out_direction_finding
 from harness.findings.direction.published import published_direction_finding
 from harness.findings.direction.search import DirectionRule
 from harness.findings.direction.transfer import transfer_finding
+from harness.findings.processes.direction import ProcessDirectionRule, process_direction_finding
+from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
 from harness.findings.steering.added import steering_finding
 from harness.findings.steering.corrections import correction_finding
 from harness.findings.steering.projected import projection_finding
@@ -81,10 +84,29 @@ steering = SteeringRule(
 )
 
 
+def process_rule(study):
+    """When a direction stands for a process."""
+    return ProcessDirectionRule(
+        auc=AUC_MIN, alpha=ALPHA, permutations=study.plan.permutations, seed=study.plan.seed
+    )
+
+
 @pytest.mark.criterion("published", part="separates")
 def test_direction_separates_as_published(study, verdict):
     """Before some layer the difference in means separates its own prompts with AUC 0.9 or more."""
     verdict(published_direction_finding(study, rule, least=AUC_PUBLISHED, published=PUBLISHED))
+
+
+@pytest.mark.criterion("controlled", part="retrieval", prompts="cells")
+def test_a_direction_of_retrieval_separates_other_relations(study, verdict):
+    """A direction of recall against lookup separates them in relations it was not fitted on."""
+    verdict(process_direction_finding(study, RETRIEVAL, process_rule(study), gate=GATE))
+
+
+@pytest.mark.criterion("controlled", part="composing", prompts="cells")
+def test_a_direction_of_composing_separates_other_relations(study, verdict):
+    """A direction of two steps against one separates them in relations it was not fitted on."""
+    verdict(process_direction_finding(study, COMPOSING, process_rule(study), gate=GATE))
 
 
 @pytest.mark.criterion("controlled", part="separates")

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.findings.specialisation.rules import LEAST_PROMPTS
-from harness.materials.items import DISCOVERY, EVALUATION, paired, uneven_pair
+from harness.materials.items import DISCOVERY, EVALUATION, PromptSet, paired, uneven_pair
 from harness.study.study import Study
 from harness.verdicts.evidence import Gate
 
@@ -68,6 +68,25 @@ def answers_gate(study: Study) -> Gate:
     return Gate("answers", not lacking, reason)
 
 
+def process_gates(prompts: PromptSet) -> tuple[Gate, ...]:
+    """Whether the tasks differ in a process, where the materials say what they ask.
+
+    Two questions of one process differ in a model too. None where source and steps are not stated.
+    """
+    asked: dict[str, set[tuple[str, int]]] = {task: set() for task in prompts.tasks}
+    for item in prompts.items:
+        if item.task in asked and item.source:
+            asked[item.task].add((item.source, item.steps))
+    first, second = prompts.tasks
+    if not asked[first] or not asked[second]:
+        return ()
+    reason = (
+        f"{first} and {second} of {prompts.name} are questions of one process (the same source "
+        "and steps): that they differ says nothing about recall and reasoning"
+    )
+    return (Gate("process", asked[first] != asked[second], reason),)
+
+
 def competence_gates(
     study: Study, least: float, tasks: Sequence[str] | None = None
 ) -> tuple[Gate, ...]:
@@ -78,10 +97,11 @@ def competence_gates(
     """
     if study.plan.competence_gate is not None:
         least = study.plan.competence_gate
+    process = process_gates(study.prompts)
     if not study.has_answers:
-        return () if least == 0 else (answers_gate(study),)
+        return process if least == 0 else (*process, answers_gate(study))
     above = study.beats_chance()
-    return tuple(
+    return process + tuple(
         Gate(
             f"{task} accuracy",
             least == 0 or (accuracy >= least and above[task]),

@@ -13,7 +13,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from harness.findings.processes.kinds import cell_of
-from harness.findings.specialisation.cells import Cells
 from harness.materials.items import Item
 
 
@@ -35,12 +34,12 @@ class Questions:
     block: np.ndarray
 
     @classmethod
-    def of(cls, cells: Cells, items: Sequence[Item]) -> "Questions":
+    def of(cls, values: Float[np.ndarray, "prompt place"], items: Sequence[Item]) -> "Questions":
         """The prompts that state relation, source and steps."""
         kept = [at for at, item in enumerate(items) if cell_of(item) and item.relation]
         chosen = [items[at] for at in kept]
         return cls(
-            values=cells.values[kept],
+            values=values[kept],
             asked=np.array([cell_of(item) for item in chosen]),
             relation=np.array([item.relation for item in chosen]),
             split=np.array([item.split for item in chosen]),

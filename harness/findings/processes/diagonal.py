@@ -28,7 +28,7 @@ def diagonal_evidence(
     None where the materials do not ask for both.
     """
     cells = controlled_cells(kind, study.activations)
-    questions = Questions.of(cells, study.prompts.items)
+    questions = Questions.of(cells.values, study.prompts.items)
     recall, reasoning = questions.asked == "recall", questions.asked == "reasoning"
     relations = np.unique(questions.relation[recall])[:RELATIONS]
     if not reasoning.any() or len(relations) < 2:

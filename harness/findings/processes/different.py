@@ -42,7 +42,7 @@ def different_finding(
     return Finding(
         (*_counts(both), _shared(both, shared), _against_chance(both)),
         gates=tuple(gate for one in both for gate in one.gates),
-        notes=tuple(dict.fromkeys(grade_note(one) for one in both)),
+        notes=tuple(dict.fromkeys(grade_note(one.study) for one in both)),
     )
 
 

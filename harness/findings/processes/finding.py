@@ -60,7 +60,11 @@ def process_finding(
         _twin_controls(measured, twins),
         measured.gates,
         passed_components(measured.model),
-        (grade_note(measured), *constant_notes(measured.contrasts.cells), *_not_needed(twins)),
+        (
+            grade_note(measured.study),
+            *constant_notes(measured.contrasts.cells),
+            *_not_needed(twins),
+        ),
         {strongest.name: _samples(measured)},
         tables={"model": measured.model, **twins},
     )
@@ -179,9 +183,9 @@ def _twin_controls(measured: Measured, twins: Mapping[str, Components]) -> tuple
     return twin_controls(results, meets=lambda count: count >= measured.bar)
 
 
-def grade_note(measured: Measured) -> str:
+def grade_note(study: Study) -> str:
     """What the contrast is worth as evidence, and why."""
-    prompts = measured.study.prompts
+    prompts = study.prompts
     why = (
         "both questions stand in every prompt and a label decides, so that their surface is equal"
         if prompts.crossed

@@ -14,6 +14,7 @@ from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.materials.surface import surface_features
 from harness.study.study import Study
 from harness.verdicts.evidence import Gate
+from harness.verdicts.judge import require
 
 ASKED_FIRST = 30  # discovery items of each cell, on which competence is asked before all else
 SURFACE_MARGIN = 0.1  # around a half: all of the interval of the surface's AUC must lie within
@@ -55,6 +56,17 @@ def asked_first(study: Study, cells: tuple[str, ...], gate: float) -> tuple[Gate
         items=tuple(chosen),
     )
     return competence_gates(replace(study, prompts=few), gate)
+
+
+def gates_of(study: Study, process: Process, gate: float) -> tuple[Gate, ...]:
+    """All that must be met before anything is extracted, the cheap ones before the others.
+
+    Raises:
+        Inconclusive: If one is unmet.
+    """
+    gates = require(*design_gates(study, process))
+    gates += require(*asked_first(study, process.cells, gate))
+    return gates + require(*surface_gate(study, process))
 
 
 def design_gates(study: Study, process: Process) -> tuple[Gate, ...]:

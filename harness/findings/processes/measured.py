@@ -10,13 +10,7 @@ from harness import stats
 from harness.activations.extracted import Activations
 from harness.findings.processes.contrasts import Questions, relation_contrasts, relations_with
 from harness.findings.processes.kinds import Process
-from harness.findings.processes.materials import (
-    asked_first,
-    design_gates,
-    relations_of,
-    shown_by,
-    surface_gate,
-)
+from harness.findings.processes.materials import gates_of, relations_of, shown_by
 from harness.findings.processes.rule import Decisions, ProcessRule
 from harness.findings.processes.same_process import (
     SameProcess,
@@ -29,7 +23,6 @@ from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
 from harness.verdicts.components import ComponentKind, Components
 from harness.verdicts.evidence import Gate
-from harness.verdicts.judge import require
 
 SAME_PROCESS_DRAWS = 40  # random pairings of relations, beside the places of answers
 
@@ -92,9 +85,7 @@ def measure_model(
 ) -> Measured:
     """Gates first, the cheap ones before the others; then the model itself."""
     shown = shown_by(study, process, gate)
-    gates = require(*design_gates(shown, process))
-    gates += require(*asked_first(shown, process.cells, gate))
-    gates += require(*surface_gate(shown, process))
+    gates = gates_of(shown, process, gate)
     contrasts = contrasts_of(kind, shown, shown.activations, process)
     decisions = rule.decide(contrasts.discovery, contrasts.evaluation)
     table = rule.table(contrasts.cells, decisions, process.cells)
@@ -118,7 +109,7 @@ def contrasts_of(
 ) -> ProcessContrasts:
     """The contrasts of a process between the prompts of a study."""
     cells = controlled_cells(kind, activations)
-    questions = Questions.of(cells, study.prompts.items)
+    questions = Questions.of(cells.values, study.prompts.items)
     relations = relations_of(study.prompts, process.cells)
     by_split = (
         relation_contrasts(questions.rows(questions.split == split), process.cells, relations)
@@ -140,7 +131,7 @@ def same_process(measured: Measured) -> tuple[Found, ...]:
 def _same_process_contrasts(measured: Measured) -> Iterator[SameProcess]:
     """Pairs of relations at random, and the places of answers within each cell."""
     items, cells = measured.study.prompts.items, measured.process.cells
-    questions = Questions.of(measured.contrasts.cells, items)
+    questions = Questions.of(measured.contrasts.cells.values, items)
     units, seed = len(measured.contrasts.relations), measured.rule.seed
     yield from same_process_contrasts(
         questions, cells, units=units, draws=SAME_PROCESS_DRAWS, seed=seed

@@ -42,21 +42,36 @@ def same_process_contrasts(
         draws: Contrasts.
         seed: Of the pairs.
     """
-    generator = np.random.default_rng(seed)
     means = {split: _Means.of(questions, split, cells) for split in (DISCOVERY, EVALUATION)}
-    both = [means[split].keys for split in means]
-    available = {
-        cell: [key[1] for key in both[0] if key[0] == cell and key in both[1]] for cell in cells
-    }
-    for number in range(draws):
-        pairs = [pair for cell in cells for pair in _pairs(cell, available[cell], generator)]
-        chosen = [pairs[at] for at in generator.permutation(len(pairs))[:units]]
-        if len(chosen) < units:
-            return
+    drawn = drawn_pairs(questions, cells, units=units, draws=draws, seed=seed)
+    for number, chosen in enumerate(drawn, start=1):
         sides = {split: means[split].differences(chosen) for split in means}
-        yield SameProcess(
-            f"pairs of relations, draw {number + 1}", sides[DISCOVERY], sides[EVALUATION]
-        )
+        yield SameProcess(f"pairs of relations, draw {number}", sides[DISCOVERY], sides[EVALUATION])
+
+
+def drawn_pairs(
+    questions: Questions, cells: Sequence[str], *, units: int, draws: int, seed: int
+) -> Iterator[list[tuple[str, str, str]]]:
+    """`units` times (cell, one relation, another one), put together at random, `draws` times.
+
+    None where there are too few relations for so many.
+    """
+    generator = np.random.default_rng(seed)
+    asked = {
+        split: set(zip(rows.asked.tolist(), rows.relation.tolist(), strict=True))
+        for split in (DISCOVERY, EVALUATION)
+        for rows in [questions.rows(questions.split == split)]
+    }
+    both = sorted(asked[DISCOVERY] & asked[EVALUATION])
+    for _ in range(draws):
+        pairs = [
+            pair
+            for cell in cells
+            for pair in _pairs(cell, [key[1] for key in both if key[0] == cell], generator)
+        ]
+        if len(pairs) < units:
+            return
+        yield [pairs[at] for at in generator.permutation(len(pairs))[:units]]
 
 
 def _pairs(

@@ -230,7 +230,7 @@ def test_one_process_alone_is_no_difference():
 def test_contrasts_are_means_of_differences_within_blocks():
     prompts = cells()
     activations = made(prompts, seed=3)
-    questions = Questions.of(controlled_cells("head", activations), prompts.items)
+    questions = Questions.of(controlled_cells("head", activations).values, prompts.items)
     half = questions.rows(questions.split == DISCOVERY)
     relations = relations_of(prompts, RETRIEVAL.cells)
     d = relation_contrasts(half, RETRIEVAL.cells, relations)

@@ -1,0 +1,238 @@
+"""The direction of a process: fitted on some relations, it must separate questions of another one.
+
+A direction that separates two question types of one relation may stand for the question. Fitted
+on all relations but one and tested on that one, it stands for what they share.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from harness import stats
+from harness.activations.extracted import Activations
+from harness.findings.processes.contrasts import Questions
+from harness.findings.processes.finding import grade_note
+from harness.findings.processes.kinds import Process
+from harness.findings.processes.materials import gates_of, relations_of, shown_by
+from harness.findings.processes.same_process import drawn_pairs
+from harness.findings.twins import TwinResult, on_twins, twin_controls
+from harness.materials.items import DISCOVERY, EVALUATION
+from harness.study.study import Study
+from harness.verdicts.evidence import Effect, Evidence
+from harness.verdicts.judge import Finding
+
+DRAWS = 40  # same-process directions
+Sides = tuple[Float[np.ndarray, "prompt layer d_model"], Float[np.ndarray, "prompt layer d_model"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Two groups of prompts, on discovery and on evaluation entities."""
+
+    discovery: Sides
+    evaluation: Sides
+
+
+@dataclass(frozen=True, slots=True)
+class Separated:
+    """How well the direction of all other units separates each unit.
+
+    Attributes:
+        layer: Selected on discovery.
+        aucs: Of each unit's evaluation prompts, at that layer.
+    """
+
+    layer: int
+    aucs: Float[np.ndarray, " unit"]
+
+    @property
+    def auc(self) -> float:
+        """Mean over units."""
+        return float(self.aucs.mean())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessDirectionRule:
+    """When a direction stands for a process.
+
+    Attributes:
+        auc: Least mean AUC over relations that had no part in the fit.
+        alpha: Of sign flips over relations.
+        permutations: Sign patterns, at most.
+        seed: Of random ones and of same-process pairs.
+    """
+
+    auc: float
+    alpha: float
+    permutations: int
+    seed: int
+
+
+def process_direction_finding(
+    study: Study, process: Process, rule: ProcessDirectionRule, *, gate: float
+) -> Finding:
+    """Whether a direction fitted on some relations separates the cells in another one.
+
+    Args:
+        study: The model and the materials.
+        process: Retrieval or composing.
+        rule: When a direction stands for it.
+        gate: Least accuracy in each cell.
+    """
+    shown = shown_by(study, process, gate)
+    gates = gates_of(shown, process, gate)
+    relations = relations_of(shown.prompts, process.cells)
+    questions = _stream(shown, shown.activations)
+    found = separated([_by_cell(questions, process.cells, name) for name in relations])
+    same = np.array([separated(units).auc for units in _same_process(questions, process, rule)])
+    required = (_separates(found, process, rule), _beyond(found, same))
+    met = all(e.passed for e in required)
+    twins = _twins(shown, process, relations) if met else {}
+    return Finding(
+        (*required, _least(found, relations), _severity(same, rule)),
+        twin_controls(twins, meets=lambda auc: auc > rule.auc, measured="AUC"),
+        gates,
+        notes=(grade_note(shown), *_not_needed(met=met)),
+        samples={required[0].name: dict(zip(relations, found.aucs.tolist(), strict=True))},
+    )
+
+
+def _stream(study: Study, activations: Activations) -> Questions:
+    """The residual stream after each layer, at the last token."""
+    return Questions.of(activations.resid, study.prompts.items)
+
+
+def _by_cell(questions: Questions, cells: tuple[str, str], relation: str) -> Unit:
+    """Prompts of one relation, by cell."""
+    sides = [[(cell, relation, split) for cell in cells] for split in (DISCOVERY, EVALUATION)]
+    return _unit(questions, sides)
+
+
+def _unit(questions: Questions, sides: Sequence[Sequence[tuple[str, str, str]]]) -> Unit:
+    halves = []
+    for half in sides:
+        one, other = (
+            questions.values[
+                (questions.asked == cell)
+                & (questions.relation == relation)
+                & (questions.split == split)
+            ]
+            for cell, relation, split in half
+        )
+        halves.append((one, other))
+    return Unit(*halves)
+
+
+def _same_process(
+    questions: Questions, process: Process, rule: ProcessDirectionRule
+) -> Iterator[list[Unit]]:
+    """Pairs of relations of one cell in place of the two cells of one relation."""
+    count = len(set(questions.relation.tolist()))
+    for pairs in drawn_pairs(questions, process.cells, units=count, draws=DRAWS, seed=rule.seed):
+        yield [
+            _unit(
+                questions,
+                [[(cell, r, split) for r in (one, other)] for split in (DISCOVERY, EVALUATION)],
+            )
+            for cell, one, other in pairs
+        ]
+
+
+def separated(units: Sequence[Unit]) -> Separated:
+    """The AUC of each unit along the difference in means of all others.
+
+    The layer is that of the largest mean AUC on discovery prompts, also of units left out.
+    """
+    differences = np.array(
+        [one.mean(0, dtype=float) - other.mean(0, dtype=float) for one, other in _discovery(units)]
+    )
+    total = differences.sum(0)
+    by_half = []
+    for half in (_discovery(units), [unit.evaluation for unit in units]):
+        aucs = [
+            stats.auc(*(_along(side, total - own) for side in sides))
+            for sides, own in zip(half, differences, strict=True)
+        ]
+        by_half.append(np.array(aucs))
+    layer = int(by_half[0].mean(0).argmax())
+    return Separated(layer, by_half[1][:, layer])
+
+
+def _discovery(units: Sequence[Unit]) -> list[Sides]:
+    return [unit.discovery for unit in units]
+
+
+def _along(
+    side: Float[np.ndarray, "prompt layer d_model"], direction: Float[np.ndarray, "layer d_model"]
+) -> Float[np.ndarray, "prompt layer"]:
+    return np.asarray(np.einsum("pld,ld->pl", side, direction))
+
+
+def _separates(found: Separated, process: Process, rule: ProcessDirectionRule) -> Evidence:
+    test = stats.moderated_max(
+        found.aucs[:, None] - 0.5, permutations=rule.permutations, seed=rule.seed
+    )
+    first, second = process.cells
+    return Evidence(
+        f"{first} against {second} along the direction of other relations",
+        Effect(
+            "AUC",
+            found.auc,
+            (float(test.low[0]) + 0.5, float(test.high[0]) + 0.5),
+            method=f"mean over relations, each left out of the fit; layer {found.layer}, selected "
+            "on discovery; Student's t over relations",
+        ),
+        threshold=rule.auc,
+        relation=">",
+        p=float(test.p[0]),
+        p_adjusted=float(test.p[0]),
+        alpha=rule.alpha,
+        floor=test.floor,
+        n=len(found.aucs),
+        key="separation",
+    )
+
+
+def _beyond(found: Separated, same: Float[np.ndarray, " contrast"]) -> Evidence:
+    beyond = stats.beyond_same_process(found.auc, same)
+    return Evidence(
+        "the same, against same-process directions",
+        Effect("AUC", found.auc, method=f"95th percentile of {len(same)} same-process directions"),
+        threshold=beyond.threshold,
+        relation=">",
+        p=beyond.p,
+        n=len(same),
+    )
+
+
+def _least(found: Separated, relations: Sequence[str]) -> Evidence:
+    at = int(found.aucs.argmin())
+    name = f"least separation of a relation, {relations[at]}"
+    return Evidence(name, Effect("AUC", float(found.aucs[at])))
+
+
+def _severity(same: Float[np.ndarray, " contrast"], rule: ProcessDirectionRule) -> Evidence:
+    """How many same-process directions reach the bar."""
+    reached = int((same > rule.auc).sum())
+    return Evidence(
+        "same-process directions that the rule supports",
+        Effect("share", reached / len(same), stats.binomial_interval(reached, len(same))),
+        n=len(same),
+        key="severity",
+    )
+
+
+def _twins(study: Study, process: Process, relations: Sequence[str]) -> dict[str, TwinResult]:
+    def on_twin(activations: Activations) -> TwinResult:
+        questions = _stream(study, activations)
+        units = [_by_cell(questions, process.cells, name) for name in relations]
+        return TwinResult(separated(units).auc)
+
+    return on_twins(study, on_twin)
+
+
+def _not_needed(*, met: bool) -> tuple[str, ...]:
+    note = "untrained twins were not measured: the model itself does not meet the requirements"
+    return () if met else (note,)

@@ -5,8 +5,9 @@ Materials   Published: the 30 + 30 prompts of h1. Controlled: crossed; or any tw
             labelled classes (--prompts), where the direction must do better than every baseline;
             and cells, where it is judged on a relation that had no part in the fit.
 Measure     Difference in means of the residual stream at the last token; AUC of projections.
-Controls    Same-process directions, between relations of one cell. Prompt length, words, template and domain without a model; random directions; shuffled
-            labels, refitted; untrained twins.
+Controls    Same-process directions, between relations of one cell. Prompt length, words, template
+            and domain without a model; random directions; shuffled labels, refitted; untrained
+            twins.
 Secondary   Lookup against reasoning and against recall.
 Selection   Layer selected and direction fitted on discovery facts, judged on evaluation facts; and
             on crossed prompts of other domains, none of which it was fitted on.

@@ -1,4 +1,4 @@
-"""h7: a direction stands for a process if it separates questions of relations it was not fitted on."""
+"""h7: a direction of a process separates relations that it was not fitted on."""
 
 from dataclasses import replace
 

@@ -3,6 +3,7 @@
 Source      Fartale et al. 2025, arXiv:2510.03366: up to 15 % lower recall, reasoning intact.
 Materials   Published: the paper's 30 + 30 prompts. Controlled: one question a prompt, recall and
             reasoning over the same premises; lookup is shown.
+            Circuits of processes: cells, found on half of the relations, judged on the others.
 Controls    Random sets of the circuit's size, matched by layer, which must be less selective; four
             ways to ablate; the other task's circuit. Only answers that the intact model gives can
             be lost.
@@ -16,6 +17,9 @@ from harness.findings.circuits.dissociation import double_finding
 from harness.findings.circuits.published import published_drop_finding
 from harness.findings.circuits.rules import DissociationRule, RandomSets, Selection
 from harness.findings.circuits.specific import specific_finding
+from harness.findings.processes.circuit import CircuitRule
+from harness.findings.processes.circuit_finding import process_circuit_finding
+from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
 from harness.findings.specialisation.rules import PublishedRule
 
 ALPHA = 0.05
@@ -31,6 +35,10 @@ THRESHOLD_D, VOTES = 1.0, {"head": 3, "neuron": 1}  # of the published selection
 ALPHA_PUBLISHED = {"head": 0.01, "neuron": 1e-4}
 CORRECTION = {"head": "benjamini-hochberg", "neuron": "bonferroni"}
 GATE = 0.60  # accuracy on each task
+# Of circuits of processes, found on half of the relations and judged on the others:
+PROCESS_DOSES = (0.01, 0.02, 0.05, 0.125, 0.25)  # shares of the components of a kind
+TARGET = 0.50  # of what ablating all of the kind costs the process's own cell, at least
+REFERENCES = 20  # random sets, and circuits found between questions of one process
 KINDS = ("head", "neuron")
 
 rule = DissociationRule(
@@ -40,6 +48,24 @@ rule = DissociationRule(
     random_sets=RandomSets(count=SETS, pairs=SET_ITEMS),
     other_sizes=RandomSets(count=BAND_SETS, pairs=BAND_ITEMS),
 )
+
+process_rule = CircuitRule(
+    doses=PROCESS_DOSES, target=TARGET, margin=MARGIN, alpha=ALPHA, draws=REFERENCES
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.criterion("controlled", prompts="cells", part="retrieval")
+def test_a_circuit_of_retrieval_serves_other_relations(study, verdict, kind):
+    """Without a circuit found on other relations recall falls; lookup and reasoning are spared."""
+    verdict(process_circuit_finding(study, kind, RETRIEVAL, process_rule, gate=GATE))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.criterion("controlled", prompts="cells", part="composing")
+def test_a_circuit_of_composing_serves_other_relations(study, verdict, kind):
+    """Without a circuit found on other relations reasoning falls; lookup and recall are spared."""
+    verdict(process_circuit_finding(study, kind, COMPOSING, process_rule, gate=GATE))
 
 
 @pytest.mark.parametrize("kind", KINDS)

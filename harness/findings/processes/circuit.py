@@ -1,0 +1,229 @@
+"""The circuit of a process: found on some relations, ablated on other ones.
+
+A circuit that costs only the relations it was found on serves these questions. One that costs the
+target cell in relations that had no part in the search, and spares the other cells, serves what
+the relations share.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from harness.findings.circuits.circuits import Circuit, CircuitKind, matched_sets, ranked, sizes
+from harness.findings.circuits.neuron_scores import neuron_scores
+from harness.findings.circuits.selection import shape, specificity
+from harness.findings.effects import TaskEffects, effects_on_correct, means, swept
+from harness.findings.processes.kinds import Process, cell_of
+from harness.findings.processes.materials import relations_of
+from harness.interventions.interventions import INTACT, MEAN, Intervention
+from harness.interventions.sites import Site
+from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
+from harness.study.study import Study
+
+CELLS = ("recall", "lookup", "reasoning")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitRule:
+    """When a circuit serves a process.
+
+    Attributes:
+        doses: Sizes that a circuit may have, as shares of the components of its kind.
+        target: Share of what ablating all components of the kind costs the target, at least.
+        margin: Share of its logit difference that another cell may lose, at most.
+        alpha: Rank among random and same-process circuits.
+        draws: Random sets, and as many same-process circuits.
+    """
+
+    doses: tuple[float, ...]
+    target: float
+    margin: float
+    alpha: float
+    draws: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The prompts of a process's circuit: relations and entities are divided alike.
+
+    Attributes:
+        selection: Discovery entities of every other relation.
+        judging: Evaluation entities of the other relations.
+    """
+
+    selection: PromptSet
+    judging: PromptSet
+
+    @classmethod
+    def of(cls, study: Study, process: Process) -> "Parts":
+        """Relations in alphabetical order, in turn to search on and to judge on."""
+        prompts, relations = study.prompts, relations_of(study.prompts, process.cells)
+        searched, judged = set(relations[::2]), set(relations[1::2])
+
+        def part(split: str, wanted: set[str]) -> PromptSet:
+            def kept(item: Item) -> bool:
+                there = item.split == split and item.relation in wanted
+                return there and cell_of(item) in CELLS
+
+            return prompts.where(kept)
+
+        return cls(part(DISCOVERY, searched), part(EVALUATION, judged))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A circuit and how it was found.
+
+    Attributes:
+        ranking: Every component, best first.
+        size: The smallest dose within a standard error of the best.
+    """
+
+    ranking: Circuit
+    size: int
+
+    @property
+    def circuit(self) -> Circuit:
+        """The selected components."""
+        return self.ranking.top(self.size)
+
+
+class Search:
+    """The search for circuits on the selection prompts: every component is measured once.
+
+    A circuit may be asked for by any division of the items into a target and others, so the same
+    search serves the claim and its same-process circuits.
+    """
+
+    def __init__(
+        self, study: Study, kind: CircuitKind, prompts: PromptSet, rule: CircuitRule
+    ) -> None:
+        self.study, self.kind, self.prompts, self.rule = study, kind, prompts, rule
+        self.layers, self.width = shape(study, kind)
+        self.costs = self._component_costs()
+
+    def _component_costs(self) -> Float[np.ndarray, "item layer component"]:
+        """What each component's loss takes of each item's logit difference, nats; nan if wrong."""
+        if self.kind == "head":
+            each = [
+                Intervention((Site("head", layer, head),), MEAN)
+                for layer in range(self.layers)
+                for head in range(self.width)
+            ]
+            found = swept(self.study.subject, self.prompts, each, means_over=self.prompts)
+            lost = found.clean_logit_difference - found.logit_difference
+            correct = found.scorable & (found.clean_correct == 1)
+            costs = np.where(correct, lost, np.nan).T.reshape(-1, self.layers, self.width)
+            return np.asarray(costs)
+        scored = neuron_scores(self.study.subject, self.prompts)
+        intact = swept(self.study.subject, self.prompts, [INTACT])
+        correct = scored.scorable & (intact.clean_correct == 1)
+        return np.asarray(np.where(correct[:, None, None], scored.scores, np.nan))
+
+    def circuit(self, groups: Sequence[np.ndarray]) -> Found:
+        """The components that cost the first group most and the others least.
+
+        Args:
+            groups: Rows of the selection prompts; the first is the target.
+        """
+        own, *others = (self._mean_cost(rows) for rows in groups)
+        ranking = ranked(self.kind, specificity(own, np.max(others, axis=0), self.rule.margin))
+        doses = sizes(self.rule.doses, self.layers * self.width)
+        each = [Intervention(ranking.top(size).sites, MEAN) for size in doses]
+        found = swept(self.study.subject, self.prompts, each, means_over=self.prompts)
+        lost = found.clean_logit_difference - found.logit_difference
+        correct = found.scorable & (found.clean_correct == 1)
+        by_group = [np.where(correct, lost, np.nan)[:, rows] for rows in groups]
+        scales = [
+            np.nanmean(np.where(correct, found.clean_logit_difference, np.nan)[rows])
+            for rows in groups
+        ]
+        shares = [values / scale for values, scale in zip(by_group, scales, strict=True)]
+        return Found(ranking, doses[_smallest_as_good(shares)])
+
+    def _mean_cost(self, rows: np.ndarray) -> Float[np.ndarray, "layer component"]:
+        """As a share of the group's own mean intact logit difference."""
+        intact = swept(self.study.subject, self.prompts, [INTACT]).clean_logit_difference
+        correct = rows & ~np.isnan(self.costs[:, 0, 0])
+        return np.asarray(self.costs[correct].mean(0) / intact[correct].mean())
+
+
+def _smallest_as_good(shares: Sequence[Float[np.ndarray, "dose item"]]) -> int:
+    """The first dose within one standard error of the best difference to the worst other group."""
+    own, *others = (means(values) for values in shares)
+    score = own - np.max(others, axis=0)
+    best = int(np.nanargmax(score))
+    spread = np.sqrt(np.nanvar(shares[0][best]) / np.count_nonzero(~np.isnan(shares[0][best])))
+    return int(np.argmax(score >= score[best] - spread))
+
+
+def rows_of_cells(prompts: PromptSet, target: str) -> list[np.ndarray]:
+    """Rows of the target cell, and of each other cell."""
+    asked = np.array([cell_of(item) for item in prompts.items])
+    return [asked == cell for cell in (target, *(c for c in CELLS if c != target))]
+
+
+def same_process_rows(
+    prompts: PromptSet, cell: str, draws: int, seed: int
+) -> list[list[np.ndarray]]:
+    """Rows of one cell in random halves of its relations: a difference of questions alone."""
+    generator = np.random.default_rng(seed)
+    asked = np.array([cell_of(item) == cell for item in prompts.items])
+    relation = np.array([item.relation for item in prompts.items])
+    names = np.unique(relation[asked])
+    found = []
+    for _ in range(draws):
+        half = set(generator.permutation(names)[: len(names) // 2].tolist())
+        inside = np.isin(relation, list(half))
+        found.append([asked & inside, asked & ~inside])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Ablated:
+    """What each set of components costs each cell in the relations it is judged on.
+
+    Attributes:
+        costs: By cell; the share of the cell's intact logit difference, mean over stories.
+        relations: Of the rows.
+    """
+
+    costs: Mapping[str, Float[np.ndarray, "relation set"]]
+    relations: tuple[str, ...]
+
+    def mean(self, cell: str) -> Float[np.ndarray, " set"]:
+        """Over relations."""
+        return np.asarray(np.nanmean(self.costs[cell], axis=0))
+
+    def selectivity(self, target: str) -> Float[np.ndarray, " set"]:
+        """What the target loses beyond the cell that loses most of the others."""
+        others = [self.mean(cell) for cell in self.costs if cell != target]
+        return np.asarray(self.mean(target) - np.max(others, axis=0))
+
+
+def ablate(study: Study, parts: Parts, circuits: Sequence[Circuit]) -> Ablated:
+    """Every circuit ablated on the judging prompts; means are those of the selection prompts."""
+    each = [Intervention(circuit.sites, MEAN) for circuit in circuits]
+    result = swept(study.subject, parts.judging, each, means_over=parts.selection)
+    relation = {item.pair: item.relation for item in parts.judging.items}
+    names = tuple(sorted(set(relation.values())))
+    costs = {}
+    for cell in CELLS:
+        effects = effects_on_correct(result, parts.judging, cell)
+        costs[cell] = _by_relation(effects, relation, names)
+    return Ablated(costs, names)
+
+
+def _by_relation(
+    effects: TaskEffects, relation: Mapping[str, str], names: Sequence[str]
+) -> Float[np.ndarray, "relation set"]:
+    of = np.array([relation[str(pair)] for pair in effects.pairs])
+    return np.array([means(effects.costs[:, of == name]) for name in names])
+
+
+def random_circuits(search: Search, circuit: Circuit, draws: int, seed: int) -> list[Circuit]:
+    """Sets outside the circuit with as many components in each layer."""
+    matched = matched_sets(circuit, search.layers, search.width, draws, draws, seed)
+    return list(matched.circuits)

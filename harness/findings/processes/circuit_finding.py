@@ -1,0 +1,209 @@
+"""The finding of h5 on processes: a circuit found on some relations costs its process elsewhere."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from harness import stats
+from harness.findings.circuits.circuits import CircuitKind
+from harness.findings.processes.circuit import (
+    CELLS,
+    Ablated,
+    CircuitRule,
+    Found,
+    Parts,
+    Search,
+    ablate,
+    random_circuits,
+    rows_of_cells,
+    same_process_rows,
+)
+from harness.findings.processes.kinds import Process, cell_of
+from harness.findings.processes.materials import asked_first, design_gates
+from harness.study.study import Study
+from harness.verdicts.evidence import Component, Effect, Evidence, Gate
+from harness.verdicts.judge import Finding, require
+
+LEAST_ITEMS = 20  # of a cell that are answered right, to search on and to judge on
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A circuit and its references, ablated in other relations.
+
+    Attributes:
+        ablated: Sets in order: the circuit, all of its kind, random sets, same-process circuits.
+        random: How many of the sets are random.
+    """
+
+    study: Study
+    process: Process
+    kind: CircuitKind
+    rule: CircuitRule
+    gates: tuple[Gate, ...]
+    found: Found
+    ablated: Ablated
+    random: int
+
+    @property
+    def target(self) -> str:
+        """The cell that must be lost."""
+        return self.process.cells[0]
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Cells that must be spared."""
+        return tuple(cell for cell in CELLS if cell != self.target)
+
+
+def process_circuit_finding(
+    study: Study, kind: CircuitKind, process: Process, rule: CircuitRule, *, gate: float
+) -> Finding:
+    """Whether a circuit costs its process in relations it was not found on, and nothing else.
+
+    Args:
+        study: The model, on prompts with one question each.
+        kind: Of component.
+        process: Retrieval or composing.
+        rule: When a circuit serves it.
+        gate: Least accuracy in each of recall, lookup and reasoning.
+    """
+    measured = _measure(study, kind, process, rule, gate)
+    lost = _lost(measured)
+    return Finding(
+        (lost, *(_spared(measured, cell) for cell in measured.others), _selective(measured)),
+        gates=measured.gates,
+        components=_components(measured),
+        notes=(
+            f"the {measured.found.size:,} {kind}s were found by what their loss costs; judged on "
+            f"{len(measured.ablated.relations)} other relations "
+            f"({', '.join(measured.ablated.relations)})",
+        ),
+        samples={lost.name: _samples(measured)},
+    )
+
+
+def _measure(
+    study: Study, kind: CircuitKind, process: Process, rule: CircuitRule, gate: float
+) -> Measured:
+    gates = require(*design_gates(study, process))
+    gates += require(*asked_first(study, CELLS, gate))
+    parts = Parts.of(study, process)
+    gates += require(*_items_gates(study, parts))
+    search, seed, target = (
+        Search(study, kind, parts.selection, rule),
+        study.plan.seed,
+        process.cells[0],
+    )
+    found = search.circuit(rows_of_cells(parts.selection, target))
+    same = [
+        search.circuit(rows).circuit
+        for rows in same_process_rows(parts.selection, target, rule.draws, seed)
+    ]
+    random = random_circuits(search, found.circuit, rule.draws, seed)
+    circuits = [found.circuit, found.ranking, *random, *same]
+    ablated = ablate(study, parts, circuits)
+    return Measured(study, process, kind, rule, gates, found, ablated, len(random))
+
+
+def _items_gates(study: Study, parts: Parts) -> tuple[Gate, ...]:
+    """Enough items of every cell are answered right, in both parts."""
+    gates = []
+    for name, prompts in (("to search on", parts.selection), ("to judge on", parts.judging)):
+        correct = study.subject.answers(prompts).correct
+        asked = np.array([cell_of(item) for item in prompts.items])
+        right = Counter(asked[correct == 1].tolist())
+        few = {cell: right[cell] for cell in CELLS if right[cell] < LEAST_ITEMS}
+        listed = " and ".join(f"{n} {cell}" for cell, n in few.items())
+        reason = (
+            f"{listed} items {name} are answered right, {LEAST_ITEMS} are needed: use more items"
+        )
+        gates.append(Gate(f"items {name}", not few, reason))
+    return tuple(gates)
+
+
+def _lost(measured: Measured) -> Evidence:
+    """The share of what ablating all of the kind costs the target, with an interval."""
+    target, plan = measured.target, measured.study.plan
+    both = measured.ablated.costs[target][:, :2]
+    estimate = stats.bootstrap_of_means(both, _ratio, resamples=plan.resamples, seed=plan.seed)
+    own, everything = measured.ablated.mean(target)[:2]
+    return Evidence(
+        f"{target} lost without the {measured.process.name} {measured.kind}s",
+        Effect(
+            "share of the loss without all",
+            float(estimate.value),
+            (float(estimate.low), float(estimate.high)),
+            method=f"{measured.found.size:,} {measured.kind}s cost {own:.2f} of the logit "
+            f"difference, all {everything:.2f}; mean ablation; bootstrap of relations",
+        ),
+        threshold=measured.rule.target,
+        relation=">=",
+        n=len(measured.ablated.relations),
+        key="lost",
+    )
+
+
+def _ratio(values: Float[np.ndarray, "row two"]) -> Float[np.ndarray, " row"]:
+    """Of two means; 0 where the second one is no loss."""
+    some = values[:, 1] > 0
+    share = np.divide(values[:, 0], values[:, 1], out=np.zeros(len(values)), where=some)
+    return np.asarray(share)
+
+
+def _spared(measured: Measured, cell: str) -> Evidence:
+    plan, costs = measured.study.plan, measured.ablated.costs[cell][:, 0]
+    estimate = stats.bootstrap_mean(costs, resamples=plan.resamples, seed=plan.seed)
+    return Evidence(
+        f"{cell} lost without them",
+        Effect(
+            "share of the logit difference",
+            float(costs.mean()),
+            (float(estimate.low), float(estimate.high)),
+            method="bootstrap of relations",
+        ),
+        threshold=measured.rule.margin,
+        relation="<=",
+        n=len(costs),
+        key=f"spared.{cell}",
+    )
+
+
+def _selective(measured: Measured) -> Evidence:
+    """Beyond random sets and beyond circuits that the same search finds between questions."""
+    selectivity = measured.ablated.selectivity(measured.target)
+    value, null = float(selectivity[0]), selectivity[2:]
+    test = stats.exceedance(value, null)
+    random, same = null[: measured.random], null[measured.random :]
+    return Evidence(
+        f"{measured.target} minus the most of the others, against other circuits",
+        Effect(
+            "share of the logit difference",
+            value,
+            method=f"95th percentile of {len(random)} random sets (at most {random.max():.2f}) and "
+            f"{len(same)} circuits between questions of one process (at most {same.max():.2f})",
+        ),
+        threshold=float(test.quantile),
+        relation=">",
+        p_adjusted=float(test.p),
+        alpha=measured.rule.alpha,
+        floor=float(test.floor),
+        n=len(null),
+        key="selective",
+    )
+
+
+def _components(measured: Measured) -> tuple[Component, ...]:
+    circuit = measured.found.circuit
+    return tuple(
+        Component(measured.kind, layer, index, float("nan"), None, measured.target)
+        for layer, index in circuit.members
+    )
+
+
+def _samples(measured: Measured) -> dict[str, float]:
+    """By relation, the share of the target's logit difference that the circuit's loss takes."""
+    costs = measured.ablated.costs[measured.target][:, 0].tolist()
+    return dict(zip(measured.ablated.relations, costs, strict=True))

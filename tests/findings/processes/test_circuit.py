@@ -1,0 +1,121 @@
+"""h5 on processes: a circuit is found on some relations and judged on other ones."""
+
+import numpy as np
+import pytest
+
+from harness.findings.processes.circuit import CircuitRule, Parts
+from harness.findings.processes.circuit_finding import process_circuit_finding
+from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
+from harness.study.plan import Plan
+from harness.study.study import Study
+from harness.verdicts.judge import Criterion, Outcome, judge
+from tests.support.judging import finding_of
+from tests.support.made_cells import cells
+from tests.support.planted_circuits import Planted
+
+RULE = CircuitRule(doses=(1 / 16, 1 / 8, 1 / 4), target=0.5, margin=0.1, alpha=0.05, draws=20)
+PLAN = Plan(seed=0, items=100, resamples=199)
+A, B = ("head", 1, 2), ("head", 2, 0)
+N, M = ("neuron", 1, 3), ("neuron", 2, 5)
+
+
+def found(costs, process=RETRIEVAL, kind="head", prompts=None, **planted):
+    subject = Planted(costs=costs, **planted)
+    study = Study(subject, prompts or cells(100), PLAN)
+    return finding_of(process_circuit_finding, study, kind, process, RULE, gate=0.6)
+
+
+def by_cell(**places):
+    return lambda item: places.get(cell_of(item), {})
+
+
+def outcome(finding):
+    return judge(finding, Criterion.CONTROLLED)[0]
+
+
+def why(finding):
+    return judge(finding, Criterion.CONTROLLED)[1]
+
+
+def evidence(finding, key):
+    return next(e for e in finding.evidence if e.key == key)
+
+
+@pytest.mark.parametrize(("kind", "place"), [("head", A), ("neuron", N)])
+@pytest.mark.parametrize("process", [RETRIEVAL, COMPOSING])
+def test_a_circuit_that_serves_a_process_in_all_relations_is_found(kind, place, process):
+    finding = found(by_cell(**{process.cells[0]: {place: 0.8}}), process, kind)
+    assert (outcome(finding), why(finding)) == (Outcome.SUPPORTED, "every requirement holds")
+    assert place[1:] in [(c.layer, c.index) for c in finding.components]
+    assert evidence(finding, "lost").effect.value == pytest.approx(1, abs=0.1)
+    samples = finding.samples[evidence(finding, "lost").name]
+    assert set(samples) == {
+        i.relation for i in Parts.of(Study(Planted(), cells(100), PLAN), process).judging.items
+    }
+    assert np.mean(list(samples.values())) == pytest.approx(0.8, abs=0.1)
+
+
+def test_a_circuit_that_serves_the_relations_it_was_found_on_alone_is_no_process():
+    searched = {
+        i.relation for i in Parts.of(Study(Planted(), cells(100), PLAN), RETRIEVAL).selection.items
+    }
+
+    def costs(item):
+        here = cell_of(item) == "recall" and item.relation in searched
+        return {A: 0.8} if here else {B: 0.8} if cell_of(item) == "recall" else {}
+
+    finding = found(costs)
+    assert next((c.layer, c.index) for c in finding.components) == A[1:]
+    assert outcome(finding) is Outcome.REFUTED
+    assert evidence(finding, "lost").effect.value == pytest.approx(0, abs=0.1)
+
+
+def test_a_circuit_that_all_cells_need_is_refuted():
+    both = by_cell(recall={A: 0.8}, lookup={A: 0.6}, reasoning={A: 0.6})
+    finding = found(both)
+    assert outcome(finding) is Outcome.REFUTED
+
+
+def test_a_circuit_of_recall_that_lookup_needs_too_is_no_circuit_of_retrieval():
+    finding = found(by_cell(recall={A: 0.8}, lookup={A: 0.5}))
+    assert outcome(finding) is Outcome.REFUTED
+
+
+def test_a_small_loss_is_no_circuit():
+    # One head of sixteen carries a tenth of what all carry.
+    spread = {("head", layer, head): 0.05 for layer in range(4) for head in range(4)}
+    finding = found(by_cell(recall=spread))
+    assert evidence(finding, "lost").effect.value < 0.4
+    assert outcome(finding) is Outcome.REFUTED
+
+
+def test_a_model_in_which_nothing_matters_is_not_supported():
+    assert outcome(found(lambda _: {})) is not Outcome.SUPPORTED
+
+
+def test_the_search_never_sees_what_it_is_judged_on():
+    parts = Parts.of(Study(Planted(), cells(100), PLAN), RETRIEVAL)
+    of = [
+        (
+            {i.relation for i in p.items},
+            {i.split for i in p.items},
+            {e for i in p.items for e in i.entities[:1]},
+        )
+        for p in (parts.selection, parts.judging)
+    ]
+    assert not of[0][0] & of[1][0]
+    assert (of[0][1], of[1][1]) == ({"discovery"}, {"evaluation"})
+    assert not of[0][2] & of[1][2]
+
+
+@pytest.mark.parametrize("process", [RETRIEVAL, COMPOSING])
+def test_a_model_that_misses_a_cell_is_inconclusive(process):
+    finding = found(lambda _: {}, process, misses=lambda item: cell_of(item) == "lookup")
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert "lookup accuracy 0.00" in why(finding)
+
+
+def test_few_items_answered_right_are_inconclusive():
+    few = cells(12)
+    finding = found(by_cell(recall={A: 0.8}), prompts=few)
+    assert outcome(finding) is Outcome.INCONCLUSIVE

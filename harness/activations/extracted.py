@@ -58,9 +58,11 @@ class Answers(Stored):
             continuations, nats.
         correct: 1 if the answer beats every distractor, else 0.
         exact: 1 if greedy decoding begins with the answer, else 0.
+        rival: Which distractor is the best one, counted from 0.
     """
 
     log_probability: Float[np.ndarray, " prompt"]
     logit_difference: Float[np.ndarray, " prompt"]
     correct: Float[np.ndarray, " prompt"]
     exact: Float[np.ndarray, " prompt"]
+    rival: Float[np.ndarray, " prompt"]

@@ -115,13 +115,14 @@ def answers_of(scored: Sequence[Sequence[Scored]]) -> Answers:
     A prompt without an answer has no scores and is NaN throughout; one without
     distractors has no logit difference and is neither correct nor wrong.
     """
-    columns = np.full((4, len(scored)), np.nan, dtype=np.float32)
+    columns = np.full((5, len(scored)), np.nan, dtype=np.float32)
     for i, row in enumerate(scored):
         if not row:
             continue
         answer, *others = row
         columns[0, i], columns[3, i] = answer.log_probability, answer.greedy
         if others:
-            margin = answer.log_probability - max(o.log_probability for o in others)
-            columns[1, i], columns[2, i] = margin, margin > 0
+            best = max(range(len(others)), key=lambda o: others[o].log_probability)
+            margin = answer.log_probability - others[best].log_probability
+            columns[1, i], columns[2, i], columns[4, i] = margin, margin > 0, best
     return Answers(*columns)

@@ -197,6 +197,23 @@ def _save(finding: Finding, found: Verdict, request: pytest.FixtureRequest) -> N
         "claim_id": found.claim_id,
         "criterion": str(found.criterion),
     }
+    _save_answers(request)
     run.save_components(finding.tables, **common)
     run.save_samples(finding.samples, prediction_id=found.prediction_id, **common)
     run.save_plots(finding.plots, prediction_id=found.prediction_id, **common)
+
+
+def _save_answers(request: pytest.FixtureRequest) -> None:
+    """Write what the model was asked since the last prediction; a set that is written is forgotten.
+
+    Workers may write the same set; it stands once in the run's file.
+    """
+    if "subject" not in request.fixturenames:
+        return
+    from harness.plugin.answers import answers_frame  # noqa: PLC0415 - no model, no answers
+
+    subject: Subject = request.getfixturevalue("subject")
+    run = request.config.stash[run_key]
+    for answered in subject.answered.values():
+        run.save_answers(answers_frame(subject, answered), answered.prompts.hash)
+    subject.answered.clear()

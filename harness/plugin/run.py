@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 COMPONENT_PARTS = "components.parts"
 PLOT_PARTS = "plots.parts"
 SAMPLE_PARTS = "samples.parts"
+ANSWER_PARTS = "answers.parts"
 
 
 @cache
@@ -74,6 +75,7 @@ class Run:
     baseline: Baseline | None = None
     card: Path | None = None
     command: str = ""
+    _answered: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def folder(self) -> Path:
@@ -96,8 +98,8 @@ class Run:
     def start_files(self) -> None:
         """Clear the verdicts of the last run; component parts of this one may be there already."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        others = (records.PLOTS_NAME, records.CONTROLS_NAME, samples.SAMPLES_NAME, samples.NAME_1)
-        for name in (records.JSONL_NAME, *others):
+        others = (records.PLOTS_NAME, records.CONTROLS_NAME, records.ANSWERS_NAME)
+        for name in (records.JSONL_NAME, *others, samples.SAMPLES_NAME, samples.NAME_1):
             (self.folder / name).unlink(missing_ok=True)
 
     def save_components(self, tables: Mapping[str, Components], **common: str) -> None:
@@ -115,6 +117,12 @@ class Run:
         if values:
             frame = samples.samples_frame(values, **common)
             frame.to_parquet(self._part(SAMPLE_PARTS, "parquet"), index=False)
+
+    def save_answers(self, answers: "pd.DataFrame", materials: str) -> None:
+        """Write how a model answered a set of prompts, given by its hash, once a process."""
+        if len(answers) and (answers["model"][0], materials) not in self._answered:
+            self._answered.add((answers["model"][0], materials))
+            answers.to_parquet(self._part(ANSWER_PARTS, "parquet"), index=False)
 
     def save_plots(self, plots: Sequence[Plot], **common: str) -> None:
         """Write the figures that one prediction hands over; called where it ran."""
@@ -146,11 +154,14 @@ class Run:
             self.verdicts = against(self.verdicts, samples.read_samples(self.folder), self.baseline)
             records.write_verdicts(self.folder, self.verdicts)
         components = self._merge_components()
+        answers = self._merge_answers()
         plots = self._merge_plots()
         from harness.report import rendering as report  # noqa: PLC0415 - plotly and jinja2 load here
 
         shown = [*self.verdicts, *self.controls]
-        return report.render(shown, components, self.report, plots=plots, card=self.card)
+        return report.render(
+            shown, components, self.report, plots=plots, answers=answers, card=self.card
+        )
 
     def _merge_components(self) -> "pd.DataFrame":
         import pandas as pd  # noqa: PLC0415
@@ -163,6 +174,20 @@ class Run:
         )
         merged.to_parquet(self.folder / records.COMPONENTS_NAME, index=False)
         shutil.rmtree(self.folder / COMPONENT_PARTS, ignore_errors=True)
+        return merged
+
+    def _merge_answers(self) -> "pd.DataFrame | None":
+        """Every prompt once, though several workers asked it; None if no model was asked."""
+        import pandas as pd  # noqa: PLC0415
+
+        parts = sorted((self.folder / ANSWER_PARTS).glob(f"{self.run_id}-*.parquet"))
+        if not parts:
+            return None
+        merged = pd.concat([pd.read_parquet(p) for p in parts], ignore_index=True)
+        merged = merged.drop_duplicates(["model", "materials", "item", "prompt"])
+        merged = merged.sort_values(["model", "materials"], kind="stable", ignore_index=True)
+        merged.to_parquet(self.folder / records.ANSWERS_NAME, index=False)
+        shutil.rmtree(self.folder / ANSWER_PARTS, ignore_errors=True)
         return merged
 
     def _merge_samples(self) -> None:

@@ -9,7 +9,7 @@ class Anchors:
     def __init__(self) -> None:
         self._taken: set[str] = {
             *("top", "main", "verdicts", "claims", "instrument", "partings", "provenance"),
-            *("reading", "files", "theme", "said", "texts", "plotly-gz"),
+            *("answers", "reading", "files", "theme", "said", "texts", "plotly-gz"),
         }
 
     def claim(self, *parts: str) -> str:

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from harness.report.verdicts import overall
 from harness.verdicts import typeset
+from harness.verdicts.deciding import measured, needed
 from harness.verdicts.evidence import Evidence
 from harness.verdicts.judge import Criterion, Outcome
 from harness.verdicts.verdict import Verdict
@@ -14,13 +14,13 @@ from harness.verdicts.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class ClaimRow:
-    """Predictions of a claim on one model under one criterion, taken together; or one requirement.
+    """Predictions of a statement on one model under one criterion, together; or one requirement.
 
     Attributes:
         shown: Whose numbers these are: the first prediction that has the word of all of them.
-        lead: What it is judged by first, whether that held or not; None if it was not measured.
-        sized: What interval and q belong to: `lead` if it has an interval or a p, else (it is a
-            count) the first requirement that has.
+        effect: What decided it, in words.
+        evidence: The piece of evidence that decided, or the requirement; None if a control or a
+            gate did, or if nothing was measured.
         fails: What did not hold.
     """
 
@@ -32,28 +32,17 @@ class ClaimRow:
     agreeing: int
     predictions: int
     shown: Verdict
-    lead: Evidence | None
-    sized: Evidence | None
+    effect: str
+    evidence: Evidence | None
     fails: Sequence[str]
     href: str
 
     @property
-    def effects(self) -> list[Evidence]:
-        """`lead`, and `sized` where that is another one; nothing without a number."""
-        both = [self.lead] if self.sized is self.lead else [self.lead, self.sized]
-        return [e for e in both if e is not None and not math.isnan(e.effect.value)]
-
-    @property
-    def effect(self) -> str:
-        """`strongest layer, held out: d = +1.84, needed > 0.5`; then, after a `;`, `sized`."""
-        return "; ".join(_in_words(e) for e in self.effects)
-
-    @property
     def interval(self) -> str:
         """`[1.53, 2.15]`, with its level where that is not 95 %."""
-        if self.sized is None or not self.sized.effect.interval:
+        if self.evidence is None or not self.evidence.effect.interval:
             return ""
-        effect = self.sized.effect
+        effect = self.evidence.effect
         signed = typeset.signed_quantity(effect.name)
         text = typeset.interval_text(effect.interval, signed=signed)
         return text if effect.level == 0.95 else f"{text} ({100 * effect.level:.0f} %)"
@@ -61,7 +50,7 @@ class ClaimRow:
     @property
     def q(self) -> str:
         """The adjusted p; nothing where the effect is held against a bound alone."""
-        p = None if self.sized is None else self.sized.p_adjusted
+        p = None if self.evidence is None else self.evidence.p_adjusted
         return "" if p is None else typeset.p_value(p)
 
     @property
@@ -84,72 +73,63 @@ class ClaimsTable:
     unit: str
     rows: Sequence[ClaimRow]
 
-    def by_claim(self) -> list[list[ClaimRow]]:
-        """The rows, a list a claim."""
-        return [list(rows) for _, rows in groupby(self.rows, lambda row: row.claim_id)]
-
-
-def _in_words(evidence: Evidence) -> str:
-    effect = evidence.effect
-    value = typeset.number(effect.value, signed=typeset.signed_quantity(effect.name))
-    bar = f", needed {needed(evidence)}" if needed(evidence) else ""
-    return f"{evidence.name}: {effect.name} = {value}{bar}"
-
-
-def needed(evidence: Evidence) -> str:
-    """`> 0.5`, or nothing where nothing is asked."""
-    if not evidence.required:
-        return ""
-    return f"{typeset.signs(evidence.relation)} {typeset.bound(evidence.threshold)}"
-
 
 def claim_row(records: Sequence[Verdict], href: str) -> ClaimRow:
-    """The row of some predictions of a claim, all on one model and under one criterion."""
+    """The row of some predictions of a statement, all on one model and under one criterion."""
     outcome = overall(r.outcome for r in records)
     agreeing = [r for r in records if r.outcome == outcome]
     shown = agreeing[0]
-    lead = shown.lead
-    others = [e for e in shown.evidence if e.decisive and _sized(e)]
-    sized = lead if lead is None or _sized(lead) or not others else others[0]
-    return _row(shown, lead, sized, _fails(shown), href, outcome, len(agreeing), len(records))
+    decided = shown.deciding
+    effect = f"{decided.name}: {decided.value}, {decided.needed}" if decided.value else decided.text
+    return _row(
+        shown, effect.rstrip(", "), decided.evidence, _fails(shown), href, outcome,
+        len(agreeing), len(records),
+    )  # fmt: skip
 
 
 def requirement_rows(record: Verdict, href: str) -> list[ClaimRow]:
     """A row a requirement of a prediction; one without numbers if it was not measured."""
     required: list[Evidence | None] = [e for e in record.evidence if e.decisive]
     return [
-        _row(record, e, e, [e.name] if e and e.failed else [], href) for e in required or [None]
+        _row(record, _in_words(e), e, [e.name] if e and e.failed else [], href)
+        for e in required or [None]
     ]
+
+
+def _in_words(evidence: Evidence | None) -> str:
+    """`strongest layer: d = +1.84, needed > 0.5`."""
+    if evidence is None or math.isnan(evidence.effect.value):
+        return ""
+    value = measured(evidence).partition(" [")[0]
+    bar = f", needed {needed(evidence)}" if evidence.required else ""
+    return f"{evidence.name}: {value}{bar}"
 
 
 def _row(
     shown: Verdict,
-    lead: Evidence | None,
-    sized: Evidence | None,
+    effect: str,
+    evidence: Evidence | None,
     fails: Sequence[str],
     href: str,
     outcome: str = "",
     agreeing: int = 1,
     predictions: int = 1,
 ) -> ClaimRow:
+    part = f" ({shown.part})" if shown.part else ""
     return ClaimRow(
         claim_id=shown.claim_id,
-        claim=shown.claim,
+        claim=f"{shown.claim}{part}",
         model=shown.model.name,
         criterion=shown.criterion,
         outcome=outcome or shown.outcome,
         agreeing=agreeing,
         predictions=predictions,
         shown=shown,
-        lead=lead,
-        sized=sized,
+        effect=effect,
+        evidence=evidence,
         fails=fails,
         href=href,
     )
-
-
-def _sized(evidence: Evidence) -> bool:
-    return evidence.effect.interval is not None or evidence.p_adjusted is not None
 
 
 def _fails(record: Verdict) -> list[str]:

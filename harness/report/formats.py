@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from harness.report.claims_table import ClaimRow, ClaimsTable
+from harness.verdicts import typeset
 from harness.verdicts.evidence import Evidence
 from harness.verdicts.typeset import DASH, MINUS
 
@@ -15,11 +16,11 @@ HEADINGS = (
     "What fails",
 )
 LEGEND = (
-    "Effect: what the prediction is judged by first; of several predictions, that of the first "
-    "with the verdict shown. Where that is a count, the first effect with an interval or a q "
-    "stands beside it, and these are its. q: p adjusted over the family of tests; a dash where an "
-    "effect is held against a bound alone. Controls: how many of those with a requirement behaved "
-    "as they must; under the published criterion they are shown and do not decide."
+    "Effect: what decided the verdict; of several predictions, that of the first with the verdict "
+    "shown: the headline effect of a supported one, the first requirement or control that failed, "
+    "or the gate that was not met. q: p adjusted over the family of tests; a dash where an effect "
+    "is held against a bound alone. Controls: how many of those with a requirement behaved as they "
+    "must; under the published criterion they are shown and do not decide."
 )
 
 
@@ -44,7 +45,6 @@ def csv_text(table: ClaimsTable) -> str:
 
 def _full(row: ClaimRow) -> dict[str, Any]:
     judged = [c.passed for c in row.shown.controls if c.passed is not None]
-    secondary = None if row.sized is row.lead else row.sized
     return {
         "claim_id": row.claim_id,
         "claim": row.claim,
@@ -55,12 +55,12 @@ def _full(row: ClaimRow) -> dict[str, Any]:
         "predictions": row.predictions,
         "materials": row.shown.materials.name,
         "prediction": row.shown.prediction,
-        **_numbers(row.lead),
+        **_numbers(row.evidence),
         "controls_behaved": sum(judged),
         "controls": len(judged),
         "fails": "; ".join(row.fails),
         "reason": row.shown.reason,
-        **{f"secondary_{name}": value for name, value in _numbers(secondary).items()},
+        "deciding": typeset.plain(row.shown.deciding.text),
     }
 
 

@@ -38,7 +38,7 @@ def model_card(page: Page) -> str:
 def _check(check: InstrumentCheck) -> str:
     names = escape_markdown(typeset.listed(list(check.models)))
     said = (
-        f"{check.role.capitalize()} control ({names}; {check.known}): "
+        f"{check.role.capitalize()} reference model ({names}; {check.known}): "
         f"{check.right} of {typeset.plural(len(check.verdicts), 'verdict')} as known."
     )
     wrong = [

@@ -3,32 +3,60 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.report.answers import AnswerSheet
 from harness.report.claims_table import ClaimsTable
 from harness.report.component_tables import ComponentTable
 from harness.report.components import Tally
 from harness.report.figures.figure import Figure
 from harness.report.instrument import InstrumentCheck
+from harness.report.opening import Line
 from harness.verdicts.verdict import AnalysisPlan, Named, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixCell:
-    """A claim under one criterion on one model. `outcome` is empty where nothing was asked."""
+    """A statement under one criterion on one model. `outcome` is empty where nothing was asked.
+
+    Attributes:
+        note: `2 of 6`: how many of its predictions ended so.
+        was: The baseline's word, where it is another one.
+        shown: The first prediction that ended so, whose deciding number is shown.
+        key: What filters know the cell by.
+    """
 
     model: str
     criterion: str
     outcome: str
     note: str
     href: str
-    was: str = ""  # the baseline's word, where it is another one
+    was: str = ""
+    shown: Verdict | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixRow:
+    """One statement: a claim, or a part of a claim that states several things."""
+
+    claim_id: str
+    part: str
+    sentence: str
+    anchor: str
+    cells: Sequence[MatrixCell]
+
+    @property
+    def name(self) -> str:
+        """`h7 steers`, or `h2` where the claim is one statement."""
+        return f"{self.claim_id} {self.part}".strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Parting:
-    """A claim that the published criterion supports on a model and the controlled one does not."""
+    """A statement that the published criterion supports and the controlled one does not."""
 
     claim_id: str
     claim: str
+    part: str
     model: str
     published: Verdict
     controlled: Verdict
@@ -42,30 +70,41 @@ class PredictionSection:
     anchor: str
     record: Verdict
     components: ComponentTable | None
+    key: str
+
+    @property
+    def severity(self) -> list[str]:
+        """Notes on how easily the same rule passes elsewhere, which stand beside the number."""
+        return [note for note in self.record.notes if note.startswith("severity:")]
+
+    @property
+    def notes(self) -> list[str]:
+        """All other notes."""
+        return [note for note in self.record.notes if note not in self.severity]
 
 
 @dataclass(frozen=True, slots=True)
 class OnModel:
-    """A claim on one model."""
+    """A claim on one model. `forest` is its requirements, measured against needed."""
 
     anchor: str
     model: str
-    cells: Sequence[MatrixCell]
     predictions: Sequence[PredictionSection]
     tallies: Sequence[Tally]
     figures: Sequence[Figure]
+    forest: Figure | None
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimSection:
-    """A section of the report."""
+    """A section of the report. `figure` is the one that is open; it is in no model's `figures`."""
 
     id: str
     anchor: str
     sentence: str
     description: str
     described: Sequence[tuple[str, str]]
-    cells: Sequence[MatrixCell]
+    rows: Sequence[MatrixRow]
     models: Sequence[OnModel]
     figure: Figure | None
 
@@ -95,7 +134,9 @@ class Page:
     """Everything the templates read."""
 
     title: str
-    summary: Sequence[str]
+    warnings: Sequence[Line]
+    sentences: Sequence[Line]
+    instrument: Line
     checks: Sequence[InstrumentCheck]
     models: Sequence[str]
     claims: Sequence[ClaimSection]
@@ -105,3 +146,14 @@ class Page:
     limits: Sequence[str]
     provenance: Provenance
     files: Sequence[File]
+    answers: Sequence[AnswerSheet] = ()
+
+    @property
+    def summary(self) -> list[str]:
+        """The opening as sentences."""
+        return [line.text for line in (*self.warnings, *self.sentences, self.instrument)]
+
+    @property
+    def predictions(self) -> int:
+        """How many verdicts it shows."""
+        return sum(len(on.predictions) for claim in self.claims for on in claim.models)

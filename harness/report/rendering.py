@@ -29,6 +29,7 @@ from harness.verdicts import samples, typeset
 from harness.verdicts.judge import Outcome
 from harness.verdicts.plots import PlacedPlot
 from harness.verdicts.records import (
+    ANSWERS_NAME,
     COMPONENTS_NAME,
     JSON_NAME,
     JSONL_NAME,
@@ -47,7 +48,6 @@ _COMPONENT_COLUMNS = (
     *("model", "materials", "claim_id", "criterion", "source", "kind", "layer", "index"),
     *("metric", "effect", "effect_discovery", "q", "passed", "type"),
 )
-_TITLE = "Recall and reasoning in transformers"
 RELEASES = "Releases compared"
 
 
@@ -56,8 +56,9 @@ def render(
     components: "pd.DataFrame | None",
     out: Path | str,
     *,
-    title: str = _TITLE,
+    title: str | None = None,
     plots: Sequence[PlacedPlot] = (),
+    answers: "pd.DataFrame | None" = None,
     folder: Path | str | None = None,
     card: Path | str | None = None,
 ) -> Path:
@@ -67,14 +68,15 @@ def render(
         verdicts: Every verdict; none gives a page that says so.
         components: The long table of components (`components.parquet`), or None.
         out: The HTML file, replaced whole.
-        title: The page's heading.
+        title: The page's heading; by default what was compared, and in which models.
         plots: The figures that claims handed over (`plots.json`).
+        answers: What the models were asked and answered (`answers.parquet`), or None.
         folder: Where the run's other files lie, if not beside the report.
         card: A Markdown file to write the same summary and table to, replaced whole.
     """
     out = Path(out)
     files = beside(Path(folder) if folder else out.parent, out.parent, components)
-    page = report_view.report_page(verdicts, components, title, plots, files)
+    page = report_view.report_page(verdicts, components, title, plots, files, answers)
     html = (
         template_environment()
         .get_template("report.html.j2")
@@ -107,6 +109,8 @@ def beside(folder: Path, seen_from: Path, components: "pd.DataFrame | None") -> 
             (samples.SAMPLES_NAME, samples.NAME_1),
             "the values behind effects, a row a pair or item",
         ),
+        ANSWERS_NAME: "every prompt as the model read it, its answer, the options and their "
+        "log-probabilities",
         PLOTS_NAME: "the figures that claims handed over, as numbers",
     }
     way = Path(os.path.relpath(folder.resolve(), seen_from.resolve()))
@@ -141,10 +145,11 @@ def load_and_render(folder: Path | str, out: Path | str | None = None, **options
     table = read_components(folder / COMPONENTS_NAME)
     out = out or folder / "report.html"
     plots = read_plots(folder)
-    return render(_all(folder), table, out, plots=plots, folder=folder, **options)
+    answers = read_answers(folder / ANSWERS_NAME)
+    return render(_all(folder), table, out, plots=plots, answers=answers, folder=folder, **options)
 
 
-def load_card(folder: Path | str, title: str = _TITLE) -> str:
+def load_card(folder: Path | str, title: str | None = None) -> str:
     """The Markdown section of a run's folder; errors as `load_and_render`."""
     return model_card(report_view.report_page(_all(Path(folder)), None, title))
 
@@ -181,6 +186,15 @@ def read_components(path: Path) -> "pd.DataFrame | None":
     return frame
 
 
+def read_answers(path: Path) -> "pd.DataFrame | None":
+    """What the models were asked and answered; None if the run has no such file."""
+    if not path.exists():
+        return None
+    import pandas as pd  # noqa: PLC0415
+
+    return pd.read_parquet(path)
+
+
 @cache
 def template_environment() -> jinja2.Environment:
     """Jinja with our templates, filters and words; an undefined name is an error."""
@@ -204,6 +218,7 @@ def template_environment() -> jinja2.Environment:
         "embedded": _embedded,
         "file_name": _file_name,
         "plain": _plain,
+        "options": _options,
     }
     template_environment.globals |= {
         "ICONS": report_view.ICONS,
@@ -246,6 +261,11 @@ def _nonce(verdicts: Sequence[Verdict]) -> str:
     """Marks the page's own scripts, so that the browser runs no other; the same for a rebuild."""
     text = json.dumps([v.to_json() for v in verdicts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _options(text: str) -> str:
+    """The wrong options, a JSON list, as one line."""
+    return ", ".join(json.loads(text)) or typeset.DASH
 
 
 def _plain(value: Any) -> str:

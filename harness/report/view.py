@@ -2,26 +2,30 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.report.anchors import Anchors
+from harness.report.answers import answer_sheets
 from harness.report.claims_table import ClaimRow, ClaimsTable, claim_row, requirement_rows
 from harness.report.component_tables import component_table
 from harness.report.components import tallies_and_figures
+from harness.report.figures.figure import Figure
 from harness.report.figures.forest import forest
 from harness.report.figures.plots import figure_of
 from harness.report.instrument import instrument_checks
+from harness.report.opening import instrument_line, sentences, title_of, warnings
 from harness.report.parts import (
     ClaimSection,
     File,
     MatrixCell,
+    MatrixRow,
     OnModel,
     Page,
     Parting,
     PredictionSection,
     Provenance,
 )
-from harness.report.summary import summary
 from harness.report.verdicts import CRITERIA, distinct, natural, overall
 from harness.verdicts import typeset
 from harness.verdicts.components import MODEL
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ICONS = {str(o): str(o).replace(" ", "-") for o in Outcome}
+OPEN_FOREST = 420  # pixels: a taller one stays closed
 LIMITS = (
     "A verdict holds for the model, the materials and the plan named here, and no further.",
     "Refuted means that a requirement failed, which is no evidence that an effect is zero.",
@@ -45,11 +50,12 @@ LIMITS = (
 def report_page(
     records: Sequence[Verdict],
     components: "pd.DataFrame | None",
-    title: str,
+    title: str | None,
     plots: Sequence[PlacedPlot] = (),
     files: Sequence[File] = (),
+    answers: "pd.DataFrame | None" = None,
 ) -> Page:
-    """The whole report as values."""
+    """The whole report as values; without a title, one that says what was compared and where."""
     anchors = Anchors()
     results = [r for r in records if r.control is None]
     models = distinct(r.model.name for r in results)
@@ -64,29 +70,43 @@ def report_page(
         )
         for i in ids
     ]
-    partings = [p for c in claims for p in _partings(c)]
+    checks = instrument_checks(records)
     return Page(
-        title=title,
-        summary=summary(results, claims, partings, models),
-        checks=instrument_checks(records),
+        title=title or title_of(results),
+        warnings=warnings(results),
+        sentences=sentences(claims, models),
+        instrument=instrument_line(checks),
+        checks=checks,
         models=models,
         claims=claims,
         table=ClaimsTable("claim", [row for c in claims for row in _claim_rows(c)]),
         every=ClaimsTable("requirement", [row for c in claims for row in _requirement_rows(c)]),
-        partings=partings,
+        partings=[p for c in claims for p in _partings(c)],
         limits=LIMITS,
         provenance=_provenance(records),
         files=files,
+        answers=answer_sheets(answers, anchors),
     )
 
 
 def _claim_rows(claim: ClaimSection) -> list[ClaimRow]:
-    """A row a model and criterion, the controlled one below the published."""
+    """A row a statement, model and criterion, the controlled one below the published."""
     return [
-        claim_row([p.record for p in on.predictions if p.record.criterion == c.criterion], c.href)
+        claim_row(_records(claim, row.part, cell.model, cell.criterion), cell.href)
+        for model in distinct(cell.model for row in claim.rows for cell in row.cells)
+        for row in claim.rows
+        for cell in row.cells
+        if cell.model == model and cell.outcome
+    ]
+
+
+def _records(claim: ClaimSection, part: str, model: str, criterion: str) -> list[Verdict]:
+    """The verdicts behind a cell."""
+    return [
+        p.record
         for on in claim.models
-        for c in on.cells
-        if c.outcome
+        for p in on.predictions
+        if (p.record.part, on.model, p.record.criterion) == (part, model, criterion)
     ]
 
 
@@ -120,23 +140,59 @@ def _claim(
         for m in models
         if any(r.model.name == m for r in records)
     ]
+    figure, on_models = _opened(on_models)
     description = _described(records)
-    by_model = {m.model: m for m in on_models}
-    cells = [
-        cell
-        for m in models
-        for cell in (by_model[m].cells if m in by_model else [_blank(m, c) for c in CRITERIA])
-    ]
     return ClaimSection(
         id=claim_id,
         anchor=anchor,
         sentence=records[0].claim,
         description=description,
         described=terms(description),
-        cells=cells,
+        rows=_rows(records[0], anchor, on_models, models),
         models=on_models,
-        figure=forest(records, claim_id),
+        figure=figure,
     )
+
+
+def _opened(on_models: list[OnModel]) -> tuple[Figure | None, list[OnModel]]:
+    """The one figure that is open, and the models without it.
+
+    Of the first model: a figure of the controlled criterion if there is one, else any, else what
+    was measured against what was needed, if that is not too tall.
+    """
+    if not on_models:
+        return None, on_models
+    first, *others = on_models
+    controlled = [f for f in first.figures if f.context.startswith(Criterion.CONTROLLED)]
+    chosen = next(iter([*controlled, *first.figures]), None)
+    if chosen is not None:
+        rest = [f for f in first.figures if f is not chosen]
+        return chosen, [replace(first, figures=rest), *others]
+    if first.forest is not None and first.forest.height <= OPEN_FOREST:
+        return first.forest, [replace(first, forest=None), *others]
+    return None, on_models
+
+
+def _rows(
+    record: Verdict, anchor: str, on_models: Sequence[OnModel], models: Sequence[str]
+) -> list[MatrixRow]:
+    """A row a part of the claim, in the order in which they come up."""
+    by_model = {on.model: on for on in on_models}
+    parts = distinct(p.record.part for on in on_models for p in on.predictions)
+    return [
+        MatrixRow(
+            record.claim_id,
+            part,
+            record.claim,
+            anchor,
+            [
+                _cell(m, c, part, by_model[m]) if m in by_model else _blank(m, c)
+                for m in models
+                for c in CRITERIA
+            ],
+        )
+        for part in parts
+    ]
 
 
 def _described(records: list[Verdict]) -> str:
@@ -178,16 +234,25 @@ def _on_model(
             anchors.claim(claim_id, r.prediction_id, model, *_materials(r, records)),
             r,
             component_table(r, records, mine),
+            _key(claim_id, r.part, model, r.criterion),
         )
         for r in records
     ]
     tallies, drawn = tallies_and_figures(records, mine)
     drawn += [figure_of(p) for p in _by_prediction(plots, records)]
-    cells = [
-        _cell(model, c, [p for p in predictions if p.record.criterion == c], anchor)
-        for c in CRITERIA
-    ]
-    return OnModel(anchor, model, cells, predictions, tallies, drawn)
+    several = len({r.criterion for r in records}) > 1
+    measured = forest(records, claim_id, model, with_criterion=several)
+    return OnModel(anchor, model, predictions, tallies, _each_once(drawn), measured)
+
+
+def _each_once(figures: Sequence[Figure]) -> list[Figure]:
+    """Figures without those that several predictions handed over alike."""
+    return list({repr(figure.spec()): figure for figure in figures}.values())
+
+
+def _key(claim_id: str, part: str, model: str, criterion: str) -> str:
+    """What filters know a cell and its predictions by."""
+    return "/".join((claim_id, part, model, criterion))
 
 
 def _materials(record: Verdict, others: Sequence[Verdict]) -> list[str]:
@@ -203,17 +268,25 @@ def _by_prediction(plots: Sequence[PlacedPlot], records: Sequence[Verdict]) -> l
     return sorted(plots, key=lambda p: rank.get(p.prediction_id, len(rank)))
 
 
-def _cell(
-    model: str, criterion: str, predictions: list[PredictionSection], anchor: str
-) -> MatrixCell:
+def _cell(model: str, criterion: str, part: str, on: OnModel) -> MatrixCell:
+    predictions = [
+        p for p in on.predictions if (p.record.criterion, p.record.part) == (criterion, part)
+    ]
     if not predictions:
         return _blank(model, criterion)
     records = [p.record for p in predictions]
     outcome = overall(r.outcome for r in records)
-    agreeing = sum(r.outcome == outcome for r in records)
-    note = f"{agreeing} of {len(records)}" if len(records) > 1 else ""
-    href = predictions[0].anchor if len(predictions) == 1 else anchor
-    return MatrixCell(model, criterion, outcome, note, href, _was(records, outcome))
+    agreeing = [r for r in records if r.outcome == outcome]
+    return MatrixCell(
+        model,
+        criterion,
+        outcome,
+        note=f"{len(agreeing)} of {len(records)}" if len(records) > 1 else "",
+        href=predictions[records.index(agreeing[0])].anchor,
+        was=_was(records, outcome),
+        shown=agreeing[0],
+        key=predictions[0].key,
+    )
 
 
 def _was(records: Sequence[Verdict], outcome: str) -> str:
@@ -224,22 +297,27 @@ def _was(records: Sequence[Verdict], outcome: str) -> str:
 
 
 def _partings(claim: ClaimSection) -> list[Parting]:
-    found = []
-    for on_model in claim.models:
-        records = [p.record for p in on_model.predictions]
-        published = [r for r in records if r.criterion == Criterion.PUBLISHED]
-        controlled = [r for r in records if r.criterion == Criterion.CONTROLLED]
-        word = overall(r.outcome for r in controlled)
-        if overall(r.outcome for r in published) != Outcome.SUPPORTED:
-            continue
-        if word in ("", Outcome.SUPPORTED):
-            continue
-        failing = next(r for r in controlled if r.outcome == word)
-        twins = _what_twins_did(on_model, [*published, *controlled])
-        found.append(
-            Parting(claim.id, claim.sentence, on_model.model, published[0], failing, twins)
-        )
-    return found
+    """Where the two criteria differ on the same statement."""
+    return [
+        parting
+        for row in claim.rows
+        for on_model in claim.models
+        if (parting := _parting(claim, row, on_model)) is not None
+    ]
+
+
+def _parting(claim: ClaimSection, row: MatrixRow, on_model: OnModel) -> Parting | None:
+    published, controlled = (
+        _records(claim, row.part, on_model.model, criterion) for criterion in CRITERIA
+    )
+    word = overall(r.outcome for r in controlled)
+    if overall(r.outcome for r in published) != Outcome.SUPPORTED:
+        return None
+    if word in ("", Outcome.SUPPORTED):
+        return None
+    failing = next(r for r in controlled if r.outcome == word)
+    twins = _what_twins_did(on_model, [*published, *controlled])
+    return Parting(claim.id, claim.sentence, row.part, on_model.model, published[0], failing, twins)
 
 
 def _what_twins_did(on_model: OnModel, records: Sequence[Verdict]) -> list[str]:
@@ -258,6 +336,7 @@ def _what_twins_did(on_model: OnModel, records: Sequence[Verdict]) -> list[str]:
         return said
     return [
         f"{r.criterion} criterion, {c.name}: {typeset.number(c.value)}"
+        + (f" {c.note}" if c.note else "")
         for r in records
         for c in r.controls
         if re.search(r"twin|untrained", c.name, re.IGNORECASE)

@@ -30,10 +30,18 @@ from harness.store.store import Store
 if TYPE_CHECKING:
     from harness.adapter import Model
 
-ANSWERS_VERSION = 2  # raise it when the arrays of `Answers` change
+ANSWERS_VERSION = 3  # raise it when the arrays of `Answers` change
 SHARD = 64  # prompts measured, and saved, at a time
 IN_MEMORY = 3  # extractions: consecutive claims often use the same materials
 _LIBRARIES = ("torch", "transformers", "nnsight")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A set of prompts and how the model answered it."""
+
+    prompts: PromptSet
+    answers: Answers
 
 
 @dataclass
@@ -47,6 +55,7 @@ class Subject:
         progress: Where progress bars are drawn; None draws none.
         loads: How often the model was loaded.
         references: Mean activations by materials, while the model is loaded.
+        answered: What the model itself was asked, by the materials' hash.
     """
 
     spec: ModelSpec
@@ -55,6 +64,7 @@ class Subject:
     progress: TextIO | None = None
     loads: int = 0
     references: dict[str, Any] = field(default_factory=dict)
+    answered: dict[str, Answered] = field(default_factory=dict)
     _held: dict[tuple[Any, ...], Activations] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -143,7 +153,25 @@ class Subject:
             lambda model, items: model.score(items).arrays(),
             twin,
         )
-        return Answers.from_arrays(arrays)
+        answers = Answers.from_arrays(arrays)
+        if twin is None:
+            self.answered[prompts.hash] = Answered(prompts, answers)
+        return answers
+
+    def texts(self, prompts: PromptSet) -> list[str]:
+        """Every prompt as the model reads it, through its chat template where it has one."""
+        if not self.options.chat_template:
+            return [item.prompt for item in prompts.items]
+        key = {
+            "kind": "texts",
+            "tokenizer": self.identity["tokenizer"],
+            **self._chat,
+            "materials": prompts.hash,
+        }
+        texts: list[str] = self.store.fetch_json(
+            key, lambda: {"texts": [self.model.encoder.text(i.prompt) for i in prompts.items]}
+        )["texts"]
+        return texts
 
     def self_check(self) -> dict[str, Any]:
         """The load-time checks of the instrument, as numbers."""

@@ -41,6 +41,15 @@ class Deciding:
         return self.quantity.partition(" [")[0]
 
     @property
+    def brief(self) -> str:
+        """For a cell: the number first, its interval or what it needed, then what it is."""
+        if not self.quantity:
+            return self.text
+        number = self.quantity if self.kind == "effect" else self.value
+        missed = self.needed if self.kind == "requirement" else ""
+        return ", ".join(filter(None, (number, missed))) + f": {self.name}"
+
+    @property
     def short(self) -> str:
         """The number alone: `d = +1.84 [+1.53, +2.15], needed > 0.5`; else the sentence."""
         return ", ".join(filter(None, (self.quantity, self.needed))) or self.said

@@ -26,6 +26,7 @@ JSON_NAME = "verdicts.json"
 JSONL_NAME = "verdicts.jsonl"
 COMPONENTS_NAME = "components.parquet"  # every component's numbers
 CONTROLS_NAME = "controls.json"  # verdicts on reference models; absent if there were none
+ANSWERS_NAME = "answers.parquet"  # what the models were asked and answered
 PLOTS_NAME = "plots.json"  # what claims hand over to be drawn; absent if none did
 
 READ = (1, SCHEMA_VERSION)  # schema versions

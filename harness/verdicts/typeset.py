@@ -143,3 +143,23 @@ def plain(sentence: str) -> str:
     for sign, typed in (("≥", ">="), ("≤", "<="), (MINUS, "-"), (DASH, "-"), ("∞", "inf")):
         sentence = sentence.replace(sign, typed)
     return sentence
+
+
+def words(name: str) -> str:
+    """A field's name as words: `gate_mean_abs` is mean |gate|."""
+    return _WORDS.get(name, name.replace("_", " "))
+
+
+def place(layer: int, kind: str = "layer", index: int | None = None) -> str:
+    """`L2`; `L2 H3` for head 3 of it, `L2 N31` for neuron 31."""
+    return f"L{layer}" if index is None else f"L{layer} {kind[0].upper()}{index}"
+
+
+_WORDS = {
+    "resid_norm": "norm of the residual stream",
+    "resid_mean": "mean of the residual stream",
+    "gate_mean_abs": "mean |gate| of the MLP",
+    "gate_sparsity": "sparsity of the MLP gate",
+    "attention_entropy_per_log_length": "attention entropy / log length",
+    "attention_gini": "Gini coefficient of attention",
+}

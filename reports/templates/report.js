@@ -74,7 +74,7 @@
     ...(spec.range ? { range: spec.range } : {}), ...(spec.type ? { type: spec.type } : {}),
     ...(spec.type === "log" ? { dtick: 1, tickformat: ",~d" } : {}), ...(spec.matches ? { matches: spec.matches } : {}),
     ...(fit ? { tickmode: "array", tickvals: fit.kept.map((t) => t[0]), ticktext: fit.kept.map((t) => escapeText(t[1])), tickangle: fit.turned ? -45 : 0 } : {}),
-    ...(spec.labels ? { tickmode: "array", tickvals: spec.labels.map((_, i) => i), ticktext: narrow ? spec.labels.map(() => "") : spec.labels.map((l) => escapeText(short(short(l[0], 20) + " · " + l[1], 52))), ticks: "" } : {}),
+    ...(spec.labels ? { tickmode: "array", tickvals: spec.labels.map((_, i) => i), ticktext: narrow ? spec.labels.map(() => "") : spec.labels.map((l) => lines(l, 330).map(escapeText).join("<br>")), ticks: "" } : {}),
   });
   const short = (text, most) => text.length > most ? text.slice(0, most - 1) + "…" : text;
 
@@ -94,7 +94,7 @@
     const upright = spec.panels.flatMap((p) => p.y.ticks || []);
     const titles = Math.max(...spec.panels.map((p) => lines(p.y.title, p.height - 80).length));
     const beside = upright.length ? Math.min(width / columns * 0.45, LETTER * Math.min(24, letters(upright)) + 12) + 14 * titles + 6 : 48 + 16 * Math.max(0, titles - 1) + Math.max(0, ...spec.panels.map((p) => p.y.room || 0));
-    const left = labelled ? (narrow ? 12 : Math.min(340, width * 0.42)) : beside, right = bars ? (spec.traces.some((t) => t.colorbar && t.colorbar.title) ? 72 : 54) : 12;
+    const left = labelled ? (narrow ? 12 : Math.min(340, width * 0.42)) : beside, right = bars ? (spec.traces.some((t) => t.colorbar && t.colorbar.title) ? 86 : 54) : 12;
     const cellWidth = width / columns, across = cellWidth - left - right;
     const fits = spec.panels.map((p) => p.x.ticks && fitted(p.x, across, false));
     const under = spec.panels.map((p, i) => (fits[i] ? fits[i].below : 0) + 14 * Math.max(0, lines(p.x.title, across).length - 1));
@@ -116,7 +116,7 @@
       const ys = layout[key("y", i)] = { ...axis(panel.y, narrow, bottom - top, panel.y.ticks && fitted(panel.y, bottom - top, true)), domain: [1 - bottom / height, 1 - top / height], anchor: "x" + (i ? i + 1 : "") };
       if (panel.y.square) { Object.assign(xs, { constrain: "domain", constraintoward: "left" }); Object.assign(ys, { constrain: "domain", constraintoward: "top", scaleanchor: "x" + (i ? i + 1 : "") }); }
       if (panel.title) layout.annotations.push({ text: "<b>" + escapeText(short(panel.title, Math.floor((cellWidth - (narrow && columns > 1 ? 8 : left)) / 6.6))) + "</b>", showarrow: false, xref: "paper", yref: "paper", x: (narrow && columns > 1 ? c * cellWidth + 8 : x0) / width, y: 1 - (above + 4) / height, xanchor: "left", yanchor: "top", font: { size: narrow ? 11 : 12, color: "$ink" } });
-      if (narrow && panel.y.labels) panel.y.labels.forEach((l, row) => layout.annotations.push({ text: escapeText(short(short(l[0], 16) + " · " + l[1], Math.floor(width / 6.6))), showarrow: false, xref: "paper", x: 0.02, yref: "y" + (i ? i + 1 : ""), y: row - 0.42, xanchor: "left", yanchor: "middle", font: { size: 10.5, color: "$muted" } }));
+      if (narrow && panel.y.labels) panel.y.labels.forEach((l, row) => layout.annotations.push({ text: lines(l, width * 1.1).map(escapeText).join("<br>"), align: "left", showarrow: false, xref: "paper", x: 0.02, yref: "y" + (i ? i + 1 : ""), y: row - 0.2, xanchor: "left", yanchor: "bottom", font: { size: 10.5, color: "$muted" } }));
     });
     const traces = [];
     for (const trace of spec.traces) {
@@ -127,33 +127,46 @@
       if (trace.colorbar) {
         const x = layout[key("x", trace.colorbar.panel)].domain, y = layout[key("y", trace.colorbar.panel)].domain;
         copy.colorbar = { x: x[1], xpad: 6, y: (y[0] + y[1]) / 2, len: y[1] - y[0], thickness: 8, outlinewidth: 0, tickfont: { size: 10 }, ypad: 0, nticks: 5,
-          ...(trace.colorbar.title ? { title: { text: escapeText(short(trace.colorbar.title, Math.floor((y[1] - y[0]) * height / 6))), side: "right", font: { size: 11 } } } : {}) };
+          ...(trace.colorbar.title ? { title: { text: lines(trace.colorbar.title, (y[1] - y[0]) * height).map(escapeText).join("<br>"), side: "right", font: { size: 11 } } } : {}) };
       }
       traces.push(copy);
     }
     return { traces, layout };
   };
 
-  const draw = async (figure) => {
-    const canvas = figure.querySelector(".canvas");
+  const specOf = (figure) => {
     let spec = drawn.get(figure);
     if (!spec) {
       spec = JSON.parse(figure.querySelector("script").textContent);
       if (spec.panels.some((p) => p.y.labels)) // room for the labels above each row on a phone
-        spec.panels.forEach((p) => { p.wide = p.height; p.tall = p.height + 12 * p.y.labels.length; });
+        spec.panels.forEach((p) => { p.wide = p.height; p.tall = p.height + 22 * p.y.labels.length; });
       drawn.set(figure, spec);
     }
+    return spec;
+  };
+  const laidOut = (figure, width) => {
+    const spec = specOf(figure);
+    spec.panels.forEach((p) => { if (p.wide) p.height = width < 520 ? p.tall : p.wide; });
+    return layOut(spec, width);
+  };
+  // As tall as it will be, before it is drawn: a link lands where it says.
+  const reserve = (figure) => {
+    const canvas = figure.querySelector(".canvas"), width = Math.floor(canvas.clientWidth);
+    if (width) canvas.style.minHeight = laidOut(figure, width).layout.height + "px";
+  };
+
+  const draw = async (figure) => {
+    const canvas = figure.querySelector(".canvas");
     try {
       const Plotly = loading && window.Plotly || await plotly();
       const width = Math.floor(canvas.clientWidth);
-      if (!width) { drawn.delete(figure); return; }
-      spec.panels.forEach((p) => { if (p.wide) p.height = width < 520 ? p.tall : p.wide; });
-      const { traces, layout } = layOut(spec, width);
+      if (!width) return;
+      const { traces, layout } = laidOut(figure, width);
       const style = getComputedStyle(root);
       const file = figure.dataset.file;
       const button = (format, icon) => ({ name: "Save as " + format.toUpperCase(), title: "Save as " + format.toUpperCase(), icon, click: (gd) => save(gd, format, file) });
       canvas.querySelector(".waiting")?.remove();
-      canvas.style.minHeight = "0";
+      canvas.style.minHeight = layout.height + "px";
       await Plotly.react(canvas, resolve(traces, style), resolve(layout, style), {
         displaylogo: false, responsive: false, scrollZoom: false, doubleClick: false,
         modeBarButtons: [[button("svg", Plotly.Icons.camera), button("png", Plotly.Icons.disk)]],
@@ -164,13 +177,16 @@
     }
   };
   const save = (canvas, format, filename) => window.Plotly.downloadImage(canvas, { format, filename, width: canvas.clientWidth, height: canvas.clientHeight, scale: format === "png" ? 3 : 1 });
-  const redrawAll = () => drawn.forEach((_, figure) => draw(figure));
-
   const figures = all("figure.plot");
+  const redrawAll = () => figures.filter((f) => f.dataset.drawn).forEach(draw);
   const watch = new IntersectionObserver((entries) => entries.forEach((e) => {
     if (e.isIntersecting) { watch.unobserve(e.target); draw(e.target); }
   }), { rootMargin: "300px" });
+  all("details").forEach((fold) => fold.addEventListener("toggle", () => {
+    if (fold.open) all("figure.plot:not([data-drawn])", fold).forEach(reserve);
+  }));
   figures.forEach((figure) => {
+    reserve(figure);
     watch.observe(figure);
     all("[data-save]", figure).forEach((button) => button.addEventListener("click", async () => {
       await draw(figure);
@@ -178,7 +194,7 @@
     }));
   });
   let settle;
-  addEventListener("resize", () => { clearTimeout(settle); settle = setTimeout(() => drawn.forEach((_, f) => { if (parseInt(f.dataset.drawn) !== Math.floor(f.querySelector(".canvas").clientWidth)) draw(f); }), 150); });
+  addEventListener("resize", () => { clearTimeout(settle); settle = setTimeout(() => figures.forEach((f) => { if (!f.dataset.drawn) reserve(f); else if (parseInt(f.dataset.drawn) !== Math.floor(f.querySelector(".canvas").clientWidth)) draw(f); }), 150); });
 
   // ---- What the page says and gives away: copied text, saved files.
   const status = document.getElementById("said");
@@ -289,21 +305,58 @@
     });
   });
 
+  // ---- Answers: the examples stand in the page; a filter looks at all that it carries.
+  const SHOWN = 200; // rows, at most: a filter narrows them
+  all(".sheet-fold").forEach((fold) => {
+    const body = fold.querySelector("tbody"), examples = [...body.rows], tools = fold.querySelector(".filter");
+    const field = (name) => fold.querySelector(`[data-field=${name}]`).value, found = fold.querySelector(".found");
+    let loaded = null;
+    const data = () => loaded ??= unpacked(fold.querySelector(".packed").textContent).then(JSON.parse);
+    const row = (columns, at) => {
+      const made = document.createElement("tr"), right = columns.right[at];
+      const add = (text, kind, tag = "td") => made.appendChild(Object.assign(document.createElement(tag), { textContent: text, className: kind ?? "" }));
+      add(columns.task[at], "", "th").scope = "row";
+      add(columns.prompt[at], "prompt");
+      add(columns.answer[at]);
+      const mark = Object.assign(document.createElement("span"), { className: "mark " + (right === null ? "shown" : right ? "yes" : "no"), textContent: (right === null ? "" : right ? "✓ " : "✗ ") + columns.chosen[at] });
+      add("").append(mark);
+      add(JSON.parse(columns.options[at]).join(", ") || "–");
+      [columns.log_probability[at], columns.best_other[at]].forEach((v) => add(v === null ? "–" : (v < 0 ? "−" : "") + magnitude(Math.abs(v)), "num"));
+      return made;
+    };
+    const apply = async () => {
+      const words = field("words").toLowerCase().split(/\s+/).filter(Boolean), task = field("task"), right = field("right");
+      if (!words.length && !task && !right) { body.replaceChildren(...examples); found.value = ""; return; }
+      const columns = await data();
+      const fits = columns.task.map((_, at) => at).filter((at) => (!task || columns.task[at] === task) && (!right || columns.right[at] === (right === "right"))
+        && words.every((w) => (columns.prompt[at] + " " + columns.answer[at] + " " + columns.chosen[at]).toLowerCase().includes(w)));
+      body.replaceChildren(...fits.slice(0, SHOWN).map((at) => row(columns, at)));
+      found.value = `${fits.length.toLocaleString("en-US")} of ${columns.task.length.toLocaleString("en-US")}` + (fits.length > SHOWN ? `, the first ${SHOWN} shown` : "");
+    };
+    tools.hidden = false;
+    tools.addEventListener("input", apply);
+  });
+
   // ---- Deep links open what they point at; printing opens and draws everything.
   const reveal = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
     if (target.matches("details")) target.open = true;
     for (let up = target.parentElement; up; up = up.parentElement) if (up.matches("details")) up.open = true;
+    all(":scope > details", target).filter((d) => target.matches(".fold")).forEach((d) => { d.open = true; });
+    figures.filter((f) => !f.dataset.drawn).forEach(reserve);
     target.scrollIntoView();
   };
   addEventListener("hashchange", reveal);
+  // A second click on the same link leads there again.
+  all('a[href^="#"]').forEach((a) => a.addEventListener("click", () => { if (a.hash === location.hash) reveal(); }));
   if (location.hash) reveal();
   // On paper everything is open, drawn, light, and as wide as the paper.
   let opened = [], theme;
   addEventListener("beforeprint", () => {
     opened = all("details:not([open])");
     opened.forEach((d) => { d.open = true; });
+    figures.forEach((f) => { if (!f.dataset.drawn) reserve(f); });
     theme = root.dataset.theme;
     root.dataset.theme = "light";
     root.classList.add("printing");
@@ -316,6 +369,53 @@
     redrawAll();
   });
   if (figures.length) (window.requestIdleCallback ?? setTimeout)(() => plotly().catch(() => {}));
+
+  // ---- Filters: predictions that fit, and what stands for them in the table and above figures.
+  const filter = document.querySelector("form.filter");
+  if (filter) {
+    const field = filter.elements, predictions = all(".prediction"), keyed = all("[data-key]:not(.prediction)");
+    const said = new Map(predictions.map((p) => [p, (p.querySelector("summary").textContent + " " + p.closest(".claim").querySelector("h2").textContent).toLowerCase()]));
+    let unfolded = [];
+    const apply = () => {
+      const words = field.words.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const chosen = ["outcome", "model", "criterion"].filter((name) => field[name].value);
+      const active = words.length > 0 || chosen.length > 0;
+      const fits = predictions.filter((p) => chosen.every((name) => p.dataset[name] === field[name].value) && words.every((w) => said.get(p).includes(w)));
+      const keys = new Set(fits.map((p) => p.dataset.key)), shown = new Set(fits);
+      predictions.forEach((p) => p.classList.toggle("off", !shown.has(p)));
+      keyed.forEach((e) => e.classList.toggle(e.matches(".cell") ? "dim" : "off", !keys.has(e.dataset.key)));
+      all(".matrix tbody tr").forEach((row) => row.classList.toggle("off", !all("[data-key]", row).some((e) => keys.has(e.dataset.key))));
+      all(".on-model").forEach((on) => on.classList.toggle("off", !all(".prediction", on).some((p) => shown.has(p))));
+      all(".claim").forEach((claim) => claim.classList.toggle("off", !all(".prediction", claim).some((p) => shown.has(p))));
+      unfolded.forEach((d) => { d.open = false; });
+      unfolded = active ? all(".on-model:not(.off):not([open])") : [];
+      unfolded.forEach((d) => { d.open = true; });
+      figures.filter((f) => !f.dataset.drawn).forEach(reserve);
+      const many = predictions.length.toLocaleString("en-US");
+      field.found.value = active ? `${fits.length.toLocaleString("en-US")} of ${many} predictions` : `${many} prediction${predictions.length === 1 ? "" : "s"}`;
+      document.querySelector(".nothing").hidden = fits.length > 0;
+    };
+    filter.hidden = false;
+    filter.addEventListener("input", apply);
+    filter.addEventListener("submit", (event) => event.preventDefault());
+    document.querySelector("[data-clear]").addEventListener("click", () => { filter.reset(); apply(); });
+    all('a[href^="#"]').forEach((a) => a.addEventListener("click", () => { // a link into what is filtered away
+      const target = document.getElementById(a.hash.slice(1));
+      if (target?.closest(".off")) { filter.reset(); apply(); }
+    }));
+    apply();
+  }
+
+  // ---- From claim to claim.
+  const steps = document.querySelector(".steps");
+  if (steps) {
+    steps.hidden = false;
+    all("[data-step]").forEach((button) => button.addEventListener("click", () => {
+      const claims = all(".claim:not(.off)"), top = 70; // below the bar of links
+      const next = Number(button.dataset.step) > 0 ? claims.find((c) => c.getBoundingClientRect().top > top) : claims.filter((c) => c.getBoundingClientRect().top < top - 40).at(-1);
+      if (next) { history.replaceState(null, "", "#" + next.id); next.scrollIntoView(); say(next.querySelector("h2").textContent.trim()); }
+    }));
+  }
 
   // ---- Where the reader is.
   const links = new Map(all(".contents a").map((a) => [a.hash.slice(1), a]));

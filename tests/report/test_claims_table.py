@@ -30,14 +30,18 @@ def test_a_row_is_a_claim_on_a_model_under_a_criterion(page):
     assert row.fails == []
 
 
-def test_after_a_count_stands_the_first_effect_with_an_interval_or_q(page):
+def test_a_row_shows_what_decided(page):
     published = row_of(page, "h3", "mini-qwen", "published")
     assert published.effect == "neurons that pass: neurons = 1,187, needed ≥ 1"
     assert (published.interval, published.q) == ("", "3e−11")
+    refuted = row_of(page, "h3", "mini-qwen", "controlled")
+    assert refuted.effect == "control untrained twin 3: 2 (components that pass)"
+    gate = row_of(page, "h1", "mini-llama", "controlled")
+    assert gate.effect == "reasoning accuracy on crossed prompts 0.41, the gate is 0.60"
     record = next(r for r in sample() if (r.claim_id, r.criterion) == ("h2", "controlled"))
     reverse = replace(record, evidence=record.evidence[::-1])
     row = view.report_page([reverse], None, "t").table.rows[0]
-    assert row.effect.startswith("heads that pass: heads = 12, needed ≥ 1; median selected head: d")
+    assert row.effect == "median selected head: d = +2.31, needed > 1"
     assert (row.interval, row.q) == ("[+1.91, +2.71]", "9e−4")
 
 
@@ -51,9 +55,8 @@ def test_what_fails_is_named(page):
 
 def test_what_was_not_measured_is_a_row(page):
     row = row_of(page, "h4", "mini-llama", "controlled")
-    assert (row.outcome, row.effect, row.interval, row.q, row.controls) == (
-        *("not measured", "", "", "", ""),
-    )
+    assert (row.outcome, row.interval, row.q, row.controls) == ("not measured", "", "", "")
+    assert row.effect.startswith("RuntimeError: CUDA out of memory")
     assert "not measured" in formats.markdown(page.every)
 
 

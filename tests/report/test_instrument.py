@@ -27,9 +27,9 @@ def test_known_verdicts_are_counted_by_role():
 
 def test_they_are_no_rows_of_the_rest_of_the_report():
     alone, together = (view.report_page(r, None, "t") for r in (sample(), [*sample(), *known()]))
-    assert together.summary == alone.summary
+    assert together.sentences == alone.sentences
     assert together.models == alone.models
-    assert [c.cells for c in together.claims] == [c.cells for c in alone.claims]
+    assert [c.rows for c in together.claims] == [c.rows for c in alone.claims]
     assert together.table == alone.table
     assert together.every == alone.every
     assert together.partings == alone.partings
@@ -37,7 +37,8 @@ def test_they_are_no_rows_of_the_rest_of_the_report():
 
 def test_the_block_names_every_known_verdict_and_those_that_are_wrong(tmp_path):
     html = render([*sample(), *known()], None, tmp_path / "report.html").read_text()
-    block = html[html.index('<section id="instrument"') : html.index('<section id="verdicts"')]
+    block = html[html.index('<section id="instrument"') : html.index('<section id="reading"')]
+    assert "4 of 6 verdicts as known" in html[: html.index('<section id="verdicts"')]
     assert "2 of 4 verdicts as known" in block
     assert "2 of 2 verdicts as known" in block
     assert block.count("<li>") == 2
@@ -55,12 +56,11 @@ def test_a_run_without_them_says_that_nothing_was_checked(tmp_path):
 def test_the_model_card_says_the_same(found):
     card = model_card(view.report_page(found, None, "t"))
     assert (
-        "Positive control (planted-a; its circuits are planted, one for each task): 2 of 4" in card
-    )
-    assert (
-        "Negative control (shared-a; its tasks share one circuit): 2 of 2 verdicts as known."
+        "Positive reference model (planted-a; its circuits are planted, one for each task): 2 of 4"
         in card
     )
+    shared = "Negative reference model (shared-a; its tasks share one circuit)"
+    assert f"{shared}: 2 of 2 verdicts as known." in card
     assert "Expected inconclusive, got supported." in card
 
 

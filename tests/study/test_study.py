@@ -42,7 +42,7 @@ class FakeModel:
         self.calls.append("score")
         ones = np.ones(len(items), np.float32)
         ones[::2] = 0
-        return Answers(ones, ones, ones, ones)
+        return Answers(ones, ones, ones, ones, ones)
 
     def self_check(self):
         self.calls.append("self-check")

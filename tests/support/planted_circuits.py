@@ -82,7 +82,7 @@ class Planted:
 
     def answers(self, prompts: PromptSet) -> Answers:
         correct = np.array([not self.misses(i) for i in prompts.items], np.float32)
-        return Answers(correct, correct, correct, correct)
+        return Answers(correct, correct, correct, correct, correct)
 
     def activations(self, prompts: PromptSet, twin: int | None = None) -> Activations:
         return noise(prompts, 7 + (twin or 0))

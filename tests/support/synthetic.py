@@ -179,7 +179,7 @@ class FakeSubject:
         for task, share in self.accuracy.items():
             rows = np.flatnonzero(rows_of(prompts, lambda item, task=task: item.task == task))
             correct[rows[round(share * len(rows)) :]] = 0
-        return Answers(correct, correct, correct, correct)
+        return Answers(correct, correct, correct, correct, correct)
 
     def self_check(self) -> Mapping[str, float]:
         return self.check

@@ -12,6 +12,7 @@ from harness.interventions.interventions import MEAN, Intervention
 from harness.interventions.sites import Site
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
+from harness.verdicts import typeset
 from harness.verdicts.plots import Plot
 
 PAIR_ITEMS = 20  # evaluation pairs that the map is measured on
@@ -33,7 +34,7 @@ def component_pairs(study: Study, pairs: int, count: int) -> Plot:
     each = [Intervention(sites, MEAN) for sites in sets]
     effects = measured_effects(study, prompts, each, selection_prompts(study, pairs))
     maps = {task: _table(effects[task].cost, len(strongest), both) for task in tasks}
-    names = [str(site) for site in strongest]
+    names = [_named(site) for site in strongest]
     return pair_map(names, maps, tasks, len(prompts.pairs), _headline(names, maps))
 
 
@@ -60,6 +61,13 @@ def _strongest(study: Study, pairs: int, count: int) -> Sequence[Site]:
             cost[site] = max(cost.get(site, 0.0), float(value))
     best = sorted(cost, key=lambda s: -cost[s])[:count]
     return sorted(best, key=lambda s: (s.layer, s.kind, s.index if isinstance(s.index, int) else 0))
+
+
+def _named(site: Site) -> str:
+    """`L2 H3` for a head, `L2 MLP` for all neurons of a layer."""
+    if site.kind == "head" and isinstance(site.index, int):
+        return typeset.place(site.layer, "head", site.index)
+    return f"{typeset.place(site.layer)} {'MLP' if site.kind == 'mlp' else site.kind}"
 
 
 def _headline(names: Sequence[str], maps: Mapping[str, np.ndarray]) -> str:

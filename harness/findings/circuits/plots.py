@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from harness.findings.circuits.circuits import Circuit, CircuitKind, Member
 from harness.findings.circuits.measured import SpecificCircuit
+from harness.verdicts import typeset
 from harness.verdicts.plots import Plot, PlotPanel, Role, Series
 
 MOST_POINTS = 1000  # of a scatter; of more components those farthest from the origin are drawn
@@ -86,7 +87,7 @@ def component_plots(
         return (scatter,)
     layers, width = (range(n) for n in effects[tasks[0]].shape)
     strongest = "; ".join(
-        f"{t}: head {i} of layer {n} ({effects[t][n, i]:.2f})"
+        f"{t}: {typeset.place(int(n), kind, int(i))} ({effects[t][n, i]:.2f})"
         for t in tasks
         for n, i in [np.unravel_index(int(effects[t].argmax()), effects[t].shape)]
     )
@@ -123,7 +124,7 @@ def _scatter(
             colour,
             [float(first[at]) for at in members],
             [float(second[at]) for at in members],
-            text=[f"{kind} {n}.{i}" for n, i in members],
+            text=[typeset.place(n, kind, i) for n, i in members],
         )
         for (name, colour), members in sorted(_by_circuit(effects, circuits, tasks).items())
     )

@@ -6,6 +6,7 @@ import numpy as np
 
 from harness.report.figures.figure import (
     DIVERGING,
+    LARGE_D,
     SATURATION,
     SEQUENTIAL,
     Figure,
@@ -88,7 +89,7 @@ def layer_profile(table: "pd.DataFrame", context: FigureContext) -> Figure:
         caption=(
             "Each panel follows one feature through the layers. Filled points pass the criterion, "
             "hollow ones do not; the grey band runs from the least to the greatest d of the "
-            f"untrained twins.{bound} {POSITIVE_IS_RECALL}"
+            f"untrained twins.{bound}{_without_variance(model)} {POSITIVE_IS_RECALL}"
         ),
         context=context.line(),
         claim_id=context.claim_id,
@@ -99,18 +100,30 @@ def layer_profile(table: "pd.DataFrame", context: FigureContext) -> Figure:
     )
 
 
+def _without_variance(model: "pd.DataFrame") -> str:
+    """What is said of effects beyond the scale."""
+    beyond = int((model["effect"].abs() > LARGE_D).sum())
+    if not beyond:
+        return ""
+    verb = "lies" if beyond == 1 else "lie"
+    return (
+        f" {typeset.plural(beyond, 'effect')} {verb} beyond |d| = {typeset.number(LARGE_D)}, at "
+        "the end of the scale: there is no variance within the classes to speak of."
+    )
+
+
 def _profile_panel(at: int, feature: str, layers: int) -> Panel:
     """All panels share the first one's y axis."""
     x = {"title": "layer", "dtick": _tick(layers), "range": [-0.5, layers - 0.5]}
     y = {"title": "d", "zero": True, **({"matches": "y"} if at else {})}
-    return Panel(title=feature, x=x, y=y, height=200)
+    return Panel(title=typeset.words(feature), x=x, y=y, height=200)
 
 
 def _largest(model: "pd.DataFrame", twins: "pd.DataFrame") -> str:
     """The largest effect of the model, and the largest of any twin."""
     strongest = model.iloc[int(np.nanargmax(np.abs(model["effect"].to_numpy(dtype=float))))]
     largest = (
-        f"Largest: {strongest['metric']} at layer {strongest['layer']}, "
+        f"Largest: {typeset.words(strongest['metric'])} at layer {strongest['layer']}, "
         f"d = {typeset.number(strongest['effect'], signed=True)}"
     )
     if len(twins):
@@ -124,13 +137,18 @@ def _profile_traces(at: int, rows: "pd.DataFrame", band: "pd.DataFrame") -> list
     traces: list[Trace] = []
     if x:
         traces = [
-            {"type": "scatter", "x": x, "y": rounded(band["min"]), **edge},
+            {"type": "scatter", "x": x, "y": rounded(band["min"].clip(-LARGE_D, LARGE_D)), **edge},
             {
-                **{"type": "scatter", "x": x, "y": rounded(band["max"]), **edge},
+                **{
+                    "type": "scatter",
+                    "x": x,
+                    "y": rounded(band["max"].clip(-LARGE_D, LARGE_D)),
+                    **edge,
+                },
                 **{"fill": "tonexty", "fillcolor": "$band", "name": "untrained twins"},
             },
         ]
-    effects = rounded(rows["effect"])
+    effects = rounded(rows["effect"].clip(-LARGE_D, LARGE_D))
     hues = ["$recall" if (e or 0) > 0 else "$reasoning" for e in effects]
     filled = [h if p else "$plot" for h, p in zip(hues, rows["passed"], strict=True)]
     traces.append(
@@ -158,7 +176,7 @@ def head_map(table: "pd.DataFrame", context: FigureContext) -> Figure:
     """Signed d of every head of the model, then the mean |d| of its twins, on one scale."""
     model, twins = _split(table)
     layers, heads = int(table["layer"].max()) + 1, int(table["index"].max()) + 1
-    top = float(np.nanquantile(table["effect"].abs(), SATURATION)) or 1.0
+    top = min(float(np.nanquantile(table["effect"].abs(), SATURATION)) or 1.0, LARGE_D)
     x = {"title": "head", "dtick": _tick(heads), "range": [-0.5, heads - 0.5], "grid": False}
     y = {"title": "layer", "dtick": _tick(layers), "range": [-0.5, layers - 0.5], "grid": False}
     height = max(180, min(22 * layers + 90, 520))
@@ -176,7 +194,7 @@ def head_map(table: "pd.DataFrame", context: FigureContext) -> Figure:
         caption=(
             "A square is a head, layer 0 at the bottom, at the d of its strongest metric; a dot "
             "marks a head that passes the criterion. Both maps share one scale, which saturates "
-            f"at |d| = {typeset.number(top)}. {POSITIVE_IS_RECALL}"
+            f"at |d| = {typeset.number(top)}.{_without_variance(model)} {POSITIVE_IS_RECALL}"
         ),
         context=context.line(),
         claim_id=context.claim_id,
@@ -230,7 +248,7 @@ def _heat(at: int, z: list[list[float | None]], top: float, *, signed: bool) -> 
         "colorbar": {"panel": at},
         "hoverongaps": False,
         "hovertemplate": (
-            f"layer %{{y}}, head %{{x}}: {'d' if signed else 'mean |d|'} = "
+            f"L%{{y}} H%{{x}}: {'d' if signed else 'mean |d|'} = "
             f"%{{z:{'+' if signed else ''}.2f}}<extra></extra>"
         ),
         **on_axes(at),
@@ -240,7 +258,7 @@ def _heat(at: int, z: list[list[float | None]], top: float, *, signed: bool) -> 
 def neuron_distribution(table: "pd.DataFrame", context: FigureContext) -> Figure:
     """How many neurons have which d, in the model and in each twin; the counts on a log axis."""
     effects = table["effect"].to_numpy(dtype=float)
-    reach = float(np.nanquantile(np.abs(effects), 0.9999))
+    reach = min(float(np.nanquantile(np.abs(effects), 0.9999)), LARGE_D)
     reach = max(reach, 1.2 * (context.threshold or 0.0), 1e-6)
     edges = np.linspace(-reach, reach, _BINS + 1)
     centres = rounded((edges[1:] + edges[:-1]) / 2)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 DIVERGING = [[0.0, "$div0"], [0.25, "$div1"], [0.5, "$div2"], [0.75, "$div3"], [1.0, "$div4"]]
 SEQUENTIAL = [[0.0, "$div2"], [0.5, "$seq1"], [1.0, "$seq2"]]
 SATURATION = 0.99  # quantile at which colours saturate
+# Beyond it nothing varies within a class, and the size of d says no more than that.
+LARGE_D = 20.0
 
 Trace = dict[str, Any]
 
@@ -63,6 +65,12 @@ class Figure:
     claim_id: str
     columns: tuple[int, int] = (1, 1)
     legend: bool = True
+
+    @property
+    def height(self) -> int:
+        """Pixels on a wide page, without what long labels add."""
+        rows = range(0, len(self.panels), self.columns[0])
+        return sum(max(p.height for p in self.panels[at : at + self.columns[0]]) for at in rows)
 
     def spec(self) -> dict[str, Any]:
         """What the page's script needs to draw it."""

@@ -1,66 +1,134 @@
-"""The forest plot of a claim: what was measured, with its interval, against what was needed."""
+"""The forest plot of a claim on a model: what was measured, against the side that passes."""
 
 import math
 from collections.abc import Sequence
 
-from harness.report.figures.figure import Figure, Panel, Trace, on_axes, rounded
+from harness.report.figures.figure import LARGE_D, Figure, Panel, Trace, on_axes, rounded
 from harness.verdicts import typeset
 from harness.verdicts.evidence import Evidence
 from harness.verdicts.verdict import Verdict
 
+ROW = 34  # pixels: a label may take two lines
+_PASSES_ABOVE = (">", ">=")
+Requirement = tuple[Verdict, Evidence]
 
-def forest(records: Sequence[Verdict], claim_id: str) -> Figure | None:
-    """Every decisive effect of a claim with its interval and threshold, a panel a quantity."""
-    rows = [
+
+def forest(
+    records: Sequence[Verdict], claim_id: str, model: str, *, with_criterion: bool
+) -> Figure | None:
+    """Every requirement of a claim on one model with its interval, a panel a quantity.
+
+    Requirements on the end of an interval are not drawn again: the interval is there.
+    """
+    every = [
         (record, evidence)
         for record in records
         for evidence in record.evidence
         if evidence.decisive and evidence.effect.known
     ]
+    rows = [(r, e) for r, e in every if "lower end of its" not in e.name]
     if not rows:
         return None
-    quantities: dict[str, list[tuple[Verdict, Evidence]]] = {}
+    quantities: dict[str, list[Requirement]] = {}
     for record, evidence in rows:
         quantities.setdefault(evidence.effect.name, []).append((record, evidence))
     traces: list[Trace] = []
     panels = []
     for at, (quantity, found) in enumerate(quantities.items()):
-        traces += _forest_traces(at, found, first=at == 0)
-        labels = [_label(r, e) for r, e in found]
+        low, high = _span([e for _, e in found])
+        traces += _passing(at, found, low, high)
+        traces += _forest_traces(at, found, first=at == 0, ends=(low, high))
+        labels = [_label(r, e, with_criterion=with_criterion) for r, e in found]
         y = {"labels": labels, "range": [len(found) - 0.4, -0.6], "grid": False}
-        panels.append(Panel(quantity, {"title": "", "zero": True}, y, 74 + 26 * len(found)))
-    held = sum(e.passed for _, e in rows)
-    criteria = typeset.listed(list(dict.fromkeys(r.criterion for r, _ in rows)))
-    names = list(dict.fromkeys(r.materials.name for r, _ in rows if r.materials.name))
-    sizes = sorted({e.n for _, e in rows if e.n})
-    n = f" · n = {', '.join(typeset.count(s) for s in sizes)}" if sizes else " · n differs"
+        x = {"title": "", "zero": True, "range": [low, high], **_whole(found, low, high)}
+        panels.append(Panel(quantity, x, y, 74 + ROW * len(found)))
     return Figure(
-        title=f"{claim_id}: measured against needed",
-        headline=f"{typeset.share_text(held, len(rows))} requirements hold.",
+        title=f"{claim_id} on {model}: measured against needed",
+        headline=_headline(every),
         caption=(
-            "A point is a measured effect, its line the interval, the upright tick the threshold "
-            "it was held against. Filled: the requirement holds (adjusted p included); hollow: it "
-            "does not. Panels have their own scales."
+            "A point is a measured effect, its line the interval, the upright tick the threshold; "
+            "the shaded side passes. Filled: the requirement holds, adjusted p included; hollow: "
+            "it does not. Panels have their own scales."
         ),
-        context=f"{criteria} criterion · {typeset.listed(names) if names else 'no materials'}{n}",
+        context=_context(rows),
         claim_id=claim_id,
         traces=traces,
         panels=panels,
     )
 
 
-def _label(record: Verdict, evidence: Evidence) -> list[str]:
-    return [record.model.name, f"{record.criterion}: {evidence.name}"]
+def _headline(every: Sequence[Requirement]) -> str:
+    held = sum(e.passed for _, e in every)
+    failed = next((e for _, e in every if not e.passed), None)
+    first = f"; the first that fails: {failed.name}" if failed is not None else ""
+    return f"{typeset.share_text(held, len(every))} requirements hold{first}."
 
 
-def _forest_traces(at: int, found: list[tuple[Verdict, Evidence]], *, first: bool) -> list[Trace]:
+def _context(rows: Sequence[Requirement]) -> str:
+    criteria = typeset.listed(list(dict.fromkeys(str(r.criterion) for r, _ in rows)))
+    names = list(dict.fromkeys(r.materials.name for r, _ in rows if r.materials.name))
+    sizes = sorted({e.n for _, e in rows if e.n})
+    n = f" · n = {', '.join(typeset.count(s) for s in sizes)}" if sizes else " · n differs"
+    return f"{criteria} criterion · {typeset.listed(names) if names else 'no materials'}{n}"
+
+
+def _label(record: Verdict, evidence: Evidence, *, with_criterion: bool) -> str:
+    """`controlled, head: recall lost without its heads`."""
+    kind = record.prediction_id.rpartition("]")[2].partition("-")[2]
+    parts = [str(record.criterion) if with_criterion else "", kind]
+    before = ", ".join(filter(None, parts))
+    return f"{before}: {evidence.name}" if before else evidence.name
+
+
+def _span(evidence: Sequence[Evidence]) -> tuple[float, float]:
+    """The axis of a panel: all effects, intervals and thresholds; d no further than `LARGE_D`."""
+    values = [0.0]
+    for e in evidence:
+        values += [e.effect.value, *(e.effect.interval or ())]
+        values += [] if e.threshold is None else [e.threshold]
+    limit = LARGE_D if evidence[0].effect.name == "d" else math.inf
+    known = [min(max(v, -limit), limit) for v in values if math.isfinite(v)]
+    margin = 0.08 * (max(known) - min(known) or 1.0)
+    return min(known) - margin, max(known) + margin
+
+
+def _whole(found: Sequence[Requirement], low: float, high: float) -> dict[str, float]:
+    """Ticks at whole numbers, where all values are counts."""
+    values = [v for _, e in found for v in (e.effect.value, e.threshold or 0.0)]
+    if not all(float(v).is_integer() for v in values):
+        return {}
+    apart = (high - low) / 6
+    power = 10.0 ** math.floor(math.log10(apart))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= apart)
+    return {"dtick": max(1, round(step))}
+
+
+def _passing(at: int, found: Sequence[Requirement], low: float, high: float) -> list[Trace]:
+    """A shaded strip a row, from the threshold to the end that passes."""
+    axes = on_axes(at)
+    strips = []
+    for row, (_, e) in enumerate(found):
+        if e.threshold is None or not e.required:
+            continue
+        above = e.relation in _PASSES_ABOVE
+        ends = (e.threshold, high) if above else (low, e.threshold)
+        place = {"xref": axes["xaxis"], "x0": ends[0], "x1": ends[1]}
+        place |= {"yref": axes["yaxis"], "y0": row - 0.3, "y1": row + 0.3}
+        look = {"type": "rect", "fillcolor": "$band", "line": {"width": 0}, "layer": "below"}
+        strips.append({"shape": {**look, **place}})
+    return strips
+
+
+def _forest_traces(
+    at: int, found: Sequence[Requirement], *, first: bool, ends: tuple[float, float]
+) -> list[Trace]:
     """The ticks of what was needed, and over them the points of what was measured."""
     common = {"type": "scatter", "mode": "markers", "showlegend": first, **on_axes(at)}
-    return [common | _ticks([e for _, e in found]), common | _points(found)]
+    return [common | _ticks([e for _, e in found]), common | _points(found, ends)]
 
 
-def _points(found: list[tuple[Verdict, Evidence]]) -> Trace:
-    values = [e.effect.value for _, e in found]
+def _points(found: Sequence[Requirement], ends: tuple[float, float]) -> Trace:
+    values = [min(max(e.effect.value, ends[0]), ends[1]) for _, e in found]
     spans = [e.effect.interval or (v, v) for v, (_, e) in zip(values, found, strict=True)]
     above = [_finite(high, v) - v for v, (_, high) in zip(values, spans, strict=True)]
     below = [v - _finite(low, v) for v, (low, _) in zip(values, spans, strict=True)]
@@ -70,7 +138,7 @@ def _points(found: list[tuple[Verdict, Evidence]]) -> Trace:
         "name": "measured",
         "x": rounded(values, 6),
         "y": list(range(len(found))),
-        "text": [": ".join(_label(v, e)) for v, e in found],
+        "text": [f"{e.name}: {typeset.number(e.effect.value)}" for _, e in found],
         "error_x": {
             **{"type": "data", "symmetric": False, "color": "$line", "thickness": 1.5, "width": 0},
             "array": rounded(above),
@@ -81,11 +149,11 @@ def _points(found: list[tuple[Verdict, Evidence]]) -> Trace:
             "color": [c if h else "$plot" for c, h in zip(colour, held, strict=True)],
             "line": {"color": colour, "width": 2},
         },
-        "hovertemplate": "%{text}<br>%{x:.3~g}<extra></extra>",
+        "hovertemplate": "%{text}<extra></extra>",
     }
 
 
-def _ticks(evidence: list[Evidence]) -> Trace:
+def _ticks(evidence: Sequence[Evidence]) -> Trace:
     bounded = [(at, e.threshold) for at, e in enumerate(evidence) if e.threshold is not None]
     return {
         "name": "needed",

@@ -1,0 +1,93 @@
+"""What the models were asked and what they answered: a table a model and set of materials."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.report.anchors import Anchors
+from harness.report.component_tables import packed_json
+from harness.verdicts import typeset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EACH = 5  # right and wrong answers of a class that are shown before a reader asks for more
+CARRIED = 2_000  # answers of a sheet that travel with the page; answers.parquet has the others
+_COLUMNS = (
+    *("task", "prompt", "answer", "options", "chosen", "right", "log_probability", "best_other"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSheet:
+    """How one model answered one set of materials.
+
+    Attributes:
+        said: `recall 198 of 200 right, reasoning 200 of 200 right`.
+        tasks: The classes.
+        rows: The first `EACH` right and wrong answers of each class.
+        carried: How many answers the page has; `total` how many there are.
+        packed: The columns of what it carries as gzipped JSON in base64.
+    """
+
+    anchor: str
+    model: str
+    materials: str
+    said: str
+    tasks: Sequence[str]
+    rows: Sequence[Mapping[str, Any]]
+    carried: int
+    total: int
+    packed: str
+
+
+def answer_sheets(answers: "pd.DataFrame | None", anchors: Anchors) -> list[AnswerSheet]:
+    """A sheet a model and set of materials, in the order of the file."""
+    if answers is None or not len(answers):
+        return []
+    groups = answers.groupby(["model", "materials"], sort=False, observed=True)
+    return [_sheet(str(names[0]), str(names[1]), rows, anchors) for names, rows in groups]
+
+
+def _sheet(model: str, materials: str, rows: "pd.DataFrame", anchors: Anchors) -> AnswerSheet:
+    tasks = list(dict.fromkeys(rows["task"].astype(str)))
+    picked = [
+        of_task[of_task["right"] == right].head(EACH)
+        for task in tasks
+        for of_task in [rows[rows["task"] == task]]
+        for right in (True, False)
+    ]
+    carried = rows.head(CARRIED)
+    columns = {name: [_plain(v) for v in carried[name].tolist()] for name in _COLUMNS}
+    return AnswerSheet(
+        anchor=anchors.claim("answers", model, materials),
+        model=model,
+        materials=materials,
+        said=", ".join(_count(task, rows[rows["task"] == task]) for task in tasks),
+        tasks=tasks,
+        rows=[
+            {name: _plain(value) for name, value in row.items()}
+            for part in picked
+            for row in part[list(_COLUMNS)].to_dict("records")
+        ],
+        carried=len(carried),
+        total=len(rows),
+        packed=packed_json(columns),
+    )
+
+
+def _count(task: str, rows: "pd.DataFrame") -> str:
+    judged = rows["right"].notna()
+    if not judged.any():
+        return f"{task} {typeset.count(len(rows))}, no options to choose from"
+    right = int((rows["right"] == True).sum())  # noqa: E712 - the column has gaps
+    return f"{task} {typeset.count(right)} of {typeset.count(int(judged.sum()))} right"
+
+
+def _plain(value: Any) -> Any:
+    """A value for JSON; None for what is missing."""
+    if value is None or value != value:  # noqa: PLR0124 - not a number
+        return None
+    if isinstance(value, float):
+        return round(value, 3)
+    return value if isinstance(value, str) else bool(value)

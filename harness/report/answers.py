@@ -66,7 +66,7 @@ def _sheet(model: str, materials: str, rows: "pd.DataFrame", anchors: Anchors) -
         said=", ".join(_count(task, rows[rows["task"] == task]) for task in tasks),
         tasks=tasks,
         rows=[
-            {name: _plain(value) for name, value in row.items()}
+            {str(name): _plain(value) for name, value in row.items()}
             for part in picked
             for row in part[list(_COLUMNS)].to_dict("records")
         ],

@@ -72,16 +72,6 @@ class PredictionSection:
     components: ComponentTable | None
     key: str
 
-    @property
-    def severity(self) -> list[str]:
-        """Notes on how easily the same rule passes elsewhere, which stand beside the number."""
-        return [note for note in self.record.notes if note.startswith("severity:")]
-
-    @property
-    def notes(self) -> list[str]:
-        """All other notes."""
-        return [note for note in self.record.notes if note not in self.severity]
-
 
 @dataclass(frozen=True, slots=True)
 class OnModel:

@@ -25,6 +25,7 @@ from harness.report.figures.figure import Figure
 from harness.report.glossary import meanings
 from harness.report.model_card import model_card
 from harness.report.parts import File, Page
+from harness.report.verdicts import beside as beside_number
 from harness.verdicts import samples, typeset
 from harness.verdicts.judge import Outcome
 from harness.verdicts.plots import PlacedPlot
@@ -219,6 +220,7 @@ def template_environment() -> jinja2.Environment:
         "file_name": _file_name,
         "plain": _plain,
         "options": _options,
+        "beside": beside_number,
     }
     template_environment.globals |= {
         "ICONS": report_view.ICONS,

@@ -76,7 +76,7 @@ def test_a_filter_looks_at_all_answers(chromium, tmp_path):
     visit.count(rows, 15)
     page.locator("[data-field=right]").select_option("wrong")
     visit.count(rows, 10)
-    assert page.locator(".sheet-fold .found").input_value() == "10 of 40"
+    assert page.locator(".sheet-fold .found").text_content() == "10 of 40"
     page.locator("[data-field=words]").fill("reasoning 13")
     visit.count(rows, 1)
     assert page.locator(rows).inner_text().split("\t")[2:5] == ["A13", "✗ B13", "B13, C13"]

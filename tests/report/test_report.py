@@ -14,8 +14,10 @@ from harness.report import view as report_view
 from harness.report.figures import component_figures
 from harness.report.figures.figure import FigureContext
 from harness.report.rendering import load_and_render, render
+from harness.report.verdicts import beside
 from harness.verdicts import records, typeset
 from harness.verdicts.earlier import Change, Earlier, Moved
+from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Outcome
 from harness.verdicts.verdict import AnalysisPlan, ComponentSummary, Named
 from tests.support import browser
@@ -164,6 +166,19 @@ def test_the_same_number_stands_wherever_a_verdict_is_shown(tmp_path):
     row = next(r for r in report_view.report_page(found, None, "t").table.rows
                if r.claim_id == "h4" and r.criterion == "controlled")  # fmt: skip
     assert (row.effect, row.interval) == (text.replace(" [0.64, 0.79]", ""), "[0.64, 0.79]")
+
+
+def test_severity_and_grade_stand_beside_the_number(tmp_path):
+    record = next(v for v in sample(("mini-qwen",)) if v.claim_id == "h2" and v.components.total)
+    severity = Evidence("same-process contrasts", Effect("share", 2 / 28), n=28, key="severity")
+    notes = ("evidence of grade A on cells: both questions stand in every prompt",)
+    said = replace(record, evidence=(*record.evidence, severity), notes=notes)
+    assert beside(said) == [
+        *("severity: 2 of 28 same-process contrasts pass the same rule", "grade A")
+    ]
+    assert beside(record) == []
+    html = render([said], None, tmp_path / "report.html").read_text()
+    assert html.count("severity: 2 of 28 same-process contrasts pass the same rule") == 2
 
 
 def test_no_figure_is_drawn_twice():
@@ -436,7 +451,7 @@ def test_filters_and_search_leave_the_predictions_that_fit(chromium, report_file
     page.locator("[name=outcome]").select_option("refuted")
     refuted = [v for v in sample() if v.outcome == "refuted"]
     visit.count(left, len(refuted))
-    assert page.locator("[name=found]").input_value() == f"{len(refuted)} of 20 predictions"
+    assert page.locator("[name=found]").text_content() == f"{len(refuted)} of 20 predictions"
     assert not page.locator("#h1").is_visible()
     assert page.locator("#h3-held-out-mini-qwen").is_visible()  # its model is opened
     page.locator("[name=model]").select_option("mini-qwen")
@@ -452,12 +467,12 @@ def test_filters_and_search_leave_the_predictions_that_fit(chromium, report_file
 @in_browser
 def test_the_buttons_lead_from_claim_to_claim(chromium, report_file):
     page = Visit(chromium, report_file).page
-    forward = page.get_by_role("button", name="Next claim")
+    forward = page.locator("[data-step='1']")
     for claim in ("h0", "h1"):
         forward.click()
         page.wait_for_timeout(300)
         assert page.evaluate("location.hash") == f"#{claim}"
-    page.get_by_role("button", name="Previous claim").click()
+    page.locator("[data-step='-1']").click()
     page.wait_for_timeout(300)
     assert page.evaluate("location.hash") == "#h0"
 

@@ -1,8 +1,9 @@
-"""Chat templates: the text that one message becomes, the same on every day."""
+"""Chat templates: the text that messages become, the same on every day."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
+from itertools import cycle
 from typing import Any, Self
 
 from transformers.utils import chat_template_utils
@@ -11,28 +12,49 @@ from harness.models.identity import CHAT_DATE
 from harness.models.specs import ModelError
 
 
-def rendered(tokenizer: Any, prompt: str) -> str:
-    """The prompt as a user's message, up to where the reply begins.
+def rendered(tokenizer: Any, messages: Sequence[str]) -> str:
+    """Messages of user and assistant in turn, up to where the reply to the last one begins.
 
     A template that asks for today's date is told `CHAT_DATE`: otherwise runs of two days would
     measure two texts.
 
     Raises:
-        ModelError: If the template refuses the message, or is not valid.
+        ModelError: If the template refuses the messages, or is not valid.
     """
-    message = [{"role": "user", "content": prompt}]
+    roles = cycle(("user", "assistant"))
+    chat = [{"role": role, "content": text} for role, text in zip(roles, messages, strict=False)]
     try:
         with _fixed_date():
             text: str = tokenizer.apply_chat_template(
-                message, tokenize=False, add_generation_prompt=True
+                chat, tokenize=False, add_generation_prompt=True
             )
     except Exception as error:  # templates are programs: anything may happen in them
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ModelError(
-            f"the chat template of the tokenizer cannot be applied to {prompt[:60]!r} ({reason}): "
-            "mend it, or leave out --chat-template."
+            "the chat template of the tokenizer cannot be applied to "
+            f"{messages[0][:60]!r} ({reason}): mend it, or leave out --chat-template."
         ) from error
     return text
+
+
+def spans_in(
+    text: str, prompt: str, messages: Sequence[str], spans: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Where characters of the prompt stand in the text that its messages became.
+
+    A span that reaches over several messages falls into as many. Empty if a message is not in
+    the text as it was.
+    """
+    found, end, stop = [], len(text), len(prompt)
+    for message in reversed(messages):
+        stop, end = prompt.rfind(message, 0, stop), text.rfind(message, 0, end)
+        if stop < 0 or end < 0:
+            return []
+        for left, right in spans:
+            first, last = max(left, stop), min(right, stop + len(message))
+            if first < last:
+                found.append((first - stop + end, last - stop + end))
+    return sorted(found)
 
 
 class _Then(datetime):

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from harness.adapter.chat import rendered
+from harness.adapter.chat import rendered, spans_in
 from harness.adapter.prefix_sharing import TokenTree, separate_trees
 from harness.materials.items import Item
 from harness.models.specs import ModelError
@@ -112,9 +112,15 @@ class Encoder:
     vocabulary: int | None = None
     _known: dict[str, list[int]] = field(default_factory=dict, repr=False, compare=False)
 
-    def text(self, prompt: str) -> str:
-        """The text the model reads."""
-        return rendered(self.tokenizer, prompt) if self.chat else prompt
+    def text(self, item: Item) -> str:
+        """The text the model reads; solved questions are turns of a chat, where there is one."""
+        return rendered(self.tokenizer, item.messages) if self.chat else item.prompt
+
+    def spans(self, item: Item, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Characters of an item's prompt as characters of the text the model reads."""
+        if not self.chat:
+            return list(spans)
+        return spans_in(self.text(item), item.prompt, item.messages, spans)
 
     def ids(self, items: Sequence[Item]) -> list[list[int]]:
         """Token ids of every prompt, unpadded.
@@ -123,7 +129,7 @@ class Encoder:
             ModelError: If a prompt has no tokens, more than the model can read, or a token that
                 the model does not have.
         """
-        encoded = self._encode([self.text(item.prompt) for item in items])
+        encoded = self._encode([self.text(item) for item in items])
         for item, ids in zip(items, encoded, strict=True):
             if not ids:
                 raise ModelError(
@@ -156,7 +162,7 @@ class Encoder:
         """
         joint = "" if self.chat else " "
         texts = [
-            self.text(item.prompt) + joint + word
+            self.text(item) + joint + word
             for item, candidates in zip(items, words, strict=True)
             for word in candidates
         ]
@@ -190,19 +196,19 @@ class Encoder:
             raise ModelError(
                 "position 'subject' needs a fast tokenizer (tokenizer.json): use position 'final'."
             )
-        texts = [self.text(item.prompt) for item in items]
+        texts = [self.text(item) for item in items]
         spans = self.offsets(texts)
-        return [
-            self._last_inside(item, text, span)
-            for item, text, span in zip(items, texts, spans, strict=True)
-        ]
+        return [self._last_inside(item, span) for item, span in zip(items, spans, strict=True)]
 
-    def _last_inside(self, item: Item, text: str, spans: list[tuple[int, int]]) -> int:
+    def _last_inside(self, item: Item, offsets: list[tuple[int, int]]) -> int:
         assert item.subject is not None
-        shift = text.rfind(item.prompt)
-        start, end = item.subject[0] + shift, item.subject[1] + shift
-        inside = [i for i, (left, right) in enumerate(spans) if left < end and right > start]
-        if shift < 0 or not inside:
+        inside = [
+            i
+            for start, end in self.spans(item, [item.subject])
+            for i, (left, right) in enumerate(offsets)
+            if left < end and right > start
+        ]
+        if not inside:
             raise ModelError(
                 f"the subject of prompt {item.id!r}, characters {item.subject}, lies outside it."
             )

@@ -21,7 +21,7 @@ class PositionMasks:
     ) -> None:
         self._encoder, self._items, self._ids = encoder, items, ids
         self._known: dict[Positions, list[Tokens]] = {}
-        self._texts: list[tuple[str, list[tuple[int, int]]]] | None = None
+        self._offsets: list[list[tuple[int, int]]] | None = None
 
     def of(self, positions: Positions) -> list[Tokens]:
         """A mask over the unpadded tokens of each prompt; all False where none is named."""
@@ -47,27 +47,22 @@ class PositionMasks:
 
     def _inside(self, number: int, spans: Sequence[tuple[int, int]]) -> Tokens:
         """Tokens that share a character with one of the prompt's spans."""
-        text, offsets = self._read()[number]
-        shift = text.rfind(self._items[number].prompt)  # a chat template may surround it
+        item, offsets = self._items[number], self._read()[number]
+        spans = self._encoder.spans(item, spans)  # a chat template may surround it
         return np.array(
-            [
-                shift >= 0
-                and any(left < end + shift and right > start + shift for start, end in spans)
-                for left, right in offsets
-            ],
+            [any(left < end and right > start for start, end in spans) for left, right in offsets],
             dtype=bool,
         )
 
-    def _read(self) -> list[tuple[str, list[tuple[int, int]]]]:
-        if self._texts is None:
+    def _read(self) -> list[list[tuple[int, int]]]:
+        if self._offsets is None:
             if not self._encoder.tokenizer.is_fast:
                 raise ModelError(
                     "positions 'subject' and 'premises' need a fast tokenizer (tokenizer.json): "
                     "use 'all' or 'final'."
                 )
-            texts = [self._encoder.text(item.prompt) for item in self._items]
-            self._texts = list(zip(texts, self._encoder.offsets(texts), strict=True))
-        return self._texts
+            self._offsets = self._encoder.offsets([self._encoder.text(i) for i in self._items])
+        return self._offsets
 
 
 def _subject(item: Item) -> list[tuple[int, int]]:

@@ -264,10 +264,11 @@ def _supply(
 
 def _single_items(story: Story, tasks: tuple[str, str] | None) -> list[Item]:
     frame = frames("cells")["single"]
-    solved = [f"{put(frame, (), question=q.text)} {q.answer}" for q in story.demonstrations]
-    shared = "\n".join([" ".join(story.premises), *solved])
+    turns = _turns(
+        story, [(put(frame, (), question=q.text), q.answer) for q in story.demonstrations]
+    )
     return [
-        _item(story, task, question, shared)
+        _item(story, task, question, turns)
         for task, question in story.questions.items()
         if tasks is None or task in tasks
     ]
@@ -282,17 +283,26 @@ def _crossed_items(story: Story, tasks: tuple[str, str] | None) -> list[Item]:
         label = 1 + (number + story.number) % 2
         first, second = (question, other) if label == 1 else (other, question)
         put_two = put(frame, (), first=first.text, second=second.text, label=str(label))
-        solved.append(f"{put_two} {question.answer}")
-    shared = "\n".join([" ".join(story.premises), *solved])
+        solved.append((put_two, question.answer))
+    turns = _turns(story, solved)
     assert tasks is not None
-    treated, control = (_item(story, task, story.questions[task], shared) for task in tasks)
+    treated, control = (_item(story, task, story.questions[task], turns) for task in tasks)
     pair = f"{story.block}-{story.number}"
     four = cross(treated, control, frame=frame, template=story.relation, pair=pair)
     return [replace(item, pair=story.block) for item in four]
 
 
-def _item(story: Story, task: str, question: Question, shared: str) -> Item:
-    prompt = put(frames("cells")["single"], (shared,), question=question.text)
+def _turns(story: Story, solved: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Solved questions with the story before the first one."""
+    told = " ".join(story.premises)
+    return tuple((f"{told}\n{m}" if n == 0 else m, answer) for n, (m, answer) in enumerate(solved))
+
+
+def _item(story: Story, task: str, question: Question, turns: tuple[tuple[str, str], ...]) -> Item:
+    shared = "\n".join(f"{message} {answer}" for message, answer in turns)
+    shared = shared or " ".join(story.premises)
+    other, frame = story.counterfactuals[task], frames("cells")["single"]
+    prompt = put(frame, (shared,), question=question.text)
     return Item(
         id=f"{story.block}-{story.number}-{task}",
         task=task,
@@ -305,10 +315,13 @@ def _item(story: Story, task: str, question: Question, shared: str) -> Item:
         answer=question.answer,
         distractors=tuple(a for a in question.options if a != question.answer),
         subject=subject_span(prompt, question.text, question.name),
+        counterfactual_prompt=put(frame, (shared,), question=other.text) if other else "",
+        counterfactual_answer=other.answer if other else "",
         premises=(shared,),
         hops=question.steps if SOURCE[question.cell] == "context" else 0,
         split=story.split,
         relation=question.relation,
         source=SOURCE[question.cell],
         steps=question.steps,
+        turns=turns,
     )

@@ -12,10 +12,12 @@ answers in the same places, and each cell asks for each answer once in a block. 
 their places in the story and in the demonstrations, and distractors are the same in all cells.
 """
 
+import hashlib
 import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import combinations, product
 
 from harness.materials.difficulty import SHUFFLED, Difficulty
@@ -56,6 +58,8 @@ class Story:
         premises: Sentences.
         demonstrations: Solved questions, in order.
         questions: What may be asked, by task.
+        counterfactuals: By task, the same question about another entity of the same kind, whose
+            answer is another one of the story; None if there is none.
     """
 
     relation: str
@@ -65,6 +69,7 @@ class Story:
     premises: tuple[str, ...]
     demonstrations: tuple[Question, ...]
     questions: Mapping[str, Question]
+    counterfactuals: Mapping[str, Question | None]
 
 
 @dataclass
@@ -257,15 +262,18 @@ class _Drawing:
             told.append(relation.state(ladder[0], answer))
         cells = [cell for cell in CELLS if cell != "latent" or self.supply.holders]
         shift = number % max(1, len(self.plan))
-        demonstrated = [*self.plan[shift:], *self.plan[:shift]]
+        plan = [*self.plan[shift:], *self.plan[:shift]]
+        solved = tuple(self._question(kind, number + turn, ladders, rng) for kind, turn in plan)
+        asked = {cell: self._question(cell, number + TURN[cell], ladders, rng) for cell in cells}
         return Story(
             relation.name,
             self.block,
             number,
             self.supply.split,
             tuple(told[at] for at in self.order),
-            tuple(self._question(kind, number + turn, ladders, rng) for kind, turn in demonstrated),
-            {cell: self._question(cell, number + TURN[cell], ladders, rng) for cell in cells},
+            solved,
+            asked,
+            {cell: self._counterfactual(asked[cell], ladders, solved) for cell in cells},
         )
 
     def _ladders(self, rng: random.Random) -> list[list[str]]:
@@ -286,18 +294,52 @@ class _Drawing:
         self, cell: str, turn: int, ladders: Sequence[Sequence[str]], rng: random.Random
     ) -> Question:
         chain = turn % len(self.answers)
-        answer = self.answers[chain]
-        level, steps = 0, 1
+        answer, level = self.answers[chain], self._level(cell)
         if cell == "recall":
             name = self.supply.entity(rng, answer, self.avoid)
         elif cell == "latent":
             name = self.supply.holder(rng, answer)
-            level, steps = 1, LATENT_STEPS
         else:
-            level = 0 if cell == "lookup" else len(ladders[chain]) - 1
-            name, steps = ladders[chain][level], level + 1
-        text = self.supply.relation.ask(name, level)
-        return Question(cell, self.supply.relation.name, text, name, answer, self.answers, steps)
+            name = ladders[chain][level]
+        return self._about(cell, name, answer)
+
+    def _about(self, cell: str, name: str, answer: str) -> Question:
+        relation, level = self.supply.relation, self._level(cell)
+        text = relation.ask(name, level)
+        return Question(cell, relation.name, text, name, answer, self.answers, level + 1)
+
+    def _level(self, cell: str) -> int:
+        """Links from the name that a cell asks about to the entity with the answer."""
+        steps = {"latent": LATENT_STEPS, "reasoning": self.difficulty.steps}
+        return steps.get(cell, 1) - 1
+
+    def _counterfactual(
+        self,
+        question: Question,
+        ladders: Sequence[Sequence[str]],
+        solved: Sequence[Question],
+    ) -> Question | None:
+        """The question about another chain, one that is not solved before it if there is one.
+
+        None where all others are asked about by another relation in the same stories. Chosen by
+        names alone, so that what is drawn afterwards stays as it is.
+        """
+        cell, source = question.cell, SOURCE[question.cell]
+        told = self.supply.known if cell == "recall" else self.supply.holders
+        others = []
+        for answer, ladder in zip(self.answers, ladders, strict=True):
+            names = told[answer] if source == "weights" else [ladder[self._level(cell)]]
+            others += [(answer, name) for name in names if answer != question.answer]
+        shown = {each.text for each in solved}
+        asked = [self._about(cell, n, a) for a, n in others if n not in self.avoid]
+        free = [other for other in asked if other.text not in shown]
+        key = partial(_order_after, question)
+        return min(free or asked, key=key, default=None)
+
+
+def _order_after(question: Question, other: Question) -> bytes:
+    """A key to order by that depends on texts alone and means nothing."""
+    return hashlib.sha256(f"{question.text}/{other.text}".encode()).digest()
 
 
 def in_one(first: Story, second: Story, cell: str) -> Story:
@@ -309,4 +351,5 @@ def in_one(first: Story, second: Story, cell: str) -> Story:
         premises=(*first.premises, *second.premises),
         demonstrations=tuple(question for two in both for question in two),
         questions={story.relation: story.questions[cell] for story in (first, second)},
+        counterfactuals={each.relation: each.counterfactuals[cell] for each in (first, second)},
     )

@@ -10,9 +10,11 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, Self
 
 DISCOVERY, EVALUATION = "discovery", "evaluation"
+OF_CELLS = ("relation", "source", "steps", "turns")  # fields that other items leave empty
 
 
 class MaterialsError(ValueError):
@@ -42,6 +44,8 @@ class Item:
         relation: The question type of a cell; empty elsewhere.
         source: Where the answer of a cell comes from, `weights` or `context`; empty elsewhere.
         steps: Steps to the answer of a cell; 0 elsewhere.
+        turns: Solved questions before the one that is asked, as (message, answer); the first
+            message holds the story too. The prompt begins with them, a line feed after each answer.
     """
 
     id: str
@@ -66,6 +70,15 @@ class Item:
     relation: str = ""
     source: str = ""
     steps: int = 0
+    turns: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """The prompt as a chat: user and assistant in turn, the last message a user's."""
+        before = "".join(f"{message} {answer}\n" for message, answer in self.turns)
+        if not self.prompt.startswith(before):  # another text was put in its place
+            return (self.prompt,)
+        return (*chain.from_iterable(self.turns), self.prompt.removeprefix(before))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON. Not by `asdict`: its deep copies take a second for each set.
@@ -73,7 +86,7 @@ class Item:
         What only cells have is left out of other items, whose hashes are on record.
         """
         values = {name: getattr(self, name) for name in self.__slots__}
-        return {k: v for k, v in values.items() if v or k not in ("relation", "source", "steps")}
+        return {k: v for k, v in values.items() if v or k not in OF_CELLS}
 
 
 @dataclass(frozen=True)

@@ -57,16 +57,29 @@ class _Drawing:
         tell = relation.state if self.kind == CONFLICT else relation.state_neutral
         told = [tell(e, a) for e, a in zip(entities, self.answers, strict=True)]
         shift = number % max(1, len(self.plan))
-        demonstrated = [*self.plan[shift:], *self.plan[:shift]]
+        plan = [*self.plan[shift:], *self.plan[:shift]]
+        solved = tuple(self._question(kind, number + turn, entities) for kind, turn in plan)
         return Story(
             relation.name,
             self.block,
             number,
             self.supply.split,
             tuple(told[at] for at in self.order),
-            tuple(self._question(kind, number + turn, entities) for kind, turn in demonstrated),
+            solved,
             {kind: self._question(kind, number + turn, entities) for kind, turn in TURNS.items()},
+            {
+                kind: self._counterfactual(kind, number + turn, entities, solved)
+                for kind, turn in TURNS.items()
+            },
         )
+
+    def _counterfactual(
+        self, cell: str, turn: int, entities: Sequence[str], solved: Sequence[Question]
+    ) -> Question:
+        """The question about the next chain that is not solved before it, if there is one."""
+        others = [self._question(cell, turn + on, entities) for on in range(1, len(self.answers))]
+        shown = {each.text for each in solved}
+        return next((other for other in others if other.text not in shown), others[0])
 
     def _question(self, cell: str, turn: int, entities: Sequence[str]) -> Question:
         chains = len(self.answers)

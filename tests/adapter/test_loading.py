@@ -16,6 +16,7 @@ from fixtures.training import tokenizer as organism_tokenizer
 from harness.adapter import LoadOptions, Model, loading
 from harness.adapter.encoding import Encoder
 from harness.materials import sets
+from harness.materials.items import Item
 from harness.models.specs import ModelError, ModelSpec, resolve
 from tests.support import tiny_models
 from tests.support.tiny_models import ITEMS, largest_difference
@@ -216,13 +217,16 @@ def test_a_shallow_qwen_with_its_real_tokenizer_reads_the_published_prompts(tmp_
     assert max(v for k, v in worst.items() if k != "zeroed") < 1e-5
 
 
+ROME = Item("rome", "recall", "Rome", "rome")
+
+
 def test_a_template_that_prints_the_date_gives_the_same_text_every_day(load, tmp_path):
     folder = copy_tokenizer(load("qwen2"), tmp_path)
     dated = "{{ strftime_now('%d %b %Y') }}: {{ messages[0]['content'] }}"
     (folder / "chat_template.jinja").write_text(dated)
     options = LoadOptions(chat_template=True)
     encoder = Encoder(loading.load_tokenizer(resolve(str(folder)), options), chat=True)
-    assert encoder.text("Rome") == "26 Jul 2024: Rome"
+    assert encoder.text(ROME) == "26 Jul 2024: Rome"
     assert chat_template_utils.datetime is datetime  # everybody else has today's date
 
 
@@ -232,7 +236,7 @@ def test_a_template_that_cannot_be_applied_is_one_sentence(load, tmp_path):
     options = LoadOptions(chat_template=True)
     encoder = Encoder(loading.load_tokenizer(resolve(str(folder)), options), chat=True)
     with pytest.raises(ModelError, match=r"cannot be applied to 'Rome' \(no users here\)"):
-        encoder.text("Rome")
+        encoder.text(ROME)
 
 
 def post_process(folder: Path, processor: dict[str, object]) -> ModelSpec:

@@ -575,7 +575,7 @@ def test_a_chat_template_shifts_the_positions(model):
     model = Model(model.spec, options, model.engine, model.tokenizer)
     each = STORY[0]
     found = model.sweep([each], [(edits.zero_ablation(ONE_SITE, "subject"),)])
-    text = model.encoder.text(each.prompt)
+    text = model.encoder.text(each)
     ids = model.encoder.ids([each])[0]
     at = text.index(each.prompt)
     spans = model.tokenizer(text, return_offsets_mapping=True).offset_mapping

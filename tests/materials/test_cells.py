@@ -217,6 +217,44 @@ def test_crossed_demonstrations_show_how_labels_are_followed():
         assert item.prompt.endswith(f"Answer to question {item.label}:")
 
 
+@pytest.mark.parametrize("name", ["cells", *KNOWN, "cells:recall/capital-workplace"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_counterfactual_asks_about_another_entity_with_another_answer_of_the_story(name, seed):
+    for item in draw_cells(name, 60, seed).items:
+        other = item.counterfactual_prompt
+        assert other.startswith(item.premises[0])
+        assert len(other.split()) == len(item.prompt.split())
+        assert item.counterfactual_answer in item.distractors
+        asked = other.rsplit("Question: ", 1)[1].removesuffix("\nAnswer:")
+        left, right = (item.question.split(item.entities[0])[at] for at in (0, -1))
+        assert asked.startswith(left)
+        assert asked.endswith(right)
+        about = asked.removeprefix(left).removesuffix(right)
+        assert about != item.entities[0]
+        if name not in KNOWN:  # of two kinds one is shown twice, about both other chains
+            assert asked not in [question for question, _ in solved(item)]
+        assert half_of(about) == item.split
+        assert truth(item, about) == item.counterfactual_answer
+
+
+def truth(item, name):
+    """The answer that tables or story give for another entity."""
+    relation = RELATIONS[item.relation]
+    if item.source == "weights":
+        return relation.facts[relation.latent[name] if item.task == "latent" else name]
+    story = item.premises[0].split("\n")[0]
+    sentences = [s.strip() for s in re.findall(r"[^.]+\.", story)]
+    while True:
+        held = [s for s in sentences if re.search(rf"\b{re.escape(name)}\b", s)]
+        answers = [
+            a for a in (item.answer, *item.distractors) for s in held if s.endswith(f" {a}.")
+        ]
+        if answers:
+            return answers[0]
+        (on,) = (s for s in held if leads(s, name))
+        (name,) = set(names_in(on)) - {name}
+
+
 # The surface
 
 

@@ -48,12 +48,13 @@ def process_finding(
     """
     measured = measure_model(study, kind, process, rule, needed=needed, gate=gate)
     strongest, same = _strongest(measured), same_process(measured)
-    required = (count_evidence(measured), strongest, *_beyond_same_process(measured, same))
+    required = (count_evidence(measured), *_beyond_same_process(measured, same))
     # Twins can only take support away.
     twins = twins_of(measured) if all(e.passed for e in required) else {}
     return Finding(
         (
             *required,
+            strongest,
             _severity(measured, same),
             *diagonal_evidence(study, kind, rule.threshold_d, needed),
         ),
@@ -77,18 +78,18 @@ def _not_needed(twins: Mapping[str, Components]) -> tuple[str, ...]:
 
 
 def count_evidence(measured: Measured) -> Evidence:
-    """The components that hold, and how many there could be: the bar must not lie between."""
+    """The components that hold; the bar must not lie between those that surely do and may."""
     table, metrics = measured.model, len(measured.contrasts.cells.metrics)
-    possible = measured.rule.possible(measured.decisions, metrics)
+    sure, possible = measured.rule.between(measured.decisions, metrics)
     relations = len(measured.contrasts.relations)
     return Evidence(
         f"{table.kind}s that serve {measured.process.name}",
         Effect(
             "count",
             table.count,
-            (table.count, possible),
+            (sure, possible),
             method=f"of {len(table):,}; {counts_by_type(table)}; in all of {relations} relations "
-            f"together, on other entities; with more data up to {possible:,}",
+            f"together, on other entities; {sure:,} surely, up to {possible:,} by their intervals",
         ),
         threshold=measured.bar,
         relation=">=",
@@ -98,7 +99,11 @@ def count_evidence(measured: Measured) -> Evidence:
 
 
 def _strongest(measured: Measured) -> Evidence:
-    """The place that is strongest on discovery, on evaluation entities."""
+    """Secondary: the place that is strongest on discovery, on evaluation entities.
+
+    It says how large an effect is without the bias of having been selected for it. What decides is
+    how many components hold.
+    """
     decisions, cells, at = (
         measured.decisions,
         measured.contrasts.cells,
@@ -110,10 +115,9 @@ def _strongest(measured: Measured) -> Evidence:
         "" if cells.kind == "layer" else f" {cells.kind} {cells.index[at]}"
     )
     first, second = measured.process.cells
-    selected = int(decisions.selected.sum())
     family = Family(
-        f"{cells.kind}s x metrics " + ("selected" if selected else "on discovery"),
-        selected or len(decisions.d),
+        f"{cells.kind}s x metrics",
+        len(decisions.d),
         "max-statistic sign flips of relations, moderated",
     )
     return Evidence(
@@ -125,11 +129,7 @@ def _strongest(measured: Measured) -> Evidence:
             method=f"{first} minus {second}, mean over relations, moderated t; least in a relation "
             f"{decisions.least[at]:.2f}",
         ),
-        threshold=measured.rule.threshold_d,
-        relation=">",
         p_adjusted=float(decisions.p[at]),
-        alpha=measured.rule.alpha,
-        floor=decisions.floor,
         family=family,
         n=len(measured.contrasts.relations),
         key="largest",

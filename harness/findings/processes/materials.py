@@ -34,9 +34,7 @@ def shown_by(study: Study, process: Process, gate: float) -> Study:
     pair = process.cells if process.cells in CONTRASTS else process.cells[::-1]
     name = replace(wanted, tasks=pair, crossed=True).named(wanted.difficulty)
     plan = study.plan
-    crossed = replace(
-        study, prompts=plan.labelled(draw_cells(name, max(1, plan.items // 2), plan.seed))
-    )
+    crossed = replace(study, prompts=plan.labelled(draw_cells(name, plan.items, plan.seed)))
     answered = all(g.met for g in asked_first(crossed, process.cells, gate))
     return crossed if answered else study
 

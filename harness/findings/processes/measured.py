@@ -23,6 +23,7 @@ from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
 from harness.verdicts.components import ComponentKind, Components
 from harness.verdicts.evidence import Gate
+from harness.verdicts.judge import require
 
 SAME_PROCESS_DRAWS = 40  # random pairings of relations, beside the places of answers
 
@@ -88,9 +89,19 @@ def measure_model(
     gates = gates_of(shown, process, gate)
     contrasts = contrasts_of(kind, shown, shown.activations, process)
     decisions = rule.decide(contrasts.discovery, contrasts.evaluation)
+    gates += require(_reach(decisions, rule))
     table = rule.table(contrasts.cells, decisions, process.cells)
     bar = stats.scaled_count(*needed, len(table))
     return Measured(shown, process, rule, gates, contrasts, decisions, table, bar)
+
+
+def _reach(decisions: Decisions, rule: ProcessRule) -> Gate:
+    return Gate(
+        "reach",
+        decisions.floor <= rule.alpha,
+        f"the smallest p that these relations and permutations can give is {decisions.floor:.2g}, "
+        f"above alpha {rule.alpha:g}: use more",
+    )
 
 
 def twins_of(measured: Measured) -> dict[str, Components]:

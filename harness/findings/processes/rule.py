@@ -21,7 +21,8 @@ class Decisions:
     Attributes:
         d_discovery, d: Mean over relations, on discovery and on evaluation entities.
         low, high: Moderated 95 % interval of `d`.
-        p: Family-wise p on evaluation among the selected; on discovery among all, elsewhere.
+        p: Family-wise over all places, on evaluation. Relations have the same effects of their own
+            in both halves, so that a smaller family after selection would be too small.
         floor: The smallest p.
         selected: On discovery.
         holds: On both.
@@ -62,8 +63,7 @@ class ProcessRule:
     A place is selected if, on discovery entities, |d| averaged over relations is beyond the bar,
     its family-wise p over sign flips of relations is at most alpha, and its sign stays with any
     one relation left out. It holds if all that is so on evaluation entities too, with the same
-    sign; the family is then the selected places. A component serves the process if one of its
-    places holds.
+    sign. A component serves the process if one of its places holds.
 
     Attributes:
         threshold_d: Least |d| that is of interest.
@@ -97,10 +97,7 @@ class ProcessRule:
         first = self._test(discovery)
         selected = self._meets(discovery, first.mean, first.p_adjusted, np.sign(first.mean))
         test, direction = self._test(evaluation), np.sign(first.mean)
-        p, holds = first.p_adjusted.copy(), np.zeros_like(selected)
-        if selected.any():
-            p[selected] = self._test(evaluation[:, selected]).p_adjusted
-            holds = selected & self._meets(evaluation, test.mean, p, direction)
+        holds = selected & self._meets(evaluation, test.mean, test.p_adjusted, direction)
         if agrees is not None:
             holds &= agrees
         return Decisions(
@@ -108,7 +105,7 @@ class ProcessRule:
             d=test.mean,
             low=test.low,
             high=test.high,
-            p=p,
+            p=test.p_adjusted,
             floor=test.floor,
             selected=selected,
             holds=holds,
@@ -132,13 +129,18 @@ class ProcessRule:
         """Components with a place that holds."""
         return int(decisions.holds.reshape(-1, metrics).any(1).sum())
 
-    def possible(self, decisions: Decisions, metrics: int) -> int:
-        """Components that hold, or of which a place may exceed the bar as far as intervals tell.
+    def between(self, decisions: Decisions, metrics: int) -> tuple[int, int]:
+        """Components that surely hold, and those that may, as far as their intervals tell.
 
-        Above `count`, more data could find more; equal to it, they could not.
+        One that holds is sure if all of its interval lies beyond the bar. Where the second number
+        is below what is asked for, more data would not find enough.
         """
-        reach = np.maximum(decisions.high, -decisions.low) > self.threshold_d
-        return int((decisions.holds | reach).reshape(-1, metrics).any(1).sum())
+        least = np.maximum(decisions.low, -decisions.high)
+        most = np.maximum(decisions.high, -decisions.low)
+        sure = decisions.holds & (least > self.threshold_d)
+        may = decisions.holds | (most > self.threshold_d)
+        low, high = (int(x.reshape(-1, metrics).any(1).sum()) for x in (sure, may))
+        return low, high
 
     def table(self, cells: Cells, decisions: Decisions, names: tuple[str, str]) -> Components:
         """One row a component, its type the cell in which it is more; shown as the rule saw it."""

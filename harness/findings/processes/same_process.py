@@ -52,10 +52,7 @@ def same_process_contrasts(
 def drawn_pairs(
     questions: Questions, cells: Sequence[str], *, units: int, draws: int, seed: int
 ) -> Iterator[list[tuple[str, str, str]]]:
-    """`units` times (cell, one relation, another one), put together at random, `draws` times.
-
-    None where there are too few relations for so many.
-    """
+    """(cell, one relation, another one), put together at random; `units` or all, `draws` times."""
     generator = np.random.default_rng(seed)
     asked = {
         split: set(zip(rows.asked.tolist(), rows.relation.tolist(), strict=True))
@@ -69,8 +66,6 @@ def drawn_pairs(
             for cell in cells
             for pair in _pairs(cell, [key[1] for key in both if key[0] == cell], generator)
         ]
-        if len(pairs) < units:
-            return
         yield [pairs[at] for at in generator.permutation(len(pairs))[:units]]
 
 

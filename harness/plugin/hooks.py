@@ -5,10 +5,12 @@ as it is. What the hooks do for predictions is in `harness.plugin.predictions`.
 """
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from harness.files import DATA
 from harness.plugin.options import DEFAULT_MODELS, add_options, given
 
 MARKER = (
@@ -33,8 +35,25 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     workerinput = getattr(config, "workerinput", {})
     config.stash[run_id_key] = workerinput.get("run_id") or uuid.uuid4().hex[:12]
+    if not workerinput and (given(config) or _names_hypotheses(config)):
+        from harness.plugin.stopping import stop_at_sigterm  # noqa: PLC0415
+
+        stop_at_sigterm(config)
     if given(config):
-        _prepare(config)
+        try:
+            _prepare(config)
+        except KeyboardInterrupt:
+            pytest.exit("stopped before anything was measured", pytest.ExitCode.INTERRUPTED)
+
+
+def _names_hypotheses(config: pytest.Config) -> bool:
+    """Whether files of the claims that ship are given to pytest: on workers, nothing says more."""
+    folder, start = DATA / "hypotheses", config.invocation_params.dir
+    return any(
+        each.startswith("harness.hypotheses")
+        or (start / each.partition("::")[0]).resolve().is_relative_to(folder)
+        for each in config.args
+    )
 
 
 def _prepare(config: pytest.Config) -> None:
@@ -199,13 +218,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class OneModelPerWorker(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            _, _, parameters = nodeid.partition("[")
-            for name in names:
-                if parameters.startswith((f"{name}-", f"{name}]")):
-                    return name
-            return nodeid
+            return scope_of(nodeid, names)
 
     return OneModelPerWorker(config, log)
+
+
+def scope_of(nodeid: str, names: Sequence[str]) -> str:
+    """The name of the model that a test runs on, of `names`; of a test without a model, its id."""
+    # The path may have brackets too, so the parameters begin after the first one behind it.
+    parameters = nodeid.partition("::")[2].partition("[")[2]
+    for name in names:
+        written = name.encode("unicode_escape").decode()  # as pytest writes it into an id
+        if parameters.startswith((f"{written}-", f"{written}]")):
+            return name
+    return nodeid
 
 
 def _model_names(config: pytest.Config) -> list[str]:

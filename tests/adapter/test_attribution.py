@@ -57,9 +57,11 @@ def test_references_do_not_depend_on_the_batches(model):
         assert float((one.at(site) - all_together.at(site)).abs().max()) < 1e-6
 
 
-def slope(model, each, site, mean) -> float:
-    """Central difference of the logit difference on the way to the mean; norms stay in float32."""
-    module = copy.deepcopy(model.module).double()
+def slope(model, module, each, site, mean) -> float:
+    """Central difference of the logit difference on the way to the mean.
+
+    `module` is the model's own in float64, of which norms stay in float32.
+    """
     ids = model.encoder.ids([each])[0]
     words = (each.answer, *each.distractors)
     tokens = [model.tokenizer(f"{each.prompt} {w}").input_ids[len(ids)] for w in words]
@@ -81,16 +83,17 @@ def slope(model, each, site, mean) -> float:
 def test_scores_are_the_slope_of_the_way_to_the_mean(model):
     items = (STORY[0], STORY[4])
     scores = model.component_scores(items, model.references(ITEMS))
-    for number, each in enumerate(items):
-        for layer in range(2):
-            for found, site in (
-                (scores.heads[number, layer, 1], Site("head", layer, 1)),
-                (scores.neurons[number, layer, 7], Site("neuron", layer, (7,))),
-                (scores.attn[number, layer], Site("attn", layer)),
-                (scores.mlps[number, layer], Site("mlp", layer)),
-            ):
-                expected = slope(model, each, site, mean_of(model, site))
-                assert found == pytest.approx(expected, abs=2e-4, rel=1e-3), site
+    precise = copy.deepcopy(model.module).double()
+    for layer in range(2):
+        for found, site in (
+            (scores.heads[:, layer, 1], Site("head", layer, 1)),
+            (scores.neurons[:, layer, 7], Site("neuron", layer, (7,))),
+            (scores.attn[:, layer], Site("attn", layer)),
+            (scores.mlps[:, layer], Site("mlp", layer)),
+        ):
+            mean = mean_of(model, site)
+            expected = [slope(model, precise, each, site, mean) for each in items]
+            assert found == pytest.approx(expected, abs=2e-4, rel=1e-3), site
 
 
 def test_scores_rank_components_as_the_sweep_does(model):

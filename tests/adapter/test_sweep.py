@@ -258,14 +258,14 @@ def test_stacked_and_resumed_equals_one_edit_and_one_prompt_at_a_time(load, kind
     together = reloaded(model, batch_size=16).sweep(items, sets, donors=donors)
     alone = reloaded(model, batch_size=1)
     for number, edit_set in enumerate(sets):
-        for prompt in (0, 4):
-            one = alone.sweep(
-                items[prompt : prompt + 1], [edit_set], donors=donors[prompt : prompt + 1]
-            )
-            assert row(one, 0, 0) == pytest.approx(row(together, number, prompt), abs=1e-5)
-            assert one.clean_log_probability[0] == pytest.approx(
-                together.clean_log_probability[prompt], abs=1e-5
-            )
+        prompt = (0, 4)[number % 2]
+        one = alone.sweep(
+            items[prompt : prompt + 1], [edit_set], donors=donors[prompt : prompt + 1]
+        )
+        assert row(one, 0, 0) == pytest.approx(row(together, number, prompt), abs=1e-5)
+        assert one.clean_log_probability[0] == pytest.approx(
+            together.clean_log_probability[prompt], abs=1e-5
+        )
 
 
 def test_edits_of_one_set_act_together(model):
@@ -470,8 +470,9 @@ def test_what_is_not_finite_names_edit_and_prompt(model):
 
 def test_batch_size_does_not_change_a_sweep(model):
     sets = many_sets(model)
+    items = STORY[:5]
     found = [
-        tables(reloaded(model, batch_size=size).sweep(STORY, sets, donors=STORY[::-1]))
+        tables(reloaded(model, batch_size=size).sweep(items, sets, donors=items[::-1]))
         for size in (1, 4, 64)
     ]
     assert np.nanmax(np.abs(found[0] - found[1])) < 1e-5

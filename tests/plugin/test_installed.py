@@ -67,14 +67,23 @@ def test_the_installed_copy_is_imported_and_is_the_same_instrument(run, installe
     assert said.split() == [str(installed / "harness"), "False", instrument()]
 
 
-def test_commands_find_their_data(run):
-    assert "geography-crossed" in run("-m", "harness", "prompts", "list")
-    assert "h8  " in run("-m", "harness", "hypotheses")
-    assert "mini-qwen" in run("-m", "harness", "models")
+# `python -m harness` with each of several command lines, in one process: imports take longest.
+EACH = """
+import runpy, shlex, sys
+for line in sys.argv[1:]:
+    sys.argv[1:] = shlex.split(line)
+    try:
+        runpy.run_module("harness", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        assert not end.code, line
+"""
 
 
-def test_a_claim_of_ones_own_runs_without_a_conftest(run, tmp_path):
-    run("-m", "harness", "new", "claim", "mine_reasoning")
+def test_commands_find_their_data_and_a_claim_of_ones_own_runs_without_a_conftest(run, tmp_path):
+    said = run("-c", EACH, "prompts list", "hypotheses", "models", "new claim mine_reasoning")
+    assert "geography-crossed" in said
+    assert "h8  " in said
+    assert "mini-qwen  " in said
     options = (
         "--model=mini-qwen",
         "--items=12",

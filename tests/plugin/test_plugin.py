@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.support.inner_runs import alone
+from harness.plugin import hooks
+from tests.support.inner_runs import ROOT, alone
 
 CLAIM = '''
 """Claim."""
@@ -96,26 +97,18 @@ def test_criterion_deselects_the_other(study):
     )
 
 
-def test_workers_send_the_same_verdicts(study):
-    study.makepyfile(test_h9_x=THREE)
-    models = ("--model=mini-qwen", "--model=mini-llama", "--gate=none")
-    study.runpytest(*models)
-    alone = by_prediction(study)
-    study.runpytest_subprocess("-n2", *models).assert_outcomes(passed=2, xfailed=2, skipped=2)
-    together = by_prediction(study)
-    assert alone.keys() == together.keys()
-    changing = ("run_id", "created", "seconds")
-    for key, record in alone.items():
-        assert " -n2 " in together[key]["provenance"].pop("command")
-        assert " -n2 " not in record["provenance"].pop("command")
-        for name in record.keys() - set(changing):
-            assert record[name] == together[key][name], (key, name)
+WHERE = '''
+import os
+from pathlib import Path
 
-
-def test_figures_of_workers_reach_the_report(study):
-    study.makepyfile(
-        test_h9_x=CLAIM
-        + '''
+@pytest.mark.parametrize("n", range(4))
+@pytest.mark.criterion("controlled")
+def test_where(model_name, verdict, n):
+    """Somewhere."""
+    Path(f"seen-{model_name}-{os.environ.get('PYTEST_XDIST_WORKER')}").touch()
+    verdict(finding(2.0))
+'''
+DOSE = '''
 from harness.verdicts.plots import Plot, PlotPanel, Series
 
 @pytest.mark.criterion("controlled")
@@ -125,10 +118,30 @@ def test_dose(model_name, verdict):
     plot = Plot("curve", "dose", "It grows.", "A point a dose.", "heads", "drop", (panel,))
     verdict(finding(2.0, plots=[plot]))
 '''
-    )
-    study.runpytest_subprocess("-n2", "--model=mini-qwen", "--model=mini-llama").assert_outcomes(
-        passed=2
-    )
+BOTH = ("--model=mini-qwen", "--model=mini-llama", "--gate=none")
+
+
+def seen(study):
+    """Which worker ran which model."""
+    return sorted(p.name for p in study.path.glob("seen-*"))
+
+
+def test_workers_send_the_same_verdicts_and_figures_and_have_a_model_each(study):
+    study.makepyfile(test_h9_x=THREE + DOSE + WHERE)
+    study.runpytest(*BOTH)
+    alone = by_prediction(study)
+    for path in study.path.glob("seen-*"):  # of a worker around this test
+        path.unlink()
+    study.runpytest("-n2", *BOTH).assert_outcomes(passed=12, xfailed=2, skipped=2)
+    assert len(seen(study)) == 2, seen(study)
+    together = by_prediction(study)
+    assert alone.keys() == together.keys()
+    changing = ("run_id", "created", "seconds")
+    for key, record in alone.items():
+        assert " -n2 " in together[key]["provenance"].pop("command")
+        assert " -n2 " not in record["provenance"].pop("command")
+        for name in record.keys() - set(changing):
+            assert record[name] == together[key][name], (key, name)
     folder = study.path / "reports"
     found = json.loads((folder / "plots.json").read_text())
     assert {(p["model"], p["claim_id"], p["prediction_id"]) for p in found} == {
@@ -138,27 +151,27 @@ def test_dose(model_name, verdict):
     assert "mini-llama: dose" in (folder / "report.html").read_text()
 
 
-@pytest.mark.parametrize("dist", [(), ("--dist=load",)])
-def test_all_tests_of_a_model_run_on_one_worker(study, dist):
-    study.makepyfile(
-        test_h9_x=CLAIM
-        + '''
-import os
-from pathlib import Path
+def test_a_model_stays_on_one_worker_however_tests_are_dealt_out(study):
+    study.makepyfile(test_h9_x=CLAIM + WHERE)
+    study.runpytest("-n2", "--dist=worksteal", *BOTH).assert_outcomes(passed=8)
+    assert len(seen(study)) == 2, seen(study)
 
-@pytest.mark.parametrize("n", range(4))
-@pytest.mark.criterion("controlled")
-def test_where(model_name, verdict, n):
-    """Somewhere."""
-    Path(f"seen-{model_name}-{os.environ['PYTEST_XDIST_WORKER']}").touch()
-    verdict(finding(2.0))
-'''
+
+@pytest.mark.parametrize("name", ["mini-qwen", "mini", "Übung [2] модель", "a b", r"back\slash"])
+def test_a_model_is_found_in_a_test_id_whatever_its_name_and_folder(study, name):
+    (study.path / "a [b]").mkdir()
+    (study.path / "a [b]" / "test_x.py").write_text(
+        "import pytest\n"
+        f"@pytest.mark.parametrize('name,n', [({name!r}, 'x'), ('mini-qwen-2', 'x')])\n"
+        "def test_x(name, n): pass\n"
+        f"@pytest.mark.parametrize('name', [{name!r}])\n"
+        "def test_y(name): pass\n"
+        "def test_z(): pass\n"
     )
-    study.runpytest_subprocess(
-        "-n2", *dist, "--model=mini-qwen", "--model=mini-llama"
-    ).assert_outcomes(passed=8)
-    seen = sorted(p.name for p in study.path.glob("seen-*"))
-    assert len(seen) == 2, seen
+    items, _ = study.inline_genitems("-p", "no:cacheprovider")
+    names = ["mini-qwen-2", name]
+    ids = [item.nodeid for item in items]
+    assert [hooks.scope_of(each, names) for each in ids] == [name, "mini-qwen-2", name, ids[3]]
 
 
 def test_an_error_is_a_row_that_says_not_measured(study):
@@ -436,8 +449,10 @@ def test_holds(model_name, verdict):
     verdict(finding(2.0))
 """
     )
-    for _ in range(2):  # the first lets go of the folder
-        study.runpytest("--model=mini-qwen").assert_outcomes(passed=1)
+    study.runpytest("--model=mini-qwen").assert_outcomes(passed=1)
+    # It has let go of the folder.
+    result = study.runpytest("--model=mini-qwen", "-k", "nothing")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
 def test_sigterm_in_the_first_prediction_is_an_interruption_too(study):
@@ -456,6 +471,34 @@ def test_first(model_name, verdict):
     result = study.runpytest_subprocess()
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--model=mini-qwen",), "Exit: stopped before anything was measured"),
+        (("-n2", str(ROOT / "hypotheses")), "*KeyboardInterrupt*"),
+    ],
+)
+def test_sigterm_before_the_run_begins_is_said(study, options, said):
+    """On workers without options of ours, nothing but the files tells what is run."""
+    early = """
+        import os, signal
+        import harness.plugin.settings
+
+        def now(*_):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        def pytest_xdist_node_collection_finished(node, ids):
+            now()
+    """
+    if "-n2" not in options:
+        early += "\n        harness.plugin.settings.settings_of = now\n"
+    study.makepyfile(early=early)
+    result = study.runpytest_subprocess("-p", "early", *options)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "Traceback" not in result.stderr.str()
+    (result.stdout if "-n2" in options else result.stderr).fnmatch_lines([said])
 
 
 @pytest.mark.parametrize("sent", ["SIGTERM", "SIGINT"])

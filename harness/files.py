@@ -1,6 +1,7 @@
 """The folder of the suite's data, and atomic file writes: complete or absent, even after a kill."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,14 +25,26 @@ IN_CHECKOUT = DATA != PACKAGE
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name that becomes `path` if all goes well, and vanishes if not."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    """A temporary name that becomes `path` if all goes well, and vanishes if not.
+
+    The name is unique over machines that share a folder, and the umask decides who may read the
+    file, whatever library wrote it.
+    """
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         yield temporary
+        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The process's umask, which can be read only by setting it."""
+    now = os.umask(0o077)
+    os.umask(now)
+    return now
 
 
 def write_text(path: Path, text: str) -> Path:

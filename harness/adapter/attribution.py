@@ -14,6 +14,7 @@ from harness.adapter.architectures import follow
 from harness.adapter.clean import Network, run_clean
 from harness.adapter.editing import STORES, mix_of, read_store
 from harness.adapter.encoding import Batch
+from harness.adapter.overflow import refuse_overflow, remedy
 from harness.adapter.targets import targets_of
 from harness.interventions.edits import Reference
 from harness.materials.items import Item
@@ -50,10 +51,8 @@ class Means:
         """
         for (store, layer), total in self.sums.items():
             if not bool(torch.isfinite(total).all()):
-                raise ModelError(
-                    f"the mean of {store} of layer {layer} is not finite: try --dtype float32; if "
-                    "it stays, the weights are damaged."
-                )
+                what = f"the mean of {store} of layer {layer} is not finite"
+                raise ModelError(f"{what}: {remedy(self.network.dtype)}.")
         z = self._stack("z")
         return Reference(
             resid=self._stack("resid", -1),
@@ -76,6 +75,7 @@ class Attribution:
     def __init__(self, network: Network, items: Sequence[Item], reference: Reference) -> None:
         self.network, self.reference = network, reference
         ids = network.encoder.ids(items)
+        self.names = [item.id for item in items]
         self.targets = targets_of(network.encoder, items, ids, network.device)
         shape = (len(items), network.layers)
         self.heads = np.full((*shape, network.heads), np.nan, np.float32)
@@ -90,8 +90,7 @@ class Attribution:
             return
         logits, stores = self._forward(batch)
         total = targets.difference(logits)[scorable].sum()
-        if not bool(torch.isfinite(total)):
-            raise ModelError("logits are not finite on the intact model: try --dtype float32.")
+        refuse_overflow(self.network, batch, logits, [self.names[row] for row in batch.rows])
         gradients = torch.autograd.grad(total, [store for row in stores for store in row])
         kept = np.array(batch.rows)[scorable.cpu().numpy()]
         real = batch.mask[..., None]
@@ -181,7 +180,7 @@ class PathAttribution:
             if not bool(torch.isfinite(answered)):
                 raise ModelError(
                     f"logits are not finite with {step}/{self.steps} of every {self.store} left: "
-                    "try --dtype float32."
+                    f"{remedy(self.network.dtype)}."
                 )
             gradients = torch.autograd.grad(answered, left)
             total += torch.stack([g[:, 0, :, 0] for g in gradients], 1) / self.steps

@@ -1,6 +1,6 @@
 """Chat templates: the text that messages become, the same on every day."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
 from itertools import cycle
@@ -8,15 +8,53 @@ from typing import Any, Self
 
 from transformers.utils import chat_template_utils
 
+from harness.adapter.loading import load_tokenizer
 from harness.models.identity import CHAT_DATE
-from harness.models.specs import ModelError
+from harness.models.specs import LoadOptions, ModelError, ModelSpec
+
+SWITCHES = ("enable_thinking", "thinking")  # arguments of templates, by other makers
+PROBE = "What is the capital of France?"
 
 
-def rendered(tokenizer: Any, messages: Sequence[str]) -> str:
+def probe(spec: ModelSpec, options: LoadOptions) -> str:
+    """What the chat template makes of one fixed prompt; only the tokenizer is loaded."""
+    return rendered(load_tokenizer(spec, options), [PROBE], dict(options.template_args))
+
+
+def thinking(spec: ModelSpec, options: LoadOptions) -> str:
+    """How to keep the model from thinking before it answers, as a clause; empty if it does not.
+
+    It does where the template opens the reply with `<think>`, and where an argument of the template
+    that switches thinking off changes what it makes of a prompt.
+    """
+    tokenizer, given = load_tokenizer(spec, options), dict(options.template_args)
+    text = rendered(tokenizer, [PROBE], given)
+    for name in SWITCHES:
+        if rendered(tokenizer, [PROBE], {**given, name: False}) != text:
+            return (
+                "its replies begin with thinking, not with the answer: "
+                f"--template-arg {name}=false switches that off"
+            )
+    if text.rfind("<think>") > text.rfind("</think>"):
+        return (
+            "its chat template opens every reply with <think>, so that no answer follows the "
+            "prompt: leave out --chat-template"
+        )
+    return ""
+
+
+def rendered(
+    tokenizer: Any, messages: Sequence[str], arguments: Mapping[str, Any] | None = None
+) -> str:
     """Messages of user and assistant in turn, up to where the reply to the last one begins.
 
     A template that asks for today's date is told `CHAT_DATE`: otherwise runs of two days would
     measure two texts.
+
+    Args:
+        tokenizer: A transformers tokenizer with a chat template.
+        messages: Of user and assistant in turn.
+        arguments: What else the template is given, by name.
 
     Raises:
         ModelError: If the template refuses the messages, or is not valid.
@@ -26,7 +64,7 @@ def rendered(tokenizer: Any, messages: Sequence[str]) -> str:
     try:
         with _fixed_date():
             text: str = tokenizer.apply_chat_template(
-                chat, tokenize=False, add_generation_prompt=True
+                chat, tokenize=False, add_generation_prompt=True, **(arguments or {})
             )
     except Exception as error:  # templates are programs: anything may happen in them
         reason = " ".join(str(error).split())[:300] or type(error).__name__

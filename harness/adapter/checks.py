@@ -37,6 +37,7 @@ class SelfCheck:
         padded: Residual stream of a prompt in a padded batch against the prompt alone.
         shared: The same for two prompts in one tree; None if this model never shares prefixes.
         hooked: Logits of the traced model against those of the model without hooks.
+        foreign_ends: How many of the texts end in a token that is not their own.
         zeroed: For each site, how far zeroing it moves the last logits, relative to the largest:
             0 would mean that edits there do nothing.
     """
@@ -47,6 +48,7 @@ class SelfCheck:
     padded: Float[np.ndarray, " layer"]
     shared: Float[np.ndarray, " layer"] | None
     hooked: float
+    foreign_ends: int
     zeroed: Mapping[str, Float[np.ndarray, " layer"]]
 
     def worst(self) -> dict[str, float]:
@@ -56,6 +58,7 @@ class SelfCheck:
         return {
             **{name: float(values.max()) for name, values in errors.items() if values is not None},
             "hooked": self.hooked,
+            "foreign_ends": self.foreign_ends,
             "zeroed": min(float(values.min()) for values in self.zeroed.values()),
         }
 
@@ -101,6 +104,7 @@ def self_check(network: Network, shared: Float[np.ndarray, " layer"] | None) -> 
         ),
         shared=shared,
         hooked=_error(logits[:, -1], plain[:, -1]),
+        foreign_ends=_foreign_ends(encoder),
         zeroed=_zeroed(engine, sites, encoder.batch(ids, (0,), device)),
     )
 
@@ -141,9 +145,18 @@ def prefix_check(network: Network) -> PrefixCheck:
 
 
 def _ids(encoder: Encoder) -> list[list[int]]:
-    return encoder.ids(
-        [Item(id=text, task="check", prompt=text, pair=text) for text in PROBE_TEXTS]
-    )
+    return encoder.ids(_items())
+
+
+def _foreign_ends(encoder: Encoder) -> int:
+    """Probe texts whose last token is not that of the text alone, but one that was put there."""
+    texts = [encoder.text(item) for item in _items()]
+    own = encoder.tokenizer(texts, add_special_tokens=False).input_ids
+    return sum(ids[-1] != alone[-1] for ids, alone in zip(_ids(encoder), own, strict=True))
+
+
+def _items() -> list[Item]:
+    return [Item(id=text, task="check", prompt=text, pair=text) for text in PROBE_TEXTS]
 
 
 @torch.no_grad()

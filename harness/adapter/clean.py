@@ -29,6 +29,12 @@ class Network:
     device: torch.device
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        dtype: torch.dtype = next(self.engine._module.parameters()).dtype
+        return dtype
+
+    @property
     def layers(self) -> int:
         """Number of layers."""
         return self.architecture.layers

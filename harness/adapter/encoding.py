@@ -1,6 +1,6 @@
 """From prompts to batches of token ids, padded on the left."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -104,17 +104,19 @@ class Encoder:
         chat: Whether the tokenizer's chat template is applied.
         longest: Tokens a prompt may have; None if the model states no limit.
         vocabulary: Tokens the model has an embedding for; None if that is not known.
+        arguments: What the chat template is given, by name.
     """
 
     tokenizer: Any
     chat: bool = False
     longest: int | None = None
     vocabulary: int | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     _known: dict[str, list[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def text(self, item: Item) -> str:
         """The text the model reads; solved questions are turns of a chat, where there is one."""
-        return rendered(self.tokenizer, item.messages) if self.chat else item.prompt
+        return rendered(self.tokenizer, item.messages, self.arguments) if self.chat else item.prompt
 
     def spans(self, item: Item, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """Characters of an item's prompt as characters of the text the model reads."""

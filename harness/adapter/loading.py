@@ -18,7 +18,7 @@ from harness.adapter.architectures import SITES, sites_of
 from harness.adapter.gguf_files import gguf_problem, put_bos_before
 from harness.adapter.special_tokens import PROBE, append_nothing
 from harness.models import gguf
-from harness.models.architecture import refuse_quantised
+from harness.models.architecture import refuse_code_elsewhere, refuse_quantised
 from harness.models.hub import hub_error, pickle_error
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
 
@@ -68,8 +68,11 @@ def load_tokenizer(spec: ModelSpec, options: LoadOptions) -> PreTrainedTokenizer
 
     Raises:
         ModelError: If there is none, if it has neither a padding nor an end-of-text token, or if it
-            puts a token after every text and cannot be told not to.
+            puts a token after every text and cannot be told not to, or if it needs code that may
+            change.
     """
+    if options.trust_remote_code:
+        refuse_code_elsewhere(spec)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             spec.path, trust_remote_code=options.trust_remote_code, **_source(spec)

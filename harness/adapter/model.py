@@ -22,6 +22,7 @@ from harness.adapter.loading import (
     load_engine,
     load_tokenizer,
 )
+from harness.adapter.overflow import refuse_overflow, remedy
 from harness.adapter.sweep import Sweep
 from harness.interventions.edits import EditSet, Reference
 from harness.materials.items import Item
@@ -64,7 +65,9 @@ class Model:
         self.dtype: torch.dtype = parameter.dtype
         longest = getattr(config.get_text_config(), "max_position_embeddings", None)
         words = engine._module.get_input_embeddings().num_embeddings
-        self.encoder = Encoder(tokenizer, options.chat_template, longest, words)
+        self.encoder = Encoder(
+            tokenizer, options.chat_template, longest, words, dict(options.template_args)
+        )
         self.network = Network(engine, self.sites, self.encoder, self.architecture, self.device)
         self.batcher = Batcher(self.network, self.dtype, options.batch_size)
 
@@ -117,7 +120,7 @@ class Model:
 
         def work(batch: Batch) -> None:
             measured = measure(self.engine, self.sites, batch)
-            _refuse_non_finite(measured, [items[row].id for row in batch.rows])
+            _refuse_non_finite(measured, [items[row].id for row in batch.rows], self.dtype)
             for field in fields(measured):
                 values = getattr(measured, field.name).cpu().numpy()
                 shape = (len(items), *values.shape[1:])
@@ -141,6 +144,9 @@ class Model:
                 for candidate in tokens[row]
             ]
             results = scoring.score_batch(self.module, batch, wanted) if wanted else []
+            scores = torch.tensor([[result.log_probability] for result in results])
+            ids = [items[batch.rows[c.row]].id for c in wanted]
+            refuse_overflow(self.network, batch, scores, ids)
             for row in batch.rows:
                 scored[row] = []
             for continuation, result in zip(wanted, results, strict=True):
@@ -260,6 +266,8 @@ class Model:
 
         def work(batch: Batch) -> None:
             resid = extraction.residuals(self.engine, self.sites, batch)
+            ids = [items[row].id for row in batch.rows]
+            refuse_overflow(self.network, batch, resid, ids)
             result[list(batch.rows)] = resid.cpu().numpy()
 
         self.batcher.run(items, work, at=index)
@@ -272,6 +280,8 @@ class Model:
         def work(batch: Batch) -> None:
             with torch.no_grad():
                 output = self.module(**batch.inputs, use_cache=False, logits_to_keep=1)
+            ids = [items[row].id for row in batch.rows]
+            refuse_overflow(self.network, batch, output.logits[:, -1], ids)
             result[list(batch.rows)] = output.logits[:, -1].float().cpu().numpy()
 
         self.batcher.run(items, work)
@@ -322,13 +332,18 @@ def _refuse_none(items: Sequence[Item]) -> None:
         raise ModelError("there are no prompts to measure.")
 
 
-def _refuse_non_finite(measured: extraction.BatchFeatures, ids: Sequence[str]) -> None:
+def _refuse_non_finite(
+    measured: extraction.BatchFeatures, ids: Sequence[str], dtype: torch.dtype
+) -> None:
+    """Refuse features that are not finite, naming the first layer that has one."""
+    found = []
     for field in fields(measured):
-        values = getattr(measured, field.name)
-        if bool(torch.isfinite(values).all()):
-            continue
-        row, layer, *_ = (int(i) for i in (~torch.isfinite(values)).nonzero()[0])
+        wrong = (~torch.isfinite(getattr(measured, field.name))).nonzero()
+        if len(wrong):
+            row, layer, *_ = wrong[wrong[:, 1].argmin()].tolist()
+            found.append((layer, row, field.name))
+    if found:
+        layer, row, name = min(found)
         raise ModelError(
-            f"{field.name} of layer {layer} is not finite on prompt {ids[row]!r}: "
-            "try --dtype float32; if it stays, the weights are damaged."
+            f"{name} of layer {layer} is not finite on prompt {ids[row]!r}: {remedy(dtype)}."
         )

@@ -23,6 +23,7 @@ from harness.adapter.clean import Clean, Network, run_clean, taken
 from harness.adapter.editing import Placed, SourceValues, store_at
 from harness.adapter.encoding import Batch
 from harness.adapter.loading import is_out_of_memory
+from harness.adapter.overflow import refuse_overflow, remedy
 from harness.adapter.placing import Marked, aligned, placed_edit, shareable_edits, with_source
 from harness.adapter.positions import PositionMasks
 from harness.adapter.prefix_sharing import shared_prefix_trees
@@ -120,7 +121,8 @@ class Sweep:
         placed = self._place(batch)
         clean = run_clean(self.network, batch, self.needed[Source.OWN] | self.resumed)
         self.clean[:, here] = scores(clean.logits, self.targets.of(here))
-        _refuse_non_finite(clean.logits, "the intact model", [self.items[i].id for i in here])
+        ids = [self.items[i].id for i in here]
+        refuse_overflow(self.network, batch, clean.logits, ids)
         together = {n: edits for n, edits in enumerate(placed) if edits}
         self._measure_sets(together, batch, clean, rows, share=batch.sees is not None)
         apart = [n for n, edits in enumerate(placed) if edits is None]
@@ -286,6 +288,7 @@ class Sweep:
                 part[torch.from_numpy(applies).to(part.device)],
                 name,
                 [i for i, a in zip(ids, applies, strict=True) if a],
+                self.network.dtype,
             )
             self.table[:, number, here] = np.where(applies, scores(part, targets), np.nan)
             moved = divergence(intact, part)
@@ -332,13 +335,13 @@ class Sweep:
         )
 
 
-def _refuse_non_finite(logits: Tensor, name: str, ids: Sequence[str]) -> None:
+def _refuse_non_finite(logits: Tensor, name: str, ids: Sequence[str], dtype: torch.dtype) -> None:
     finite = torch.isfinite(logits).all(1)
     if not bool(finite.all()):
         where = ids[int((~finite).nonzero()[0])]
         raise ModelError(
-            f"logits are not finite under {name} on prompt {where!r}: try --dtype float32; if it "
-            "stays, the weights are damaged or the edit is too large."
+            f"logits are not finite under {name} on prompt {where!r}: {remedy(dtype)}, or the "
+            "edit is too large."
         )
 
 

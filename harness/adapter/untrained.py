@@ -8,24 +8,24 @@ import transformers
 
 from harness.adapter.loading import quiet
 from harness.models.hub import local_folder
-from harness.models.specs import resolve
+from harness.models.specs import ModelError, ModelSpec
 
 TOKENIZER = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "chat_template*")
 
 
-def write_untrained(like: str, out: Path, seed: int) -> Path:
+def write_untrained(like: ModelSpec, out: Path, seed: int) -> Path:
     """Save a network with a model's architecture and tokenizer, and newly drawn weights.
 
     Args:
-        like: Alias or folder of a model that is on this machine.
+        like: A model that is on this machine.
         out: The folder; written completely or not at all, and left as it is if it exists.
         seed: Of the weights. The global random state stays as it was.
     """
     if out.is_dir():
         return out
-    folder = local_folder(resolve(like))
+    folder = local_folder(like)
     if folder is None:
-        raise FileNotFoundError(f"{like} is not on this machine: download it first.")
+        raise ModelError(f"{like.name} is not on this machine: download it first.")
     quiet()
     config = transformers.AutoConfig.from_pretrained(folder)
     with torch.random.fork_rng(devices=[]):

@@ -19,6 +19,7 @@ from harness.calibration.results import NO_NULL, ResultRow, rows_of, verdicts_of
 from harness.calibration.running import Ran, RunOutcome
 from harness.calibration.settings import CalibrationSettings
 from harness.files import write_text
+from harness.foreign import ForeignError, border, strictly_parsed
 from harness.plugin.run import now, provenance
 from harness.study.fingerprint import instrument
 from harness.verdicts.verdict import to_plain
@@ -106,22 +107,23 @@ def read_calibration(path: Path) -> dict[str, Any]:
     """A record as it was written.
 
     Raises:
-        OSError: If there is no such file.
-        ValueError: If it is none, or of another version; names what is wrong.
+        ForeignError: If it is none, or of another version; names what is wrong.
     """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
+    with border(path, "a calibration of this suite", "calibrate again, or copy it again"):
+        return _read(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    record = strictly_parsed(path.read_text(encoding="utf-8"))
     version = record.get("schema_version") if isinstance(record, dict) else None
     if version != _SCHEMA_VERSION:
-        raise ValueError(
+        raise ForeignError(
             f"{path} has schema_version {version!r}; this version reads {_SCHEMA_VERSION}."
         )
     fault = next(iter(_validator().iter_errors(record)), None)
     if fault is not None:
         field = ".".join(str(part) for part in fault.absolute_path) or "the record"
-        raise ValueError(f"{path} is no calibration: {field}: {fault.message[:300]}")
+        raise ForeignError(f"{path} is no calibration: {field}: {fault.message[:300]}")
     return dict(record)
 
 

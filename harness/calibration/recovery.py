@@ -11,7 +11,6 @@ Positives are components of either task's set. Negatives are all others; those l
 serve both tasks, so they are left out, and counted as negatives in a second reading.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +21,8 @@ from harness import stats
 from harness.calibration.running import Ran
 from harness.models import specs
 from harness.models.hub import local_folder
-from harness.verdicts.components import CAUSAL, MODEL
-from harness.verdicts.records import COMPONENTS_NAME
+from harness.models.specs import ModelError
+from harness.verdicts.components import CAUSAL, COMPONENTS_NAME, MODEL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,15 +37,15 @@ def circuit_of(model: str) -> dict[str, Any] | None:
     """What is known of a model; None if nothing is.
 
     Raises:
-        ValueError: If its circuit.json is not of the form above.
+        ModelError: If its circuit.json is not of the form above.
     """
     folder = local_folder(specs.resolve(model))
     path = folder / CIRCUIT if folder else None
     if path is None or not path.is_file():
         return None
-    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    known = specs.read_json(path)
     if not isinstance(known.get("tasks"), dict):
-        raise ValueError(f"{path} names no tasks: expected tasks, shared, bystanders, expected.")
+        raise ModelError(f"{path} names no tasks: expected tasks, shared, bystanders, expected.")
     return known
 
 

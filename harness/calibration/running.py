@@ -12,15 +12,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
 from harness.calibration.jobs import FIRST_UNTRAINED, Job, jobs_of
 from harness.calibration.settings import CalibrationSettings
 from harness.files import DATA, write_text
-from harness.models import identity, specs
-from harness.models.specs import ModelError
+from harness.foreign import parsed
+from harness.models import hub, identity, specs
+from harness.models.specs import LoadOptions, ModelError, ModelSpec
 from harness.study.fingerprint import instrument, library_versions
 from harness.verdicts.records import JSON_NAME
 
@@ -73,7 +74,8 @@ class Workshop:
     def __init__(self, folder: Path, settings: CalibrationSettings) -> None:
         self.folder = folder.resolve()
         self.settings = settings
-        self._identities: dict[str, str] = {}
+        self._specs: dict[str, ModelSpec] = {}
+        self._identities: dict[str, dict[str, Any]] = {}
         for name in ("networks", "runs", "caches"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
@@ -85,25 +87,32 @@ class Workshop:
         """
         self._files()
         for job in jobs:
-            if job.network is not None and not self.model(job).is_dir():
+            if job.network is not None and not Path(self.model(job)).is_dir():
                 from harness.adapter.untrained import write_untrained  # noqa: PLC0415 - torch
 
-                write_untrained(job.base, self.model(job), FIRST_UNTRAINED + job.network)
+                seed = FIRST_UNTRAINED + job.network
+                write_untrained(self._spec(job.base), Path(self.model(job)), seed)
         for job in jobs:
             self._identity(job)
 
-    def model(self, job: Job) -> Path:
-        """The folder of the model that a job runs on."""
+    def model(self, job: Job) -> str:
+        """What the job's run is told to study: a folder, a GGUF file, or a hub model's commit."""
         if job.network is not None:
-            return self.folder / "networks" / f"{Path(job.base).name}-{job.network:03d}"
-        return Path(specs.resolve(job.base).path)
+            return str(self.folder / "networks" / f"{Path(job.base).name}-{job.network:03d}")
+        spec = self._spec(job.base)
+        return str(spec.gguf_file or spec.path) if spec.is_local else f"{spec.path}@{spec.fixed}"
 
-    def _identity(self, job: Job) -> str:
-        name = str(self.model(job))
+    def _spec(self, name: str) -> ModelSpec:
+        """The model of this name; a hub model is fixed to one commit for all runs."""
+        if name not in self._specs:
+            self._specs[name] = hub.pinned(specs.resolve(name))
+        return self._specs[name]
+
+    def _identity(self, job: Job) -> dict[str, Any]:
+        name = self.model(job)
         if name not in self._identities:
-            spec = specs.resolve(name)
-            weights = identity.weights_identity(spec, self.folder / "caches")
-            self._identities[name] = f"{weights} {identity.tokenizer_identity(spec)}"
+            found = identity.identity_of(self._spec(name), LoadOptions(), self.folder / "caches")
+            self._identities[name] = found
         return self._identities[name]
 
     def run_folder(self, job: Job) -> Path:
@@ -120,10 +129,11 @@ class Workshop:
         """The run, if it was made already and is whole."""
         folder = self.run_folder(job)
         try:
-            made = json.loads((folder / DONE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            made = parsed((folder / DONE).read_bytes())
+            seconds = float(made["seconds"])
+        except Exception:  # of any kind: the run is made again
             return None
-        return Ran(job, folder, made["seconds"]) if (folder / JSON_NAME).is_file() else None
+        return Ran(job, folder, seconds) if (folder / JSON_NAME).is_file() else None
 
     def cache(self, job: Job) -> Path:
         """Where a job keeps what it measures; its own unless others share it."""

@@ -13,10 +13,7 @@ from collections.abc import Sequence
 
 from harness.commands import calibrate, compare, doctor, hypotheses, models, new, prompts, report
 from harness.commands.terminal import escape_what_cannot_be_encoded
-from harness.compare.past import BaselineError
-from harness.materials.files.parsing import printable
-from harness.materials.items import MaterialsError
-from harness.models.specs import ModelError
+from harness.foreign import ForeignError, printable
 
 COMMANDS = (prompts, models, hypotheses, new, doctor, report, compare, calibrate)
 
@@ -46,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
         sys.stdout.flush()
-    except (MaterialsError, ModelError, BaselineError) as error:
+    except ForeignError as error:
         print(f"{parser.prog}: {printable(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader, such as `head`, closed the pipe

@@ -185,10 +185,7 @@ def run(options: argparse.Namespace) -> int:
     from harness.calibration.record import read_calibration  # noqa: PLC0415
 
     if options.page:
-        try:
-            record = read_calibration(options.page)
-        except (OSError, ValueError) as error:
-            raise ModelError(str(error)) from None
+        record = read_calibration(options.page)
         print(f"page: {write_page(record, options.page.with_suffix('.html'))}")
         if options.publish:
             _publish(record)

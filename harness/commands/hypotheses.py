@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.files import DATA
+from harness.foreign import border
 from harness.models.specs import ModelError
 
 _FOLDER = DATA / "hypotheses"
@@ -106,10 +107,8 @@ def read_claim(path: Path) -> ListedClaim:
     Raises:
         ModelError: If it is not Python.
     """
-    try:
+    with border(path, "Python", "mend it, or name another file", ModelError):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not Python: {error}.") from None
     tests = [
         node
         for node in tree.body

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.commands import prompt_text
+from harness.foreign import printable
 from harness.materials.domains import DOMAINS, load_domain
 from harness.materials.files.columns import OPTION, parse_columns
 from harness.materials.files.confounds import confounds_of
 from harness.materials.files.crossing import cross_set
 from harness.materials.files.design import separating
-from harness.materials.files.parsing import printable
 from harness.materials.files.reading import Reading, check, read
 from harness.materials.files.word_confound import words_auc
 from harness.materials.items import MaterialsError, PromptSet

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from harness.compare.past import BaselineError
 from harness.files import write_text
+from harness.foreign import border
+from harness.verdicts.components import REMEDY
 
 HELP = """\
 Writes report.html again from what a run left beside it: verdicts.json (or verdicts.jsonl, if the
@@ -57,15 +59,13 @@ def run(options: argparse.Namespace) -> int:
     """Write the files and print their paths; 0."""
     if not options.folder.is_dir():
         raise BaselineError(f"{options.folder} is not a folder: give the one that holds a run.")
-    try:
+    with border(options.folder, "a run that a report can be made of", REMEDY, BaselineError):
         if options.components:
             _components(options.folder, options.components)
         if options.md is not None:
             _card(options.folder, options.md)
         if options.output or not (options.components or options.md is not None):
             _page(options.folder, options.output)
-    except (OSError, ValueError) as error:
-        raise BaselineError(str(error)) from None
     return 0
 
 

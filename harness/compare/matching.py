@@ -20,7 +20,7 @@ _NUMBERS = (
     "shuffle_labels",
     GATE,
 )  # of the run's plan; items are part of the materials
-FIXED = (*_NUMBERS, "chat_template")  # for every prediction of a run
+FIXED = (*_NUMBERS, "chat_template", "template_args")  # for every prediction of a run
 # Differences of these are named and change nothing.
 FREE = (
     *("package", "commit", "python", "machine", "torch", "transformers", "nnsight", "numpy"),
@@ -268,7 +268,10 @@ def model_changes(
     found = []
     for name, earlier in models.items():
         new, old = ours.get(name, {}), theirs.get(earlier, {})
-        same = new.get("weights") is not None and new.get("weights") == old.get("weights")
+        same = any(
+            new.get(what) is not None and new.get(what) == old.get(what)
+            for what in ("weights", "content")
+        )
         if new.get("template") != old.get("template"):
             hashes = _hashes(old.get("template"), new.get("template"))
             also = ", the weights are the same" if same else ""

@@ -6,22 +6,24 @@ A baseline is a run's folder without its report: `.baselines/0001_release-1/` ho
 """
 
 import difflib
-import os
 import re
 import shutil
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.foreign import ForeignError, border
 from harness.verdicts import records, samples
-from harness.verdicts.components import MODEL
+from harness.verdicts.components import COMPONENTS_NAME, MODEL, REMEDY, read_components
 from harness.verdicts.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BASELINES = ".baselines"
+EXPECTED = "a baseline of this suite"
 LAST = "LAST"
 _KEPT = (  # files of a run, besides its components
     *(records.JSON_NAME, records.CONTROLS_NAME, records.PLOTS_NAME),
@@ -31,7 +33,7 @@ NUMBERED = re.compile(r"(\d{4,})_(.+)")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
-class BaselineError(ValueError):
+class BaselineError(ForeignError):
     """An earlier run that cannot be compared with; the message is one sentence with the remedy."""
 
 
@@ -55,23 +57,14 @@ class Past:
         Raises:
             BaselineError: If the file is damaged.
         """
-        try:
+        with border(self.folder, EXPECTED, REMEDY, BaselineError):
             return samples.read_samples(self.folder)
-        except ValueError as error:
-            raise BaselineError(str(error)) from None
 
     def components(self) -> "pd.DataFrame | None":
         """Every component of its models; None if there is no table."""
-        path = self.folder / records.COMPONENTS_NAME
-        if not path.exists():
-            return None
-        import pandas as pd  # noqa: PLC0415 - slow to import
-
-        try:
-            table = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise BaselineError(f"{path} is not a table of components: {error}") from None
-        return table[table["source"] == MODEL]
+        with border(self.folder, EXPECTED, REMEDY, BaselineError):
+            table = read_components(self.folder)
+        return None if table is None else table[table["source"] == MODEL]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +130,7 @@ def keep(run: Path, name: str, folder: Path) -> Path:
     """
     check_name(name)
     folder.mkdir(parents=True, exist_ok=True)
-    scratch = folder / f".{name}.{os.getpid()}.tmp"
+    scratch = folder / f".{name}.{uuid.uuid4().hex[:12]}.tmp"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
@@ -146,7 +139,7 @@ def keep(run: Path, name: str, folder: Path) -> Path:
                 shutil.copy2(run / file, scratch / file)
         table = Past(name, run, run, ()).components()
         if table is not None:
-            table.to_parquet(scratch / records.COMPONENTS_NAME, index=False)
+            table.to_parquet(scratch / COMPONENTS_NAME, index=False)
         return _numbered(scratch, name, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -173,11 +166,8 @@ def _parts(path: Path) -> tuple[str, str]:
 
 
 def _read(name: str, path: Path, folder: Path) -> Past:
-    try:
+    with border(path, EXPECTED, REMEDY, BaselineError):
         found = records.read_verdicts(path)
-    except (OSError, ValueError) as error:
-        said = str(error)
-        raise BaselineError(said if str(path) in said else f"{path}: {said}") from None
     if not found:
         raise BaselineError(f"{path} holds no verdicts: there is nothing to compare with.")
     return Past(name, path.resolve(), folder.resolve(), found)

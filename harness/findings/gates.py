@@ -102,15 +102,20 @@ def competence_gates(
         return process if least == 0 else (*process, answers_gate(study))
     above = study.beats_chance()
     return process + tuple(
-        Gate(
-            f"{task} accuracy",
-            least == 0 or (accuracy >= least and above[task]),
-            f"{task} accuracy {accuracy:.2f} on {study.prompts.name}, the gate is {least:.2f}"
-            + ("" if above[task] or accuracy < least else " and clearly above guessing"),
-        )
+        _competence_gate(study, task, accuracy, least, above[task])
         for task, accuracy in study.accuracy().items()
         if tasks is None or task in tasks
     )
+
+
+def _competence_gate(study: Study, task: str, accuracy: float, least: float, above: bool) -> Gate:
+    met = least == 0 or (accuracy >= least and above)
+    reason = f"{task} accuracy {accuracy:.2f} on {study.prompts.name}, the gate is {least:.2f}"
+    if not above and accuracy >= least:
+        reason += " and clearly above guessing"
+    if not met and study.subject.thinking:
+        reason += f"; {study.subject.thinking}"
+    return Gate(f"{task} accuracy", met, reason)
 
 
 def causal_gates(study: Study, gate: float) -> tuple[Gate, ...]:

@@ -1,7 +1,7 @@
 """The findings of h0: is the instrument fit for this model and these materials."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -39,12 +39,21 @@ def hooks_finding(subject: Subject, tolerance: Mapping[str, float]) -> Finding:
 def padding_finding(subject: Subject, tolerance: Mapping[str, float]) -> Finding:
     """The residual stream of a prompt, padded and behind a shared prefix, against alone.
 
-    A model whose prompts cannot share a prefix is checked for padding only.
+    A model whose prompts cannot share a prefix is checked for padding only. The last token must be
+    the prompt's own: what a tokenizer appends would be measured in its place.
     """
     names = {"padded": "residual stream, padded against alone"}
     if "shared" in subject.self_check():
         names["shared"] = "residual stream, behind a shared prefix against alone"
-    return _errors(subject, names, tolerance)
+    ends = Evidence(
+        "texts that end in a token that is not their own",
+        Effect("texts", subject.self_check()["foreign_ends"], method="special tokens"),
+        threshold=0,
+        relation="<=",
+        n=2,
+    )
+    errors = _errors(subject, names, tolerance)
+    return replace(errors, evidence=(*errors.evidence, ends))
 
 
 def _errors(subject: Subject, names: Mapping[str, str], tolerance: Mapping[str, float]) -> Finding:
@@ -101,9 +110,11 @@ def competence_finding(study: Study, gate: float) -> Finding:
         for name, prompts, tasks in _sets(study)
         for task in _answered(study, name, prompts, tasks)
     ]
-    evidence = (_accuracy(task, gate) for task in answered)
+    evidence = tuple(_accuracy(task, gate) for task in answered)
     samples = {task.name: _share_by_pair(task) for task in answered}
-    return Finding((*evidence, *_generated(study)), samples=samples)
+    thinking = study.subject.thinking if any(e.failed for e in evidence) else ""
+    notes = (thinking,) if thinking else ()
+    return Finding((*evidence, *_generated(study)), samples=samples, notes=notes)
 
 
 def _sets(study: Study) -> Iterator[tuple[str, PromptSet, tuple[str, ...]]]:

@@ -13,11 +13,13 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, Self
 
+from harness.foreign import ForeignError
+
 DISCOVERY, EVALUATION = "discovery", "evaluation"
 OF_CELLS = ("relation", "source", "steps", "turns")  # fields that other items leave empty
 
 
-class MaterialsError(ValueError):
+class MaterialsError(ForeignError):
     """Materials that cannot be used; the message is one sentence with the remedy."""
 
 

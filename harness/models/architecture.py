@@ -1,11 +1,12 @@
 """The sizes of a model, as its configuration states them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.models import gguf
-from harness.models.hub import config_file
+from harness.models.hub import config_file, model_file
 from harness.models.specs import ModelError, ModelSpec, read_json
 
 
@@ -92,6 +93,22 @@ def refuse_quantised(config: Mapping[str, Any], model: str) -> None:
         f"{model} is quantised ({method or 'method not stated'}), and only plain weights can be "
         "measured: give the release that it was made from, or its GGUF file."
     )
+
+
+def refuse_code_elsewhere(spec: ModelSpec) -> None:
+    """Refuse a model whose Python code lies in another repository, where it may change unseen.
+
+    Raises:
+        ModelError: If its configuration, or its tokenizer's, names such code.
+    """
+    beside = None if spec.gguf_file else model_file(spec, "tokenizer_config.json")
+    for config in (configuration(spec), read_json(beside) if beside else {}):
+        named = json.dumps(config.get("auto_map") or {})
+        if "--" in named:  # OWNER/NAME--MODULE.CLASS
+            raise ModelError(
+                f"{spec.name} runs code of another repository ({named[:200]}), which may change "
+                "between two runs: copy that code into the model's folder and name it there."
+            )
 
 
 def text_part(config: Mapping[str, Any], model: str) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from harness.foreign import border
 from harness.models.specs import ModelError
 
 MAGIC = b"GGUF"
@@ -112,8 +113,9 @@ class _Header:
 
 
 def _read(path: Path) -> _Header:
-    state = path.stat()
-    return _read_once(path, state.st_ino, state.st_ctime_ns)
+    with border(path, "a GGUF file that can be read", "copy it again", ModelError):
+        state = path.stat()
+        return _read_once(path, state.st_ino, state.st_ctime_ns)
 
 
 @cache

@@ -1,16 +1,20 @@
-"""Which weights, tokenizer and configuration a model has, as hashes."""
+"""Everything that a model's numbers depend on, as hashes: weights, tokenizer, code, templates."""
 
 import hashlib
 import json
-from collections.abc import Sequence
-from contextlib import suppress
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from harness.files import write_text
+from harness.foreign import border, parsed
 from harness.models import gguf, hub
+from harness.models.architecture import architecture_of, configuration
 from harness.models.hub import config_file, local_folder, model_file
-from harness.models.specs import ModelError, ModelSpec, read_json, weight_files
+from harness.models.specs import LoadOptions, ModelError, ModelSpec, read_json, weight_files
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 CHAT_DATE = "2024-07-26"  # what chat templates are told that today is; Llama's own default
@@ -21,26 +25,57 @@ MORE_FILES = (
     *("*.model", "*.tiktoken", *TEMPLATES),
 )
 CODE = "*.py"  # of the model's own, run with --trust-remote-code
+GENERATION = "generation_config.json"  # says where a generated text ends
 FILES_HASHED = "weights-identity.json"  # file hashes already computed, in the cache folder
+SHA256 = re.compile("[0-9a-f]{64}")
+
+
+def identity_of(spec: ModelSpec, load: LoadOptions, cache_dir: Path) -> dict[str, Any]:
+    """The one identity of a model as it is loaded: what has another one has other numbers.
+
+    The cache's addresses and the fingerprints of reference models are made of it. Adapters and
+    quantised weights are in none, since they are refused; a GGUF file's are in its hash.
+
+    Raises:
+        ModelError: If a file cannot be read, or the hub does not answer.
+    """
+    stated = architecture_of(spec).dtype
+    own_code = load.trust_remote_code and "auto_map" in configuration(spec)
+    chat = {"chat_date": CHAT_DATE, "template_args": dict(load.template_args)}
+    return {
+        "weights": weights_identity(spec, cache_dir),
+        "tokenizer": tokenizer_identity(spec),
+        "dtype": stated if load.dtype == "auto" else load.dtype,
+        "attention": "eager",
+        "chat_template": load.chat_template,
+        **(chat if load.chat_template else {}),
+        **({"own_code": True} if own_code else {}),
+    }
 
 
 def weights_identity(spec: ModelSpec, cache_dir: Path) -> str:
     """Identity of the weights: `hub:<commit>`, or `sha256:<hash>` of a local folder's files.
 
-    A folder's hash covers its safetensors files, config.json and Python files, or its GGUF file. A
-    file is hashed again only if its path, inode, size or a time differs from what is noted in
-    `cache_dir`.
+    A folder's hash covers its safetensors files, both configurations and Python files, or its GGUF
+    file. A file is hashed again only if its machine, path, inode, size or a time differs from what
+    is noted in `cache_dir`.
 
     Raises:
-        ModelError: If the hub has to be asked for the commit and does not answer.
+        ModelError: If a file cannot be read, or the hub has to be asked and does not answer.
     """
-    if spec.gguf_file is not None:
-        return "sha256:" + _hash_files([spec.gguf_file], cache_dir)
-    folder = local_folder(spec)
-    if spec.is_local and folder is not None:
-        files = [*weight_files(folder), folder / "config.json", *_present(folder, (CODE,))]
+    if not spec.is_local:
+        return f"hub:{_commit(spec)}"
+    with _model_border(spec):
+        if spec.gguf_file is not None:
+            return "sha256:" + _hash_files([spec.gguf_file], cache_dir)
+        folder = Path(spec.path)
+        more = _present(folder, (CODE, GENERATION))
+        files = [*weight_files(folder), folder / "config.json", *more]
         return "sha256:" + _hash_files(files, cache_dir)
-    return f"hub:{_commit(spec)}"
+
+
+def _model_border(spec: ModelSpec) -> AbstractContextManager[None]:
+    return border(spec.path, "a model that can be read", "copy or download it again", ModelError)
 
 
 def _commit(spec: ModelSpec) -> str:
@@ -55,7 +90,15 @@ def tokenizer_identity(spec: ModelSpec) -> str:
 
     Of a GGUF file, which holds its tokenizer in its header, the header is hashed instead of
     tokenizer.json. Of a hub model, the commit stands for the files that only some models have.
+
+    Raises:
+        ModelError: If a file cannot be read, or the hub has to be asked and does not answer.
     """
+    with _model_border(spec):
+        return _tokenizer_hash(spec)
+
+
+def _tokenizer_hash(spec: ModelSpec) -> str:
     if spec.gguf_file is not None:
         header = gguf.header_hash(spec.gguf_file)
         more = _present(Path(spec.path), MORE_FILES)
@@ -73,13 +116,18 @@ def tokenizer_identity(spec: ModelSpec) -> str:
 
 
 def template_identity(spec: ModelSpec) -> str | None:
-    """SHA-256 over the chat templates; None if there are none on this machine."""
-    folder = local_folder(spec)
-    if folder is None:
-        return None
-    files = _present(folder, TEMPLATES)
-    inside = _template_inside(spec, folder)
-    return _digest(files, start=inside) if files or inside else None
+    """SHA-256 over the chat templates; None if there are none on this machine.
+
+    Raises:
+        ModelError: If a file cannot be read.
+    """
+    with _model_border(spec):
+        folder = local_folder(spec)
+        if folder is None:
+            return None
+        files = _present(folder, TEMPLATES)
+        inside = _template_inside(spec, folder)
+        return _digest(files, start=inside) if files or inside else None
 
 
 def _template_inside(spec: ModelSpec, folder: Path) -> str:
@@ -105,6 +153,27 @@ def _digest(files: list[Path], start: str) -> str:
     return digest.hexdigest()
 
 
+def content_identity(spec: ModelSpec, cache_dir: Path) -> str | None:
+    """SHA-256 over the weight files alone, whatever release they are in; None if they are not here.
+
+    Of a hub model nothing is read: the hub's cache names large files by their SHA-256.
+
+    Raises:
+        ModelError: If a file cannot be read.
+    """
+    files = _weights_here(spec)
+    if not files:
+        return None
+    with _model_border(spec):
+        if spec.is_local:
+            return _hash_files(files, cache_dir)
+        names = [path.resolve().name for path in files]
+        if not all(SHA256.fullmatch(name) for name in names):
+            return None
+        rows = (f"{path.name} {name}\n" for path, name in zip(files, names, strict=True))
+        return hashlib.sha256("".join(rows).encode()).hexdigest()
+
+
 def same_weights(specs: Sequence[ModelSpec], cache_dir: Path) -> dict[str, str]:
     """Of each model with the weights of an earlier one, the earlier one's name, without network.
 
@@ -115,14 +184,16 @@ def same_weights(specs: Sequence[ModelSpec], cache_dir: Path) -> dict[str, str]:
     for spec in specs:
         files = _weights_here(spec)
         if files:
-            size = sum(path.stat().st_size for path in files)
+            with _model_border(spec):
+                size = sum(path.stat().st_size for path in files)
             by_size.setdefault(size, []).append((spec, files))
     for alike in by_size.values():
         if len(alike) < 2:
             continue
         first: dict[str, str] = {}
         for spec, files in alike:
-            name = first.setdefault(_hash_files(files, cache_dir), spec.name)
+            with _model_border(spec):
+                name = first.setdefault(_hash_files(files, cache_dir), spec.name)
             if name != spec.name:
                 found[spec.name] = name
     return found
@@ -140,9 +211,10 @@ def _weights_here(spec: ModelSpec) -> list[Path]:
 
 def config_identity(spec: ModelSpec) -> str:
     """SHA-256 of config.json or of a GGUF file's header: what an untrained twin depends on."""
-    if spec.gguf_file is not None:
-        return gguf.header_hash(spec.gguf_file)
-    return hashlib.sha256(config_file(spec).read_bytes()).hexdigest()
+    with _model_border(spec):
+        if spec.gguf_file is not None:
+            return gguf.header_hash(spec.gguf_file)
+        return hashlib.sha256(config_file(spec).read_bytes()).hexdigest()
 
 
 def _hash_files(files: list[Path], cache_dir: Path) -> str:
@@ -150,30 +222,45 @@ def _hash_files(files: list[Path], cache_dir: Path) -> str:
     noted_path = cache_dir / FILES_HASHED
     noted, digest, changed = _noted(noted_path), hashlib.sha256(), False
     for path in files:
-        state = path.stat()
-        # Size and time of change can be set by hand (tar and rsync do); these two cannot.
-        key = {
-            "size": state.st_size,
-            "mtime_ns": state.st_mtime_ns,
-            "ctime_ns": state.st_ctime_ns,
-            "inode": state.st_ino,
-        }
-        row = noted.get(str(path))
-        if not isinstance(row, dict) or {**key, "sha256": row.get("sha256")} != row:
+        key = _state_of(path)
+        place = f"{platform.node()} {path}"  # machines may share a cache and differ in this file
+        row = noted.get(place)
+        if _is_of(row, key):
+            sha256 = row["sha256"]
+        else:
             with path.open("rb") as file:
-                row = {**key, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-            noted[str(path)], changed = row, True
-        digest.update(f"{path.name} {row['sha256']}\n".encode())
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            noted[place], changed = {**key, "sha256": sha256}, True
+        digest.update(f"{path.name} {sha256}\n".encode())
     if changed:
         with suppress(OSError):  # the store says once that the folder cannot be written
             write_text(noted_path, json.dumps(noted, indent=1))
     return digest.hexdigest()
 
 
+def _state_of(path: Path) -> dict[str, int]:
+    """What changes with a file's content; size and mtime can be set by hand, the others cannot."""
+    state = path.stat()
+    return {
+        "size": state.st_size,
+        "mtime_ns": state.st_mtime_ns,
+        "ctime_ns": state.st_ctime_ns,
+        "inode": state.st_ino,
+    }
+
+
+def _is_of(row: Any, key: Mapping[str, int]) -> TypeGuard[Mapping[str, str]]:
+    """Whether a noted row is the hash of a file in this state."""
+    if not isinstance(row, Mapping):
+        return False
+    sha256 = row.get("sha256")
+    return row == {**key, "sha256": sha256} and bool(SHA256.fullmatch(str(sha256)))
+
+
 def _noted(path: Path) -> dict[str, Any]:
     """The hashes noted in a file; none where it is absent, damaged or of another shape."""
     try:
-        noted = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        noted = parsed(path.read_bytes())
+    except Exception:  # of any kind: the hashes are computed again
         return {}
     return noted if isinstance(noted, dict) else {}

@@ -1,12 +1,12 @@
 """The size of a model without loading it: parameters, and bytes of its weights."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.foreign import parsed, why
 from harness.models import gguf
 from harness.models.architecture import configuration, size, stated_in, text_part
 from harness.models.hub import local_folder
@@ -65,7 +65,7 @@ def _in_header(path: Path) -> int:
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
+            header = parsed(file.read(length))
         header.pop("__metadata__", None)
         expected = 8 + length + max((t["data_offsets"][1] for t in header.values()), default=0)
         if path.stat().st_size < expected:
@@ -73,7 +73,7 @@ def _in_header(path: Path) -> int:
         return sum(math.prod(t["shape"]) for t in header.values())
     except Exception as error:  # of any kind: the file is not ours
         raise ModelError(
-            f"{path} is not a whole safetensors file ({error}): copy it again."
+            f"{path} is not a whole safetensors file ({why(error)}): copy it again."
         ) from None
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import DATA
+from harness.foreign import ForeignError, json_at, why
 
 TABLE = Path(__file__).with_name("models.toml")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -25,7 +26,7 @@ GGUF = ".gguf"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
-class ModelError(ValueError):
+class ModelError(ForeignError):
     """A model that cannot be used; the message is one sentence with the remedy."""
 
 
@@ -74,6 +75,7 @@ class LoadOptions:
             number each time memory runs out.
         trust_remote_code: Run the Python files that come with the model.
         chat_template: Apply the tokenizer's chat template to each prompt.
+        template_args: Names and values that the template is given, such as `enable_thinking`.
     """
 
     device: str = "auto"
@@ -82,6 +84,7 @@ class LoadOptions:
     batch_size: int | None = None
     trust_remote_code: bool = False
     chat_template: bool = False
+    template_args: tuple[tuple[str, Any], ...] = ()
 
 
 @cache
@@ -101,12 +104,10 @@ def resolve(text: str) -> ModelSpec:
         return _resolved(text)
     except ModelError:
         raise
-    except (OSError, RuntimeError, ValueError) as error:  # too long a name, links in a circle, ...
+    except Exception as error:  # too long a name, links in a circle, ...
         shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
-        reason = getattr(error, "strerror", None) or str(error)
         raise ModelError(
-            f"{shown!r} cannot be read as a model ({reason[:SHOWN]}): check the path given to "
-            "--model."
+            f"{shown!r} cannot be read as a model ({why(error)}): check the path given to --model."
         ) from error
 
 
@@ -234,10 +235,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         ModelError: If it cannot be read, or is no object.
     """
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read as JSON ({error}): copy it again.") from error
+    read = json_at(path, "a JSON object", "copy it again", ModelError)
     if not isinstance(read, dict):
         raise ModelError(
             f"{path} holds {json.dumps(read)[:40]}, expected a JSON object: copy it again."

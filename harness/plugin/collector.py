@@ -83,12 +83,12 @@ class Collector:
             self.config.hook.pytest_runtest_logreport(report=late)
         if failed and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if self.against.save is None:
+        if self.against.keep_as is None:
             return
         self.kept = (
-            self._keep(self.against.save)
+            self._keep(self.against.keep_as)
             if self.written is not None and whole
-            else f"no baseline {self.against.save!r} was saved: the run is not whole"
+            else f"no baseline {self.against.keep_as!r} was saved: the run is not whole"
         )
 
     def _late_failures(self, whole: bool) -> Iterator[pytest.TestReport]:

@@ -62,7 +62,9 @@ class Test:
     @property
     def numbers(self) -> dict[str, Any]:
         """What the run fixes for every prediction."""
-        return {**asdict(self.settings.plan), "chat_template": self.settings.load.chat_template}
+        load = self.settings.load
+        arguments = {"template_args": dict(load.template_args)} if load.template_args else {}
+        return {**asdict(self.settings.plan), "chat_template": load.chat_template, **arguments}
 
     @property
     def made(self) -> Made:

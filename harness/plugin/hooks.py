@@ -140,10 +140,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
     """Bad input is one sentence, not a traceback."""
     report = yield
     if call.excinfo is not None and item.config.stash.get(prepared_key, False):
-        from harness.plugin.predictions import BAD_INPUT  # noqa: PLC0415
+        from harness.foreign import ForeignError, printable  # noqa: PLC0415
 
-        if call.excinfo.errisinstance(BAD_INPUT):
-            report.longrepr = f"{item.nodeid}: {call.excinfo.value}"
+        if call.excinfo.errisinstance(ForeignError):
+            report.longrepr = printable(f"{item.nodeid}: {call.excinfo.value}")
     return report
 
 

@@ -121,6 +121,12 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         *("--chat-template", "flag", False),
         "wrap prompts in the tokenizer's chat template; where it asks for today's date, 2024-07-26",
     ),
+    (
+        "--template-arg",
+        "append",
+        None,
+        "NAME=VALUE for the chat template, such as enable_thinking=false; repeatable",
+    ),
     ("--trust-remote-code", "flag", False, "run the Python code that comes with a model"),
     ("--cache-dir", str, None, "where measurements are stored (default: the user's cache folder)"),
     (

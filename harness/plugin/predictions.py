@@ -12,9 +12,8 @@ import pytest
 
 from harness.compare.matching import check_numbers, match_models
 from harness.compare.past import Baseline, BaselineError, find
-from harness.materials.items import MaterialsError
+from harness.foreign import ForeignError, printable
 from harness.models.identity import same_weights
-from harness.models.specs import ModelError
 from harness.plugin.collector import VERDICT, run_key
 from harness.plugin.gate import end_of
 from harness.plugin.hooks import is_prediction
@@ -35,8 +34,6 @@ from harness.verdicts.records import verdict_of
 DEFAULT_PROMPTS = {"published": ("geography-published",), "controlled": ("geography-crossed",)}
 PLAIN_PROMPTS = ("geography",)
 
-BAD_INPUT = (ModelError, MaterialsError, BaselineError)
-
 baseline_key = pytest.StashKey[Baseline | None]()
 
 
@@ -46,8 +43,8 @@ def prepare(config: pytest.Config, run_id: str) -> None:
     try:
         settings = config.stash[settings_key] = settings_of(config)
         baseline = config.stash[baseline_key] = _baseline(settings, workerinput)
-    except BAD_INPUT as error:
-        raise pytest.UsageError(str(error)) from None
+    except ForeignError as error:
+        raise pytest.UsageError(printable(str(error))) from None
     if workerinput is None and not config.option.collectonly:
         check_writable(settings.report)
         claim(settings.report, config)

@@ -17,7 +17,12 @@ from harness.compare.past import Baseline
 from harness.files import DATA, IN_CHECKOUT
 from harness.plugin.prediction import Prediction
 from harness.verdicts import records, samples
-from harness.verdicts.components import COMPONENT_COLUMNS, Components, components_frame
+from harness.verdicts.components import (
+    COMPONENT_COLUMNS,
+    COMPONENTS_NAME,
+    Components,
+    components_frame,
+)
 from harness.verdicts.judge import Criterion, Outcome
 from harness.verdicts.plots import PlacedPlot, Plot
 from harness.verdicts.records import DISTRIBUTION, package_version
@@ -172,7 +177,7 @@ class Run:
             if parts
             else (pd.DataFrame(columns=list(COMPONENT_COLUMNS)))
         )
-        merged.to_parquet(self.folder / records.COMPONENTS_NAME, index=False)
+        merged.to_parquet(self.folder / COMPONENTS_NAME, index=False)
         shutil.rmtree(self.folder / COMPONENT_PARTS, ignore_errors=True)
         return merged
 

@@ -1,5 +1,6 @@
 """The settings of a run: its options as objects."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from harness.compare.matching import parse_models
 from harness.compare.past import BASELINES, check_name
+from harness.foreign import parsed
 from harness.materials.files import columns as prompt_columns
 from harness.materials.files import reading as prompt_files
 from harness.materials.sets import SETS, drawing_of
@@ -22,6 +24,14 @@ from harness.study.difficulty import Asked
 from harness.study.plan import Plan
 from harness.study.reference_models import ReferenceModel, shipped
 
+NUMBER = re.compile(r"-?(0|[1-9]\d{0,15})(\.\d{1,15})?")
+# What apply_chat_template takes for itself.
+RESERVED = (
+    *("conversation", "tools", "documents", "chat_template", "add_generation_prompt", "tokenize"),
+    *("continue_final_message", "padding", "truncation", "max_length", "return_tensors"),
+    *("return_dict", "return_assistant_tokens_mask", "tokenizer_kwargs", "messages"),
+)
+
 settings_key = pytest.StashKey["Settings"]()
 
 
@@ -32,7 +42,7 @@ class Against:
     Attributes:
         name: A baseline's name or number, LAST, or a path; None: no comparison.
         folder: Where numbered baselines are.
-        save: The name under which this run is saved; None: it is not saved.
+        keep_as: The name under which this run is saved; None: it is not saved.
         shared: Whether the runs may differ in their number of items; effects are then compared on
             the samples that both have.
         models: The model of the baseline for a model of this run, where the names differ.
@@ -41,7 +51,7 @@ class Against:
 
     name: str | None
     folder: Path
-    save: str | None
+    keep_as: str | None
     shared: bool
     models: Mapping[str, str]
     allow_gone: bool = False
@@ -153,7 +163,26 @@ def _load_options(config: pytest.Config) -> LoadOptions:
         batch_size=option_of(config, "--batch-size"),
         trust_remote_code=option_of(config, "--trust-remote-code"),
         chat_template=option_of(config, "--chat-template"),
+        template_args=_template_args(config),
     )
+
+
+def _template_args(config: pytest.Config) -> tuple[tuple[str, Any], ...]:
+    """Names and values for the chat template; true, false, null and numbers as JSON has them."""
+    given = option_of(config, "--template-arg")
+    if given and not option_of(config, "--chat-template"):
+        raise pytest.UsageError("--template-arg is for the chat template: add --chat-template.")
+    found: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name.isidentifier() or not equals or name in found or name in RESERVED:
+            raise pytest.UsageError(
+                f"--template-arg {text!r}: expected NAME=VALUE with a name of its own, such as "
+                "enable_thinking=false."
+            )
+        plain = value in ("true", "false", "null") or NUMBER.fullmatch(value)
+        found[name] = parsed(value) if plain else value
+    return tuple(sorted(found.items()))
 
 
 def _reference_models(named: Sequence[str]) -> tuple[ReferenceModel, ...]:
@@ -165,13 +194,13 @@ def _against(config: pytest.Config) -> Against:
     against = Against(
         name=option_of(config, "--baseline"),
         folder=Path(option_of(config, "--baseline-dir") or _home(config) / BASELINES).resolve(),
-        save=option_of(config, "--save-baseline"),
+        keep_as=option_of(config, "--save-baseline"),
         shared=option_of(config, "--baseline-on") == "shared",
         models=parse_models(option_of(config, "--baseline-model")),
         allow_gone=option_of(config, "--allow-gone"),
     )
-    if against.save is not None:
-        check_name(against.save)
+    if against.keep_as is not None:
+        check_name(against.keep_as)
     if option_of(config, "--gate") == "regressions" and against.name is None:
         raise pytest.UsageError(
             "--gate regressions compares with an earlier run: give --baseline the name under which "

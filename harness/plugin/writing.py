@@ -1,14 +1,13 @@
 """Where a run writes its report: where it can, and where no other run writes now."""
 
-import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
 from filelock import FileLock, Timeout
 
 FILE = "report.html"
+LOCK = ".in-use.lock"
 
 
 def report_path(typed: str) -> Path:
@@ -41,15 +40,14 @@ def check_writable(report: Path) -> None:
 def claim(report: Path, config: pytest.Config) -> None:
     """Hold the report's folder until the end of the run: two runs would mix their verdicts.
 
-    The lock lies among the machine's temporary files, so that nothing is left beside the report.
+    The lock lies in the folder, where other users and other machines see it, until the run ends.
 
     Raises:
         pytest.UsageError: If another run holds it.
     """
-    name = hashlib.sha256(os.fsencode(report.parent)).hexdigest()[:16]
-    user = os.getuid() if hasattr(os, "getuid") else ""
-    lock = FileLock(Path(tempfile.gettempdir()) / f"recall-or-reasoning-{user}-{name}.lock")
+    lock = FileLock(report.parent / LOCK)
     try:
+        report.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise pytest.UsageError(

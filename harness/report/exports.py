@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from harness.verdicts.records import COMPONENTS_NAME
+from harness.foreign import ForeignError
+from harness.verdicts.components import COMPONENTS_NAME, read_components
 
 _FOLDER = "components"
 
@@ -14,14 +15,12 @@ def write_components(folder: Path, suffix: str) -> list[Path]:
     Each has every criterion, set of materials, kind and twin of its claim on its model.
 
     Raises:
-        FileNotFoundError: If the run saved no components.
+        ForeignError: If the run saved no components, or they are damaged.
     """
-    import pandas as pd  # noqa: PLC0415 - slow to import
-
-    path = folder / COMPONENTS_NAME
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is not there: this run saved no components.")
-    table = pd.read_parquet(path)
+    table = read_components(folder)
+    if table is None:
+        path = folder / COMPONENTS_NAME
+        raise ForeignError(f"{path} is not there: this run saved no components.")
     written: list[Path] = []
     (folder / _FOLDER).mkdir(exist_ok=True)
     for (claim, model), rows in table.groupby(["claim_id", "model"], observed=True, sort=True):

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from harness.compare.text import telling
 from harness.compare.timeline import Comparison
 from harness.files import DATA, write_text
+from harness.foreign import border
 from harness.report import formats
 from harness.report import view as report_view
 from harness.report.component_tables import packed_json
@@ -27,11 +28,11 @@ from harness.report.model_card import model_card
 from harness.report.parts import File, Page
 from harness.report.verdicts import beside as beside_number
 from harness.verdicts import samples, typeset
+from harness.verdicts.components import COMPONENTS_NAME, REMEDY, read_components
 from harness.verdicts.judge import Outcome
 from harness.verdicts.plots import PlacedPlot
 from harness.verdicts.records import (
     ANSWERS_NAME,
-    COMPONENTS_NAME,
     JSON_NAME,
     JSONL_NAME,
     PLOTS_NAME,
@@ -45,10 +46,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TEMPLATES = DATA / "reports" / "templates"
-_COMPONENT_COLUMNS = (
-    *("model", "materials", "claim_id", "criterion", "source", "kind", "layer", "index"),
-    *("metric", "effect", "effect_discovery", "q", "passed", "type"),
-)
 RELEASES = "Releases compared"
 
 
@@ -140,10 +137,10 @@ def load_and_render(folder: Path | str, out: Path | str | None = None, **options
 
     Raises:
         FileNotFoundError: If the folder holds no verdicts.
-        ValueError: If a record is damaged; names the file, line and field.
+        ForeignError: If a record is damaged; names the file, line and field.
     """
     folder = Path(folder)
-    table = read_components(folder / COMPONENTS_NAME)
+    table = read_components(folder)
     out = out or folder / "report.html"
     plots = read_plots(folder)
     answers = read_answers(folder / ANSWERS_NAME)
@@ -175,25 +172,18 @@ def releases_page(comparison: Comparison) -> str:
     )
 
 
-def read_components(path: Path) -> "pd.DataFrame | None":
-    """The columns of the components table that the report draws, or None if there is no table."""
-    if not path.exists():
-        return None
-    import pyarrow.parquet as pq  # noqa: PLC0415 - a report without components needs no arrow
-
-    texts = [*("model", "materials", "claim_id", "criterion", "source", "kind", "metric", "type")]
-    table = pq.read_table(path, columns=list(_COMPONENT_COLUMNS), read_dictionary=texts)
-    frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
-    return frame
-
-
 def read_answers(path: Path) -> "pd.DataFrame | None":
-    """What the models were asked and answered; None if the run has no such file."""
+    """What the models were asked and answered; None if the run has no such file.
+
+    Raises:
+        ForeignError: If the file is damaged.
+    """
     if not path.exists():
         return None
     import pandas as pd  # noqa: PLC0415
 
-    return pd.read_parquet(path)
+    with border(path, "a table of answers", REMEDY):
+        return pd.read_parquet(path)
 
 
 @cache

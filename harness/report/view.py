@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 ICONS = {str(o): str(o).replace(" ", "-") for o in Outcome}
 OPEN_FOREST = 420  # pixels: a taller one stays closed
+SAME = "same weights as"  # a fact of a model: an earlier model of the page
 LIMITS = (
     "A verdict holds for the model, the materials and the plan named here, and no further.",
     "Refuted means that a requirement failed, which is no evidence that an effect is zero.",
@@ -82,7 +83,7 @@ def report_page(
         table=ClaimsTable("claim", [row for c in claims for row in _claim_rows(c)]),
         every=ClaimsTable("requirement", [row for c in claims for row in _requirement_rows(c)]),
         partings=[p for c in claims for p in _partings(c)],
-        limits=LIMITS,
+        limits=[*same_weights(records), *LIMITS],
         provenance=_provenance(records),
         files=files,
         answers=answer_sheets(answers, anchors),
@@ -348,12 +349,34 @@ def _provenance(verdicts: Sequence[Verdict]) -> Provenance:
     plans = {(v.claim_id, v.plan.hash): v.plan for v in in_order if v.plan != AnalysisPlan()}
     return Provenance(
         runs=_runs(verdicts),
-        models=_distinct_named(v.model for v in verdicts),
+        models=_with_twins_of_weights(_distinct_named(v.model for v in verdicts)),
         materials=_distinct_named(v.materials for v in verdicts if v.materials.name),
         plans=[(claim_id, plan) for (claim_id, _), plan in plans.items()],
         # Reference models may have been measured by another run, and kept.
         seconds=sum(v.seconds for v in verdicts if v.control is None),
     )
+
+
+def same_weights(verdicts: Sequence[Verdict]) -> list[str]:
+    """A sentence for each model with the weights of an earlier one: no second measurement."""
+    named = _with_twins_of_weights(_distinct_named(v.model for v in verdicts))
+    return [
+        f"{model.name} has the same weights as {model.facts[SAME]}: the two are one measurement."
+        for model in named
+        if SAME in model.facts
+    ]
+
+
+def _with_twins_of_weights(models: Sequence[Named]) -> list[Named]:
+    """The models, each with the name of an earlier one that has its weights."""
+    first: dict[Any, str] = {}
+    found = []
+    for model in models:
+        content = model.facts.get("content")
+        name = model.name if content is None else first.setdefault(content, model.name)
+        facts = model.facts if name == model.name else {**model.facts, SAME: name}
+        found.append(Named(model.name, facts))
+    return found
 
 
 def _runs(verdicts: Sequence[Verdict]) -> list[Named]:

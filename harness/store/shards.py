@@ -11,6 +11,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from harness.files import replacing
+from harness.foreign import parsed, why
 
 _KEPT = "biufc"  # numpy's kinds: boolean, integers, floats, complex
 WRITE_ERRORS = (OSError, SafetensorError)
@@ -82,15 +83,17 @@ def read_shard(folder: Path, number: int) -> dict[str, np.ndarray] | None:
         if _sha256(path) != described.get("sha256"):
             raise DamagedError("sha256 differs")
         arrays: dict[str, np.ndarray] = safetensors.numpy.load_file(path)
-    except WRITE_ERRORS as error:
-        raise DamagedError(str(error)) from None
+    except DamagedError:
+        raise
+    except Exception as error:  # of any kind: what is stored may be anybody's
+        raise DamagedError(why(error)) from None
     return arrays
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
     try:
-        described = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
+        described = parsed(path.read_bytes())
+    except ValueError:
         raise DamagedError(f"{path.name} is not JSON") from None
     if not isinstance(described, dict):
         raise DamagedError(f"{path.name} is not a JSON object")
@@ -110,11 +113,15 @@ def read_sidecar(path: Path) -> str | None:
         if not path.exists():
             return None
         described = _sidecar(path)
-    except OSError as error:
-        raise DamagedError(str(error)) from None
-    text = described.get("value")
-    if not isinstance(text, str):
-        raise DamagedError(f"{path.name} holds no value")
-    if hashlib.sha256(text.encode()).hexdigest() != described.get("sha256"):
-        raise DamagedError("sha256 differs")
+        text = described.get("value")
+        if not isinstance(text, str):
+            raise DamagedError(f"{path.name} holds no value")
+        if hashlib.sha256(text.encode()).hexdigest() != described.get("sha256"):
+            raise DamagedError("sha256 differs")
+        if not isinstance(parsed(text), dict):
+            raise DamagedError("its value is no JSON object")
+    except DamagedError:
+        raise
+    except Exception as error:  # of any kind: what is stored may be anybody's
+        raise DamagedError(why(error)) from None
     return text

@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -162,8 +162,12 @@ class Store:
         return result
 
     def size(self) -> int:
-        """Bytes in the entries."""
-        return sum(f.stat().st_size for e in self._entries() for f in e.iterdir() if f.is_file())
+        """Bytes in the entries that can be read."""
+        size = 0
+        for entry in self._entries():
+            with suppress(OSError):  # another user's, or taken away meanwhile
+                size += sum(f.stat().st_size for f in entry.iterdir() if f.is_file())
+        return size
 
     def clear(self) -> int:
         """Delete every entry and nothing else; returns the bytes freed."""
@@ -198,8 +202,7 @@ class Store:
         made = False
         with self._locked(folder) as keep:
             if keep and not trusted:
-                for file in folder.iterdir():
-                    file.unlink()
+                self._keep(lambda: _empty(folder))
             for part in missing:
                 damage = ""
                 try:
@@ -281,6 +284,11 @@ def _readable(read: Callable[[int], bool], part: int) -> bool:
         return read(part)
     except DamagedError:
         return False
+
+
+def _empty(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
 
 
 def _prepare(folder: Path) -> None:

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import DATA, write_text
+from harness.foreign import strictly_parsed
 from harness.models import identity, specs
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.study.fingerprint import instrument, library_versions
 from harness.study.plan import Plan
+from harness.verdicts.records import verdict_of
 from harness.verdicts.verdict import Known
 
 SHIPPED = DATA / "fixtures" / "organisms" / "controls.json"
@@ -96,10 +98,7 @@ class StoredVerdicts:
         record = _shipped_records().get(shipped_key)
         path = self._file(fingerprint, prediction)
         if record is None and path.is_file():
-            try:
-                record = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError, RecursionError):  # damaged: measure again
-                return None
+            record = _stored(path)
         if record is None:
             return None
         return {**record, "model": {**record["model"], "path": model.spec.path}}
@@ -131,12 +130,9 @@ class StoredVerdicts:
         depends = {
             "code": instrument(),
             "claim": hashlib.sha256(claim.read_bytes()).hexdigest(),
-            "weights": identity.weights_identity(model.spec, self.cache_dir),
-            "tokenizer": identity.tokenizer_identity(model.spec),
+            "model": identity.identity_of(model.spec, self.load, self.cache_dir),
             "plan": asdict(self.plan),
             "device": self.load.device if self.load.device != "auto" else default_device(),
-            "dtype": self.load.dtype,
-            "chat_template": self.load.chat_template,
             "versions": library_versions(),
         }
         return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
@@ -149,6 +145,16 @@ class StoredVerdicts:
 def default_device() -> str:
     """The device that `--device auto` will choose, without importing torch."""
     return "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
+
+
+def _stored(path: Path) -> dict[str, Any] | None:
+    """The record in a file of the cache; None if it is damaged: it is measured again."""
+    try:
+        record: dict[str, Any] = strictly_parsed(path.read_text(encoding="utf-8"))
+        verdict_of(record)
+    except Exception:  # of any kind
+        return None
+    return record
 
 
 def _shipped_key(fingerprint: str, prediction: str) -> str:

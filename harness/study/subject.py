@@ -18,11 +18,10 @@ from harness.materials.items import Item, PromptSet
 from harness.models.architecture import Architecture, architecture_of
 from harness.models.hub import pinned
 from harness.models.identity import (
-    CHAT_DATE,
     config_identity,
+    content_identity,
+    identity_of,
     template_identity,
-    tokenizer_identity,
-    weights_identity,
 )
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.store.store import Store
@@ -30,10 +29,13 @@ from harness.store.store import Store
 if TYPE_CHECKING:
     from harness.adapter import Model
 
+SELF_CHECK_VERSION = 2  # raise it when its names change
 ANSWERS_VERSION = 3  # raise it when the arrays of `Answers` change
 SHARD = 64  # prompts measured, and saved, at a time
 IN_MEMORY = 3  # extractions: consecutive claims often use the same materials
 _LIBRARIES = ("torch", "transformers", "nnsight")
+_CHAT = ("chat_date", "template_args", "rendered")  # parts of an identity with a chat template
+_TEXT = ("tokenizer", "chat_template", "own_code", *_CHAT)  # parts that tokens depend on
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +92,27 @@ class Subject:
     def identity(self) -> dict[str, Any]:
         """Everything that a measurement depends on, apart from the prompts; part of its address."""
         return {
-            "weights": weights_identity(self.spec, self.store.root),
-            "tokenizer": tokenizer_identity(self.spec),
+            **identity_of(self.spec, self.options, self.store.root),
+            **({"rendered": self._rendered} if self.options.chat_template else {}),
             "features": FEATURES_VERSION,
-            "dtype": self.architecture.dtype,
-            "attention": "eager",
-            **self._chat,
             "versions": {name: version(name) for name in _LIBRARIES},
         }
 
-    @property
-    def _chat(self) -> dict[str, Any]:
-        """Whether prompts go through the chat template, and the date that it is told."""
-        date = {"chat_date": CHAT_DATE} if self.options.chat_template else {}
-        return {"chat_template": self.options.chat_template, **date}
+    @cached_property
+    def _rendered(self) -> str:
+        """A hash of what the chat template makes of one fixed prompt: the files may not say all."""
+        from harness.adapter.chat import probe  # noqa: PLC0415 - transformers loads here
+
+        return hashlib.sha256(probe(self.spec, self.options).encode()).hexdigest()
+
+    @cached_property
+    def thinking(self) -> str:
+        """How to keep the model from thinking before it answers; empty if it does not."""
+        if not self.options.chat_template:
+            return ""
+        from harness.adapter.chat import thinking  # noqa: PLC0415 - transformers loads here
+
+        return thinking(self.spec, self.options)
 
     def forget(self) -> None:
         """Free weights and arrays, before another model is studied."""
@@ -115,18 +124,23 @@ class Subject:
 
     def record(self) -> dict[str, Any]:
         """The model as a verdict records it."""
-        template = template_identity(self.spec)
+        template, content = template_identity(self.spec), self._content
         return {
             "name": self.spec.name,
             "path": str(self.spec.path),
             "revision": self.spec.revision,
             "weights": self.identity["weights"],
+            **({"content": content} if content else {}),
             "tokenizer": self.identity["tokenizer"],
             **({"template": template} if template else {}),
-            **({"chat_date": CHAT_DATE} if self.options.chat_template else {}),
+            **{name: self.identity[name] for name in _CHAT if name in self.identity},
             "attention": "eager",
             **self.architecture.to_json(),
         }
+
+    @cached_property
+    def _content(self) -> str | None:
+        return content_identity(self.spec, self.store.root)
 
     def activations(
         self, prompts: PromptSet, position: str = "final", twin: int | None = None
@@ -176,15 +190,15 @@ class Subject:
     def self_check(self) -> dict[str, Any]:
         """The load-time checks of the instrument, as numbers."""
         return self.store.fetch_json(
-            {**self.identity, "kind": "self-check"}, lambda: self.model.self_check().worst()
+            {**self.identity, "kind": "self-check", "version": SELF_CHECK_VERSION},
+            lambda: self.model.self_check().worst(),
         )
 
     def token_ids(self, prompts: PromptSet) -> list[list[int]]:
         """Token ids of every prompt, as the model reads them."""
         key = {
             "kind": "tokens",
-            "tokenizer": self.identity["tokenizer"],
-            **self._chat,
+            **{name: self.identity[name] for name in _TEXT if name in self.identity},
             "materials": prompts.hash,
         }
         stored = self.store.fetch_json(key, lambda: {"ids": self.model.encoder.ids(prompts.items)})

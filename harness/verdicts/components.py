@@ -1,16 +1,21 @@
 """Tables of components (layers, heads, neurons): what a criterion found, one entry a component."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from harness.foreign import table_at
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ComponentKind = Literal["layer", "head", "neuron"]
 
+COMPONENTS_NAME = "components.parquet"  # every component's numbers
+REMEDY = "copy the run's folder again, or make the run again"
 MODEL = "model"  # source of a table about the model itself; others are about twins or effects
 CAUSAL = "causal, "  # source of a table of causal effects begins so; the task follows
 
@@ -69,6 +74,22 @@ class Components:
 
     def __len__(self) -> int:
         return len(self.layer)
+
+
+def read_components(folder: Path) -> "pd.DataFrame | None":
+    """The table of a run's folder; None if it has none.
+
+    Raises:
+        ForeignError: If the file is damaged; names it and the column.
+    """
+    path = folder / COMPONENTS_NAME
+    if not path.exists():
+        return None
+    numbers = dict.fromkeys(("layer", "index"), True)
+    numbers |= dict.fromkeys(("effect", "effect_discovery", "q", "passed"), False)
+    texts = tuple(name for name in COMPONENT_COLUMNS if name not in numbers)
+    frame = table_at(path, numbers, texts, "a table of components", REMEDY)
+    return frame[list(COMPONENT_COLUMNS)]
 
 
 def components_frame(table: Components, **common: str) -> "pd.DataFrame":

@@ -18,13 +18,14 @@ from typing import Any
 from filelock import FileLock
 
 from harness.files import write_text
+from harness.foreign import ForeignError, border, strictly_parsed
+from harness.verdicts.components import REMEDY
 from harness.verdicts.plots import PlacedPlot
 from harness.verdicts.verdict import SCHEMA, SCHEMA_VERSION, Verdict
 from harness.verdicts.version1 import upgraded
 
 JSON_NAME = "verdicts.json"
 JSONL_NAME = "verdicts.jsonl"
-COMPONENTS_NAME = "components.parquet"  # every component's numbers
 CONTROLS_NAME = "controls.json"  # verdicts on reference models; absent if there were none
 ANSWERS_NAME = "answers.parquet"  # what the models were asked and answered
 PLOTS_NAME = "plots.json"  # what claims hand over to be drawn; absent if none did
@@ -95,25 +96,21 @@ def read_plots(folder: Path | str) -> list[PlacedPlot]:
     """What `write_plots` wrote into a run's folder; nothing if no claim handed over a figure.
 
     Raises:
-        ValueError: If the file is damaged; names it and the figure.
+        ForeignError: If the file is damaged; names it and the figure.
     """
     path = Path(folder) / PLOTS_NAME
     if not path.exists():
         return []
-    try:
-        plots = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
-    if not isinstance(plots, list):
-        raise ValueError(f"{path} is not a list of figures: it holds a {type(plots).__name__}")
+    with border(path, "a list of figures", REMEDY):
+        plots = strictly_parsed(path.read_text(encoding="utf-8"))
+        if not isinstance(plots, list):
+            raise ValueError(f"it holds a {type(plots).__name__}")
     return [_plot(entry, f"{path}, figure {number}") for number, entry in enumerate(plots)]
 
 
 def _plot(entry: Any, where: str) -> PlacedPlot:
-    try:
+    with border(where, "a figure", REMEDY):
         return PlacedPlot.from_json(entry)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{where} is not a figure: {error}") from None
 
 
 def read_verdicts(path: Path | str) -> list[Verdict]:
@@ -124,7 +121,7 @@ def read_verdicts(path: Path | str) -> list[Verdict]:
 
     Raises:
         FileNotFoundError: If there is nothing to read.
-        ValueError: If a record is not JSON or breaks the schema; names the file, line and field.
+        ForeignError: If a record is not JSON or breaks the schema; names file, line and field.
     """
     path = Path(path)
     if not path.is_dir():
@@ -142,7 +139,7 @@ def read_controls(folder: Path | str) -> list[Verdict]:
     """The verdicts of a run on reference models; none if it had no reference models.
 
     Raises:
-        ValueError: If the file is damaged; names it and the field.
+        ForeignError: If the file is damaged; names it and the field.
     """
     path = Path(folder) / CONTROLS_NAME
     return _read_file(path) if path.exists() else []
@@ -152,12 +149,12 @@ def validate(record: Any, where: str = "the record") -> None:
     """Check one record against the schema.
 
     Raises:
-        ValueError: Naming `where`, the field and what is wrong with it.
+        ForeignError: Naming `where`, the field and what is wrong with it.
     """
     fault = next(iter(sorted(_validator().iter_errors(record), key=lambda e: list(e.path))), None)
     if fault is not None:
         field = ".".join(str(part) for part in fault.absolute_path) or "the record"
-        raise ValueError(f"{where} is not a verdict: {field}: {fault.message[:300]}")
+        raise ForeignError(f"{where} is not a verdict: {field}: {fault.message[:300]}; {REMEDY}.")
 
 
 @cache
@@ -173,29 +170,30 @@ def verdict_of(record: Any, where: str = "the record") -> Verdict:
     """The verdict of one JSON record, of this version or the one before.
 
     Raises:
-        ValueError: If it breaks the schema; names `where`, the field and what is wrong with it.
+        ForeignError: If it breaks the schema; names `where`, the field and what is wrong with it.
     """
-    present = upgraded(record)
-    validate(present, where)
-    return Verdict.from_json(present)
+    with border(where, "a verdict", REMEDY):
+        present = upgraded(record)
+        validate(present, where)
+        return Verdict.from_json(present)
 
 
 def _read_file(path: Path) -> list[Verdict]:
-    text = path.read_text(encoding="utf-8")
-    records = _lines(path, text) if path.suffix == ".jsonl" else _document(path, text)
-    return [verdict_of(record, where) for where, record in records]
+    with border(path, "a file of verdicts", REMEDY):
+        text = path.read_text(encoding="utf-8")
+        records = _lines(path, text) if path.suffix == ".jsonl" else _document(path, text)
+        return [verdict_of(record, where) for where, record in records]
 
 
 def _document(path: Path, text: str) -> list[tuple[str, Any]]:
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
+    document = strictly_parsed(text)
     if not isinstance(document, dict) or not isinstance(document.get("verdicts"), list):
-        raise ValueError(f'{path} is not a file of verdicts: expected {{"verdicts": [...]}}')
+        raise ForeignError(
+            f'{path} is not a file of verdicts: expected {{"verdicts": [...]}}; {REMEDY}.'
+        )
     if document.get("schema_version") not in READ:
-        raise ValueError(
-            f"{path} has schema_version {document.get('schema_version')!r}; "
+        raise ForeignError(
+            f"{path} has schema_version {document.get('schema_version')!r:.40}; "
             f"this version reads {' and '.join(map(str, READ))}"
         )
     return [(f"{path}, verdict {i}", record) for i, record in enumerate(document["verdicts"])]
@@ -212,10 +210,8 @@ def _lines(path: Path, text: str) -> list[tuple[str, Any]]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        try:
-            records.append((f"{path}, line {number}", json.loads(line)))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}, line {number} is not JSON: {error}") from None
+        with border(f"{path}, line {number}", "a verdict", REMEDY):
+            records.append((f"{path}, line {number}", strictly_parsed(line)))
     return records
 
 

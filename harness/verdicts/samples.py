@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.foreign import table_at
+from harness.verdicts.components import REMEDY
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -56,19 +59,14 @@ def read_samples(folder: Path) -> dict[Address, dict[str, float]]:
     """The samples of a run's folder by address; empty if none of its predictions has any.
 
     Raises:
-        ValueError: If the file is damaged; names it.
+        ForeignError: If the file is damaged; names it and the column.
     """
     path, column = folder / SAMPLES_NAME, "sample"
     if not path.exists():
         path, column = folder / NAME_1, "unit"
     if not path.exists():
         return {}
-    import pandas as pd  # noqa: PLC0415
-
-    try:
-        frame = pd.read_parquet(path, columns=[*SAMPLE_LABELS, column, "value"])
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{path} is not a table of samples: {error}") from None
+    frame = table_at(path, {"value": True}, (*SAMPLE_LABELS, column), "a table of samples", REMEDY)
     found: dict[Address, dict[str, float]] = {}
     for labels, rows in frame.groupby(list(SAMPLE_LABELS), observed=True, sort=False):
         names: Any = labels

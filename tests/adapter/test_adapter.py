@@ -10,7 +10,7 @@ from harness.adapter.prefix_sharing import separate_trees
 from harness.adapter.scoring import Continuation, score_batch
 from harness.materials import sets
 from harness.models.architecture import architecture_of
-from harness.models.specs import ModelError
+from harness.models.specs import ModelError, resolve
 from tests.support import oracle, tiny_models
 from tests.support.tiny_models import ITEMS, item, largest_difference
 
@@ -307,3 +307,30 @@ def test_a_model_placed_by_accelerate_measures_the_same(model):
     assert largest_difference(placed.extract(ITEMS), model.extract(ITEMS)) < 1e-5
     twin = placed.twin(1).extract(ITEMS)
     assert largest_difference(twin, model.twin(1).extract(ITEMS)) < 1e-5
+
+
+@pytest.fixture(scope="module")
+def overflowing(tmp_path_factory):
+    """A model in float16 whose second layer ends in infinity."""
+    folder = tiny_models.save(tmp_path_factory.mktemp("float16"), "llama")
+    model = Model.load(resolve(str(folder)), LoadOptions(device="cpu", dtype="float16"))
+    with torch.no_grad():
+        model.module.model.layers[1].mlp.down_proj.weight.fill_(60_000)
+        model.module.model.layers[1].mlp.up_proj.weight.fill_(60_000)
+    return model
+
+
+ASKED = {
+    "extract": lambda model: model.extract(ITEMS),
+    "score": lambda model: model.score(ITEMS),
+    "sweep": lambda model: model.sweep(ITEMS, [()]),
+    "attribution": lambda model: model.component_scores(ITEMS),
+    "logits": lambda model: model.next_token_logits(ITEMS),
+    "residuals": lambda model: model.residuals_at(ITEMS, [0] * len(ITEMS)),
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_an_overflow_of_float16_names_the_layer_and_recommends_bfloat16(overflowing, asked):
+    with pytest.raises(ModelError, match=r"layer 1 is not finite.*--dtype bfloat16"):
+        ASKED[asked](overflowing)

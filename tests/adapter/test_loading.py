@@ -1,9 +1,12 @@
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +16,13 @@ from safetensors.torch import load_file, save_file
 from transformers.utils import chat_template_utils
 
 from fixtures.training import tokenizer as organism_tokenizer
-from harness.adapter import LoadOptions, Model, loading
+from harness.adapter import LoadOptions, Model, chat, loading
 from harness.adapter.encoding import Encoder
 from harness.materials import sets
 from harness.materials.items import Item
 from harness.models.specs import ModelError, ModelSpec, resolve
+from harness.store.store import Store
+from harness.study.subject import Subject
 from tests.support import tiny_models
 from tests.support.tiny_models import ITEMS, largest_difference
 
@@ -237,6 +242,89 @@ def test_a_template_that_cannot_be_applied_is_one_sentence(load, tmp_path):
     encoder = Encoder(loading.load_tokenizer(resolve(str(folder)), options), chat=True)
     with pytest.raises(ModelError, match=r"cannot be applied to 'Rome' \(no users here\)"):
         encoder.text(ROME)
+
+
+OFF = {"enable_thinking": False}
+REPLY = "{{ messages[0]['content'] }} Answer:"
+THINKS = (  # template, arguments, what is said
+    (REPLY + "{% if enable_thinking is false %}<think></think>{% endif %}", {}, "enable_thinking="),
+    (REPLY + "{% if enable_thinking is false %}<think></think>{% endif %}", OFF, ""),
+    (REPLY + "{% if thinking is not defined %} <think>{% endif %}", {}, "thinking=false"),
+    (REPLY + "<think>", {}, "opens every reply with <think>"),
+    (REPLY + "<think></think>", {}, ""),
+    (REPLY, {}, ""),
+)
+
+
+@pytest.mark.parametrize(("template", "arguments", "said"), THINKS)
+def test_a_template_that_lets_the_model_think_is_told(load, tmp_path, template, arguments, said):
+    folder = copy_tokenizer(load("qwen2"), tmp_path)
+    (folder / "chat_template.jinja").write_text(template)
+    given = tuple(arguments.items())
+    found = chat.thinking(
+        resolve(str(folder)), LoadOptions(chat_template=True, template_args=given)
+    )
+    assert said in found
+    assert bool(found) is bool(said)
+
+
+def test_arguments_of_the_template_reach_the_text_and_the_identity(load, tmp_path):
+    folder = copy_tokenizer(load("qwen2"), tmp_path)
+    (folder / "chat_template.jinja").write_text("{{ mood }}: {{ messages[0]['content'] }}")
+    spec, found = resolve(str(folder)), []
+    for mood in ("glad", "sad"):
+        options = LoadOptions(device="cpu", chat_template=True, template_args=(("mood", mood),))
+        assert Model.load(spec, options).encoder.text("Rome") == f"{mood}: Rome"
+        found.append(Subject(spec, options, Store(tmp_path / "cache")).identity)
+    assert found[0]["rendered"] != found[1]["rendered"]
+    assert found[0]["template_args"] == {"mood": "glad"}
+
+
+def test_every_file_of_a_hub_model_is_asked_for_at_one_commit(load, monkeypatch):
+    """Tokenizer, configuration and weights: the branch may move between the three."""
+    model, asked = load("qwen2"), []
+
+    def giving(found):
+        def ask(path, **more):
+            asked.append((path, more["revision"]))
+            return found
+
+        return ask
+
+    report = {"mismatched_keys": [], "missing_keys": []}
+    for name, found in (
+        ("AutoTokenizer", model.tokenizer),
+        ("AutoConfig", model.module.config),
+        ("AutoModelForCausalLM", (model.module, report)),
+    ):
+        monkeypatch.setattr(getattr(transformers, name), "from_pretrained", giving(found))
+    commits = iter(("a" * 40, "b" * 40))  # a branch that moves
+    now = type("Hub", (), {"model_info": lambda *_, **__: SimpleNamespace(sha=next(commits))})
+    monkeypatch.setattr("huggingface_hub.HfApi", now)
+    Model.load(ModelSpec("org/name", "org/name"), LoadOptions(device="cpu"))
+    assert asked == [("org/name", "a" * 40)] * 3
+
+
+def test_code_in_another_repository_is_refused_before_it_runs(load, tmp_path):
+    folder = copy_tokenizer(load("qwen2"), tmp_path)
+    path = folder / "config.json"
+    path.write_text(
+        json.dumps({**json.loads(path.read_text()), "auto_map": {"AutoConfig": "o/n--m.Config"}})
+    )
+    with pytest.raises(ModelError, match=r"code of another repository .*o/n--m\.Config"):
+        Model.load(resolve(str(folder)), LoadOptions(device="cpu", trust_remote_code=True))
+
+
+def test_importing_nnsight_first_breaks_nothing():
+    program = (
+        "import nnsight, pkgutil, importlib, harness\n"
+        "for m in pkgutil.walk_packages(harness.__path__, 'harness.'):\n"
+        "    m.name.endswith('__main__') or importlib.import_module(m.name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def post_process(folder: Path, processor: dict[str, object]) -> ModelSpec:

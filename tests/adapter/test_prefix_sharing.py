@@ -223,6 +223,32 @@ def test_answers_and_donors_longer_than_the_window_are_as_apart(folder_of, kind,
     np.testing.assert_allclose(found.log_probability, expected.log_probability, atol=2e-5)
 
 
+@pytest.mark.parametrize("kind", ["mistral", "gemma2", "gemma3_text"])
+def test_a_window_of_eight_tokens_gives_what_transformers_gives_prompt_by_prompt(folder_of, kind):
+    """The shared prefix, the padding and the answers all reach beyond the window."""
+    folder = folder_of(kind, sliding_window=8)
+    model, alone = load(folder), load(folder, share=False, batch_size=1)
+    items = [replace(i, distractors=("Buenos Aires", "New Delhi")) for i in PLAIN]
+    assert min(model.token_counts(items)) > 8
+    assert largest_difference(model.extract(items), alone.extract(items)) < 2e-5
+    assert largest_difference(model.score(items), alone.score(items)) < 2e-5
+    sets = [(), *((edits.zero_ablation(Site(k, 0), "final"),) for k in ("attn", "mlp"))]
+    found, expected = (m.sweep(items, sets) for m in (model, alone))
+    np.testing.assert_allclose(found.log_probability, expected.log_probability, atol=2e-5)
+    plain = [log_probability(model, item) for item in items]
+    np.testing.assert_allclose(model.score(items).log_probability, plain, atol=2e-5)
+
+
+def log_probability(model: Model, item) -> float:
+    """Of the answer, by transformers alone: no padding, no cache, no hooks."""
+    prompt = model.encoder.ids([item])[0]
+    answer = model.encoder.continuations([item], [prompt], [[item.answer]])[0][0]
+    with torch.no_grad():
+        logits = model.module(torch.tensor([[*prompt, *answer]]), use_cache=False).logits[0]
+    ways = logits.float().log_softmax(-1)[len(prompt) - 1 : -1]
+    return float(sum(row[token] for row, token in zip(ways, answer, strict=True)))
+
+
 def test_a_line_that_memory_does_not_take_is_run_prompt_by_prompt(folder_of, monkeypatch):
     model, apart = load(folder_of("qwen2")), load(folder_of("qwen2"), share=False)
     assert model.batcher.shares_prefixes  # the trial is over

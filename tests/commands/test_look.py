@@ -369,7 +369,9 @@ def test_a_folder_without_verdicts_or_with_damaged_ones_is_one_sentence(tmp_path
     assert (status, err.count("\n")) == (2, 1)
     assert "holds neither verdicts.json nor verdicts.jsonl" in err
     (tmp_path / "verdicts.json").write_text("{]")
-    assert "verdicts.json is not JSON" in harness("report", str(tmp_path))[2]
+    assert (
+        "verdicts.json is not a file of verdicts: not JSON" in harness("report", str(tmp_path))[2]
+    )
 
 
 def test_a_model_card_is_written_and_the_page_left_alone(tmp_path, harness):

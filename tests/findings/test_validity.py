@@ -7,6 +7,7 @@ import pytest
 
 from harness import stats
 from harness.findings import validity
+from harness.findings.gates import competence_gates
 from harness.materials.sets import SETS, crossed_controls
 from harness.study.causality import LabelDifference
 from harness.study.plan import Plan
@@ -63,6 +64,24 @@ def test_prompts_that_share_a_line_and_differ_refute(bad):
     )
     finding = finding_of(validity.padding_finding, checked(shared=bad), TOLERANCE)
     assert outcome(finding)[0] is Outcome.REFUTED
+
+
+def test_a_token_put_after_a_prompt_refutes():
+    finding = finding_of(validity.padding_finding, checked(foreign_ends=1), TOLERANCE)
+    assert outcome(finding)[0] is Outcome.REFUTED
+    assert [e.name for e in finding.evidence if e.failed] == [
+        "texts that end in a token that is not their own"
+    ]
+
+
+def test_a_model_that_thinks_before_it_answers_is_told_how_to_stop():
+    thinking = "its replies begin with thinking"
+    for accuracy, told in ((0.2, True), (1.0, False)):
+        shares = dict.fromkeys(crossed_set().tasks, accuracy)
+        study = study_of(null_subject, accuracy=shares, thinking=thinking)
+        reasons = [g.reason for g in competence_gates(study, 0.6) if not g.met]
+        assert bool(reasons) is told
+        assert all(reason.endswith(f"; {thinking}") for reason in reasons)
 
 
 def test_the_tolerance_is_that_of_the_dtype():

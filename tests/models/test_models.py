@@ -1,5 +1,6 @@
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from harness.files import DATA
 from harness.models import hub as hub_files
 from harness.models import identity, sizes, specs
 from harness.models.architecture import Architecture, architecture_of
-from harness.models.specs import ModelError, ModelSpec, resolve
+from harness.models.specs import LoadOptions, ModelError, ModelSpec, resolve
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -141,7 +142,7 @@ OTHER_SHAPES = ("[]", "null", '"x"', "5", "[" * 100_000, "")
 def test_an_index_of_another_shape_is_one_sentence(folder, text):
     (folder / specs.INDEX).write_text(text)
     with pytest.raises(
-        ModelError, match=rf"{specs.INDEX} (has no weight_map|holds|cannot be read)"
+        ModelError, match=rf"{specs.INDEX} (has no weight_map|holds|is not a JSON object)"
     ):
         resolve(str(folder))
 
@@ -149,7 +150,7 @@ def test_an_index_of_another_shape_is_one_sentence(folder, text):
 @pytest.mark.parametrize("text", OTHER_SHAPES)
 def test_a_configuration_of_another_shape_is_one_sentence(folder, text):
     (folder / "config.json").write_text(text)
-    with pytest.raises(ModelError, match=r"config\.json (holds|cannot be read)"):
+    with pytest.raises(ModelError, match=r"config\.json (holds|is not a JSON object)"):
         architecture_of(resolve(str(folder)))
 
 
@@ -248,7 +249,7 @@ def test_every_message_is_one_sentence_on_one_line(folder):
     with pytest.raises(ModelError) as caught:
         architecture_of(resolve(str(folder)))
     assert "\n" not in str(caught.value)
-    assert "cannot be read as JSON" in str(caught.value)
+    assert "is not a JSON object: not JSON" in str(caught.value)
 
 
 def test_the_identity_of_a_folder_follows_its_bytes_and_hashes_each_once(
@@ -281,6 +282,7 @@ def test_other_weights_with_the_size_and_time_of_the_old_ones_are_another_model(
 
 SHAPES = ("", "{", "[]", "null", "5", '"x"', "[" * 100_000)
 MEMOS = (*SHAPES, '{"FILE": []}', '{"FILE": {"sha256": 5}}')
+NO_HASHES = (5, None, "", "x" * 64, ["a"], 1e400, "\ud800")
 
 
 @pytest.mark.parametrize("memo", MEMOS, ids=lambda text: text[:20] or "empty")
@@ -288,11 +290,33 @@ def test_a_damaged_memo_is_written_anew(folder, tmp_path, memo):
     spec = resolve(str(folder))
     before = identity.weights_identity(spec, tmp_path)
     known = (tmp_path / identity.FILES_HASHED).read_text()
-    text = memo.replace("FILE", str(folder / "model.safetensors"))
+    text = memo.replace("FILE", f"{platform.node()} {folder / 'model.safetensors'}")
     (tmp_path / identity.FILES_HASHED).write_text(text)
     assert identity.weights_identity(spec, tmp_path) == before
     assert (tmp_path / identity.FILES_HASHED).read_text() == known
     assert len(list(tmp_path.glob(f"{identity.FILES_HASHED}*"))) == 1
+
+
+@pytest.mark.parametrize("sha256", NO_HASHES, ids=repr)
+def test_a_row_of_the_memo_whose_hash_is_none_is_computed_anew(folder, tmp_path, sha256):
+    spec = resolve(str(folder))
+    before = identity.weights_identity(spec, tmp_path)
+    memo = tmp_path / identity.FILES_HASHED
+    rows = json.loads(memo.read_text())
+    memo.write_text(json.dumps({place: {**row, "sha256": sha256} for place, row in rows.items()}))
+    assert identity.weights_identity(spec, tmp_path) == before
+    assert json.loads(memo.read_text()) == rows
+
+
+def test_machines_that_share_a_cache_do_not_take_each_others_hashes(folder, tmp_path, monkeypatch):
+    spec = resolve(str(folder))
+    before = identity.weights_identity(spec, tmp_path)
+    memo = tmp_path / identity.FILES_HASHED
+    rows = json.loads(memo.read_text())
+    memo.write_text(json.dumps({p: {**row, "sha256": "0" * 64} for p, row in rows.items()}))
+    monkeypatch.setattr("platform.node", lambda: "another")
+    assert identity.weights_identity(spec, tmp_path) == before
+    assert len(json.loads(memo.read_text())) == 2 * len(rows)
 
 
 def test_without_a_memo_that_can_be_written_the_files_are_hashed_each_time(folder, tmp_path):
@@ -467,3 +491,45 @@ def test_nothing_here_imports_torch(folder, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_code_of_the_model_is_part_of_its_identity(folder, tmp_path):
+    """Other code is another identity, and so is code that is run instead of transformers' own."""
+    config = json.loads((folder / "config.json").read_text()) | {"auto_map": {"AutoModel": "m.M"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    spec, found = resolve(str(folder)), []
+    for code in ("a = 1", "a = 2"):
+        (folder / "m.py").write_text(code)
+        for trusted in (False, True):
+            load = LoadOptions(trust_remote_code=trusted)
+            found.append(json.dumps(identity.identity_of(spec, load, tmp_path), sort_keys=True))
+    assert len(set(found)) == 4
+
+
+@pytest.mark.parametrize("change", [{"dtype": "bfloat16"}, {"chat_template": True}])
+def test_how_a_model_is_loaded_is_part_of_its_identity(folder, tmp_path, change):
+    spec = resolve(str(folder))
+    found = [identity.identity_of(spec, LoadOptions(**how), tmp_path) for how in ({}, change)]
+    assert found[0] != found[1]
+    assert {name: found[1][name] for name in change} == change
+
+
+def test_where_generated_text_ends_is_part_of_the_identity(folder, tmp_path):
+    spec = resolve(str(folder))
+    before = identity.weights_identity(spec, tmp_path)
+    (folder / "generation_config.json").write_text('{"eos_token_id": 5}')
+    assert identity.weights_identity(spec, tmp_path) != before
+
+
+def test_the_content_of_weights_is_that_of_another_release_with_the_same(folder, tmp_path):
+    other = folder.with_name("other")
+    shutil.copytree(folder, other)
+    config = json.loads((other / "config.json").read_text()) | {"x": 1}
+    (other / "config.json").write_text(json.dumps(config))
+    first, second = (resolve(str(path)) for path in (folder, other))
+    content = identity.content_identity(first, tmp_path)
+    assert content == identity.content_identity(second, tmp_path)
+    assert identity.weights_identity(first, tmp_path) != identity.weights_identity(second, tmp_path)
+    (other / "model.safetensors").write_bytes(b"others.")
+    assert identity.content_identity(second, tmp_path) != content
+    assert identity.content_identity(ModelSpec("o/n", "o/n", commit="a" * 40), tmp_path) is None

@@ -13,10 +13,9 @@ from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 from harness.plugin.prediction import Prediction
 from harness.plugin.run import COMPONENT_COLUMNS, COMPONENT_PARTS, PLOT_PARTS, Run, not_measured
 from harness.plugin.run import provenance as provenance_of
-from harness.verdicts.components import components_frame
+from harness.verdicts.components import COMPONENTS_NAME, components_frame
 from harness.verdicts.plots import Plot, PlotPanel, Series
 from harness.verdicts.records import (
-    COMPONENTS_NAME,
     PLOTS_NAME,
     read_plots,
     validate,

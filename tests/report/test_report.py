@@ -657,3 +657,15 @@ def test_a_link_to_a_verdict_is_copied_and_leads_there(chromium, report_file):
     again = Visit(chromium, report_file)
     again.page.goto(link)
     again.count("#h2-held-out-mini-llama[open]", 1)
+
+
+def test_a_model_with_the_weights_of_another_is_no_second_measurement(tmp_path):
+    same = [
+        replace(v, model=Named(v.model.name, {**v.model.facts, "content": "c" * 64}))
+        for v in sample()
+    ]
+    said = "mini-llama has the same weights as mini-qwen: the two are one measurement."
+    for verdicts, told in ((sample(), False), (same, True)):
+        page = render(verdicts, None, tmp_path / "r.html", card=tmp_path / "r.md")
+        assert (said in page.read_text()) is told
+        assert (said in (tmp_path / "r.md").read_text().replace("\\", "")) is told

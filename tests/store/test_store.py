@@ -3,8 +3,10 @@
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -371,3 +373,34 @@ def test_clearing_takes_entries_and_nothing_else(tmp_path):
     assert store.size() == 0
     assert {p.name for p in tmp_path.iterdir()} == {"mine.txt", "locks"}
     assert Store(tmp_path / "nowhere").clear() == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
+def test_the_umask_decides_who_may_read_every_file(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        fetch(Store(tmp_path / "cache"), Meter())
+        Store(tmp_path / "cache").fetch_json({"a": 1}, lambda: {"b": 2})
+    finally:
+        os.umask(before)
+    paths = list((tmp_path / "cache").rglob("*"))
+    assert len({p.suffix for p in paths if p.is_file()}) > 1
+    for path in paths:
+        assert path.stat().st_mode & 0o777 == (0o777 if path.is_dir() else 0o666) & ~umask
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid") or os.getuid() != 0, reason="needs two users")
+def test_another_user_reads_what_is_there_and_says_once_what_cannot_be_stored():
+    shared = Path(tempfile.mkdtemp())
+    shared.chmod(0o755)
+    try:
+        fetch(Store(shared), Meter())
+        os.seteuid(65534)
+        store, meter = Store(shared), Meter()
+        assert fetch(store, meter).cached
+        store.fetch_json({"a": 1}, lambda: {"b": 2})
+        assert (meter.asked, store.damaged, len(store.problems)) == ([], [], 1)
+    finally:
+        os.seteuid(0)
+        shutil.rmtree(shared)

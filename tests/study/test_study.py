@@ -52,14 +52,25 @@ class FakeModel:
         return {"hooked": 0.0}
 
 
+def made_up_identity(spec, load, _):
+    return {
+        "weights": f"sha {spec.name}",
+        "tokenizer": "one tokenizer",
+        "dtype": "float32" if load.dtype == "auto" else load.dtype,
+        "chat_template": load.chat_template,
+        **({"chat_date": "then"} if load.chat_template else {}),
+    }
+
+
 @pytest.fixture(autouse=True)
 def calls(monkeypatch) -> list[str]:
     """What every model did; loading one is a call too. A spec's name is its weights."""
     made: list[str] = []
     made_up = Architecture("made", 4, 4, 2, 8, d_model=16, d_vocab=64)
-    monkeypatch.setattr(module, "weights_identity", lambda spec, *_: f"sha {spec.name}")
+    monkeypatch.setattr(module, "identity_of", made_up_identity)
+    monkeypatch.setattr(module, "content_identity", lambda *_: "content")
+    monkeypatch.setattr(Subject, "_rendered", "rendered")
     monkeypatch.setattr(module, "config_identity", lambda *_: "one configuration")
-    monkeypatch.setattr(module, "tokenizer_identity", lambda *_: "one tokenizer")
     monkeypatch.setattr(module, "architecture_of", lambda _: made_up)
 
     def load(self):

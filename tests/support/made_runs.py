@@ -7,8 +7,9 @@ import pandas as pd
 
 from harness.calibration.jobs import Job
 from harness.calibration.running import Ran
+from harness.verdicts.components import COMPONENTS_NAME
 from harness.verdicts.judge import Criterion, Outcome
-from harness.verdicts.records import COMPONENTS_NAME, JSON_NAME, write_verdicts
+from harness.verdicts.records import JSON_NAME, write_verdicts
 from tests.support.sample_records import sample
 
 HEADS = [(layer, head) for layer in range(3) for head in range(4)]

@@ -149,6 +149,7 @@ GOOD_CHECK = {
     "neuron_sum": 1e-7,
     "pattern_sum": 1e-7,
     "padded": 1e-6,
+    "foreign_ends": 0,
     "zeroed": 0.1,
 }
 
@@ -165,6 +166,7 @@ class FakeSubject:
     options: LoadOptions = field(default_factory=LoadOptions)
     identity: Mapping[str, Any] = field(default_factory=lambda: {"tokenizer": "", "features": 1})
     architecture: Architecture = SIZES
+    thinking: str = ""
 
     def activations(
         self, prompts: PromptSet, position: str = "final", twin: int | None = None

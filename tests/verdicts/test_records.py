@@ -150,7 +150,7 @@ def test_a_torn_last_line_costs_only_itself(tmp_path, verdicts):
 def test_a_damaged_line_is_named(tmp_path, verdicts):
     path = records.append_jsonl(tmp_path / "verdicts.jsonl", verdicts[0])
     path.write_text("{]\n" + path.read_text())
-    with pytest.raises(ValueError, match="line 1 is not JSON"):
+    with pytest.raises(ValueError, match="line 1 is not a verdict: not JSON"):
         records.read_verdicts(path)
 
 
@@ -176,7 +176,7 @@ def test_importing_harness_is_cheap():
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("[", "is not JSON"),
+        ("[", "is not a list of figures: not JSON"),
         ("{}", "is not a list of figures: it holds a dict"),
         ("[{}]", "figure 0 is not a figure: expected"),
         (json.dumps([DRAWN, DRAWN | {"plot": {"form": "curve"}}]), "figure 1 is"),

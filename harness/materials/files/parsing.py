@@ -5,7 +5,6 @@
 
 import csv
 import json
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,21 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.foreign import printable, why
 from harness.materials.items import MaterialsError
 
 SHOWN = 10  # faults shown in one message
-WHY = 200  # characters of a library's own words
-# Control characters but line ends, marks that turn the direction of text, halves of surrogates.
-UNSAFE = re.compile(
-    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 Row = tuple[int, Mapping[str, Any]]  # line number, values by column
 Accept = Callable[[int, Sequence[str]], bool]  # whether rows under a header can be read
-
-
-def printable(text: str) -> str:
-    r"""The text with what could steer or break a terminal written as escapes, such as `\x1b`."""
-    return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 @dataclass(slots=True)
@@ -85,16 +75,6 @@ def short(value: Any, width: int = 60) -> str:
     except (RecursionError, ValueError) as error:  # nested too deep, or a number of 5,000 digits
         text = repr(Unreadable(why(error)))
     return text if len(text) <= width else f"{text[: width - 3]}..."
-
-
-def why(error: Exception) -> str:
-    """The reason of an error that a library raised, in a few words."""
-    if isinstance(error, RecursionError):
-        return "nested too deep"
-    text = str(getattr(error, "msg", "") or error)
-    if text.startswith("Exceeds the limit"):  # Python goes on about its own settings
-        return f"a number of more than {sys.get_int_max_str_digits():,} digits"
-    return " ".join(text.split())[:WHY] or type(error).__name__
 
 
 def _lines(path: Path, faults: Faults) -> Iterator[tuple[int, str]]:

@@ -12,14 +12,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.foreign import border, why
 from harness.materials.files.columns import Names
 from harness.materials.files.design import separating
-from harness.materials.files.parsing import READERS, SHOWN, Faults, rows_of, short, why
+from harness.materials.files.parsing import READERS, SHOWN, Faults, rows_of, short
 from harness.materials.files.rows import SPLITS, item_of
 from harness.materials.items import DISCOVERY, EVALUATION, Item, MaterialsError, PromptSet
 from harness.materials.sets import SETS
 
 DEFAULT_TASKS = ("recall", "reasoning")
+EXPECTED, REMEDY = "a file of prompts that can be used", "mend it, or give another file"
 NAMED = 200  # characters of a path in a message
 
 
@@ -91,6 +93,10 @@ class Reading:
         Raises:
             MaterialsError: If there are not two classes, or not two halves.
         """
+        with border(self.path, EXPECTED, REMEDY, MaterialsError):
+            return self._prompt_set(name, tasks, seed)
+
+    def _prompt_set(self, name: str, tasks: tuple[str, str] | None, seed: int) -> PromptSet:
         if not self.items:
             raise MaterialsError(f"{self.path} holds no items: expected one prompt a line.")
         classes = Counter(item.task for item in self.items)
@@ -115,7 +121,11 @@ def read(
     Raises:
         MaterialsError: If the file does not exist or cannot be opened.
     """
-    path = check(path)
+    with border(path, EXPECTED, REMEDY, MaterialsError):
+        return _read(check(path), columns, limit)
+
+
+def _read(path: Path, columns: Mapping[str, str] | None, limit: int | None) -> Reading:
     kind = path.suffix.lower()
     faults = Faults(path, "row" if kind == ".parquet" else "line", limit)
     names = Names(columns or {})

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harness.foreign import printable
 from harness.materials.files.columns import CELL, LABELS, LISTS, TEXTS, Names, has_published_score
-from harness.materials.files.parsing import Faults, Wrong, printable, short
+from harness.materials.files.parsing import Faults, Wrong, short
 from harness.materials.items import DISCOVERY, EVALUATION, Item
 
 SPLITS = (DISCOVERY, EVALUATION)

@@ -100,7 +100,9 @@ class Workshop:
         if job.network is not None:
             return str(self.folder / "networks" / f"{Path(job.base).name}-{job.network:03d}")
         spec = self._spec(job.base)
-        return str(spec.gguf_file or spec.path) if spec.is_local else f"{spec.path}@{spec.fixed}"
+        if spec.is_local or spec.fixed is None:
+            return str(spec.gguf_file or spec.path)
+        return f"{spec.path}@{spec.fixed}"
 
     def _spec(self, name: str) -> ModelSpec:
         """The model of this name; a hub model is fixed to one commit for all runs."""

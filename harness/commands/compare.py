@@ -8,6 +8,7 @@ from harness.commands import compare_text
 from harness.compare.matching import parse_models
 from harness.compare.past import BASELINES, LAST, BaselineError, find
 from harness.compare.timeline import Comparison, compare
+from harness.foreign import printable
 
 HELP = f"""\
 Compares runs of the hypotheses, oldest first: the last is judged against the first, those between
@@ -99,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
         leave_out=options.leave_out,
         allow_gone=options.allow_gone,
     )
-    print("\n".join(compare_text.terminal(comparison, everything=options.all)))
+    print(printable("\n".join(compare_text.terminal(comparison, everything=options.all))))
     if options.markdown:
         _write(options.markdown, compare_text.comparison_markdown(comparison), append=True)
     if options.csv:

@@ -10,6 +10,7 @@ import pytest
 from harness.compare.matching import Place, place_of
 from harness.compare.past import keep
 from harness.compare.text import against_lines
+from harness.foreign import printable
 from harness.plugin.hooks import PREDICTION
 from harness.plugin.late_failures import failed_test, gone_predictions, weaker_effects
 from harness.plugin.prediction import Prediction
@@ -116,11 +117,11 @@ class Collector:
             return
         terminalreporter.section("verdicts")
         for line in summary_lines(self.run.verdicts):
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(printable(line))
         if self.run.baseline is not None:
             terminalreporter.section(f"against {self.run.baseline.past.name}")
             for line in against_lines(self.run.verdicts, self.run.baseline):
-                terminalreporter.write_line(line)
+                terminalreporter.write_line(printable(line))
         for note in self.cache_notes:
             terminalreporter.write_line(f"cache: {note}", yellow=True)
         if self.written is not None:

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -176,3 +177,12 @@ def test_runs_see_none_of_our_options(monkeypatch):
     assert not {"HARNESS_SEED", "PYTEST_ADDOPTS"} & set(environment)
     assert environment["OMP_NUM_THREADS"] == "1"
     assert os.environ["HARNESS_SEED"] == "7"
+
+
+def test_every_run_studies_a_hub_model_at_the_same_commit(tmp_path, monkeypatch):
+    commits = iter(("a" * 40, "b" * 40))  # a branch that moves
+    hub = type("Hub", (), {"model_info": lambda *_, **__: SimpleNamespace(sha=next(commits))})
+    monkeypatch.setattr("huggingface_hub.HfApi", hub)
+    shop = running.Workshop(tmp_path, SETTINGS)
+    told = [shop.model(Job("null", "shuffled", "org/name", seed=seed)) for seed in range(3)]
+    assert told == [f"org/name@{'a' * 40}"] * 3

@@ -506,7 +506,7 @@ def test_code_of_the_model_is_part_of_its_identity(folder, tmp_path):
     assert len(set(found)) == 4
 
 
-@pytest.mark.parametrize("change", [{"dtype": "bfloat16"}, {"chat_template": True}])
+@pytest.mark.parametrize("change", [{"dtype": "float16"}, {"chat_template": True}])
 def test_how_a_model_is_loaded_is_part_of_its_identity(folder, tmp_path, change):
     spec = resolve(str(folder))
     found = [identity.identity_of(spec, LoadOptions(**how), tmp_path) for how in ({}, change)]

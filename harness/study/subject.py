@@ -178,12 +178,11 @@ class Subject:
             return [item.prompt for item in prompts.items]
         key = {
             "kind": "texts",
-            "tokenizer": self.identity["tokenizer"],
-            **self._chat,
+            **{name: self.identity[name] for name in _TEXT if name in self.identity},
             "materials": prompts.hash,
         }
         texts: list[str] = self.store.fetch_json(
-            key, lambda: {"texts": [self.model.encoder.text(i.prompt) for i in prompts.items]}
+            key, lambda: {"texts": [self.model.encoder.text(i) for i in prompts.items]}
         )["texts"]
         return texts
 

@@ -274,7 +274,7 @@ def test_arguments_of_the_template_reach_the_text_and_the_identity(load, tmp_pat
     spec, found = resolve(str(folder)), []
     for mood in ("glad", "sad"):
         options = LoadOptions(device="cpu", chat_template=True, template_args=(("mood", mood),))
-        assert Model.load(spec, options).encoder.text("Rome") == f"{mood}: Rome"
+        assert Model.load(spec, options).encoder.text(ROME) == f"{mood}: Rome"
         found.append(Subject(spec, options, Store(tmp_path / "cache")).identity)
     assert found[0]["rendered"] != found[1]["rendered"]
     assert found[0]["template_args"] == {"mood": "glad"}

@@ -44,13 +44,10 @@ def classes_gate(study: Study) -> Gate:
     )
 
 
-def folds_gate(study: Study, pairs: int, folds: int, each: int = 1) -> Gate:
-    """Whether there are pairs enough for folds of `each` or more."""
-    reason = (
-        f"{study.prompts.name} has {pairs} pairs: {folds} folds of {each} or more need "
-        f"{folds * each}"
-    )
-    return Gate("folds", pairs >= folds * each, reason)
+def folds_gate(study: Study, pairs: int, folds: int) -> Gate:
+    """Whether there is a pair for each fold."""
+    reason = f"{study.prompts.name} has {pairs} pairs: {folds} folds need {folds}"
+    return Gate("folds", pairs >= folds, reason)
 
 
 def answers_gate(study: Study) -> Gate:

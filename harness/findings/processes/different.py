@@ -1,6 +1,6 @@
 """The third finding of h1, h2 and h3: are the components of the two processes different ones."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from harness import stats
 from harness.findings.processes.finding import count_evidence, grade_note
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
-from harness.findings.processes.measured import Measured, measure_model
+from harness.findings.processes.measured import Measured, measure_model, selected_of
 from harness.findings.processes.rule import ProcessRule
 from harness.study.study import Study
 from harness.verdicts.components import ComponentKind
@@ -83,40 +83,18 @@ def _share(first: Bool[np.ndarray, " component"], second: Bool[np.ndarray, " com
     return float((first & second).sum() / smaller) if smaller else float("nan")
 
 
-@dataclass(frozen=True, slots=True)
-class _Selected:
-    """The places of a process that discovery selected, in the direction of discovery."""
-
-    component: np.ndarray
-    evaluation: Float[np.ndarray, "relation place"]
-    components: int
-    threshold_d: float
-
-    @classmethod
-    def of(cls, one: Measured) -> "_Selected":
-        places = np.flatnonzero(one.decisions.selected)
-        signed = one.contrasts.evaluation[:, places] * one.decisions.direction[places]
-        component = places // len(one.contrasts.cells.metrics)
-        return cls(component, signed, len(one.model), one.rule.threshold_d)
-
-    def holding(self, rows: np.ndarray) -> Bool[np.ndarray, " component"]:
-        """Components beyond the bar in these relations."""
-        found = np.zeros(self.components, dtype=bool)
-        found[self.component[self.evaluation[rows].mean(0) > self.threshold_d]] = True
-        return found
-
-
 def _redrawn(both: list[Measured], resamples: int, seed: int) -> Float[np.ndarray, " resample"]:
     """The share on resamples of the relations; nan where a set is empty."""
     generator = np.random.default_rng(seed)
-    first, second = (_Selected.of(one) for one in both)
+    first, second = (selected_of(one) for one in both)
     shares = []
     for _ in range(resamples):
-        uniform = generator.random(max(len(first.evaluation), len(second.evaluation)))
+        uniform = generator.random(max(len(first.signed), len(second.signed)))
         sets = []
         for one in (first, second):
-            count = len(one.evaluation)
-            sets.append(one.holding((uniform[:count] * count).astype(int)))
+            count = len(one.signed)
+            drawn = (uniform[:count] * count).astype(int)
+            sets.append(one.holding(np.bincount(drawn, minlength=count) / count))
         shares.append(_share(*sets))
     return np.array(shares)
 

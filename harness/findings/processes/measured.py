@@ -17,6 +17,7 @@ from harness.findings.processes.same_process import (
     same_process_contrasts,
     told_places,
 )
+from harness.findings.processes.selected import Selected
 from harness.findings.specialisation.cells import Cells, controlled_cells
 from harness.findings.twins import on_twins
 from harness.materials.items import DISCOVERY, EVALUATION
@@ -89,18 +90,30 @@ def measure_model(
     gates = gates_of(shown, process, gate)
     contrasts = contrasts_of(kind, shown, shown.activations, process)
     decisions = rule.decide(contrasts.discovery, contrasts.evaluation)
-    gates += require(_reach(decisions, rule))
+    gates += require(reach_gate(decisions, rule))
     table = rule.table(contrasts.cells, decisions, process.cells)
     bar = stats.scaled_count(*needed, len(table))
     return Measured(shown, process, rule, gates, contrasts, decisions, table, bar)
 
 
-def _reach(decisions: Decisions, rule: ProcessRule) -> Gate:
+def reach_gate(decisions: Decisions, rule: ProcessRule) -> Gate:
+    """Whether sign flips of these relations can give a p as small as alpha."""
     return Gate(
         "reach",
         decisions.floor <= rule.alpha,
         f"the smallest p that these relations and permutations can give is {decisions.floor:.2g}, "
         f"above alpha {rule.alpha:g}: use more",
+    )
+
+
+def selected_of(measured: Measured) -> Selected:
+    """The places that discovery selected, on evaluation entities."""
+    return Selected.of(
+        measured.contrasts.evaluation,
+        measured.decisions,
+        measured.decisions.selected,
+        metrics=len(measured.contrasts.cells.metrics),
+        threshold_d=measured.rule.threshold_d,
     )
 
 

@@ -52,7 +52,9 @@ def faults(reading: Reading) -> list[str]:
     rest = found.count - len(found.shown)
     lines = [f"{found.count:,} {'problem' if found.count == 1 else 'problems'}:"]
     lines += [f"  {text}" for text in found.shown]
-    return [*lines, f"  ... and {rest:,} more (--all shows them)"] if rest > 0 else lines
+    if rest > 0:
+        lines.append(f"  ... and {rest:,} more (--all shows them)")
+    return [*lines, "  pytest refuses the file until this is mended"]
 
 
 def count_lines(prompts: PromptSet) -> list[str]:

@@ -212,6 +212,47 @@ def test_what_alone_separates_the_classes_stands_first(tmp_path, check):
     assert "no claim about processes can be made" in out
 
 
+def table(folder, separator=",", encoding="utf-8", label="Memorization", name="quiz.csv"):
+    """A file of 60 questions with an option a column and a letter as answer, as MMLU has it."""
+    rows = [["question", "A", "B", "C", "D", "answer", "class"]]
+    for number, row in enumerate(questions(60)):
+        kind = label if number == 6 else row["label"]
+        rows.append([row["question"], *row["choices"], "ABCD"[row["answer"]], kind])
+    path = folder / name
+    path.write_text("\n".join(separator.join(row) for row in rows), encoding=encoding)
+    return str(path)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_of_spreadsheets_with_an_option_a_column_are_read(
+    tmp_path, check, separator, encoding
+):
+    path = table(tmp_path, separator, encoding)
+    status, out, err = check(path)
+    assert (status, err) == (0, "")
+    assert "60 prompts can be used" in out
+    assert "A to D is our options" in out
+    first, given = read_prompts(path).items[0], next(questions(1))
+    assert first.answer == given["choices"][given["answer"]]
+    assert set(first.distractors) == set(given["choices"]) - {first.answer}
+
+
+def test_a_misspelt_label_is_named(tmp_path, check):
+    status, out, _ = check(table(tmp_path, label="Memmory"))
+    assert status == 1
+    assert "quiz.csv, line 8: label 'Memmory'; did you mean 'memory'?" in out
+    assert "pytest refuses the file until this is mended" in out
+
+
+def test_another_encoding_is_one_problem(tmp_path, check):
+    path = Path(table(tmp_path))
+    path.write_bytes(path.read_bytes().replace(b"?", "é?".encode("latin-1")))
+    status, out, _ = check(str(path))
+    assert status == 1
+    assert "1 problem:\n  quiz.csv, line 2 and 59 more: not UTF-8; save the file as UTF-8" in out
+
+
 def test_white_space_that_is_left_out_is_said(tmp_path, check):
     rows = [{"prompt": f"{n}?\n", "task": "ab"[n % 2]} for n in range(8)]
     status, out, _ = check(write(tmp_path, rows))

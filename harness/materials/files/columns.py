@@ -4,6 +4,8 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
 
 from harness.materials.files.parsing import Faults
 from harness.materials.items import MaterialsError
@@ -17,11 +19,12 @@ TEXTS = (
 LISTS = ("distractors", "premises")
 CHOICES = ("answer", "options", "answer_index")
 COLUMNS = (*REQUIRED, *TEXTS, *CHOICES, *LISTS, "score", "steps")
+LETTERS = "abcdefghij"  # columns that hold an option each, as in MMLU
 # Understood where a file has no column of our name; case and spaces do not matter.
 PUBLISHED_SCORE = "memory_reason_score"  # of the public labelled sets: 1 is reasoning only
 OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "task": ("label", "type", "class"),
-    "options": ("choices",),
+    "options": ("choices", *(f"a_to_{last}" for last in LETTERS[1:])),
     "answer_index": ("answer_idx",),
     "domain": ("category", "topic"),
     "id": ("question_id",),
@@ -157,6 +160,31 @@ class Names:
 
     def _named_instead(self, ours: str) -> str:
         return f": if it has another name, say {OPTION} {ours}=NAME"
+
+
+def lettered_columns(keys: Sequence[str], given: Mapping[str, str]) -> list[str]:
+    """The columns A, B, C, ... of a row that has its options in them; empty if it has not.
+
+    Args:
+        keys: Columns of the row.
+        given: Our names to theirs, given by the user.
+    """
+    plain = {_plain(key): key for key in keys}
+    found = list(takewhile(bool, (plain.get(letter, "") for letter in LETTERS)))
+    known = {*plain, *given}
+    listed = known & {"distractors", "options", *OTHER_NAMES["options"]}
+    answered = known & {"answer", "answer_index", *OTHER_NAMES["answer_index"]}
+    taken = set(given.values()) & set(found)
+    return found if len(found) > 1 and answered and not listed and not taken else []
+
+
+def with_options(row: Mapping[str, Any], lettered: Sequence[str]) -> dict[str, Any]:
+    """The row with its lettered columns in one, `A to D`; empty ones at the end are no options."""
+    options = [row[column] for column in lettered]
+    while options and options[-1] in (None, ""):
+        options.pop()
+    rest = {key: value for key, value in row.items() if key not in lettered}
+    return {**rest, f"{lettered[0]} to {lettered[-1]}": options}
 
 
 def has_published_score(layout: Mapping[str, str]) -> bool:

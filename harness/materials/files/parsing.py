@@ -3,12 +3,14 @@
 `columns` says what the columns mean, `rows` makes items of rows.
 """
 
+import codecs
 import csv
 import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from harness.foreign import printable, why
 from harness.materials.items import MaterialsError
 
 SHOWN = 10  # faults shown in one message
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+SEPARATORS = (",", ";", "\t")  # ; where the comma is the decimal sign, tabs from spreadsheets
 Row = tuple[int, Mapping[str, Any]]  # line number, values by column
 Accept = Callable[[int, Sequence[str]], bool]  # whether rows under a header can be read
 
@@ -33,6 +37,7 @@ class Faults:
     limit: int | None = SHOWN
     count: int = 0
     shown: list[str] = field(default_factory=list)
+    once: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def add(self, line: int, text: str) -> None:
         """Note a fault of a line; line 0 is the whole file and comes first."""
@@ -40,8 +45,20 @@ class Faults:
         text = printable(text)
         if not line:
             self.shown.insert(0, f"{self.path.name}: {text}")
+            self.once = {k: (at, n, place + 1) for k, (at, n, place) in self.once.items()}
         elif self.limit is None or len(self.shown) < self.limit:
             self.shown.append(f"{self.path.name}, {self.unit} {line}: {text}")
+
+    def add_once(self, line: int, text: str) -> None:
+        """Note what may be wrong with every line: the first, and how many more there are."""
+        first, lines, shown = self.once.get(text, (line, 0, -1))
+        if not lines:
+            self.count += 1
+            shown = len(self.shown)
+            self.shown.append("")
+        more = f" and {lines:,} more" if lines else ""
+        self.shown[shown] = f"{self.path.name}, {self.unit} {first}{more}: {text}"
+        self.once[text] = (first, lines + 1, shown)
 
     def complain(self, remedy: str = "") -> None:
         """Raise if there are faults; the message says how to see all of them."""
@@ -80,11 +97,16 @@ def short(value: Any, width: int = 60) -> str:
 def _lines(path: Path, faults: Faults) -> Iterator[tuple[int, str]]:
     """Decoded lines with their numbers; undecodable bytes are replaced by marks."""
     with path.open("rb") as file:
+        if file.read(2) in UTF_16:  # as spreadsheets save "Unicode text"
+            with path.open(encoding="utf-16", errors="replace") as text:
+                yield from enumerate(text, 1)
+            return
+        file.seek(0)
         for number, raw in enumerate(file, 1):
             try:
                 yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                faults.add(number, f"byte {error.start + 1} is not UTF-8; save the file as UTF-8")
+            except UnicodeDecodeError:
+                faults.add_once(number, "not UTF-8; save the file as UTF-8")
                 yield number, raw.decode("utf-8", errors="replace")
 
 
@@ -106,7 +128,9 @@ def _read_jsonl(path: Path, faults: Faults, _accept: Accept) -> Iterator[Row]:
 def _read_csv(path: Path, faults: Faults, accept: Accept) -> Iterator[Row]:
     limit = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     try:
-        reader = csv.reader((line for _, line in _lines(path, faults)), strict=True)
+        lines = (line for _, line in _lines(path, faults))
+        top = next(lines, "")
+        reader = csv.reader(chain([top], lines), delimiter=separator(top), strict=True)
         header: list[str] = []
         started = 1
         while True:
@@ -132,6 +156,11 @@ def _read_csv(path: Path, faults: Faults, accept: Accept) -> Iterator[Row]:
             started = reader.line_num + 1
     finally:
         csv.field_size_limit(limit)
+
+
+def separator(header: str) -> str:
+    """What divides the fields of a header: the separator that occurs most often in it."""
+    return max(SEPARATORS, key=header.count)
 
 
 def _read_parquet(path: Path, faults: Faults, accept: Accept) -> Iterator[Row]:
@@ -198,5 +227,6 @@ def rows_of(path: Path, faults: Faults, accept: Accept) -> Iterator[Row]:
 READERS: dict[str, Callable[[Path, Faults, Accept], Iterator[Row]]] = {
     ".jsonl": _read_jsonl,
     ".csv": _read_csv,
+    ".tsv": _read_csv,
     ".parquet": _read_parquet,
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.foreign import border, why
-from harness.materials.files.columns import Names
+from harness.materials.files.columns import LABELS, Names, lettered_columns, with_options
 from harness.materials.files.design import separating
 from harness.materials.files.parsing import READERS, SHOWN, Faults, rows_of, short
 from harness.materials.files.rows import SPLITS, item_of
@@ -22,6 +22,7 @@ from harness.materials.sets import SETS
 
 DEFAULT_TASKS = ("recall", "reasoning")
 EXPECTED, REMEDY = "a file of prompts that can be used", "mend it, or give another file"
+ALIKE = 0.85  # similarity of a label to one of ours, which it then misspells
 NAMED = 200  # characters of a path in a message
 
 
@@ -135,10 +136,11 @@ def _read(path: Path, columns: Mapping[str, str] | None, limit: int | None) -> R
     seen = _Seen()
 
     def accept(line: int, header: Sequence[str]) -> bool:
-        return names.accept(line, header, faults)
+        return names.accept(line, list(_joined(dict.fromkeys(header, ""), names)), faults)
 
     try:
-        for line, row in rows_of(path, faults, accept):
+        for line, read_row in rows_of(path, faults, accept):
+            row = _joined(read_row, names)
             item = _item_or_fault(line, row, names, faults)
             if item is not None:
                 named = row.get(names.used.get("id", "")) not in (None, "")
@@ -153,6 +155,7 @@ def _read(path: Path, columns: Mapping[str, str] | None, limit: int | None) -> R
     if kind == ".jsonl":  # the others have a header
         names.complete(faults)
     _one_split_a_pair(items, lines, faults)
+    _misspelt_labels(items, lines, faults)
     return Reading(
         path,
         _with_topics(items),
@@ -162,6 +165,12 @@ def _read(path: Path, columns: Mapping[str, str] | None, limit: int | None) -> R
         tuple(seen.again),
         tuple(trimmed),
     )
+
+
+def _joined(row: Mapping[str, Any], names: Names) -> Mapping[str, Any]:
+    """The row, with the options of columns A, B, C, ... in one list."""
+    lettered = lettered_columns(tuple(row), names.given)
+    return with_options(row, lettered) if lettered else row
 
 
 def _item_or_fault(line: int, row: Mapping[str, Any], names: Names, faults: Faults) -> Item | None:
@@ -299,6 +308,19 @@ def _one_split_a_pair(items: Iterable[Item], lines: Iterable[int], faults: Fault
                 f"pair {item.pair!r} is in split {splits[item.pair]!r} above and in "
                 f"{item.split!r} here; a pair belongs to one split",
             )
+
+
+def _misspelt_labels(items: Sequence[Item], lines: Sequence[int], faults: Faults) -> None:
+    """Note labels that look like one of ours, in a file that has both of ours."""
+    counts = Counter(item.task for item in items)
+    if not all(task in counts for task in DEFAULT_TASKS):
+        return
+    for label, number in counts.items():
+        near = difflib.get_close_matches(label.lower(), LABELS, n=1, cutoff=ALIKE)
+        if near and label not in DEFAULT_TASKS:
+            first = next(n for n, i in zip(lines, items, strict=True) if i.task == label)
+            more = f" (and {number - 1:,} more)" if number > 1 else ""
+            faults.add(first, f"label {label!r}{more}; did you mean {near[0]!r}?")
 
 
 def _with_splits(path: Path, items: Sequence[Item], seed: int) -> tuple[Item, ...]:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from harness.activations.features import HEAD_METRICS, LAYER_FEATURES
 from harness.commands import machine
 from harness.commands.machine import Device
 from harness.commands.models import in_bytes, parameter_text
 from harness.files import DATA
+from harness.materials.sets import SETS
 from harness.models import architecture, sizes, specs
+from harness.models.architecture import Architecture
 from harness.models.sizes import BYTES
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
 from harness.store.store import Store, user_cache
@@ -22,9 +25,10 @@ from harness.study.reference_models import StoredVerdicts, shipped
 HELP = """\
 Checks Python and libraries against the versions that the project requires (pyproject.toml) and was
 measured with (constraints.txt), lists devices with their free memory, and checks the cache. With
---model it also checks that tokenizer and weights are complete, and compares the memory that the
-weights need (parameters x bytes of the dtype; twice that with an untrained twin) with the free
-memory. No model is loaded.
+--model it also checks that the architecture is supported, that the weights are plain and complete,
+the tokenizer, and the disk that measurements need, and compares the memory that the weights need
+(parameters x bytes of the dtype; twice that with an untrained twin) with the free memory. No model
+is loaded.
 
 Marks: ok; note: little or no effect; no: a run would fail.
 Exit status: 0 everything would run, 1 something would not, 2 the command cannot be run."""
@@ -33,6 +37,9 @@ examples:
   python -m harness doctor
   python -m harness doctor --model mini-qwen --model qwen
   python -m harness doctor --model llama --device cuda --dtype float16 --twins 0"""
+
+
+NOTABLE = 1e9  # bytes of measurements that are worth a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +173,14 @@ def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iter
     except ModelError as error:
         yield DoctorCheck("no", spec.name, str(error))
         return
-    if size.on_disk is not None:
-        try:
+    try:
+        _check_supported(spec, stated)
+        if size.on_disk is not None:
             _check_files(spec, size)
-        except ModelError as error:
-            yield DoctorCheck("no", spec.name, str(error))
-            return
+    except ModelError as error:
+        yield DoctorCheck("no", spec.name, str(error))
+        return
+    yield from _measurements(spec, stated, options)
     dtype = stated.dtype if options.dtype == "auto" else options.dtype
     dtype = dtype if dtype in BYTES else "float32"
     weights = size.needs(dtype)
@@ -196,6 +205,45 @@ def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iter
         )
     if size.on_disk is None:
         yield _download(spec, weights)
+
+
+def _check_supported(spec: ModelSpec, stated: Architecture) -> None:
+    """Check that the sites of the architecture are known.
+
+    Raises:
+        ModelError: If they are not.
+    """
+    from harness.adapter.architectures import sites_of  # noqa: PLC0415 - seconds to import
+
+    try:
+        sites_of(stated.name)
+    except ModelError:
+        if "auto_map" not in architecture.configuration(spec):  # its own code may name another
+            raise
+
+
+def _measurements(
+    spec: ModelSpec, stated: Architecture, options: argparse.Namespace
+) -> Iterator[DoctorCheck]:
+    """Whether the disk of the cache holds what a run measures."""
+    needed, free = measured_bytes(stated, options.twins), machine.disk_free(options.cache_dir)
+    text = f"a run stores {in_bytes(needed)} or more in {options.cache_dir}, {in_bytes(free)} free"
+    if needed > free:
+        yield DoctorCheck("no", spec.name, f"{text}: give another --cache-dir, or fewer --items")
+    elif needed > NOTABLE:
+        yield DoctorCheck("note", spec.name, text)
+
+
+def measured_bytes(stated: Architecture, twins: int) -> int:
+    """Bytes of the activations on the crossed prompts, which outweigh most else that is stored."""
+    numbers = stated.layers * (
+        2 * stated.neurons  # gates and what neurons write
+        + stated.d_model
+        + stated.heads * len(HEAD_METRICS)
+        + len(LAYER_FEATURES)
+    )
+    prompts = len(SETS["geography-crossed"](Plan().items, Plan().seed))
+    return BYTES["float32"] * numbers * prompts * (1 + twins)
 
 
 def _check_files(spec: ModelSpec, size: sizes.Size) -> None:

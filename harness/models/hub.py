@@ -67,10 +67,12 @@ def model_file(spec: ModelSpec, name: str) -> Path | None:
     folder = local_folder(spec)
     if folder is not None and (spec.is_local or (folder / name).is_file()):
         return folder / name if (folder / name).is_file() else None
-    from huggingface_hub import hf_hub_download  # noqa: PLC0415
+    from huggingface_hub import HfApi, hf_hub_download  # noqa: PLC0415
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError  # noqa: PLC0415
 
     try:
+        # Without network this fails at once, where a download tries six times in half a minute.
+        HfApi().model_info(spec.path, revision=spec.fixed, timeout=ANSWERS_WITHIN)
         return Path(hf_hub_download(spec.path, name, revision=spec.fixed))
     except LocalEntryNotFoundError as error:  # a subclass of the next one, but it means: no network
         raise hub_error(spec, error) from error

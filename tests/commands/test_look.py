@@ -278,6 +278,27 @@ def test_a_quantised_model_would_not_run(harness, tmp_path):
     assert f"{folder} is quantised (gptq), and only plain weights can be measured" in out
 
 
+def test_an_architecture_that_is_not_supported_would_not_run(harness, tmp_path):
+    folder = shutil.copytree(specs.resolve("mini-qwen").path, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "stablelm"}))
+    status, out, _ = harness("doctor", f"--model={folder}")
+    assert status == 1
+    assert out.count("the architecture 'stablelm' is not supported") == 1
+
+
+def test_what_a_run_stores_is_held_against_the_disk(harness, with_devices, monkeypatch):
+    with_devices(Device("cpu", "", 99 * GB))
+    monkeypatch.setattr(sizes, "size_of", lambda _: sizes.Size(7_615_616_512, False, None))
+    monkeypatch.setattr(architecture, "architecture_of", lambda _: QWEN)
+    # 800 prompts by the model and three twins, 28 layers of 2 x 18,944 + 3,584 + ... numbers
+    monkeypatch.setattr(machine, "disk_free", lambda _: 14 * GB)
+    _, out, _ = harness("doctor", "--model=llama")
+    assert "no    llama       a run stores 14.9 GB or more in " in out
+    _, out, _ = harness("doctor", "--model=llama", "--twins=0")
+    assert "note  llama       a run stores 3.7 GB or more in " in out
+
+
 def test_a_model_that_cannot_be_had_would_not_run(harness, with_devices, monkeypatch):
     with_devices(CPU)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -50,12 +50,15 @@ def subject(
     """The model under study, loaded when something is not in the store."""
     from harness.models import specs
     from harness.plugin.settings import selected_models
+    from harness.plugin.showing import progress_key
+    from harness.study.progress import Progress
     from harness.study.subject import Subject
 
     settings = _settings(request)
     known = (*selected_models(settings), *(m.spec for m in settings.reference_models))
     spec = next((s for s in known if s.name == model_name), None) or specs.resolve(model_name)
-    subject = Subject(spec, settings.load, measurement_store, _progress_stream(request))
+    progress = request.config.stash.get(progress_key, Progress())
+    subject = Subject(spec, settings.load, measurement_store, progress)
     yield subject
     subject.forget()
 
@@ -108,13 +111,6 @@ def _settings(request: pytest.FixtureRequest) -> "Settings":
     from harness.plugin.settings import settings_key
 
     return request.config.stash[settings_key]
-
-
-def _progress_stream(request: pytest.FixtureRequest) -> TextIO | None:
-    """Where progress bars go: the terminal behind pytest's capture, or nowhere."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    stream = getattr(getattr(reporter, "_tw", None), "_file", None)
-    return stream if stream is not None and stream.isatty() else None
 
 
 def _is_open(prompts_name: str, settings: "Settings") -> bool:

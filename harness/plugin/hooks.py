@@ -6,6 +6,7 @@ as it is. What the hooks do for predictions is in `harness.plugin.predictions`.
 
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -81,6 +82,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
         _prepare(metafunc.config)
         predictions.parametrize(metafunc)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class) -> Any:
+    """Leave out predictions on reference models that nothing is known of, before they count."""
+    found = yield
+    if not isinstance(found, list) or not collector.config.stash.get(prepared_key, False):
+        return found
+    from harness.plugin import predictions  # noqa: PLC0415
+
+    with suppress(pytest.UsageError):  # raised again, for all of the run, in `select`
+        return predictions.without_unknown(found)
+    return found
 
 
 def asks_for(node: Any, name: str) -> bool:
@@ -168,6 +182,7 @@ class Awaiting:
     def start(self) -> Any:
         """Register the collector, which gets all later reports itself; it is returned."""
         from harness.plugin.collector import Collector  # noqa: PLC0415
+        from harness.plugin.showing import Showing  # noqa: PLC0415
         from harness.plugin.stopping import stop_at_sigterm  # noqa: PLC0415
 
         self.started = True
@@ -175,6 +190,7 @@ class Awaiting:
         stop_at_sigterm(self.config)
         collector = Collector(self.config)
         self.config.pluginmanager.register(collector, "verdict-collector")
+        self.config.pluginmanager.register(Showing(self.config), "verdict-showing")
         return collector
 
     def pytest_runtestloop(self) -> None:

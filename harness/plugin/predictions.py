@@ -167,9 +167,9 @@ def _criterion(node: pytest.Item | Any) -> str:
 
 
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the wanted criterion and what is known of reference models; sort by model, in place."""
+    """Keep the wanted criterion; sort by model, in place."""
     settings = config.stash[settings_key]
-    items[:] = [i for i in items if not _is_unknown(i, settings)]
+    items[:] = without_unknown(items)  # which names what has no docstring
     if settings.criterion != "both":
         unwanted = [i for i in items if is_prediction(i) and _criterion(i) != settings.criterion]
         config.hook.pytest_deselected(items=unwanted)
@@ -193,10 +193,13 @@ def reference_model_of(item: pytest.Item) -> ReferenceModel | None:
     return next((model for model in references if model.name == _model(item)), None)
 
 
-def _is_unknown(item: pytest.Item, settings: Settings) -> bool:
-    """Whether it is a prediction on a reference model whose verdict is not known."""
-    with_references = settings.reference_models and is_prediction(item)
-    reference = reference_model_of(item) if with_references else None
+def without_unknown(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The items but predictions on a reference model whose verdict is not known."""
+    return [item for item in items if not _is_unknown(item)]
+
+
+def _is_unknown(item: pytest.Item) -> bool:
+    reference = reference_model_of(item) if is_prediction(item) else None
     return reference is not None and prediction_of(item).control is None
 
 

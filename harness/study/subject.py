@@ -7,10 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from harness.activations.extracted import Activations, Answers
 from harness.activations.features import FEATURES_VERSION
@@ -25,6 +24,7 @@ from harness.models.identity import (
 )
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.store.store import Store
+from harness.study.progress import Progress
 
 if TYPE_CHECKING:
     from harness.adapter import Model
@@ -54,7 +54,7 @@ class Subject:
         spec: Which model.
         options: How it is loaded.
         store: Where measurements are stored.
-        progress: Where progress bars are drawn; None draws none.
+        progress: Where it is shown how far a measurement is.
         loads: How often the model was loaded.
         references: Mean activations by materials, while the model is loaded.
         answered: What the model itself was asked, by the materials' hash.
@@ -63,7 +63,7 @@ class Subject:
     spec: ModelSpec
     options: LoadOptions
     store: Store
-    progress: TextIO | None = None
+    progress: Progress = field(default_factory=Progress)
     loads: int = 0
     references: dict[str, Any] = field(default_factory=dict)
     answered: dict[str, Answered] = field(default_factory=dict)
@@ -248,22 +248,15 @@ class Subject:
             key["weights"] = config_identity(self.spec)
             key["device"] = self.options.device
         built: list[Model] = []  # built once, and only if something is missing
-        name = self.spec.name if twin is None else f"{self.spec.name}, twin {twin}"
-        with tqdm(
-            total=len(prompts),
-            desc=f"{name}: {what['kind']} on {prompts.name}",
-            unit="prompt",
-            file=self.progress,
-            leave=False,
-            delay=1,  # no bar for what is stored or quick
-            disable=self.progress is None,
-        ) as bar:
+        measured = f"{what['kind']} on {prompts.name}"
+        said = measured if twin is None else f"untrained twin {twin}, {measured}"
+        with self.progress.measuring(said, len(prompts)) as advance:
 
             def shard(part: slice) -> Mapping[str, np.ndarray]:
                 if not built:
                     built.append(self.model if twin is None else self.model.twin(twin))
                 measured = measure(built[0], prompts.items[part])
-                bar.update(part.stop - part.start)
+                advance(part.stop - part.start)
                 return measured
 
             entry = self.store.fetch(key, len(prompts), shard, shard_size=shard_size)

@@ -1,6 +1,6 @@
 """What is measured once, what is kept, and what an identity depends on. No model is loaded."""
 
-import io
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from harness.models.specs import LoadOptions, ModelSpec
 from harness.store.store import Store
 from harness.study import subject as module
 from harness.study.plan import Plan
+from harness.study.progress import Progress
 from harness.study.study import Study
 from harness.study.subject import IN_MEMORY, SHARD, Subject
 from tests.support.synthetic import crossed_set, noise, plain_set
@@ -246,14 +247,19 @@ def test_every_domains_crossed_set_has_lookup_controls_of_its_own(tmp_path):
     assert [s.prompts for s in study.lookup_controls()] == list(crossed_controls(4, 0, "kinship"))
 
 
-def test_a_wait_is_shown_where_somebody_watches(tmp_path, calls, monkeypatch):
-    stream = io.StringIO()
-    shown = module.tqdm
-    monkeypatch.setattr(module, "tqdm", lambda **given: shown(**{**given, "delay": 0}))
+def test_how_far_a_measurement_is_can_be_asked(tmp_path, calls):
     watched = subject(tmp_path)
-    watched.progress = stream
-    watched.activations(crossed_set())
-    assert "activations on" in stream.getvalue()
-    quiet = subject(tmp_path / "other")
-    quiet.activations(crossed_set())
+    advanced = []
+
+    class Watching(Progress):
+        @contextmanager
+        def measuring(self, what, total):
+            advanced.append((what, total))
+            yield advanced.append
+
+    watched.progress = Watching()
+    prompts = crossed_set()
+    watched.activations(prompts)
+    assert advanced[0] == (f"activations on {prompts.name}", len(prompts))
+    assert sum(advanced[1:]) == len(prompts)
     assert calls

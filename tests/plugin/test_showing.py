@@ -1,0 +1,113 @@
+"""How far a run is: on a terminal behind pytest's capture, and where there is none."""
+
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness.study.progress import Progress, clock
+from tests.support.inner_runs import alone
+
+pty = pytest.importorskip("pty")
+
+SLOW = '''
+"""Claim."""
+import time
+
+import pytest
+from harness.verdicts.evidence import Effect, Evidence
+from harness.verdicts.judge import Finding
+
+@pytest.mark.criterion("controlled")
+def test_slow(subject, verdict):
+    """It takes its time."""
+    with subject.progress.measuring("sweep on made", 8) as advance:
+        for _ in range(4):
+            time.sleep(0.6)
+            advance(2)
+    verdict(Finding((Evidence("count", Effect("count", 1), threshold=1, relation=">="),)))
+'''
+COMMAND = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--no-controls")
+
+
+@pytest.fixture
+def slow(pytester, monkeypatch):
+    folder = alone(pytester, monkeypatch)
+    folder.makepyfile(test_h9_slow=SLOW)
+    return folder
+
+
+def on_a_terminal(*options):
+    """What a command writes on a terminal of 100 columns."""
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}
+    with subprocess.Popen(
+        [*COMMAND, *options], stdin=theirs, stdout=theirs, stderr=theirs, env=env
+    ) as process:
+        os.close(theirs)
+        written, end = b"", time.monotonic() + 120
+        while time.monotonic() < end:
+            if select.select([ours], [], [], 0.2)[0]:
+                try:
+                    written += os.read(ours, 65536)
+                except OSError:  # the terminal's other side is closed
+                    break
+            elif process.poll() is not None:
+                break
+        process.kill()
+    os.close(ours)
+    return written.decode()
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_terminal_gets_a_bar_with_the_time_left_under_the_default_capture():
+    shown = on_a_terminal("--model=mini-qwen")
+    bars = re.findall(r"0 of 1, mini-qwen \(model 1 of 1\), h9: sweep on made: +(\d+)%.*<", shown)
+    assert bars, shown
+    assert [int(share) for share in bars] == sorted(map(int, bars))
+    assert "mini-qwen, model 1 of 1:" in shown
+    assert "1 passed" in shown
+
+
+@pytest.mark.usefixtures("slow")
+def test_the_number_of_collected_tests_is_the_number_listed():
+    # Of the reference models nothing is known about this claim: it is not judged on them.
+    command = [c for c in COMMAND if c != "--no-controls"]
+    done = subprocess.run(
+        [*command, "--model=mini-llama", "--co", "-q"], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[0] == "test_h9_slow.py::test_slow[mini-llama]"
+    assert "\n1 test collected" in done.stdout
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)])
+def test_without_a_terminal_a_line_says_how_far_the_run_is(slow, workers):
+    with (slow.path / "conftest.py").open("a") as file:
+        file.write("\nfrom harness.study import progress\nprogress.EVERY = 0.5\n")
+    command = [*COMMAND, "--model=mini-qwen", *workers]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    line = r"0 of 1 predictions in \d+:\d\d; now mini-qwen \(model 1 of 1\), h9"
+    measured = r", sweep on made: 6 of 8 prompts, \d+:\d\d left"
+    assert re.search(line if workers else line + measured, done.stdout), done.stdout
+    assert "\x1b[K" not in done.stdout
+
+
+def test_what_cannot_be_shown_stops_nothing():
+    class Gone:
+        def write(self, _text):
+            raise BrokenPipeError
+
+    progress = Progress(Gone(), bars=True)
+    with progress.measuring("sweep", 2) as advance:
+        progress._measurement.started -= 5
+        progress._draw()
+        advance(2)
+    progress.stop()
+
+
+def test_times_are_read_at_a_glance():
+    assert [clock(s) for s in (5, 751, 7500)] == ["0:05", "12:31", "2:05:00"]

@@ -16,8 +16,8 @@ from harness.plugin.options import DEFAULT_MODELS, add_options, given
 
 MARKER = (
     "criterion(name, plain=False, part='', prompts=None): whose rule a prediction applies, "
-    "published or controlled, which part of the claim it is about, and on which materials where "
-    "the command line names none"
+    "published or controlled, which part of the claim it is about, and on which materials: a set "
+    "where the command line names none, or a file beside the claim"
 )
 FIXTURES = ("verdict", "study", "subject", "prompts")
 PREDICTION = "prediction"  # name of a user property

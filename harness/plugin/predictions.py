@@ -6,6 +6,7 @@ import os
 import shlex
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ import pytest
 from harness.compare.matching import check_numbers, match_models
 from harness.compare.past import Baseline, BaselineError, find
 from harness.foreign import ForeignError, printable
+from harness.materials.files.parsing import READERS
+from harness.materials.files.reading import check
+from harness.materials.items import MaterialsError
 from harness.models.identity import same_weights
 from harness.plugin.collector import VERDICT, run_key
 from harness.plugin.gate import end_of
@@ -120,11 +124,12 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     references = [model.name for model in settings.reference_models if judged]
     if "prompts_name" in metafunc.fixturenames:
         default = _default_prompts(metafunc.definition)
-        sets = settings.prompts or default
+        own = _own_file(metafunc.definition)
+        sets = (own,) if own else settings.prompts or default
     if {"model_name", "prompts_name"} <= set(metafunc.fixturenames):
         # The known verdicts of reference models hold for the default materials.
         cells = [*product(names, sets), *product(references, default)]
-        ids = [f"{name}-{prompts}" for name, prompts in cells]
+        ids = [f"{name}-{Path(own).name if own else prompts}" for name, prompts in cells]
         metafunc.parametrize(("model_name", "prompts_name"), cells, ids=ids, scope="session")
     elif "model_name" in metafunc.fixturenames:
         metafunc.parametrize("model_name", [*names, *references], scope="session")
@@ -142,6 +147,21 @@ def _default_prompts(node: pytest.Item | Any) -> tuple[str, ...]:
     if marker and "prompts" in marker.kwargs:
         return (str(marker.kwargs["prompts"]),)
     return PLAIN_PROMPTS if is_plain(node) else DEFAULT_PROMPTS[criterion]
+
+
+def _own_file(node: pytest.Item | Any) -> str:
+    """The prompt file that a claim brings: `criterion(name, prompts="mine.jsonl")`, beside it.
+
+    --prompts does not replace it: the claim is about these prompts. Empty if it brings none.
+    """
+    marker = node.get_closest_marker("criterion")
+    named = str(marker.kwargs.get("prompts", "")) if marker else ""
+    if Path(named).suffix.lower() not in READERS:
+        return ""
+    try:
+        return str(check(node.path.parent / named))
+    except MaterialsError as error:
+        raise pytest.UsageError(f"{node.nodeid}: {error}") from None
 
 
 def is_plain(node: pytest.Item | Any) -> bool:

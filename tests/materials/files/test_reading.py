@@ -168,7 +168,7 @@ def test_a_bad_value_is_named_with_file_and_line(tmp_path, changes, expected):
         ('{"prompt": "A?",}\n', "line 1: not valid JSON"),
         ("\n\n[1]\n", "line 3: [1]: expected a JSON object"),
         ("[" * 100_000, "line 1: not valid JSON"),
-        (b'{"prompt": "caf\xe9?", "task": "a"}\n', "line 1: byte 16 is not UTF-8"),
+        (b'{"prompt": "caf\xe9?", "task": "a"}\n', "line 1: not UTF-8; save the file as UTF-8"),
     ],
 )
 def test_a_line_that_is_no_object_is_named(tmp_path, content, expected):

@@ -215,7 +215,7 @@ def test_a_file_that_is_not_there_is_answered_with_near_names(tmp_path):
     jsonl(tmp_path, ROWS, "arithmetic.jsonl")
     assert "did you mean arithmetic.jsonl?" in complaint(tmp_path / "aritmetic.jsonl")
     assert "there is no folder" in complaint(tmp_path / "no" / "a.jsonl")
-    assert "expected a file (.jsonl, .csv, .parquet)" in complaint(tmp_path / "zzz.jsonl")
+    assert "expected a file (.jsonl, .csv, .tsv, .parquet)" in complaint(tmp_path / "zzz.jsonl")
     with pytest.raises(MaterialsError, match="did you mean geography"):
         check("geogrpahy", ["geography"])
     with pytest.raises(MaterialsError, match="expected geography or a file"):
@@ -223,7 +223,9 @@ def test_a_file_that_is_not_there_is_answered_with_near_names(tmp_path):
 
 
 def test_an_unknown_ending_or_a_folder_is_refused(tmp_path):
-    assert "expected one of .jsonl, .csv, .parquet" in complaint(text(tmp_path, "x", "mine.txt"))
+    assert "expected one of .jsonl, .csv, .tsv, .parquet" in complaint(
+        text(tmp_path, "x", "mine.txt")
+    )
     assert "is a folder" in complaint(tmp_path)
     assert "not a parquet file" in complaint(text(tmp_path, "x", "mine.parquet"))
     assert check(jsonl(tmp_path, ROWS, "UPPER.JSONL")).name == "UPPER.JSONL"

@@ -64,6 +64,7 @@ class Planted:
     misses: Callable[[Item], bool] = lambda _: False
     unscorable: Callable[[Item], bool] = lambda _: False
     architecture: Architecture = SIZES
+    thinking: str = ""
     references: dict[str, Any] = field(default_factory=dict)
     _known: dict[str, tuple[float, np.ndarray]] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""What would hold in other relations: places that discovery selected, on resamples of relations."""
+"""What other relations would have given: intervals, and what holds of the selected places."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -55,13 +55,25 @@ def share_interval(
     relations: Sequence[str],
     plan: Plan,
 ) -> tuple[float, float]:
-    """The 95 % interval of a share over relations: nan at both ends if it is mostly undefined.
+    """The interval of a share over relations, within 0 and 1 and around its value.
 
     A resample holds some relations twice and so finds less than the sample: the value itself is
     always inside, so that no share fails by that alone.
+    """
+    low, high = interval_over_relations(statistic, relations, plan)
+    if np.isnan(low):
+        return low, high
+    return max(0.0, min(value, low)), min(1.0, max(value, high))
+
+
+def interval_over_relations(
+    statistic: Callable[[Float[np.ndarray, " relation"]], float],
+    relations: Sequence[str],
+    plan: Plan,
+) -> tuple[float, float]:
+    """The 95 % interval of a number over relations: nan at both ends if it is mostly undefined.
 
     Args:
-        value: In the sample.
         statistic: From a weight for each relation, which sum to 1; nan where it is undefined.
         relations: Names.
         plan: Its resamples and seed.
@@ -73,4 +85,4 @@ def share_interval(
         )
     except ValueError:  # undefined in most of the resamples
         return float("nan"), float("nan")
-    return max(0.0, min(value, float(found.low))), min(1.0, max(value, float(found.high)))
+    return float(found.low), float(found.high)

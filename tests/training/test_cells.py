@@ -1,5 +1,6 @@
 """What the embedded models read of the cells: the suite's form, without what is held out."""
 
+import json
 import random
 import re
 from dataclasses import replace
@@ -188,3 +189,37 @@ def test_a_choice_is_right_only_before_every_distractor():
                 said = model(ids).logits.log_softmax(-1)[0, len(prompt) - 1 : -1]
             scores.append(said.gather(1, ids[0, len(prompt) :, None]).sum())
         assert right[item.id] == bool(scores[0] > max(scores[1:]))
+
+
+# What ships
+
+
+def card_of(name):
+    return json.loads((FOLDERS[name] / "card.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", sorted(FOLDERS))
+def test_a_shipped_model_knows_every_word_of_the_relations_of_today(name):
+    tokenizer = read_tokenizer(FOLDERS[name])
+    more = grown(tokenizer, corpus.vocabulary(card_of(name)["domains"], cells=True))
+    assert more.get_vocab() == tokenizer.get_vocab()
+
+
+@pytest.mark.parametrize("name", sorted(FOLDERS))
+def test_a_shipped_model_answers_the_cells_as_its_card_says(name):
+    tokenizer = read_tokenizer(FOLDERS[name])
+    model = AutoModelForCausalLM.from_pretrained(FOLDERS[name])
+    for difficulty in (Difficulty(), Difficulty(steps=3)):
+        told = card_of(name)["accuracy_cells"][str(difficulty)]
+        # Materials of a seed that neither training nor the card used.
+        found = choices.measure_cells(model, tokenizer, 48, 78, difficulty, [("recall", "lookup")])
+        for cell in ("recall", "lookup", "reasoning", "x:recall", "x:lookup"):
+            assert found[cell] > told[cell] - 0.15, (difficulty, cell, found[cell], told[cell])
+
+
+@pytest.mark.parametrize("name", sorted(FOLDERS))
+def test_a_setting_remains_that_a_shipped_model_fails(name):
+    settings = card_of(name)["accuracy_cells"].values()
+    reached = [found[cell] for found in settings for cell in ("reasoning", "x:reasoning")]
+    assert any(0.3 < accuracy < 0.9 for accuracy in reached)
+    assert min(reached) < 0.5

@@ -58,12 +58,12 @@ def test_without_further_domains_training_reads_what_the_shipped_models_read():
 
 
 @pytest.mark.parametrize("name", sorted(FOLDERS))
-def test_the_vocabulary_of_its_domains_is_that_of_a_shipped_model(name):
-    card = json.loads((FOLDERS[name] / "card.json").read_text(encoding="utf-8"))
-    made = grown(
-        word_tokenizer(corpus.vocabulary()), corpus.vocabulary(card.get("domains", ["geography"]))
-    )
-    assert made.get_vocab() == read_tokenizer(FOLDERS[name]).get_vocab()
+def test_the_vocabulary_of_its_domains_is_in_that_of_a_shipped_model(name):
+    """Ids of the domains first; then come words of what it was taught since."""
+    domains = card_of(name)["domains"]
+    made = grown(word_tokenizer(corpus.vocabulary()), corpus.vocabulary(domains)).get_vocab()
+    ids = read_tokenizer(FOLDERS[name]).get_vocab()
+    assert made.items() <= ids.items()
 
 
 # Further domains

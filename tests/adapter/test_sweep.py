@@ -464,7 +464,7 @@ def test_what_is_not_finite_names_edit_and_prompt(model):
     broken = reloaded(model, batch_size=1)
     with torch.no_grad():
         broken.module.model.norm.weight[0] = float("nan")
-    with pytest.raises(ModelError, match="under the intact model on prompt 'geo000-recall'"):
+    with pytest.raises(ModelError, match="not finite on prompt 'geo000-recall'"):
         broken.sweep(STORY[:1], sets[:1])
 
 

@@ -13,6 +13,7 @@ from harness.study.reference_models import StoredVerdicts, shipped
 from harness.verdicts.verdict import Known
 from tests.plugin import test_plugin
 from tests.plugin.test_plugin import CLAIM, by_prediction, records
+from tests.support.sample_records import sample
 
 study = test_plugin.study  # the fixture: a folder of its own with the plugin in it
 
@@ -160,9 +161,10 @@ def test_a_damaged_stored_verdict_is_measured_again(tmp_path, claim):
     (model, *_) = shipped()
     who = {"claim_id": "h7", "prediction_id": "direction_separates_held_out_prompts"}
     verdicts = StoredVerdicts(Plan(seed=7), LoadOptions(), tmp_path)
-    verdicts.save(model, who, claim, {"outcome": "supported", "model": {"path": "elsewhere"}})
+    record = sample()[0].to_json()
+    verdicts.save(model, who, claim, record)
     found = verdicts.find(model, who, claim)
-    assert found == {"outcome": "supported", "model": {"path": model.spec.path}}
+    assert found == {**record, "model": {**record["model"], "path": model.spec.path}}
     (path,) = (tmp_path / reference_models.STORED).glob("*/*.json")
     path.write_text('{"outco', encoding="utf-8")
     assert verdicts.find(model, who, claim) is None

@@ -76,7 +76,7 @@ def test_where_as_many_cells_fail_everywhere_the_best_answered_setting_is_taken(
 
 
 def test_only_discovery_items_are_asked_enough_of_each_cell():
-    subject = Answering(lambda _task, _name: 0.75)
+    subject = Answering(lambda _task, _name: 2 / 3)
     found = competence(subject, Difficulty(), 0)
     items = [item for prompts in subject.asked for item in prompts.items]
     assert {item.split for item in items} == {DISCOVERY}
@@ -114,7 +114,7 @@ def test_names_are_matched_where_the_tokenizer_cuts_the_made_up_ones():
 
 def test_values_are_corrected_for_chance():
     found = competence(Answering(lambda _task, _name: 0.7), Difficulty(), 0)
-    assert [cell.value for cell in found] == pytest.approx([0.625] * 3)
+    assert [cell.value for cell in found] == pytest.approx([0.5] * 3)
     assert all(cell.low < cell.value < cell.high for cell in found)
 
 

@@ -98,7 +98,7 @@ def test_the_reasoning_circuit_carries_reasoning_alone(study, verdict, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.criterion("controlled", plain=True)
+@pytest.mark.criterion("controlled", plain=True, primary=True)
 def test_the_dissociation_is_double(study, verdict, kind):
     """Each task loses more without its own circuit than without the other task's."""
     verdict(double_finding(study, kind, rule, gate=GATE))

@@ -110,7 +110,7 @@ def test_a_direction_of_composing_separates_other_relations(study, verdict):
     verdict(process_direction_finding(study, COMPOSING, process_rule(study), gate=GATE))
 
 
-@pytest.mark.criterion("controlled", part="separates")
+@pytest.mark.criterion("controlled", part="separates", primary=True)
 def test_direction_separates_held_out_prompts(study, verdict):
     """The direction of half of the facts separates the other half better than any baseline does."""
     verdict(held_out_direction_finding(study, rule, GATE))

@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.calibration.rates import rate
 from harness.calibration.results import ResultRow, by_key, identity, outcome_counts
+from harness.verdicts.verdict import as_known
 
 
 def power(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
@@ -59,7 +60,7 @@ def expected(
                     "model": Path(model).name,
                     "prediction": name,
                     "expected": outcome,
-                    "rate": rate(said.count(outcome), len(said)),
+                    "rate": rate(sum(as_known(outcome, word) for word in said), len(said)),
                     "said": {word: said.count(word) for word in dict.fromkeys(said)},
                 }
             )

@@ -65,6 +65,7 @@ def _errors(subject: Subject, names: Mapping[str, str], tolerance: Mapping[str, 
             Effect("largest relative error", errors[name], method="every layer"),
             threshold=tolerance[subject.architecture.dtype],
             relation="<=",
+            decided_by="estimate",
             n=subject.architecture.layers,
         )
         for name, text in names.items()
@@ -80,6 +81,7 @@ def sites_finding(subject: Subject) -> Finding:
         Effect("smallest relative change", change, method="every layer"),
         threshold=0.0,
         relation=">",
+        decided_by="estimate",
         n=subject.architecture.layers,
     )
     return Finding((evidence,))
@@ -112,7 +114,7 @@ def competence_finding(study: Study, gate: float) -> Finding:
     ]
     evidence = tuple(_accuracy(task, gate) for task in answered)
     samples = {task.name: _share_by_pair(task) for task in answered}
-    thinking = study.subject.thinking if any(e.failed for e in evidence) else ""
+    thinking = study.subject.thinking if not all(e.passed for e in evidence) else ""
     notes = (thinking,) if thinking else ()
     return Finding((*evidence, *_generated(study)), samples=samples, notes=notes)
 
@@ -237,6 +239,7 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
                 relative,
                 threshold=tolerance[study.subject.architecture.dtype],
                 relation="<=",
+                decided_by="estimate",
                 n=difference.compared,
             ),
             Evidence(
@@ -244,6 +247,7 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
                 Effect("largest difference between labels", at_end),
                 threshold=0.0,
                 relation=">",
+                decided_by="estimate",
                 n=difference.compared,
             ),
         )

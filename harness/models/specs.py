@@ -94,6 +94,14 @@ def aliases() -> Mapping[str, Mapping[str, str]]:
     return table
 
 
+def ships(spec: ModelSpec) -> bool:
+    """Whether it is an embedded or a reference model: the models that plans were tuned on."""
+    if not spec.is_local:
+        return False
+    folders = [DATA / f for table in ("embedded", "reference") for f in aliases()[table].values()]
+    return Path(spec.path).resolve() in [folder.resolve() for folder in folders]
+
+
 def resolve(text: str) -> ModelSpec:
     """The model that `text` names: an alias, a folder, a GGUF file or a hub id, with `@revision`.
 

@@ -18,7 +18,9 @@ from harness.plugin.run import Run, not_measured
 from harness.plugin.settings import settings_key
 from harness.plugin.stopping import let_finish
 from harness.verdicts.earlier import Earlier
-from harness.verdicts.verdict import Known, Verdict
+from harness.verdicts.judge import Outcome
+from harness.verdicts.primaries import primaries_of
+from harness.verdicts.verdict import Known, Stage, Verdict
 
 # Names of user properties; `hooks.PREDICTION` is another.
 VERDICT, CACHE_NOTE, REFUSED = "verdict", "cache", "refused"
@@ -116,7 +118,11 @@ class Collector:
         if not self.run.verdicts:
             return
         terminalreporter.section("verdicts")
-        for line in summary_lines(self.run.verdicts):
+        for line in (
+            *summary_lines(self.run.verdicts),
+            *primaries_of(self.run.verdicts).lines(),
+            *stage_lines(self.run.verdicts),
+        ):
             terminalreporter.write_line(printable(line))
         if self.run.baseline is not None:
             terminalreporter.section(f"against {self.run.baseline.past.name}")
@@ -162,7 +168,7 @@ def reference_lines(verdicts: Sequence[Verdict]) -> list[str]:
             by_model.setdefault(verdict.model.name, []).append((verdict, verdict.control))
     lines = []
     for name, own in by_model.items():
-        wrong = [(v, known) for v, known in own if v.outcome != known.expected]
+        wrong = [(v, known) for v, known in own if not known.met_by(v.outcome)]
         role = own[0][1].role
         lines.append(f"{name} ({role}): {len(own) - len(wrong)} of {len(own)} verdicts as known")
         lines += [
@@ -172,11 +178,24 @@ def reference_lines(verdicts: Sequence[Verdict]) -> list[str]:
     return lines
 
 
+def stage_lines(verdicts: Sequence[Verdict]) -> list[str]:
+    """Which models the plan was tuned on, so that their verdicts confirm nothing."""
+    tuned = dict.fromkeys(v.model.name for v in verdicts if v.stage is Stage.EXPLORATORY)
+    return [f"exploratory, because the plan was tuned on them: {', '.join(tuned)}"] if tuned else []
+
+
+def _severity(verdict: Verdict) -> str:
+    """What stands beside a supported verdict: how often the same rule supports a single process."""
+    if verdict.outcome is not Outcome.SUPPORTED or verdict.severity is None:
+        return ""
+    return f"  ({verdict.severity})"
+
+
 def summary_lines(verdicts: Sequence[Verdict]) -> list[str]:
     """The table of the terminal: a line a verdict, grouped by model."""
     in_order = sorted(verdicts, key=lambda v: (v.model.name, v.claim_id, v.criterion))
     return [
         f"{v.outcome:<13}{v.model.name:<12} {v.claim_id:<3} {v.criterion:<11}"
-        f"{v.prediction}  {v.deciding.plain}{_was(v)}"
+        f"{v.prediction}  {v.deciding.plain}{_severity(v)}{_was(v)}"
         for v in in_order
     ]

@@ -11,6 +11,7 @@ import pytest
 from harness.compare.changes import earlier, refuse
 from harness.compare.matching import Made, Match, Place, differences, earlier_verdict
 from harness.plugin.collector import CACHE_NOTE, REFUSED, VERDICT, run_key
+from harness.plugin.constants import suite_constants
 from harness.plugin.gate import end_of
 from harness.plugin.prediction import Prediction
 from harness.plugin.predictions import baseline_key, prediction_of, reference_model_of
@@ -88,7 +89,7 @@ def _test(request: pytest.FixtureRequest) -> Test:
         settings=request.config.stash[settings_key],
         subject=subject,
         materials=_materials(study) if study else Named("", {"hash": ""}),
-        plan=plan_of(constants, request.module.__doc__ or ""),
+        plan=plan_of({**constants, **suite_constants()}, request.module.__doc__ or ""),
         measured=subject.store.measured if subject else 0,
         started=started,
         notes=study.prompts.notes if study else (),
@@ -164,6 +165,9 @@ def _judged(finding: Finding, test: Test, request: pytest.FixtureRequest) -> Ver
         cached=test.cached,
         control=asked.control,
         part=asked.part,
+        primary=asked.primary,
+        severity=finding.severity,
+        stage=settings.stage(asked.model),
     )
 
 

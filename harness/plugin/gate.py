@@ -49,7 +49,7 @@ def end_of(verdict: Verdict, gate: str) -> End:
 
 
 def _of_known(verdict: Verdict, known: Known, gate: str) -> End:
-    if verdict.outcome == known.expected:
+    if known.met_by(verdict.outcome):
         return End()
     reason = (
         f"{known.role} reference model: {verdict.outcome}, known to be "

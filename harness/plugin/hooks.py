@@ -15,9 +15,10 @@ from harness.files import DATA
 from harness.plugin.options import DEFAULT_MODELS, add_options, given
 
 MARKER = (
-    "criterion(name, plain=False, part='', prompts=None): whose rule a prediction applies, "
-    "published or controlled, which part of the claim it is about, and on which materials: a set "
-    "where the command line names none, or a file beside the claim"
+    "criterion(name, plain=False, part='', prompts=None, primary=False): whose rule a prediction "
+    "applies, published or controlled, which part of the claim it is about, on which materials: a "
+    "set where the command line names none, or a file beside the claim; and whether the claim "
+    "stands on it"
 )
 FIXTURES = ("verdict", "study", "subject", "prompts")
 PREDICTION = "prediction"  # name of a user property

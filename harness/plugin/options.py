@@ -169,6 +169,11 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "leave out the reference models, whose circuits and verdicts are known",
     ),
     (
+        *("--exploratory", "flag", False),
+        "mark the verdicts exploratory, as those on the models that ship are: a constant, a prompt "
+        "or the choice of a model was changed after seeing results on them",
+    ),
+    (
         "--save-baseline",
         str,
         None,

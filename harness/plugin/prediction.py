@@ -17,6 +17,7 @@ class Prediction:
         model, materials: As the user named them; empty where the test asks for none.
         control: What the verdict must be, on a reference model.
         part: Which part of the claim it is about, where the claim states several things.
+        primary: Whether the claim stands on it.
     """
 
     claim_id: str
@@ -28,6 +29,7 @@ class Prediction:
     materials: str
     control: Known | None = None
     part: str = ""
+    primary: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the way to the controller."""

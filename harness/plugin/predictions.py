@@ -176,6 +176,12 @@ def part_of(node: pytest.Item | Any) -> str:
     return str(marker.kwargs.get("part", "")) if marker else ""
 
 
+def is_primary(node: pytest.Item | Any) -> bool:
+    """Whether the claim stands on a prediction: `criterion(name, primary=True)`."""
+    marker = node.get_closest_marker("criterion")
+    return bool(marker and marker.kwargs.get("primary"))
+
+
 def _criterion(node: pytest.Item | Any) -> str:
     marker = node.get_closest_marker("criterion")
     if marker is None or marker.args not in (("published",), ("controlled",)):
@@ -239,6 +245,7 @@ def prediction_of(item: pytest.Item) -> Prediction:
         model=str(params.get("model_name", "")),
         materials=str(params.get("prompts_name", "")),
         part=part_of(item),
+        primary=is_primary(item),
     )
     reference = reference_model_of(item)
     known = None if reference is None else reference.known(prediction.to_json())

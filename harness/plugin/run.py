@@ -246,4 +246,5 @@ def not_measured(prediction: Prediction, reason: str, run_id: str) -> Verdict:
         provenance=provenance(),
         control=prediction.control,
         part=prediction.part,
+        primary=prediction.primary,
     )

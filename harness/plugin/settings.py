@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -23,6 +23,7 @@ from harness.store.store import user_cache
 from harness.study.difficulty import Asked
 from harness.study.plan import Plan
 from harness.study.reference_models import ReferenceModel, shipped
+from harness.verdicts.verdict import Stage
 
 NUMBER = re.compile(r"-?(0|[1-9]\d{0,15})(\.\d{1,15})?")
 # What apply_chat_template takes for itself.
@@ -76,6 +77,15 @@ class Settings:
     report_md: Path | None
     against: Against
     reference_models: tuple[ReferenceModel, ...]
+    exploratory: bool
+
+    def stage(self, model: str) -> Stage | Literal[""]:
+        """What a verdict on a model is worth: the plan was tuned on the models that ship."""
+        if not model:
+            return ""
+        specs_of = {spec.name: spec for spec in self.models}
+        ships = specs.ships(specs_of.get(model) or specs.resolve(model))
+        return Stage.EXPLORATORY if self.exploratory or ships else Stage.CONFIRMATORY
 
 
 def settings_of(config: pytest.Config) -> Settings:
@@ -108,6 +118,7 @@ def settings_of(config: pytest.Config) -> Settings:
         report_md=Path(card).resolve() if card else None,
         against=_against(config),
         reference_models=() if option_of(config, "--no-controls") else _reference_models(named),
+        exploratory=option_of(config, "--exploratory"),
     )
 
 

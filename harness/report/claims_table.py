@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.report.verdicts import overall
 from harness.verdicts import typeset
 from harness.verdicts.deciding import measured, needed
-from harness.verdicts.evidence import Evidence
+from harness.verdicts.evidence import Evidence, State
 from harness.verdicts.judge import Criterion, Outcome
 from harness.verdicts.verdict import Verdict
 
@@ -21,7 +21,7 @@ class ClaimRow:
         effect: What decided it, in words.
         evidence: The piece of evidence that decided, or the requirement; None if a control or a
             gate did, or if nothing was measured.
-        fails: What did not hold.
+        fails: What failed; where nothing did and some of it is undecided, that, with this word.
     """
 
     claim_id: str
@@ -91,8 +91,7 @@ def requirement_rows(record: Verdict, href: str) -> list[ClaimRow]:
     """A row a requirement of a prediction; one without numbers if it was not measured."""
     required: list[Evidence | None] = [e for e in record.evidence if e.decisive]
     return [
-        _row(record, _in_words(e), e, [e.name] if e and e.failed else [], href)
-        for e in required or [None]
+        _row(record, _in_words(e), e, _failing([e] if e else []), href) for e in required or [None]
     ]
 
 
@@ -133,10 +132,17 @@ def _row(
 
 
 def _fails(record: Verdict) -> list[str]:
-    """Requirements that fail and, where they decide, controls that misbehaved."""
+    """What failed, controls that misbehaved where they decide among it; or what is undecided."""
+    if record.outcome is Outcome.INCONCLUSIVE and all(gate.met for gate in record.gates):
+        return _failing(record.evidence)
     if record.outcome is not Outcome.REFUTED:
         return []
-    failed = [e.name for e in record.evidence if e.failed]
+    failed = [e.name for e in record.evidence if e.state is State.FAILED]
     if record.criterion is Criterion.CONTROLLED:
         failed += [f"control: {c.name}" for c in record.controls if c.passed is False]
     return failed
+
+
+def _failing(evidence: Sequence[Evidence]) -> list[str]:
+    said = {State.FAILED: "", State.UNDECIDED: "undecided: "}
+    return [said[e.state] + e.name for e in evidence if e.state in said]

@@ -25,7 +25,7 @@ class Checked:
     @property
     def right(self) -> bool:
         """Whether the suite said what is known."""
-        return self.record.outcome == self.known.expected
+        return self.known.met_by(self.record.outcome)
 
 
 @dataclass(frozen=True, slots=True)

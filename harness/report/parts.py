@@ -1,7 +1,8 @@
 """What the templates read: the parts of the report as values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness.report.answers import AnswerSheet
 from harness.report.claims_table import ClaimsTable
@@ -107,6 +108,7 @@ class Provenance:
     models: Sequence[Named]
     materials: Sequence[Named]
     plans: Sequence[tuple[str, AnalysisPlan]]  # each with its claim's id
+    suite: Mapping[str, Mapping[str, Any]]  # the constants that all plans share, by module
     seconds: float
 
 
@@ -133,6 +135,7 @@ class Page:
     table: ClaimsTable
     every: ClaimsTable
     partings: Sequence[Parting]
+    primaries: Sequence[str]
     limits: Sequence[str]
     provenance: Provenance
     files: Sequence[File]

@@ -31,6 +31,7 @@ from harness.verdicts import typeset
 from harness.verdicts.components import MODEL
 from harness.verdicts.judge import Criterion, Outcome
 from harness.verdicts.plots import PlacedPlot
+from harness.verdicts.primaries import primaries_of
 from harness.verdicts.verdict import AnalysisPlan, Named, Verdict
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ OPEN_FOREST = 420  # pixels: a taller one stays closed
 SAME = "same weights as"  # a fact of a model: an earlier model of the page
 LIMITS = (
     "A verdict holds for the model, the materials and the plan named here, and no further.",
-    "Refuted means that a requirement failed, which is no evidence that an effect is zero.",
+    "Refuted means that a requirement failed, all of its interval on the wrong side of what was "
+    "needed; an effect may be there that is smaller.",
     "A difference of activation (h1 to h4) is no cause; what the model needs is asked by h5 to h8.",
     "Heads are ranked by ablating one at a time, neurons by their share on the way to the ablation "
     "of all: a circuit whose parts stand in for each other may be missed.",
@@ -83,6 +85,7 @@ def report_page(
         table=ClaimsTable("claim", [row for c in claims for row in _claim_rows(c)]),
         every=ClaimsTable("requirement", [row for c in claims for row in _requirement_rows(c)]),
         partings=[p for c in claims for p in _partings(c)],
+        primaries=[line.strip() for line in primaries_of(results).lines()],
         limits=[*same_weights(records), *LIMITS],
         provenance=_provenance(records),
         files=files,
@@ -352,6 +355,7 @@ def _provenance(verdicts: Sequence[Verdict]) -> Provenance:
         models=_with_twins_of_weights(_distinct_named(v.model for v in verdicts)),
         materials=_distinct_named(v.materials for v in verdicts if v.materials.name),
         plans=[(claim_id, plan) for (claim_id, _), plan in plans.items()],
+        suite=next((plan.suite for plan in plans.values()), {}),
         # Reference models may have been measured by another run, and kept.
         seconds=sum(v.seconds for v in verdicts if v.control is None),
     )

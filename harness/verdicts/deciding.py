@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.verdicts import typeset
-from harness.verdicts.evidence import Control, Evidence
+from harness.verdicts.evidence import Control, Evidence, State
 from harness.verdicts.judge import Criterion, Outcome
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ class Deciding:
 
     Attributes:
         kind: `effect`, the headline effect of a supported verdict; `requirement` or `control`, the
-            first that failed; `gate`, the first condition that was not met; `error`, why nothing
-            was measured.
+            first that failed, or is undecided; `gate`, the first condition that was not met;
+            `error`, why nothing was measured.
         name: What was measured, or which control.
         quantity: The measured quantity with its sign, value and interval; empty without a number.
         needed: `needed > 0.5`, or what of it does not hold; empty where nothing was asked.
@@ -76,9 +76,21 @@ def deciding(verdict: "Verdict") -> Deciding:
     if verdict.outcome is Outcome.REFUTED:
         return _failed(verdict)
     if verdict.outcome is Outcome.INCONCLUSIVE:
-        unmet = next((gate for gate in verdict.gates if not gate.met), None)
-        return Deciding("gate", said=unmet.reason if unmet else verdict.reason)
+        return _open(verdict)
     return Deciding("error", said=verdict.reason)
+
+
+def _open(verdict: "Verdict") -> Deciding:
+    """The first condition that was not met, else the first requirement that is undecided."""
+    unmet = next((gate for gate in verdict.gates if not gate.met), None)
+    if unmet:
+        return Deciding("gate", said=unmet.reason)
+    undecided = next((e for e in verdict.evidence if e.state is State.UNDECIDED), None)
+    if undecided is None:
+        return Deciding("gate", said=verdict.reason)
+    if not undecided.reachable:
+        return Deciding("requirement", said=undecided.explain())
+    return _of_evidence("requirement", undecided)
 
 
 def _headline(verdict: "Verdict") -> Deciding:
@@ -91,7 +103,7 @@ def _headline(verdict: "Verdict") -> Deciding:
 
 def _failed(verdict: "Verdict") -> Deciding:
     """The first requirement that failed, else the first control that misbehaved."""
-    failed = next((e for e in verdict.evidence if e.failed), None)
+    failed = next((e for e in verdict.evidence if e.state is State.FAILED), None)
     if failed is not None:
         return _of_evidence("requirement", failed)
     if verdict.criterion is Criterion.CONTROLLED:
@@ -141,8 +153,9 @@ def _asked(evidence: Evidence) -> str:
 
 def _missed(evidence: Evidence) -> str:
     """What of a requirement does not hold: its bound, its adjusted p, or both."""
-    parts = [] if evidence.within else [f"needed {needed(evidence)}"]
-    if evidence.alpha is not None and not evidence.significant:
+    parts = [] if evidence.effect_state is State.HELD else [f"needed {needed(evidence)}"]
+    if evidence.test_state is not State.HELD:
         p = "missing" if evidence.p_adjusted is None else typeset.p_value(evidence.p_adjusted)
+        assert evidence.alpha is not None
         parts.append(f"adjusted p {p}, needed ≤ {typeset.bound(evidence.alpha)}")
     return "; ".join(parts)

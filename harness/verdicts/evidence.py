@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from harness.stats import Decision, all_decided, decided
 from harness.verdicts import typeset
 
+State = Decision  # of a requirement: held, failed or undecided
 Bound = Literal[">=", "<=", ">", "<", "secondary"]
+NO_LARGER_THAN_CHANCE = 0.5  # p of a value that half of the random draws reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class Evidence:
         published: What the literature reports for this quantity, where it does.
         key: What programs find it by, such as `largest` or `steering.toward.recall`: the same in
             every run, and unique within a finding. Empty where nothing looks for it.
+        decided_by: "interval": an interval that spans the threshold decides nothing, nor does a
+            value that is not a number. "estimate": the value alone decides, as in published
+            criteria and of exact quantities; one that is not a number fails.
+        headroom: Why a small value would say nothing here, as where accuracy is saturated: then
+            what it decides is undecided. Empty where it would.
     """
 
     name: str
@@ -70,6 +78,8 @@ class Evidence:
     n: int = 0
     published: str = ""
     key: str = ""
+    decided_by: Literal["interval", "estimate"] = "interval"
+    headroom: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a relation that is none."""
@@ -94,62 +104,108 @@ class Evidence:
         return self.required or self.alpha is not None
 
     @property
-    def within(self) -> bool:
-        """Whether the effect stands as required to its threshold, or nothing is required of it."""
-        value, bound = self.effect.value, self.threshold
-        if math.isnan(value):
-            return False
-        if not self.required:
-            return True
-        if bound is None:
-            raise ValueError(f"evidence {self.name!r} has a relation but no threshold")
-        return {
-            ">=": value >= bound,
-            "<=": value <= bound,
-            ">": value > bound,
-            "<": value < bound,
-        }[self.relation]
+    def reachable(self) -> bool:
+        """Whether the design can reach its own alpha."""
+        return self.alpha is None or self.floor is None or self.floor <= self.alpha
 
     @property
-    def significant(self) -> bool:
-        """Whether its adjusted p is at most alpha, or none is required."""
+    def state(self) -> State | None:
+        """Whether the requirement holds; None where nothing is required.
+
+        - Undecided: an estimate that is not a number, or a design that cannot reach its own alpha.
+        - Effect: all of its interval must lie beyond the threshold; without one, the value.
+        - Test: p must be at most alpha. A larger p refutes nothing by itself: the interval does or,
+          in a test by rank, which has none, a value no larger than half of the draws.
+        - Failed if the effect or the test fails, else undecided if one of them is, else held.
+        """
+        if not self.decisive:
+            return None
+        by_being_small = State.FAILED if self.relation in (">", ">=") else State.HELD
+        decision = self._decision()
+        return State.UNDECIDED if self.headroom and decision is by_being_small else decision
+
+    def _decision(self) -> State:
+        """The same, wherever the value has room to be large."""
+        if not self.reachable:
+            return State.UNDECIDED
+        if math.isnan(self.effect.value):
+            return State.FAILED if self.decided_by == "estimate" else State.UNDECIDED
+        test = self.test_state
+        if self._by_rank and test is not State.HELD:
+            return test  # the threshold is a quantile of the same draws
+        return all_decided((self.effect_state, test))
+
+    @property
+    def _by_rank(self) -> bool:
+        """Whether the test decides alone: no interval is held against a threshold."""
+        alone = self._span is None or not self.required
+        return self.alpha is not None and self.decided_by == "interval" and alone
+
+    @property
+    def effect_state(self) -> State:
+        """The effect against its threshold."""
+        if not self.required:
+            return State.HELD
+        if self.threshold is None:
+            raise ValueError(f"evidence {self.name!r} has a relation but no threshold")
+        low, high = self._span or (self.effect.value, self.effect.value)
+        return decided(low, high, self.threshold, self.relation)
+
+    @property
+    def _span(self) -> tuple[float, float] | None:
+        """The interval, where it decides."""
+        return self.effect.interval if self.decided_by == "interval" else None
+
+    @property
+    def test_state(self) -> State:
+        """The test against its alpha."""
         if self.alpha is None:
-            return True
-        return self.p_adjusted is not None and bool(self.p_adjusted <= self.alpha)
+            return State.HELD
+        if self.p_adjusted is None or math.isnan(self.p_adjusted):
+            return State.UNDECIDED
+        if self.p_adjusted <= self.alpha:
+            return State.HELD
+        chance = self._by_rank and self.p_adjusted >= NO_LARGER_THAN_CHANCE
+        return State.FAILED if chance or self.decided_by == "estimate" else State.UNDECIDED
 
     @property
     def passed(self) -> bool:
-        """Whether the requirement holds. A value that is not a number never holds."""
-        return self.within and self.significant
+        """Whether the requirement holds."""
+        return self.state is State.HELD
 
     @property
     def holds(self) -> bool | None:
         """`passed`, or None where nothing is required."""
         return self.passed if self.decisive else None
 
-    @property
-    def failed(self) -> bool:
-        """Whether it is required and does not hold."""
-        return self.decisive and not self.passed
-
     def explain(self) -> str:
-        """Why it fails, as a clause with the numbers."""
+        """Why it does not hold, as a clause with the numbers."""
+        if not self.reachable:
+            return (
+                f"{self.name}: the smallest adjusted p this design can reach is {self.floor:.2g}, "
+                f"above alpha {self.alpha:g}; use more items or permutations"
+            )
         parts = []
         if self.required:
+            ends = [typeset.number_beside(end, self.threshold) for end in self._span or ()]
             value = typeset.number_beside(self.effect.value, self.threshold)
-            parts.append(f"{value}, needed {self.relation} {typeset.bound(self.threshold)}")
+            span = f" [{', '.join(ends)}]" if ends else ""
+            parts.append(f"{value}{span}, needed {self.relation} {typeset.bound(self.threshold)}")
         if self.alpha is not None:
             p = "missing" if self.p_adjusted is None else typeset.p_value(self.p_adjusted)
             parts.append(f"adjusted p {p}, needed <= {typeset.bound(self.alpha)}")
+        if self.headroom and self.state is State.UNDECIDED:
+            parts.append(self.headroom)
         return typeset.plain(f"{self.name}: {'; '.join(parts)}")
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the record, with what follows from it: `decisive` and `passed`."""
-        return {**asdict(self), "decisive": self.decisive, "passed": self.holds}
+        """As it stands in the record, with what follows: `decisive`, `passed` and `state`."""
+        follows = {"decisive": self.decisive, "passed": self.holds, "state": self.state}
+        return {**asdict(self), **follows}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Evidence":
-        """Back from `to_json`; `decisive` and `passed` are worked out again."""
+        """Back from `to_json`; what follows from the rest is worked out again."""
         numbers = ("threshold", "p", "p_adjusted", "alpha", "floor")
         return cls(
             name=record["name"],
@@ -160,6 +216,8 @@ class Evidence:
             n=record["n"],
             published=record["published"],
             key=record["key"],
+            decided_by=record.get("decided_by", "estimate"),  # as all were before it was recorded
+            headroom=record.get("headroom", ""),
         )
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from harness.verdicts.components import Components
-from harness.verdicts.evidence import Component, Control, Evidence, Gate
+from harness.verdicts.evidence import Component, Control, Evidence, Gate, State
 from harness.verdicts.plots import Plot
+from harness.verdicts.severity import Severity
 
 
 class Outcome(StrEnum):
@@ -37,7 +38,8 @@ class Finding:
     `samples` holds, by the name of a piece of evidence, the value of every sample behind its effect
     (a pair of the materials, or an item where items are independent), so that another run can be
     compared on the same samples. Their mean is the effect or moves with it. `tables` holds the full
-    component tables by source (`model`, `twin 1`...), `plots` the figures.
+    component tables by source (`model`, `twin 1`...), `plots` the figures. `severity` says how many
+    same-process contrasts the same rule supports; None where it was not measured.
     """
 
     evidence: tuple[Evidence, ...]
@@ -48,6 +50,7 @@ class Finding:
     samples: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     tables: Mapping[str, Components] = field(default_factory=dict)
     plots: Sequence[Plot] = ()
+    severity: Severity | None = None
 
     def __post_init__(self) -> None:
         """Refuse repeated keys, samples of no evidence, and values that are not numbers."""
@@ -85,10 +88,10 @@ def require(*gates: Gate) -> tuple[Gate, ...]:
 def judge(finding: Finding, criterion: Criterion) -> tuple[Outcome, str]:
     """The outcome and its reason.
 
-    Inconclusive if a gate is unmet or the design cannot reach its own alpha; else supported if
-    every decisive piece of evidence holds and, under the controlled criterion, every control
-    behaved; else refuted. Under the published criterion controls are shown and do not decide,
-    because that is how it was published.
+    Inconclusive if a gate is unmet or the design cannot reach its own alpha; else refuted if a
+    decisive piece of evidence failed or, under the controlled criterion, a control misbehaved;
+    else inconclusive if one is undecided; else supported. Under the published criterion controls
+    are shown and do not decide, because that is how it was published.
     """
     unmet = [gate.reason for gate in finding.gates if not gate.met]
     stopped = unmet and not finding.evidence  # nothing was measured behind the gate
@@ -96,15 +99,14 @@ def judge(finding: Finding, criterion: Criterion) -> tuple[Outcome, str]:
         raise ValueError("a prediction needs at least one piece of evidence that can fail")
     if unmet:
         return Outcome.INCONCLUSIVE, "; ".join(unmet)
-    for e in finding.evidence:
-        if e.alpha is not None and e.floor is not None and e.floor > e.alpha:
-            return Outcome.INCONCLUSIVE, (
-                f"{e.name}: the smallest adjusted p this design can reach is {e.floor:.2g}, "
-                f"above alpha {e.alpha:g}; use more items or permutations"
-            )
-    failed = [e.explain() for e in finding.evidence if e.failed]
+    if unreachable := [e.explain() for e in finding.evidence if not e.reachable]:
+        return Outcome.INCONCLUSIVE, unreachable[0]  # other counts may be 0 for this alone
+    failed = [e.explain() for e in finding.evidence if e.state is State.FAILED]
     if criterion is Criterion.CONTROLLED:
         failed += [c.explain() for c in finding.controls if c.passed is False]
     if failed:
         return Outcome.REFUTED, "; ".join(failed)
+    undecided = [e.explain() for e in finding.evidence if e.state is State.UNDECIDED]
+    if undecided:
+        return Outcome.INCONCLUSIVE, "undecided: " + "; ".join(undecided)
     return Outcome.SUPPORTED, "every requirement holds"

@@ -21,6 +21,7 @@ from harness.files import write_text
 from harness.foreign import ForeignError, border, strictly_parsed
 from harness.verdicts.components import REMEDY
 from harness.verdicts.plots import PlacedPlot
+from harness.verdicts.primaries import primaries_of
 from harness.verdicts.verdict import SCHEMA, SCHEMA_VERSION, Verdict
 from harness.verdicts.version1 import upgraded
 
@@ -54,13 +55,14 @@ def package_version(name: str) -> str:
 
 def write_verdicts(path: Path | str, verdicts: Iterable[Verdict]) -> Path:
     """Write a run's verdicts as one JSON file, whole or not at all. Returns its path."""
-    path = _file_in(Path(path), JSON_NAME)
+    path, verdicts = _file_in(Path(path), JSON_NAME), list(verdicts)
     document = {
         "about": ABOUT,
         "suite": f"{DISTRIBUTION} {package_version(DISTRIBUTION)}",
         "schema": f"harness/verdicts/{SCHEMA.name}",
         "how_to_read": HOW_TO_READ,
         "schema_version": SCHEMA_VERSION,
+        "primaries": primaries_of(verdicts).to_json(),
         "verdicts": [verdict.to_json() for verdict in verdicts],
     }
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)

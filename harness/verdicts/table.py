@@ -28,6 +28,10 @@ def load_verdicts(path: Path | str) -> "pd.DataFrame":
         reason: Why, in a sentence.
         deciding: What decided it: the headline effect, the first requirement or control that
             failed, or the first gate that was not met.
+        severity_supported, severity_contrasts: Of how many same-process contrasts the same rule
+            supports how many; NaN where none was judged.
+        primary: Whether the claim stands on this prediction.
+        stage: `exploratory` (the plan was tuned on this model) or `confirmatory`; None if unknown.
         gates, gates_unmet: How many conditions the measurement had, and how many were not met.
         controls, controls_failed: How many controls were measured, and how many misbehaved.
 
@@ -66,12 +70,14 @@ OF_EVIDENCE = ("key", "relation", "threshold", "p", "p_adjusted", "alpha", "floo
 NUMERIC = (
     *("effect", "effect_low", "effect_high", "threshold"),
     *("p", "p_adjusted", "alpha", "floor", "n"),
+    *("severity_supported", "severity_contrasts"),
 )
 VERDICT_COLUMNS = (
     *("model", "materials", "claim_id", "prediction_id", "criterion", "outcome", "reason"),
     "deciding",
     *("evidence", "key", "effect_name", "effect", "effect_low", "effect_high"),
     *("relation", "threshold", "p", "p_adjusted", "alpha", "floor", "n"),
+    *("severity_supported", "severity_contrasts", "primary", "stage"),
     *("gates", "gates_unmet", "controls", "controls_failed"),
     *("claim", "prediction", "seconds", "cached", "run_id", "created"),
     *("model_path", "revision", "weights", "architecture", "materials_hash", "plan_hash"),
@@ -86,6 +92,7 @@ AS_IT_IS = (
 def row(verdict: Verdict) -> dict[str, Any]:
     """One verdict as one flat row; see `load_verdicts` for its columns."""
     model, materials, known = verdict.model, verdict.materials, verdict.control
+    severity = verdict.severity
     return {
         **{name: getattr(verdict, name) for name in AS_IT_IS},
         "criterion": str(verdict.criterion),
@@ -94,6 +101,10 @@ def row(verdict: Verdict) -> dict[str, Any]:
         "model": model.name,
         "materials": materials.name,
         **_numbers(verdict),
+        "severity_supported": severity.supported if severity else None,
+        "severity_contrasts": severity.contrasts if severity else None,
+        "primary": verdict.primary,
+        "stage": str(verdict.stage) or None,
         "gates": len(verdict.gates),
         "gates_unmet": sum(not gate.met for gate in verdict.gates),
         "controls": len(verdict.controls),

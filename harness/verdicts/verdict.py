@@ -10,17 +10,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.verdicts.deciding import Deciding, deciding
 from harness.verdicts.earlier import Earlier
 from harness.verdicts.evidence import Component, Control, Evidence, Gate
 from harness.verdicts.judge import Criterion, Outcome
+from harness.verdicts.severity import Severity
 
 SCHEMA_VERSION = 2
 SCHEMA = Path(__file__).with_name("verdict.schema.json")
 STRONGEST = 50  # components that a record holds
+NOT_SUPPORTED = "not supported"
 _TEXTS = ("run_id", "created", "claim_id", "claim", "prediction_id", "prediction")
+
+
+class Stage(StrEnum):
+    """What a verdict is worth: the plan was tuned on the model, or set before it was seen."""
+
+    EXPLORATORY = "exploratory"
+    CONFIRMATORY = "confirmatory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +38,25 @@ class Known:
 
     Attributes:
         role: `positive` (each task has a circuit of its own) or `negative` (they share one).
-        expected: The known outcome.
+        expected: The known outcome; or `not supported`, where what is claimed is known to be false
+            and a design may be too small to refute it.
         why: What makes it known, in a sentence.
     """
 
     role: str
     expected: str
     why: str
+
+    def met_by(self, outcome: str) -> bool:
+        """Whether an outcome is as known."""
+        return as_known(self.expected, outcome)
+
+
+def as_known(expected: str, outcome: str) -> bool:
+    """Whether an outcome is the expected one; `not supported` is met by two."""
+    if expected == NOT_SUPPORTED:
+        return outcome in (Outcome.REFUTED, Outcome.INCONCLUSIVE)
+    return outcome == expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +78,24 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisPlan:
-    """A hypothesis file's upper-case constants, their hash, and its docstring."""
+    """A hypothesis file's upper-case constants, their hash, and its docstring.
+
+    `constants` holds those of the file by name, and those of the suite by the name of the module.
+    """
 
     hash: str = ""
     constants: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The constants of the hypothesis file."""
+        return {k: v for k, v in self.constants.items() if "." not in k}
+
+    @property
+    def suite(self) -> dict[str, Mapping[str, Any]]:
+        """The constants of the suite's modules, by module."""
+        return {k: v for k, v in self.constants.items() if "." in k}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +131,9 @@ class Verdict:
     """One prediction, for one model on one set of materials, judged. Field meanings: the schema.
 
     `control` is set on models whose circuits are known, and on no others. `part` is set where a
-    claim states several things: which of them this prediction is about.
+    claim states several things: which of them this prediction is about. `primary` marks the
+    prediction that the claim stands on, `severity` how many same-process contrasts the same rule
+    supports, `stage` whether the plan was tuned on this model; empty in records that do not say.
     """
 
     run_id: str
@@ -123,6 +159,9 @@ class Verdict:
     cached: bool = False
     control: Known | None = None
     part: str = ""
+    primary: bool = False
+    severity: Severity | None = None
+    stage: Stage | Literal[""] = ""
 
     @property
     def deciding(self) -> Deciding:
@@ -142,8 +181,8 @@ class Verdict:
     def to_json(self) -> dict[str, Any]:
         """Plain Python values (no numpy scalars: they kill an xdist worker).
 
-        `control` and `part` are marks: a record without them has no such field. `deciding` is
-        there for readers; it follows from the rest and is not read back.
+        `control`, `part`, `primary` and `stage` are marks: a record without them has no such
+        field. `deciding` is there for readers; it follows from the rest and is not read back.
         """
         record = {
             "schema_version": SCHEMA_VERSION,
@@ -160,6 +199,7 @@ class Verdict:
             "components": asdict(self.components),
             "notes": self.notes,
             "plan": asdict(self.plan),
+            "severity": None if self.severity is None else self.severity.to_json(),
             "baseline": None if self.baseline is None else self.baseline.to_json(),
             "provenance": self.provenance,
             "seconds": self.seconds,
@@ -167,8 +207,8 @@ class Verdict:
         }
         if self.control is not None:
             record["control"] = asdict(self.control)
-        if self.part:
-            record["part"] = self.part
+        marks = {"part": self.part, "primary": self.primary, "stage": self.stage}
+        record |= {name: value for name, value in marks.items() if value}
         plain: dict[str, Any] = to_plain(record)
         return plain
 
@@ -195,6 +235,9 @@ class Verdict:
             cached=record["cached"],
             control=None if known is None else Known(**known),
             part=record.get("part", ""),
+            primary=record.get("primary", False),
+            severity=Severity.from_json(record.get("severity")),
+            stage=Stage(record["stage"]) if "stage" in record else "",
         )
 
 

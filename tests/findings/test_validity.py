@@ -102,7 +102,7 @@ def test_a_site_that_does_nothing_refutes(bad):
 
 @pytest.mark.parametrize("task", ["recall", "reasoning"])
 def test_each_task_must_be_answered(task):
-    study = study_of(null_subject, accuracy={task: 0.5})
+    study = study_of(null_subject, accuracy={task: 0.25})
     assert (
         outcome(finding_of(validity.competence_finding, study_of(null_subject), 0.6))[0]
         == "supported"
@@ -111,9 +111,16 @@ def test_each_task_must_be_answered(task):
     assert outcome(finding)[0] is Outcome.REFUTED
     bad = next(e for e in finding.evidence if not e.passed)
     assert bad.name == f"{task} accuracy, made-crossed"
-    assert bad.effect.value == 0.5
+    assert bad.effect.value == 0.25
     assert bad.n == 80
-    assert bad.effect.interval == stats.binomial_interval(40, 80)
+    assert bad.effect.interval == stats.binomial_interval(20, 80)
+
+
+def test_an_accuracy_about_the_gate_is_undecided():
+    study = study_of(null_subject, accuracy={"recall": 0.5})
+    found, reason = outcome(finding_of(validity.competence_finding, study, 0.6))
+    assert found is Outcome.INCONCLUSIVE
+    assert reason.startswith("undecided: recall accuracy, made-crossed: 0.50 [0.39, 0.61]")
 
 
 def test_competence_has_a_value_for_each_pair_and_their_mean_is_the_effect():

@@ -71,7 +71,8 @@ def test_supported_passes_refuted_fails_inconclusive_skips(study):
     assert found["holds", "mini-qwen"]["outcome"] == "supported"
     assert found["fails", "mini-qwen"]["reason"] == "count: 0, needed >= 1"
     assert found["says_nothing", "mini-qwen"]["criterion"] == "published"
-    assert found["holds", "mini-qwen"]["plan"]["constants"] == {"BAR": 1.0}
+    constants = found["holds", "mini-qwen"]["plan"]["constants"]
+    assert {name: value for name, value in constants.items() if "." not in name} == {"BAR": 1.0}
 
 
 def test_every_prediction_runs_on_every_model(study):
@@ -530,3 +531,57 @@ def test_second(model_name, verdict):
     result.stdout.fnmatch_lines(["*supported*It holds.*", "*report: *report.html"])
     assert (study.path / "reports" / "report.html").is_file()
     assert [r["prediction_id"] for r in records(study)][:1] == ["first"]
+
+
+MARKED = (
+    CLAIM.replace("import pytest", "import pytest\nfrom harness.verdicts.severity import Severity")
+    + '''
+def with_p(p, **more):
+    e = Evidence("d", Effect("d", 2.0, (1.5, 2.5)), threshold=BAR, relation=">", p_adjusted=p,
+                 alpha=0.05, n=9)
+    return Finding((e,), **more)
+
+@pytest.mark.criterion("controlled", primary=True)
+def test_first(model_name, verdict):
+    """The first holds."""
+    verdict(with_p(0.03, severity=Severity(2, 28)))
+
+@pytest.mark.criterion("controlled", primary=True)
+def test_second(model_name, verdict):
+    """The second holds."""
+    verdict(with_p(0.001))
+
+@pytest.mark.criterion("controlled")
+def test_third(model_name, verdict):
+    """The third is undecided."""
+    e = Evidence("share", Effect("share", 0.8, (0.7, 0.9)), threshold=0.8, relation=">", n=9)
+    verdict(Finding((e,)))
+'''
+)
+
+
+def test_severity_primaries_and_stage_are_in_terminal_record_and_report(study):
+    study.makepyfile(test_h9_x=MARKED)
+    result = study.runpytest("--model=mini-qwen", "--model=mini-llama")
+    result.assert_outcomes(passed=4, skipped=2)
+    result.stdout.fnmatch_lines(
+        [
+            "supported *the same rule supports 2 of 28 same-process contrasts [[]0.009, 0.24])",
+            "4 of 4 primary predictions are supported, 2 of them after Holm's correction "
+            "over the 4 with a p; if no claim were true, at most 0.20 would be supported",
+            "  not after correction: h9 mini-qwen first, adjusted p 0.06, needed <= 0.05",
+            "exploratory, because the plan was tuned on them: mini-qwen, mini-llama",
+        ]
+    )
+    found = by_prediction(study)
+    first = found["first", "mini-qwen"]
+    assert (first["primary"], first["severity"]["contrasts"]) == (True, 28)
+    assert "primary" not in found["third", "mini-qwen"]
+    assert found["third", "mini-qwen"]["outcome"] == "inconclusive"
+    assert {r["stage"] for r in records(study)} == {"exploratory"}
+    assert "harness.findings.circuits.gates" in first["plan"]["constants"]
+    head = json.loads((study.path / "reports" / "verdicts.json").read_text())["primaries"]
+    assert [p["remains"] for p in head["predictions"]].count(True) == 2
+    page = (study.path / "reports" / "report.html").read_text(encoding="utf-8")
+    for said in ("of 28 same-process contrasts", "primary predictions are supported", "undecided"):
+        assert said in page

@@ -66,6 +66,14 @@ def test_a_design_that_cannot_reach_alpha_says_so():
     assert "smallest adjusted p" in decided(replace(LARGEST, floor=0.5)).plain
 
 
+def test_inconclusive_without_a_gate_shows_the_first_requirement_that_is_undecided():
+    across = replace(LARGEST, effect=Effect("d", 1.1, (0.8, 1.4)))
+    found = decided(COUNT, across, LOW_P)
+    assert found.kind == "requirement"
+    assert found.plain == "largest: d = +1.10 [+0.80, +1.40], needed > 1"
+    assert decided(COUNT, LOW_P).plain.endswith("adjusted p 0.17, needed <= 0.05")
+
+
 def test_what_is_only_shown_never_decides():
     assert decided(SHOWN, COUNT).name == "heads that hold"
     assert decided(SHOWN, replace(COUNT, effect=Effect("heads", 0.0))).name == "heads that hold"

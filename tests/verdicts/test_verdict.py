@@ -7,7 +7,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from harness.verdicts.evidence import Component, Control, Effect, Evidence, Family, Gate
+from harness.verdicts.evidence import Component, Control, Effect, Evidence, Family, Gate, State
 from harness.verdicts.judge import Criterion, Finding, Outcome, judge
 from harness.verdicts.verdict import (
     SCHEMA,
@@ -26,7 +26,7 @@ PASSES = Evidence("count", Effect("count", 3.0), threshold=2, relation=">=", n=1
 FAILS = replace(PASSES, effect=Effect("count", 1.0))
 SIGNIFICANT = Evidence(
     "largest effect",
-    Effect("d", 0.9, (0.5, 1.2)),
+    Effect("d", 0.9, (0.6, 1.2)),
     threshold=0.5,
     relation=">",
     p_adjusted=0.002,
@@ -69,6 +69,7 @@ def test_a_design_that_cannot_reach_its_alpha_is_inconclusive_and_says_so(criter
     outcome, reason = judge(Finding((other, blind), (MISBEHAVES,)), criterion)
     assert outcome is Outcome.INCONCLUSIVE
     assert "0.05, above alpha 0.01; use more items" in reason
+    assert replace(blind, effect=Effect("d", -0.9, (-1.2, -0.5))).state is State.UNDECIDED
 
 
 def test_a_floor_equal_to_alpha_can_still_be_reached():
@@ -89,10 +90,13 @@ def test_a_control_without_a_requirement_never_decides():
 
 @pytest.mark.parametrize("relation", [">=", "<=", ">", "<"])
 @pytest.mark.parametrize("bound", [-np.inf, 0.0, np.inf])
-def test_a_value_that_is_not_a_number_never_passes(relation, bound):
-    e = Evidence("x", Effect("x", NAN), threshold=bound, relation=relation)
-    assert not e.passed
-    assert judge(Finding((e,)), PUBLISHED)[0] is Outcome.REFUTED
+@pytest.mark.parametrize("between", [None, (0.5, 1.0), (NAN, NAN)])
+def test_an_estimate_that_is_not_a_number_decides_nothing(relation, bound, between):
+    e = Evidence("x", Effect("x", NAN, between), threshold=bound, relation=relation)
+    assert e.state is State.UNDECIDED
+    assert judge(Finding((e,)), CONTROLLED)[0] is Outcome.INCONCLUSIVE
+    exact = replace(e, decided_by="estimate")
+    assert judge(Finding((exact,)), PUBLISHED)[0] is Outcome.REFUTED
 
 
 def test_a_p_beside_an_undefined_value_does_not_pass():
@@ -100,10 +104,12 @@ def test_a_p_beside_an_undefined_value_does_not_pass():
     assert replace(SIGNIFICANT, relation="secondary").passed
 
 
-@pytest.mark.parametrize("p", [None, NAN, 0.011, np.float64(0.5)])
-def test_a_p_that_is_missing_undefined_or_above_alpha_refutes(p):
+@pytest.mark.parametrize("p", [None, NAN, 0.011, np.float64(0.5), 1.0])
+def test_a_p_that_is_missing_undefined_or_above_alpha_is_undecided_and_said(p):
+    """The whole interval is above the threshold: a large p does not say that it is below."""
     outcome, reason = judge(Finding((replace(SIGNIFICANT, p_adjusted=p),)), CONTROLLED)
-    assert outcome is Outcome.REFUTED
+    assert outcome is Outcome.INCONCLUSIVE
+    assert reason.startswith("undecided: ")
     assert "needed <= 0.01" in reason
 
 
@@ -204,7 +210,9 @@ def test_a_record_is_plain_json_and_valid_whatever_numpy_went_in():
     effect = record["evidence"][0]["effect"]
     assert (effect["value"], effect["interval"]) == ("inf", ["-inf", None])
     assert record["evidence"][2]["effect"]["value"] is None
-    assert record["outcome"] == "supported"
+    assert record["evidence"][0]["state"] == "undecided"  # an end of its interval is no number
+    assert record["evidence"][2]["state"] is None
+    assert record["outcome"] == "inconclusive"
     assert type(record["outcome"]) is str
 
 
@@ -229,9 +237,42 @@ def test_a_verdict_that_is_known_beforehand_carries_the_mark_and_no_other_does()
             validate(wrong)
 
 
-def test_evidence_that_is_only_shown_has_no_passed():
-    assert Evidence("x", Effect("x", 1.0)).to_json()["passed"] is None
-    assert PASSES.to_json()["passed"] is True
+@pytest.mark.parametrize(
+    ("expected", "met"),
+    [
+        ("not supported", {"refuted", "inconclusive"}),
+        ("refuted", {"refuted"}),
+        ("supported", {"supported"}),
+    ],
+)
+def test_what_is_known_to_be_false_may_be_refuted_or_undecided(expected, met):
+    known = Known("negative", expected, "the tasks share one circuit")
+    assert {str(o) for o in Outcome if known.met_by(o)} == met
+    validate(verdict_of(Finding((PASSES,)), control=known).to_json())
+
+
+def test_evidence_that_is_only_shown_has_no_passed_and_no_state():
+    shown = Evidence("x", Effect("x", 1.0)).to_json()
+    assert (shown["passed"], shown["state"]) == (None, None)
+    across = replace(SIGNIFICANT, effect=Effect("d", 0.9, (0.1, 1.2)))
+    for e, passed, state in (
+        (PASSES, True, "held"),
+        (FAILS, False, "failed"),
+        (across, False, "undecided"),
+    ):
+        record = e.to_json()
+        assert (record["passed"], record["state"]) == (passed, state)
+
+
+def test_a_record_without_states_is_read_as_it_was_judged():
+    """Before states were recorded the estimate decided, whatever its interval."""
+    across = replace(SIGNIFICANT, effect=Effect("d", 0.9, (0.1, 1.2)))
+    record = json.loads(json.dumps(verdict_of(Finding((across,))).to_json()))
+    for name in ("state", "decided_by"):
+        del record["evidence"][0][name]
+    validate(record)
+    [back] = Verdict.from_json(record).evidence
+    assert (back.state, back.decided_by) == (State.HELD, "estimate")
 
 
 def test_plain_values_of_arrays_scalars_and_nests():

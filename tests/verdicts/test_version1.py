@@ -23,7 +23,15 @@ def test_every_number_of_the_old_record_is_kept():
             assert now[name] == before[name]
         for e, was in zip(now["evidence"], before["evidence"], strict=True):
             relation = "secondary" if was["relation"] == "shown" else was["relation"]
-            assert e == {**was, "relation": relation, "key": e["key"]}
+            state = {True: "held", False: "failed", None: None}[was["passed"]]
+            new = {
+                "relation": relation,
+                "key": e["key"],
+                "state": state,
+                "decided_by": "estimate",
+                "headroom": "",
+            }
+            assert e == {**was, **new}
 
 
 def test_evidence_is_found_by_the_keys_that_it_has_today():

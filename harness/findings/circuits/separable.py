@@ -16,7 +16,6 @@ from harness.findings.circuits.design import (
 )
 from harness.findings.circuits.gates import items_gates
 from harness.findings.circuits.rules import InteractionRule
-from harness.findings.requirements import lower_end
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Finding, require
@@ -34,21 +33,20 @@ def separable_finding(
     return Finding(
         evidence=tuple(evidence),
         gates=gates,
-        samples={_end(design, own): _samples(design, own) for own in (0, 1)},
+        samples={_name(design, own): _samples(design, own) for own in (0, 1)},
     )
 
 
 def _requirements(
     design: Design, random: Mapping[str, Float[np.ndarray, "pair row"]], own: int
-) -> tuple[Evidence, Evidence, Evidence]:
-    """Of one set: its effect, which is shown; the lower end of it; and against random pairs."""
+) -> tuple[Evidence, Evidence]:
+    """Of one set: its effect, and against random pairs."""
     task, other = design.tasks[own], design.tasks[1 - own]
     effect, n = _effect(design, own), len(design.costs)
     costs = [main_effects_of(random[t], own) for t in (task, other)]
     against = f"{task} set, against random pairs of sets"
     return (
-        Evidence(f"{task} set, main effect on its own task minus on the other", effect, n=n),
-        lower_end(effect, n, _end(design, own)),
+        Evidence(_name(design, own), effect, threshold=design.rule.smallest, relation=">", n=n),
         beyond_random_pairs(design, against, effect.name, costs[0] - costs[1]),
     )
 
@@ -75,8 +73,8 @@ def _own_then_other(design: Design, own: int) -> Float[np.ndarray, "pair task"]:
     return main_effects_of(design.costs, own)[:, [own, 1 - own]]
 
 
-def _end(design: Design, own: int) -> str:
-    return f"{design.tasks[own]} set: lower end of its 95 % interval"
+def _name(design: Design, own: int) -> str:
+    return f"{design.tasks[own]} set, main effect on its own task minus on the other"
 
 
 def _samples(design: Design, own: int) -> dict[str, float]:

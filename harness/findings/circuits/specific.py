@@ -1,6 +1,7 @@
 """The first finding of h5: does a task's circuit carry that task, and no other."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -19,7 +20,7 @@ from harness.findings.circuits.secondary import left_out, secondary_evidence
 from harness.findings.circuits.selection import shape
 from harness.findings.circuits.tables import circuit_components
 from harness.findings.effects import change_test
-from harness.findings.requirements import beyond_chance, interval, lower_end, spared
+from harness.findings.requirements import beyond_chance, interval, no_headroom, spared
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Family
 from harness.verdicts.judge import Finding
@@ -31,13 +32,14 @@ def specific_finding(
 ) -> Finding:
     """Whether a task's circuit costs that task, more than random sets do, and spares the other."""
     measured = measure_specific(study, kind, target, rule, gate)
-    lost, lost_end, kept, apart = required = _requirements(measured)
+    lost, kept, apart = required = _requirements(measured)
     # Random sets cost most: a circuit that fails without them is compared on fewer pairs.
     sets = rule.random_sets if all(e.passed for e in required) else rule.other_sizes
     random = measure_random_sets(measured, sets.pairs)
+    selective = replace(_selective(measured, random), headroom=_unseen(lost))
     secondary = (_lost_against_random(measured, random), *secondary_evidence(measured))
     return Finding(
-        evidence=(lost, lost_end, _selective(measured, random), kept, apart, *secondary),
+        evidence=(lost, selective, kept, apart, *secondary),
         gates=random.gates,
         components=circuit_components(measured.selected),
         notes=_notes(measured, random),
@@ -46,7 +48,7 @@ def specific_finding(
     )
 
 
-def _requirements(measured: SpecificCircuit) -> tuple[Evidence, Evidence, Evidence, Evidence]:
+def _requirements(measured: SpecificCircuit) -> tuple[Evidence, Evidence, Evidence]:
     """What is required without random sets: the target falls, the other is spared, and less so."""
     lost = _lost(measured)
     kept = spared(
@@ -58,7 +60,18 @@ def _requirements(measured: SpecificCircuit) -> tuple[Evidence, Evidence, Eviden
         method="equivalence: the drop is below the threshold, exact binomial",
         published="intact (abstract)",
     )
-    return lost, lower_end(lost.effect, measured.of_target.n), kept, _more_than_the_other(measured)
+    kept = replace(kept, headroom=_headroom(measured, measured.other))
+    return lost, kept, replace(_more_than_the_other(measured), headroom=_unseen(lost))
+
+
+def _unseen(lost: Evidence) -> str:
+    """Why a small difference from another loss would say nothing: that of the target is hidden."""
+    return "" if lost.passed else lost.headroom
+
+
+def _headroom(measured: SpecificCircuit, task: str) -> str:
+    circuits, margin = measured.circuits, measured.rule.margin
+    return no_headroom(task, circuits.effects[task], measured.row, circuits.study, margin)
 
 
 def _lost(measured: SpecificCircuit) -> Evidence:
@@ -83,12 +96,13 @@ def _lost(measured: SpecificCircuit) -> Evidence:
         p_adjusted=float(test.p_lost),
         alpha=measured.rule.alpha,
         n=effects.n,
+        headroom=_headroom(measured, measured.target),
         published="up to 15 % (abstract); no public run shows a drop",
     )
 
 
 def _more_than_the_other(measured: SpecificCircuit) -> Evidence:
-    """How much more of the target is lost than of the other task, at the lower end.
+    """How much more of the target is lost than of the other task.
 
     A fall above 0 and one below the margin may be the same fall.
     """
@@ -98,12 +112,12 @@ def _more_than_the_other(measured: SpecificCircuit) -> Evidence:
     low, high = (float(end.round(9)) for end in (e.low, e.high))  # ties with 0 must tie
     effect = Effect(
         "difference of accuracy drops",
-        low,
+        float(e.value),
         (low, high),
-        method=f"lower end of the 95 % interval of {float(e.value):.2f}; paired bootstrap of facts",
+        method="paired bootstrap of facts",
     )
     n = min(measured.of_target.n, measured.of_other.n)
-    name = f"lower end of {target} minus {other} lost"
+    name = f"{target} minus {other} lost"
     return Evidence(name, effect, threshold=0, relation=">", n=n)
 
 
@@ -168,7 +182,7 @@ def _samples(
     measured: SpecificCircuit, required: Sequence[Evidence]
 ) -> dict[str, dict[str, float]]:
     """Values of each pair, by the requirement that they belong to."""
-    lost, _, kept, apart = required
+    lost, kept, apart = required
     pairs, cells = measured.lost_by_both
     target, other, row = measured.of_target, measured.of_other, measured.row
     return {

@@ -141,6 +141,7 @@ def _decisive(measured: InSample, least: float, published: str) -> list[Evidence
             separation,
             threshold=least,
             relation=">=",
+            decided_by="estimate",
             n=measured.n,
             published=published,
         ),

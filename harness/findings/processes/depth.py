@@ -28,6 +28,7 @@ from harness.verdicts.evidence import Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
 from harness.verdicts.plots import Plot
 from harness.verdicts.samples import by_sample
+from harness.verdicts.severity import Severity
 
 HALVES = 20  # random halves of each cell's relations, whose depths are no difference of process
 PROCESSES = (RETRIEVAL, COMPOSING)
@@ -91,11 +92,12 @@ def process_depth_finding(study: Study, *, least: float, gate: float) -> Finding
     same, bar = np.array(list(_same_process(profiles))), least * profiles.layers
     difference = _deeper(profiles, bar)
     return Finding(
-        (difference, _signed(profiles), _beyond(profiles, same), _severity(same, bar)),
+        (difference, _signed(profiles), _beyond(profiles, same)),
         gates=profiles.gates,
         notes=(_cells_note(profiles),),
         samples={difference.name: _samples(profiles)},
         plots=(_plot(profiles),),
+        severity=_severity(same, bar),
     )
 
 
@@ -250,15 +252,9 @@ def _beyond(profiles: Profiles, same: Float[np.ndarray, " half"]) -> Evidence:
     )
 
 
-def _severity(same: Float[np.ndarray, " half"], bar: float) -> Evidence:
+def _severity(same: Float[np.ndarray, " half"], bar: float) -> Severity:
     """How many same-process differences reach the bar."""
-    reached = int((same >= bar).sum())
-    return Evidence(
-        "same-process differences as large as the bar",
-        Effect("share", reached / len(same), stats.binomial_interval(reached, len(same))),
-        n=len(same),
-        key="severity",
-    )
+    return Severity(int((same >= bar).sum()), len(same))
 
 
 def _cells_note(profiles: Profiles) -> str:

@@ -22,6 +22,7 @@ from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Finding
+from harness.verdicts.severity import Severity
 
 DRAWS = 40  # same-process directions
 Sides = tuple[Float[np.ndarray, "prompt layer d_model"], Float[np.ndarray, "prompt layer d_model"]]
@@ -91,11 +92,12 @@ def process_direction_finding(
     met = all(e.passed for e in required)
     twins = _twins(shown, process, relations) if met else {}
     return Finding(
-        (*required, _least(found, relations), _severity(same, rule)),
+        (*required, _least(found, relations)),
         twin_controls(twins, meets=lambda auc: auc > rule.auc, measured="AUC"),
         gates,
         notes=(grade_note(shown), *_not_needed(met=met)),
         samples={required[0].name: dict(zip(relations, found.aucs.tolist(), strict=True))},
+        severity=_severity(same, rule),
     )
 
 
@@ -213,15 +215,9 @@ def _least(found: Separated, relations: Sequence[str]) -> Evidence:
     return Evidence(name, Effect("AUC", float(found.aucs[at])))
 
 
-def _severity(same: Float[np.ndarray, " contrast"], rule: ProcessDirectionRule) -> Evidence:
+def _severity(same: Float[np.ndarray, " contrast"], rule: ProcessDirectionRule) -> Severity:
     """How many same-process directions reach the bar."""
-    reached = int((same > rule.auc).sum())
-    return Evidence(
-        "same-process directions that the rule supports",
-        Effect("share", reached / len(same), stats.binomial_interval(reached, len(same))),
-        n=len(same),
-        key="severity",
-    )
+    return Severity(int((same > rule.auc).sum()), len(same))
 
 
 def _twins(study: Study, process: Process, relations: Sequence[str]) -> dict[str, TwinResult]:

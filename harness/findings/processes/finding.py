@@ -25,6 +25,7 @@ from harness.study.study import Study
 from harness.verdicts.components import ComponentKind, Components
 from harness.verdicts.evidence import Control, Effect, Evidence, Family
 from harness.verdicts.judge import Finding
+from harness.verdicts.severity import Severity
 
 
 def process_finding(
@@ -55,7 +56,6 @@ def process_finding(
         (
             *required,
             strongest,
-            _severity(measured, same),
             *diagonal_evidence(study, kind, rule.threshold_d, needed),
         ),
         _twin_controls(measured, twins),
@@ -68,6 +68,7 @@ def process_finding(
         ),
         {strongest.name: _samples(measured)},
         tables={"model": measured.model, **twins},
+        severity=_severity(measured, same),
     )
 
 
@@ -164,15 +165,9 @@ def _beyond_same_process(measured: Measured, same: Sequence[Found]) -> tuple[Evi
     return tuple(evidence)
 
 
-def _severity(measured: Measured, same: Sequence[Found]) -> Evidence:
+def _severity(measured: Measured, same: Sequence[Found]) -> Severity:
     """How many same-process contrasts the rule would have supported."""
-    supported, total = sum(found.count >= measured.bar for found in same), len(same)
-    return Evidence(
-        "same-process contrasts that the rule supports",
-        Effect("share", supported / total, stats.binomial_interval(supported, total)),
-        n=total,
-        key="severity",
-    )
+    return Severity(sum(found.count >= measured.bar for found in same), len(same))
 
 
 def _twin_controls(measured: Measured, twins: Mapping[str, Components]) -> tuple[Control, ...]:

@@ -48,6 +48,7 @@ def published_consistency_finding(
             method=f"{consistent:,} of {specialised:,}, which is all there are: no interval",
         ),
         threshold=share,
+        decided_by="estimate",
         relation=">=",
         n=len(study.prompts.pairs),
         published=published,

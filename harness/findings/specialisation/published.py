@@ -114,6 +114,7 @@ def _decisive(study: Study, counted: Counted, published: str) -> Evidence:
         f"specialised {table.kind}s",
         Effect("count", table.count_of(*counted.types), method=method),
         threshold=counted.bar,
+        decided_by="estimate",
         relation=">=",
         n=len(study.prompts),
         published=published,

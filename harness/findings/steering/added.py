@@ -4,7 +4,6 @@ How to steer is selected on discovery pairs that the direction was not fitted on
 decide.
 """
 
-from harness.findings.requirements import lower_end
 from harness.findings.steering.effects import SHARE
 from harness.findings.steering.measured import Added, measure_added
 from harness.findings.steering.plots import added_plots
@@ -38,7 +37,7 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:
 
 
 def _decisive(measured: Added) -> list[Evidence]:
-    """The contrast, its lower end, random directions, and that the second task loses nothing."""
+    """The contrast, random directions, and that the second task loses nothing."""
     steering, effects = measured.steering, measured.effects
     first, second = steering.tasks
     value, low, high = effects.contrast_with_interval(0, steering.study.plan)
@@ -48,11 +47,10 @@ def _decisive(measured: Added) -> list[Evidence]:
     lift, key = steering.rule.criterion.lift, f"steering.contrast.{second}.{first}"
     return [
         Evidence(name, effect, threshold=lift, relation=">", n=effects.n, key=key),
-        lower_end(effect, effects.n),
         beyond_isotropic(
             "the same, against random directions", SHARE, measured.isotropic, steering
         ),
-        task_spared(f"{second} not lost by it", effects.second, steering),
+        task_spared(f"{second} not lost by it", second, effects.second, steering),
     ]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from harness import stats
-from harness.findings.requirements import interval, lower_end
+from harness.findings.requirements import interval
 from harness.findings.steering.effects import accuracy_change
 from harness.findings.steering.measured import Corrected, measure_corrected
 from harness.findings.steering.plots import corrections_histogram
@@ -31,7 +31,7 @@ def correction_finding(study: Study, rule: SteeringRule, gate: float) -> Finding
 
 
 def _decisive(measured: Corrected) -> list[Evidence]:
-    """The mean change, its lower end, the sign test, and random directions."""
+    """The mean change, the sign test, and random directions."""
     steering, task = measured.steering, measured.pool.task
     changes, (isotropic, _) = measured.changes, measured.random
     between = interval(changes, steering.study)
@@ -39,7 +39,6 @@ def _decisive(measured: Corrected) -> list[Evidence]:
     name, n = f"{task} items answered wrong, change of logit difference", len(changes)
     return [
         Evidence(name, effect, threshold=NEGLIGIBLE, relation=">", n=n),
-        lower_end(effect, n),
         _sign_test(measured),
         beyond_isotropic("the same, against random directions", "nats", isotropic, steering),
     ]

@@ -4,7 +4,9 @@ Where to do so is selected on discovery pairs that the direction was not fitted 
 pairs decide.
 """
 
-from harness.findings.requirements import interval, lower_end
+from dataclasses import replace
+
+from harness.findings.requirements import interval, no_headroom
 from harness.findings.steering.effects import accuracy_change
 from harness.findings.steering.measured import Projected, measure_projected
 from harness.findings.steering.plots import loss_by_layer
@@ -34,17 +36,17 @@ def projection_finding(study: Study, rule: SteeringRule, gate: float) -> Finding
 
 
 def _decisive(measured: Projected) -> list[Evidence]:
-    """The accuracy lost, its lower end, random directions, and that the first task is spared."""
+    """The accuracy lost, random directions, and that the first task is spared."""
     steering, effects = measured.steering, measured.effects
     first, second = steering.tasks
     name = f"{second} lost without the direction"
     lost = _accuracy_drop(name, measured)
     random = f"{name}, against random ones"
+    chance = beyond_isotropic(random, "accuracy drop", measured.random, steering)
     return [
         lost,
-        lower_end(lost.effect, effects.n),
-        beyond_isotropic(random, "accuracy drop", measured.random, steering),
-        task_spared(f"{first} spared", effects.first, steering),
+        replace(chance, headroom="" if lost.passed else lost.headroom),
+        task_spared(f"{first} spared", first, effects.first, steering),
     ]
 
 
@@ -65,7 +67,14 @@ def _accuracy_drop(name: str, measured: Projected) -> Evidence:
         p_adjusted=float(accuracy.test.p_lost),
         alpha=steering.rule.criterion.alpha,
         n=measured.effects.n,
+        headroom=_headroom(measured),
     )
+
+
+def _headroom(measured: Projected) -> str:
+    steering = measured.steering
+    margin = steering.rule.criterion.margin
+    return no_headroom(steering.tasks[1], measured.effects.second, 0, steering.study, margin)
 
 
 def _notes(measured: Projected) -> tuple[str, ...]:

@@ -1,9 +1,11 @@
 """Requirements that the steering findings share."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from harness.findings.effects import TaskEffects
-from harness.findings.requirements import beyond_chance, spared
+from harness.findings.requirements import beyond_chance, no_headroom, spared
 from harness.findings.steering.against_random import AgainstRandom
 from harness.findings.steering.selection import SteeringStudy
 from harness.verdicts.evidence import Control, Effect, Evidence
@@ -30,11 +32,11 @@ def spread_control(against: AgainstRandom) -> Control:
     )
 
 
-def task_spared(name: str, task: TaskEffects, steering: SteeringStudy) -> Evidence:
+def task_spared(name: str, which: str, task: TaskEffects, steering: SteeringStudy) -> Evidence:
     """The requirement that few of the pairs answered correctly lose their answer, in row 0."""
     correct = task.scored & (task.before == 1)
     criterion = steering.rule.criterion
-    return spared(
+    kept = spared(
         name,
         (task.after[0, correct] < 1).astype(float),
         steering.study,
@@ -42,3 +44,4 @@ def task_spared(name: str, task: TaskEffects, steering: SteeringStudy) -> Eviden
         alpha=criterion.alpha,
         method="of answers that were right; equivalence: below the threshold, exact binomial",
     )
+    return replace(kept, headroom=no_headroom(which, task, 0, steering.study, criterion.margin))

@@ -5,12 +5,18 @@ from collections.abc import Sequence
 
 from harness.report.figures.figure import LARGE_D, Figure, Panel, Trace, on_axes, rounded
 from harness.verdicts import typeset
-from harness.verdicts.evidence import Evidence
+from harness.verdicts.evidence import Evidence, State
 from harness.verdicts.verdict import Verdict
 
 ROW = 34  # pixels: a label may take two lines
 _PASSES_ABOVE = (">", ">=")
 Requirement = tuple[Verdict, Evidence]
+_COLOUR = {
+    State.HELD: "$supported",
+    State.FAILED: "$refuted",
+    State.UNDECIDED: "$inconclusive",
+    None: "$line",
+}
 
 
 def forest(
@@ -47,8 +53,8 @@ def forest(
         headline=_headline(every),
         caption=(
             "A point is a measured effect, its line the interval, the upright tick the threshold; "
-            "the shaded side passes. Filled: the requirement holds, adjusted p included; hollow: "
-            "it does not. Panels have their own scales."
+            "the shaded side passes. Filled: the requirement holds, adjusted p included; hollow "
+            "circle: it fails; hollow diamond: undecided. Panels have their own scales."
         ),
         context=_context(rows),
         claim_id=claim_id,
@@ -59,8 +65,10 @@ def forest(
 
 def _headline(every: Sequence[Requirement]) -> str:
     held = sum(e.passed for _, e in every)
-    failed = next((e for _, e in every if not e.passed), None)
-    first = f"; the first that fails: {failed.name}" if failed is not None else ""
+    failed = next((e for _, e in every if e.state is State.FAILED), None)
+    undecided = sum(e.state is State.UNDECIDED for _, e in every)
+    first = f", {undecided} undecided" if undecided else ""
+    first += f"; the first that fails: {failed.name}" if failed is not None else ""
     return f"{typeset.share_text(held, len(every))} requirements hold{first}."
 
 
@@ -132,8 +140,8 @@ def _points(found: Sequence[Requirement], ends: tuple[float, float]) -> Trace:
     spans = [e.effect.interval or (v, v) for v, (_, e) in zip(values, found, strict=True)]
     above = [_finite(high, v) - v for v, (_, high) in zip(values, spans, strict=True)]
     below = [v - _finite(low, v) for v, (low, _) in zip(values, spans, strict=True)]
-    held = [e.passed for _, e in found]
-    colour = ["$supported" if h else "$refuted" for h in held]
+    states = [e.state for _, e in found]
+    colour = [_COLOUR[state] for state in states]
     return {
         "name": "measured",
         "x": rounded(values, 6),
@@ -146,7 +154,8 @@ def _points(found: Sequence[Requirement], ends: tuple[float, float]) -> Trace:
         },
         "marker": {
             "size": 9,
-            "color": [c if h else "$plot" for c, h in zip(colour, held, strict=True)],
+            "symbol": ["diamond" if s is State.UNDECIDED else "circle" for s in states],
+            "color": [c if c == "$supported" else "$plot" for c in colour],
             "line": {"color": colour, "width": 2},
         },
         "hovertemplate": "%{text}<extra></extra>",

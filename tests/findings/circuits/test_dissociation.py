@@ -11,6 +11,7 @@ from harness.findings.circuits.rules import DissociationRule, RandomSets, Select
 from harness.findings.circuits.specific import specific_finding
 from harness.findings.specialisation.rules import PublishedRule
 from harness.materials.items import DISCOVERY, EVALUATION
+from harness.verdicts.evidence import State
 from harness.verdicts.judge import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.planted_circuits import (
@@ -98,7 +99,7 @@ def test_one_sided_dissociations_are_told_apart():
     study = study_of(apart(reasoning=()))
     (recall, _), (reasoning, why), (both, _) = everything(study)
     assert (recall, reasoning, both) == (Outcome.SUPPORTED, Outcome.REFUTED, Outcome.REFUTED)
-    assert why.startswith("reasoning lost without its heads: 0,")
+    assert why.startswith("reasoning lost without its heads: 0 [0, 0],")
 
 
 # What is not there is refuted
@@ -119,7 +120,7 @@ def test_a_circuit_that_both_tasks_need_is_not_spared():
     finding, found, why = specific(study_of(shared))
     assert found is Outcome.REFUTED
     # What costs reasoning more than the margin is selected last: recall has no circuit of its own.
-    assert "recall lost without its heads: 0, needed > 0" in why
+    assert "recall lost without its heads: 0 [0, 0], needed > 0" in why
     assert not {(1, 0), (2, 1), (1, 2), (3, 3)} & circuit(finding)
 
 
@@ -169,7 +170,7 @@ def test_a_circuit_of_no_consequence_is_not_selective_though_random_sets_are_les
     costs = by_task(reasoning=dict.fromkeys((h for h in every if h not in idle), 1.2))
     finding, found, why = specific(study_of(Planted(costs)))
     assert found is Outcome.REFUTED
-    assert why.startswith("recall lost without its heads: 0,")
+    assert why.startswith("recall lost without its heads: 0 [0, 0],")
     assert row(finding, "recall minus reasoning lost, against random sets").passed
 
 
@@ -214,7 +215,7 @@ def test_what_holds_on_discovery_facts_alone_is_refuted():
     finding, found, why = specific(study_of(Planted(costs)))
     assert circuit(finding) == {(1, 0), (2, 1)}
     assert found is Outcome.REFUTED
-    assert why.startswith("recall lost without its heads: 0,")
+    assert why.startswith("recall lost without its heads: 0 [0, 0],")
 
 
 def test_the_circuit_is_selected_without_the_evaluation_items():
@@ -225,7 +226,7 @@ def test_the_circuit_is_selected_without_the_evaluation_items():
 
     finding, _, why = specific(study_of(Planted(costs)))
     assert circuit(finding) == {(1, 0), (2, 1)}
-    assert "reasoning spared: 1, needed < 0.1" in why
+    assert "reasoning spared: 1 [1, 1], needed < 0.1" in why
 
 
 # What cannot be told is inconclusive
@@ -322,18 +323,27 @@ def test_a_drop_clearly_below_the_margin_is_spared(count):
     spared = row(finding, "reasoning spared")
     assert spared.effect.value == pytest.approx(count / 60)
     assert spared.n == 60
-    assert found is (Outcome.SUPPORTED if count < 2 else Outcome.REFUTED)  # p .053 at two
+    assert found is (Outcome.SUPPORTED if count < 2 else Outcome.INCONCLUSIVE)  # p .053 at two
 
 
 def test_a_drop_of_exactly_the_margin_is_not_spared():
     finding, found, why = specific(losing(6))
     assert row(finding, "reasoning spared").effect.value == pytest.approx(0.1)
-    assert not row(finding, "reasoning spared").passed
+    assert row(finding, "reasoning spared").state is State.UNDECIDED
+    assert found is Outcome.INCONCLUSIVE
+    assert why.startswith("undecided: reasoning spared")
+
+
+def test_a_drop_clearly_above_the_margin_is_not_spared():
+    finding, found, why = specific(losing(20))
+    assert row(finding, "reasoning spared").state is State.FAILED
     assert found is Outcome.REFUTED
-    assert why.startswith("reasoning spared")
+    assert "reasoning spared: 0.33 [0.25, 0.43], needed < 0.1" in why
 
 
-@pytest.mark.parametrize(("recall", "expected"), [(8, Outcome.REFUTED), (14, Outcome.SUPPORTED)])
+@pytest.mark.parametrize(
+    ("recall", "expected"), [(8, Outcome.INCONCLUSIVE), (14, Outcome.SUPPORTED)]
+)
 def test_a_drop_above_0_and_one_below_the_margin_must_be_different_drops(recall, expected):
     """Of 100 facts the recall circuit costs recall some, and reasoning three others."""
 
@@ -347,13 +357,50 @@ def test_a_drop_above_0_and_one_below_the_margin_must_be_different_drops(recall,
     finding, found, why = specific(study_of(Planted(costs), facts_set(200)))
     assert row(finding, "recall lost without its heads").passed
     assert row(finding, "reasoning spared").passed
-    apart_ = row(finding, "lower end of recall minus reasoning lost")
+    apart_ = next(e for e in finding.evidence if e.name == "recall minus reasoning lost")
     assert (found, apart_.passed) == (expected, expected is Outcome.SUPPORTED)
-    assert apart_.effect.value == round(apart_.effect.value, 9)  # 4e-17 is not above 0
+    low = apart_.effect.interval[0]
+    assert low == round(low, 9)  # 4e-17 is not above 0
     assert np.mean(list(finding.samples[apart_.name].values())) == pytest.approx(
         recall / 100 - 0.03
     )
-    assert expected is Outcome.SUPPORTED or why.startswith(apart_.name)
+    assert expected is Outcome.SUPPORTED or f"{apart_.name}: 0.050 [0, 0.11]" in why
+
+
+# Headroom
+
+
+def test_a_logit_difference_that_falls_where_no_answer_is_lost_is_undecided():
+    finding, found, why = specific(study_of(apart(cost=0.3)))
+    assert row(finding, "recall lost without its heads").effect.value == 0
+    assert found is Outcome.INCONCLUSIVE
+    hidden = "accuracy is 1.00 intact, which hides what is lost: answers that are kept lose 0.60 ["
+    assert why.startswith("undecided: recall lost without its heads: 0 [0, 0], needed > 0;")
+    assert hidden in why
+    both, why = double(study_of(apart(cost=0.3)))[1:]
+    assert (both, hidden in why) == (Outcome.INCONCLUSIVE, True)
+
+
+def test_where_some_answers_are_wrong_without_an_edit_losing_none_refutes():
+    def missed(item):
+        return int(item.pair[1:]) % 10 < 2  # in both halves
+
+    found, why = specific(study_of(apart(cost=0.3, misses=missed)))[1:]
+    assert found is Outcome.REFUTED
+    assert why.startswith("recall lost without its heads: 0 [0, 0], needed > 0")
+
+
+def test_a_task_that_keeps_its_answers_and_loses_its_margin_is_not_known_to_be_spared():
+    def costs(item):
+        own = {"recall": RECALL, "reasoning": REASONING}[item.task]
+        shared = RECALL if item.split == EVALUATION and item.task == "reasoning" else ()
+        return dict.fromkeys(own, COST) | dict.fromkeys(shared, 0.2)
+
+    finding, found, why = specific(study_of(Planted(costs)))
+    kept = row(finding, "reasoning spared")
+    assert (kept.effect.value, kept.state) == (0, State.UNDECIDED)
+    assert found is Outcome.INCONCLUSIVE
+    assert "answers that are kept lose 0.40" in why
 
 
 # People's own materials

@@ -110,7 +110,7 @@ def test_relations_at_different_depths_are_no_difference_of_process():
     finding = found(planted(lambda item: 0.5 * of_relation(item) * (cell_of(item) != "lookup")))
     assert outcome(finding) is not Outcome.SUPPORTED
     assert evidence(finding, "difference").effect.value == pytest.approx(0, abs=0.1)
-    assert evidence(finding, "severity").effect.value > 0.3
+    assert finding.severity.share > 0.3
 
 
 def test_a_difference_within_those_of_questions_of_one_process_is_refuted():

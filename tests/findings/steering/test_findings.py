@@ -67,7 +67,7 @@ def test_an_effect_that_any_direction_has_is_refuted():
 def test_no_effect_is_refuted():
     outcome, reason = verdict(finding_of(steering_finding, study(by_nothing), RULE, 0.6))
     assert outcome is Outcome.REFUTED
-    assert "change of logit difference: 0, needed > 0.01" in reason
+    assert "change of logit difference: 0 [0, 0], needed > 0.01" in reason
 
 
 def test_ruining_both_tasks_is_not_steering():

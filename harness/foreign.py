@@ -166,6 +166,8 @@ def table_at(
 
 
 def _check_numbers(column: "pd.Series[Any]", name: str, finite: bool) -> None:
+    if not len(column):  # a table of nothing has no types
+        return
     if column.dtype.kind not in "biuf":
         raise ValueError(f"column {name!r} holds {column.dtype}, expected numbers")
     wrong = ~(column.abs() <= LARGEST) if finite else column.abs().gt(LARGEST)

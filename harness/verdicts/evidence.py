@@ -174,6 +174,11 @@ class Evidence:
         return self.state is State.HELD
 
     @property
+    def failed(self) -> bool:
+        """Whether the requirement fails; one that is undecided does not."""
+        return self.state is State.FAILED
+
+    @property
     def holds(self) -> bool | None:
         """`passed`, or None where nothing is required."""
         return self.passed if self.decisive else None

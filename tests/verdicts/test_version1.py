@@ -44,9 +44,10 @@ def test_evidence_is_found_by_the_keys_that_it_has_today():
 
 
 def test_the_report_says_of_it_what_it_says_of_a_record_of_today():
-    said = " ".join(view.report_page([LAYERS, STEERING], None, "t").summary)
-    assert "Steering towards reasoning" in said
-    assert "is refuted on mini-qwen" in said
+    page = view.report_page([LAYERS, STEERING], None, "t")
+    assert "1 supported (h1), 1 refuted (h7)" in " ".join(page.summary)
+    effects = " ".join(row.effect for row in page.every.rows)
+    assert "reasoning minus recall, change of logit difference: " in effects
 
 
 def test_it_is_written_again_as_a_record_of_today(tmp_path):

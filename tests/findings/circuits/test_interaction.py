@@ -229,12 +229,12 @@ def test_the_pair_map_shows_the_planted_pair():
     (plot,) = result.plots
     series = plot.panels[0].series[0]
     cells = dict(zip(zip(series.x, series.y, strict=True), series.z, strict=True))
-    assert cells["head 1.0", "head 1.2"] == pytest.approx(0.3, abs=0.02)
-    assert cells["head 1.2", "head 1.0"] == cells["head 1.0", "head 1.2"]
-    assert np.isnan(cells["head 1.0", "head 1.0"])
-    others = [v for k, v in cells.items() if set(k) != {"head 1.0", "head 1.2"}]
+    assert cells["L1 H0", "L1 H2"] == pytest.approx(0.3, abs=0.02)
+    assert cells["L1 H2", "L1 H0"] == cells["L1 H0", "L1 H2"]
+    assert np.isnan(cells["L1 H0", "L1 H0"])
+    others = [v for k, v in cells.items() if set(k) != {"L1 H0", "L1 H2"}]
     assert np.nanmax(np.abs(others)) < 0.02
-    assert "recall: head 1.0 with head 1.2 (+0.30)" in plot.headline
+    assert "recall: L1 H0 with L1 H2 (+0.30)" in plot.headline
 
 
 def test_a_pair_map_of_items_that_are_all_missed_is_no_error():

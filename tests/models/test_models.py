@@ -239,6 +239,7 @@ def test_a_hub_adapter_says_so(tmp_path, monkeypatch):
             raise errors.EntryNotFoundError.__new__(errors.EntryNotFoundError)
         return tmp_path / name
 
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: None)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     with pytest.raises(ModelError, match="org/absent is an adapter to its base model"):
         hub_files.config_file(resolve("org/absent"))

@@ -535,11 +535,11 @@ def test_a_sorted_row_reads_as_the_page_wrote_it(chromium, report_file):
 @in_browser
 def test_plots_are_drawn_when_they_come_into_view(chromium, report_file):
     page = Visit(chromium, report_file).page
-    assert page.locator("figure[data-drawn]").count() == 0
+    before, every = page.locator("figure[data-drawn]").count(), page.locator("figure.plot").count()
     figure = page.locator("#h3 > figure.plot")
     figure.scroll_into_view_if_needed()
     figure.locator(".main-svg").first.wait_for()
-    assert page.locator("figure[data-drawn]").count() < page.locator("figure.plot").count()
+    assert before < page.locator("figure[data-drawn]").count() < every
 
 
 @in_browser

@@ -103,6 +103,7 @@ class Toy:
     law: Callable[[Here], float] = truly
     misses: float = 0.0  # share of reasoning items that the intact model gets wrong
     accuracy: float = 1.0  # said to the gate
+    thinking: str = ""  # how to keep it from thinking: it does not
     asked: list[str] = field(default_factory=list)
     streams: dict[str, torch.Tensor] = field(default_factory=dict)
     facts: Any = field(default_factory=lambda: {"layers": LAYERS, "dtype": "float32"})

@@ -122,14 +122,18 @@ class Search:
         correct = scored.scorable & (intact.clean_correct == 1)
         return np.asarray(np.where(correct[:, None, None], scored.scores, np.nan))
 
+    def ranking(self, groups: Sequence[np.ndarray]) -> Circuit:
+        """Every component, those first that cost the first group most and the others least."""
+        own, *others = (self._mean_cost(rows) for rows in groups)
+        return ranked(self.kind, specificity(own, np.max(others, axis=0), self.rule.margin))
+
     def circuit(self, groups: Sequence[np.ndarray]) -> Found:
         """The components that cost the first group most and the others least.
 
         Args:
             groups: Rows of the selection prompts; the first is the target.
         """
-        own, *others = (self._mean_cost(rows) for rows in groups)
-        ranking = ranked(self.kind, specificity(own, np.max(others, axis=0), self.rule.margin))
+        ranking = self.ranking(groups)
         doses = sizes(self.rule.doses, self.layers * self.width)
         each = [Intervention(ranking.top(size).sites, MEAN) for size in doses]
         found = swept(self.study.subject, self.prompts, each, means_over=self.prompts)

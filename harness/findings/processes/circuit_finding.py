@@ -99,7 +99,7 @@ def _measure(
     )
     found = search.circuit(rows_of_cells(parts.selection, target))
     same = [
-        search.circuit(rows).circuit
+        search.ranking(rows).top(found.size)  # of the claim's size: a larger one costs more
         for rows in same_process_rows(parts.selection, target, rule.draws, seed)
     ]
     random = random_circuits(search, found.circuit, rule.draws, seed)

@@ -139,23 +139,31 @@ def _strongest(measured: Measured) -> Evidence:
 
 def _beyond_same_process(measured: Measured, same: Sequence[Found]) -> tuple[Evidence, ...]:
     """More components, and larger ones, than the rule finds where the process is the same."""
-    kind = measured.model.kind
+    kind, decisions = measured.model.kind, measured.decisions
+    _, may = measured.rule.between(decisions, len(measured.contrasts.cells.metrics))
+    # Where none holds and some may, more data could find more than same-process contrasts give.
+    open_ended = may > 0 and not measured.model.count
     values = (
-        ("count", f"more {kind}s than in same-process contrasts", measured.model.count),
-        ("|d|", "larger than in same-process contrasts", measured.decisions.largest),
+        ("count", f"more {kind}s than in same-process contrasts", measured.model.count, may),
+        ("|d|", "larger than in same-process contrasts", decisions.largest, decisions.most),
     )
     nulls = (
         np.array([found.count for found in same], dtype=float),
         np.array([found.largest for found in same], dtype=float),
     )
     evidence = []
-    for (quantity, name, value), null in zip(values, nulls, strict=True):
+    for (quantity, name, value, most), null in zip(values, nulls, strict=True):
         beyond = stats.beyond_same_process(float(value), null)
         method = f"95th percentile of {len(null)} same-process contrasts"
         evidence.append(
             Evidence(
                 name,
-                Effect(quantity, float(value), method=method),
+                Effect(
+                    quantity,
+                    float(value),
+                    (0.0, float(most)) if open_ended else None,
+                    method=method,
+                ),
                 threshold=beyond.threshold,
                 relation=">",
                 p=beyond.p,

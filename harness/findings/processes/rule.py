@@ -55,6 +55,11 @@ class Decisions:
         """The largest |d| of those that hold; 0 if none does."""
         return float(np.abs(self.d[self.holds]).max(initial=0.0))
 
+    @property
+    def most(self) -> float:
+        """The largest |d| that any place may have, as far as its interval tells."""
+        return float(np.maximum(self.high, -self.low).max(initial=0.0))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRule:

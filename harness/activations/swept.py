@@ -40,6 +40,16 @@ class SweepResult(Stored):
     applicable: Bool[np.ndarray, "edit_set prompt"]
 
     @property
+    def answered(self) -> Bool[np.ndarray, " prompt"]:
+        """Prompts that the model answers right without an edit: no other answer can be lost."""
+        return np.asarray(self.scorable & (self.clean_correct == 1))
+
+    @property
+    def lost(self) -> Float[np.ndarray, "edit_set prompt"]:
+        """What each edit set takes of the logit difference, nats."""
+        return np.asarray(self.clean_logit_difference - self.logit_difference)
+
+    @property
     def left_out(self) -> np.ndarray:
         """Number of prompts of each edit set that could not be measured, for either reason."""
         missing: np.ndarray = (~(self.applicable & self.scorable)).sum(1)

@@ -225,7 +225,7 @@ def effects_on_correct(result: SweepResult, prompts: PromptSet, task: str) -> Ta
     """On the items that the intact model answers correctly: no other answer can be lost."""
     of_task, pair = _asks(prompts, task), _pairs(prompts)
     asked = of_task & result.scorable
-    correct = asked & (result.clean_correct == 1)
+    correct = of_task & result.answered
 
     def by_pair(values: np.ndarray, items: Bool[np.ndarray, " prompt"]) -> np.ndarray:
         return _by_first_appearance(values[..., items], pair[items])

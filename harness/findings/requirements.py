@@ -91,6 +91,30 @@ def spared(
     )
 
 
+def beyond_same_process(
+    name: str, effect: Effect, null: Float[np.ndarray, " contrast"], what: str, *, key: str = ""
+) -> Evidence:
+    """The requirement that a value lie beyond those of contrasts of one process.
+
+    Args:
+        name: Of the evidence.
+        effect: The value; `method` is written here.
+        null: Of the contrasts: their 95th percentile, or the largest of a few, is the bar.
+        what: The contrasts, in words that follow their number.
+        key: Of the evidence.
+    """
+    beyond = stats.beyond_same_process(effect.value, null)
+    return Evidence(
+        name,
+        replace(effect, method=f"95th percentile of {len(null)} {what}"),
+        threshold=beyond.threshold,
+        relation=">",
+        p=beyond.p,
+        n=len(null),
+        key=key,
+    )
+
+
 def beyond_chance(
     name: str,
     effect: Effect,

@@ -48,6 +48,21 @@ def twin_controls(
     )
 
 
+def missing_twins(study: Study, *, met: bool) -> tuple[str, ...]:
+    """A note on why twins were not measured, where they were not.
+
+    Args:
+        study: Its plan says how many there are.
+        met: Whether the model itself meets the requirements: twins can only take support away.
+    """
+    if not met:
+        reason = "the model itself does not meet the requirements"
+        return (f"untrained twins were not measured: {reason}",)
+    if study.plan.twins:
+        return ()
+    return ("no untrained twin was run (--twins 0), so that control is missing",)
+
+
 def twins_that_pass(controls: tuple[Control, ...]) -> tuple[str, ...]:
     """A note on how many twins meet the published criterion, where one does."""
     passing = sum(control.passed is False for control in controls)

@@ -19,6 +19,7 @@ from harness.findings.direction.secondary import auc_evidence, held_out_secondar
 from harness.findings.direction.separation import by_stratum, permutation_p
 from harness.findings.direction.surface_baselines import SurfaceBaseline
 from harness.findings.gates import competence_gates, gate_notes
+from harness.findings.twins import missing_twins
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
 from harness.verdicts.evidence import Control, Effect, Evidence, Family, Gate
@@ -209,6 +210,4 @@ def _notes(measured: HeldOutDirection, competence: tuple[Gate, ...]) -> tuple[st
         )
     if undefined := np.flatnonzero(np.isnan(measured.search.evaluation)).tolist():
         notes.append(f"no direction in layers {undefined}: the tasks' means are the same there")
-    if not study.plan.twins:
-        notes.append("no untrained twin was run (--twins 0), so that control is missing")
-    return tuple(notes)
+    return (*notes, *missing_twins(study, met=True))

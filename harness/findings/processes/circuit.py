@@ -102,25 +102,26 @@ class Search:
     ) -> None:
         self.study, self.kind, self.prompts, self.rule = study, kind, prompts, rule
         self.layers, self.width = shape(study, kind)
+        self.intact = swept(study.subject, prompts, [INTACT]).clean_logit_difference
         self.costs = self._component_costs()
 
+    def _lost(self, interventions: Sequence[Intervention]) -> Float[np.ndarray, "set item"]:
+        """What each costs each item's logit difference, nats; nan where the answer was wrong."""
+        found = swept(self.study.subject, self.prompts, interventions, means_over=self.prompts)
+        return np.where(found.answered, found.lost, np.nan)
+
     def _component_costs(self) -> Float[np.ndarray, "item layer component"]:
-        """What each component's loss takes of each item's logit difference, nats; nan if wrong."""
+        """What each component's loss takes of each item's logit difference; see `_lost`."""
         if self.kind == "head":
             each = [
                 Intervention((Site("head", layer, head),), MEAN)
                 for layer in range(self.layers)
                 for head in range(self.width)
             ]
-            found = swept(self.study.subject, self.prompts, each, means_over=self.prompts)
-            lost = found.clean_logit_difference - found.logit_difference
-            correct = found.scorable & (found.clean_correct == 1)
-            costs = np.where(correct, lost, np.nan).T.reshape(-1, self.layers, self.width)
-            return np.asarray(costs)
+            return self._lost(each).T.reshape(-1, self.layers, self.width)
         scored = neuron_scores(self.study.subject, self.prompts)
-        intact = swept(self.study.subject, self.prompts, [INTACT])
-        correct = scored.scorable & (intact.clean_correct == 1)
-        return np.asarray(np.where(correct[:, None, None], scored.scores, np.nan))
+        wrong = np.isnan(self._lost([INTACT])[0]) | ~scored.scorable
+        return np.asarray(np.where(wrong[:, None, None], np.nan, scored.scores))
 
     def ranking(self, groups: Sequence[np.ndarray]) -> Circuit:
         """Every component, those first that cost the first group most and the others least."""
@@ -136,22 +137,14 @@ class Search:
         ranking = self.ranking(groups)
         doses = sizes(self.rule.doses, self.layers * self.width)
         each = [Intervention(ranking.top(size).sites, MEAN) for size in doses]
-        found = swept(self.study.subject, self.prompts, each, means_over=self.prompts)
-        lost = found.clean_logit_difference - found.logit_difference
-        correct = found.scorable & (found.clean_correct == 1)
-        by_group = [np.where(correct, lost, np.nan)[:, rows] for rows in groups]
-        scales = [
-            np.nanmean(np.where(correct, found.clean_logit_difference, np.nan)[rows])
-            for rows in groups
-        ]
-        shares = [values / scale for values, scale in zip(by_group, scales, strict=True)]
+        lost = self._lost(each)
+        shares = [lost[:, rows] / self.intact[rows & ~np.isnan(lost[0])].mean() for rows in groups]
         return Found(ranking, doses[_smallest_as_good(shares)])
 
     def _mean_cost(self, rows: np.ndarray) -> Float[np.ndarray, "layer component"]:
         """As a share of the group's own mean intact logit difference."""
-        intact = swept(self.study.subject, self.prompts, [INTACT]).clean_logit_difference
         correct = rows & ~np.isnan(self.costs[:, 0, 0])
-        return np.asarray(self.costs[correct].mean(0) / intact[correct].mean())
+        return np.asarray(self.costs[correct].mean(0) / self.intact[correct].mean())
 
 
 def _smallest_as_good(shares: Sequence[Float[np.ndarray, "dose item"]]) -> int:

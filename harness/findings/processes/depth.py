@@ -20,6 +20,7 @@ from harness.findings.processes.circuit import CELLS
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
 from harness.findings.processes.materials import LEAST_RELATIONS, asked_first, design_gates
 from harness.findings.processes.selected import interval_over_relations
+from harness.findings.requirements import beyond_same_process
 from harness.interventions.interventions import MEAN, Intervention
 from harness.interventions.sites import Site
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
@@ -119,9 +120,10 @@ def _measure(study: Study, gate: float) -> Profiles:
     relation = np.array([item.relation for item in judging.items])
     names = _in_all(right, relation)
     gates += require(_relations_gate(len(names)))
-    lost = result.clean_logit_difference - result.logit_difference
     costs = {
-        cell: _shares(lost[:, rows], result.clean_logit_difference[rows], relation[rows], names)
+        cell: _shares(
+            result.lost[:, rows], result.clean_logit_difference[rows], relation[rows], names
+        )
         for cell, rows in right.items()
     }
     gates += require(*_depth_gates(Profiles(study, costs, names, gates)))
@@ -131,10 +133,9 @@ def _measure(study: Study, gate: float) -> Profiles:
 def _answered_right(
     result: SweepResult, prompts: PromptSet
 ) -> dict[str, Bool[np.ndarray, " item"]]:
-    """Items of each cell that the intact model answers right: no other answer can be lost."""
-    correct = result.scorable & (result.clean_correct == 1)
+    """Items of each cell that the intact model answers right."""
     asked = np.array([cell_of(item) for item in prompts.items])
-    return {cell: correct & (asked == cell) for cell in CELLS}
+    return {cell: result.answered & (asked == cell) for cell in CELLS}
 
 
 def _part(prompts: PromptSet, split: str) -> PromptSet:
@@ -235,19 +236,11 @@ def _same_process(profiles: Profiles) -> Iterator[float]:
 
 
 def _beyond(profiles: Profiles, same: Float[np.ndarray, " half"]) -> Evidence:
-    gap = abs(_difference(profiles.depth()))
-    beyond = stats.beyond_same_process(gap, same)
-    return Evidence(
+    return beyond_same_process(
         "further apart than questions of one process",
-        Effect(
-            "layers",
-            gap,
-            method=f"95th percentile of {len(same)} random halves of the relations of one cell",
-        ),
-        threshold=beyond.threshold,
-        relation=">",
-        p=beyond.p,
-        n=len(same),
+        Effect("layers", abs(_difference(profiles.depth()))),
+        same,
+        "random halves of the relations of one cell",
         key="beyond",
     )
 

@@ -17,7 +17,8 @@ from harness.findings.processes.finding import grade_note
 from harness.findings.processes.kinds import Process
 from harness.findings.processes.materials import gates_of, relations_of, shown_by
 from harness.findings.processes.same_process import drawn_pairs
-from harness.findings.twins import TwinResult, on_twins, twin_controls
+from harness.findings.requirements import beyond_same_process
+from harness.findings.twins import TwinResult, missing_twins, on_twins, twin_controls
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence
@@ -88,14 +89,22 @@ def process_direction_finding(
     questions = _stream(shown, shown.activations)
     found = separated([_by_cell(questions, process.cells, name) for name in relations])
     same = np.array([separated(units).auc for units in _same_process(questions, process, rule)])
-    required = (_separates(found, process, rule), _beyond(found, same))
+    required = (
+        _separates(found, process, rule),
+        beyond_same_process(
+            "the same, against same-process directions",
+            Effect("AUC", found.auc),
+            same,
+            "same-process directions",
+        ),
+    )
     met = all(e.passed for e in required)
     twins = _twins(shown, process, relations) if met else {}
     return Finding(
         (*required, _least(found, relations)),
         twin_controls(twins, meets=lambda auc: auc > rule.auc, measured="AUC"),
         gates,
-        notes=(grade_note(shown), *_not_needed(met=met)),
+        notes=(grade_note(shown), *missing_twins(study, met=met)),
         samples={required[0].name: dict(zip(relations, found.aucs.tolist(), strict=True))},
         severity=_severity(same, rule),
     )
@@ -197,18 +206,6 @@ def _separates(found: Separated, process: Process, rule: ProcessDirectionRule) -
     )
 
 
-def _beyond(found: Separated, same: Float[np.ndarray, " contrast"]) -> Evidence:
-    beyond = stats.beyond_same_process(found.auc, same)
-    return Evidence(
-        "the same, against same-process directions",
-        Effect("AUC", found.auc, method=f"95th percentile of {len(same)} same-process directions"),
-        threshold=beyond.threshold,
-        relation=">",
-        p=beyond.p,
-        n=len(same),
-    )
-
-
 def _least(found: Separated, relations: Sequence[str]) -> Evidence:
     at = int(found.aucs.argmin())
     name = f"least separation of a relation, {relations[at]}"
@@ -227,8 +224,3 @@ def _twins(study: Study, process: Process, relations: Sequence[str]) -> dict[str
         return TwinResult(separated(units).auc)
 
     return on_twins(study, on_twin)
-
-
-def _not_needed(*, met: bool) -> tuple[str, ...]:
-    note = "untrained twins were not measured: the model itself does not meet the requirements"
-    return () if met else (note,)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from harness import stats
 from harness.findings.processes.diagonal import diagonal_evidence
 from harness.findings.processes.kinds import Process
 from harness.findings.processes.measured import (
@@ -15,12 +14,13 @@ from harness.findings.processes.measured import (
     twins_of,
 )
 from harness.findings.processes.rule import ProcessRule
+from harness.findings.requirements import beyond_same_process
 from harness.findings.specialisation.published import (
     constant_notes,
     counts_by_type,
     passed_components,
 )
-from harness.findings.twins import TwinResult, twin_controls
+from harness.findings.twins import TwinResult, missing_twins, twin_controls
 from harness.study.study import Study
 from harness.verdicts.components import ComponentKind, Components
 from harness.verdicts.evidence import Control, Effect, Evidence, Family
@@ -51,7 +51,8 @@ def process_finding(
     strongest, same = _strongest(measured), same_process(measured)
     required = (count_evidence(measured), *_beyond_same_process(measured, same))
     # Twins can only take support away.
-    twins = twins_of(measured) if all(e.passed for e in required) else {}
+    met = all(e.passed for e in required)
+    twins = twins_of(measured) if met else {}
     return Finding(
         (
             *required,
@@ -64,18 +65,12 @@ def process_finding(
         (
             grade_note(measured.study),
             *constant_notes(measured.contrasts.cells),
-            *_not_needed(twins),
+            *missing_twins(study, met=met),
         ),
         {strongest.name: _samples(measured)},
         tables={"model": measured.model, **twins},
         severity=_severity(measured, same),
     )
-
-
-def _not_needed(twins: Mapping[str, Components]) -> tuple[str, ...]:
-    if twins:
-        return ()
-    return ("untrained twins were not measured: the model itself does not meet the requirements",)
 
 
 def count_evidence(measured: Measured) -> Evidence:
@@ -139,38 +134,28 @@ def _strongest(measured: Measured) -> Evidence:
 
 def _beyond_same_process(measured: Measured, same: Sequence[Found]) -> tuple[Evidence, ...]:
     """More components, and larger ones, than the rule finds where the process is the same."""
-    kind, decisions = measured.model.kind, measured.decisions
+    decisions, count = measured.decisions, float(measured.model.count)
     _, may = measured.rule.between(decisions, len(measured.contrasts.cells.metrics))
-    # Where none holds and some may, more data could find more than same-process contrasts give.
-    open_ended = may > 0 and not measured.model.count
-    values = (
-        ("count", f"more {kind}s than in same-process contrasts", measured.model.count, may),
-        ("|d|", "larger than in same-process contrasts", decisions.largest, decisions.most),
+
+    def effect(quantity: str, value: float, most: float) -> Effect:
+        # Where none holds and some may, more data could find more than same-process contrasts give.
+        return Effect(quantity, value, None if count or not may else (0.0, most))
+
+    what = "same-process contrasts"
+    return (
+        beyond_same_process(
+            f"more {measured.model.kind}s than in {what}",
+            effect("count", count, float(may)),
+            np.array([found.count for found in same], dtype=float),
+            what,
+        ),
+        beyond_same_process(
+            f"larger than in {what}",
+            effect("|d|", decisions.largest, decisions.most),
+            np.array([found.largest for found in same]),
+            what,
+        ),
     )
-    nulls = (
-        np.array([found.count for found in same], dtype=float),
-        np.array([found.largest for found in same], dtype=float),
-    )
-    evidence = []
-    for (quantity, name, value, most), null in zip(values, nulls, strict=True):
-        beyond = stats.beyond_same_process(float(value), null)
-        method = f"95th percentile of {len(null)} same-process contrasts"
-        evidence.append(
-            Evidence(
-                name,
-                Effect(
-                    quantity,
-                    float(value),
-                    (0.0, float(most)) if open_ended else None,
-                    method=method,
-                ),
-                threshold=beyond.threshold,
-                relation=">",
-                p=beyond.p,
-                n=len(null),
-            )
-        )
-    return tuple(evidence)
 
 
 def _severity(measured: Measured, same: Sequence[Found]) -> Severity:

@@ -20,20 +20,15 @@ class Process:
 
     Attributes:
         name: In a sentence: components that serve it.
-        factor: What differs between the cells.
-        cells: With and without it, where the claim is judged.
-        again: The same difference at the other level of the other factor: its sign must agree,
-            where the model answers these questions.
+        cells: With and without it.
     """
 
     name: str
-    factor: str
     cells: tuple[str, str]
-    again: tuple[str, str]
 
 
-RETRIEVAL = Process("retrieval", "source", ("recall", "lookup"), ("latent", "reasoning"))
-COMPOSING = Process("composing", "steps", ("reasoning", "lookup"), ("latent", "recall"))
+RETRIEVAL = Process("retrieval", ("recall", "lookup"))
+COMPOSING = Process("composing", ("reasoning", "lookup"))
 PROCESSES = {process.name: process for process in (RETRIEVAL, COMPOSING)}
 
 

@@ -33,7 +33,6 @@ SAME_PROCESS_DRAWS = 40  # random pairings of relations, beside the places of an
 class Found:
     """What the rule makes of a contrast: how many components hold, and how large."""
 
-    name: str
     count: int
     largest: float
 
@@ -148,7 +147,7 @@ def same_process(measured: Measured) -> tuple[Found, ...]:
     found = []
     for contrast in _same_process_contrasts(measured):
         decisions = rule.decide(contrast.discovery, contrast.evaluation)
-        found.append(Found(contrast.name, rule.count(decisions, metrics), decisions.largest))
+        found.append(Found(rule.count(decisions, metrics), decisions.largest))
     return tuple(found)
 
 
@@ -176,4 +175,4 @@ def _by_place(
     if len(relations) < least:
         return ()
     sides = (relation_contrasts(split, ends, relations) for split in splits)
-    return (SameProcess(f"{cell}: answer told first against last", *sides),)
+    return (SameProcess(*sides),)

@@ -11,7 +11,7 @@ from harness.findings.processes.kinds import Process
 from harness.findings.processes.measured import Measured, measure_model, selected_of, twins_of
 from harness.findings.processes.rule import ProcessRule
 from harness.findings.processes.selected import share_interval
-from harness.findings.twins import TwinResult, twin_controls
+from harness.findings.twins import TwinResult, missing_twins, twin_controls
 from harness.materials.cell_sets import draw_cells, parse
 from harness.study.study import Study
 from harness.verdicts.components import ComponentKind
@@ -63,7 +63,7 @@ def redrawn_entities_finding(
         (agreement,),
         _twins(draws, jaccard) if agreement.passed else (),
         (*first.gates, *gates),
-        notes=(grade_note(first.study),),
+        notes=(grade_note(first.study), *missing_twins(study, met=agreement.passed)),
     )
 
 

@@ -90,21 +90,17 @@ class ProcessRule:
         self,
         discovery: Float[np.ndarray, "unit place"],
         evaluation: Float[np.ndarray, "unit place"],
-        agrees: Bool[np.ndarray, " place"] | None = None,
     ) -> Decisions:
         """Apply the rule.
 
         Args:
             discovery: Contrasts by unit on discovery entities.
             evaluation: The same on evaluation entities.
-            agrees: Places that may hold; all by default.
         """
         first = self._test(discovery)
         selected = self._meets(discovery, first.mean, first.p_adjusted, np.sign(first.mean))
         test, direction = self._test(evaluation), np.sign(first.mean)
         holds = selected & self._meets(evaluation, test.mean, test.p_adjusted, direction)
-        if agrees is not None:
-            holds &= agrees
         return Decisions(
             d_discovery=first.mean,
             d=test.mean,

@@ -21,11 +21,9 @@ class SameProcess:
     """A contrast of two questions of one process.
 
     Attributes:
-        name: What is contrasted.
         discovery, evaluation: By unit (a pair of relations, or a relation), as the claim's.
     """
 
-    name: str
     discovery: Float[np.ndarray, "unit place"]
     evaluation: Float[np.ndarray, "unit place"]
 
@@ -43,10 +41,8 @@ def same_process_contrasts(
         seed: Of the pairs.
     """
     means = {split: _Means.of(questions, split, cells) for split in (DISCOVERY, EVALUATION)}
-    drawn = drawn_pairs(questions, cells, units=units, draws=draws, seed=seed)
-    for number, chosen in enumerate(drawn, start=1):
-        sides = {split: means[split].differences(chosen) for split in means}
-        yield SameProcess(f"pairs of relations, draw {number}", sides[DISCOVERY], sides[EVALUATION])
+    for chosen in drawn_pairs(questions, cells, units=units, draws=draws, seed=seed):
+        yield SameProcess(*(means[split].differences(chosen) for split in (DISCOVERY, EVALUATION)))
 
 
 def drawn_pairs(

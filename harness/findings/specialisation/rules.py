@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from harness import stats
 from harness.findings.specialisation.cells import Cells
@@ -209,14 +209,6 @@ class ControlledRule:
             if others.sum() >= LEAST_PAIRS:
                 agree &= few.effect(others) * sign > self.threshold_d
         return agree
-
-
-def shuffled_counts(
-    rule: ControlledRule, c: Contrast, shuffles: int, seed: int
-) -> Int[np.ndarray, " shuffle"]:
-    """Components that pass when the task labels of random pairs are exchanged."""
-    signs = stats.random_signs(np.arange(len(c.values)), draws=shuffles, seed=seed)
-    return np.array([rule(c.flipped(row)).count for row in signs])
 
 
 def components_of(

@@ -12,6 +12,7 @@ from harness.materials.files.confounds import CLEAR, Auc, Confound
 from harness.materials.files.reading import Reading
 from harness.materials.files.word_confound import WordsAuc
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet, paired
+from harness.materials.sets import no_process
 from harness.materials.surface import Balance
 
 SEPARATES = 0.9  # an AUC that is enough alone
@@ -88,6 +89,8 @@ def count_lines(prompts: PromptSet) -> list[str]:
             "              controlled claims will be inconclusive: whether a model does the tasks",
             "              is measured where every prompt has answer and distractors, or options",
         ]
+    if reason := no_process(prompts):
+        lines += ["  controlled claims will be inconclusive:", f"              {reason}"]
     return lines
 
 
@@ -95,8 +98,7 @@ def _unpaired(prompts: PromptSet, both: int) -> str:
     if both or prompts.crossed:
         return ""
     return (
-        ":\n              published criteria and directions can be tested, layers, heads and "
-        "neurons by the\n              controlled criterion only with a pair column or --crossed"
+        ":\n              controlled claims compare within pairs of both (column pair or --crossed)"
     )
 
 

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 
 from harness.findings.specialisation.rules import LEAST_PROMPTS
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet, paired, uneven_pair
+from harness.materials.sets import no_process
 from harness.study.study import Study
 from harness.verdicts.evidence import Gate
 
 LEAST_PAIRS = 3  # in a split: what the bootstrap interval of an effect needs
+PROCESS = "process"  # name of a gate
 ADD_ANSWERS = "each prompt an answer and distractors, or options"  # as columns of a prompt file
 
 
@@ -65,44 +67,33 @@ def answers_gate(study: Study) -> Gate:
     return Gate("answers", not lacking, reason)
 
 
-def process_gates(prompts: PromptSet) -> tuple[Gate, ...]:
-    """Whether the tasks differ in a process, where the materials say what they ask.
-
-    Two questions of one process differ in a model too. None where source and steps are not stated.
-    """
-    asked: dict[str, set[tuple[str, int]]] = {task: set() for task in prompts.tasks}
-    for item in prompts.items:
-        if item.task in asked and item.source:
-            asked[item.task].add((item.source, item.steps))
+def process_gate(prompts: PromptSet) -> Gate:
+    """Whether the tasks differ in a process, and not in the question alone."""
     first, second = prompts.tasks
-    if not asked[first] or not asked[second]:
-        return ()
-    reason = (
-        f"{first} and {second} of {prompts.name} are questions of one process (the same source "
-        "and steps): that they differ says nothing about recall and reasoning"
-    )
-    return (Gate("process", asked[first] != asked[second], reason),)
+    reason = no_process(prompts)
+    return Gate(PROCESS, not reason, reason or f"{first} and {second} differ in source or steps")
 
 
 def competence_gates(
     study: Study, least: float, tasks: Sequence[str] | None = None
 ) -> tuple[Gate, ...]:
-    """One gate for each task: a model that does not answer shows nothing about how it answers.
+    """The process gate, and one for each task: what is not answered shows nothing of how it is.
 
     `--competence-gate` of the run replaces `least`; 0 lets every model pass, and prompts that
     cannot be scored.
     """
     if study.plan.competence_gate is not None:
         least = study.plan.competence_gate
-    process = process_gates(study.prompts)
+    process = process_gate(study.prompts)
     if not study.has_answers:
-        return process if least == 0 else (*process, answers_gate(study))
+        return (process,) if least == 0 else (process, answers_gate(study))
     above = study.beats_chance()
-    return process + tuple(
+    answered = (
         _competence_gate(study, task, accuracy, least, above[task])
         for task, accuracy in study.accuracy().items()
         if tasks is None or task in tasks
     )
+    return (process, *answered)
 
 
 def _competence_gate(study: Study, task: str, accuracy: float, least: float, above: bool) -> Gate:
@@ -148,6 +139,6 @@ def causal_answers(study: Study, gate: float) -> tuple[Gate, ...]:
 
 def gate_notes(gates: tuple[Gate, ...]) -> tuple[str, ...]:
     """A note if competence was not measured, which only --competence-gate 0 allows."""
-    if not gates:
+    if all(gate.name == PROCESS for gate in gates):
         return ("not every prompt has an answer and distractors: competence was not measured",)
     return ()

@@ -281,6 +281,33 @@ def domain_of(prompts: PromptSet) -> str | None:
     return name if name in DOMAINS and (not rest or rest.startswith(":")) else None
 
 
+def no_process(prompts: PromptSet) -> str:
+    """Why a difference between the tasks says nothing about processes; empty where it may.
+
+    Two questions of one process differ in a model too. The tasks of a domain differ by how they
+    are made; those of other sets must say so.
+    """
+    if domain_of(prompts) is not None:
+        return ""
+    first, second = prompts.tasks
+    asked: dict[str, set[tuple[str, int]]] = {first: set(), second: set()}
+    for item in prompts.items:
+        if item.task in asked:
+            asked[item.task].add((item.source, item.steps))
+    if not all(source and steps for cells in asked.values() for source, steps in cells):
+        return (
+            f"{prompts.name} does not say where the answers of {first} and {second} come from, and "
+            "in how many steps (columns source and steps): that they differ says nothing about "
+            "processes"
+        )
+    if asked[first] == asked[second]:
+        return (
+            f"{first} and {second} of {prompts.name} are questions of one process (the same source "
+            "and steps): that they differ says nothing about processes"
+        )
+    return ""
+
+
 def crossed_controls(
     items: int = DEFAULT_ITEMS, seed: int = 0, domain: str = "geography"
 ) -> Sequence[PromptSet]:

@@ -133,6 +133,28 @@ def test_columns_are_told_as_for_pytest(tmp_path, check):
     assert "controlled claims will be inconclusive" in out
 
 
+@pytest.mark.parametrize(
+    ("sources", "told"),
+    [
+        ((None, None), "does not say where the answers of recall and reasoning come from"),
+        (("weights", "weights"), "are questions of one process (the same source and steps)"),
+        (("weights", "context"), None),
+    ],
+)
+def test_what_the_classes_differ_in_is_said_before_a_run(tmp_path, check, sources, told):
+    rows = [
+        row | ({"source": source, "steps": 1} if source else {})
+        for row, source in zip(questions(60), sources * 30, strict=True)
+    ]
+    status, out, _ = check(write(tmp_path, rows))
+    assert status == 0
+    said = " ".join(out.split())
+    if told:
+        assert told in said
+    else:
+        assert "says nothing about processes" not in said
+
+
 def test_one_class_is_a_problem_that_names_the_column(tmp_path, check):
     status, out, _ = check(write(tmp_path, list(questions(20))[::2]))
     assert status == 1

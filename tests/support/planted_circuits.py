@@ -20,7 +20,7 @@ from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.models.architecture import Architecture
 from harness.study.plan import Plan
 from harness.study.study import Study
-from tests.support.synthetic import SIZES, noise
+from tests.support.synthetic import SIZES, noise, process_of
 
 Place = tuple[str, int, int]  # head or neuron, layer, number
 Costs = Callable[[Item], Mapping[Place, float]]
@@ -212,6 +212,7 @@ def facts_set(
             answer=answers[pair % len(answers)],
             distractors=("never",),
             split=split(pair),
+            **process_of(task, tasks),
             **fields,
         )
         for pair in range(pairs)

@@ -26,6 +26,16 @@ SIZES = Architecture("made", 4, 4, 2, 8, d_model=4, d_vocab=64)
 PLAN = Plan(seed=0, items=20, permutations=199, resamples=99, twins=2)
 
 
+def process_of(task: str, tasks: tuple[str, str] = ("recall", "reasoning")) -> dict[str, Any]:
+    """Where an item's answer comes from and in how many steps: a process of its own for each task.
+
+    A third task has the source of the second in one step, as lookup has.
+    """
+    if task == tasks[0]:
+        return {"source": "weights", "steps": 1}
+    return {"source": "context", "steps": 2 if task == tasks[1] else 1}
+
+
 def crossed_set(pairs: int = 40, templates: int = 2, name: str = "made-crossed") -> PromptSet:
     """Two orders by two labels a pair; every template lies in both splits."""
     items = []
@@ -47,6 +57,7 @@ def crossed_set(pairs: int = 40, templates: int = 2, name: str = "made-crossed")
                         order=order,
                         label=label,
                         split=split,
+                        **process_of(task),
                     )
                 )
     return PromptSet(name, tuple(items), crossed=True)
@@ -64,6 +75,7 @@ def plain_set(pairs: int = 30, templates: int = 1, name: str = "made-plain") -> 
             answer="yes",
             distractors=("no",),
             split=(DISCOVERY, EVALUATION)[pair % 2],
+            **process_of(task),
         )
         for pair in range(pairs)
         for task in ("recall", "reasoning")

@@ -40,7 +40,7 @@ def different_finding(
         for process in (RETRIEVAL, COMPOSING)
     ]
     return Finding(
-        (*_counts(both), _shared(both, shared), _against_chance(both)),
+        (_shared(both, shared), *_counts(both), _against_chance(both)),
         gates=tuple(gate for one in both for gate in one.gates),
         notes=tuple(dict.fromkeys(grade_note(one.study) for one in both)),
     )

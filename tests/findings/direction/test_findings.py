@@ -23,7 +23,15 @@ from harness.verdicts.judge import Criterion, Outcome, judge
 from harness.verdicts.plots import Plot
 from harness.verdicts.verdict import to_plain
 from tests.support.judging import finding_of
-from tests.support.synthetic import PLAN, crossed_set, noise, null_subject, plain_set, study_of
+from tests.support.synthetic import (
+    PLAN,
+    crossed_set,
+    noise,
+    null_subject,
+    plain_set,
+    process_of,
+    study_of,
+)
 
 RULE = DirectionRule(auc=0.75, alpha=0.01, folds=5, shuffles=20, random_directions=100, cosine=0.5)
 PUBLISHED = {"auc": "AUROC .929", "gap": ".53"}
@@ -93,6 +101,7 @@ def labelled_set(prompts=300, *, longer=0, domains=6, seed=0) -> PromptSet:
                 domain=f"s{generator.integers(domains)}",
                 answer="yes",
                 distractors=("no",),
+                **process_of(task),
             )
         )
     split = split_pairs(items)

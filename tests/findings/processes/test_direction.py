@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.findings.gates import process_gates
+from harness.findings.gates import process_gate
 from harness.findings.processes.direction import (
     ProcessDirectionRule,
     Unit,
@@ -13,6 +13,7 @@ from harness.findings.processes.direction import (
     separated,
 )
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
+from harness.materials.sets import draw_crossed
 from harness.verdicts.judge import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.made_cells import TWO_STEPS, WEIGHTS, cells, made
@@ -97,12 +98,23 @@ def test_a_unit_has_no_part_in_the_direction_it_is_judged_along():
     "name", ["cells:recall/capital-currency", "cells-crossed:lookup/food-tool"]
 )
 def test_no_claim_is_made_about_two_questions_of_one_process(name):
-    (gate,) = process_gates(cells(48, name))
+    gate = process_gate(cells(48, name))
     assert not gate.met
     assert "questions of one process" in gate.reason
 
 
-def test_cells_that_differ_in_source_or_steps_may_be_judged_and_others_are_not_asked():
+def test_tasks_that_differ_in_source_or_steps_may_be_judged():
     for name in ("cells:recall-lookup", "cells-crossed:lookup-reasoning", "cells"):
-        assert all(gate.met for gate in process_gates(cells(48, name)))
-    assert process_gates(crossed_set()) == ()
+        assert process_gate(cells(48, name)).met
+    assert process_gate(crossed_set()).met
+    assert process_gate(draw_crossed("geography", 10)).met
+
+
+@pytest.mark.parametrize("lacking", [{"source": ""}, {"steps": 0}])
+def test_no_claim_is_made_about_tasks_that_do_not_say_what_they_ask(lacking):
+    prompts = crossed_set()
+    items = (replace(prompts.items[0], **lacking), *prompts.items[1:])
+    gate = process_gate(replace(prompts, items=items))
+    assert not gate.met
+    assert "made-crossed does not say where the answers of recall and reasoning come" in gate.reason
+    assert "columns source and steps" in gate.reason

@@ -19,6 +19,7 @@ from tests.support.synthetic import (
     null_subject,
     plain_set,
     planted_subject,
+    process_of,
     recall_rows,
     study_of,
 )
@@ -61,7 +62,7 @@ def published(study, kind="head", rule=BH, needed=(1, 16)):
 def test_a_few_lucky_items_do_not_pass_the_gate():
     few = crossed_set(4)
     study = study_of(null_subject, few, accuracy={"recall": 0.75})
-    recall, _ = competence_gates(study, 0.6)
+    _, recall, _ = competence_gates(study, 0.6)
     assert not recall.met
     assert recall.reason.endswith("the gate is 0.60 and clearly above guessing")
 
@@ -71,7 +72,7 @@ def test_the_gate_itself_is_enough_and_a_little_less_is_not():
     for share, met in ((0.6, True), (0.59, False)):
         study = study_of(null_subject, prompts, accuracy={"recall": share})
         gates = competence_gates(study, 0.6)
-        assert [g.met for g in gates] == [met, True]
+        assert [g.met for g in gates] == [True, met, True]
 
 
 def test_the_run_may_set_the_gate_and_open_it_to_guessing():
@@ -83,7 +84,7 @@ def test_the_run_may_set_the_gate_and_open_it_to_guessing():
     assert not all(g.met for g in gates(None, 0.3))
     assert all(g.met for g in gates(0.0, 0.3))
     assert not all(g.met for g in gates(0.2, 0.3))  # not above guessing
-    (recall, _) = gates(0.9, 0.8)
+    (_, recall, _) = gates(0.9, 0.8)
     assert not recall.met
     assert "the gate is 0.90" in recall.reason
 
@@ -130,14 +131,15 @@ def test_too_few_prompts_for_the_published_alpha_are_inconclusive_and_not_refute
     assert reason.startswith("16 prompts can reach an adjusted p of 0.03 at best, above alpha")
 
 
-def test_relabelling_exchanges_tasks_within_pairs_and_nothing_else():
+def test_relabelling_exchanges_tasks_with_their_processes_within_pairs_and_nothing_else():
     prompts = crossed_set(30)
     other = flip_pairs(prompts, 0)
     flipped = {a.pair: a.task != b.task for a, b in zip(prompts.items, other.items, strict=True)}
     assert 5 < sum(flipped.values()) < 25
     for a, b in zip(prompts.items, other.items, strict=True):
         assert (a.task != b.task) == flipped[a.pair]
-        assert replace(b, task=a.task) == a
+        assert (b.source, b.steps) == tuple(process_of(b.task).values())
+        assert replace(b, task=a.task, **process_of(a.task)) == a
 
 
 def test_a_shuffle_that_leaves_a_class_empty_finds_nothing():

@@ -133,8 +133,8 @@ def causal_gates(study: Study, gate: float) -> tuple[Gate, ...]:
 
 
 def causal_answers(study: Study, gate: float) -> tuple[Gate, ...]:
-    """The causal gates of a criterion that does not divide the items into splits."""
-    return tuple(g for g in causal_gates(study, gate) if g.name != "splits")
+    """The causal gates of a published criterion: without splits, whatever the tasks differ in."""
+    return tuple(g for g in causal_gates(study, gate) if g.name not in ("splits", PROCESS))
 
 
 def gate_notes(gates: tuple[Gate, ...]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness import stats
-from harness.findings.gates import competence_gates
+from harness.findings.gates import causal_answers, causal_gates, competence_gates
 from harness.findings.specialisation.published import published_finding
 from harness.findings.specialisation.rules import ControlledRule, PublishedRule
 from harness.materials.relabelling import flip_pairs
@@ -65,6 +65,14 @@ def test_a_few_lucky_items_do_not_pass_the_gate():
     _, recall, _ = competence_gates(study, 0.6)
     assert not recall.met
     assert recall.reason.endswith("the gate is 0.60 and clearly above guessing")
+
+
+def test_published_criteria_do_not_ask_what_the_tasks_differ_in():
+    items = tuple(replace(item, source="", steps=0) for item in crossed_set(20).items)
+    study = study_of(null_subject, replace(crossed_set(20), items=items))
+    unmet = [gate.name for gate in causal_gates(study, 0.6) if not gate.met]
+    assert unmet == ["process"]
+    assert all(gate.met for gate in causal_answers(study, 0.6))
 
 
 def test_the_gate_itself_is_enough_and_a_little_less_is_not():

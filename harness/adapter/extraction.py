@@ -1,9 +1,10 @@
 """Features from one trace a batch: every site of every layer is read and reduced on the device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import nnsight
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from nnsight import TransformersModel
@@ -72,17 +73,29 @@ def mean_features(engine: TransformersModel, sites: Sites, batch: Batch) -> Batc
 
 
 def residuals(
-    engine: TransformersModel, sites: Sites, batch: Batch
-) -> Float[Tensor, "batch layer d_model"]:
-    """The residual stream after each layer at `batch.at`, float32."""
-    trees, positions = batch.tree, batch.at
+    engine: TransformersModel,
+    sites: Sites,
+    batch: Batch,
+    tokens: Sequence[Sequence[int]],
+) -> Float[Tensor, "batch token layer d_model"]:
+    """The residual stream after each layer at some tokens of each prompt, float32.
+
+    Args:
+        engine: The model.
+        sites: Where its parts are.
+        batch: The prompts.
+        tokens: Of each prompt, as many of each, counted from the left of the unpadded prompt.
+    """
+    at = [columns[list(some)] for columns, some in zip(batch.columns, tokens, strict=True)]
+    positions, trees = torch.tensor(np.array(at)), batch.tree[:, None]
 
     def pick(reads: LayerReads) -> tuple[Tensor]:
         device = reads.resid.device
         return (reads.resid[trees.to(device), positions.to(device)],)
 
     kept = _trace(engine, sites, batch, pick)
-    return _stack(tuple(values[0] for values in kept), batch).float()
+    layers = [values[0].to(batch.ids.device) for values in kept]
+    return torch.stack(layers, dim=2).float()
 
 
 @torch.no_grad()

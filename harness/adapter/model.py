@@ -249,28 +249,32 @@ class Model:
         return job.result()
 
     def residuals_at(
-        self, items: Sequence[Item], index: Sequence[int]
-    ) -> Float[np.ndarray, "prompt layer d_model"]:
-        """The residual stream after each layer at one token of each prompt.
+        self, items: Sequence[Item], tokens: Sequence[Sequence[int]]
+    ) -> Float[np.ndarray, "prompt token layer d_model"]:
+        """The residual stream after each layer at some tokens of each prompt, float32.
 
         Args:
-            items: The prompts.
-            index: The token of each prompt, counted from the left of the unpadded prompt.
+            items: The prompts, each on a line of its own.
+            tokens: Of each prompt, as many of each, counted from the left of the unpadded prompt.
+
+        Raises:
+            ModelError: If a prompt has no such token.
         """
-        for item, ids, at in zip(items, self.encoder.ids(items), index, strict=True):
-            if not 0 <= at < len(ids):
-                raise ModelError(f"prompt {item.id!r} has {len(ids)} tokens, so none at {at}.")
-        result = np.empty(
-            (len(items), self.architecture.layers, self.architecture.d_model), np.float32
-        )
+        for item, ids, wanted in zip(items, self.encoder.ids(items), tokens, strict=True):
+            for at in wanted:
+                if not 0 <= at < len(ids):
+                    raise ModelError(f"prompt {item.id!r} has {len(ids)} tokens, so none at {at}.")
+        sizes = self.architecture
+        result = np.empty((*np.shape(tokens), sizes.layers, sizes.d_model), np.float32)
 
         def work(batch: Batch) -> None:
-            resid = extraction.residuals(self.engine, self.sites, batch)
+            wanted = [tokens[row] for row in batch.rows]
+            resid = extraction.residuals(self.engine, self.sites, batch, wanted)
             ids = [items[row].id for row in batch.rows]
             refuse_overflow(self.network, batch, resid, ids)
             result[list(batch.rows)] = resid.cpu().numpy()
 
-        self.batcher.run(items, work, at=index)
+        self.batcher.run(items, work)
         return result
 
     def next_token_logits(self, items: Sequence[Item]) -> Float[np.ndarray, "prompt d_vocab"]:

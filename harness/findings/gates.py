@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
+from harness import stats
 from harness.findings.specialisation.rules import LEAST_PROMPTS
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet, paired, uneven_pair
 from harness.materials.sets import no_process
@@ -11,6 +13,8 @@ from harness.verdicts.evidence import Gate
 
 LEAST_PAIRS = 3  # in a split: what the bootstrap interval of an effect needs
 PROCESS = "process"  # name of a gate
+FIRST_ITEMS = 30  # of each task: where these show that a task is not answered, no more are asked
+SURE = 0.99  # level of the interval that must lie below the gate
 ADD_ANSWERS = "each prompt an answer and distractors, or options"  # as columns of a prompt file
 
 
@@ -87,6 +91,7 @@ def competence_gates(
     process = process_gate(study.prompts)
     if not study.has_answers:
         return (process,) if least == 0 else (process, answers_gate(study))
+    study = asked(study, least, tasks)
     above = study.beats_chance()
     answered = (
         _competence_gate(study, task, accuracy, least, above[task])
@@ -94,6 +99,37 @@ def competence_gates(
         if tasks is None or task in tasks
     )
     return (process, *answered)
+
+
+def asked(study: Study, least: float, tasks: Sequence[str] | None = None) -> Study:
+    """The study on the prompts that it takes to know whether tasks are answered.
+
+    That is the first pairs alone, where all of a task's interval on them lies below the gate: the
+    other prompts could not change that.
+    """
+    few = _first_pairs(study.prompts)
+    if least == 0 or 2 * len(few) > len(study.prompts):
+        return study
+    first = replace(study, prompts=few)
+    counts = few.count()
+    highest = (
+        stats.binomial_interval(round(accuracy * counts[task]), counts[task], level=SURE)[1]
+        for task, accuracy in first.accuracy().items()
+        if tasks is None or task in tasks
+    )
+    return first if any(high < least for high in highest) else study
+
+
+def _first_pairs(prompts: PromptSet) -> PromptSet:
+    """The first pairs, until they hold as many items of each task as are asked first."""
+    left = dict.fromkeys(prompts.count(), FIRST_ITEMS)
+    kept: set[str] = set()
+    for item in prompts.items:
+        if item.pair in kept or any(left.values()):
+            kept.add(item.pair)
+            left[item.task] = max(left[item.task] - 1, 0)
+    name = f"{prompts.name}, first {len(kept)} pairs"
+    return prompts.where(lambda item: item.pair in kept, name)
 
 
 def _competence_gate(study: Study, task: str, accuracy: float, least: float, above: bool) -> Gate:

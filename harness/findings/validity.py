@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from harness import stats
 from harness.findings.direction.surface_baselines import stored_surface_auc
-from harness.findings.gates import answers_gate, paired_gate
+from harness.findings.gates import answers_gate, asked, paired_gate
 from harness.findings.specialisation.contrasts import Contrast, controlled_contrast
 from harness.materials import surface
 from harness.materials.items import PromptSet
@@ -110,7 +110,7 @@ def competence_finding(study: Study, gate: float) -> Finding:
     answered = [
         task
         for name, prompts, tasks in _sets(study)
-        for task in _answered(study, name, prompts, tasks)
+        for task in _answered(asked(replace(study, prompts=prompts), gate, tasks), name, tasks)
     ]
     evidence = tuple(_accuracy(task, gate) for task in answered)
     samples = {task.name: _share_by_pair(task) for task in answered}
@@ -131,9 +131,8 @@ def _sets(study: Study) -> Iterator[tuple[str, PromptSet, tuple[str, ...]]]:
         yield control.prompts.name, control.prompts, ("lookup",)
 
 
-def _answered(
-    study: Study, name: str, prompts: PromptSet, tasks: tuple[str, ...]
-) -> Iterator[Answered]:
+def _answered(study: Study, name: str, tasks: tuple[str, ...]) -> Iterator[Answered]:
+    prompts = study.prompts
     answers = study.subject.answers(prompts)
     task_of = np.array([item.task for item in prompts.items])
     pair = np.array([item.pair for item in prompts.items])

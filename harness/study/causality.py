@@ -53,10 +53,8 @@ def measured(model: "Model", prompts: PromptSet) -> LabelDifference:
         next(place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
         for one, other in zip(ids[::2], ids[1::2], strict=True)
     ]
-    before = model.residuals_at(items, np.repeat([at - 1 for at in label_at], 2).tolist())
-    at_end = model.residuals_at(items, [len(row) - 1 for row in ids])
-    return LabelDifference(
-        largest=float(np.abs(before[::2] - before[1::2]).max()),
-        largest_at_end=float(np.abs(at_end[::2] - at_end[1::2]).max()),
-        compared=len(label_at),
-    )
+    ends = [len(row) - 1 for row in ids]
+    tokens = list(zip(np.repeat(label_at, 2) - 1, ends, strict=True))
+    resid = model.residuals_at(items, tokens)
+    before, at_end = np.abs(resid[::2] - resid[1::2]).swapaxes(0, 1)
+    return LabelDifference(float(before.max()), float(at_end.max()), compared=len(label_at))

@@ -151,13 +151,13 @@ def test_an_item_without_answer_or_distractors_is_not_a_number(model):
 
 
 def test_residuals_at_a_token_are_those_of_the_hooks(model):
-    index = [2, 0, 5, 1, 3]
-    found = model.residuals_at(ITEMS, index)
-    for number, (ids, at) in enumerate(zip(model.encoder.ids(ITEMS), index, strict=True)):
-        expected = oracle.run(model.module, ids).resid[:, at]
+    tokens = [(2, 0), (0, 0), (5, 4), (1, 2), (3, 3)]
+    found = model.residuals_at(ITEMS, tokens)
+    for number, (ids, at) in enumerate(zip(model.encoder.ids(ITEMS), tokens, strict=True)):
+        expected = oracle.run(model.module, ids).resid[:, list(at)].swapaxes(0, 1)
         np.testing.assert_allclose(found[number], expected, atol=1e-5)
     with pytest.raises(ModelError, match="prompt 'Rome' has 1 tokens, so none at 1"):
-        model.residuals_at(ITEMS[1:2], [1])
+        model.residuals_at(ITEMS[1:2], [[1]])
 
 
 def test_tokens_before_the_label_cannot_differ_between_crossed_prompts(model):
@@ -165,8 +165,7 @@ def test_tokens_before_the_label_cannot_differ_between_crossed_prompts(model):
     pair = [i for i in crossed.items if i.order == 1][:2]
     first, second = model.encoder.ids(pair)
     apart = next(i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b)
-    before = model.residuals_at(pair, [apart - 1] * 2)
-    at = model.residuals_at(pair, [apart] * 2)
+    before, at = model.residuals_at(pair, [[apart - 1, apart]] * 2).swapaxes(0, 1)
     assert np.abs(before[0] - before[1]).max() == 0
     assert np.abs(at[0] - at[1]).max() > 0
 
@@ -326,7 +325,7 @@ ASKED = {
     "sweep": lambda model: model.sweep(ITEMS, [()]),
     "attribution": lambda model: model.component_scores(ITEMS),
     "logits": lambda model: model.next_token_logits(ITEMS),
-    "residuals": lambda model: model.residuals_at(ITEMS, [0] * len(ITEMS)),
+    "residuals": lambda model: model.residuals_at(ITEMS, [[0]] * len(ITEMS)),
 }
 
 

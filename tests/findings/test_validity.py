@@ -7,7 +7,7 @@ import pytest
 
 from harness import stats
 from harness.findings import validity
-from harness.findings.gates import competence_gates
+from harness.findings.gates import asked, competence_gates
 from harness.materials.sets import SETS, crossed_controls
 from harness.study.causality import LabelDifference
 from harness.study.plan import Plan
@@ -111,9 +111,17 @@ def test_each_task_must_be_answered(task):
     assert outcome(finding)[0] is Outcome.REFUTED
     bad = next(e for e in finding.evidence if not e.passed)
     assert bad.name == f"{task} accuracy, made-crossed"
-    assert bad.effect.value == 0.25
-    assert bad.n == 80
-    assert bad.effect.interval == stats.binomial_interval(20, 80)
+    assert bad.n == 30  # which show it; the others are not asked
+    assert bad.effect.value == 8 / 30
+    assert bad.effect.interval == stats.binomial_interval(8, 30)
+
+
+def test_a_task_that_is_surely_not_answered_is_known_from_the_first_pairs():
+    short = study_of(null_subject, accuracy={"recall": 0.25})
+    assert len(asked(short, 0.6).prompts.pairs) == 15
+    for least, tasks in ((0, None), (0.6, ("reasoning",)), (0.3, None)):
+        assert asked(short, least, tasks) is short
+    assert asked(study_of(null_subject, accuracy={"recall": 0.5}), 0.6).prompts.pairs[15:]
 
 
 def test_an_accuracy_about_the_gate_is_undecided():
@@ -165,9 +173,13 @@ def test_materials_without_answers_are_inconclusive():
 
 def test_answers_that_are_not_numbers_are_an_error_and_not_wrong_answers():
     study = study_of(null_subject)
-    answers = study.subject.answers(study.prompts)
-    broken = replace(answers, correct=np.full_like(answers.correct, np.nan))
-    study.subject.answers = lambda *_: broken
+    answers = study.subject.answers
+
+    def broken(prompts):
+        found = answers(prompts)
+        return replace(found, correct=np.full_like(found.correct, np.nan))
+
+    study.subject.answers = broken
     with pytest.raises(ValueError, match="NaN"):
         finding_of(validity.competence_finding, study, 0.6)
 

@@ -11,16 +11,13 @@ from tests.support.synthetic import crossed_set
 def model(before: float, at_end: float) -> SimpleNamespace:
     """Prompts with label 2 have a residual stream that lies this far from the others."""
 
-    def residuals_at(items, index):
-        lengths = [len(item.prompt) for item in items]
-        moved = [
-            (at_end if at == length - 1 else before) * (item.label == 2)
-            for item, at, length in zip(items, index, lengths, strict=True)
-        ]
-        texts = [item.prompt[: at + 1] for item, at in zip(items, index, strict=True)]
-        if all(at < length - 1 for at, length in zip(index, lengths, strict=True)):
-            assert texts[::2] == texts[1::2]  # the label is not read yet
-        return np.array(moved)[:, None, None]
+    def residuals_at(items, tokens):
+        last = [len(item.prompt) - 1 for item in items]
+        assert [end for _, end in tokens] == last
+        texts = [item.prompt[: at + 1] for item, (at, _) in zip(items, tokens, strict=True)]
+        assert texts[::2] == texts[1::2]  # the label is not read yet
+        moved = [[before * (i.label == 2), at_end * (i.label == 2)] for i in items]
+        return np.array(moved)[:, :, None, None]
 
     encoder = SimpleNamespace(ids=lambda items: [[ord(c) for c in i.prompt] for i in items])
     return SimpleNamespace(encoder=encoder, residuals_at=residuals_at)

@@ -17,6 +17,7 @@ from harness.study.subject import Subject
 ITEMS = 30  # of each cell
 PARTS = 3  # of the items, after each of which a setting may be left
 GATE = 0.40  # of what chance leaves: accuracy .60 where three answers are told
+ROUNDING = 1e-9  # 21 of 30 where two answers are told is .40, not less
 # Hardest first: (order, chains). Shots are as many as chains.
 SETTINGS = ((SHUFFLED, 4), (SHUFFLED, 3), (TOLD, 4), (TOLD, 3), (TOLD, 2))
 
@@ -79,7 +80,7 @@ class Competence:
     @property
     def passes(self) -> bool:
         """Whether the cell is answered."""
-        return self.value >= GATE and self.low > 0
+        return self.value > GATE - ROUNDING and self.low > 0
 
     def __str__(self) -> str:
         return f"{self.cell} {self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
@@ -98,7 +99,7 @@ def choose_difficulty(subject: Subject, asked: Asked, seed: int) -> Chosen:
 
     If none is, the one at which most of the three pass, and of those the one that is answered
     best: the claims' own gates then say which cells are not answered. A setting is left as soon
-    as a cell cannot pass any more, so what is known of it may rest on fewer items.
+    as a cell cannot pass any more; only if none passes is the rest of each asked too.
     """
     notes: tuple[str, ...] = ()
     if asked.names is None:
@@ -112,6 +113,8 @@ def choose_difficulty(subject: Subject, asked: Asked, seed: int) -> Chosen:
         found[difficulty] = competence(subject, difficulty, seed)
         if all(cell.passes for cell in found[difficulty]):
             return Chosen(difficulty, (_note(difficulty, found[difficulty]), *notes))
+
+    found = {difficulty: competence(subject, difficulty, seed, whole=True) for difficulty in found}
 
     def answered(difficulty: Difficulty) -> tuple[int, float]:
         cells = found[difficulty]
@@ -157,11 +160,13 @@ def _note(difficulty: Difficulty, found: Sequence[Competence]) -> str:
     )
 
 
-def competence(subject: Subject, difficulty: Difficulty, seed: int) -> tuple[Competence, ...]:
+def competence(
+    subject: Subject, difficulty: Difficulty, seed: int, *, whole: bool = False
+) -> tuple[Competence, ...]:
     """Competence in the cells that are demonstrated, on discovery items of all relations.
 
-    Stories are asked a third at a time, all cells of a story together, until a cell is so poorly
-    answered that its interval lies below the gate.
+    Stories are asked a third at a time, all cells of a story together; unless all are wanted, until
+    a cell is so poorly answered that its interval lies below the gate.
     """
     both = draw_cells("cells", 2 * ITEMS, seed, difficulty)
     prompts = both.where(lambda item: item.split == DISCOVERY and item.task in DEMONSTRATED)
@@ -176,7 +181,7 @@ def competence(subject: Subject, difficulty: Difficulty, seed: int) -> tuple[Com
         found = tuple(
             _competence(cell, right[cell], asked[cell], difficulty.chains) for cell in DEMONSTRATED
         )
-        if any(cell.high < GATE for cell in found):
+        if not whole and any(cell.high < GATE for cell in found):
             break
     return found
 

@@ -75,6 +75,23 @@ def test_where_as_many_cells_fail_everywhere_the_best_answered_setting_is_taken(
     assert "one with 1 of 3 cells" in chosen.notes[0]
 
 
+def test_settings_are_compared_on_all_items_where_none_is_answered():
+    """Few items of a setting that was left early would not pass, however well they are answered."""
+    subject = Answering(lambda task, _name: 0.1 if task == "reasoning" else 0.75)
+    chosen = choose_difficulty(subject, Asked(chains=3), 0)
+    assert "one with 2 of 3 cells" in chosen.notes[0]
+    asked = {prompts.name: len(prompts.items) for prompts in subject.asked}
+    for order in ("told", "shuffled"):
+        assert sum(n for name, n in asked.items() if order in name) == 3 * ITEMS
+
+
+def test_the_gate_itself_passes():
+    """(21 / 30 - 1 / 2) / (1 - 1 / 2) is a little less than .4 in floating point."""
+    exactly = competence(Answering(lambda _t, _n: 0.7), Difficulty(2, 2), 0)
+    assert {cell.value < GATE for cell in exactly} == {True}
+    assert all(cell.passes for cell in exactly)
+
+
 def test_only_discovery_items_are_asked_enough_of_each_cell():
     subject = Answering(lambda _task, _name: 2 / 3)
     found = competence(subject, Difficulty(), 0)

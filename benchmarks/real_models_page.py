@@ -1,0 +1,222 @@
+"""The record of the pretrained models as a section of docs/results.md; every figure is from it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from harness.verdicts import typeset
+from harness.verdicts.evidence import interval_of, number_of
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "results.md"
+START, END = "<!-- real models: made from benchmarks/results/real_models.json -->", "<!-- end -->"
+STAGES = {
+    "competence": "competence: h0",
+    "specialisation": "specialisation: h1 to h4, h7",
+    "causes": "causes: h5, h6, h8",
+}
+CELLS = ("recall", "lookup", "reasoning", "latent")
+NOT_RUN = "not run yet"
+EXAMPLES = 6  # wrong answers that are shown of a model
+
+
+def publish(record: dict) -> None:
+    """Put the section into the page."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
+        raise ValueError(f"{PAGE} has no place for the section: expected {START!r} and {END!r}.")
+    PAGE.write_text(f"{before}{START}\n{rendered(record)}\n{END}{after}", encoding="utf-8")
+
+
+def rendered(record: dict) -> str:
+    """The section: what all models have in common, then each model."""
+    models = record["models"].values()
+    parts = [_about(record), _published(models), _times(models)]
+    for model in models:
+        verdicts, answers = _all(model, "verdicts"), _all(model, "answers")
+        parts += [f"### {model['name']}", _difficulty(verdicts), _competence(answers)]
+        parts += [_verdicts(verdicts), _not_run(model), _examples(answers)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _all(model: dict, what: str) -> list[dict]:
+    """Verdicts or answers of the stages that were run."""
+    return [
+        row for name in STAGES if name in model["stages"] for row in model["stages"][name][what]
+    ]
+
+
+def _about(record: dict) -> str:
+    hardware = record["hardware"]
+    stages = [s for m in record["models"].values() for s in m["stages"].values()]
+    commits = {stage["attempts"][-1]["revision"] for stage in stages}
+    return (
+        f"Weights from GGUF files, read into float32; {hardware['cores']} cores of a shared "
+        f"{hardware['cpu']} machine; seed {record['seed']}; revision "
+        f"{typeset.listed(sorted(commits))}. `python -m benchmarks.real_models` makes this section "
+        "from `benchmarks/results/real_models.json`, which has every piece of evidence."
+    )
+
+
+def _table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [_line(heads), _line(["---"] * len(heads)), *map(_line, rows)]
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '∣').replace(chr(10), ' ') for cell in cells)} |"
+
+
+def _published(models: Iterable[dict]) -> str:
+    """The published criterion on every model, its untrained twins and the literature beside."""
+    columns = list(models)
+    found = {m["name"]: {_key(v): v for v in _all(m, "verdicts")} for m in columns}
+    keys = dict.fromkeys(
+        key for rows in found.values() for key, v in rows.items() if v["criterion"] == "published"
+    )
+    rows = [
+        [_named(rows[0]), _reported(rows), *(_beside(found[m["name"]].get(key)) for m in columns)]
+        for key in keys
+        if (rows := [f[key] for f in found.values() if key in f])
+    ]
+    heads = ["published rule", "reported", *(f"{m['name']} (untrained twins)" for m in columns)]
+    return _table(heads, rows)
+
+
+def _key(verdict: dict) -> tuple[str, str, str]:
+    return verdict["claim_id"], verdict["criterion"], verdict["prediction_id"]
+
+
+def _named(verdict: dict) -> str:
+    return f"{verdict['claim_id']}: {verdict['prediction_id'].replace('_', ' ')}"
+
+
+def _reported(verdicts: Sequence[dict]) -> str:
+    """What the literature reports for the deciding evidence of a prediction."""
+    said = [e["published"] for v in verdicts for e in v["evidence"] if e["published"]]
+    return said[0] if said else "–"
+
+
+def _beside(verdict: dict | None) -> str:
+    """`supported: 27 of 30 (26, 23, 27)`."""
+    if verdict is None:
+        return NOT_RUN
+    lead = next((e for e in verdict["evidence"] if e["decisive"]), None)
+    if lead is None:
+        return f"{verdict['outcome']}: {_unmet(verdict)}"
+    twins = [typeset.number(c["value"]) for c in verdict["controls"] if "twin" in c["name"]]
+    return f"{verdict['outcome']}: {_value(lead)}" + (f" ({', '.join(twins)})" if twins else "")
+
+
+def _value(evidence: dict) -> str:
+    effect = evidence["effect"]
+    bounds = interval_of(effect["interval"])
+    span = f" {typeset.interval_text(bounds)}" if bounds else ""
+    return f"{effect['name']} {typeset.number(number_of(effect['value']))}{span}"
+
+
+def _unmet(verdict: dict) -> str:
+    return "; ".join(dict.fromkeys(verdict["unmet"])) or verdict["reason"]
+
+
+def _times(models: Iterable[dict]) -> str:
+    return _table(
+        ["stage", "model", "wall time", "CPU time", "peak memory", "load at its end", "runs"],
+        (row for model in models for row in _times_of(model)),
+    )
+
+
+def _times_of(model: dict) -> Iterator[list[str]]:
+    for name, words in STAGES.items():
+        stage = model["stages"].get(name)
+        if stage is None:
+            yield [words, model["name"], NOT_RUN, *["–"] * 4]
+            continue
+        attempts = stage["attempts"]
+        last = attempts[-1]
+        yield [
+            words,
+            model["name"],
+            typeset.duration(sum(a["seconds"] for a in attempts)),
+            typeset.duration(last["cpu_seconds"]),
+            f"{last['peak_gib']:.2f} GiB",
+            f"{last['load']:.1f}",
+            str(len(attempts)),
+        ]
+
+
+def _difficulty(verdicts: Sequence[dict]) -> str:
+    """The sentences on difficulty and names that `auto` wrote."""
+    said = (n for v in verdicts for n in v["notes"] if n.startswith(("difficulty ", "names ")))
+    return "\n\n".join(f"{note[0].upper()}{note[1:]}." for note in dict.fromkeys(said))
+
+
+def _competence(answers: Sequence[dict]) -> str:
+    """Right by choice and by greedy decoding, a row a set, a column a cell."""
+    sets = dict.fromkeys(row["materials"] for row in answers)
+    found = {(row["materials"], row["task"]): row for row in answers}
+    tasks = [t for t in CELLS if any(row["task"] == t for row in answers)]
+    rows = ([name, *(_right(found.get((name, task))) for task in tasks)] for name in sets)
+    return _table(["right by choice / greedy, asked", *tasks], rows)
+
+
+def _right(row: dict | None) -> str:
+    if row is None:
+        return "–"
+    right, greedy = (row[what] / row["asked"] for what in ("right", "greedy"))
+    return f"{right:.2f} / {greedy:.2f}, {row['asked']}, guessing {1 / row['options']:.2f}"
+
+
+def _verdicts(verdicts: Sequence[dict]) -> str:
+    """A row a controlled prediction; those that one gate left open stand in one row."""
+    controlled = [v for v in verdicts if v["criterion"] == "controlled"]
+    rows = []
+    for unmet, some in groupby(controlled, key=lambda v: _unmet(v) if v["unmet"] else ""):
+        same = list(some)
+        if unmet:
+            names = typeset.listed(list(dict.fromkeys(v["claim_id"] for v in same)))
+            many = typeset.plural(len(same), "prediction")
+            rows.append([f"{names}: {many}", same[0]["outcome"], unmet, "–", "–"])
+        else:
+            rows += [_row(v) for v in same]
+    return _table(["controlled", "verdict", "what decided it", "severity", "controls"], rows)
+
+
+def _row(verdict: dict) -> list[str]:
+    severity = verdict.get("severity")
+    behaved = [c["passed"] for c in verdict["controls"] if c["passed"] is not None]
+    return [
+        _named(verdict) + (" (primary)" if verdict.get("primary") else ""),
+        verdict["outcome"],
+        typeset.signs(verdict["deciding"]["text"]) + _interval(verdict),
+        f"{severity['supported']} of {severity['contrasts']}" if severity else "–",
+        f"{sum(behaved)} of {len(behaved)} behaved" if behaved else "–",
+    ]
+
+
+def _interval(verdict: dict) -> str:
+    """The interval of the evidence that decided, where its text does not have it."""
+    named = verdict["deciding"]["name"]
+    shown = next((e for e in verdict["evidence"] if e["name"] == named), None)
+    bounds = interval_of(shown["effect"]["interval"]) if shown else None
+    if bounds is None or "[" in verdict["deciding"]["text"]:
+        return ""
+    return f" {typeset.interval_text(bounds)}"
+
+
+def _not_run(model: dict) -> str:
+    left = [words for name, words in STAGES.items() if name not in model["stages"]]
+    return f"Not run yet: {'; '.join(left)}." if left else ""
+
+
+def _examples(answers: Sequence[dict]) -> str:
+    """The last line of prompts that were answered wrongly."""
+    cells = [row for row in answers if row["materials"].startswith("cells@")] or answers
+    lines = [
+        f"- {row['task']}: `{wrong['prompt'].splitlines()[-1]}` Chosen: {wrong['chosen']}; "
+        f"right: {wrong['answer']}."
+        for row in cells
+        for wrong in row["wrong"]
+    ]
+    return "\n".join(["Some of the wrong answers:", "", *lines[:EXAMPLES]]) if lines else ""

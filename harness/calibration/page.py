@@ -65,6 +65,7 @@ def view(record: dict[str, Any]) -> dict[str, Any]:
         "below": [p for p in record["p_values"] if _of_nulls(p)],
         "power": power_rows(record, sentences),
         "recovery": recovery_rows(record),
+        "processes": record.get("processes", []),
         "style": source("report.css"),
         "box": (drawing.WIDTH, drawing.HEIGHT),
     }

@@ -61,9 +61,16 @@ def _row(record: _Entry, claim: str, criterion: str, models: Sequence[str]) -> I
         place = (claim, criterion, null, gate)
         names = ("claim_id", "criterion", "null", "gate")
         mine = [e for e in record["any_error"] if tuple(e[n] for n in names) == place]
-        yield _share(mine[0]["rate"]) if mine else "–"
+        yield _errors(mine[0]) if mine else "–"
     for model in models:
         yield _power(record, claim, criterion, model)
+
+
+def _errors(entry: _Entry) -> str:
+    """Runs that support it, of those that decided anything; the others are counted beside."""
+    decided, undecided = entry.get("rate_decided", entry["rate"]), entry.get("undecided", 0)
+    beside = f"; {undecided} undecided" if undecided else ""
+    return (_share(decided) if decided["n"] else "0 of 0") + beside
 
 
 def _share(rate: _Entry) -> str:

@@ -69,6 +69,9 @@ def error_rates(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
 def any_error(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
     """Runs in which anything was supported, of each claim (and `all`), criterion, null and gate.
 
+    `rate_decided` is over the runs in which anything was supported or refuted, `undecided` the
+    number of the others: a run that decides nothing cannot err.
+
     Predictions of one run stand on one network and one set of materials, so they are not
     independent: the run is what is counted.
     """
@@ -92,11 +95,15 @@ def any_error(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
 
 
 def _by_run(rows: Sequence[ResultRow]) -> dict[str, Any]:
-    runs: dict[Job, bool] = {}
+    said: dict[Job, set[str]] = {}
     for row in rows:
-        runs[row.job] = runs.get(row.job, False) or row.outcome == "supported"
+        said.setdefault(row.job, set()).add(row.outcome)
+    errors = sum("supported" in outcomes for outcomes in said.values())
+    decided = sum(bool(outcomes & {"supported", "refuted"}) for outcomes in said.values())
     return {
         "verdicts": len(rows),
         "supported": sum(row.outcome == "supported" for row in rows),
-        "rate": rate(sum(runs.values()), len(runs)),
+        "rate": rate(errors, len(said)),
+        "rate_decided": rate(errors, decided),
+        "undecided": len(said) - decided,
     }

@@ -28,8 +28,16 @@ _SCHEMA = Path(__file__).with_name("calibration.schema.json")
 _SCHEMA_VERSION = 1
 
 
-def calibration(settings: CalibrationSettings, outcome: RunOutcome) -> dict[str, Any]:
-    """Everything that these runs say, as plain values."""
+def calibration(
+    settings: CalibrationSettings, outcome: RunOutcome, processes: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """Everything that these runs say, as plain values.
+
+    Args:
+        settings: What was asked.
+        outcome: The runs.
+        processes: What `measured_processes` says of each model.
+    """
     runs = sorted(outcome.ran, key=lambda run: run.job.name)
     rows = rows_of(runs)
     circuits = {model: circuit_of(model) for model in settings.power}
@@ -57,6 +65,7 @@ def calibration(settings: CalibrationSettings, outcome: RunOutcome) -> dict[str,
         "power": power(rows),
         "recovery": recovered(runs, settings.items),
         "expected": expected(rows, told, settings.items),
+        "processes": list(processes),
         "consistency": consistency(runs),
         "agreement": agreement(runs, settings.items),
     }

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from harness.study.reference_models import shipped
 
-CALIBRATION_PARTS = ("null", "power", "consistency")
+CALIBRATION_PARTS = ("null", "power", "consistency", "processes")
 NULLS = ("untrained", "redrawn", "shuffled")
 
 
@@ -21,6 +21,8 @@ class CalibrationSettings:
         shuffled: Trained models whose labels are shuffled.
         power: Models on which the suite should find something; recovery is measured on those
             with a circuit.json.
+        processes: Models whose claims on processes are judged on shuffled labels and on
+            same-process contrasts, from activations that are measured once.
         consistent: The model that is run twice, in other batches, and so on; "" for none.
         seeds: Runs of each kind of null, each on its own network, shuffling or drawing.
         power_seeds: Drawings of the materials for each point of a power curve.
@@ -28,6 +30,8 @@ class CalibrationSettings:
         power_items: Facts a task of the power curve.
         shares: Shares of shuffled pairs of the power curve.
         permutations, resamples, twins: As the options of a run.
+        shuffles: Of the labels of each process and kind of component.
+        process_seeds: Draws of same-process contrasts, 40 pairings of relations each.
         claims: Ids of the claims that are run, such as h2; all if empty.
     """
 
@@ -36,6 +40,7 @@ class CalibrationSettings:
     untrained: tuple[str, ...] = ("mini-qwen", "mini-llama")
     shuffled: tuple[str, ...] = ("mini-qwen",)
     power: tuple[str, ...] = ("mini-qwen",)
+    processes: tuple[str, ...] = ("mini-qwen", "mini-llama")
     consistent: str = "mini-qwen"
     seeds: int = 20
     power_seeds: int = 3
@@ -45,21 +50,31 @@ class CalibrationSettings:
     permutations: int = 1000
     resamples: int = 1000
     twins: int = 3
+    shuffles: int = 1000
+    process_seeds: int = 5
     claims: tuple[str, ...] = ()
 
     @classmethod
     def usual(cls) -> Self:
         """The defaults, on the models with planted circuits where they are there."""
-        planted = tuple(c.name for c in shipped() if c.role == "positive")
+        known = shipped()
+        planted = tuple(model.name for model in known if model.role == "positive")
         if not planted:
             return cls()
-        return cls(shuffled=(*cls().shuffled, planted[0]), power=planted)
+        return cls(
+            shuffled=(*cls().shuffled, planted[0]),
+            power=planted,
+            processes=(*cls().processes, *(model.name for model in known)),
+        )
 
     def quick(self) -> "CalibrationSettings":
         """The same in little: to see that it works, not to publish."""
         return replace(
             self,
             untrained=self.untrained[:1],
+            processes=self.power[:1],
+            shuffles=100,
+            process_seeds=1,
             seeds=2,
             power_seeds=1,
             items=60,

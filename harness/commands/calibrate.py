@@ -23,6 +23,9 @@ is an error on untrained networks, with shuffled labels, and on redrawn material
 network. Every unsupported claim is a miss on models that have the property, with fewer facts and
 partly shuffled labels. The same run twice must agree.
 
+Claims on processes are also judged on shuffled labels and same-process contrasts from activations
+that are measured once (--part processes).
+
 The competence gate stops most untrained networks. Their error rates are given with the gate, and
 without it (--competence-gate 0).
 
@@ -36,6 +39,7 @@ examples:
   python -m harness calibrate --quick
   python -m harness calibrate --power fixtures/organisms/planted-qwen --cores 2
   python -m harness calibrate --part null --seeds 4 --claim h1 --claim h2
+  python -m harness calibrate --part processes --shuffles 1000
   python -m harness calibrate --controls
   python -m harness calibrate --page reports/calibration.json --publish"""
 OUTPUT = Path("reports") / "calibration.json"
@@ -105,6 +109,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         ("--untrained", "make untrained networks like this model"),
         ("--shuffled", "shuffle the labels of this model's materials"),
         ("--power", "measure power on this model, and recovery if it has a circuit.json"),
+        ("--processes", "judge processes on this model's activations under shuffled labels"),
     ):
         shown = ", ".join(getattr(default, name.removeprefix("--"))) or "none"
         parser.add_argument(
@@ -120,6 +125,8 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
 def _add_numbers(parser: argparse.ArgumentParser) -> None:
     for name, why in (
         ("--seeds", "runs of each kind of null"),
+        ("--shuffles", "sets of shuffled labels on a model's activations"),
+        ("--process-seeds", "draws of 40 same-process contrasts"),
         ("--power-seeds", "draws of the materials for each point of a power curve"),
         ("--items", "facts of each task, except on the power curve"),
         ("--permutations", "of each permutation test"),
@@ -167,11 +174,15 @@ def _settings_of(options: argparse.Namespace) -> CalibrationSettings:
         "untrained": options.untrained,
         "shuffled": options.shuffled,
         "power": options.power,
+        "processes": options.processes,
         "claims": options.claim,
         "power_items": options.power_items,
         "shares": options.shares,
     }
-    numbers = ("seeds", "power_seeds", "items", "permutations", "resamples", "twins")
+    numbers = (
+        *("seeds", "power_seeds", "items", "permutations", "resamples", "twins"),
+        *("shuffles", "process_seeds"),
+    )
     changes: dict[str, Any] = {name: tuple(value) for name, value in selected.items() if value}
     changes |= {name: value for name in numbers if (value := getattr(options, name))}
     if options.shuffled:
@@ -227,13 +238,27 @@ def _publish(record: dict[str, Any]) -> None:
     print(f"published: {write_calibration(published.RECORD, record)}")
 
 
+def _processes(settings: CalibrationSettings, work: Path) -> list[dict[str, Any]]:
+    """Claims on processes, model by model; what was measured before is not measured again."""
+    from harness.calibration.processes import Stage, measured_processes  # noqa: PLC0415
+
+    if "processes" not in settings.parts:
+        return []
+    stage = Stage(settings.shuffles, settings.process_seeds, settings.items)
+    found = []
+    for model in settings.processes:
+        print(f"processes of {model}: {settings.shuffles} shuffles of each kind")
+        found += measured_processes(model, stage, work)
+    return found
+
+
 def _calibrate(settings: CalibrationSettings, options: argparse.Namespace) -> int:
     from harness.calibration.jobs import chains, jobs_of  # noqa: PLC0415
     from harness.calibration.page import write_page  # noqa: PLC0415
     from harness.calibration.record import calibration, write_calibration  # noqa: PLC0415
     from harness.calibration.running import Runner, Workshop  # noqa: PLC0415
 
-    for name in {*settings.untrained, *settings.shuffled, *settings.power}:
+    for name in {*settings.untrained, *settings.shuffled, *settings.power, *settings.processes}:
         resolve(name)
     plan = chains(settings)
     runner = Runner(Workshop(options.work, settings), plan, options.cores)
@@ -246,10 +271,11 @@ def _calibrate(settings: CalibrationSettings, options: argparse.Namespace) -> in
         signal.signal(signal.SIGTERM, before)
     for failed in outcome.failed:
         print(f"failed: {failed.job.name}: {failed.said}", file=sys.stderr)
-    if not outcome.ran:
+    processes = [] if outcome.interrupted else _processes(settings, options.work)
+    if not outcome.ran and not processes:
         print("no run finished: there is nothing to count", file=sys.stderr)
         return 1
-    record = calibration(settings, outcome)
+    record = calibration(settings, outcome, processes)
     written = write_calibration(options.output, record)
     print(f"{len(outcome.ran)} of {outcome.planned} runs: {written}")
     print(f"page: {write_page(record, written.with_suffix('.html'))}")

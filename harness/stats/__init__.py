@@ -72,7 +72,7 @@ from harness.stats.overlap import Overlap, overlap_by_layer
 from harness.stats.permutation import MaxTest, sign_flip_max
 from harness.stats.primaries import expected_false_supports, holm_over_primaries
 from harness.stats.ranks import RankTest, auc, mann_whitney, mann_whitney_floor, rank_contrast
-from harness.stats.recovery import Recovery, recovery
+from harness.stats.recovery import Recovery, auroc_interval, recovery
 from harness.stats.relations import least_over_relations, leave_one_out_sign
 from harness.stats.requirements import Decision, all_decided, decided
 from harness.stats.same_process import BeyondSameProcess, beyond_same_process
@@ -99,6 +99,7 @@ __all__ = [
     "VariancePrior",
     "all_decided",
     "auc",
+    "auroc_interval",
     "benjamini_hochberg",
     "beyond_same_process",
     "binomial_interval",

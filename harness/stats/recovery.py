@@ -51,3 +51,32 @@ def recovery(
         negatives=len(positive) - known,
         found=int(found.sum()),
     )
+
+
+def auroc_interval(
+    score: Float[np.ndarray, " component"],
+    positive: Bool[np.ndarray, " component"],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """95 % interval of the AUROC: positives and negatives are resampled, each among themselves.
+
+    It treats components as independent.
+
+    Args:
+        score: Finite.
+        positive: At least one is, and one is not.
+        resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+    """
+    own, other = score[positive], score[~positive]
+    # P(own > other) + P(equal) / 2 of every pair, so that a resample only weighs rows and columns.
+    beats = (own[:, None] > other).astype(float) + (own[:, None] == other) / 2
+    generator = np.random.default_rng(seed)
+    rows, columns = (
+        generator.multinomial(n, np.full(n, 1 / n), size=resamples) / n for n in beats.shape
+    )
+    values = np.einsum("rp,pn,rn->r", rows, beats, columns, optimize=True)
+    low, high = np.quantile(values, (0.025, 0.975))
+    return float(low), float(high)

@@ -92,6 +92,16 @@ def test_p_values_of_one_prediction_are_pooled_whatever_place_they_were_found_at
     assert p["uniform"] is None
 
 
+def test_runs_that_decide_nothing_are_counted_beside(nulls):
+    found = any_error(rows_of(nulls))
+    used = entry(found, claim_id="h2", criterion="controlled", null="untrained", gate="as used")
+    assert (used["rate_decided"]["n"], used["undecided"]) == (0, 4)
+    behind = entry(
+        found, claim_id="h2", criterion="controlled", null="untrained", gate="behind the gate"
+    )
+    assert (behind["rate_decided"]["count"], behind["rate_decided"]["n"]) == (1, 4)
+
+
 @pytest.mark.parametrize(("draws", "uniform"), [(np.linspace(0.01, 1, 40), True),
                                                 (np.linspace(0.001, 0.2, 40), False)])  # fmt: skip
 def test_too_many_small_p_values_are_seen(tmp_path, draws, uniform):

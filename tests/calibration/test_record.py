@@ -9,6 +9,7 @@ import pytest
 from harness.calibration import published
 from harness.calibration.jobs import OPEN, Job
 from harness.calibration.page import write_page
+from harness.calibration.rates import rate
 from harness.calibration.record import calibration, read_calibration, write_calibration
 from harness.calibration.running import Failed, RunOutcome
 from harness.calibration.settings import CalibrationSettings
@@ -17,6 +18,24 @@ from harness.report.rendering import render
 from tests.support.made_runs import heads_table, ran, verdict
 
 SETTINGS = CalibrationSettings(power=("mini-qwen",), items=60)
+PROCESSES = [
+    {
+        **{"model": "planted", "items": 60, "kind": "head", "process": "retrieval"},
+        **{"unmet": None, "count": 7, "bar": 2, "shuffled": rate(3, 200)},
+        "same_process": rate(1, 42),
+        "recovery": [
+            {
+                **{"source": "causal", "auroc": 0.93, "interval": [0.81, 0.99]},
+                **{"positives": 8, "negatives": 40},
+            }
+        ],
+    },
+    {
+        **{"model": "planted", "items": 60, "kind": "head", "process": "composing"},
+        **{"unmet": "reasoning is not answered", "count": None, "bar": None},
+        **{"shuffled": None, "same_process": None, "recovery": []},
+    },
+]
 NASTY = "<script>alert('x')</script>"
 
 
@@ -34,7 +53,8 @@ def record(tmp_path):
     kinds = ("base", "again")
     runs += [ran(tmp_path, Job("consistency", kind, "mini-qwen"), verdict()) for kind in kinds]
     failed = Failed(Job("null", "shuffled", "mini-qwen"), NASTY)
-    return calibration(SETTINGS, RunOutcome(tuple(runs), (failed,), len(runs) + 1, False))
+    outcome = RunOutcome(tuple(runs), (failed,), len(runs) + 1, False)
+    return calibration(SETTINGS, outcome, PROCESSES)
 
 
 def test_a_record_keeps_to_its_schema_and_comes_back_as_it_was(record, tmp_path):
@@ -87,11 +107,17 @@ def test_the_page_says_the_rates_and_escapes_whatever_a_run_said(record, tmp_pat
     assert "0 of 4 controlled verdicts" in said
     assert "Not every planned run is in it" in said
     sections = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
-    assert sections == ["errors", "p-values", "power", "consistency", "provenance"]
+    assert sections == ["errors", "p-values", "processes", "power", "consistency", "provenance"]
     charts = [attrs for tag, attrs in page.tags if tag == "svg"]
     assert charts
     assert all(attrs["aria-label"] for attrs in charts)
     assert "http" not in text.partition("</style>")[2]
+
+
+def test_the_page_shows_processes_and_a_gate_that_is_not_met(record, tmp_path):
+    page = write_page(record, tmp_path / "page.html").read_text()
+    for words in ("3 of 200", "1 of 42", "0.93", "8 of 48", "reasoning is not answered"):
+        assert words in page, words
 
 
 def test_the_head_of_a_report_on_shuffled_labels_says_so(tmp_path):

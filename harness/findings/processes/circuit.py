@@ -125,8 +125,15 @@ class Search:
 
     def ranking(self, groups: Sequence[np.ndarray]) -> Circuit:
         """Every component, those first that cost the first group most and the others least."""
+        return ranked(self.kind, self.scores(groups))
+
+    def scores(self, groups: Sequence[np.ndarray]) -> Float[np.ndarray, "layer component"]:
+        """What each component costs the first group beyond the worst of the others.
+
+        Those that cost another one more than the margin come last.
+        """
         own, *others = (self._mean_cost(rows) for rows in groups)
-        return ranked(self.kind, specificity(own, np.max(others, axis=0), self.rule.margin))
+        return specificity(own, np.max(others, axis=0), self.rule.margin)
 
     def circuit(self, groups: Sequence[np.ndarray]) -> Found:
         """The components that cost the first group most and the others least.

@@ -139,7 +139,8 @@ def table_at(
 
     Args:
         path: The file.
-        numbers: The columns that hold numbers (or truth values), and whether each must be finite.
+        numbers: The columns that hold numbers (or truth values), and whether each must be finite;
+            gaps in one that need not be are not-a-number.
         texts: Those that hold text.
         expected: What the file should be, such as "a table of samples".
         remedy: What to do, as an imperative.
@@ -157,6 +158,10 @@ def table_at(
                 if name not in file.schema_arrow.names:
                     raise ValueError(f"it has no column {name!r}")
             table = file.read(columns=[*texts, *numbers])
+        for name, finite in numbers.items():
+            if not finite and table.column(name).null_count:
+                at = table.schema.get_field_index(name)
+                table = table.set_column(at, name, table.column(name).cast("float64"))
         frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
         for name, finite in numbers.items():
             _check_numbers(frame[name], name, finite)

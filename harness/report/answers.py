@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.foreign import border, strictly_parsed, table_at
 from harness.report.anchors import Anchors
 from harness.report.component_tables import packed_json
 from harness.verdicts import typeset
+from harness.verdicts.components import REMEDY
+from harness.verdicts.records import ANSWERS_NAME
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +20,8 @@ CARRIED = 2_000  # answers of a sheet that travel with the page; answers.parquet
 _COLUMNS = (
     *("task", "prompt", "answer", "options", "chosen", "right", "log_probability", "best_other"),
 )
+_NUMBERS = ("right", "log_probability", "best_other")  # the other columns are text
+EXPECTED = "a table of answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,33 @@ class AnswerSheet:
     carried: int
     total: int
     packed: str
+
+
+def read_answers(folder: Path) -> "pd.DataFrame | None":
+    """What the models were asked and answered in a run; None if its folder has no such file.
+
+    Raises:
+        ForeignError: If the file is damaged; names it and the column.
+    """
+    path = folder / ANSWERS_NAME
+    if not path.exists():
+        return None
+    texts = ("model", "materials", *(name for name in _COLUMNS if name not in _NUMBERS))
+    frame = table_at(path, dict.fromkeys(_NUMBERS, False), texts, EXPECTED, REMEDY)
+    with border(path, EXPECTED, REMEDY):
+        right = frame["right"]
+        for wrong in right[right.notna() & ~right.isin([0, 1])]:
+            raise ValueError(f"column 'right' holds {wrong}, expected true or false")
+        frame["right"] = right.astype("boolean").astype(object).where(right.notna(), None)
+        for options in frame["options"].unique():
+            _check_options(options)
+    return frame
+
+
+def _check_options(text: str) -> None:
+    options = strictly_parsed(text)
+    if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
+        raise ValueError(f"column 'options' holds {text[:40]!r}, expected a JSON list of texts")
 
 
 def answer_sheets(answers: "pd.DataFrame | None", anchors: Anchors) -> list[AnswerSheet]:

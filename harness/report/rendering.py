@@ -18,9 +18,10 @@ from markupsafe import Markup
 from harness.compare.text import telling
 from harness.compare.timeline import Comparison
 from harness.files import DATA, write_text
-from harness.foreign import border
+from harness.foreign import parsed
 from harness.report import formats
 from harness.report import view as report_view
+from harness.report.answers import read_answers
 from harness.report.component_tables import packed_json
 from harness.report.figures.figure import Figure
 from harness.report.glossary import meanings
@@ -28,7 +29,7 @@ from harness.report.model_card import model_card
 from harness.report.parts import File, Page
 from harness.report.verdicts import beside as beside_number
 from harness.verdicts import samples, typeset
-from harness.verdicts.components import COMPONENTS_NAME, REMEDY, read_components
+from harness.verdicts.components import COMPONENTS_NAME, read_components
 from harness.verdicts.judge import Outcome
 from harness.verdicts.plots import PlacedPlot
 from harness.verdicts.records import (
@@ -143,7 +144,7 @@ def load_and_render(folder: Path | str, out: Path | str | None = None, **options
     table = read_components(folder)
     out = out or folder / "report.html"
     plots = read_plots(folder)
-    answers = read_answers(folder / ANSWERS_NAME)
+    answers = read_answers(folder)
     return render(_all(folder), table, out, plots=plots, answers=answers, folder=folder, **options)
 
 
@@ -170,20 +171,6 @@ def releases_page(comparison: Comparison) -> str:
             style=source("report.css"),
         )
     )
-
-
-def read_answers(path: Path) -> "pd.DataFrame | None":
-    """What the models were asked and answered; None if the run has no such file.
-
-    Raises:
-        ForeignError: If the file is damaged.
-    """
-    if not path.exists():
-        return None
-    import pandas as pd  # noqa: PLC0415
-
-    with border(path, "a table of answers", REMEDY):
-        return pd.read_parquet(path)
 
 
 @cache
@@ -257,7 +244,7 @@ def _nonce(verdicts: Sequence[Verdict]) -> str:
 
 def _options(text: str) -> str:
     """The wrong options, a JSON list, as one line."""
-    return ", ".join(json.loads(text)) or typeset.DASH
+    return ", ".join(parsed(text)) or typeset.DASH
 
 
 def _plain(value: Any) -> str:

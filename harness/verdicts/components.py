@@ -85,8 +85,8 @@ def read_components(folder: Path) -> "pd.DataFrame | None":
     path = folder / COMPONENTS_NAME
     if not path.exists():
         return None
-    numbers = dict.fromkeys(("layer", "index"), True)
-    numbers |= dict.fromkeys(("effect", "effect_discovery", "q", "passed"), False)
+    numbers = dict.fromkeys(("layer", "index", "passed"), True)
+    numbers |= dict.fromkeys(("effect", "effect_discovery", "q"), False)
     texts = tuple(name for name in COMPONENT_COLUMNS if name not in numbers)
     frame = table_at(path, numbers, texts, "a table of components", REMEDY)
     return frame[list(COMPONENT_COLUMNS)]

@@ -1,40 +1,24 @@
 """What the models were asked and answered: examples in the page, all of them under a filter."""
 
-import json
+import re
 
-import pandas as pd
 import pytest
 
+from harness.foreign import ForeignError
 from harness.report.anchors import Anchors
-from harness.report.answers import EACH, answer_sheets
+from harness.report.answers import EACH, answer_sheets, read_answers
 from harness.report.rendering import load_and_render, render
 from harness.verdicts import records
 from tests.support import browser
 from tests.support.browser import CHROMIUM, Visit
-from tests.support.sample_records import CROSSED, NASTY, sample
+from tests.support.sample_records import answers, sample
 
 in_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
 launched, chromium = browser.launched, browser.chromium  # the fixtures
 
 
-def answered(model="mini-qwen", materials=CROSSED):
-    """Twenty prompts of each task; recall is right in all, reasoning in every second."""
-    rows = []
-    for task in ("recall", "reasoning"):
-        for at in range(20):
-            right = task == "recall" or at % 2 == 0
-            rows.append(
-                {"model": model, "materials": materials, "item": f"{task}-{at}", "task": task,
-                 "pair": str(at), "split": "discovery", "prompt": f"{NASTY} {task} {at}?\nIt is",
-                 "answer": f"A{at}", "options": json.dumps([f"B{at}", f"C{at}"]),
-                 "chosen": f"A{at}" if right else f"B{at}", "right": right, "greedy": right,
-                 "log_probability": -0.125, "best_other": -2.5 if right else -0.1}
-            )  # fmt: skip
-    return pd.DataFrame(rows)
-
-
 def test_a_sheet_counts_all_and_shows_five_right_and_five_wrong_of_each_class():
-    (sheet,) = answer_sheets(answered(), Anchors())
+    (sheet,) = answer_sheets(answers(), Anchors())
     assert sheet.said == "recall 20 of 20 right, reasoning 10 of 20 right"
     shown = [(row["task"], row["right"]) for row in sheet.rows]
     assert [shown.count(k) for k in (("recall", True), ("recall", False))] == [EACH, 0]
@@ -43,13 +27,13 @@ def test_a_sheet_counts_all_and_shows_five_right_and_five_wrong_of_each_class():
 
 
 def test_what_has_no_options_is_neither_right_nor_wrong():
-    frame = answered().assign(right=None, best_other=None, options="[]")
+    frame = answers().assign(right=None, best_other=None, options="[]")
     (sheet,) = answer_sheets(frame, Anchors())
     assert sheet.said.startswith("recall 20, no options to choose from")
 
 
 def test_the_page_says_what_the_model_sees_and_escapes_it(tmp_path):
-    html = render(sample(), None, tmp_path / "r.html", answers=answered()).read_text()
+    html = render(sample(), None, tmp_path / "r.html", answers=answers()).read_text()
     assert "It sees no options: the right answer and every wrong one are scored" in html
     assert "recall 0?\nIt is" in html
     assert "<script>window.pwned" not in html
@@ -59,15 +43,43 @@ def test_the_page_says_what_the_model_sees_and_escapes_it(tmp_path):
 
 def test_a_rebuilt_report_reads_them_from_the_run_s_folder(tmp_path):
     records.write_verdicts(tmp_path, sample())
-    answered().to_parquet(tmp_path / records.ANSWERS_NAME, index=False)
+    answers().to_parquet(tmp_path / records.ANSWERS_NAME, index=False)
     html = load_and_render(tmp_path).read_text()
     assert 'href="answers.parquet"' in html
     assert 'href="#answers"' in html
 
 
+def written(folder, **columns):
+    answers().assign(**columns).to_parquet(folder / records.ANSWERS_NAME, index=False)
+    return read_answers(folder)
+
+
+def test_a_file_gives_what_was_written(tmp_path):
+    assert answer_sheets(written(tmp_path), Anchors()) == answer_sheets(answers(), Anchors())
+    frame = written(tmp_path, right=None, best_other=None, options="[]")
+    (sheet,) = answer_sheets(frame, Anchors())
+    assert sheet.said.startswith("recall 20, no options to choose from")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("right", 5.0, "column 'right' holds 5.0, expected true or false"),
+        ("right", "yes", "column 'right' holds str, expected numbers"),
+        ("log_probability", float("inf"), "row 1, column 'log_probability' is inf"),
+        ("options", "[5]", "column 'options' holds '[5]', expected a JSON list of texts"),
+        ("prompt", None, "column 'prompt' holds None, expected text"),
+    ],
+)
+def test_what_is_no_answer_is_refused_by_file_and_column(tmp_path, column, value, said):
+    with pytest.raises(ForeignError, match=re.escape(said)) as refusal:
+        written(tmp_path, **{column: value})
+    assert str(tmp_path / records.ANSWERS_NAME) in str(refusal.value)
+
+
 @in_browser
 def test_a_filter_looks_at_all_answers(chromium, tmp_path):
-    path = render(sample(), None, tmp_path / "r.html", answers=answered())
+    path = render(sample(), None, tmp_path / "r.html", answers=answers())
     visit = Visit(chromium, path)
     page = visit.page
     page.locator("#answers > details > summary").click()

@@ -29,13 +29,15 @@ from harness.models import identity
 from harness.models.architecture import architecture_of, refuse_code_elsewhere
 from harness.models.sizes import size_of
 from harness.models.specs import INDEX, LoadOptions, ModelError, resolve
+from harness.report.anchors import Anchors
+from harness.report.answers import answer_sheets, read_answers
 from harness.store.store import Store
 from harness.study.plan import Plan
 from harness.study.reference_models import StoredVerdicts, shipped
 from harness.verdicts import records, samples
 from harness.verdicts.components import COMPONENTS_NAME
 from tests.support.sample_plots import curve, entry
-from tests.support.sample_records import components, sample
+from tests.support.sample_records import answers, components, sample
 
 CONFIG = {
     "model_type": "qwen2",
@@ -166,6 +168,7 @@ def _run(folder: Path) -> None:
     )
     table = components(("mini-qwen",), layers=2, heads=2, neurons=4, claims=("h1", "h2"))
     table.to_parquet(folder / COMPONENTS_NAME, index=False)
+    answers().to_parquet(folder / records.ANSWERS_NAME, index=False)
 
 
 def _read_run(folder: Path) -> object:
@@ -178,7 +181,8 @@ def _compared(past: Past) -> object:
 
 
 def _read_report(folder: Path) -> object:
-    return records.read_controls(folder), records.read_plots(folder)
+    sheets = answer_sheets(read_answers(folder), Anchors())
+    return records.read_controls(folder), records.read_plots(folder), sheets
 
 
 def _calibration(folder: Path) -> None:
@@ -253,6 +257,7 @@ READERS: dict[str, Reader] = {
     "components": Reader(COMPONENTS_NAME, _run, _read_run, BaselineError),
     "controls": Reader(records.CONTROLS_NAME, _run, _read_report, ForeignError),
     "plots": Reader(records.PLOTS_NAME, _run, _read_report, ForeignError),
+    "answers": Reader(records.ANSWERS_NAME, _run, _read_report, ForeignError),
     "calibration": Reader("calibration.json", _calibration, _read_calibration, ForeignError),
     "shard": Reader("cache/*/shard-00001.safetensors", _fetched, _fetched, None),
     "sidecar": Reader("cache/*/shard-00001.json", _fetched, _fetched, None),

@@ -1,5 +1,6 @@
 """Realistic records and components for the tests of the report, no model needed."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -389,3 +390,19 @@ def large(models=5, claims=11, each=3):
             for entry in entries():
                 plots.append(replace(entry, model=name, claim_id=f"h{claim}"))
     return found, components(names, layers=14, heads=14, neurons=500), plots
+
+
+def answers(model="mini-qwen", materials=CROSSED):
+    """Twenty prompts of each task; recall is right in all, reasoning in every second."""
+    rows = []
+    for task in ("recall", "reasoning"):
+        for at in range(20):
+            right = task == "recall" or at % 2 == 0
+            rows.append(
+                {"model": model, "materials": materials, "item": f"{task}-{at}", "task": task,
+                 "pair": str(at), "split": "discovery", "prompt": f"{NASTY} {task} {at}?\nIt is",
+                 "answer": f"A{at}", "options": json.dumps([f"B{at}", f"C{at}"]),
+                 "chosen": f"A{at}" if right else f"B{at}", "right": right, "greedy": right,
+                 "log_probability": -0.125, "best_other": -2.5 if right else -0.1}
+            )  # fmt: skip
+    return pd.DataFrame(rows)

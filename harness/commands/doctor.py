@@ -19,16 +19,18 @@ from harness.models.architecture import Architecture
 from harness.models.sizes import BYTES
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
 from harness.store.store import Store, user_cache
+from harness.study.forecast import Forecast, all_asked, planned, rough
 from harness.study.plan import Plan
 from harness.study.reference_models import StoredVerdicts, shipped
+from harness.study.speed import speed_before
 
 HELP = """\
 Checks Python and libraries against the versions that the project requires (pyproject.toml) and was
 measured with (constraints.txt), lists devices with their free memory, and checks the cache. With
 --model it also checks that the architecture is supported, that the weights are plain and complete,
 the tokenizer, and the disk that measurements need, and compares the memory that the weights need
-(parameters x bytes of the dtype; twice that with an untrained twin) with the free memory. No model
-is loaded.
+(parameters x bytes of the dtype; twice that with an untrained twin) with the free memory. A model
+that is here and fits is loaded for a few seconds, to say what all claims on it would take.
 
 Marks: ok; note: little or no effect; no: a run would fail.
 Exit status: 0 everything would run, 1 something would not, 2 the command cannot be run."""
@@ -39,6 +41,7 @@ examples:
   python -m harness doctor --model llama --device cuda --dtype float16 --twins 0"""
 
 
+PROBE = 3.0  # seconds in which a model's speed is measured
 NOTABLE = 1e9  # bytes of measurements that are worth a line
 
 
@@ -190,6 +193,8 @@ def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iter
     if free is None or needed <= free:
         beside = ", with a twin beside it" if options.twins else ""
         yield DoctorCheck("ok", spec.name, f"{text}: fits {device.name}{beside}")
+        if size.on_disk is not None and "auto_map" not in architecture.configuration(spec):
+            yield _time(spec, stated, options)  # without its own code: that is not run here
     elif weights <= free:
         yield DoctorCheck(
             "no",
@@ -205,6 +210,18 @@ def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iter
         )
     if size.on_disk is None:
         yield _download(spec, weights)
+
+
+def _time(spec: ModelSpec, stated: Architecture, options: argparse.Namespace) -> DoctorCheck:
+    """What all claims take on a model that is here."""
+    plan = Plan(twins=options.twins)
+    try:
+        speed = speed_before(spec, LoadOptions(options.device, dtype=options.dtype), PROBE)
+    except ModelError as error:
+        return DoctorCheck("no", spec.name, str(error))
+    run = Forecast(planned(all_asked(), plan, stated, speed))
+    text = f"all claims take {rough(run.total)} here, at {speed.said}; --budget plans within a time"
+    return DoctorCheck("ok", spec.name, text)
 
 
 def _check_supported(spec: ModelSpec, stated: Architecture) -> None:

@@ -58,6 +58,7 @@ NAMES = (
     *(f"cells{form}:{a}-{b}" for form in ("", "-crossed") for a, b in CONTRASTS),
     *(f"{kind}{form}" for kind in (CONFLICT, NEUTRAL) for form in ("", "-crossed")),
 )
+MOST_CHAINS_ASKED = 4
 RELATIONS_IN_A_CELL = "cells:CELL/RELATION-RELATION"  # and cells-crossed:...
 
 
@@ -118,6 +119,16 @@ def crossed_name(name: str) -> str | None:
     if wanted is None or wanted.tasks is None or wanted.difficulty is None:
         return None
     return replace(wanted, crossed=True).named(wanted.difficulty)
+
+
+def relations_asked(items: int, chains: int = MOST_CHAINS_ASKED) -> int:
+    """In how many relations the cells ask so many questions of a task.
+
+    Args:
+        items: Questions of a task.
+        chains: Of a story; by default the most that a run chooses, which asks in fewest.
+    """
+    return min(len(load_relations()), -(-items // (2 * chains)))
 
 
 def draw_cells(

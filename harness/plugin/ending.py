@@ -83,13 +83,15 @@ def _test(request: pytest.FixtureRequest) -> Test:
     names = request.fixturenames
     subject: Subject | None = request.getfixturevalue("subject") if "subject" in names else None
     study: Study | None = request.getfixturevalue("study") if "study" in names else None
+    settings = request.config.stash[settings_key]
     constants = {name: value for name, value in vars(request.module).items() if name.isupper()}
+    cut = {"--budget": settings.plan.cut} if settings.plan.cut else {}
     return Test(
         prediction=prediction_of(request.node),
-        settings=request.config.stash[settings_key],
+        settings=settings,
         subject=subject,
         materials=_materials(study) if study else Named("", {"hash": ""}),
-        plan=plan_of({**constants, **suite_constants()}, request.module.__doc__ or ""),
+        plan=plan_of({**constants, **suite_constants(), **cut}, request.module.__doc__ or ""),
         measured=subject.store.measured if subject else 0,
         started=started,
         notes=study.prompts.notes if study else (),

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ def subject(
 ) -> "Iterator[Subject]":
     """The model under study, loaded when something is not in the store."""
     from harness.models import specs
+    from harness.plugin.forecasting import measure
     from harness.plugin.settings import selected_models
     from harness.plugin.showing import progress_key
     from harness.study.progress import Progress
@@ -58,7 +59,8 @@ def subject(
     known = (*selected_models(settings), *(m.spec for m in settings.reference_models))
     spec = next((s for s in known if s.name == model_name), None) or specs.resolve(model_name)
     progress = request.config.stash.get(progress_key, Progress())
-    subject = Subject(spec, settings.load, measurement_store, progress)
+    tell = partial(measure, request.config, spec.name)
+    subject = Subject(spec, settings.load, measurement_store, progress, once_loaded=tell)
     yield subject
     subject.forget()
 

@@ -152,8 +152,13 @@ def pytest_runtest_call(item: pytest.Item) -> Any:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
-    """Bad input is one sentence, not a traceback."""
+    """Bad input is one sentence, not a traceback. A worker's report says how fast a model is."""
     report = yield
+    if call.when == "call" and item.config.stash.get(prepared_key, False):
+        from harness.plugin.forecasting import SPEED, speeds_key  # noqa: PLC0415
+
+        speeds = item.config.stash.setdefault(speeds_key, [])
+        report.user_properties += [(SPEED, speeds.pop(0))] if speeds else []
     if call.excinfo is not None and item.config.stash.get(prepared_key, False):
         from harness.foreign import ForeignError, printable  # noqa: PLC0415
 

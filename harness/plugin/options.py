@@ -8,7 +8,7 @@ import pytest
 
 from harness.materials.difficulty import SHUFFLED, TOLD
 from harness.materials.relations import MADE_UP, MATCHED
-from harness.study.plan import Plan, parse_share, whole_number
+from harness.study.plan import Plan, parse_share, parse_time, whole_number
 
 ENVIRONMENT = "HARNESS_"
 TAKEN = "--hypotheses"  # what our option begins with where another plugin has one of its name
@@ -61,6 +61,13 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         whole_number(1),
         Plan().items,
         "facts of each task; a smaller domain gives all that it has",
+    ),
+    (
+        "--budget",
+        parse_time,
+        None,
+        "the time that the run may take, such as 20m or 1h30m: where it would take longer, fewer "
+        "items are asked, and in the end fewer relations; what was cut is said and recorded",
     ),
     (
         "--shots",

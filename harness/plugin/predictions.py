@@ -269,19 +269,29 @@ def first_line(documented: object, name: str) -> str:
 
 def end_with_stored(item: pytest.Function) -> bool | None:
     """End a prediction on a reference model with its stored verdict; None if there is none."""
-    settings = item.config.stash[settings_key]
-    reference = reference_model_of(item)
-    if reference is None or settings.cache != "use":
-        return None
-    stored = StoredVerdicts(settings.plan, settings.load, settings.cache_dir)
-    record = stored.find(reference, prediction_of(item).to_json(), item.path)
+    record = _stored(item)
     if record is None:
         return None
     run_id = item.config.stash[run_key].run_id
     verdict = replace(verdict_of(record), run_id=run_id, cached=True)
     item.user_properties.append((VERDICT, json.dumps(verdict.to_json())))
-    end_of(verdict, settings.gate)()
+    end_of(verdict, item.config.stash[settings_key].gate)()
     return True
+
+
+def has_stored(item: pytest.Function) -> bool:
+    """Whether a test is a prediction that ends with a stored verdict."""
+    return is_prediction(item) and _stored(item) is not None
+
+
+def _stored(item: pytest.Function) -> dict[str, Any] | None:
+    """The stored verdict of a prediction on a reference model."""
+    settings = item.config.stash[settings_key]
+    reference = reference_model_of(item)
+    if reference is None or settings.cache != "use":
+        return None
+    stored = StoredVerdicts(settings.plan, settings.load, settings.cache_dir)
+    return stored.find(reference, prediction_of(item).to_json(), item.path)
 
 
 def model_names(config: pytest.Config) -> list[str]:

@@ -78,6 +78,7 @@ class Settings:
     against: Against
     reference_models: tuple[ReferenceModel, ...]
     exploratory: bool
+    budget: float | None = None
 
     def stage(self, model: str) -> Stage | Literal[""]:
         """What a verdict on a model is worth: the plan was tuned on the models that ship."""
@@ -119,6 +120,7 @@ def settings_of(config: pytest.Config) -> Settings:
         against=_against(config),
         reference_models=() if option_of(config, "--no-controls") else _reference_models(named),
         exploratory=option_of(config, "--exploratory"),
+        budget=_budget(config),
     )
 
 
@@ -152,6 +154,18 @@ def _plan(config: pytest.Config) -> Plan:
         shuffle_labels=option_of(config, "--shuffle-labels"),
         competence_gate=option_of(config, "--competence-gate"),
     )
+
+
+def _budget(config: pytest.Config) -> float | None:
+    """Seconds that the run may take; None if it may take what it needs."""
+    budget: float | None = option_of(config, "--budget")
+    workers = getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput")
+    if budget is not None and workers:
+        raise pytest.UsageError(
+            "--budget plans a run in one process, and -n runs several: leave -n out, or ask for "
+            "fewer --items."
+        )
+    return budget
 
 
 def _difficulty(config: pytest.Config) -> Asked:

@@ -1,17 +1,25 @@
 """Progress on the terminal behind pytest's capture, or in the log of a CI job."""
 
 import os
+import time
+from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import PurePath
 from typing import IO, Any
 
 import pytest
 
-from harness.plugin.predictions import model_names
+from harness.plugin.budget import sentences, within
+from harness.plugin.forecasting import Forecasts, with_speed
+from harness.plugin.predictions import has_stored, model_names
 from harness.plugin.settings import Settings, selected_models, settings_key
 from harness.study.progress import Progress
+from harness.study.speed import Speed, speed_before
 
 progress_key = pytest.StashKey[Progress]()
+showing_key = pytest.StashKey["Showing"]()
 
 
 class Showing:
@@ -27,6 +35,50 @@ class Showing:
         self.progress = config.stash[progress_key] = Progress(stream, bars=bars)
         self.names = model_names(config)
         self.model = ""
+        self.node, self.since = "", 0.0
+        self.seconds: defaultdict[str, float] = defaultdict(float)  # of the tests that run
+        self.forecasts = forecasts_of(config)
+        self.progress.left = self._left
+        config.stash[showing_key] = self
+
+    def _left(self) -> float | None:
+        if self.together:
+            return self.forecasts.left()
+        return self.forecasts.left(self.node, time.monotonic() - self.since)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Workers collect; all of them the same tests."""
+        self.forecasts.nodes = ids
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Know the run's predictions, and plan it within --budget."""
+        if self.together or self.config.option.collectonly:
+            return
+        self.forecasts.nodes = [item.nodeid for item in session.items]
+        self.forecasts.stored = stored_among(session.items)
+        settings = self.config.stash[settings_key]
+        if settings.budget is not None and session.items:
+            self._plan_within(settings, settings.budget)
+
+    def _plan_within(self, settings: Settings, budget: float) -> None:
+        for spec in selected_models(settings):
+            self.speed(spec.name, speed_before(spec, settings.load))
+        plan, seconds = within(budget, settings.plan, self.forecasts)
+        self.config.stash[settings_key] = replace(settings, plan=plan)
+        self.forecasts.replan(plan)
+        for line in sentences(budget, settings.plan, plan, seconds):
+            self.progress.say(line)
+
+    def speed(self, name: str, speed: Speed) -> None:
+        """Say what the run will take, once a model's speed is known."""
+        first = not self.forecasts.speeds
+        if not self.together:  # loading and the probe are over, and no measurements
+            now = time.monotonic()
+            self.seconds[self.node], self.since = self.seconds[self.node] + self.since - now, now
+        self.forecasts.measured(name, speed)
+        if first:
+            self.progress.say(self.forecasts.sentence(name))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:
@@ -35,6 +87,7 @@ class Showing:
             session = self.config.pluginmanager.get_plugin("session")
             self.progress.total = session.testscollected if session else 0
             self.progress.start()
+        self.node, self.since = nodeid, time.monotonic()
         file, _, parameters = nodeid.partition("[")
         claim = PurePath(file.partition("::")[0]).stem.removeprefix("test_").split("_")[0]
         name = next((n for n in self.names if parameters.startswith((f"{n}-", f"{n}]"))), "")
@@ -46,8 +99,13 @@ class Showing:
                 self.reporter.write_line(f"{name}, {role}:")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count tests that are over."""
+        """Count tests that are over, and their time."""
+        found = with_speed(report.user_properties)
+        if report.when == "call" and found:
+            self.speed(*found)
+        self.seconds[report.nodeid] += report.duration
         if report.when == "teardown":
+            self.forecasts.end(report.nodeid, self.seconds.pop(report.nodeid))
             self.progress.done += 1
 
     @pytest.hookimpl(tryfirst=True)
@@ -56,6 +114,19 @@ class Showing:
         self.progress.stop()
         if self.progress.stream is not None:
             self.progress.stream.close()
+
+
+def forecasts_of(config: pytest.Config) -> Forecasts:
+    """Of the models of a run, before any speed is known."""
+    settings = config.stash[settings_key]
+    specs = [*selected_models(settings), *(m.spec for m in settings.reference_models)]
+    workers = getattr(config.option, "numprocesses", None) or 1
+    return Forecasts({spec.name: spec for spec in specs}, settings.plan, workers=workers)
+
+
+def stored_among(items: Sequence[pytest.Item]) -> frozenset[str]:
+    """Tests that end with a stored verdict on a reference model."""
+    return frozenset(i.nodeid for i in items if isinstance(i, pytest.Function) and has_stored(i))
 
 
 def role_of(name: str, settings: Settings) -> str:

@@ -1,5 +1,6 @@
 """The plan of a run: the numbers that hold for every prediction, and how they are typed."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ class Plan:
             measures the suite's error rates, not the model.
         competence_gate: Accuracy below which a claim is inconclusive; it replaces the gate in the
             claim's file. 0 lets every model pass, also one that guesses.
+        cut: What --budget took away, as a sentence; empty if nothing.
     """
 
     seed: int = 0
@@ -29,6 +31,7 @@ class Plan:
     twins: int = 3
     shuffle_labels: float = 0.0
     competence_gate: float | None = None
+    cut: str = ""
 
     def labelled(self, prompts: PromptSet, seed: int | None = None) -> PromptSet:
         """The materials with their labels shuffled if the plan says so; call it after each draw.
@@ -57,6 +60,8 @@ class Plan:
                 f"the competence gate was set to {self.competence_gate:g} (--competence-gate)"
                 + (opened if not self.competence_gate else "")
             )
+        if self.cut:
+            notes.append(self.cut)
         return tuple(notes)
 
 
@@ -88,3 +93,17 @@ def parse_share(text: str) -> float:
     if not 0 <= number <= 1:
         raise ValueError(f"{text!r}: expected a share between 0 and 1")
     return number
+
+
+def parse_time(text: str) -> float:
+    """Seconds of a time such as `90s`, `20m` or `1h30m`.
+
+    Raises:
+        ValueError: If the text is not one.
+    """
+    found = re.fullmatch(r"(?:(\d{1,3})h)?(?:(\d{1,4})m)?(?:(\d{1,5})s)?", text)
+    parts = [int(number or 0) for number in found.groups()] if found else [0, 0, 0]
+    total = 3600 * parts[0] + 60 * parts[1] + parts[2]
+    if not total:
+        raise ValueError(f"{text!r}: expected a time such as 20m, 90s or 1h30m")
+    return total

@@ -48,11 +48,13 @@ class Progress:
             says every `EVERY` seconds how far the run is.
         done, total: Predictions.
         now: What is being judged.
+        left: Seconds left of the run; None where nobody knows.
     """
 
     def __init__(self, stream: IO[str] | None = None, *, bars: bool = False) -> None:
         self.stream, self.bars = stream, bars
         self.done, self.total, self.now = 0, 0, ""
+        self.left: Callable[[], float | None] = lambda: None
         self._measurement: Measurement | None = None
         self._drawn = False
         self._started = time.monotonic()
@@ -84,11 +86,23 @@ class Progress:
                 self._measurement = None
                 self._clear()
 
+    def say(self, text: str) -> None:
+        """A line of its own, at once."""
+        with self._lock:
+            if self.stream is not None and not self._over.is_set():
+                self._clear()
+                self._write(f"\n{text}\n")
+
+    @property
+    def _left(self) -> str:
+        """`, 6:10 left`."""
+        seconds = self.left()
+        return "" if seconds is None else f", {clock(seconds)} left"
+
     def line(self) -> str:
-        """`12 of 74 predictions in 2:31; now mini-qwen, h5: sweep on geography: 64 of 200 ...`."""
-        run = (
-            f"{self.done} of {self.total} predictions in {clock(time.monotonic() - self._started)}"
-        )
+        """`12 of 74 predictions in 2:31, 6:10 left; now mini-qwen, h5: sweep on geography: ...`."""
+        so_far = clock(time.monotonic() - self._started)
+        run = f"{self.done} of {self.total} predictions in {so_far}{self._left}"
         measured = self._measurement
         now = ", ".join(text for text in (self.now, measured.text if measured else "") if text)
         return f"{run}; now {now}" if now else run
@@ -115,7 +129,7 @@ class Progress:
             measured.total,
             measured.elapsed,
             ncols=columns,
-            prefix=f"{self.done} of {self.total}, {self.now}: {measured.what}",
+            prefix=f"{self.done} of {self.total}{self._left}, {self.now}: {measured.what}",
             unit=" prompts",
         )
         self._write(f"{CLEARED if self._drawn else chr(10)}{bar[:columns]}")

@@ -58,6 +58,7 @@ class Subject:
         loads: How often the model was loaded.
         references: Mean activations by materials, while the model is loaded.
         answered: What the model itself was asked, by the materials' hash.
+        once_loaded: Called with the model when it was loaded.
     """
 
     spec: ModelSpec
@@ -67,6 +68,7 @@ class Subject:
     loads: int = 0
     references: dict[str, Any] = field(default_factory=dict)
     answered: dict[str, Answered] = field(default_factory=dict)
+    once_loaded: Callable[["Model"], object] = lambda _: None
     _held: dict[tuple[Any, ...], Activations] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -79,7 +81,9 @@ class Subject:
         from harness.adapter import Model  # noqa: PLC0415 - torch and nnsight load here
 
         self.loads += 1
-        return Model.load(self.spec, self.options)
+        model = Model.load(self.spec, self.options)
+        self.once_loaded(model)
+        return model
 
     @cached_property
     def architecture(self) -> Architecture:

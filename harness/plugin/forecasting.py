@@ -1,0 +1,136 @@
+"""What a run will take: said once a model's speed is known, and kept up to date."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.models.architecture import architecture_of
+from harness.models.specs import ModelError, ModelSpec
+from harness.study.forecast import Forecast, asked_of, planned, rough
+from harness.study.plan import Plan
+from harness.study.speed import Speed, speed_of
+
+if TYPE_CHECKING:
+    from harness.adapter import Model
+
+SPEED = "speed"  # name of a user property
+speeds_key = pytest.StashKey[list[str]]()  # of a worker, until its next report takes them along
+
+
+@dataclass
+class Forecasts:
+    """The forecasts of a run's models, at the speed of each, or as guessed from another's.
+
+    Attributes:
+        models: By name.
+        plan: Of the run.
+        nodes: Ids of all predictions of the run, in order.
+        stored: Those that end with a stored verdict.
+        workers: How many models run at the same time.
+        speeds: By model.
+    """
+
+    models: Mapping[str, ModelSpec]
+    plan: Plan
+    nodes: Sequence[str] = ()
+    stored: Collection[str] = ()
+    workers: int = 1
+    speeds: dict[str, Speed] = field(default_factory=dict)
+    _over: dict[str, float] = field(default_factory=dict)
+    _forecasts: list[Forecast] = field(default_factory=list)
+
+    def measured(self, name: str, speed: Speed) -> None:
+        """Take a model's speed."""
+        self.speeds[name] = speed
+        self.replan(self.plan)
+
+    def replan(self, plan: Plan) -> None:
+        """Forecast under a plan from here on; what is stored holds for the first one alone."""
+        self.stored = self.stored if plan == self.plan else ()
+        self.plan = plan
+        self._forecasts = self.under(plan)
+        for node, seconds in self._over.items():
+            self._end(node, seconds)
+
+    def under(self, plan: Plan) -> list[Forecast]:
+        """The forecast of each model under a plan, at the speeds that are known."""
+        names = sorted(self.models, key=len, reverse=True)
+        stored = self.stored if plan == self.plan else ()
+        asked = [asked_of(node, names) for node in self.nodes if node not in stored]
+        found = []
+        for name in dict.fromkeys(each.model for each in asked):
+            own = [each for each in asked if each.model == name]
+            with suppress(ModelError, KeyError):  # a test without a model, or what fails anyhow
+                architecture, speed = architecture_of(self.models[name]), self._speed_of(name)
+                found.append(Forecast(planned(own, plan, architecture, speed)))
+        return found
+
+    def _speed_of(self, name: str) -> Speed:
+        if name in self.speeds:
+            return self.speeds[name]
+        known, speed = next(iter(self.speeds.items()))
+        sizes = (architecture_of(self.models[n]) for n in (known, name))
+        return speed.of_another(*sizes)
+
+    def end(self, node: str, seconds: float) -> None:
+        """A test took so long, in all."""
+        self._over[node] = seconds
+        self._end(node, seconds)
+
+    def _end(self, node: str, seconds: float) -> None:
+        for forecast in self._forecasts:
+            forecast.end(node, seconds)
+
+    def left(self, node: str = "", seconds: float = 0.0) -> float | None:
+        """Seconds left of the whole run; None while no model's speed is known.
+
+        Args:
+            node: What runs now; unknown on workers.
+            seconds: Since when.
+        """
+        if not self.speeds:
+            return None
+        return together([f.left(node, seconds) for f in self._forecasts], self.workers)
+
+    def sentence(self, name: str) -> str:
+        """What the run will take, after a model's speed is known."""
+        number = sum(len(f.planned) - len(f.over) for f in self._forecasts)
+        return (
+            f"{number} predictions take {rough(self.left() or 0.0)} here ({name}: "
+            f"{self.speeds[name].said}), less where a model does not answer or measurements are "
+            "stored"
+        )
+
+
+def together(seconds: Sequence[float], workers: int) -> float:
+    """Of models that run side by side: no less than the one that takes longest."""
+    return max([sum(seconds) / workers, *seconds], default=0.0)
+
+
+def with_speed(properties: Iterable[tuple[str, object]]) -> tuple[str, Speed] | None:
+    """The model and speed that a report of a worker brings."""
+    text = dict(properties).get(SPEED)
+    if text is None:
+        return None
+    name, *values = json.loads(str(text))
+    return str(name), Speed(*values)
+
+
+def as_property(name: str, speed: Speed) -> str:
+    """For `with_speed`."""
+    return json.dumps([name, *asdict(speed).values()])
+
+
+def measure(config: pytest.Config, name: str, model: "Model") -> None:
+    """Measure a model's speed once it is loaded, and tell the controller."""
+    from harness.plugin.showing import showing_key  # noqa: PLC0415 - not on workers
+
+    showing = config.stash.get(showing_key, None)
+    if showing is None:
+        config.stash.setdefault(speeds_key, []).append(as_property(name, speed_of(model)))
+    elif name not in showing.forecasts.speeds:
+        showing.speed(name, speed_of(model))

@@ -1,0 +1,163 @@
+"""How long a run takes, before it measures anything and while it goes on."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.models.architecture import Architecture
+from harness.study.cost import PARAMETERS, PREDICTIONS, Sizes, works_of
+from harness.study.plan import Plan
+from harness.study.speed import Speed
+
+TRUST = 0.02  # of the planned time: what the plan counts for beside what the run has shown
+STATISTICS = {"neuron": 1e-3, "head": 1e-3}  # seconds a component and 1,000 permutations
+LEAST = 0.3  # seconds of a prediction that measures nothing
+_WORDS = re.compile(r"layer|head|neuron|retrieval|composing")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A prediction of a run: a test.
+
+    Attributes:
+        node: The test's id.
+        name: Of its function.
+        parameters: Beside model and prompts, such as `head` or `retrieval-head`.
+        model: The model's name.
+    """
+
+    node: str
+    name: str
+    parameters: str
+    model: str
+
+
+def asked_of(node: str, models: Iterable[str]) -> Asked:
+    """A prediction by the id of its test.
+
+    Args:
+        node: Such as `test_h1_layers.py::test_x[mini-qwen-cells-head]`.
+        models: Names of the run's models, longest first.
+    """
+    _, _, test = node.partition("::")
+    name, _, parameters = test.partition("[")
+    parameters = parameters.removesuffix("]")
+    model = next((m for m in models if f"{parameters}-".startswith(f"{m}-")), "")
+    return Asked(node, name, parameters.removeprefix(model), model)
+
+
+def all_asked() -> list[Asked]:
+    """Every prediction of the claims that ship."""
+    return [
+        Asked(f"{name}[{parameters}]", name, parameters, "")
+        for name in PREDICTIONS
+        for parameters in PARAMETERS.get(name, ("",))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a prediction is planned to take.
+
+    Attributes:
+        materials: What it asks, in which predictions stand or fall together: all of those on
+            questions that the model does not answer end at a gate.
+        passes: Prompts that pass through all layers, of measurements that no earlier one makes.
+    """
+
+    seconds: float
+    materials: str = ""
+    passes: float = 0.0
+
+
+def planned(
+    asked: Sequence[Asked], plan: Plan, architecture: Architecture, speed: Speed
+) -> dict[str, Planned]:
+    """What each prediction on one model takes, by node; in the order in which they run."""
+    done: set[tuple[str, str, str]] = set()
+    found = {}
+    for each in asked:
+        kind = " ".join(_WORDS.findall(each.parameters))
+        works = works_of(each.name, Sizes.of(plan, architecture, kind))
+        new = [w for w in works if (w.kind, w.materials, w.what) not in done]
+        done |= {(w.kind, w.materials, w.what) for w in new}
+        materials = works[-1].materials.partition("-")[0] if works else ""
+        seconds = sum(map(speed.seconds, new)) + _statistics(each, plan, architecture)
+        passes = sum(w.prompts * w.passes for w in new)
+        found[each.node] = Planned(seconds, materials, passes)
+    return found
+
+
+def _statistics(asked: Asked, plan: Plan, architecture: Architecture) -> float:
+    """Seconds of statistics: most are permutations of every component of a kind."""
+    kind = next((k for k in STATISTICS if k in f"{asked.name} {asked.parameters}"), "")
+    count = {
+        "neuron": architecture.layers * architecture.neurons,
+        "head": architecture.layers * architecture.heads,
+    }
+    return STATISTICS.get(kind, 0.0) * count.get(kind, 0) * plan.permutations / 1000 + LEAST
+
+
+@dataclass
+class Forecast:
+    """Seconds that are left of a run: the plan, at the pace of what is over.
+
+    The pace is that of predictions on the same materials, so that a model which ends at a gate, or
+    whose measurements are stored, is soon known to; it begins with that of all, and that with 1.
+
+    Attributes:
+        planned: By node.
+        over: Seconds that predictions took, by node.
+    """
+
+    planned: Mapping[str, Planned]
+    over: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def total(self) -> float:
+        """Seconds planned for all."""
+        return sum(p.seconds for p in self.planned.values())
+
+    def end(self, node: str, seconds: float) -> None:
+        """A prediction is over."""
+        if node in self.planned:
+            self.over[node] = seconds
+
+    def left(self, node: str = "", seconds: float = 0.0) -> float:
+        """Seconds left.
+
+        Args:
+            node: What runs now.
+            seconds: Since when.
+        """
+        trust = TRUST * self.total
+        pace = _pace(self._took(n for n in self.over if self.planned[n].passes), trust, 1.0)
+        left = 0.0
+        for name, plan in self.planned.items():
+            if name not in self.over:
+                alike = [n for n in self.over if self.planned[n].materials == plan.materials]
+                own = _pace(self._took(alike), trust, pace)
+                left += max(0.0, own * plan.seconds - (seconds if name == node else 0.0))
+        return left
+
+    def _took(self, nodes: Iterable[str]) -> tuple[float, float]:
+        """Seconds that predictions took, and that were planned for them."""
+        listed = list(nodes)
+        return (
+            sum(self.over[node] for node in listed),
+            sum(self.planned[node].seconds for node in listed),
+        )
+
+
+def _pace(over: tuple[float, float], trust: float, before: float) -> float:
+    """Seconds for each planned one, from what is over and from what was known before."""
+    took, plan = over
+    return (took + trust * before) / (plan + trust) if plan + trust else before
+
+
+def rough(seconds: float) -> str:
+    """`about 40 s`, `about 12 min`, `about 2.5 h`: an estimate knows no more digits."""
+    if seconds < 90:
+        return f"about {max(10 * round(seconds / 10), 10)} s"
+    minutes = seconds / 60
+    return f"about {minutes:.0f} min" if minutes < 90 else f"about {minutes / 60:.1f} h"

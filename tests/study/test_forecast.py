@@ -1,0 +1,173 @@
+"""What a run takes, from counted tokens and a clock of the test's own."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from harness.materials.cell_sets import draw_cells, relations_asked
+from harness.materials.difficulty import SHUFFLED, Difficulty
+from harness.models.architecture import architecture_of
+from harness.models.specs import resolve
+from harness.study.cost import Sizes, Work, works_of
+from harness.study.forecast import (
+    Asked,
+    Forecast,
+    Planned,
+    all_asked,
+    asked_of,
+    planned,
+    rough,
+)
+from harness.study.plan import Plan, parse_time
+from harness.study.speed import Speed, probe
+
+TOKENS = {"published": 10, "plain": 30, "crossed": 30, "cells": 30, "cells-crossed": 50}
+SPEED = Speed({"answers": 100, "activations": 100, "sweep": 100, "gradients": 10}, TOKENS)
+QWEN = architecture_of(resolve("mini-qwen"))
+
+
+def test_every_prediction_that_ships_has_a_cost():
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    listed = subprocess.run(
+        [*command, "--model", "mini-qwen", "--no-controls", "hypotheses"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    nodes = re.findall(r"^\S+::\S+$", listed, re.MULTILINE)
+    found = [asked_of(node, ["mini-qwen"]) for node in nodes]
+    assert sorted((a.name, _words(a)) for a in found) == sorted(
+        (a.name, _words(a)) for a in all_asked()
+    )
+
+
+def _words(asked: Asked) -> list[str]:
+    return sorted(re.findall("layer|head|neuron|retrieval|composing", asked.parameters))
+
+
+def test_an_id_names_model_and_parameters():
+    asked = asked_of(
+        "a/test_h1.py::test_x[./my-model-cells-retrieval-head]", ["./my-model", "./my"]
+    )
+    assert (asked.model, asked.name) == ("./my-model", "test_x")
+    assert asked.parameters == "-cells-retrieval-head"
+
+
+def test_what_two_predictions_share_is_planned_once():
+    names = ["test_layers_differ_as_published", "test_heads_differ_as_published"]
+    plan = planned([Asked(n, n, "", "m") for n in names], Plan(twins=3), QWEN, SPEED)
+    assert [p.passes for p in plan.values()] == [60 * 4, 0]
+
+
+def test_seconds_are_prompts_times_passes_times_tokens_over_the_speed():
+    assert SPEED.seconds(Work("sweep", "cells-crossed", prompts=10, passes=2.5)) == 12.5
+
+
+def test_heads_are_planned_one_by_one_from_their_layer_on():
+    sizes = Sizes(items=200, twins=3, layers=30, heads=9, kind="head")
+    works = works_of("test_the_dissociation_is_double", sizes)
+    search = next(w for w in works if w.what == "head search")
+    assert search.prompts == 120
+    assert search.passes == 9 * sum(range(1, 31)) / 30
+
+
+def test_a_claim_of_somebody_else_is_planned_as_answers_and_activations():
+    works = works_of("test_mine", Sizes(10, 2, 4, 4))
+    assert [(w.kind, w.prompts * w.passes) for w in works] == [
+        ("answers", 40),
+        ("activations", 40),
+        ("activations", 80),
+    ]
+
+
+def forecast_of(**seconds: float) -> Forecast:
+    return Forecast({n: Planned(s, n[0], passes=1.0) for n, s in seconds.items()})
+
+
+def test_before_anything_is_over_the_plan_is_left():
+    assert forecast_of(a1=10, a2=20, b1=30).left() == pytest.approx(60)
+
+
+def test_what_runs_now_is_counted_down_but_never_below_nothing():
+    forecast = forecast_of(a1=10, a2=20)
+    assert forecast.left("a1", 4) == pytest.approx(26)
+    assert forecast.left("a1", 400) == pytest.approx(20)
+
+
+def test_after_a_tenth_of_a_slower_run_the_rest_is_right_within_three_tenths():
+    real = {f"a{n}": 2.0 * (5 + n % 3) for n in range(50)}  # twice as slow as planned
+    forecast = Forecast({n: Planned(s / 2, "a", 1.0) for n, s in real.items()})
+    spent = 0.0
+    for name, seconds in real.items():
+        forecast.end(name, seconds)
+        spent += seconds
+        left = sum(real.values()) - spent
+        if 0.1 * sum(real.values()) < spent < 0.95 * sum(real.values()):
+            assert forecast.left() == pytest.approx(left, rel=0.3)
+
+
+def test_predictions_that_end_at_a_gate_shorten_those_on_the_same_materials_only():
+    forecast = forecast_of(c1=100, c2=100, c3=100, p1=100)
+    forecast.end("c1", 1.0)
+    forecast.end("c2", 1.0)
+    assert forecast.left() < 100 + 30
+    forecast.end("c3", 1.0)
+    assert forecast.left() == pytest.approx(100 * (3 + 8) / (300 + 8))  # as all, for want of better
+
+
+def test_a_probe_grows_its_batches_while_there_is_time():
+    clock, asked = Clock(), []
+
+    def measure(number: int) -> None:
+        asked.append(number)
+        clock.now += 0.1 * number
+
+    took = probe(measure, 128, seconds=3.0, clock=clock)
+    assert asked == [4, 4, 16]
+    assert (took.prompts, took.seconds) == (16, pytest.approx(1.6))
+
+
+def test_a_probe_of_a_slow_model_stops_after_its_first_batch():
+    clock = Clock()
+
+    def measure(number: int) -> None:
+        clock.now += 5.0 * number
+
+    assert probe(measure, 128, seconds=3.0, clock=clock).prompts == 4
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(("items", "relations"), [(200, 16), (128, 16), (96, 12), (64, 8)])
+def test_relations_asked_are_those_of_the_drawn_cells(items, relations):
+    hardest = Difficulty(4, 4, SHUFFLED)
+    drawn = {item.relation for item in draw_cells("cells", items, 0, hardest).items}
+    assert relations_asked(items) == len(drawn) == relations
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("20m", 1200), ("90s", 90), ("1h30m", 5400), ("2h", 7200)]
+)
+def test_times_are_read(text, seconds):
+    assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "20", "m", "0m", "-5m", "1d", "20 m", "1m2h"])
+def test_other_texts_are_refused(text):
+    with pytest.raises(ValueError, match="expected a time such as 20m"):
+        parse_time(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(3, "about 10 s"), (44, "about 40 s"), (250, "about 4 min"), (9000, "about 2.5 h")],
+)
+def test_estimates_are_rough(seconds, text):
+    assert rough(seconds) == text

@@ -57,29 +57,6 @@ class SweepResult(Stored):
 
 
 @dataclass(frozen=True, slots=True)
-class ComponentScores(Stored):
-    """First-order estimates of what mean-ablating each component costs each prompt.
-
-    Gradient times (activation - mean), summed over the tokens of a prompt: the expected fall of
-    the logit difference (first token, answer minus best distractor). nan on prompts that are not
-    `scorable`.
-
-    Attributes:
-        heads: Of each head's z.
-        neurons: Of each neuron, at the input of the down-projection.
-        attn: Of the attention's contribution to the residual stream.
-        mlps: Of the MLP's contribution.
-        scorable: As in `SweepResult`.
-    """
-
-    heads: Float[np.ndarray, "prompt layer head"]
-    neurons: Float[np.ndarray, "prompt layer neuron"]
-    attn: Float[np.ndarray, "prompt layer"]
-    mlps: Float[np.ndarray, "prompt layer"]
-    scorable: Bool[np.ndarray, " prompt"]
-
-
-@dataclass(frozen=True, slots=True)
 class PathScores(Stored):
     """How much of each prompt's logit difference is lost with each component of a kind.
 

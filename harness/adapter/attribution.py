@@ -1,4 +1,4 @@
-"""Mean activations of every site, and the cost of mean ablation estimated by gradients."""
+"""Mean activations of every site, and what components cost together, by gradients on a path."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from harness.activations.swept import ComponentScores, PathScores
+from harness.activations.swept import PathScores
 from harness.adapter.architectures import follow
 from harness.adapter.clean import Network, run_clean
-from harness.adapter.editing import STORES, mix_of, read_store
+from harness.adapter.editing import mix_of
 from harness.adapter.encoding import Batch
-from harness.adapter.overflow import refuse_overflow, remedy
+from harness.adapter.overflow import remedy
 from harness.adapter.targets import targets_of
 from harness.interventions.edits import Reference
 from harness.materials.items import Item
@@ -67,78 +67,6 @@ class Means:
         device = self.network.device
         means = [(self.sums[store, n] / self.tokens).float().to(device) for n in layers]
         return torch.stack(means)
-
-
-class Attribution:
-    """Gradient times (activation - mean) of every component, batch by batch."""
-
-    def __init__(self, network: Network, items: Sequence[Item], reference: Reference) -> None:
-        self.network, self.reference = network, reference
-        ids = network.encoder.ids(items)
-        self.names = [item.id for item in items]
-        self.targets = targets_of(network.encoder, items, ids, network.device)
-        shape = (len(items), network.layers)
-        self.heads = np.full((*shape, network.heads), np.nan, np.float32)
-        self.neurons = np.full((*shape, network.neurons), np.nan, np.float32)
-        self.attn, self.mlps = (np.full(shape, np.nan, np.float32) for _ in range(2))
-
-    def measure(self, batch: Batch) -> None:
-        """Fill the rows of a batch: one forward and one backward pass."""
-        targets = self.targets.of(batch.rows)
-        scorable = targets.scorable
-        if not bool(scorable.any()):
-            return
-        logits, stores = self._forward(batch)
-        total = targets.difference(logits)[scorable].sum()
-        refuse_overflow(self.network, batch, logits, [self.names[row] for row in batch.rows])
-        gradients = torch.autograd.grad(total, [store for row in stores for store in row])
-        kept = np.array(batch.rows)[scorable.cpu().numpy()]
-        real = batch.mask[..., None]
-        for layer, row in enumerate(stores):
-            found = iter(gradients[layer * len(MEASURED) : (layer + 1) * len(MEASURED)])
-            scores = {
-                store: self._score(store, layer, values.detach(), next(found), real)[scorable]
-                for store, values in zip(MEASURED, row, strict=True)
-            }
-            z = scores["z"]
-            by_head = z.reshape(len(z), self.network.heads, -1).sum(-1)
-            self.heads[kept, layer] = by_head.cpu().numpy()
-            self.neurons[kept, layer] = scores["neurons"].cpu().numpy()
-            self.attn[kept, layer] = scores["attn"].sum(-1).cpu().numpy()
-            self.mlps[kept, layer] = scores["mlp"].sum(-1).cpu().numpy()
-
-    def _forward(self, batch: Batch) -> tuple[Tensor, list[list[Tensor]]]:
-        """Last logits and every layer's tensors, with the graph between them."""
-        network = self.network
-        inputs = {**batch.inputs, "use_cache": False, "logits_to_keep": 1}
-        with torch.enable_grad(), network.engine.trace(**inputs) as tracer:
-            stores = nnsight.save([])
-            for number, layer in enumerate(follow(network.engine, network.sites.layers)):
-                if number == 0:
-                    layer.input.requires_grad_(True)  # the graph starts here
-                stores.append(
-                    [read_store(layer, network.sites, s) for s in STORES if s in MEASURED]
-                )
-            logits = nnsight.save(tracer.result.logits)
-        return logits[:, -1].float().to(batch.ids.device), stores
-
-    def _score(
-        self, store: str, layer: int, values: Tensor, gradient: Tensor, real: Tensor
-    ) -> Float[Tensor, "prompt value"]:
-        mean = {
-            "z": self.reference.z[layer].flatten(),
-            "attn": self.reference.attn_out[layer],
-            "neurons": self.reference.neurons[layer],
-            "mlp": self.reference.mlp_out[layer],
-        }[store]
-        away = values.float() - mean.to(values.device)
-        score = gradient.float() * away * real.to(values.device)
-        return score.sum(1).to(self.network.device)
-
-    def result(self) -> ComponentScores:
-        """The table."""
-        scorable = self.targets.scorable.cpu().numpy()
-        return ComponentScores(self.heads, self.neurons, self.attn, self.mlps, scorable)
 
 
 class PathAttribution:

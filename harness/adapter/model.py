@@ -11,7 +11,7 @@ from nnsight import TransformersModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.activations.extracted import POSITIONS, Activations, Answers
-from harness.activations.swept import ComponentScores, PathScores, SweepResult
+from harness.activations.swept import PathScores, SweepResult
 from harness.adapter import attribution, checks, extraction, generation, scoring
 from harness.adapter.architectures import sites_of
 from harness.adapter.batching import Batcher, Progress
@@ -196,25 +196,6 @@ class Model:
         self.batcher.run(items, measure, share=job.shareable)
         return job.result(partial=partial)
 
-    def component_scores(
-        self,
-        items: Sequence[Item],
-        reference: Reference | None = None,
-        progress: Progress | None = None,
-    ) -> ComponentScores:
-        """What mean-ablating each head, neuron and MLP would cost, from one backward pass a batch.
-
-        Args:
-            items: The prompts.
-            reference: The means; by default those of these prompts.
-            progress: Called with the number of prompts done, after each batch.
-        """
-        _refuse_none(items)
-        reference = reference or self.references(items)
-        job = attribution.Attribution(self.network, items, reference)
-        self.batcher.run(items, job.measure, progress)
-        return job.result()
-
     def path_scores(
         self,
         items: Sequence[Item],
@@ -226,10 +207,10 @@ class Model:
     ) -> PathScores:
         """What each head, or each neuron, contributes while the others are partly ablated too.
 
-        The gradient of `component_scores` says what a component costs while the others are intact,
+        The gradient of the intact model says what a component costs while the others are intact,
         which is almost nothing where others can replace it. This gradient is averaged over a
         path from the mean ablation of all components of the kind to the intact model, with one
-        forward and backward pass a step; with one step it is `component_scores`.
+        forward and backward pass a step; with one step it is that of the intact model.
 
         Args:
             items: The prompts.

@@ -13,7 +13,7 @@ from harness.verdicts.evidence import Gate
 
 LEAST_PAIRS = 3  # in a split: what the bootstrap interval of an effect needs
 PROCESS = "process"  # name of a gate
-FIRST_ITEMS = 30  # of each task: where these show that a task is not answered, no more are asked
+FIRST_ITEMS = 30  # of each task: where these show what is to be known, no more are asked
 SURE = 0.99  # level of the interval that must lie below the gate
 ADD_ANSWERS = "each prompt an answer and distractors, or options"  # as columns of a prompt file
 
@@ -79,26 +79,31 @@ def process_gate(prompts: PromptSet) -> Gate:
 
 
 def competence_gates(
-    study: Study, least: float, tasks: Sequence[str] | None = None
+    study: Study, least: float, tasks: Sequence[str] | None = None, *, early: bool = False
 ) -> tuple[Gate, ...]:
     """The process gate, and one for each task: what is not answered shows nothing of how it is.
 
     `--competence-gate` of the run replaces `least`; 0 lets every model pass, and prompts that
-    cannot be scored.
+    cannot be scored. With `early`, the first items are enough where they meet the gates.
     """
     if study.plan.competence_gate is not None:
         least = study.plan.competence_gate
     process = process_gate(study.prompts)
     if not study.has_answers:
         return (process,) if least == 0 else (process, answers_gate(study))
-    study = asked(study, least, tasks)
+    first = replace(study, prompts=_first_pairs(study.prompts))
+    if early and _saves(first, study) and all(g.met for g in _answered(first, least, tasks)):
+        study = first
+    return (process, *_answered(asked(study, least, tasks), least, tasks))
+
+
+def _answered(study: Study, least: float, tasks: Sequence[str] | None) -> tuple[Gate, ...]:
     above = study.beats_chance()
-    answered = (
+    return tuple(
         _competence_gate(study, task, accuracy, least, above[task])
         for task, accuracy in study.accuracy().items()
         if tasks is None or task in tasks
     )
-    return (process, *answered)
 
 
 def asked(study: Study, least: float, tasks: Sequence[str] | None = None) -> Study:
@@ -107,17 +112,21 @@ def asked(study: Study, least: float, tasks: Sequence[str] | None = None) -> Stu
     That is the first pairs alone, where all of a task's interval on them lies below the gate: the
     other prompts could not change that.
     """
-    few = _first_pairs(study.prompts)
-    if least == 0 or 2 * len(few) > len(study.prompts):
+    first = replace(study, prompts=_first_pairs(study.prompts))
+    if least == 0 or not _saves(first, study):
         return study
-    first = replace(study, prompts=few)
-    counts = few.count()
+    counts = first.prompts.count()
     highest = (
         stats.binomial_interval(round(accuracy * counts[task]), counts[task], level=SURE)[1]
         for task, accuracy in first.accuracy().items()
         if tasks is None or task in tasks
     )
     return first if any(high < least for high in highest) else study
+
+
+def _saves(first: Study, study: Study) -> bool:
+    """Whether it is worth while to ask the first pairs before all."""
+    return 2 * len(first.prompts) <= len(study.prompts)
 
 
 def _first_pairs(prompts: PromptSet) -> PromptSet:

@@ -323,7 +323,7 @@ ASKED = {
     "extract": lambda model: model.extract(ITEMS),
     "score": lambda model: model.score(ITEMS),
     "sweep": lambda model: model.sweep(ITEMS, [()]),
-    "attribution": lambda model: model.component_scores(ITEMS),
+    "attribution": lambda model: model.path_scores(ITEMS, "neuron"),
     "logits": lambda model: model.next_token_logits(ITEMS),
     "residuals": lambda model: model.residuals_at(ITEMS, [[0]] * len(ITEMS)),
 }

@@ -80,56 +80,26 @@ def slope(model, module, each, site, mean) -> float:
     return (difference(-0.004) - difference(0.004)) / 0.008
 
 
-def test_scores_are_the_slope_of_the_way_to_the_mean(model):
-    items = (STORY[0], STORY[4])
-    scores = model.component_scores(items, model.references(ITEMS))
+def test_scores_of_one_step_are_the_slope_of_the_way_to_the_mean(model):
+    items, reference = (STORY[0], STORY[4]), model.references(ITEMS)
     precise = copy.deepcopy(model.module).double()
-    for layer in range(2):
-        for found, site in (
-            (scores.heads[:, layer, 1], Site("head", layer, 1)),
-            (scores.neurons[:, layer, 7], Site("neuron", layer, (7,))),
-            (scores.attn[:, layer], Site("attn", layer)),
-            (scores.mlps[:, layer], Site("mlp", layer)),
-        ):
+    for kind, index in (("head", 1), ("neuron", 7)):
+        found = model.path_scores(items, kind, reference, steps=1).scores
+        for layer in range(2):
+            site = Site(kind, layer, index if kind == "head" else (index,))
             mean = mean_of(model, site)
             expected = [slope(model, precise, each, site, mean) for each in items]
-            assert found == pytest.approx(expected, abs=2e-4, rel=1e-3), site
+            assert found[:, layer, index] == pytest.approx(expected, abs=2e-4, rel=1e-3), site
 
 
-def test_scores_rank_components_as_the_sweep_does(model):
-    """First-order estimates: nearly exact without norms after the parts, rougher with them."""
+def test_scores_rank_heads_as_the_sweep_does(model):
+    """Nearly exact without norms after the parts, rougher with them."""
     reference = model.references(STORY)
-    scores = model.component_scores(STORY, reference)
+    scores = model.path_scores(STORY, "head", reference)
     sites = [Site("head", layer, h) for layer in range(2) for h in range(4)]
     found = model.sweep(STORY, [(edits.mean_ablation(s, reference),) for s in sites])
     drop = (found.clean_logit_difference - found.logit_difference).mean(1)
-    estimate = scores.heads.mean(0).ravel()
-    assert np.corrcoef(drop, estimate)[0, 1] > 0.5
-
-
-def test_batches_do_not_change_a_score_and_unscorable_items_have_none(model):
-    items = (*STORY[:3], tiny_models.item("Rome"), *ITEMS)
-    reference = model.references(STORY)
-    found = model.component_scores(items, reference)
-    alone = Model.load(model.spec, LoadOptions(device="cpu", batch_size=1))
-    one = alone.component_scores(items, reference)
-    assert found.scorable.tolist() == [True] * 3 + [False] + [True] * 5
-    for name, values in found.arrays().items():
-        np.testing.assert_allclose(values, one.arrays()[name], atol=1e-4, err_msg=name)
-    assert np.isnan(found.heads[3]).all()
-    assert np.isfinite(found.neurons[found.scorable]).all()
-    assert not any(p.requires_grad for p in model.module.parameters())
-
-
-@pytest.mark.parametrize("kind", ["head", "neuron"])
-def test_one_step_of_the_path_is_the_gradient_of_the_intact_model(model, kind):
-    items = (*STORY[:3], tiny_models.item("Rome"), *ITEMS)
-    reference = model.references(STORY)
-    gradient = model.component_scores(items, reference)
-    expected = gradient.heads if kind == "head" else gradient.neurons
-    found = model.path_scores(items, kind, reference, steps=1)
-    np.testing.assert_array_equal(found.scorable, gradient.scorable)
-    np.testing.assert_allclose(found.scores, expected, atol=1e-5, rtol=1e-3)
+    assert np.corrcoef(drop, scores.scores.mean(0).ravel())[0, 1] > 0.5
 
 
 @pytest.mark.parametrize("kind", ["head", "neuron"])
@@ -150,10 +120,12 @@ def test_scores_on_the_path_add_up_to_the_cost_of_all_components(model, kind):
 
 
 def test_batches_do_not_change_a_score_on_the_path(model):
-    items, reference = (*STORY[:3], *ITEMS), model.references(STORY)
+    items, reference = (*STORY[:3], tiny_models.item("Rome"), *ITEMS), model.references(STORY)
     alone = Model.load(model.spec, LoadOptions(device="cpu", batch_size=1))
     found, one = (m.path_scores(items, "neuron", reference) for m in (model, alone))
     np.testing.assert_allclose(found.scores, one.scores, atol=1e-4)
+    assert found.scorable.tolist() == [True] * 3 + [False] + [True] * 5
+    np.testing.assert_array_equal(np.isnan(found.scores).all((1, 2)), ~found.scorable)
     assert not any(p.requires_grad for p in model.module.parameters())
 
 
@@ -163,10 +135,6 @@ def test_what_is_not_finite_is_an_error(model):
         broken.module.get_input_embeddings().weight[:] = float("nan")
     with pytest.raises(ModelError, match="the mean of z of layer 0 is not finite"):
         broken.references(ITEMS)
-    with pytest.raises(ModelError, match="not finite"):
-        broken.component_scores(ITEMS, model.references(ITEMS))
-    with pytest.raises(ModelError, match="there are no prompts to measure"):
-        model.component_scores([])
     with pytest.raises(ModelError, match="not finite with 1/5 of every neurons left"):
         broken.path_scores(ITEMS, "neuron", model.references(ITEMS))
     with pytest.raises(ModelError, match="there are no prompts to measure"):

@@ -18,12 +18,12 @@ from harness.findings.direction.search import DirectionRule, random_sizes, upper
 from harness.findings.direction.secondary import auc_evidence, held_out_secondary
 from harness.findings.direction.separation import by_stratum, permutation_p
 from harness.findings.direction.surface_baselines import SurfaceBaseline
-from harness.findings.gates import competence_gates, gate_notes
+from harness.findings.gates import PROCESS, competence_gates, gate_notes
 from harness.findings.twins import missing_twins
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
 from harness.verdicts.evidence import Control, Effect, Evidence, Family, Gate
-from harness.verdicts.judge import Finding
+from harness.verdicts.judge import Finding, require
 
 SEPARATION = "held-out separation"
 LEAST_IN_STRATUM = 20  # prompts of each task; of 10 + 10 a true .75 is below .5 once in 57
@@ -32,8 +32,9 @@ STRATA_LISTED = 6
 
 def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -> Finding:
     """Held-out AUC of the direction, above every baseline that needs no reasoning."""
-    measured = measure_held_out(study, rule)
     competence = competence_gates(study, gate)
+    require(*(g for g in competence if g.name != PROCESS and study.has_answers))
+    measured = measure_held_out(study, rule)
     return Finding(
         evidence=(*_decisive(measured, rule), *held_out_secondary(measured, rule)),
         controls=_controls(measured, rule),

@@ -16,7 +16,6 @@ from harness.study.study import Study
 from harness.verdicts.evidence import Gate
 from harness.verdicts.judge import require
 
-ASKED_FIRST = 30  # discovery items of each cell, on which competence is asked before all else
 SURFACE_MARGIN = 0.1  # around a half: all of the interval of the surface's AUC must lie within
 LEAST_RELATIONS = 8  # fewer cannot reach alpha .01: the floor is 2 / 2^relations
 
@@ -40,20 +39,15 @@ def shown_by(study: Study, process: Process, gate: float) -> Study:
 
 
 def asked_first(study: Study, cells: tuple[str, ...], gate: float) -> tuple[Gate, ...]:
-    """Competence in these cells on a few discovery items, before anything else is measured."""
-    kept: dict[str, int] = dict.fromkeys(cells, 0)
-    chosen = []
-    for item in study.prompts.items:
-        cell = cell_of(item)
-        if item.split == DISCOVERY and kept.get(cell, ASKED_FIRST) < ASKED_FIRST:
-            kept[cell] += 1
-            chosen.append(item)
-    few = replace(
-        study.prompts,
-        name=f"{study.prompts.name}, {ASKED_FIRST} discovery items a cell",
-        items=tuple(chosen),
+    """Competence in these cells on discovery items, before anything else is measured.
+
+    A few are enough where they show it; where they do not, all are asked.
+    """
+    prompts = study.prompts.where(
+        lambda item: item.split == DISCOVERY and cell_of(item) in cells,
+        f"{study.prompts.name}, discovery items",
     )
-    return competence_gates(replace(study, prompts=few), gate)
+    return competence_gates(replace(study, prompts=prompts), gate, early=True)
 
 
 def gates_of(study: Study, process: Process, gate: float) -> tuple[Gate, ...]:

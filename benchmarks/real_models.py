@@ -197,15 +197,15 @@ class Stage:
         before, revision, started = self.attempts, _revision(), time.monotonic()
         process = subprocess.Popen(command, cwd=ROOT)
         ended, status, usage = 0, 0, None
-        while not ended:
-            _wait()
-            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-            attempt = {
-                "revision": revision,
-                "options": list(options),
-                **_spent(started, usage if ended else None),
-            }
-            self._write([*before, attempt])
+        try:
+            while not ended:
+                _wait()
+                ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+                spent = _spent(started, usage if ended else None)
+                self._write([*before, {"revision": revision, "options": list(options), **spent}])
+        finally:
+            if not ended:
+                process.terminate()
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode not in (0, 1):
             self._write(before)

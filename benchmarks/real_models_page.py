@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 
+from benchmarks.page import put_between, table
 from harness.verdicts import typeset
 from harness.verdicts.evidence import interval_of, number_of
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "results.md"
-START, END = "<!-- real models: made from benchmarks/results/real_models.json -->", "<!-- end -->"
+START = "<!-- real models: made from benchmarks/results/real_models.json -->"
 STAGES = {
     "competence": "competence: h0",
     "specialisation": "specialisation: h1 to h4, h7",
@@ -21,12 +20,7 @@ EXAMPLES = 6  # wrong answers that are shown of a model
 
 def publish(record: dict) -> None:
     """Put the section into the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, start, rest = text.partition(START)
-    _, end, after = rest.partition(END)
-    if not (start and end):
-        raise ValueError(f"{PAGE} has no place for the section: expected {START!r} and {END!r}.")
-    PAGE.write_text(f"{before}{START}\n{rendered(record)}\n{END}{after}", encoding="utf-8")
+    put_between(START, rendered(record))
 
 
 def rendered(record: dict) -> str:
@@ -59,15 +53,6 @@ def _about(record: dict) -> str:
     )
 
 
-def _table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
-    lines = [_line(heads), _line(["---"] * len(heads)), *map(_line, rows)]
-    return "\n".join(lines) if len(lines) > 2 else ""
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', '∣').replace(chr(10), ' ') for cell in cells)} |"
-
-
 def _published(models: Iterable[dict]) -> str:
     """The published criterion on every model, its untrained twins and the literature beside."""
     columns = list(models)
@@ -81,7 +66,7 @@ def _published(models: Iterable[dict]) -> str:
         if (rows := [f[key] for f in found.values() if key in f])
     ]
     heads = ["published rule", "reported", *(f"{m['name']} (untrained twins)" for m in columns)]
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _key(verdict: dict) -> tuple[str, str, str]:
@@ -121,7 +106,7 @@ def _unmet(verdict: dict) -> str:
 
 
 def _times(models: Iterable[dict]) -> str:
-    return _table(
+    return table(
         ["stage", "model", "wall time", "CPU time", "peak memory", "load at its end", "runs"],
         (row for model in models for row in _times_of(model)),
     )
@@ -158,7 +143,7 @@ def _competence(answers: Sequence[dict]) -> str:
     found = {(row["materials"], row["task"]): row for row in answers}
     tasks = [t for t in CELLS if any(row["task"] == t for row in answers)]
     rows = ([name, *(_right(found.get((name, task))) for task in tasks)] for name in sets)
-    return _table(["right by choice / greedy, asked", *tasks], rows)
+    return table(["right by choice / greedy, asked", *tasks], rows)
 
 
 def _right(row: dict | None) -> str:
@@ -180,7 +165,7 @@ def _verdicts(verdicts: Sequence[dict]) -> str:
             rows.append([f"{names}: {many}", same[0]["outcome"], unmet, "–", "–"])
         else:
             rows += [_row(v) for v in same]
-    return _table(["controlled", "verdict", "what decided it", "severity", "controls"], rows)
+    return table(["controlled", "verdict", "what decided it", "severity", "controls"], rows)
 
 
 def _row(verdict: dict) -> list[str]:

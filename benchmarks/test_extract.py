@@ -1,28 +1,26 @@
-"""What it costs to measure everything, against a bare forward that only makes logits.
+"""What it costs to measure everything, and to score answers, beside a bare forward.
 
-    OMP_NUM_THREADS=1 pytest benchmarks/test_extract.py -s
+    OMP_NUM_THREADS=1 pytest benchmarks/test_extract.py
 
-Both sides take the same batches with eager attention and all logits of the bare forward; `extract`
-also encodes the prompts and moves the features to numpy. Rounds alternate, so that another load
-on the machine falls on both; the figure is the median of the rounds' ratios. Goal: 1.15.
+All take the same batches with eager attention. The bare forward makes all logits and is encoded
+beforehand; the others also encode the prompts and move what they measure to numpy. Goals: 1.15
+times the bare forward for everything at the last token, 2 for four candidate answers.
 """
 
-import statistics
-import time
 from collections.abc import Callable
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, Qwen2Config
 
+from benchmarks.interleaved import beside
 from fixtures.training import corpus
 from fixtures.training.tokenizer import word_tokenizer
 from harness.adapter import LoadOptions, Model
 from harness.materials import sets
 from harness.models.specs import resolve
 
-GOAL = 1.15
-ROUNDS = 5
+GOALS = {"final": 1.15, "mean": None, "score": 2.0}
 SHAPES = {
     # name: width, MLP, layers, heads, key-value heads, vocabulary (None: the tokenizer's), prompts
     "mini": (128, 384, 4, 4, 2, None, 192),
@@ -31,9 +29,14 @@ SHAPES = {
 
 
 @pytest.fixture(params=SHAPES, scope="module")
-def model(request, tmp_path_factory):
+def shape(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(shape, tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp("model")
-    width, mlp, layers, heads, kv_heads, vocabulary, _ = SHAPES[request.param]
+    width, mlp, layers, heads, kv_heads, vocabulary, _ = SHAPES[shape]
     tokenizer = word_tokenizer(corpus.vocabulary())
     config = Qwen2Config(
         vocab_size=vocabulary or len(tokenizer),
@@ -49,17 +52,18 @@ def model(request, tmp_path_factory):
     )
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    return Model.load(resolve(str(tmp_path)), LoadOptions())
+    return Model.load(resolve(str(tmp_path)), LoadOptions(device="cpu"))
 
 
 @pytest.fixture(scope="module")
-def items(model):
-    count = next(shape[-1] for shape in SHAPES.values() if shape[0] == model.architecture.d_model)
-    return sets.geography(count).items[::3]  # no two of a pair, which would share a line
+def items(shape):
+    return sets.geography(SHAPES[shape][-1]).items[::3]  # no two of a pair, which share a line
 
 
-def bare_forward(model: Model, items) -> Callable[[], None]:
+@pytest.fixture(scope="module")
+def bare_forward(model, items) -> Callable[[], None]:
     """The plain model on the batches that `extract` makes, encoded beforehand."""
+    model.extract(items)  # settles the batch size
     ids = model.encoder.ids(items)
     order = sorted(range(len(items)), key=lambda row: len(ids[row]))
     size = model.batcher.size
@@ -76,37 +80,19 @@ def bare_forward(model: Model, items) -> Callable[[], None]:
     return forward
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+def test_bare_forward(benchmark, shape, bare_forward):
+    benchmark.group = f"measuring everything, {shape}"
+    beside(benchmark, bare_forward)
 
 
-@pytest.mark.parametrize("position", ["final", "mean"])
-def test_extracting_everything_costs_little_more_than_a_forward(model, items, position):
-    def extract() -> None:
-        model.extract(items, position)
+@pytest.mark.parametrize("what", GOALS)
+def test_measuring_costs_little_more_than_a_forward(
+    benchmark, shape, model, items, bare_forward, what
+):
+    def measure() -> None:
+        model.score(items) if what == "score" else model.extract(items, what)
 
-    extract()  # warms up, and settles the batch size
-    forward = bare_forward(model, items)
-    forward()
-    rounds = [(seconds(forward), seconds(extract)) for _ in range(ROUNDS)]
-    ratio = statistics.median(ours / bare for bare, ours in rounds)
-    bare, ours = (statistics.median(column) for column in zip(*rounds, strict=True))
-    parameters = sum(p.numel() for p in model.module.parameters())
-    print(
-        f"\n{parameters / 1e6:.1f} M parameters, {len(items)} prompts, {position}: "
-        f"bare {bare * 1e3:.0f} ms, extract {ours * 1e3:.0f} ms, ratio {ratio:.2f}"
-    )
-    if position == "final":
-        assert ratio <= GOAL
-
-
-def test_scoring_four_candidates_costs_less_than_two_forwards(model, items):
-    model.score(items)
-    forward = bare_forward(model, items)
-    forward()
-    rounds = [(seconds(forward), seconds(lambda: model.score(items))) for _ in range(ROUNDS)]
-    ratio = statistics.median(ours / bare for bare, ours in rounds)
-    print(f"\nscore: ratio to a bare forward {ratio:.2f}")
-    assert ratio <= 2
+    benchmark.group = f"measuring everything, {shape}"
+    ratios = beside(benchmark, measure, {"bare_forward": bare_forward})
+    if ratios and GOALS[what]:
+        assert ratios["bare_forward"] <= GOALS[what]

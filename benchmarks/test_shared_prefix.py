@@ -1,9 +1,8 @@
 """What demonstrations cost: a set of cells with them, against the same questions without them.
 
-    OMP_NUM_THREADS=1 pytest benchmarks/test_shared_prefix.py -s
+    OMP_NUM_THREADS=1 pytest benchmarks/test_shared_prefix.py
 
-Story and demonstrations are run once for all questions of a story. Rounds alternate, so that
-another load on the machine falls on both; the figure is the median of the rounds' ratios.
+Story and demonstrations are run once for all questions of a story.
 
 The goal of 1.3 is not reached: a story has three or four questions, and even run once the
 demonstrations are 46 tokens beside the 69 of story and questions, a ratio of 1.66. More questions
@@ -11,16 +10,12 @@ of a story would bring it down. So this holds the cost to that of the tokens, wh
 changes.
 """
 
-import platform
-import statistics
-import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-import torch
 from transformers import AutoModelForCausalLM, Qwen2Config
 
+from benchmarks.interleaved import beside
 from fixtures.training import corpus
 from fixtures.training.tokenizer import word_tokenizer
 from harness.adapter import LoadOptions, Model
@@ -31,14 +26,18 @@ from harness.materials.items import Item
 from harness.models.specs import resolve
 
 GOAL = 1.15  # times the ratio of tokens
-ROUNDS = 5
 SHAPES = {"mini": (128, 384, 4, 4, 2), "25M": (512, 2048, 8, 8, 4)}
 
 
 @pytest.fixture(params=SHAPES, scope="module")
-def model(request, tmp_path_factory):
+def shape(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(shape, tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    width, mlp, layers, heads, kv_heads = SHAPES[request.param]
+    width, mlp, layers, heads, kv_heads = SHAPES[shape]
     words = sorted({word for item in ITEMS for word in item.prompt.replace(".", " .").split()})
     tokenizer = word_tokenizer([*corpus.vocabulary(), *words])
     config = Qwen2Config(
@@ -68,38 +67,39 @@ ITEMS = tuple(replace(item, subject=None) for item in draw_cells("cells", 24).it
 BARE = tuple(map(without_demonstrations, ITEMS))
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def tokens(model: Model, items) -> int:
     return sum(len(tree.ids) for tree in model.batcher.trees(model.encoder.ids(items)))
 
 
-@pytest.mark.parametrize("what", ["extract", "score", "sweep"])
-def test_demonstrations_cost_little(model, what):
+@pytest.fixture
+def work(model):
     heads = [(edits.zero_ablation(Site("head", 1, head), "final"),) for head in range(4)]
-    work = {
+    return {
         "extract": model.extract,
         "score": model.score,
         "sweep": lambda items: model.sweep(items, heads),
-    }[what]
-    for items in (ITEMS, BARE):
-        work(items)  # warms up
-    rounds = [(seconds(lambda: work(BARE)), seconds(lambda: work(ITEMS))) for _ in range(ROUNDS)]
-    ratio = statistics.median(ours / bare for bare, ours in rounds)
-    parameters = sum(p.numel() for p in model.module.parameters())
+    }
+
+
+WHAT = pytest.mark.parametrize("what", ["extract", "score", "sweep"])
+
+
+@WHAT
+def test_without_demonstrations(benchmark, shape, work, what):
+    benchmark.group = f"demonstrations, {what}, {shape}"
+    beside(benchmark, lambda: work[what](BARE))
+
+
+@WHAT
+def test_demonstrations_cost_what_their_tokens_do(benchmark, shape, model, work, what):
+    benchmark.group = f"demonstrations, {what}, {shape}"
     run, run_bare = tokens(model, ITEMS), tokens(model, BARE)
-    print(
-        f"\n{what}, {parameters / 1e6:.1f} M parameters, {len(ITEMS)} prompts: ratio {ratio:.2f}, "
-        f"tokens {run} against {run_bare}, ratio {run / run_bare:.2f}; "
-        f"{torch.get_num_threads()} threads, {platform.processor() or platform.machine()}"
-    )
-    assert ratio <= GOAL * run / run_bare
+    benchmark.extra_info["times_tokens"] = round(run / run_bare, 3)
+    without = {"without_demonstrations": lambda: work[what](BARE)}
+    for ratio in beside(benchmark, lambda: work[what](ITEMS), without).values():
+        assert ratio <= GOAL * run / run_bare
     stories = {item.premises[0] for item in ITEMS}
-    shown = [item.premises[0].split("\n", 1)[1] for item in ITEMS]
-    once = sum(map(len, model.tokenizer(sorted(set(shown))).input_ids))
-    assert len(set(shown)) == len(stories)
+    shown = {item.premises[0].split("\n", 1)[1] for item in ITEMS}
+    once = sum(map(len, model.tokenizer(sorted(shown)).input_ids))
+    assert len(shown) == len(stories)
     assert run - run_bare <= once + len(stories)  # demonstrations are run once a story

@@ -1,7 +1,6 @@
 """A sweep of every head and MLP of the embedded model, beside other ways to get the same numbers.
 
-    OMP_NUM_THREADS=1 pytest benchmarks/test_sweep.py -s      asserts the goals, writes nothing
-    OMP_NUM_THREADS=1 python benchmarks/test_sweep.py         measures and writes results/sweep.json
+    OMP_NUM_THREADS=1 pytest benchmarks/test_sweep.py
 
 Ours        `Model.sweep`, from items to scores: tokenizing, the clean run and all checks included
 floor       bare layers from the edited one on, every position, then norm and last logit; batches
@@ -13,19 +12,11 @@ stacked     four edits of eight prompts in one trace, all layers and positions, 
 lens        TransformerLens's `generic_activation_patch`, on counterfactual patching of prompts of
             one length; needs the extra `crosscheck`
 
-Rounds alternate and ratios are medians of the rounds' ratios, so that other load on the machine
-falls on all. Seconds are the process's own (CPU time), one thread.
+Each is timed in turn with ours, and `times_ours` is in its `extra_info`. One thread, CPU time.
 """
 
-import json
-import os
-import platform
 import statistics
-import time
-import warnings
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import nnsight
 import numpy as np
@@ -34,6 +25,7 @@ import torch
 from scipy.stats import spearmanr
 from transformers.masking_utils import create_causal_mask
 
+from benchmarks.interleaved import beside
 from harness.adapter import LoadOptions, Model
 from harness.interventions import edits
 from harness.interventions.sites import Site
@@ -41,8 +33,9 @@ from harness.materials import sets
 from harness.models.specs import resolve
 
 FLOOR_GOAL, TRACE_GOAL, LENS_GOAL = 1.25, 4.0, 3.0
+RANK_GOAL = 0.5  # Spearman of the path's scores of heads with what ablating each of them costs
 ROUNDS, COUNT, BATCH, SAMPLE = 3, 64, 32, 4
-RESULTS = Path(__file__).with_name("results") / "sweep.json"
+PEERS = ("floor", "one_trace", "full_logits", "stacked", "one_prompt")
 
 
 class Work:
@@ -253,127 +246,69 @@ class Lens:
         self.expected = np.concatenate([heads.values.flatten(0, 1).numpy(), mlps.values.numpy()])
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
+@pytest.fixture(scope="module", params=["mini-qwen", "mini-llama"])
+def work(request):
+    made = Work(request.param)
+    made.ours()
+    return made
 
 
-def interleaved(ways: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict:
-    """Median seconds of each way, and how many times `ours` it takes."""
-    for way in ways.values():
-        way()
-    taken = [{name: seconds(way) for name, way in ways.items()} for _ in range(rounds)]
-    return {
-        name: {
-            "seconds": round(statistics.median(row[name] for row in taken), 3),
-            "times_ours": round(statistics.median(row[name] / row["ours"] for row in taken), 2),
-        }
-        for name in ways
-    }
-
-
-def measure_sweep(work: Work) -> dict:
-    ways = ("ours", "floor", "one_trace", "full_logits", "stacked", "one_prompt")
-    found = interleaved({name: getattr(work, name) for name in ways})
-    sample = found["one_prompt"]
-    for key, value in sample.items():
-        sample[key] = round(value * COUNT / SAMPLE, 2)
-    ratio = 1 / found["floor"]["times_ours"]
-    return {
-        "ways": found,
-        "ours_over_floor": round(ratio, 2),
-        "largest_difference_from_one_trace": work.agreement(),
-    }
-
-
-def measure_attribution(work: Work) -> dict:
-    """Seconds beside the sweep, and its rank correlation with the exact fall."""
-    took = interleaved(
-        {
-            "ours": lambda: work.model.component_scores(work.items, work.reference),
-            "sweep": work.ours,
-        },
-        rounds=3,
-    )
-    scores = work.model.component_scores(work.items, work.reference)
-    fall = (work.result.clean_logit_difference - work.result.logit_difference).mean(1)
-    heads, mlps = scores.heads.mean(0).ravel(), scores.mlps.mean(0)
-    return {
-        "ways": took,
-        "spearman_heads": round(float(spearmanr(heads, fall[: len(heads)])[0]), 3),
-        "spearman_heads_and_mlps": round(float(spearmanr([*heads, *mlps], fall)[0]), 3),
-    }
-
-
-def measure_lens(work: Work) -> dict:
-    lens = Lens(work)
-    took = interleaved({"ours": lens.ours, "lens": lens.theirs})
-    return {
-        "ways": took,
-        "prompts": len(lens.items),
-        "largest_difference": float(np.abs(lens.found - lens.expected).max()),
-    }
-
-
-@pytest.fixture(scope="module")
-def work():
-    return Work()
-
-
-def test_a_sweep_costs_the_floor_and_a_quarter_of_one_trace_an_edit_and_prompt(work):
-    found = measure_sweep(work)
-    print(json.dumps(found, indent=1))
-    assert found["ours_over_floor"] <= FLOOR_GOAL
-    assert found["ways"]["one_prompt"]["times_ours"] >= TRACE_GOAL
-    apart = found["largest_difference_from_one_trace"]
+def test_ours(benchmark, work):
+    benchmark.group = f"sweep of every head and MLP, {work.name}"
+    beside(benchmark, work.ours, rounds=ROUNDS)
+    apart = work.agreement()
+    benchmark.extra_info.update(apart)
     assert apart["double"] < 1e-5
     assert apart["ours_single_from_double"] < 2 * apart["one_trace_single_from_double"]
 
 
-def test_attribution_ranks_as_the_sweep_does(work):
-    work.ours()
-    found = measure_attribution(work)
-    print(json.dumps(found, indent=1))
-    assert found["ways"]["sweep"]["times_ours"] > 1
+@pytest.mark.parametrize("peer", PEERS)
+def test_peer(benchmark, work, peer):
+    """One prompt at a time is a sample: its ratio is scaled to all prompts."""
+    benchmark.group = f"sweep of every head and MLP, {work.name}"
+    scale = COUNT / SAMPLE if peer == "one_prompt" else 1
+    for ratio in beside(benchmark, getattr(work, peer), {"ours": work.ours}, ROUNDS).values():
+        benchmark.extra_info["times_ours"] = round(scale * ratio, 2)
+        if peer == "floor":
+            assert ratio >= 1 / FLOOR_GOAL
+        if peer == "one_prompt":
+            assert scale * ratio >= TRACE_GOAL
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_a_sweep_is_a_third_of_transformer_lens_loop(work):
+def test_scores_on_the_path_rank_heads_as_the_sweep_does(benchmark, work):
+    benchmark.group = f"sweep of every head and MLP, {work.name}"
+
+    def scores() -> np.ndarray:
+        return work.model.path_scores(work.items, "head", work.reference).scores
+
+    heads = np.nanmean(scores(), axis=0).ravel()
+    fall = np.nanmean(work.result.lost[: len(heads)], axis=1)
+    rank = float(spearmanr(heads, fall)[0])
+    benchmark.extra_info["spearman_with_the_sweep"] = round(rank, 3)
+    beside(benchmark, scores, {"ours": work.ours}, ROUNDS)
+    assert rank >= RANK_GOAL
+
+
+@pytest.fixture
+def lens(work):
     pytest.importorskip(
         "transformer_lens", reason="TransformerLens is not installed: extra 'crosscheck'"
     )
-    found = measure_lens(work)
-    print(json.dumps(found, indent=1))
-    assert found["ways"]["lens"]["times_ours"] >= LENS_GOAL
-    assert found["largest_difference"] < 1e-4
+    return Lens(work)
 
 
-def main() -> None:
-    warnings.simplefilter("ignore")
-    before = os.getloadavg()[0]
-    results: dict[str, object] = {
-        "what": f"every head and MLP, mean ablation, {COUNT} prompts of geography",
-        "seconds": "CPU time of one thread, medians of interleaved rounds; the machine was shared",
-        "hardware": {
-            "platform": platform.platform(),
-            "cpu_count": os.cpu_count(),
-            "load_before": before,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        },
-    }
-    for name in ("mini-qwen", "mini-llama"):
-        work = Work(name)
-        results[name] = {
-            "sweep": measure_sweep(work),
-            "attribution": measure_attribution(work),
-            "transformer_lens": measure_lens(work),
-        }
-        print(json.dumps(results[name], indent=1), flush=True)
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+@pytest.mark.filterwarnings("ignore")
+def test_patching_ours(benchmark, work, lens):
+    benchmark.group = f"patching of every head and MLP, {work.name}"
+    beside(benchmark, lens.ours, rounds=ROUNDS)
 
 
-if __name__ == "__main__":
-    main()
+@pytest.mark.filterwarnings("ignore")
+def test_patching_transformer_lens(benchmark, work, lens):
+    benchmark.group = f"patching of every head and MLP, {work.name}"
+    lens.ours()
+    for ratio in beside(benchmark, lens.theirs, {"ours": lens.ours}, ROUNDS).values():
+        assert ratio >= LENS_GOAL
+    apart = float(np.abs(lens.found - lens.expected).max())
+    benchmark.extra_info["largest_difference"] = apart
+    assert apart < 1e-4

@@ -1,0 +1,77 @@
+"""The ratios of a run of the benchmarks as a table of docs/results.md.
+
+    OMP_NUM_THREADS=1 pytest benchmarks/ --benchmark-json=x.json
+    python -m benchmarks.ratios x.json
+
+Writes results/benchmarks.json, which is what is kept of the run, and the table from it.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from benchmarks.page import put_between, table
+from harness.verdicts import typeset
+
+RESULTS = Path(__file__).with_name("results") / "benchmarks.json"
+START = "<!-- benchmarks: made from benchmarks/results/benchmarks.json -->"
+
+
+def kept(run: dict) -> dict:
+    """What is published of a file that pytest-benchmark wrote."""
+    machine = run["machine_info"]
+    return {
+        "when": run["datetime"],
+        "machine": {
+            "cpu": machine["cpu"].get("brand_raw", machine["machine"]),
+            "cores": machine["cpu"].get("count"),
+            "python": machine["python_version"],
+        },
+        "benchmarks": [
+            {
+                "group": each["group"] or "",
+                "name": each["name"],
+                "median": each["stats"]["median"],
+                "rounds": each["stats"]["rounds"],
+                "extra_info": each["extra_info"],
+            }
+            for each in run["benchmarks"]
+        ],
+    }
+
+
+def rendered(record: dict) -> str:
+    """The table: a benchmark a row, in the order of the groups."""
+    machine = record["machine"]
+    rows = [
+        (each["group"], f"`{each['name']}`", typeset.number(each["median"]), _ratios(each))
+        for each in sorted(record["benchmarks"], key=lambda each: each["group"])
+    ]
+    about = (
+        f"CPU seconds of one thread, medians; ratios are medians over rounds in turn with the peer "
+        f"named. {machine['cores']} cores ({machine['cpu']}), Python {machine['python']}."
+    )
+    return f"{about}\n\n{table(('group', 'benchmark', 'seconds', 'ratios'), rows)}"
+
+
+def _ratios(each: dict) -> str:
+    named = (
+        f"{name.replace('_', ' ')} {typeset.number(value)}"
+        for name, value in each["extra_info"].items()
+    )
+    return "; ".join(named) or "–"
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, nargs="?", help="a file of --benchmark-json")
+    path = parser.parse_args().run
+    if path is not None:
+        record = kept(json.loads(path.read_text(encoding="utf-8")))
+        RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    put_between(START, rendered(json.loads(RESULTS.read_text(encoding="utf-8"))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,11 @@
 """How often the gate catches a damaged release, and how often it cries wolf.
 
-    python -m benchmarks.release_pair --work DIR [--draws 20] [--items 60]
+    python -m benchmarks.release_pair --work DIR [--draws 20] [--items 60] [--model FOLDER]
 
-Makes two further releases of `mini-qwen` (`fixtures/training/releases.py`): one whose recall is
-damaged, one that differs by noise. Over redrawn materials, keeps a baseline of `mini-qwen` and runs
-both against it under `--gate regressions`; writes both rates to results/release_pair.json.
+Makes two further releases of `mini-qwen` (`fixtures/training/releases.py`), or of a pretrained
+model in a folder (`fine_tuned.py`): one whose recall is damaged, one that differs by noise. Over
+redrawn materials, keeps a baseline of the model and runs both against it under `--gate
+regressions`; writes both rates to results/release_pair.json (of a folder, release_pair_NAME.json).
 """
 
 import argparse
@@ -14,15 +15,18 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+from benchmarks import fine_tuned
 from harness import stats
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = Path(__file__).with_name("results") / "release_pair.json"
-RELEASES = ("again", "forgot")
+RESULTS = Path(__file__).with_name("results")
+MODEL = "mini-qwen"
 PREDICTIONS = ["hypotheses/test_h0_measurement.py", "-k", "model_answers"]
 
 
@@ -42,19 +46,26 @@ def run(work: Path, draw: int, items: int, *options: str) -> int:
     return done.returncode
 
 
-def judged(work: Path, draw: int, items: int) -> dict[str, int]:
+def judged(
+    work: Path, draw: int, items: int, model: str, releases: Sequence[str]
+) -> dict[str, int]:
     """Exit status of each release against the baseline of one drawing."""
     name = f"draw-{draw}"
     out = work / "out" / name
-    kept = ["--model=mini-qwen", f"--save-baseline={name}", "--gate=none"]
+    kept = [f"--model={model}", f"--save-baseline={name}", "--gate=none"]
     run(work, draw, items, *kept, f"--report={out / 'baseline' / 'report.html'}")
     found = {}
-    for release in RELEASES:
+    for release in releases:
         options = [f"--model={work / release}", f"--baseline={name}", "--gate=regressions"]
         found[release] = run(
             work, draw, items, *options, f"--report={out / release / 'report.html'}"
         )
     return found
+
+
+def _accuracy(release: Path) -> dict[str, float]:
+    card: dict = json.loads((release / "card.json").read_text(encoding="utf-8"))
+    return card["accuracy"]
 
 
 def main() -> None:
@@ -63,15 +74,23 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--items", type=int, default=60)
+    parser.add_argument("--model", default=MODEL, help="the first release; or a folder of one")
     arguments = parser.parse_args()
-    work = arguments.work.resolve()
-    started = time.monotonic()
-    if not all((work / r / "card.json").exists() for r in RELEASES):
+    work, started = arguments.work.resolve(), time.monotonic()
+    small = arguments.model == MODEL
+    model = MODEL if small else str(Path(arguments.model).resolve())
+    releases = ("again", "forgot") if small else fine_tuned.RELEASES
+    if small and not all((work / r / "card.json").exists() for r in releases):
         make = [sys.executable, "-m", "fixtures.training.releases", "--out", str(work)]
         subprocess.run(make, cwd=ROOT, check=True)
-    with ThreadPoolExecutor(2) as pool:
+    if not small:
+        for release in releases:
+            if not (work / release / "tokenizer_config.json").exists():  # which is written last
+                fine_tuned.make(release, Path(model), work)
+    with ThreadPoolExecutor(2 if small else 1) as pool:
         draws = range(1, arguments.draws + 1)
-        every = list(pool.map(lambda draw: judged(work, draw, arguments.items), draws))
+        ask = partial(judged, work, items=arguments.items, model=model, releases=releases)
+        every = list(pool.map(ask, draws))
     record = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "prediction": "h0, the model answers",
@@ -79,21 +98,19 @@ def main() -> None:
         "items": arguments.items,
         "hardware": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()},
         "seconds": round(time.monotonic() - started),
-        "accuracy": {
-            r: json.loads((work / r / "card.json").read_text(encoding="utf-8"))["accuracy"]
-            for r in RELEASES
-        },
+        **({"accuracy": {r: _accuracy(work / r) for r in releases}} if small else {}),
         "failed": {
             r: {
                 "count": (count := sum(found[r] for found in every)),
                 "share": count / len(every),
                 "interval": stats.binomial_interval(count, len(every)),
             }
-            for r in RELEASES
+            for r in releases
         },
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    name = "release_pair.json" if small else f"release_pair_{Path(model).name}.json"
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / name).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record["failed"]))
 
 

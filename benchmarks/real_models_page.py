@@ -1,9 +1,8 @@
 """The record of the pretrained models as a section of docs/results.md; every figure is from it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 
-from benchmarks.page import put_between, table
+from benchmarks.page import README, put_between, table
 from harness.verdicts import typeset
 from harness.verdicts.evidence import interval_of, number_of
 
@@ -14,13 +13,63 @@ STAGES = {
     "causes": "causes: h5, h6, h8",
 }
 CELLS = ("recall", "lookup", "reasoning", "latent")
+KINDS = ("layer", "head", "neuron")
 NOT_RUN = "not run yet"
-EXAMPLES = 6  # wrong answers that are shown of a model
 
 
 def publish(record: dict) -> None:
-    """Put the section into the page."""
+    """Put the section into docs/results.md and its four rows into the README."""
     put_between(START, rendered(record))
+    put_between(START, headline(record), README)
+
+
+def headline(record: dict) -> str:
+    """Four rows: the published rule beside untrained twins, competence, and the two processes."""
+    models = list(record["models"].values())
+    rows = [
+        ["published rule: layers, heads, neurons (most in an untrained twin)"],
+        ["recall, lookup, reasoning answered right"],
+        ["layers, heads, neurons serve retrieval"],
+        ["layers, heads, neurons serve composing"],
+    ]
+    for model in models:
+        found = {_key(v)[2]: v for v in _all(model, "verdicts")}
+        rows[0].append(_words([_count(found.get(f"{k}s_differ_as_published")) for k in KINDS]))
+        rows[1].append(_shares(_chosen(model)))
+        for row, process in zip(rows[2:], ("retrieval", "composing"), strict=True):
+            names = (f"some_{kind}s_serve_{process}" for kind in KINDS)
+            row.append(
+                _words([found[name]["outcome"] if name in found else NOT_RUN for name in names])
+            )
+    return table(["", *(model["name"].split(",")[0] for model in models)], rows)
+
+
+def _words(words: Sequence[str]) -> str:
+    """One word where all are the same."""
+    return words[0] if len(set(words)) == 1 else ", ".join(words)
+
+
+def _count(verdict: dict | None) -> str:
+    """`27 of 30 (27)`."""
+    if verdict is None:
+        return NOT_RUN
+    count = next(e for e in verdict["evidence"] if e["decisive"])["effect"]
+    of = count["method"].partition(";")[0]
+    twins = [number_of(c["value"]) for c in verdict["controls"] if "twin" in c["name"]]
+    beside = f" ({typeset.number(max(twins))})" if twins else ""
+    return f"{typeset.number(number_of(count['value']))} {of}{beside}"
+
+
+def _shares(cells: dict[str, dict]) -> str:
+    """Shares answered right in the three cells that are demonstrated."""
+    shares = (f"{cells[c]['right'] / cells[c]['asked']:.2f}" for c in CELLS[:3] if c in cells)
+    return ", ".join(shares) or NOT_RUN
+
+
+def _chosen(model: dict) -> dict[str, dict]:
+    """The answers in each cell at the difficulty that the claims were judged on."""
+    named = (v["materials"] for v in _all(model, "verdicts") if v["materials"].startswith("cells@"))
+    return _whole(_all(model, "answers")).get(next(named, ""), {})
 
 
 def rendered(record: dict) -> str:
@@ -30,7 +79,7 @@ def rendered(record: dict) -> str:
     for model in models:
         verdicts, answers = _all(model, "verdicts"), _all(model, "answers")
         parts += [f"### {model['name']}", _difficulty(verdicts), _competence(answers)]
-        parts += [_verdicts(verdicts), _not_run(model), _examples(answers)]
+        parts += [_verdicts(verdicts), _not_run(model), _examples(_chosen(model))]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -48,7 +97,7 @@ def _about(record: dict) -> str:
     return (
         f"Weights from GGUF files, read into float32; {hardware['cores']} cores of a shared "
         f"{hardware['cpu']} machine; seed {record['seed']}; revision "
-        f"{typeset.listed(sorted(commits))}. `python -m benchmarks.real_models` makes this section "
+        f"{typeset.listed(sorted(commits) or ['none'])}. `python -m benchmarks.real_models` makes this section "
         "from `benchmarks/results/real_models.json`, which has every piece of evidence."
     )
 
@@ -139,32 +188,54 @@ def _difficulty(verdicts: Sequence[dict]) -> str:
 
 def _competence(answers: Sequence[dict]) -> str:
     """Right by choice and by greedy decoding, a row a set, a column a cell."""
-    sets = dict.fromkeys(row["materials"] for row in answers)
-    found = {(row["materials"], row["task"]): row for row in answers}
-    tasks = [t for t in CELLS if any(row["task"] == t for row in answers)]
-    rows = ([name, *(_right(found.get((name, task))) for task in tasks)] for name in sets)
-    return table(["right by choice / greedy, asked", *tasks], rows)
+    sets = _whole(answers)
+    tasks = [task for task in CELLS if any(task in found for found in sets.values())]
+    rows = ([name, *(_right(found.get(task)) for task in tasks)] for name, found in sets.items())
+    return table(["right by choice / greedy, of", *tasks], rows)
+
+
+def _whole(answers: Sequence[dict]) -> dict[str, dict[str, dict]]:
+    """By set and task, the most that was asked: parts of a set add up, other selections overlap."""
+    sets: dict[str, dict[str, dict]] = {}
+    for row in _parts_added(answers):
+        found = sets.setdefault(row["materials"].split(", ", maxsplit=1)[0], {})
+        if row["asked"] > found.get(row["task"], {"asked": 0})["asked"]:
+            found[row["task"]] = row
+    return sets
+
+
+def _parts_added(answers: Sequence[dict]) -> Iterator[dict]:
+    added: dict[tuple[str, str], dict] = {}
+    for row in answers:
+        name, part, _ = row["materials"].partition(", discovery, part ")
+        if not part:
+            yield row
+            continue
+        whole = added.setdefault((name, row["task"]), {**row, "asked": 0, "right": 0, "greedy": 0})
+        for what in ("asked", "right", "greedy"):
+            whole[what] += row[what]
+    yield from added.values()
 
 
 def _right(row: dict | None) -> str:
     if row is None:
         return "–"
     right, greedy = (row[what] / row["asked"] for what in ("right", "greedy"))
-    return f"{right:.2f} / {greedy:.2f}, {row['asked']}, guessing {1 / row['options']:.2f}"
+    return f"{right:.2f} / {greedy:.2f} of {row['asked']}, guessing {1 / row['options']:.2f}"
 
 
 def _verdicts(verdicts: Sequence[dict]) -> str:
-    """A row a controlled prediction; those that one gate left open stand in one row."""
+    """A row a controlled prediction; those that the same gates left open stand in one row."""
     controlled = [v for v in verdicts if v["criterion"] == "controlled"]
-    rows = []
-    for unmet, some in groupby(controlled, key=lambda v: _unmet(v) if v["unmet"] else ""):
-        same = list(some)
-        if unmet:
-            names = typeset.listed(list(dict.fromkeys(v["claim_id"] for v in same)))
-            many = typeset.plural(len(same), "prediction")
-            rows.append([f"{names}: {many}", same[0]["outcome"], unmet, "–", "–"])
-        else:
-            rows += [_row(v) for v in same]
+    left_open: dict[str, list[dict]] = {}
+    for verdict in controlled:
+        if verdict["unmet"]:
+            left_open.setdefault(_unmet(verdict), []).append(verdict)
+    rows = [_row(v) for v in controlled if not v["unmet"]]
+    for unmet, same in left_open.items():
+        names = typeset.listed(list(dict.fromkeys(v["claim_id"] for v in same)))
+        many = typeset.plural(len(same), "prediction")
+        rows.append([f"{names}: {many}", same[0]["outcome"], unmet, "–", "–"])
     return table(["controlled", "verdict", "what decided it", "severity", "controls"], rows)
 
 
@@ -195,13 +266,18 @@ def _not_run(model: dict) -> str:
     return f"Not run yet: {'; '.join(left)}." if left else ""
 
 
-def _examples(answers: Sequence[dict]) -> str:
-    """The last line of prompts that were answered wrongly."""
-    cells = [row for row in answers if row["materials"].startswith("cells@")] or answers
+def _examples(cells: dict[str, dict]) -> str:
+    """Questions that were answered wrongly, of every cell."""
     lines = [
-        f"- {row['task']}: `{wrong['prompt'].splitlines()[-1]}` Chosen: {wrong['chosen']}; "
-        f"right: {wrong['answer']}."
-        for row in cells
+        f"- {task}: `{_asked(wrong['prompt'])}` {wrong['chosen']}, not {wrong['answer']}."
+        for task, row in cells.items()
         for wrong in row["wrong"]
     ]
-    return "\n".join(["Some of the wrong answers:", "", *lines[:EXAMPLES]]) if lines else ""
+    return (
+        "\n".join(["Some of the wrong answers, with the right one:", "", *lines]) if lines else ""
+    )
+
+
+def _asked(prompt: str) -> str:
+    """The question that a prompt ends in."""
+    return " ".join(prompt[prompt.rfind("Question") :].split())

@@ -1,6 +1,7 @@
 """Pretrained models: parts become a file, stages go on where they were, the page is the record."""
 
 import hashlib
+import json
 import subprocess
 import sys
 import time
@@ -10,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import real_models
-from benchmarks.real_models import MODELS, SourceError, Stage, gguf_of
+from benchmarks import page, real_models, real_models_page
+from benchmarks.real_models import MODELS, RESULTS, SourceError, Stage, gguf_of
 
 PARTS = (b"GGUF one ", b"two")
 MODEL = replace(
@@ -71,3 +72,35 @@ def test_a_stage_that_is_killed_is_run_again_and_its_seconds_are_kept(tmp_path, 
 
 def _interrupt(_seconds):
     raise KeyboardInterrupt
+
+
+RECORD = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+
+
+@pytest.mark.skipif(not RECORD, reason="no pretrained model was run yet")
+@pytest.mark.parametrize(
+    ("path", "made"),
+    [(page.PAGE, real_models_page.rendered), (page.README, real_models_page.headline)],
+)
+def test_the_pages_are_made_of_the_record(path, made):
+    assert page.between(real_models_page.START, path) == made(RECORD).strip()
+
+
+def test_what_was_not_run_is_said():
+    model = {"name": "a model", "stages": {}}
+    record = {"hardware": {"cores": 2, "cpu": "x"}, "seed": 0, "models": {"a": model}}
+    text = real_models_page.rendered(record)
+    for words in real_models_page.STAGES.values():
+        assert f"| {words} | a model | not run yet |" in text
+    assert real_models_page.headline(record).count("not run yet") == 4
+
+
+def test_parts_of_a_set_add_up_and_the_largest_selection_is_shown():
+    def row(name, asked, right):
+        return {"materials": name, "task": "recall", "asked": asked, "right": right, "greedy": 0}
+
+    parts = [row(f"cells@x, discovery, part {n} of 2", 10, n) for n in (1, 2)]
+    for largest, expected in ((8, (20, 3)), (50, (50, 40))):
+        others = [row("cells@x, discovery items, first 2 pairs", largest, 40)]
+        found = real_models_page._whole([*parts, *others])["cells@x"]["recall"]
+        assert (found["asked"], found["right"]) == expected

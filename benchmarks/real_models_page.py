@@ -93,11 +93,11 @@ def _all(model: dict, what: str) -> list[dict]:
 def _about(record: dict) -> str:
     hardware = record["hardware"]
     stages = [s for m in record["models"].values() for s in m["stages"].values()]
-    commits = {stage["attempts"][-1]["revision"] for stage in stages}
+    commits = sorted({stage["attempts"][-1]["revision"] for stage in stages}) or ["none"]
     return (
         f"Weights from GGUF files, read into float32; {hardware['cores']} cores of a shared "
         f"{hardware['cpu']} machine; seed {record['seed']}; revision "
-        f"{typeset.listed(sorted(commits) or ['none'])}. `python -m benchmarks.real_models` makes this section "
+        f"{typeset.listed(commits)}. `python -m benchmarks.real_models` makes this section "
         "from `benchmarks/results/real_models.json`, which has every piece of evidence."
     )
 

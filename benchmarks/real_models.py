@@ -88,6 +88,10 @@ STAGES = {
 }
 
 
+class Stopped(Exception):
+    """A stage was stopped; the message is one sentence."""
+
+
 class SourceError(Exception):
     """A package is not what it should be; the message is one sentence."""
 
@@ -185,7 +189,7 @@ class Stage:
         """Run it, writing seconds as they pass: an attempt that is killed counts too.
 
         Raises:
-            SystemExit: If pytest failed otherwise than by a prediction that was not measured.
+            Stopped: If pytest did not come to its end; what it had judged may be there.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         claims = [
@@ -208,8 +212,9 @@ class Stage:
                 process.terminate()
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode not in (0, 1):
-            self._write(before)
-            raise SystemExit(f"{self.name}: pytest ended with status {process.returncode}")
+            stopped = {**self.attempts[-1], "ended": False}
+            self._write([*before, stopped])
+            raise Stopped(f"{self.name}: pytest ended with status {process.returncode}")
 
     def _write(self, attempts: list[dict]) -> None:
         text = json.dumps(attempts, indent=1)
@@ -219,6 +224,7 @@ class Stage:
         """What is published of it."""
         rows = json.loads((self.folder / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]
         return {
+            "ended": self.ended,
             "attempts": self.attempts,
             "verdicts": [_verdict(row) for row in rows],
             "answers": _answers(self.folder / "answers.parquet"),
@@ -313,14 +319,21 @@ def main() -> None:
             raise SystemExit(str(error)) from None
         for name in asked.stage or STAGES:
             stage = Stage(name, cache / "runs" / f"seed-{asked.seed}" / model.alias / name)
-            if not stage.ended:
-                stage.run(dense, cache / "store", [f"--seed={asked.seed}", *asked.pytest])
-            keep(model, stage, asked.seed)
+            try:
+                if not stage.ended:
+                    stage.run(dense, cache / "store", [f"--seed={asked.seed}", *asked.pytest])
+            except Stopped as error:
+                raise SystemExit(str(error)) from None
+            finally:
+                keep(model, stage, asked.seed)
 
 
 def keep(model: Packaged, stage: Stage, seed: int) -> None:
-    """Put a stage into the record, and the record on the page."""
+    """Put what is judged of a stage into the record, and the record on the page."""
+    if not (stage.folder / "verdicts.json").exists():
+        return
     record = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    record = record if record.get("seed") == seed else {}
     record |= {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "hardware": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()},

@@ -156,7 +156,7 @@ def _unmet(verdict: dict) -> str:
 
 def _times(models: Iterable[dict]) -> str:
     return table(
-        ["stage", "model", "wall time", "CPU time", "peak memory", "load at its end", "runs"],
+        ["stage", "model", "wall time", "CPU time, last run", "peak memory", "load", "runs"],
         (row for model in models for row in _times_of(model)),
     )
 
@@ -263,7 +263,9 @@ def _interval(verdict: dict) -> str:
 
 def _not_run(model: dict) -> str:
     left = [words for name, words in STAGES.items() if name not in model["stages"]]
-    return f"Not run yet: {'; '.join(left)}." if left else ""
+    stopped = [STAGES[name] for name, stage in model["stages"].items() if not stage["ended"]]
+    said = {"Not run yet": left, "Stopped before its end": stopped}
+    return " ".join(f"{what}: {'; '.join(names)}." for what, names in said.items() if names)
 
 
 def _examples(cells: dict[str, dict]) -> str:

@@ -38,7 +38,7 @@ GATE = 0.60  # accuracy on each task
 # Of circuits of processes, found on half of the relations and judged on the others:
 PROCESS_DOSES = (0.01, 0.02, 0.05, 0.125, 0.25)  # shares of the components of a kind
 TARGET = 0.50  # of what ablating all of the kind costs the process's own cell, at least
-REFERENCES = 20  # random sets, and circuits found between questions of one process
+REFERENCES = 10  # random sets, and circuits found between questions of one process
 KINDS = ("head", "neuron")
 
 rule = DissociationRule(

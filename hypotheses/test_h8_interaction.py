@@ -1,48 +1,48 @@
-"""The recall circuit and the reasoning circuit are separable, but interact.
+"""The circuits of retrieval and of composing are separable, but interact.
 
 Source      Implied by the two dissociations of Fartale et al. 2025, arXiv:2510.03366; not tested
             there: no published criterion.
-Materials   One question a prompt, recall and reasoning over the same premises.
-Controls    A 2 x 2 design: neither circuit ablated, either, both, on the same facts; random pairs
-            of sets with as many components in every layer.
-Selection   Circuits selected on discovery facts as in h5, judged on evaluation facts.
+Materials   cells, one question a prompt: source (weights, text) and steps differ one at a time.
+Controls    A 2 x 2 design: neither circuit ablated, either, both, on the same questions; random
+            pairs of sets with as many components in every layer; pairs of circuits that the same
+            search finds between questions of one process.
+Selection   Circuits found on half of the relations, judged on other entities of the others. The
+            relation is the unit.
 """
 
 import pytest
 
-from harness.findings.circuits.interaction import interaction_finding
-from harness.findings.circuits.rules import InteractionRule, RandomSets, Selection
-from harness.findings.circuits.separable import separable_finding
+from harness.findings.processes.circuit import CircuitRule
+from harness.findings.processes.interaction import (
+    PairRule,
+    interaction_finding,
+    separable_finding,
+)
 
 ALPHA = 0.05
-# Shares of the components of a kind; the published circuits hold 30 % of heads and of neurons.
-DOSES = {"head": (1 / 8, 1 / 4, 1 / 2), "neuron": (1 / 8, 1 / 4, 1 / 2)}
-DISCOVERY = 60  # pairs on which circuits are selected, at most
-MARGIN = 0.10  # what costs the other task more of its logit difference is selected last
+DOSES = (0.01, 0.02, 0.05, 0.125, 0.25)  # shares of the components of a kind
+TARGET = 0.50  # of what all heads cost: below, heads are ranked once more without the best one
+MARGIN = 0.10  # what costs another cell more of its logit difference is selected last
 SMALLEST = 0.05  # of the intact logit difference: a smaller effect or interaction is none
-SETS, SET_ITEMS = 20, 20  # random pairs of sets, and the facts that they are run on
-COMPONENTS = 8  # strongest heads and MLPs of the pair map
-GATE = 0.60  # accuracy on each task
+REFERENCES = 10  # random pairs, and pairs of circuits between questions of one process
+GATE = 0.60  # accuracy in each cell
 KINDS = ("head", "neuron")
 
-rule = InteractionRule(
-    selection=Selection(doses=DOSES, pairs=DISCOVERY, margin=MARGIN),
-    alpha=ALPHA,
-    random_pairs=RandomSets(count=SETS, pairs=SET_ITEMS),
+rule = PairRule(
+    search=CircuitRule(doses=DOSES, target=TARGET, margin=MARGIN, alpha=ALPHA, draws=REFERENCES),
     smallest=SMALLEST,
-    components=COMPONENTS,
 )
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.criterion("controlled", plain=True, primary=True)
-def test_each_set_moves_its_own_task_more(study, verdict, kind):
-    """Each set's main effect is larger on its own task than on the other."""
+@pytest.mark.criterion("controlled", prompts="cells", part="processes", primary=True)
+def test_each_circuit_serves_its_own_process_more(study, verdict, kind):
+    """Each circuit's main effect is larger on its own process than on the other."""
     verdict(separable_finding(study, kind, rule, gate=GATE))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.criterion("controlled", plain=True)
-def test_the_sets_interact(study, verdict, kind):
-    """Both sets together cost a task another amount than the sum of each alone."""
+@pytest.mark.criterion("controlled", prompts="cells", part="processes")
+def test_the_circuits_interact(study, verdict, kind):
+    """Both circuits together cost a process another amount than the sum of each alone."""
     verdict(interaction_finding(study, kind, rule, gate=GATE))

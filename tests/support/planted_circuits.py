@@ -47,7 +47,8 @@ class Planted:
 
     Attributes:
         costs: Share of an item's intact logit difference that each component's loss takes.
-        joint: What is lost more where components of both `sets` are gone, as a share.
+        joint: What is lost more where components of both `sets` are gone, as a share; of every
+            item, or by item.
         sets: The two sets of `joint`.
         spread: Standard deviation of an item's sensitivity, and (a quarter) of each component's.
         noise: Standard deviation of what an item loses under a set beyond the sum, mean zero.
@@ -56,7 +57,7 @@ class Planted:
     """
 
     costs: Costs = lambda _: {}
-    joint: float = 0.0
+    joint: float | Callable[[Item], float] = 0.0
     sets: tuple[Sequence[Place], Sequence[Place]] = ((), ())
     spread: float = 0.02
     noise: float = 0.0
@@ -93,7 +94,8 @@ class Planted:
         assert set(options) <= {"donors"}
         taken = np.stack([self._taken(edits) for edits in edit_sets])
         margin, costs = (np.array(x) for x in zip(*map(self._of, items), strict=True))
-        share = taken @ costs.T + self.joint * self._jointly(taken)[:, None]
+        joint = [self.joint(i) if callable(self.joint) else self.joint for i in items]
+        share = taken @ costs.T + self._jointly(taken)[:, None] * np.array(joint)
         share += self.noise * np.stack([self._beyond(row, items) for row in taken])
         after = margin - np.abs(margin) * share
         scorable = np.array([not self.unscorable(i) for i in items])

@@ -5,8 +5,9 @@ target cell in relations that had no part in the search, and spares the other ce
 the relations share.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -15,19 +16,22 @@ from harness.findings.circuits.circuits import Circuit, CircuitKind, matched_set
 from harness.findings.circuits.neuron_scores import neuron_scores
 from harness.findings.circuits.selection import shape, specificity
 from harness.findings.effects import TaskEffects, effects_on_correct, means, swept
-from harness.findings.processes.kinds import Process, cell_of
-from harness.findings.processes.materials import relations_of
+from harness.findings.processes.kinds import cell_of
+from harness.findings.processes.materials import asked_first, design_gates, relations_of
 from harness.interventions.interventions import INTACT, MEAN, Intervention
 from harness.interventions.sites import Site
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.study.study import Study
+from harness.verdicts.evidence import Gate
+from harness.verdicts.judge import require
 
 CELLS = ("recall", "lookup", "reasoning")
+LEAST_ITEMS = 20  # of a cell that are answered right, to search on and to judge on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitRule:
-    """When a circuit serves a process.
+    """How circuits of processes are found, and when one serves its process.
 
     Attributes:
         doses: Sizes that a circuit may have, as shares of the components of its kind.
@@ -51,15 +55,17 @@ class Parts:
     Attributes:
         selection: Discovery entities of every other relation.
         judging: Evaluation entities of the other relations.
+        compared: Of these, the first story of each relation: where other circuits are ablated too.
     """
 
     selection: PromptSet
     judging: PromptSet
+    compared: PromptSet
 
     @classmethod
-    def of(cls, study: Study, process: Process) -> "Parts":
+    def of(cls, study: Study) -> "Parts":
         """Relations in alphabetical order, in turn to search on and to judge on."""
-        prompts, relations = study.prompts, relations_of(study.prompts, process.cells)
+        prompts, relations = study.prompts, relations_of(study.prompts, CELLS)
         searched, judged = set(relations[::2]), set(relations[1::2])
 
         def part(split: str, wanted: set[str]) -> PromptSet:
@@ -69,20 +75,29 @@ class Parts:
 
             return prompts.where(kept)
 
-        return cls(part(DISCOVERY, searched), part(EVALUATION, judged))
+        judging = part(EVALUATION, judged)
+        first = {item.relation: item.pair for item in reversed(judging.items)}
+        compared = judging.where(lambda item: item.pair == first[item.relation])
+        return cls(part(DISCOVERY, searched), judging, compared)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A circuit and how it was found.
+    """A circuit and how it was found, all on the selection prompts.
 
     Attributes:
         ranking: Every component, best first.
         size: The smallest dose within a standard error of the best.
+        score: Share of its logit difference that the target loses, minus the most of the others.
+        share: Of what ablating all components of the kind costs the target.
+        without: The component that was ablated when the others were ranked once more.
     """
 
     ranking: Circuit
     size: int
+    score: float
+    share: float
+    without: Circuit | None = None
 
     @property
     def circuit(self) -> Circuit:
@@ -103,64 +118,125 @@ class Search:
         self.study, self.kind, self.prompts, self.rule = study, kind, prompts, rule
         self.layers, self.width = shape(study, kind)
         self.intact = swept(study.subject, prompts, [INTACT]).clean_logit_difference
-        self.costs = self._component_costs()
+        self.costs = self._neuron_costs() if kind == "neuron" else self._head_costs()
+
+    def circuit(self, groups: Sequence[np.ndarray]) -> Found:
+        """The components that cost the first group most and the others least.
+
+        A head may stand in for another one, so that neither costs much alone. Where a circuit
+        does not cost the target enough, heads are ranked once more with the best one ablated.
+
+        Args:
+            groups: Rows of the selection prompts; the first is the target.
+        """
+        first = self._specificity(self.costs, groups)
+        found = self._at_best_dose(first, groups)
+        if self.kind == "neuron" or found.share >= self.rule.target:
+            return found  # neurons are scored on the way to the ablation of all of them
+        best = found.ranking.top(1)
+        alone = self._lost([Intervention(best.sites, MEAN)])[0]
+        after = self._specificity(self._head_costs(best) - alone[:, None, None], groups)
+        again = self._at_best_dose(np.maximum(first, after), groups)
+        return replace(again, without=best) if again.score > found.score else found
+
+    def ranking(self, groups: Sequence[np.ndarray]) -> Circuit:
+        """Every component, those first that cost the first group most and the others least."""
+        return ranked(self.kind, self._specificity(self.costs, groups))
 
     def _lost(self, interventions: Sequence[Intervention]) -> Float[np.ndarray, "set item"]:
         """What each costs each item's logit difference, nats; nan where the answer was wrong."""
         found = swept(self.study.subject, self.prompts, interventions, means_over=self.prompts)
         return np.where(found.answered, found.lost, np.nan)
 
-    def _component_costs(self) -> Float[np.ndarray, "item layer component"]:
-        """What each component's loss takes of each item's logit difference; see `_lost`."""
-        if self.kind == "head":
-            each = [
-                Intervention((Site("head", layer, head),), MEAN)
-                for layer in range(self.layers)
-                for head in range(self.width)
-            ]
-            return self._lost(each).T.reshape(-1, self.layers, self.width)
+    def _head_costs(self, beside: Circuit | None = None) -> Float[np.ndarray, "item layer head"]:
+        """What the loss of each head takes, together with what is ablated beside it."""
+        sites = set(beside.sites) if beside else set()
+        each = [
+            Intervention(tuple(sites | {Site("head", layer, head)}), MEAN)
+            for layer in range(self.layers)
+            for head in range(self.width)
+        ]
+        return self._lost(each).T.reshape(-1, self.layers, self.width)
+
+    def _neuron_costs(self) -> Float[np.ndarray, "item layer neuron"]:
         scored = neuron_scores(self.study.subject, self.prompts)
         wrong = np.isnan(self._lost([INTACT])[0]) | ~scored.scorable
         return np.asarray(np.where(wrong[:, None, None], np.nan, scored.scores))
-
-    def ranking(self, groups: Sequence[np.ndarray]) -> Circuit:
-        """Every component, those first that cost the first group most and the others least."""
-        return ranked(self.kind, self.scores(groups))
 
     def scores(self, groups: Sequence[np.ndarray]) -> Float[np.ndarray, "layer component"]:
         """What each component costs the first group beyond the worst of the others.
 
         Those that cost another one more than the margin come last.
         """
-        own, *others = (self._mean_cost(rows) for rows in groups)
+        return self._specificity(self.costs, groups)
+
+    def _specificity(
+        self, costs: Float[np.ndarray, "item layer component"], groups: Sequence[np.ndarray]
+    ) -> Float[np.ndarray, "layer component"]:
+        own, *others = (self._mean_cost(costs, rows) for rows in groups)
         return specificity(own, np.max(others, axis=0), self.rule.margin)
 
-    def circuit(self, groups: Sequence[np.ndarray]) -> Found:
-        """The components that cost the first group most and the others least.
+    def _mean_cost(
+        self, costs: Float[np.ndarray, "item layer component"], rows: np.ndarray
+    ) -> Float[np.ndarray, "layer component"]:
+        """As a share of the group's own mean intact logit difference."""
+        correct = rows & ~np.isnan(costs[:, 0, 0])
+        return np.asarray(costs[correct].mean(0) / self.intact[correct].mean())
 
-        Args:
-            groups: Rows of the selection prompts; the first is the target.
-        """
-        ranking = self.ranking(groups)
+    def _at_best_dose(
+        self, scores: Float[np.ndarray, "layer component"], groups: Sequence[np.ndarray]
+    ) -> Found:
+        ranking = ranked(self.kind, scores)
         doses = sizes(self.rule.doses, self.layers * self.width)
-        each = [Intervention(ranking.top(size).sites, MEAN) for size in doses]
+        each = [Intervention(c.sites, MEAN) for c in (*map(ranking.top, doses), ranking)]
         lost = self._lost(each)
         shares = [lost[:, rows] / self.intact[rows & ~np.isnan(lost[0])].mean() for rows in groups]
-        return Found(ranking, doses[_smallest_as_good(shares)])
+        own, *others = (means(values[:-1]) for values in shares)
+        score = own - np.max(others, axis=0)
+        at = _smallest_as_good(score, shares[0][:-1])
+        everything = float(means(shares[0][-1:])[0])
+        of_all = float(own[at]) / everything if everything > 0 else 0.0
+        return Found(ranking, doses[at], float(score[at]), of_all)
 
-    def _mean_cost(self, rows: np.ndarray) -> Float[np.ndarray, "layer component"]:
-        """As a share of the group's own mean intact logit difference."""
-        correct = rows & ~np.isnan(self.costs[:, 0, 0])
-        return np.asarray(self.costs[correct].mean(0) / self.intact[correct].mean())
 
-
-def _smallest_as_good(shares: Sequence[Float[np.ndarray, "dose item"]]) -> int:
-    """The first dose within one standard error of the best difference to the worst other group."""
-    own, *others = (means(values) for values in shares)
-    score = own - np.max(others, axis=0)
+def _smallest_as_good(
+    score: Float[np.ndarray, " dose"], target: Float[np.ndarray, "dose item"]
+) -> int:
+    """The first dose within one standard error of the best."""
     best = int(np.nanargmax(score))
-    spread = np.sqrt(np.nanvar(shares[0][best]) / np.count_nonzero(~np.isnan(shares[0][best])))
+    spread = np.sqrt(np.nanvar(target[best]) / np.count_nonzero(~np.isnan(target[best])))
     return int(np.argmax(score >= score[best] - spread))
+
+
+def searched(
+    study: Study, kind: CircuitKind, rule: CircuitRule, gate: float
+) -> tuple[tuple[Gate, ...], Parts, Search]:
+    """The gates of all claims on circuits of processes, then the search.
+
+    Raises:
+        Inconclusive: If a gate is unmet.
+    """
+    gates = require(*design_gates(study, CELLS))
+    gates += require(*asked_first(study, CELLS, gate))
+    parts = Parts.of(study)
+    gates += require(*_items_gates(study, parts))
+    return gates, parts, Search(study, kind, parts.selection, rule)
+
+
+def _items_gates(study: Study, parts: Parts) -> tuple[Gate, ...]:
+    """Enough items of every cell are answered right, in both parts."""
+    gates = []
+    for name, prompts in (("to search on", parts.selection), ("to judge on", parts.judging)):
+        correct = study.subject.answers(prompts).correct
+        asked = np.array([cell_of(item) for item in prompts.items])
+        right = Counter(asked[correct == 1].tolist())
+        few = {cell: right[cell] for cell in CELLS if right[cell] < LEAST_ITEMS}
+        listed = " and ".join(f"{n} {cell}" for cell, n in few.items())
+        reason = (
+            f"{listed} items {name} are answered right, {LEAST_ITEMS} are needed: use more items"
+        )
+        gates.append(Gate(f"items {name}", not few, reason))
+    return tuple(gates)
 
 
 def rows_of_cells(prompts: PromptSet, target: str) -> list[np.ndarray]:
@@ -207,15 +283,17 @@ class Ablated:
         return np.asarray(self.mean(target) - np.max(others, axis=0))
 
 
-def ablate(study: Study, parts: Parts, circuits: Sequence[Circuit]) -> Ablated:
-    """Every circuit ablated on the judging prompts; means are those of the selection prompts."""
+def ablate(
+    study: Study, prompts: PromptSet, circuits: Sequence[Circuit], *, means_over: PromptSet
+) -> Ablated:
+    """Every circuit ablated; its components take their mean over other prompts."""
     each = [Intervention(circuit.sites, MEAN) for circuit in circuits]
-    result = swept(study.subject, parts.judging, each, means_over=parts.selection)
-    relation = {item.pair: item.relation for item in parts.judging.items}
+    result = swept(study.subject, prompts, each, means_over=means_over)
+    relation = {item.pair: item.relation for item in prompts.items}
     names = tuple(sorted(set(relation.values())))
     costs = {}
     for cell in CELLS:
-        effects = effects_on_correct(result, parts.judging, cell)
+        effects = effects_on_correct(result, prompts, cell)
         costs[cell] = _by_relation(effects, relation, names)
     return Ablated(costs, names)
 

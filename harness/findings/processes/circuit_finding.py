@@ -1,32 +1,27 @@
 """The finding of h5 on processes: a circuit found on some relations costs its process elsewhere."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.findings.circuits.circuits import CircuitKind
+from harness.findings.circuits.circuits import Circuit, CircuitKind
 from harness.findings.processes.circuit import (
     CELLS,
     Ablated,
     CircuitRule,
     Found,
-    Parts,
-    Search,
     ablate,
     random_circuits,
     rows_of_cells,
     same_process_rows,
+    searched,
 )
-from harness.findings.processes.kinds import Process, cell_of
-from harness.findings.processes.materials import asked_first, design_gates
+from harness.findings.processes.kinds import Process
 from harness.study.study import Study
 from harness.verdicts.evidence import Component, Effect, Evidence, Gate
-from harness.verdicts.judge import Finding, require
-
-LEAST_ITEMS = 20  # of a cell that are answered right, to search on and to judge on
+from harness.verdicts.judge import Finding
 
 
 @dataclass(frozen=True)
@@ -34,8 +29,9 @@ class Measured:
     """A circuit and its references, ablated in other relations.
 
     Attributes:
-        ablated: Sets in order: the circuit, all of its kind, random sets, same-process circuits.
-        random: How many of the sets are random.
+        ablated: The circuit, and all of its kind.
+        compared: On fewer stories: the circuit, random sets, same-process circuits.
+        random: How many of these sets are random.
     """
 
     study: Study
@@ -45,6 +41,7 @@ class Measured:
     gates: tuple[Gate, ...]
     found: Found
     ablated: Ablated
+    compared: Ablated
     random: int
 
     @property
@@ -76,60 +73,47 @@ def process_circuit_finding(
         (lost, *(_spared(measured, cell) for cell in measured.others), _selective(measured)),
         gates=measured.gates,
         components=_components(measured),
-        notes=(
-            f"the {measured.found.size:,} {kind}s were found by what their loss costs; judged on "
-            f"{len(measured.ablated.relations)} other relations "
-            f"({', '.join(measured.ablated.relations)})",
-        ),
+        notes=(_how_found(measured),),
         samples={lost.name: _samples(measured)},
     )
+
+
+def _how_found(measured: Measured) -> str:
+    found, relations = measured.found, measured.ablated.relations
+    again = f", once more with {_named(found.without)} ablated" if found.without else ""
+    return (
+        f"the {found.size:,} {measured.kind}s were found by what their loss costs{again}; judged "
+        f"on {len(relations)} other relations ({', '.join(relations)})"
+    )
+
+
+def _named(circuit: Circuit) -> str:
+    return ", ".join(f"L{layer} H{index}" for layer, index in circuit.members)
 
 
 def _measure(
     study: Study, kind: CircuitKind, process: Process, rule: CircuitRule, gate: float
 ) -> Measured:
-    gates = require(*design_gates(study, process))
-    gates += require(*asked_first(study, CELLS, gate))
-    parts = Parts.of(study, process)
-    gates += require(*_items_gates(study, parts))
-    search, seed, target = (
-        Search(study, kind, parts.selection, rule),
-        study.plan.seed,
-        process.cells[0],
-    )
+    gates, parts, search = searched(study, kind, rule, gate)
+    seed, target = study.plan.seed, process.cells[0]
     found = search.circuit(rows_of_cells(parts.selection, target))
     same = [
         search.ranking(rows).top(found.size)  # of the claim's size: a larger one costs more
         for rows in same_process_rows(parts.selection, target, rule.draws, seed)
     ]
     random = random_circuits(search, found.circuit, rule.draws, seed)
-    circuits = [found.circuit, found.ranking, *random, *same]
-    ablated = ablate(study, parts, circuits)
-    return Measured(study, process, kind, rule, gates, found, ablated, len(random))
-
-
-def _items_gates(study: Study, parts: Parts) -> tuple[Gate, ...]:
-    """Enough items of every cell are answered right, in both parts."""
-    gates = []
-    for name, prompts in (("to search on", parts.selection), ("to judge on", parts.judging)):
-        correct = study.subject.answers(prompts).correct
-        asked = np.array([cell_of(item) for item in prompts.items])
-        right = Counter(asked[correct == 1].tolist())
-        few = {cell: right[cell] for cell in CELLS if right[cell] < LEAST_ITEMS}
-        listed = " and ".join(f"{n} {cell}" for cell, n in few.items())
-        reason = (
-            f"{listed} items {name} are answered right, {LEAST_ITEMS} are needed: use more items"
-        )
-        gates.append(Gate(f"items {name}", not few, reason))
-    return tuple(gates)
+    own, means = [found.circuit, found.ranking], parts.selection
+    ablated = ablate(study, parts.judging, own, means_over=means)
+    compared = ablate(study, parts.compared, [found.circuit, *random, *same], means_over=means)
+    return Measured(study, process, kind, rule, gates, found, ablated, compared, len(random))
 
 
 def _lost(measured: Measured) -> Evidence:
     """The share of what ablating all of the kind costs the target, with an interval."""
     target, plan = measured.target, measured.study.plan
-    both = measured.ablated.costs[target][:, :2]
+    both = measured.ablated.costs[target]
     estimate = stats.bootstrap_of_means(both, _ratio, resamples=plan.resamples, seed=plan.seed)
-    own, everything = measured.ablated.mean(target)[:2]
+    own, everything = measured.ablated.mean(target)
     return Evidence(
         f"{target} lost without the {measured.process.name} {measured.kind}s",
         Effect(
@@ -173,8 +157,8 @@ def _spared(measured: Measured, cell: str) -> Evidence:
 
 def _selective(measured: Measured) -> Evidence:
     """Beyond random sets and beyond circuits that the same search finds between questions."""
-    selectivity = measured.ablated.selectivity(measured.target)
-    value, null = float(selectivity[0]), selectivity[2:]
+    value, *others = measured.compared.selectivity(measured.target).tolist()
+    null = np.array(others)
     test = stats.exceedance(value, null)
     random, same = null[: measured.random], null[measured.random :]
     return Evidence(

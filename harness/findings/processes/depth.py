@@ -110,7 +110,7 @@ def _measure(study: Study, gate: float) -> Profiles:
     """
     layers = study.subject.architecture.layers
     one = f"the model has {layers} layer: there is no order of layers"
-    gates = require(*design_gates(study, RETRIEVAL), *design_gates(study, COMPOSING))
+    gates = require(*design_gates(study, RETRIEVAL.cells), *design_gates(study, COMPOSING.cells))
     gates += require(Gate("layers", layers > 1, one), *asked_first(study, CELLS, gate))
     judging, mean_of = (_part(study.prompts, split) for split in (EVALUATION, DISCOVERY))
     each = [Intervention((Site("attn", n), Site("mlp", n)), MEAN) for n in range(layers)]

@@ -56,34 +56,35 @@ def gates_of(study: Study, process: Process, gate: float) -> tuple[Gate, ...]:
     Raises:
         Inconclusive: If one is unmet.
     """
-    gates = require(*design_gates(study, process))
+    gates = require(*design_gates(study, process.cells))
     gates += require(*asked_first(study, process.cells, gate))
     return gates + require(*surface_gate(study, process))
 
 
-def design_gates(study: Study, process: Process) -> tuple[Gate, ...]:
+def design_gates(study: Study, cells: tuple[str, ...]) -> tuple[Gate, ...]:
     """Whether the materials contrast the cells, in relations enough."""
-    first, second = process.cells
-    found = len(relations_of(study.prompts, process.cells))
+    *most, last = cells
+    asked = f"{', '.join(most)} and {last}"
+    found = len(relations_of(study.prompts, cells))
     there = {cell_of(item) for item in study.prompts.items}
     return (
         Gate(
             "cells",
-            {first, second} <= there,
-            f"{study.prompts.name} does not say that it asks for {first} and {second}: give the "
+            {*cells} <= there,
+            f"{study.prompts.name} does not say that it asks for {asked}: give the "
             "columns source, steps and relation, or take the set cells",
         ),
         Gate(
             "relations",
             found >= LEAST_RELATIONS,
-            f"{study.prompts.name} asks for {first} and {second} over the same stories in {found} "
+            f"{study.prompts.name} asks for {asked} over the same stories in {found} "
             f"relations; {LEAST_RELATIONS} are needed to tell a process from a question",
         ),
     )
 
 
-def relations_of(prompts: PromptSet, cells: tuple[str, str]) -> tuple[str, ...]:
-    """Relations of which stories of both splits ask in both cells."""
+def relations_of(prompts: PromptSet, cells: tuple[str, ...]) -> tuple[str, ...]:
+    """Relations of which stories of both splits ask in all of the cells."""
     asked: dict[tuple[str, str, str], set[str]] = {}
     for item in prompts.items:
         if item.relation:

@@ -15,7 +15,7 @@ from tests.support.planted_circuits import Planted
 
 RULE = CircuitRule(doses=(1 / 16, 1 / 8, 1 / 4), target=0.5, margin=0.1, alpha=0.05, draws=20)
 PLAN = Plan(seed=0, items=100, resamples=199)
-A, B = ("head", 1, 2), ("head", 2, 0)
+A, B, LATE = ("head", 1, 2), ("head", 2, 0), ("head", 3, 1)
 N, M = ("neuron", 1, 3), ("neuron", 2, 5)
 
 
@@ -50,15 +50,13 @@ def test_a_circuit_that_serves_a_process_in_all_relations_is_found(kind, place, 
     assert evidence(finding, "lost").effect.value == pytest.approx(1, abs=0.1)
     samples = finding.samples[evidence(finding, "lost").name]
     assert set(samples) == {
-        i.relation for i in Parts.of(Study(Planted(), cells(100), PLAN), process).judging.items
+        i.relation for i in Parts.of(Study(Planted(), cells(100), PLAN)).judging.items
     }
     assert np.mean(list(samples.values())) == pytest.approx(0.8, abs=0.1)
 
 
 def test_a_circuit_that_serves_the_relations_it_was_found_on_alone_is_no_process():
-    searched = {
-        i.relation for i in Parts.of(Study(Planted(), cells(100), PLAN), RETRIEVAL).selection.items
-    }
+    searched = {i.relation for i in Parts.of(Study(Planted(), cells(100), PLAN)).selection.items}
 
     def costs(item):
         here = cell_of(item) == "recall" and item.relation in searched
@@ -81,6 +79,19 @@ def test_a_circuit_of_recall_that_lookup_needs_too_is_no_circuit_of_retrieval():
     assert outcome(finding) is Outcome.REFUTED
 
 
+@pytest.mark.parametrize("beside", ["lookup", ""])
+def test_a_head_that_stands_in_for_the_best_one_is_found(beside):
+    """Without A another head does most of the work: neither costs much alone, both cost all."""
+
+    def joint(item):
+        return 0.6 if cell_of(item) in ("recall", beside) else 0.0
+
+    finding = found(by_cell(recall={A: 0.25}), joint=joint, sets=([A], [LATE]))
+    assert {A[1:], LATE[1:]} <= {(c.layer, c.index) for c in finding.components} or beside
+    assert outcome(finding) is (Outcome.REFUTED if beside else Outcome.SUPPORTED)
+    assert ("once more with L1 H2 ablated" in finding.notes[0]) is not bool(beside)
+
+
 def test_a_small_loss_is_no_circuit():
     # One head of sixteen carries a tenth of what all carry.
     spread = {("head", layer, head): 0.05 for layer in range(4) for head in range(4)}
@@ -94,7 +105,7 @@ def test_a_model_in_which_nothing_matters_is_not_supported():
 
 
 def test_the_search_never_sees_what_it_is_judged_on():
-    parts = Parts.of(Study(Planted(), cells(100), PLAN), RETRIEVAL)
+    parts = Parts.of(Study(Planted(), cells(100), PLAN))
     of = [
         (
             {i.relation for i in p.items},

@@ -189,10 +189,6 @@ class TaskEffects:
         """Drop of accuracy; nan if an intervention applies to no pair."""
         return means(self.lost)
 
-    def any_lost(self, row: int) -> int:
-        """Pairs that lose an answer under an intervention."""
-        return int((self.lost[row] > 0).sum())
-
     def aligned(
         self, values: Float[np.ndarray, "intervention pair"], pairs: Sequence[str]
     ) -> Float[np.ndarray, "pair intervention"]:

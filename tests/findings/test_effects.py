@@ -262,7 +262,6 @@ def test_the_unit_is_the_pair_where_it_holds_several_items():
     assert found.pairs.tolist() == ["a", "b", "c"]
     assert found.n == 3
     assert found.lost.tolist() == [[0.5, 0, 1]]
-    assert found.any_lost(0) == 2
     assert found.logit_difference.tolist() == [[-2, 0, -4]]
     assert found.scale == pytest.approx((3 + 1 + 3) / 3)
     assert found.before.tolist() == [1, 1, 0.5]

@@ -7,7 +7,6 @@ import pytest
 
 import harness
 from harness.findings import gates
-from harness.findings.circuits import gates as circuit_gates
 from harness.findings.circuits import neuron_scores
 from harness.findings.direction import held_out
 from harness.findings.specialisation import published
@@ -30,7 +29,7 @@ def fresh():
     [
         (held_out, "LEAST_IN_STRATUM"),
         (published, "_SHUFFLES"),
-        (circuit_gates, "LEAST_ITEMS"),
+        (gates, "LEAST_ITEMS"),
         (neuron_scores, "PATH_STEPS"),
         (gates, "LEAST_PAIRS"),
         (difficulty, "GATE"),

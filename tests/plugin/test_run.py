@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from harness.findings.specialisation.cells import published_cells
-from harness.findings.specialisation.rules import ControlledRule, PublishedRule
+from harness.findings.specialisation.rules import PublishedRule
 from harness.plugin.prediction import Prediction
 from harness.plugin.run import COMPONENT_COLUMNS, COMPONENT_PARTS, PLOT_PARTS, Run, not_measured
 from harness.plugin.run import provenance as provenance_of
@@ -22,7 +22,7 @@ from harness.verdicts.records import (
 )
 from harness.verdicts.table import load_verdicts
 from harness.verdicts.verdict import Verdict
-from tests.support.synthetic import contrast_of, crossed_set, noise, plain_set, planted
+from tests.support.synthetic import crossed_set, noise, plain_set, planted
 
 ASKED = Prediction(
     claim_id="h2",
@@ -42,8 +42,10 @@ def row(run: Run, name: str = "test_heads") -> Verdict:
 
 def table(kind="head", seed=0):
     prompts = crossed_set(40)
-    rule = ControlledRule(threshold_d=1.0, alpha=0.01, permutations=99, seed=0)
-    return rule(contrast_of(kind, planted(noise(prompts, seed), prompts), prompts))
+    cells = published_cells(kind, planted(noise(prompts, seed), prompts))
+    return PublishedRule(threshold_d=1.0, alpha=0.01, votes=1, correction="bonferroni")(
+        cells, prompts
+    )
 
 
 def figure(title="dose", y=(0.1, 0.2)):
@@ -112,7 +114,7 @@ def test_parts_of_several_predictions_and_workers_are_merged(tmp_path):
     merged = pd.read_parquet(tmp_path / COMPONENTS_NAME)
     assert list(merged.columns) == list(COMPONENT_COLUMNS)
     assert merged.groupby(["claim_id", "source"], observed=True).size().to_dict() == {
-        ("h1", "model"): 20,
+        ("h1", "model"): len(table("layer")) * len(table("layer").metrics),
         ("h2", "model"): 16,
         ("h2", "twin 1"): 16,
     }

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from harness.interventions.sites import Site, joined
+from harness.study.study import Study
 
 CircuitKind = Literal["head", "neuron"]
 Member = tuple[int, int]  # a component by its layer and its number there
@@ -53,6 +54,26 @@ class Circuit:
         """How many components in each layer, layers ascending."""
         layers, counts = np.unique(self.layer, return_counts=True)
         return dict(zip(layers.tolist(), counts.tolist(), strict=True))
+
+
+def shape(study: Study, kind: CircuitKind) -> tuple[int, int]:
+    """Layers, and components of a kind in each."""
+    architecture = study.subject.architecture
+    return architecture.layers, architecture.heads if kind == "head" else architecture.neurons
+
+
+def specificity(
+    own: Float[np.ndarray, "layer component"],
+    other: Float[np.ndarray, "layer component"],
+    margin: float,
+) -> Float[np.ndarray, "layer component"]:
+    """How much more a component costs its cell than the others; what costs these is last.
+
+    Effects and margin are shares of the intact logit difference.
+    """
+    difference = own - other
+    below = np.nanmin(difference) - np.nanmax(difference) - 1.0  # lower than any other
+    return np.asarray(np.where(other > margin, difference + below, difference))
 
 
 def ranked(

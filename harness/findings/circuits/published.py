@@ -1,15 +1,12 @@
 """The published statements of h5 and h6, on the prompts that they were found on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness.activations.extracted import Activations
-from harness.findings.circuits.circuits import Circuit, CircuitKind, Matched, matched_sets
-from harness.findings.circuits.depth import observed_order
-from harness.findings.circuits.secondary import left_out
-from harness.findings.circuits.selection import other_task, shape
+from harness.findings.circuits.circuits import Circuit, CircuitKind, Matched, matched_sets, shape
 from harness.findings.effects import TaskEffects, measured_effects
 from harness.findings.gates import causal_answers
 from harness.findings.requirements import interval
@@ -58,7 +55,7 @@ def published_drop_finding(
     """Zero what is specialised in a task: that task falls, and the other stays as it is."""
     zeroed = _measure(study, kind, rule, gate)
     tasks = study.prompts.tasks
-    about = [(about, task) for task in tasks for about in (task, other_task(study, task))]
+    about = [(of, task) for task in tasks for of in sorted(tasks, key=lambda of: of != task)]
     return Finding(
         evidence=tuple(_lost(zeroed, of, task, unchanged) for of, task in about),
         controls=tuple(c for task in tasks for c in _random_control(zeroed, task)),
@@ -177,3 +174,22 @@ def _order_in_twins(study: Study, rule: PublishedRule) -> tuple[Control, ...]:
         return TwinResult(value, "layers; undefined if one type is missing")
 
     return twin_controls(on_twins(study, order), meets=None)
+
+
+def observed_order(table: Components, tasks: Sequence[str]) -> float:
+    """Mean layer of the second task's type minus the first's; nan if a type has no layer."""
+    of = [table.layer[table.passed & (table.type == t)] for t in tasks]
+    if not all(map(len, of)):
+        return float("nan")
+    return float(of[1].mean() - of[0].mean())
+
+
+def left_out(effects: Mapping[str, TaskEffects]) -> tuple[str, ...]:
+    """Notes on the items that have no part in the effects, and why."""
+    missed = "the intact model misses them"
+    unscored = "no distractor differs from the answer in its first token"
+    counts = [(task, e.missed, missed) for task, e in effects.items()]
+    counts += [(task, e.unscored, unscored) for task, e in effects.items()]
+    return tuple(
+        f"{count} {task} items are left out: {reason}" for task, count, reason in counts if count
+    )

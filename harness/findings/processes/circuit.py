@@ -12,13 +12,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from harness.findings.circuits.circuits import Circuit, CircuitKind, matched_sets, ranked, sizes
+from harness.findings.circuits.circuits import (
+    Circuit,
+    CircuitKind,
+    matched_sets,
+    ranked,
+    shape,
+    sizes,
+    specificity,
+)
 from harness.findings.circuits.neuron_scores import neuron_scores
-from harness.findings.circuits.selection import shape, specificity
 from harness.findings.effects import TaskEffects, effects_on_correct, means, swept
 from harness.findings.processes.kinds import cell_of
 from harness.findings.processes.materials import asked_first, design_gates, relations_of
-from harness.interventions.interventions import INTACT, MEAN, Intervention
+from harness.interventions.interventions import INTACT, MEAN, Intervention, Method
 from harness.interventions.sites import Site
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.study.study import Study
@@ -129,7 +136,7 @@ class Search:
         Args:
             groups: Rows of the selection prompts; the first is the target.
         """
-        first = self._specificity(self.costs, groups)
+        first = self.scores(groups)
         found = self._at_best_dose(first, groups)
         if self.kind == "neuron" or found.share >= self.rule.target:
             return found  # neurons are scored on the way to the ablation of all of them
@@ -141,7 +148,7 @@ class Search:
 
     def ranking(self, groups: Sequence[np.ndarray]) -> Circuit:
         """Every component, those first that cost the first group most and the others least."""
-        return ranked(self.kind, self._specificity(self.costs, groups))
+        return ranked(self.kind, self.scores(groups))
 
     def _lost(self, interventions: Sequence[Intervention]) -> Float[np.ndarray, "set item"]:
         """What each costs each item's logit difference, nats; nan where the answer was wrong."""
@@ -284,10 +291,15 @@ class Ablated:
 
 
 def ablate(
-    study: Study, prompts: PromptSet, circuits: Sequence[Circuit], *, means_over: PromptSet
+    study: Study,
+    prompts: PromptSet,
+    circuits: Sequence[Circuit],
+    *,
+    means_over: PromptSet,
+    method: Method = MEAN,
 ) -> Ablated:
-    """Every circuit ablated; its components take their mean over other prompts."""
-    each = [Intervention(circuit.sites, MEAN) for circuit in circuits]
+    """Every circuit ablated; by default its components take their mean over other prompts."""
+    each = [Intervention(circuit.sites, method) for circuit in circuits]
     result = swept(study.subject, prompts, each, means_over=means_over)
     relation = {item.pair: item.relation for item in prompts.items}
     names = tuple(sorted(set(relation.values())))

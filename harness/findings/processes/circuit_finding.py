@@ -12,6 +12,7 @@ from harness.findings.processes.circuit import (
     Ablated,
     CircuitRule,
     Found,
+    Parts,
     ablate,
     random_circuits,
     rows_of_cells,
@@ -19,6 +20,8 @@ from harness.findings.processes.circuit import (
     searched,
 )
 from harness.findings.processes.kinds import Process
+from harness.interventions.donors import have_donors
+from harness.interventions.interventions import ABLATIONS, COUNTERFACTUAL, MEAN, RESAMPLE
 from harness.study.study import Study
 from harness.verdicts.evidence import Component, Effect, Evidence, Gate
 from harness.verdicts.judge import Finding
@@ -39,6 +42,7 @@ class Measured:
     kind: CircuitKind
     rule: CircuitRule
     gates: tuple[Gate, ...]
+    parts: Parts
     found: Found
     ablated: Ablated
     compared: Ablated
@@ -70,7 +74,12 @@ def process_circuit_finding(
     measured = _measure(study, kind, process, rule, gate)
     lost = _lost(measured)
     return Finding(
-        (lost, *(_spared(measured, cell) for cell in measured.others), _selective(measured)),
+        (
+            lost,
+            *(_spared(measured, cell) for cell in measured.others),
+            _selective(measured),
+            *_otherwise(measured),
+        ),
         gates=measured.gates,
         components=_components(measured),
         notes=(_how_found(measured),),
@@ -105,7 +114,7 @@ def _measure(
     own, means = [found.circuit, found.ranking], parts.selection
     ablated = ablate(study, parts.judging, own, means_over=means)
     compared = ablate(study, parts.compared, [found.circuit, *random, *same], means_over=means)
-    return Measured(study, process, kind, rule, gates, found, ablated, compared, len(random))
+    return Measured(study, process, kind, rule, gates, parts, found, ablated, compared, len(random))
 
 
 def _lost(measured: Measured) -> Evidence:
@@ -177,6 +186,35 @@ def _selective(measured: Measured) -> Evidence:
         n=len(null),
         key="selective",
     )
+
+
+def _otherwise(measured: Measured) -> list[Evidence]:
+    """Secondary: what each cell loses where the circuit is ablated in other ways."""
+    items = measured.parts.judging.items
+    rows = []
+    for method in ABLATIONS:
+        if method == MEAN or (method == RESAMPLE and not have_donors(items)):
+            continue
+        if method == COUNTERFACTUAL and not all(item.counterfactual_prompt for item in items):
+            continue
+        found = ablate(
+            measured.study,
+            measured.parts.judging,
+            [measured.found.circuit],
+            means_over=measured.parts.selection,
+            method=method,
+        )
+        each = {cell: float(found.mean(cell)[0]) for cell in CELLS}
+        others = ", ".join(f"{cell} {each[cell]:.2f}" for cell in measured.others)
+        rows.append(
+            Evidence(
+                f"{measured.target} lost, {method.name} ablation",
+                Effect("share of the logit difference", each[measured.target], method=others),
+                n=len(found.relations),
+                key=f"otherwise.{method.name}",
+            )
+        )
+    return rows
 
 
 def _components(measured: Measured) -> tuple[Component, ...]:

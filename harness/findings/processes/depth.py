@@ -12,10 +12,11 @@ from jaxtyping import Bool, Float
 
 from harness import stats
 from harness.activations.swept import SweepResult
-from harness.findings.circuits.depth import centroid, signed_centroid
-from harness.findings.circuits.gates import items_gate
+from harness.findings.circuits.patching import patching_plots
 from harness.findings.circuits.plots import depth_profile
 from harness.findings.effects import means, swept
+from harness.findings.gates import items_gate
+from harness.findings.processes.centroid import centroid, signed_centroid
 from harness.findings.processes.circuit import CELLS
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
 from harness.findings.processes.materials import LEAST_RELATIONS, asked_first, design_gates
@@ -97,7 +98,7 @@ def process_depth_finding(study: Study, *, least: float, gate: float) -> Finding
         gates=profiles.gates,
         notes=(_cells_note(profiles),),
         samples={difference.name: _samples(profiles)},
-        plots=(_plot(profiles),),
+        plots=(_plot(profiles), *patching_plots(study)),
         severity=_severity(same, bar),
     )
 

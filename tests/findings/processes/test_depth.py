@@ -72,7 +72,10 @@ def test_retrieval_planted_before_composing_is_supported():
     units = finding.samples[difference.name]
     assert set(units) == {item.relation for item in cells(100).items}
     assert np.mean(list(units.values())) == pytest.approx(difference.effect.value, abs=0.1)
-    assert [p.title for p in finding.plots] == ["what each layer causes"]
+    assert [p.title for p in finding.plots] == [
+        "what each layer causes",
+        "patching from the counterfactual prompt",
+    ]
 
 
 def test_what_all_cells_lose_is_no_part_of_a_process():

@@ -8,7 +8,7 @@ import pytest
 from harness import stats
 from harness.findings.gates import causal_answers, causal_gates, competence_gates
 from harness.findings.specialisation.published import published_finding
-from harness.findings.specialisation.rules import ControlledRule, PublishedRule
+from harness.findings.specialisation.rules import PublishedRule
 from harness.materials.relabelling import flip_pairs
 from harness.verdicts.judge import Criterion, Outcome, judge
 from tests.support.judging import finding_of
@@ -24,12 +24,6 @@ from tests.support.synthetic import (
     study_of,
 )
 
-RULES = {
-    "layer": ControlledRule(threshold_d=0.5, alpha=0.01, permutations=199, seed=0),
-    "head": ControlledRule(threshold_d=1.0, alpha=0.01, permutations=199, seed=0),
-    "neuron": ControlledRule(threshold_d=1.0, alpha=0.01, permutations=199, seed=0),
-}
-NEEDED = {"layer": (1, 4), "head": (1, 16), "neuron": (1, 32)}
 BH = PublishedRule(threshold_d=1.0, alpha=0.01, votes=3, correction="benjamini-hochberg")
 BONFERRONI = PublishedRule(threshold_d=1.0, alpha=1e-4, votes=1, correction="bonferroni")
 

@@ -202,14 +202,14 @@ def _recovery(
         is_own = np.array([place in positive for place in at])
         yield {"source": "observational", **_compared(np.abs(table.effect), is_own)}
     if kind != "layer":
-        search = _search(study, kind, process)
+        search = _search(study, kind)
         scores = search.scores(rows_of_cells(search.prompts, process.cells[0]))
         own = [[(n, c) in positive for c in range(scores.shape[1])] for n in range(len(scores))]
         yield {"source": "causal", **_compared(scores.ravel(), np.array(own).ravel())}
 
 
-def _search(study: Study, kind: Any, process: Process) -> Search:
-    return Search(study, kind, Parts.of(study, process).selection, claim_module("h5").process_rule)
+def _search(study: Study, kind: Any) -> Search:
+    return Search(study, kind, Parts.of(study).selection, claim_module("h5").rule)
 
 
 def _compared(

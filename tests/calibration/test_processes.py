@@ -71,7 +71,7 @@ def test_a_gate_that_is_not_met_is_said_and_nothing_is_counted(study):
 def test_the_rules_are_those_of_the_claims():
     assert claim_module("h2").THRESHOLD_D == 1.0
     assert claim_module("h2") is claim_module("h2")
-    assert claim_module("h5").process_rule.doses
+    assert claim_module("h5").rule.doses
 
 
 def test_an_interval_of_an_auroc_holds_it_and_narrows_with_more_components():

@@ -4,14 +4,16 @@ A run in which no test asks for `verdict`, `study`, `subject` or `prompts` of th
 as it is. What the hooks do for predictions is in `harness.plugin.predictions`.
 """
 
+import os
+import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.files import DATA
 from harness.plugin.options import DEFAULT_MODELS, add_options, given
 
 MARKER = (
@@ -22,6 +24,7 @@ MARKER = (
 )
 FIXTURES = ("verdict", "study", "subject", "prompts")
 PREDICTION = "prediction"  # name of a user property
+NO_TESTS = ("node_modules", "venv", "build", "dist")  # folders that pytest passes over, and large
 
 run_id_key = pytest.StashKey[str]()
 prepared_key = pytest.StashKey[bool]()
@@ -37,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     workerinput = getattr(config, "workerinput", {})
     config.stash[run_id_key] = workerinput.get("run_id") or uuid.uuid4().hex[:12]
-    if not workerinput and (given(config) or _names_hypotheses(config)):
+    if not workerinput and (given(config) or _may_predict(config)):
         from harness.plugin.stopping import stop_at_sigterm  # noqa: PLC0415
 
         stop_at_sigterm(config)
@@ -48,14 +51,33 @@ def pytest_configure(config: pytest.Config) -> None:
             pytest.exit("stopped before anything was measured", pytest.ExitCode.INTERRUPTED)
 
 
-def _names_hypotheses(config: pytest.Config) -> bool:
-    """Whether files of the claims that ship are given to pytest: on workers, nothing says more."""
-    folder, start = DATA / "hypotheses", config.invocation_params.dir
+def _may_predict(config: pytest.Config) -> bool:
+    """Whether a test file that pytest is given names `verdict`.
+
+    Nothing says more until tests are collected, which takes seconds, and workers do it elsewhere.
+    """
+    start = config.invocation_params.dir
     return any(
         each.startswith("harness.hypotheses")
-        or (start / each.partition("::")[0]).resolve().is_relative_to(folder)
+        or any(b"verdict" in _content(file) for file in _files(start / each.partition("::")[0]))
         for each in config.args
     )
+
+
+def _files(given: Path) -> Iterator[Path]:
+    """A file, or the test files of a folder and of those in it, but not of hidden ones."""
+    if not given.is_dir():
+        yield given
+    for folder, folders, names in os.walk(given):
+        folders[:] = [name for name in folders if name[0] not in "._" and name not in NO_TESTS]
+        yield from (Path(folder, name) for name in names if re.fullmatch(r"test_.*\.py", name))
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:  # pytest says that it cannot be read
+        return b""
 
 
 def _prepare(config: pytest.Config) -> None:

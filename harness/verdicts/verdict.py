@@ -6,7 +6,8 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +23,7 @@ SCHEMA_VERSION = 2
 SCHEMA = Path(__file__).with_name("verdict.schema.json")
 STRONGEST = 50  # components that a record holds
 NOT_SUPPORTED = "not supported"
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _TEXTS = ("run_id", "created", "claim_id", "claim", "prediction_id", "prediction")
 
 
@@ -242,7 +244,11 @@ class Verdict:
 
 
 def to_plain(value: Any) -> Any:
-    """Numpy scalars, tuples and dataclasses to JSON's types; nan to None, infinities to text."""
+    """Numpy scalars, tuples and dataclasses to JSON's types; nan to None, infinities to text.
+
+    What JSON has no type for becomes a text that is the same in every process: a function or a
+    class its name, anything else its representation without the address.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if isinstance(value, Mapping):
@@ -251,11 +257,20 @@ def to_plain(value: Any) -> Any:
         return str(value) if isinstance(value, StrEnum) else value
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         return to_plain(value.item())
-    if isinstance(value, Iterable):
+    if isinstance(value, Set):
+        value = sorted(value, key=repr)
+    if isinstance(value, Iterable) and not isinstance(value, Iterator | type):
         return [to_plain(v) for v in (value.tolist() if hasattr(value, "tolist") else value)]
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
-    return value
+    return value if isinstance(value, int | float) else _text_of(value)
+
+
+def _text_of(value: Any) -> str:
+    name = getattr(value, "__qualname__", getattr(value, "__name__", None))
+    if isinstance(name, str):
+        return f"{getattr(value, '__module__', '')}.{name}".removeprefix(".")
+    return _ADDRESS.sub("", repr(value))
 
 
 def plan_of(constants: Mapping[str, Any], description: str = "") -> AnalysisPlan:

@@ -1,5 +1,6 @@
 """One hashed plan: every constant that can change a verdict is in it."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from harness.findings import gates
 from harness.findings.circuits import neuron_scores
 from harness.findings.direction import held_out
 from harness.findings.specialisation import published
+from harness.interventions.interventions import ZERO
 from harness.plugin import constants
 from harness.study import difficulty
 from harness.verdicts import wording
 from harness.verdicts.verdict import plan_of
+from tests.support.tiny_models import largest_difference
 
 
 @pytest.fixture
@@ -44,6 +47,30 @@ def test_a_changed_constant_changes_the_hash(monkeypatch, fresh, module, name):
     assert after.hash != before.hash
     assert after.suite[module.__name__][name] == 2 * before.suite[module.__name__][name]
     assert after.own == before.own == {"ALPHA": 0.01}
+
+
+def test_what_json_has_no_type_for_is_a_constant_too():
+    """A claim may import ZERO and MEAN, or set a pattern; every process writes the same text."""
+    plan = plan_of(
+        {
+            "CLASS": Path,
+            "EDIT": ZERO,
+            "ENDLESS": itertools.count(),
+            "FUNCTION": largest_difference,
+            "NAMES": {"b", "a", "c"},
+            "PATTERN": re.compile("a+"),
+            "THING": object(),
+        }
+    )
+    assert plan.own == {
+        "CLASS": "pathlib.Path",
+        "EDIT": {"name": "zero", "edits": "harness.interventions.interventions._zero"},
+        "ENDLESS": "count(0)",
+        "FUNCTION": "tests.support.tiny_models.largest_difference",
+        "NAMES": ["a", "b", "c"],
+        "PATTERN": "re.compile('a+')",
+        "THING": "<object object>",
+    }
 
 
 def test_a_changed_setting_of_difficulty_changes_the_hash(monkeypatch, fresh):

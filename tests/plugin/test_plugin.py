@@ -479,6 +479,7 @@ def test_first(model_name, verdict):
     [
         (("--model=mini-qwen",), "Exit: stopped before anything was measured"),
         (("-n2", str(ROOT / "hypotheses")), "*KeyboardInterrupt*"),
+        (("-n2", "own claims"), "*KeyboardInterrupt*"),
     ],
 )
 def test_sigterm_before_the_run_begins_is_said(study, options, said):
@@ -496,6 +497,7 @@ def test_sigterm_before_the_run_begins_is_said(study, options, said):
     if "-n2" not in options:
         early += "\n        harness.plugin.settings.settings_of = now\n"
     study.makepyfile(early=early)
+    (study.mkdir("own claims") / "test_h9_x.py").write_text(THREE)
     result = study.runpytest_subprocess("-p", "early", *options)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert "Traceback" not in result.stderr.str()

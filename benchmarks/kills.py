@@ -1,0 +1,314 @@
+"""What a run loses that is killed, told to stop or interrupted at any moment of its life.
+
+    python -m benchmarks.kills --work DIR --tries 180 --tries-with-workers 20 --minutes 60
+
+Runs two claims on a tiny untrained model, undisturbed. Then, over and over, sends a signal at a
+random moment of such a run, looks at what is left, and runs again on the same cache and folder.
+With two workers, every other signal goes to them too. Runs are forked from a process that has made
+one already: imports would be most of their life, and nothing can be lost in them. Writes every try
+to results/kills.json, goes on with those that are not there, and prints a table; the exit status is
+1 if anything was lost, wrong or not said.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import multiprocessing
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import tiny_models
+from tests.support.inner_runs import IMPORTED
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).with_name("results") / "kills.json"
+SIGNALS = ("KILL", "TERM", "INT")
+CLAIMS = ("benchmarks/claims/test_h9_kept.py", "hypotheses/test_h2_heads.py")
+OPTIONS = (
+    *("--criterion=published", "--items=4", "--no-controls", "--gate=none", "-v", "-rN"),
+    *("-p", "no:cacheprovider", "-p", "no:hypothesispytest", *IMPORTED),
+)
+PATIENCE = 240  # seconds that a run gets to end after a signal
+LEFT = 20  # seconds that workers get to end after the controller
+NUMBERS = ("outcome", "reason", "evidence", "controls", "gates", "notes")  # of a verdict
+FALLEN = re.compile(r"^.*::.*(?:PASSED|SKIPPED|XFAIL)|(?:PASSED|SKIPPED|XFAIL) .*::", re.MULTILINE)
+
+# How a run ended; the last three are faults.
+WHOLE = "ended before"  # the signal came too late
+EARLY = "before pytest"
+KILLED, REPORT, SENTENCE = "killed", "report", "sentence"
+FAULTS = SILENT, TRACEBACK, HUNG = ("silent", "traceback", "hung")
+ENDINGS = (WHOLE, EARLY, KILLED, REPORT, SENTENCE, *FAULTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one run reads and writes: the work folder of all runs, and its own."""
+
+    work: Path
+    folder: Path
+    workers: int
+
+    def arguments(self) -> list[str]:
+        """What pytest is given."""
+        named = (f"--cache-dir={self.folder / 'cache'}", f"--report={self.folder / 'out'}/")
+        many = ("-n", str(self.workers)) if self.workers else ()
+        return [*CLAIMS, *OPTIONS, *many, *named, f"--model={self.work / 'tiny'}"]
+
+    def start(self, log: str) -> Any:
+        """Begin a run that prints to a file, in a process and a session of its own."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        process = multiprocessing.get_context("fork").Process(target=self._run, args=(log,))
+        process.start()
+        return process
+
+    def _run(self, log: str) -> None:
+        os.setsid()
+        file = os.open(self.folder / log, os.O_WRONLY | os.O_CREAT)
+        for number in (1, 2):
+            os.dup2(file, number)
+        sys.stdout = sys.__stdout__ = os.fdopen(1, "w", 1)
+        sys.stderr = sys.__stderr__ = os.fdopen(2, "w", 1)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
+        os._exit(pytest.main(self.arguments()))
+
+    def said(self, log: str) -> str:
+        """All that a run printed."""
+        path = self.folder / log
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+    def verdicts(self, name: str) -> dict[str, str]:
+        """What must not change of the verdicts on disk, by prediction and materials.
+
+        Raises:
+            ValueError: If a record is not whole.
+        """
+        path = self.folder / "out" / name
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if path.suffix == ".json":
+            records = json.loads(text)["verdicts"] if text else []
+        else:
+            records = [json.loads(line) for line in text.splitlines()]
+        return {
+            f"{r['prediction_id']} {r.get('part', '')} {r['materials']['name']}": json.dumps(
+                [r[n] for n in NUMBERS]
+            )
+            for r in records
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One run that was disturbed, and the run after it.
+
+    Attributes:
+        number: Of the tries of this kind; it gives the moment.
+        to_all: Whether the signal went to the workers too.
+        after: Seconds from its start to the signal.
+        kept: Verdicts on disk when it had ended.
+        problems: What was lost or wrong, in words.
+    """
+
+    sent: str
+    workers: int
+    number: int
+    to_all: bool
+    after: float
+    ended: str
+    kept: int
+    problems: tuple[str, ...]
+
+
+class Trial:
+    """An undisturbed run, and runs that are disturbed."""
+
+    def __init__(self, work: Path, workers: int) -> None:
+        self.work, self.workers = work, workers
+        place = self._place("undisturbed")
+        started = time.monotonic()
+        process = place.start("run.txt")
+        process.join()
+        self.seconds = time.monotonic() - started
+        if process.exitcode != 0:
+            raise RuntimeError(f"the undisturbed run failed:\n{place.said('run.txt')[-2000:]}")
+        self.expected = place.verdicts("verdicts.json")
+
+    def _place(self, name: str) -> Place:
+        return Place(self.work, self.work / f"{self.workers}-workers" / name, self.workers)
+
+    def disturb(self, name: str, number: int, part: float) -> Try:
+        """Send a signal after a part of a run's life, look at what is left, and run again."""
+        after = round(part * self.seconds, 2)
+        place = self._place(f"{name}-{number}")
+        to_all = bool(self.workers) and number % 2 == 1
+        process = place.start("run.txt")
+        process.join(after)
+        if process.exitcode is None:
+            send = os.killpg if to_all else os.kill
+            send(process.pid, signal.Signals[f"SIG{name}"])
+        process.join(PATIENCE)
+        ended = how_it_ended(place.said("run.txt"), process.exitcode, name)
+        problems = [f"ended: {ended}"] if ended in FAULTS else []
+        if left_running(process.pid):
+            problems.append("processes were left running")
+        process.join()
+        kept, lost = self._kept(place, ended)
+        problems += lost + self._again(place)
+        if not problems:
+            shutil.rmtree(place.folder)
+        return Try(name, self.workers, number, to_all, after, ended, kept, tuple(problems))
+
+    def _kept(self, place: Place, ended: str) -> tuple[int, list[str]]:
+        """How many verdicts lie on disk after a run was disturbed, and what is wrong with them."""
+        try:
+            there = place.verdicts("verdicts.jsonl")
+        except ValueError as error:
+            # A last line that was torn by kill -9 is left out by whoever reads it.
+            return 0, [] if ended == KILLED else [f"verdicts.jsonl: {error}"]
+        problems = self._differing(there)
+        fallen = len(FALLEN.findall(place.said("run.txt")))
+        if len(there) < fallen:
+            problems.append(f"{fallen} verdicts had fallen, {len(there)} are on disk")
+        if ended == REPORT and place.verdicts("verdicts.json").keys() != there.keys():
+            problems.append("the report lacks verdicts")
+        return len(there), problems
+
+    def _again(self, place: Place) -> list[str]:
+        """What is wrong with a second run on the same cache and folder."""
+        process = place.start("again.txt")
+        process.join()
+        said, found = place.said("again.txt"), place.verdicts("verdicts.json")
+        problems = [f"again: exit status {process.exitcode}"] if process.exitcode else []
+        if missing := self.expected.keys() - found.keys():
+            problems.append(f"again: {len(missing)} verdicts are missing")
+        if "measured again" in said:
+            problems.append("again: the cache was damaged")
+        if parts := sorted(p.name for p in (place.folder / "out").glob("*.parts")):
+            problems.append(f"again: left behind {', '.join(parts)}")
+        return problems + self._differing(found)
+
+    def _differing(self, found: dict[str, str]) -> list[str]:
+        wrong = [name for name, said in found.items() if self.expected.get(name) != said]
+        return [f"other numbers: {', '.join(wrong)}"] if wrong else []
+
+
+def how_it_ended(said: str, status: int | None, sent: str) -> str:
+    """What a run made of a signal; None is the status of one that still runs."""
+    if status == 0 or status is None:
+        return HUNG if status is None else WHOLE
+    if sent == "KILL":
+        return KILLED
+    if "Traceback (most recent call last)" in said or "INTERNALERROR" in said:
+        return TRACEBACK
+    for word, ending in (("report: ", REPORT), ("Interrupt", SENTENCE), ("Exit: ", SENTENCE)):
+        if word in said:
+            return ending
+    return SILENT if "session starts" in said else EARLY
+
+
+def left_running(group: int) -> bool:
+    """Whether processes of a session did not end by themselves; they are ended."""
+    for _ in range(LEFT * 10):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.1)
+    os.killpg(group, signal.SIGKILL)
+    return True
+
+
+def prepare(work: Path) -> None:
+    """Write the model, and make one run in this process, which imports all that is needed."""
+    work.mkdir(parents=True, exist_ok=True)
+    if not (work / "tiny").is_dir():
+        tiny_models.save(work / "tiny")
+    os.environ["PYTHONPATH"] = str(ROOT)  # of workers
+    os.chdir(ROOT)
+    place, said = Place(work, work / "first", 0), io.StringIO()
+    with contextlib.redirect_stdout(said):
+        status = pytest.main(place.arguments())
+    if status:
+        raise RuntimeError(f"the first run failed:\n{said.getvalue()[-2000:]}")
+
+
+def table(tries: Sequence[Try]) -> list[dict[str, Any]]:
+    """How runs ended, a row for each signal and number of workers."""
+    rows = []
+    for sent, workers in dict.fromkeys((each.sent, each.workers) for each in tries):
+        own = [each for each in tries if (each.sent, each.workers) == (sent, workers)]
+        ended = Counter(each.ended for each in own)
+        row = {"signal": sent, "workers": workers, "tries": len(own)}
+        row |= {kind: ended[kind] for kind in ENDINGS}
+        rows.append({**row, "with problems": sum(bool(each.problems) for each in own)})
+    return rows
+
+
+def write(path: Path, trials: Mapping[int, Trial], tries: Sequence[Try], seed: int) -> None:
+    """Write how runs ended, and every try on a line of its own."""
+    head = {
+        "seed": seed,
+        "claims": CLAIMS,
+        "options": OPTIONS,
+        "seconds undisturbed": {f"{n} workers": round(t.seconds, 1) for n, t in trials.items()},
+        "verdicts of a run": len(trials[0].expected),
+        "ended": table(tries),
+        "columns": [field.name for field in fields(Try)],
+    }
+    lines = ",\n  ".join(json.dumps(astuple(each)) for each in tries)
+    text = json.dumps(head, indent=1).removesuffix("\n}")
+    path.write_text(f'{text},\n "tries": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
+
+
+def read(path: Path, seed: int) -> list[Try]:
+    """The tries that were made with this seed."""
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return [Try(*each) for each in before["tries"]] if before.get("seed") == seed else []
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="a new folder")
+    parser.add_argument("--tries", type=int, default=180, help="of each signal, without workers")
+    parser.add_argument("--tries-with-workers", type=int, default=20, help="of each signal")
+    parser.add_argument("--minutes", type=float, default=600, help="begin no try after so many")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    end = time.monotonic() + 60 * given.minutes
+    counts = {0: given.tries, 2: given.tries_with_workers}
+    work, tries = given.work.resolve(), read(given.output, given.seed)
+    prepare(work)
+    trials = {workers: Trial(work, workers) for workers, count in counts.items() if count}
+    kinds = [(name, w, n) for w in trials for n in range(counts[w]) for name in SIGNALS]
+    made = {(each.sent, each.workers, each.number) for each in tries}
+    for name, workers, number in random.Random(given.seed).sample(kinds, len(kinds)):
+        if (name, workers, number) in made or time.monotonic() > end:
+            continue
+        # One moment in each of so many equal parts of a run's life, in any order.
+        moment = random.Random(f"{given.seed} {name} {workers} {number}").random()
+        part = (number + moment) / counts[workers]
+        tries.append(each := trials[workers].disturb(name, number, part))
+        print(*astuple(each), flush=True)
+        write(given.output, trials, tries, given.seed)
+    for row in table(tries):
+        print(row)
+    sys.exit(any(each.problems for each in tries))
+
+
+if __name__ == "__main__":
+    main()

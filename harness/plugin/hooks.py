@@ -221,10 +221,22 @@ class Awaiting:
         self.config.pluginmanager.register(Showing(self.config), "verdict-showing")
         return collector
 
-    def pytest_runtestloop(self) -> None:
-        """Start with the first prediction: a signal that stops it finds the collector there."""
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Any:
+        """Start with the first prediction, so that a signal finds the collector there.
+
+        After the last one nothing is left to stop: the next signal would hit pytest on its way to
+        the report.
+        """
+        from harness.plugin.stopping import let_finish  # noqa: PLC0415
+
         if not self.started and self.config.stash.get(prepared_key, False):
             self.start()
+        try:
+            return (yield)
+        finally:
+            if self.started:
+                let_finish(self.config)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Hand the first report over; the collector was not there when it came."""

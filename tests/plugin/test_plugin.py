@@ -505,6 +505,44 @@ def test_sigterm_before_the_run_begins_is_said(study, options, said):
 
 
 @pytest.mark.parametrize("sent", ["SIGTERM", "SIGINT"])
+def test_a_signal_after_the_last_prediction_changes_nothing(study, sent):
+    """SIGINT up to the end of Python; SIGTERM up to that of pytest, when all is written."""
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + """
+@pytest.mark.criterion("controlled")
+def test_holds(model_name, verdict):
+    'It holds.'
+    verdict(finding(2.0))
+""",
+        late=f"""
+        import atexit, os, signal, pytest
+
+        def now(*_):
+            os.kill(os.getpid(), signal.{sent})
+
+        if "{sent}" == "SIGINT":
+            atexit.register(now)
+
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def pytest_sessionfinish(session):
+            now()
+            return (yield)
+
+        def pytest_collection_finish(session):
+            session.config.add_cleanup(now)
+
+        def pytest_unconfigure():
+            now()
+        """,
+    )
+    result = study.runpytest_subprocess("-p", "late", "--model=mini-qwen")
+    assert result.ret == 0
+    assert "KeyboardInterrupt" not in result.stdout.str() + result.stderr.str()
+    assert (study.path / "reports" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("sent", ["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("workers", [(), ("-n2",)])
 def test_a_run_that_is_stopped_from_outside_writes_its_report(study, sent, workers):
     study.makepyfile(

@@ -36,7 +36,7 @@ from tests.support.inner_runs import IMPORTED
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).with_name("results") / "kills.json"
 SIGNALS = ("KILL", "TERM", "INT")
-CLAIMS = ("benchmarks/claims/test_h9_kept.py", "hypotheses/test_h2_heads.py")
+CLAIMS = ("benchmarks/kills_claim.py", "hypotheses/test_h2_heads.py")
 OPTIONS = (
     *("--criterion=published", "--items=4", "--no-controls", "--gate=none", "-v", "-rN"),
     *("-p", "no:cacheprovider", "-p", "no:hypothesispytest", *IMPORTED),

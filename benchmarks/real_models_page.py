@@ -264,8 +264,16 @@ def _interval(verdict: dict) -> str:
 def _not_run(model: dict) -> str:
     left = [words for name, words in STAGES.items() if name not in model["stages"]]
     stopped = [STAGES[name] for name, stage in model["stages"].items() if not stage["ended"]]
-    said = {"Not run yet": left, "Stopped before its end": stopped}
+    said = {"Not run yet": left, "Stopped before its end": stopped, "Run in part": _in_part(model)}
     return " ".join(f"{what}: {'; '.join(names)}." for what, names in said.items() if names)
+
+
+def _in_part(model: dict) -> list[str]:
+    """Stages that were run with options that leave something out or make it smaller."""
+    options = {
+        name: stage["attempts"][-1]["options"][1:] for name, stage in model["stages"].items()
+    }
+    return [f"{STAGES[n]} (`{' '.join(some)}`)" for n, some in options.items() if some]
 
 
 def _examples(cells: dict[str, dict]) -> str:

@@ -63,9 +63,10 @@ def test_a_stage_that_is_killed_is_run_again_and_its_seconds_are_kept(tmp_path, 
         with pytest.raises(KeyboardInterrupt):
             stage.run(tmp_path, tmp_path, [])
     started[-1].wait()
-    assert not stage.ended
+    assert not stage.ended([])
     stage.run(tmp_path, tmp_path, [])
-    assert stage.ended
+    assert stage.ended([])
+    assert not stage.ended(["-k", "h1"])
     assert [attempt["ended"] for attempt in stage.attempts] == [False, True]
     assert stage.attempts[-1]["peak_gib"] > 0
 

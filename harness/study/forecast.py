@@ -9,7 +9,10 @@ from harness.study.cost import PARAMETERS, PREDICTIONS, Sizes, works_of
 from harness.study.plan import Plan
 from harness.study.speed import Speed
 
-TRUST = 0.02  # of the planned time: what the plan counts for beside what the run has shown
+# Shares of the planned time: what the plan counts for beside what the run has shown. The speed of a
+# machine changes; whether a model answers does not.
+TRUST, LIGHT = 0.10, 0.01
+STOPPED = 0.25  # of its plan: a prediction that took less was ended by a gate, or was stored
 STATISTICS = {"neuron": 1e-3, "head": 1e-3}  # seconds a component and 1,000 permutations
 LEAST = 0.3  # seconds of a prediction that measures nothing
 _WORDS = re.compile(r"layer|head|neuron|retrieval|composing")
@@ -102,8 +105,8 @@ def _statistics(asked: Asked, plan: Plan, architecture: Architecture) -> float:
 class Forecast:
     """Seconds that are left of a run: the plan, at the pace of what is over.
 
-    The pace is that of predictions on the same materials, so that a model which ends at a gate, or
-    whose measurements are stored, is soon known to; it begins with that of all, and that with 1.
+    Predictions on the same materials stand or fall together: where some of them ended at a gate, or
+    were stored, as large a share of the others is taken to.
 
     Attributes:
         planned: By node.
@@ -130,29 +133,32 @@ class Forecast:
             node: What runs now.
             seconds: Since when.
         """
-        trust = TRUST * self.total
-        pace = _pace(self._took(n for n in self.over if self.planned[n].passes), trust, 1.0)
         left = 0.0
         for name, plan in self.planned.items():
             if name not in self.over:
-                alike = [n for n in self.over if self.planned[n].materials == plan.materials]
-                own = _pace(self._took(alike), trust, pace)
-                left += max(0.0, own * plan.seconds - (seconds if name == node else 0.0))
+                expected = plan.seconds * self._pace() * self._asked_to_its_end(plan.materials)
+                left += max(0.0, expected - (seconds if name == node else 0.0))
         return left
 
-    def _took(self, nodes: Iterable[str]) -> tuple[float, float]:
-        """Seconds that predictions took, and that were planned for them."""
-        listed = list(nodes)
-        return (
-            sum(self.over[node] for node in listed),
-            sum(self.planned[node].seconds for node in listed),
-        )
+    def _pace(self) -> float:
+        """Seconds for each planned one, of what was measured to its end."""
+        whole = [n for n in self.over if self.planned[n].passes and not self._stopped(n)]
+        trust = TRUST * self.total
+        took, plan = (sum(of(n) for n in whole) for of in (self.over.__getitem__, self._seconds))
+        return (took + trust) / (plan + trust) if plan + trust else 1.0
 
+    def _asked_to_its_end(self, materials: str) -> float:
+        """The share of the planned time on these materials that no gate and no store saved."""
+        alike = [n for n in self.over if self.planned[n].materials == materials]
+        stopped = sum(self._seconds(n) for n in alike if self._stopped(n))
+        return 1 - stopped / (sum(map(self._seconds, alike)) + LIGHT * self.total or 1.0)
 
-def _pace(over: tuple[float, float], trust: float, before: float) -> float:
-    """Seconds for each planned one, from what is over and from what was known before."""
-    took, plan = over
-    return (took + trust * before) / (plan + trust) if plan + trust else before
+    def _stopped(self, node: str) -> bool:
+        """Whether a prediction ended long before its measurements could."""
+        return self.over[node] < STOPPED * self._seconds(node)
+
+    def _seconds(self, node: str) -> float:
+        return self.planned[node].seconds
 
 
 def rough(seconds: float) -> str:

@@ -18,9 +18,17 @@ if TYPE_CHECKING:
     from harness.adapter import Model
 
 SECONDS = 10.0  # of a probe, at most, where one batch takes less
-GROWING = (4, 4, 16, 64, 128)  # prompts of a batch
+GROWING = (1, 4, 16, 64, 128)  # prompts of a batch
 SAMPLE = 48  # prompts whose tokens are counted
 EDITS = 8
+# Speeds beside that of answers, where the model is too large to be timed on all; gradients take a
+# forward and a backward pass of every prompt on its own.
+BESIDE_ANSWERS: Mapping[Kind, float] = {
+    "answers": 1.0,
+    "activations": 1.2,
+    "sweep": 1.1,
+    "gradients": 0.12,
+}
 FAST = 5_000.0  # tokens a second of the smallest models, which batches slow down
 MATERIALS = {
     "published": "geography-published",
@@ -59,38 +67,45 @@ class Speed:
         return replace(self, per_second=guessed)
 
 
-def speed_of(model: "Model", seconds: float = SECONDS, own: PromptSet | None = None) -> Speed:
+def speed_of(model: "Model", seconds: float = SECONDS) -> Speed:
     """Measure it: answers, activations, edits and gradients on growing batches of prompts.
 
     Args:
         model: The loaded model.
-        seconds: What the probe may take.
-        own: Prompts that the run asks in place of the plain and crossed ones.
+        seconds: What the probe may take, where a single batch takes less.
     """
     sets = {name: _drawn(real) for name, real in MATERIALS.items()}
-    if own is not None:
-        sets |= {"plain": own, "crossed": own}
     items = sets["crossed"].items[: GROWING[-1]]
+    per_second: dict[Kind, float] = {}
+    left = seconds
+    for kind, (measure, passes) in _jobs(model, items).items():
+        if left <= 0:  # of a large model, answers alone were timed
+            per_second[kind] = per_second["answers"] * BESIDE_ANSWERS[kind]
+            continue
+        took, spent = probe(measure, len(items), seconds / len(BESIDE_ANSWERS))
+        left -= spent
+        tokens = tokens_of(model, items[: took.prompts]) * took.prompts
+        per_second[kind] = passes * tokens / took.seconds
+    counted = {name: tokens_of(model, prompts.items[:SAMPLE]) for name, prompts in sets.items()}
+    return Speed(per_second, counted)
+
+
+def _jobs(
+    model: "Model", items: Sequence[Item]
+) -> Mapping[Kind, tuple[Callable[[int], object], float]]:
+    """What is timed, on so many of the items, and how many passes each of them makes."""
     heads, layers = model.architecture.heads, model.architecture.layers
     sites = [Site("head", n * layers // EDITS, n % heads) for n in range(EDITS)]
     edits = [(zero_ablation(site),) for site in sites]
-    passes = sum(1 - site.layer / layers for site in sites)
-    each: Mapping[Kind, tuple[Callable[[Sequence[Item]], object], float]] = {
-        "answers": (model.score, 1.0),
-        "activations": (model.extract, 1.0),
-        "sweep": (lambda some: model.sweep(some, edits, partial=True), passes),
-        "gradients": (lambda some: model.path_scores(some, "neuron", steps=1), 1.0),
+    return {
+        "answers": (lambda n: model.score(items[:n]), 1.0),
+        "activations": (lambda n: model.extract(items[:n]), 1.0),
+        "sweep": (
+            lambda n: model.sweep(items[:n], edits, partial=True),
+            sum(1 - site.layer / layers for site in sites),
+        ),
+        "gradients": (lambda n: model.path_scores(items[:n], "neuron", steps=1), 1.0),
     }
-
-    def timed(kind: Kind) -> float:
-        measure, weight = each[kind]
-        took = probe(lambda n: measure(items[:n]), len(items), seconds / len(each))
-        return weight * tokens_of(model, items[: took.prompts]) * took.prompts / took.seconds
-
-    return Speed(
-        per_second={kind: timed(kind) for kind in each},
-        tokens={name: tokens_of(model, prompts.items[:SAMPLE]) for name, prompts in sets.items()},
-    )
 
 
 def speed_before(spec: ModelSpec, options: LoadOptions, seconds: float = SECONDS) -> Speed:
@@ -121,20 +136,20 @@ def probe(
     most: int,
     seconds: float,
     clock: Callable[[], float] = time.perf_counter,
-) -> Took:
-    """The time of the largest batch that can be timed within some seconds.
+) -> tuple[Took, float]:
+    """The time of the largest batch that can be timed within some seconds; and of all.
 
-    The first size is timed twice where there is time, because it pays for what is done once.
+    At least the second size is, because the first one pays for what is done once.
     """
-    took, left = Took(0, 0.0), seconds
-    for number in (min(size, most) for size in GROWING):
-        if took.prompts and took.seconds * number / took.prompts > left:
+    took, spent = Took(0, 0.0), 0.0
+    for number in dict.fromkeys(min(size, most) for size in GROWING):
+        if took.prompts > GROWING[0] and took.seconds * number / took.prompts > seconds - spent:
             break
         started = clock()
         measure(number)
         took = Took(number, max(clock() - started, 1e-6))
-        left -= took.seconds
-    return took
+        spent += took.seconds
+    return took, spent
 
 
 def tokens_of(model: "Model", items: Sequence[Item]) -> float:

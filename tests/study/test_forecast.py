@@ -97,8 +97,8 @@ def test_what_runs_now_is_counted_down_but_never_below_nothing():
 
 
 def test_after_a_tenth_of_a_slower_run_the_rest_is_right_within_three_tenths():
-    real = {f"a{n}": 2.0 * (5 + n % 3) for n in range(50)}  # twice as slow as planned
-    forecast = Forecast({n: Planned(s / 2, "a", 1.0) for n, s in real.items()})
+    real = {f"a{n}": 1.5 * (5 + n % 3) for n in range(50)}  # half as fast again as planned
+    forecast = Forecast({n: Planned(s / 1.5, "a", 1.0) for n, s in real.items()})
     spent = 0.0
     for name, seconds in real.items():
         forecast.end(name, seconds)
@@ -109,12 +109,16 @@ def test_after_a_tenth_of_a_slower_run_the_rest_is_right_within_three_tenths():
 
 
 def test_predictions_that_end_at_a_gate_shorten_those_on_the_same_materials_only():
-    forecast = forecast_of(c1=100, c2=100, c3=100, p1=100)
+    forecast = forecast_of(c1=100, c2=100, p1=100)
     forecast.end("c1", 1.0)
-    forecast.end("c2", 1.0)
-    assert forecast.left() < 100 + 30
-    forecast.end("c3", 1.0)
-    assert forecast.left() == pytest.approx(100 * (3 + 8) / (300 + 8))  # as all, for want of better
+    assert forecast.left("c2") == pytest.approx(100 + 3, abs=1)
+
+
+def test_the_pace_of_what_ended_at_a_gate_does_not_count():
+    forecast = forecast_of(c1=100, c2=100, p1=100, p2=100)
+    forecast.end("c1", 1.0)
+    forecast.end("p1", 200.0)
+    assert forecast.left() == pytest.approx(100 * 1.7 + 5, abs=5)
 
 
 def test_a_probe_grows_its_batches_while_there_is_time():
@@ -124,18 +128,19 @@ def test_a_probe_grows_its_batches_while_there_is_time():
         asked.append(number)
         clock.now += 0.1 * number
 
-    took = probe(measure, 128, seconds=3.0, clock=clock)
-    assert asked == [4, 4, 16]
-    assert (took.prompts, took.seconds) == (16, pytest.approx(1.6))
+    took, spent = probe(measure, 128, seconds=3.0, clock=clock)
+    assert asked == [1, 4, 16]
+    assert (took.prompts, took.seconds, spent) == (16, pytest.approx(1.6), pytest.approx(2.1))
 
 
-def test_a_probe_of_a_slow_model_stops_after_its_first_batch():
+def test_a_probe_does_not_count_what_is_done_once():
     clock = Clock()
 
     def measure(number: int) -> None:
-        clock.now += 5.0 * number
+        clock.now += 5.0 * number if number > 1 else 1000.0
 
-    assert probe(measure, 128, seconds=3.0, clock=clock).prompts == 4
+    took, spent = probe(measure, 128, seconds=3.0, clock=clock)
+    assert (took.prompts, took.seconds, spent) == (4, pytest.approx(20), pytest.approx(1020))
 
 
 class Clock:

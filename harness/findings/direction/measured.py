@@ -137,7 +137,7 @@ def measure_held_out(study: Study, rule: DirectionRule) -> HeldOutDirection:
         Inconclusive: If there are too few units, or if no layer has a direction.
     """
     labelled, seed = Labelled.of(study.prompts), study.plan.seed
-    require(_units_gate(study, labelled, rule))
+    require(units_gate(study, labelled, rule))
     resid = study.activations.resid
     sides = np.concatenate([labelled.side[None], labelled.shuffled(rule.shuffles, seed)])
     true_labels, *shuffled = search(resid, labelled, sides, rule.folds, seed)
@@ -156,7 +156,7 @@ def measure_held_out(study: Study, rule: DirectionRule) -> HeldOutDirection:
     )
 
 
-def _units_gate(study: Study, labelled: Labelled, rule: DirectionRule) -> Gate:
+def units_gate(study: Study, labelled: Labelled, rule: DirectionRule) -> Gate:
     """Whether every fold has units to fit on, and the evaluation half has units to judge."""
     missing = []
     for split, least in ((DISCOVERY, rule.folds), (EVALUATION, LEAST_EVALUATED)):

@@ -88,7 +88,9 @@ def read_components(folder: Path) -> "pd.DataFrame | None":
     numbers = dict.fromkeys(("layer", "index", "passed"), True)
     numbers |= dict.fromkeys(("effect", "effect_discovery", "q"), False)
     texts = tuple(name for name in COMPONENT_COLUMNS if name not in numbers)
-    frame = table_at(path, numbers, texts, "a table of components", REMEDY)
+    # d is infinite where a component varies between the classes and in neither of them.
+    infinite = ("effect", "effect_discovery")
+    frame = table_at(path, numbers, texts, "a table of components", REMEDY, infinite=infinite)
     return frame[list(COMPONENT_COLUMNS)]
 
 

@@ -176,7 +176,7 @@ def head_map(table: "pd.DataFrame", context: FigureContext) -> Figure:
     """Signed d of every head of the model, then the mean |d| of its twins, on one scale."""
     model, twins = _split(table)
     layers, heads = int(table["layer"].max()) + 1, int(table["index"].max()) + 1
-    top = min(float(np.nanquantile(table["effect"].abs(), SATURATION)) or 1.0, LARGE_D)
+    top = float(np.nanquantile(table["effect"].abs().clip(upper=LARGE_D), SATURATION)) or 1.0
     x = {"title": "head", "dtick": _tick(heads), "range": [-0.5, heads - 0.5], "grid": False}
     y = {"title": "layer", "dtick": _tick(layers), "range": [-0.5, layers - 0.5], "grid": False}
     height = max(180, min(22 * layers + 90, 520))
@@ -258,7 +258,7 @@ def _heat(at: int, z: list[list[float | None]], top: float, *, signed: bool) -> 
 def neuron_distribution(table: "pd.DataFrame", context: FigureContext) -> Figure:
     """How many neurons have which d, in the model and in each twin; the counts on a log axis."""
     effects = table["effect"].to_numpy(dtype=float)
-    reach = min(float(np.nanquantile(np.abs(effects), 0.9999)), LARGE_D)
+    reach = float(np.nanquantile(np.minimum(np.abs(effects), LARGE_D), 0.9999))
     reach = max(reach, 1.2 * (context.threshold or 0.0), 1e-6)
     edges = np.linspace(-reach, reach, _BINS + 1)
     centres = rounded((edges[1:] + edges[:-1]) / 2)

@@ -194,8 +194,17 @@ def _severity(verdict: Verdict) -> str:
 def summary_lines(verdicts: Sequence[Verdict]) -> list[str]:
     """The table of the terminal: a line a verdict, grouped by model."""
     in_order = sorted(verdicts, key=lambda v: (v.model.name, v.claim_id, v.criterion))
+    on: dict[tuple[str, str, str], set[str]] = {}
+    for v in verdicts:
+        on.setdefault(_asked(v), set()).add(v.materials.name)
     return [
         f"{v.outcome:<13}{v.model.name:<12} {v.claim_id:<3} {v.criterion:<11}"
+        f"{f'on {v.materials.name}: ' if len(on[_asked(v)]) > 1 else ''}"
         f"{v.prediction}  {v.deciding.plain}{_severity(v)}{_was(v)}"
         for v in in_order
     ]
+
+
+def _asked(verdict: Verdict) -> tuple[str, str, str]:
+    """A prediction on a model, whatever the materials."""
+    return verdict.model.name, verdict.claim_id, verdict.prediction_id

@@ -16,6 +16,7 @@ from harness.report.figures.figure import FigureContext
 from harness.report.rendering import load_and_render, render
 from harness.report.verdicts import beside
 from harness.verdicts import records, typeset
+from harness.verdicts.components import read_components
 from harness.verdicts.earlier import Change, Earlier, Moved
 from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Outcome
@@ -290,6 +291,19 @@ def test_undefined_effects_leave_a_gap():
     table.loc[table.index[0], "effect"] = float("nan")
     context = FigureContext("m", "h2", "published", "g", 60, 1.0)
     assert component_figures.head_map(table, context).traces[0]["z"][0][0] is None
+
+
+def test_infinite_effects_are_read_and_drawn(tmp_path):
+    """A component that varies between two classes and in neither has an infinite d."""
+    table = components()
+    for at in np.flatnonzero(table.claim_id.isin(["h2", "h3"]))[::7]:
+        table.loc[table.index[at], "effect"] = float("inf")
+    records.write_verdicts(tmp_path / "verdicts.json", sample())
+    table.to_parquet(tmp_path / "components.parquet")
+    read = read_components(tmp_path)
+    assert np.isinf(read["effect"]).sum() == np.isinf(table["effect"]).sum()
+    for figure in _figures(read):
+        json.dumps(figure.spec(), allow_nan=False)
 
 
 def test_predictions_that_save_the_same_table_count_once():

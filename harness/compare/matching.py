@@ -143,6 +143,29 @@ def check_numbers(plan: Plan, past: Past, shared: bool) -> None:
         raise BaselineError(f"this run cannot be compared with {past.name}: {said}; {remedy}.")
 
 
+def check_materials(asked: Sequence[str], past: Past) -> None:
+    """Refuse an earlier run on wholly other materials, before anything is measured.
+
+    Args:
+        asked: Names of the materials of this run; none are those of each claim.
+        past: The earlier run.
+
+    Raises:
+        BaselineError: If no materials are common to both.
+    """
+    before = sorted({r.materials.name for r in past.verdicts if r.materials.name})
+    # A set goes on with -crossed or @difficulty; a file crossed by --crossed with -crossed.
+    common = [
+        b for b in before for name in asked if b == name or b.startswith((f"{name}-", f"{name}@"))
+    ]
+    if asked and before and not common:
+        raise BaselineError(
+            f"this run cannot be compared with {past.name}: no materials are common to both "
+            f"({', '.join(before)} there, {', '.join(asked)} here); run both with the same "
+            "--prompts, or leave --baseline out."
+        )
+
+
 def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
 

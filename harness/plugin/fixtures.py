@@ -74,10 +74,17 @@ def prompts(request: pytest.FixtureRequest, prompts_name: str) -> "PromptSet":
 
 @pytest.fixture(scope="session")
 def chosen_difficulty(request: pytest.FixtureRequest, subject: "Subject") -> "Callable[[], Chosen]":
-    """The setting of the cells that suits the model, measured when it is asked for."""
-    from harness.study.difficulty import choose_difficulty
+    """The setting of the cells that suits the model, measured when it is asked for.
+
+    With a baseline it is the baseline's: a release that answers less is asked the same.
+    """
+    from harness.plugin.predictions import difficulty_before
+    from harness.study.difficulty import Chosen, choose_difficulty
 
     settings = _settings(request)
+    before = difficulty_before(request.config, subject.spec.name)
+    if before is not None:
+        return lambda: Chosen(before, (f"difficulty {before}: as in the baseline",))
     return cache(lambda: choose_difficulty(subject, settings.difficulty, settings.plan.seed))
 
 

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from harness.compare.matching import check_numbers, match_models
+from harness.compare.matching import check_materials, check_numbers, match_models
 from harness.compare.past import Baseline, BaselineError, find
 from harness.foreign import ForeignError, printable
+from harness.materials.cell_sets import parse
+from harness.materials.difficulty import Difficulty
 from harness.materials.files.parsing import READERS
 from harness.materials.files.reading import check
 from harness.materials.items import MaterialsError
@@ -69,8 +71,23 @@ def _baseline(settings: Settings, workerinput: dict[str, Any] | None) -> Baselin
             "--report, or keep the earlier run with --save-baseline."
         )
     check_numbers(settings.plan, past, against.shared)
+    files = (Path(name).suffix.lower() in READERS for name in settings.prompts)
+    asked = [Path(n).stem if file else n for n, file in zip(settings.prompts, files, strict=True)]
+    check_materials(asked, past)
     names = [spec.name for spec in selected_models(settings)]
     return Baseline(past, match_models(names, past, against.models), against.shared)
+
+
+def difficulty_before(config: pytest.Config, model: str) -> Difficulty | None:
+    """The setting of the cells that the baseline has of a model, where the run allows it."""
+    baseline = config.stash[baseline_key]
+    if baseline is None or model not in baseline.models:
+        return None
+    before = [v for v in baseline.past.verdicts if v.model.name == baseline.models[model]]
+    stated = (parse(v.materials.name) for v in before if "@" in v.materials.name)
+    difficulty = next((set_.difficulty for set_ in stated if set_ and set_.difficulty), None)
+    allowed = config.stash[settings_key].difficulty
+    return difficulty if difficulty is not None and allowed.allows(difficulty) else None
 
 
 def baseline_path(config: pytest.Config) -> str:

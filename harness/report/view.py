@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 ICONS = {str(o): str(o).replace(" ", "-") for o in Outcome}
 OPEN_FOREST = 420  # pixels: a taller one stays closed
+FACTS = {"items": "items of a task, in sets that are drawn"}  # as the page calls them
 SAME = "same weights as"  # a fact of a model: an earlier model of the page
 LIMITS = (
     "A verdict holds for the model, the materials and the plan named here, and no further.",
@@ -390,8 +391,9 @@ def _runs(verdicts: Sequence[Verdict]) -> list[Named]:
         facts = runs.setdefault(verdict.run_id, {"date": ""})
         facts["date"] = max(facts["date"], verdict.created)
         for key, value in verdict.provenance.items():
-            if value not in facts.setdefault(key, []):
-                facts[key].append(value)
+            values = facts.setdefault(FACTS.get(key, key), [])
+            if value not in values:
+                values.append(value)
     return [Named(run_id, facts) for run_id, facts in runs.items()]
 
 

@@ -37,6 +37,11 @@ class Asked:
         """Whether something of it is left to the model."""
         return self.names is None or len(self.settings()) > 1
 
+    def allows(self, difficulty: Difficulty) -> bool:
+        """Whether it leaves room for this setting."""
+        names = self.names or difficulty.names
+        return difficulty in (replace(setting, names=names) for setting in self.settings())
+
     def settings(self) -> tuple[Difficulty, ...]:
         """What it leaves open, hardest first.
 

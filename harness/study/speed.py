@@ -21,15 +21,9 @@ SECONDS = 10.0  # of a probe, at most, where one batch takes less
 GROWING = (1, 4, 16, 64, 128)  # prompts of a batch
 SAMPLE = 48  # prompts whose tokens are counted
 EDITS = 8
-# Speeds beside that of answers, where the model is too large to be timed on all; gradients take a
-# forward and a backward pass of every prompt on its own.
-BESIDE_ANSWERS: Mapping[Kind, float] = {
-    "answers": 1.0,
-    "activations": 1.2,
-    "sweep": 1.1,
-    "gradients": 0.12,
-}
-FAST = 5_000.0  # tokens a second of the smallest models, which batches slow down
+# Speeds beside that of activations, where a model is too large to time all in the probe; gradients
+# take a forward and a backward pass of every prompt on its own.
+GUESSED: Mapping[Kind, float] = {"sweep": 0.9, "gradients": 0.1}
 MATERIALS = {
     "published": "geography-published",
     "plain": "geography",
@@ -76,13 +70,14 @@ def speed_of(model: "Model", seconds: float = SECONDS) -> Speed:
     """
     sets = {name: _drawn(real) for name, real in MATERIALS.items()}
     items = sets["crossed"].items[: GROWING[-1]]
+    jobs = _jobs(model, items)
     per_second: dict[Kind, float] = {}
     left = seconds
-    for kind, (measure, passes) in _jobs(model, items).items():
-        if left <= 0:  # of a large model, answers alone were timed
-            per_second[kind] = per_second["answers"] * BESIDE_ANSWERS[kind]
+    for kind, (measure, passes) in jobs.items():
+        if left <= 0 and kind in GUESSED:
+            per_second[kind] = per_second["activations"] * GUESSED[kind]
             continue
-        took, spent = probe(measure, len(items), seconds / len(BESIDE_ANSWERS))
+        took, spent = probe(measure, len(items), seconds / len(jobs))
         left -= spent
         tokens = tokens_of(model, items[: took.prompts]) * took.prompts
         per_second[kind] = passes * tokens / took.seconds

@@ -251,6 +251,19 @@ def test_the_numbers_of_a_run_are_checked_before_it_starts(tmp_path):
         matching.check_numbers(Plan(twins=0), old, shared=True)
 
 
+@pytest.mark.parametrize("asked", [["geography"], ["mine", "cells"], ["geography-crossed"], []])
+def test_materials_that_are_partly_the_same_are_compared(tmp_path, asked):
+    before = [Named("geography-crossed"), Named("cells@chains4-shots4-told-steps2")]
+    old = kept(tmp_path, [record(materials=m) for m in before])
+    matching.check_materials(asked, old)
+
+
+def test_wholly_other_materials_are_refused_before_anything_is_measured(tmp_path):
+    old = kept(tmp_path, [record(materials=Named("geography-crossed"))])
+    with pytest.raises(BaselineError, match=r"no materials are common to both \(geography-crossed"):
+        matching.check_materials(["geo", "mine"], old)
+
+
 def models(now, before, told=None):
     return match_models(now, Past("old", None, None, [record(model=m) for m in before]), told)
 

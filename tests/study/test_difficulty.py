@@ -52,6 +52,14 @@ def test_a_model_that_answers_all_gets_the_hardest():
     assert "recall 1.00 [" in note
 
 
+def test_a_setting_is_allowed_where_nothing_else_was_asked_for():
+    setting = Difficulty(4, 4, "shuffled", 2, MATCHED)
+    assert Asked().allows(setting)
+    assert Asked(chains=4, names=MATCHED).allows(setting)
+    assert not Asked(chains=3).allows(setting)
+    assert not Asked(names=MADE_UP).allows(setting)
+
+
 def test_the_hardest_setting_that_is_answered_is_taken():
     subject = Answering(lambda _task, name: 0.9 if "told" in name else 0.3)
     chosen = choose_difficulty(subject, Asked(), 0)

@@ -21,6 +21,7 @@ SECONDS = 10.0  # of a probe, at most, where one batch takes less
 GROWING = (1, 4, 16, 64, 128)  # prompts of a batch
 SAMPLE = 48  # prompts whose tokens are counted
 EDITS = 8
+FAST = 5_000.0  # tokens a second of the smallest models, which batches slow down
 # Speeds beside that of activations, where a model is too large to time all in the probe; gradients
 # take a forward and a backward pass of every prompt on its own.
 GUESSED: Mapping[Kind, float] = {"sweep": 0.9, "gradients": 0.1}

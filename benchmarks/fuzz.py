@@ -4,7 +4,7 @@
 
 Prints, for each kind of file, how many were tried, refused properly, accepted, and failed: any
 other exception, or a wrong value out of the cache. The exit status is 1 if any failed. Tiny models
-are loaded too, a fiftieth of the inputs, since that takes a second each.
+are loaded too, fewer of them, since that takes a second each.
 """
 
 import argparse
@@ -22,7 +22,6 @@ from tests.support import tiny_models
 from tests.support.foreign_files import READERS, Reader, Trial
 
 COUNTED = ("tried", "refused", "accepted", "failed")
-LOADED = 50  # one input in so many is a whole model
 
 
 def _load(folder: Path) -> object:
@@ -62,6 +61,7 @@ def main() -> int:
     """Try them all; 1 if any failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inputs", type=int, default=12_000)
+    parser.add_argument("--loaded", type=int, default=200, help="whole models, for each file")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="a kind of file")
     parser.add_argument("--output", type=Path, help="write the counts as JSON")
@@ -72,7 +72,7 @@ def main() -> int:
     print(f"{'file':<32}" + "".join(f"{name:>10}" for name in COUNTED))
     for name, reader in chosen.items():
         whole = name.startswith("loaded")
-        share = options.inputs // LOADED if whole else options.inputs // max(len(plain), 1) + 1
+        share = options.loaded if whole else options.inputs // max(len(plain), 1) + 1
         counts, failures = tried(reader, share, random.Random(rng.getrandbits(64)))
         result[name] = {column: counts[column] for column in COUNTED}
         failed += [f"{name}: {text}" for text in failures]

@@ -48,7 +48,7 @@ FALLEN = re.compile(r"^.*::.*(?:PASSED|SKIPPED|XFAIL)|(?:PASSED|SKIPPED|XFAIL) .
 
 # How a run ended; the last three are faults.
 WHOLE = "ended before"  # the signal came too late
-EARLY = "before pytest"
+EARLY = "before pytest"  # had come to this project
 KILLED, REPORT, SENTENCE = "killed", "report", "sentence"
 FAULTS = SILENT, TRACEBACK, HUNG = ("silent", "traceback", "hung")
 ENDINGS = (WHOLE, EARLY, KILLED, REPORT, SENTENCE, *FAULTS)
@@ -211,12 +211,14 @@ def how_it_ended(said: str, status: int | None, sent: str) -> str:
         return HUNG if status is None else WHOLE
     if sent == "KILL":
         return KILLED
+    if "session starts" not in said and "/harness/" not in said and "Exit: " not in said:
+        return EARLY
     if "Traceback (most recent call last)" in said or "INTERNALERROR" in said:
         return TRACEBACK
     for word, ending in (("report: ", REPORT), ("Interrupt", SENTENCE), ("Exit: ", SENTENCE)):
         if word in said:
             return ending
-    return SILENT if "session starts" in said else EARLY
+    return SILENT
 
 
 def left_running(group: int) -> bool:

@@ -99,10 +99,10 @@ class Forecasts:
     def sentence(self, name: str) -> str:
         """What the run will take, after a model's speed is known."""
         number = sum(len(f.planned) - len(f.over) for f in self._forecasts)
+        take = "prediction takes" if number == 1 else "predictions take"
         return (
-            f"{number} predictions take {rough(self.left() or 0.0)} here ({name}: "
-            f"{self.speeds[name].said}), less where a model does not answer or measurements are "
-            "stored"
+            f"{number} {take} {rough(self.left() or 0.0)} here ({name}: {self.speeds[name].said}), "
+            "less where a model does not answer or measurements are stored"
         )
 
 

@@ -40,7 +40,7 @@ class Forecasts:
     stored: Collection[str] = ()
     workers: int = 1
     speeds: dict[str, Speed] = field(default_factory=dict)
-    _over: dict[str, float] = field(default_factory=dict)
+    _over: dict[str, tuple[float, bool]] = field(default_factory=dict)
     _forecasts: list[Forecast] = field(default_factory=list)
 
     def measured(self, name: str, speed: Speed) -> None:
@@ -53,8 +53,8 @@ class Forecasts:
         self.stored = self.stored if plan == self.plan else ()
         self.plan = plan
         self._forecasts = self.under(plan)
-        for node, seconds in self._over.items():
-            self._end(node, seconds)
+        for node, (seconds, inconclusive) in self._over.items():
+            self._end(node, seconds, inconclusive)
 
     def under(self, plan: Plan) -> list[Forecast]:
         """The forecast of each model under a plan, at the speeds that are known."""
@@ -76,14 +76,14 @@ class Forecasts:
         sizes = (architecture_of(self.models[n]) for n in (known, name))
         return speed.of_another(*sizes)
 
-    def end(self, node: str, seconds: float) -> None:
+    def end(self, node: str, seconds: float, inconclusive: bool) -> None:
         """A test took so long, in all."""
-        self._over[node] = seconds
-        self._end(node, seconds)
+        self._over[node] = seconds, inconclusive
+        self._end(node, seconds, inconclusive)
 
-    def _end(self, node: str, seconds: float) -> None:
+    def _end(self, node: str, seconds: float, inconclusive: bool) -> None:
         for forecast in self._forecasts:
-            forecast.end(node, seconds)
+            forecast.end(node, seconds, inconclusive=inconclusive)
 
     def left(self, node: str = "", seconds: float = 0.0) -> float | None:
         """Seconds left of the whole run; None while no model's speed is known.

@@ -37,6 +37,7 @@ class Showing:
         self.model = ""
         self.node, self.since = "", 0.0
         self.seconds: defaultdict[str, float] = defaultdict(float)  # of the tests that run
+        self.inconclusive: set[str] = set()
         self.forecasts = forecasts_of(config)
         self.progress.left = self._left
         config.stash[showing_key] = self
@@ -103,9 +104,12 @@ class Showing:
         found = with_speed(report.user_properties)
         if report.when == "call" and found:
             self.speed(*found)
-        self.seconds[report.nodeid] += report.duration
+        node = report.nodeid
+        self.seconds[node] += report.duration
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self.inconclusive.add(node)
         if report.when == "teardown":
-            self.forecasts.end(report.nodeid, self.seconds.pop(report.nodeid))
+            self.forecasts.end(node, self.seconds.pop(node), node in self.inconclusive)
             self.progress.done += 1
 
     @pytest.hookimpl(tryfirst=True)

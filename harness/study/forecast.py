@@ -12,7 +12,8 @@ from harness.study.speed import Speed
 # Shares of the planned time: what the plan counts for beside what the run has shown. The speed of a
 # machine changes; whether a model answers does not.
 TRUST, LIGHT = 0.10, 0.01
-STOPPED = 0.25  # of its plan: a prediction that took less was ended by a gate, or was stored
+# Of its plan: an inconclusive prediction that took less was ended by a gate, any other was stored.
+STOPPED, STORED = 0.5, 0.02
 STATISTICS = {"neuron": 1e-3, "head": 1e-3}  # seconds a component and 1,000 permutations
 LEAST = 0.3  # seconds of a prediction that measures nothing
 _WORDS = re.compile(r"layer|head|neuron|retrieval|composing")
@@ -111,20 +112,23 @@ class Forecast:
     Attributes:
         planned: By node.
         over: Seconds that predictions took, by node.
+        inconclusive: Those that are.
     """
 
     planned: Mapping[str, Planned]
     over: dict[str, float] = field(default_factory=dict)
+    inconclusive: set[str] = field(default_factory=set)
 
     @property
     def total(self) -> float:
         """Seconds planned for all."""
         return sum(p.seconds for p in self.planned.values())
 
-    def end(self, node: str, seconds: float) -> None:
+    def end(self, node: str, seconds: float, *, inconclusive: bool = False) -> None:
         """A prediction is over."""
         if node in self.planned:
             self.over[node] = seconds
+            self.inconclusive |= {node} if inconclusive else set()
 
     def left(self, node: str = "", seconds: float = 0.0) -> float:
         """Seconds left.
@@ -155,7 +159,8 @@ class Forecast:
 
     def _stopped(self, node: str) -> bool:
         """Whether a prediction ended long before its measurements could."""
-        return self.over[node] < STOPPED * self._seconds(node)
+        least = STOPPED if node in self.inconclusive else STORED
+        return self.over[node] < least * self._seconds(node)
 
     def _seconds(self, node: str) -> float:
         return self.planned[node].seconds

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from harness.adapter import Model
 
 SECONDS = 10.0  # of a probe, at most, where one batch takes less
-GROWING = (1, 4, 16, 64, 128)  # prompts of a batch
+GROWING = (1, 1, 16, 64, 128)  # prompts of a batch
+LONG = 3.0  # seconds of a single prompt beside which the cost of a batch does not count
 SAMPLE = 48  # prompts whose tokens are counted
 EDITS = 8
 FAST = 5_000.0  # tokens a second of the smallest models, which batches slow down
@@ -135,11 +136,15 @@ def probe(
 ) -> tuple[Took, float]:
     """The time of the largest batch that can be timed within some seconds; and of all.
 
-    At least the second size is, because the first one pays for what is done once.
+    A single prompt comes first, because it pays for what is done once. Then a batch: of one prompt
+    alone, what a batch costs in itself would be the most.
     """
     took, spent = Took(0, 0.0), 0.0
-    for number in dict.fromkeys(min(size, most) for size in GROWING):
-        if took.prompts > GROWING[0] and took.seconds * number / took.prompts > seconds - spent:
+    for at, number in enumerate(min(size, most) for size in GROWING):
+        left = seconds - spent
+        if at == 2 and took.seconds > LONG:
+            break
+        if at > 2 and (number == took.prompts or took.seconds * number / took.prompts > left):
             break
         started = clock()
         measure(number)

@@ -110,13 +110,13 @@ def test_after_a_tenth_of_a_slower_run_the_rest_is_right_within_three_tenths():
 
 def test_predictions_that_end_at_a_gate_shorten_those_on_the_same_materials_only():
     forecast = forecast_of(c1=100, c2=100, p1=100)
-    forecast.end("c1", 1.0)
+    forecast.end("c1", 1.0, inconclusive=True)
     assert forecast.left("c2") == pytest.approx(100 + 3, abs=1)
 
 
 def test_the_pace_of_what_ended_at_a_gate_does_not_count():
     forecast = forecast_of(c1=100, c2=100, p1=100, p2=100)
-    forecast.end("c1", 1.0)
+    forecast.end("c1", 1.0, inconclusive=True)
     forecast.end("p1", 200.0)
     assert forecast.left() == pytest.approx(100 * 1.7 + 5, abs=5)
 
@@ -129,18 +129,33 @@ def test_a_probe_grows_its_batches_while_there_is_time():
         clock.now += 0.1 * number
 
     took, spent = probe(measure, 128, seconds=3.0, clock=clock)
-    assert asked == [1, 4, 16]
-    assert (took.prompts, took.seconds, spent) == (16, pytest.approx(1.6), pytest.approx(2.1))
+    assert asked == [1, 1, 16]
+    assert (took.prompts, took.seconds, spent) == (16, pytest.approx(1.6), pytest.approx(1.8))
 
 
 def test_a_probe_does_not_count_what_is_done_once():
     clock = Clock()
 
     def measure(number: int) -> None:
-        clock.now += 5.0 * number if number > 1 else 1000.0
+        clock.now += 0.5 * number if clock.now else 1000.0
 
     took, spent = probe(measure, 128, seconds=3.0, clock=clock)
-    assert (took.prompts, took.seconds, spent) == (4, pytest.approx(20), pytest.approx(1020))
+    assert (took.prompts, took.seconds, spent) == (16, pytest.approx(8), pytest.approx(1008.5))
+
+
+def test_a_probe_of_a_large_model_times_one_prompt():
+    clock = Clock()
+
+    def measure(number: int) -> None:
+        clock.now += 5.0 * number
+
+    assert probe(measure, 128, seconds=3.0, clock=clock)[0].prompts == 1
+
+
+def test_what_took_long_or_was_decided_is_not_taken_for_stopped():
+    forecast = forecast_of(c1=100, c2=100)
+    forecast.end("c1", 10.0)
+    assert forecast.left() == pytest.approx(100 * (10 + 20) / 120)
 
 
 class Clock:

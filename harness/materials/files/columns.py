@@ -103,6 +103,7 @@ class Names:
                 continue
             self._named.add(key)
             absent = [c for c in COLUMNS if c not in {*found, *self.given, *CELL}]
+            absent += OTHER_NAMES["task"] if "task" in absent else ()
             near = difflib.get_close_matches(_plain(key), absent, n=1, cutoff=MISSPELT)
             if near:
                 faults.add(line, f"unknown column {key!r}; did you mean {near[0]!r}?")

@@ -179,6 +179,7 @@ def test_a_line_that_is_no_object_is_named(tmp_path, content, expected):
     ("content", "expected"),
     [
         ("prompt,tsk\nA?,b\n", "line 1: unknown column 'tsk'; did you mean 'task'?"),
+        ("prompt,classs\nA?,b\n", "line 1: unknown column 'classs'; did you mean 'class'?"),
         ("prompt\nA?\n", "line 1: no column 'task'"),
         ("task\nA?\n", "line 1: no column 'prompt' or 'question': if it has another name, say "),
         ("prompt,task,task\nA?,b,c\n", "column 'task' is there 2 times"),

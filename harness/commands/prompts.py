@@ -21,8 +21,8 @@ from harness.models.specs import LoadOptions, ModelSpec, resolve
 
 _SHOWN = 20  # faults, without --all
 PURPOSES = {
-    "geography": "whether the model answers at all",
-    "geography-crossed": "the controlled criteria, by default",
+    "cells": "the controlled criteria, by default",
+    "cells-crossed:lookup-reasoning": "the measurement itself (h0), by default",
     "geography-published": "the published criteria, by default",
 }
 CHECK_HELP = f"""\

@@ -11,6 +11,7 @@ from harness.findings.direction.surface_baselines import stored_surface_auc
 from harness.findings.gates import answers_gate, asked, paired_gate
 from harness.findings.specialisation.contrasts import Contrast, controlled_contrast
 from harness.materials import surface
+from harness.materials.cell_sets import draw_cells, parse
 from harness.materials.items import PromptSet
 from harness.materials.sets import domain_of, draw_plain, geography_published
 from harness.study.causality import label_difference
@@ -20,6 +21,7 @@ from harness.study.subject import Subject
 from harness.verdicts.evidence import Control, Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
 
+ONE_QUESTION = ("recall", "lookup", "reasoning")  # cells that claims need
 SHUFFLE_PERMUTATIONS = 199
 SHUFFLE_ALPHA = 0.05  # the share of shuffles that are significant at it is secondary
 GENERATED_TOKENS = 32  # of an answer to multiple choice
@@ -96,21 +98,27 @@ class Answered:
         correct: 1 where the answer beats every distractor, else 0.
         exact: 1 where greedy decoding begins with the answer, else 0.
         pair: Name of each prompt's pair.
+        decides: Whether they must be answered.
     """
 
     name: str
     correct: Float[np.ndarray, " prompt"]
     exact: Float[np.ndarray, " prompt"]
     pair: np.ndarray
+    decides: bool
 
 
 def competence_finding(study: Study, gate: float) -> Finding:
-    """Accuracy of each task on plain and on crossed prompts, each with its interval."""
+    """Accuracy of each task on plain and on crossed prompts, each with its interval.
+
+    Of the cells the plain prompts decide: where crossed ones are not answered, claims on them are
+    judged on plain prompts.
+    """
     require(answers_gate(study))
     answered = [
         task
-        for name, prompts, tasks in _sets(study)
-        for task in _answered(asked(replace(study, prompts=prompts), gate, tasks), name, tasks)
+        for asks in _sets(study)
+        for task in _answered(asked(replace(study, prompts=asks.prompts), gate, asks.tasks), asks)
     ]
     evidence = tuple(_accuracy(task, gate) for task in answered)
     samples = {task.name: _share_by_pair(task) for task in answered}
@@ -119,27 +127,54 @@ def competence_finding(study: Study, gate: float) -> Finding:
     return Finding((*evidence, *_generated(study)), samples=samples, notes=notes)
 
 
-def _sets(study: Study) -> Iterator[tuple[str, PromptSet, tuple[str, ...]]]:
-    """Name, prompts and tasks of every set on which competence is measured."""
-    domain = domain_of(study.prompts)
-    if domain is not None and study.prompts.crossed:
-        plain = study.plan.labelled(draw_plain(domain, study.plan.items, study.plan.seed))
-        yield "plain", plain, tuple(plain.count())
-    yield study.prompts.name, study.prompts, tuple(study.prompts.count())
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """Prompts on which competence is measured.
+
+    Attributes:
+        name: In the evidence.
+        tasks: Those that are measured.
+        decides: Whether they must be answered.
+    """
+
+    name: str
+    prompts: PromptSet
+    tasks: tuple[str, ...]
+    decides: bool = True
+
+
+def _sets(study: Study) -> Iterator[Asks]:
+    """Every set on which competence is measured."""
+    prompts, plan = study.prompts, study.plan
+    cells = parse(prompts.name) if "@" in prompts.name else None
+    if cells is not None and cells.kind == "cells" and cells.difficulty is not None:
+        whole = replace(cells, tasks=None, cell="", crossed=False).named(cells.difficulty)
+        plain = plan.labelled(draw_cells(whole, plan.items, plan.seed))
+        yield Asks("plain", plain, ONE_QUESTION)
+    domain = domain_of(prompts)
+    if domain is not None and prompts.crossed:
+        plain = plan.labelled(draw_plain(domain, plan.items, plan.seed))
+        yield Asks("plain", plain, tuple(plain.count()))
+    if cells is None or prompts.crossed:
+        yield Asks(prompts.name, prompts, tuple(prompts.count()), decides=cells is None)
     # The first control crosses lookup with reasoning: lookup is missing from the main set.
     for control in study.lookup_controls()[:1]:
-        yield control.prompts.name, control.prompts, ("lookup",)
+        yield Asks(control.prompts.name, control.prompts, ("lookup",))
 
 
-def _answered(study: Study, name: str, tasks: tuple[str, ...]) -> Iterator[Answered]:
+def _answered(study: Study, asks: Asks) -> Iterator[Answered]:
     prompts = study.prompts
     answers = study.subject.answers(prompts)
     task_of = np.array([item.task for item in prompts.items])
     pair = np.array([item.pair for item in prompts.items])
-    for task in tasks:
+    for task in asks.tasks:
         rows = task_of == task
         yield Answered(
-            f"{task} accuracy, {name}", answers.correct[rows], answers.exact[rows], pair[rows]
+            f"{task} accuracy, {asks.name}",
+            answers.correct[rows],
+            answers.exact[rows],
+            pair[rows],
+            asks.decides,
         )
 
 
@@ -154,8 +189,8 @@ def _accuracy(task: Answered, gate: float) -> Evidence:
             stats.binomial_interval(k, n),
             method=f"answer above every distractor; greedy exact match {exact:.2f}",
         ),
-        threshold=gate,
-        relation=">=",
+        threshold=gate if task.decides else None,
+        relation=">=" if task.decides else "secondary",
         n=n,
     )
 

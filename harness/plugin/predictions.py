@@ -37,8 +37,11 @@ from harness.plugin.writing import check_writable, claim
 from harness.study.reference_models import ReferenceModel, StoredVerdicts
 from harness.verdicts.records import verdict_of
 
-DEFAULT_PROMPTS = {"published": ("geography-published",), "controlled": ("geography-crossed",)}
-PLAIN_PROMPTS = ("geography",)
+DEFAULT_PROMPTS = {
+    "published": ("geography-published",),
+    "controlled": ("cells-crossed:lookup-reasoning",),
+}
+PLAIN_PROMPTS = ("cells",)
 
 baseline_key = pytest.StashKey[Baseline | None]()
 

@@ -28,8 +28,8 @@ FAST = 5_000.0  # tokens a second of the smallest models, which batches slow dow
 GUESSED: Mapping[Kind, float] = {"sweep": 0.9, "gradients": 0.1}
 MATERIALS = {
     "published": "geography-published",
-    "plain": "geography",
-    "crossed": "geography-crossed",
+    "plain": "cells",
+    "crossed": "cells-crossed:lookup-reasoning",
     "cells": "cells",
     "cells-crossed": "cells-crossed:recall-lookup",
 }

@@ -11,9 +11,9 @@ from harness.study.speed import Speed
 TOKENS = {"published": 10, "plain": 30, "crossed": 30, "cells": 30, "cells-crossed": 50}
 SPEED = Speed({"answers": 1000, "activations": 1000, "sweep": 1000, "gradients": 100}, TOKENS)
 NODES = (
-    "test_h0_measurement.py::test_the_model_answers[mini-qwen-geography-crossed]",
+    "test_h0_measurement.py::test_the_model_answers[mini-qwen-cells-crossed:lookup-reasoning]",
     "test_h1_layers.py::test_some_layers_serve_retrieval[mini-qwen-cells]",
-    "test_h5.py::test_the_recall_circuit_carries_recall_alone[mini-qwen-geography-head]",
+    "test_h5.py::test_a_circuit_of_retrieval_serves_other_relations[mini-qwen-cells-head]",
 )
 
 

@@ -619,7 +619,7 @@ def test_severity_primaries_and_stage_are_in_terminal_record_and_report(study):
     assert "primary" not in found["third", "mini-qwen"]
     assert found["third", "mini-qwen"]["outcome"] == "inconclusive"
     assert {r["stage"] for r in records(study)} == {"exploratory"}
-    assert "harness.findings.circuits.gates" in first["plan"]["constants"]
+    assert "harness.findings.gates" in first["plan"]["constants"]
     head = json.loads((study.path / "reports" / "verdicts.json").read_text())["primaries"]
     assert [p["remains"] for p in head["predictions"]].count(True) == 2
     page = (study.path / "reports" / "report.html").read_text(encoding="utf-8")

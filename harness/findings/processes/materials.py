@@ -38,6 +38,25 @@ def shown_by(study: Study, process: Process, gate: float) -> Study:
     return crossed if answered else study
 
 
+def contrasted(study: Study, process: Process) -> Study:
+    """The study with the process's cells as its two tasks: first without it, then with it.
+
+    The other cells remain as further tasks. The crossed counterpart is that of the two cells.
+    """
+    without, own = process.cells[::-1]
+    items = tuple(replace(i, task=cell_of(i) or i.task) for i in study.prompts.items)
+    name, wanted = (
+        study.prompts.name,
+        parse(study.prompts.name) if "@" in study.prompts.name else None,
+    )
+    if wanted is not None and wanted.kind == "cells" and wanted.difficulty is not None:
+        pair = (without, own) if (without, own) in CONTRASTS else (own, without)
+        name = replace(wanted, tasks=pair).named(wanted.difficulty)
+    return replace(
+        study, prompts=replace(study.prompts, name=name, items=items, tasks=(without, own))
+    )
+
+
 def asked_first(study: Study, cells: tuple[str, ...], gate: float) -> tuple[Gate, ...]:
     """Competence in these cells on discovery items, before anything else is measured.
 

@@ -50,7 +50,7 @@ def _decisive(measured: Added) -> list[Evidence]:
         beyond_isotropic(
             "the same, against random directions", SHARE, measured.isotropic, steering
         ),
-        task_spared(f"{second} not lost by it", second, effects.second, steering),
+        task_spared(f"{second} lost by it", effects.second, steering),
     ]
 
 

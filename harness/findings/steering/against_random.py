@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.findings.effects import effects_on_all
-from harness.findings.steering.effects import accuracy_lost
 from harness.findings.steering.selection import SteeringStudy
 from harness.interventions.directions import Directions
 from harness.interventions.interventions import Intervention
@@ -44,10 +43,10 @@ def contrast_against(
 
 
 def loss_against(steering: SteeringStudy, intervention: Intervention) -> AgainstRandom:
-    """The second task's accuracy that an intervention loses, and that random directions lose."""
+    """What the second task loses by an intervention, and by the same along random directions."""
     others, task = steering.isotropic_directions(), steering.tasks[1]
     prompts = steering.evaluation_items([task], pairs=steering.rule.random.pairs)
     interventions = along_each(intervention, others)
     second = effects_on_all(steering.run(prompts, interventions, others), prompts, task)
-    value, *draws = [accuracy_lost(second, i) for i in range(len(interventions))]
+    value, *draws = second.cost.tolist()
     return AgainstRandom(value, np.array(draws), int(second.scored.sum()))

@@ -1,20 +1,20 @@
 """Items that the intact model answers wrong, and where to find enough of them.
 
-Materials that a model answers have few such items; then geography's three-hop questions, which
-the direction was not fitted on either, are the pool.
+Materials that a model answers have few such items; then cells of more steps, which the direction
+was not fitted on either, are the pool.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from harness.findings.effects import part
 from harness.findings.steering.selection import SteeringStudy
+from harness.materials.cell_sets import draw_cells, parse
+from harness.materials.difficulty import MOST_STEPS
 from harness.materials.items import EVALUATION, PromptSet
-from harness.materials.sets import geography
 from harness.study.study import Study
-
-HARD_HOPS = 3
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,30 @@ def pool_of(steering: SteeringStudy) -> Pool:
         lambda i: i.task == task and (i.split == EVALUATION or i.pair in steering.fitted.unseen)
     )
     own = _pool(study, unseen, task, f"{task} items of {study.prompts.name}")
-    wrong = len(own.items(EVALUATION, criterion.pairs, correct=False))
-    if wrong >= criterion.least or study.prompts.name != "geography":
-        return own
-    harder = study.plan.labelled(geography(study.plan.items, study.plan.seed, hops=HARD_HOPS))
-    description = f"{task} items of {HARD_HOPS} hops, as {wrong} of the plain ones are wrong"
-    return _pool(study, harder.where(lambda i: i.task == task), task, description)
+    found = own
+    harder = _harder(study)
+    while _wrong(found, criterion.pairs) < criterion.least:
+        name, prompts = next(harder, ("", None))
+        if prompts is None:
+            return own
+        of_task = prompts.where(lambda i: i.task == task)
+        few = f"as {_wrong(own, criterion.pairs)} of {study.prompts.name} are wrong"
+        found = _pool(study, of_task, task, f"{task} items of {name}, {few}")
+    return found
+
+
+def _wrong(pool: Pool, pairs: int) -> int:
+    return len(pool.items(EVALUATION, pairs, correct=False))
+
+
+def _harder(study: Study) -> Iterator[tuple[str, PromptSet]]:
+    """The same cells with more steps, one more each time."""
+    wanted = parse(study.prompts.name) if "@" in study.prompts.name else None
+    if wanted is None or wanted.kind != "cells" or wanted.difficulty is None:
+        return
+    for steps in range(wanted.difficulty.steps + 1, MOST_STEPS + 1):
+        name = replace(wanted, tasks=None).named(replace(wanted.difficulty, steps=steps))
+        yield name, study.plan.labelled(draw_cells(name, study.plan.items, study.plan.seed))
 
 
 def _pool(study: Study, prompts: PromptSet, task: str, description: str) -> Pool:

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from harness.findings.effects import TaskEffects
-from harness.findings.requirements import beyond_chance, no_headroom, spared
+from harness.findings.requirements import beyond_chance, interval
 from harness.findings.steering.against_random import AgainstRandom
+from harness.findings.steering.effects import accuracy_change
 from harness.findings.steering.selection import SteeringStudy
 from harness.verdicts.evidence import Control, Effect, Evidence
 
@@ -32,16 +33,19 @@ def spread_control(against: AgainstRandom) -> Control:
     )
 
 
-def task_spared(name: str, which: str, task: TaskEffects, steering: SteeringStudy) -> Evidence:
-    """The requirement that few of the pairs answered correctly lose their answer, in row 0."""
-    correct = task.scored & (task.before == 1)
-    criterion = steering.rule.criterion
-    kept = spared(
-        name,
-        (task.after[0, correct] < 1).astype(float),
-        steering.study,
-        margin=criterion.margin,
-        alpha=criterion.alpha,
-        method="of answers that were right; equivalence: below the threshold, exact binomial",
+def share_lost(name: str, task: TaskEffects, steering: SteeringStudy, method: str) -> Evidence:
+    """The share of a task's logit difference that is lost in row 0, with its interval."""
+    lost = task.costs[0, task.scored]
+    effect = Effect(
+        "share of the logit difference",
+        float(lost.mean(dtype=np.float64)),
+        interval(lost, steering.study),
+        method=method,
     )
-    return replace(kept, headroom=no_headroom(which, task, 0, steering.study, criterion.margin))
+    return Evidence(name, effect, n=len(lost))
+
+
+def task_spared(name: str, task: TaskEffects, steering: SteeringStudy) -> Evidence:
+    """The requirement that a task loses no more than the margin."""
+    shown = share_lost(name, task, steering, f"accuracy {accuracy_change(task, 0)}")
+    return replace(shown, threshold=steering.rule.criterion.margin, relation="<=")

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from harness.activations.swept import SweepResult
 from harness.findings.effects import effects_on_all, part, swept
-from harness.findings.steering.effects import BothTasks, accuracy_lost
+from harness.findings.steering.effects import BothTasks
 from harness.findings.steering.fitting import (
     FittedDirection,
     fit,
@@ -163,18 +163,10 @@ def select_added(steering: SteeringStudy, score: Score, sign: int) -> SelectedSt
 
 
 def select_projection(steering: SteeringStudy) -> SelectedSteering:
-    """Where to project the direction out: what costs the second task most and the first least.
-
-    Of interventions that do equally well in accuracy, the one that does best in logit difference.
-    """
+    """Where to project the direction out: what costs the second task most and the first least."""
     interventions = projections(steering)
     effects = steering.both(steering.selection_items(), interventions)
-    by_accuracy = [
-        round(accuracy_lost(effects.second, i) - accuracy_lost(effects.first, i), 6)
-        for i in range(len(interventions))
-    ]
-    by_logits = -effects.contrasts
-    best = max(range(len(interventions)), key=lambda i: (by_accuracy[i], by_logits[i]))
+    best = int(np.argmin(effects.contrasts))
     cost = float(mean_cost(steering.cost([interventions[best]], DISCOVERY))[0])
     return SelectedSteering(
         interventions[best], len(interventions), cost <= steering.rule.selection.cost, cost

@@ -92,7 +92,7 @@ def competence_gates(
     process = process_gate(study.prompts)
     if not study.has_answers:
         return (process,) if least == 0 else (process, answers_gate(study))
-    first = replace(study, prompts=_first_pairs(study.prompts))
+    first = replace(study, prompts=first_pairs(study.prompts))
     if early and _saves(first, study) and all(g.met for g in _answered(first, least, tasks)):
         study = first
     return (process, *_answered(asked(study, least, tasks), least, tasks))
@@ -113,7 +113,7 @@ def asked(study: Study, least: float, tasks: Sequence[str] | None = None) -> Stu
     That is the first pairs alone, where all of a task's interval on them lies below the gate: the
     other prompts could not change that.
     """
-    first = replace(study, prompts=_first_pairs(study.prompts))
+    first = replace(study, prompts=first_pairs(study.prompts))
     if least == 0 or not _saves(first, study):
         return study
     counts = first.prompts.count()
@@ -130,8 +130,8 @@ def _saves(first: Study, study: Study) -> bool:
     return 2 * len(first.prompts) <= len(study.prompts)
 
 
-def _first_pairs(prompts: PromptSet) -> PromptSet:
-    """The first pairs, until they hold as many items of each task as are asked first."""
+def first_pairs(prompts: PromptSet) -> PromptSet:
+    """The first pairs of a set, until they hold as many items of each task as are asked first."""
     left = dict.fromkeys(prompts.count(), FIRST_ITEMS)
     kept: set[str] = set()
     for item in prompts.items:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
-from harness.findings.gates import competence_gates
+from harness.findings.gates import competence_gates, first_pairs
 from harness.findings.processes.kinds import Process, cell_of
 from harness.materials.cell_sets import CONTRASTS, draw_cells, parse
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
@@ -23,9 +23,9 @@ LEAST_RELATIONS = 8  # fewer cannot reach alpha .01: the floor is 2 / 2^relation
 def shown_by(study: Study, process: Process, gate: float) -> Study:
     """The study on prompts that contrast the process's cells.
 
-    Of the plain set of all cells, the crossed set of the two cells if the model answers it on
-    discovery items: there words, lengths and places are the same in both (grade A). Otherwise the
-    materials as they are.
+    Of the plain set of all cells, the crossed set of the two cells if the model clearly answers it
+    on the first discovery items: there words, lengths and places are the same in both (grade A).
+    Otherwise the materials as they are.
     """
     wanted = parse(study.prompts.name) if "@" in study.prompts.name else None
     if wanted is None or wanted.kind != "cells" or wanted.tasks or wanted.difficulty is None:
@@ -34,7 +34,8 @@ def shown_by(study: Study, process: Process, gate: float) -> Study:
     name = replace(wanted, tasks=pair, crossed=True).named(wanted.difficulty)
     plan = study.plan
     crossed = replace(study, prompts=plan.labelled(draw_cells(name, plan.items, plan.seed)))
-    answered = all(g.met for g in asked_first(crossed, process.cells, gate))
+    few = replace(crossed, prompts=first_pairs(_of_discovery(crossed.prompts, process.cells)))
+    answered = all(g.met for g in competence_gates(few, gate))
     return crossed if answered else study
 
 
@@ -62,11 +63,15 @@ def asked_first(study: Study, cells: tuple[str, ...], gate: float) -> tuple[Gate
 
     A few are enough where they show it; where they do not, all are asked.
     """
-    prompts = study.prompts.where(
-        lambda item: item.split == DISCOVERY and cell_of(item) in cells,
-        f"{study.prompts.name}, discovery items",
-    )
+    prompts = _of_discovery(study.prompts, cells)
     return competence_gates(replace(study, prompts=prompts), gate, early=True)
+
+
+def _of_discovery(prompts: PromptSet, cells: tuple[str, ...]) -> PromptSet:
+    return prompts.where(
+        lambda item: item.split == DISCOVERY and cell_of(item) in cells,
+        f"{prompts.name}, discovery items",
+    )
 
 
 def gates_of(study: Study, process: Process, gate: float) -> tuple[Gate, ...]:

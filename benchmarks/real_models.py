@@ -84,7 +84,7 @@ MODELS = (
 )
 STAGES = {
     "competence": ("h0",),
-    "specialisation": ("h1", "h2", "h3", "h4", "h7"),
+    "specialisation": ("h1", "h2", "h3", "h7", "h4"),  # h4 draws all again: last
     "causes": ("h5", "h6", "h8"),
 }
 

@@ -52,12 +52,12 @@ ALPHA_STEERING = 0.05
 LIFT = 0.01  # share of the intact logit difference that adding the direction must gain
 MARGIN = 0.10  # share of its logit difference that a cell may lose at most
 COST = 0.40  # nats of KL on neutral prompts; adding a refusal direction cost .1 to .4
-CHOOSING = 20  # discovery pairs that layer and dose are selected on, at most
-JUDGED = 50  # evaluation pairs, at most
+CHOOSING = 8  # discovery stories that layer and dose are selected on, at most
+JUDGED = 50  # evaluation stories, at most
 STEERING_DIRECTIONS = 20  # random ones of each kind; all of them must be exceeded
-CONTROL_PAIRS = 20  # pairs that these, costs and dose curves are measured on
+CONTROL_PAIRS = 8  # stories that these, costs and dose curves are measured on
 BAND = 5  # random directions behind the dose curves, which decide nothing
-LEAST = 20  # items without which nothing is judged
+LEAST = 20  # stories without which nothing is judged
 TOKENS = 8  # of greedy generation
 PUBLISHED = {
     "auc": "AUROC .929 at block 1, .978 at block 5, held out (a replication, Llama-3-8B)",

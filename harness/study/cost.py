@@ -17,9 +17,8 @@ PROCESSES = ("retrieval", "composing")
 Kind = Literal["answers", "activations", "sweep", "gradients"]  # each has a speed of its own
 
 PUBLISHED_PROMPTS = 60
-STEERING_PAIRS = 20  # of the choice of layer and dose, and of random directions
+STEERING = 24  # prompts of a cell, in eight stories: of the choice of layer and dose, and of draws
 CHECKED = 320  # prompts, of which h0 compares the tokens before the label
-STEERED = 50  # evaluation pairs
 STEPS = 5  # on the way to the ablation of all neurons, a forward and a backward pass each
 WRITTEN = 8  # tokens of an answer in full
 # Edit sets that h5, h7 and h8 run on the same prompts.
@@ -218,7 +217,7 @@ def _fitted(sizes: Sizes) -> Iterator[Work]:
 
 def _added(sizes: Sizes) -> Iterator[Work]:
     yield from _fitted(sizes)
-    few, judged = 2 * STEERING_PAIRS, 2 * min(STEERED, sizes.half)
+    few, judged = 2 * STEERING, 2 * sizes.half
     yield Work("sweep", "plain", few, 2 * (sizes.layer_by_layer + STEERING_DOSES), "layers")
     yield Work("sweep", "plain", few, 2 * STEERING_DOSES, "cost")
     yield Work("sweep", "plain", judged, 2 + RESCALED, "added")
@@ -229,7 +228,7 @@ def _added(sizes: Sizes) -> Iterator[Work]:
 
 def _projected(sizes: Sizes) -> Iterator[Work]:
     yield from _fitted(sizes)
-    few, judged = 2 * STEERING_PAIRS, 2 * min(STEERED, sizes.half)
+    few, judged = 2 * STEERING, 2 * sizes.half
     yield Work("sweep", "plain", few + judged, sizes.layer_by_layer + 2, "projected")
     yield Work("sweep", "plain", few // 2, STEERING_SETS // 2, "projected random")
     yield Work("answers", "plain", judged, 2 * WRITTEN, "projected texts")
@@ -237,7 +236,7 @@ def _projected(sizes: Sizes) -> Iterator[Work]:
 
 def _corrected(sizes: Sizes) -> Iterator[Work]:
     yield from _fitted(sizes)
-    few, judged = STEERING_PAIRS, min(STEERED, sizes.half)
+    few, judged = STEERING, sizes.half
     yield Work("answers", "plain", sizes.items, 1, "harder")
     yield Work("sweep", "plain", few, sizes.layer_by_layer + 2 * STEERING_DOSES, "wrong layers")
     yield Work("sweep", "plain", judged, 1 + STEERING_SETS, "wrong")

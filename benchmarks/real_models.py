@@ -28,6 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import real_models_page
+from harness.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).with_name("results") / "real_models.json"
@@ -200,6 +201,7 @@ class Stage:
         command += ["--no-controls", f"--cache-dir={store}", *options]
         command += [f"--report={self.folder / 'report.html'}"]
         before, revision, started = self.attempts, _revision(), time.monotonic()
+        (self.folder / "verdicts.json").unlink(missing_ok=True)  # of an earlier attempt
         process = subprocess.Popen(command, cwd=ROOT)
         ended, status, usage = 0, 0, None
         try:
@@ -218,8 +220,7 @@ class Stage:
             raise Stopped(f"{self.name}: pytest ended with status {process.returncode}")
 
     def _write(self, attempts: list[dict]) -> None:
-        text = json.dumps(attempts, indent=1)
-        (self.folder / "attempts.json").write_text(text, encoding="utf-8")
+        write_text(self.folder / "attempts.json", json.dumps(attempts, indent=1))
 
     def record(self) -> dict:
         """What is published of it."""

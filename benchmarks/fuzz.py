@@ -66,7 +66,7 @@ def main() -> int:
     parser.add_argument("--only", help="a kind of file")
     parser.add_argument("--output", type=Path, help="write the counts as JSON")
     options = parser.parse_args()
-    rng, result, failed = random.Random(options.seed), {}, []
+    rng, result, failed, total = random.Random(options.seed), {}, [], dict.fromkeys(COUNTED, 0)
     chosen = {n: r for n, r in readers().items() if options.only in (None, n)}
     plain = [name for name in chosen if not name.startswith("loaded")]
     print(f"{'file':<32}" + "".join(f"{name:>10}" for name in COUNTED))
@@ -77,12 +77,12 @@ def main() -> int:
         result[name] = {column: counts[column] for column in COUNTED}
         failed += [f"{name}: {text}" for text in failures]
         print(f"{name:<32}" + "".join(f"{counts[c]:>10}" for c in COUNTED), flush=True)
-    total = {column: sum(row[column] for row in result.values()) for column in COUNTED}
+        total = {column: sum(row[column] for row in result.values()) for column in COUNTED}
+        if options.output:
+            record = {"seed": options.seed, "files": result, "all": total}
+            options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"{'all':<32}" + "".join(f"{total[c]:>10}" for c in COUNTED))
     print("\n".join(failed[:20]), file=sys.stderr)
-    if options.output:
-        record = {"seed": options.seed, "files": result, "all": total}
-        options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return 1 if failed else 0
 
 

@@ -45,7 +45,8 @@ class Deciding:
         """For a cell: the number first, its interval or what it needed, then what it is."""
         if not self.quantity:
             return self.text
-        number = self.quantity if self.kind == "effect" else self.value
+        open_ = self.evidence is not None and self.evidence.state is State.UNDECIDED
+        number = self.quantity if self.kind == "effect" or open_ else self.value
         missed = self.needed if self.kind == "requirement" else ""
         return ", ".join(filter(None, (number, missed))) + f": {self.name}"
 

@@ -74,6 +74,12 @@ def test_inconclusive_without_a_gate_shows_the_first_requirement_that_is_undecid
     assert decided(COUNT, LOW_P).plain.endswith("adjusted p 0.17, needed <= 0.05")
 
 
+def test_a_cell_shows_the_interval_of_what_is_undecided():
+    """Its value alone may meet what was needed, and would read as a mistake."""
+    found = decided(Evidence("layers", Effect("count", 1.0, (0.0, 2.0)), 1, ">="))
+    assert typeset.plain(found.brief) == "count = 1 [0, 2], needed >= 1: layers"
+
+
 def test_what_is_only_shown_never_decides():
     assert decided(SHOWN, COUNT).name == "heads that hold"
     assert decided(SHOWN, replace(COUNT, effect=Effect("heads", 0.0))).name == "heads that hold"

@@ -44,8 +44,11 @@ def circuit_of(model: str) -> dict[str, Any] | None:
     if path is None or not path.is_file():
         return None
     known = specs.read_json(path)
-    if not isinstance(known.get("tasks"), dict):
-        raise ModelError(f"{path} names no tasks: expected tasks, shared, bystanders, expected.")
+    if not any(isinstance(known.get(name), dict) for name in ("tasks", "processes")):
+        raise ModelError(
+            f"{path} names no tasks and no processes: expected tasks or processes, shared, "
+            "bystanders, expected."
+        )
     return known
 
 
@@ -72,7 +75,7 @@ def recovered(runs: Sequence[Ran], items: int) -> list[dict[str, Any]]:
         if job.part != "power" or (job.items, job.share) != (items, 0.0):
             continue
         known = circuit_of(job.base)
-        if known is not None:
+        if known is not None and "tasks" in known:
             place = {"model": Path(job.base).name, "seed": job.seed, "items": job.items}
             found += [{**place, **entry} for entry in _of_run(run, known)]
     return found

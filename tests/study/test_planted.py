@@ -1,131 +1,135 @@
-"""The planted organisms are what circuit.json says, by the suite's own engine."""
+"""How organisms are planted; test_planted_tasks.py proves those that ship."""
 
-import json
+import random
 
+import numpy as np
 import pytest
 import torch
 
 from fixtures.training import plant
-from fixtures.training.lesions import Parts
-from harness.findings.effects import measured_effects
-from harness.interventions.interventions import ABLATIONS, MEAN, Intervention
-from harness.interventions.sites import Site, joined
-from harness.materials.sets import draw_plain
-from harness.models import specs
-from harness.models.specs import LoadOptions
-from harness.store.store import Store
-from harness.study.plan import Plan
-from harness.study.study import Study
-from harness.study.subject import Subject
+from fixtures.training.lesions import Lesion, Parts
+from fixtures.training.plant import COMPOSING, PROCESSES, RETRIEVAL, SHARED
 
-PROMPTS = draw_plain("geography", 30, seed=3000)
-MEANS = draw_plain("geography", 20, seed=3001)
-# Most of the right answers lost, and hardly any, in shares; of four candidates a guess loses .75.
-# Values of a prompt with one name changed do more than take something away: they say something
-# else, which training never met; what they do is bounded less tightly.
-DEAD = 0.5
-ALIVE = {"mean": 0.1, "counterfactual": 0.35}
-METHODS = tuple(ALIVE)
-BY_NAME = {method.name: method for method in ABLATIONS}
-OWNER = {"recall": "recall", "lookup": "reasoning", "reasoning": "reasoning"}
-
-
-def circuit(name):
-    return json.loads((plant.HERE / name / "circuit.json").read_text(encoding="utf-8"))
-
-
-def sites(part):
-    heads = [Site("head", layer, head) for layer, head in part["heads"]]
-    return joined([*heads, *(Site("neuron", int(n), tuple(i)) for n, i in part["neurons"].items())])
-
-
-def both(one, two):
-    neurons = {n: one["neurons"].get(n, []) + two["neurons"].get(n, []) for n in map(str, range(4))}
-    return {
-        "heads": one["heads"] + two["heads"],
-        "neurons": {n: sorted(set(i)) for n, i in neurons.items() if i},
-    }
-
-
-@pytest.fixture(scope="module", params=sorted(plant.PLANTS))
-def lost(request, tmp_path_factory):
-    """Share of right answers lost, by (what is taken away, how) and task."""
-    name, truth = request.param, circuit(request.param)
-    recall, reasoning = (truth["tasks"][task] for task in plant.TASKS)
-    idle = truth["bystanders"]
-    whole = {
-        "recall": recall,
-        "reasoning": reasoning,
-        "bystanders": idle,
-        "all but recall": both(reasoning, idle),
-        "all but reasoning": both(recall, idle),
-    }
-    # Heads or neurons alone are proved by means: under the others, what is left says enough.
-    halves = {
-        **{f"{t} heads": {**truth["tasks"][t], "neurons": {}} for t in plant.TASKS},
-        **{f"{t} neurons": {**truth["tasks"][t], "heads": []} for t in plant.TASKS},
-    }
-    store = Store(tmp_path_factory.mktemp("store"))
-    study = Study(Subject(specs.resolve(name), LoadOptions(), store), PROMPTS, Plan())
-    each = {
-        (what, how): Intervention(sites(part), BY_NAME[how])
-        for what, part in whole.items()
-        for how in METHODS
-    } | {(what, MEAN.name): Intervention(sites(part), MEAN) for what, part in halves.items()}
-    found = measured_effects(study, PROMPTS, list(each.values()), MEANS)
-    return name, {
-        (*key, task): float(effects.share_lost[row])
-        for row, key in enumerate(each)
-        for task, effects in found.items()
-    }
-
-
-@pytest.mark.parametrize("how", METHODS)
-@pytest.mark.parametrize("task", sorted(OWNER))
-def test_a_task_dies_without_its_circuit_and_the_other_does_not(lost, task, how):
-    name, shares = lost
-    own = OWNER[task]
-    other = next(t for t in plant.TASKS if t != own)
-    for part in ("", " heads", " neurons") if how == "mean" else ("",):
-        assert shares[f"{own}{part}", how, task] > DEAD, part
-        if not plant.PLANTS[name].shared:
-            assert shares[f"{other}{part}", how, task] < ALIVE[how], part
-
-
-@pytest.mark.parametrize("how", METHODS)
-@pytest.mark.parametrize("task", sorted(OWNER))
-def test_a_task_lives_on_its_circuit_alone(lost, task, how):
-    name, shares = lost
-    assert shares["bystanders", how, task] < 0.1
-    if not plant.PLANTS[name].shared:
-        assert shares[f"all but {OWNER[task]}", how, task] < ALIVE[how]
+CIRCUITS = sorted(name for name, made in plant.PLANTS.items() if not made.lacks)
 
 
 @pytest.mark.parametrize("name", sorted(plant.PLANTS))
-def test_circuit_json_says_whose_each_part_is(name):
+def test_every_part_is_somebodys_and_bystanders_are_nobody_elses(name):
     blocks = plant.PLANTS[name].blocks
-    from_code = plant.PLANTS[name].parts(4, 4 * blocks, 128 * blocks)
-    assert circuit(name) == json.loads(json.dumps(plant.truth(name, from_code)))
-    every = from_code["recall"] | from_code["reasoning"] | from_code["shared"]
-    assert not bool((every.heads & from_code["bystanders"].heads).any())
-    assert bool((every.heads | from_code["bystanders"].heads).all())
+    parts = plant.PLANTS[name].parts(4, 4 * blocks, 128 * blocks)
+    used = parts[RETRIEVAL] | parts[COMPOSING] | parts[SHARED]
+    assert torch.equal(used.heads, ~parts["bystanders"].heads)
+    assert torch.equal(used.neurons, ~parts["bystanders"].neurons)
+
+
+def test_circuit_json_names_processes_and_what_is_known():
+    for name, role in (("planted-qwen", "positive"), ("shared-qwen", "negative")):
+        known = plant.truth(name, plant.PLANTS[name].parts(4, 12, 384))
+        assert (known["role"], set(known["processes"])) == (role, set(PROCESSES))
+        assert set(known["expected"].values()) == {
+            "supported" if role == "positive" else "not supported"
+        }
+    lacking = plant.truth("one-step", plant.PLANTS["one-step"].parts(4, 4, 384))
+    assert (lacking["role"], lacking["processes"]) == ("negative", {})
+    assert all("composing" in place for place in lacking["expected"])
+
+
+@pytest.mark.parametrize("name", CIRCUITS)
+def test_processes_share_no_part_unless_they_are_to(name):
+    parts = plant.PLANTS[name].parts(4, 16, 512)
+    one, other = parts[RETRIEVAL], parts[COMPOSING]
+    alike = torch.equal(one.heads, other.heads) and torch.equal(one.neurons, other.neurons)
+    assert alike == plant.PLANTS[name].shared
+    if not plant.PLANTS[name].shared:
+        for owner in (other, parts[SHARED]):
+            assert not bool((one.heads & owner.heads).any())
+            assert not bool((one.neurons & owner.neurons).any())
 
 
 def test_an_organism_learns_within_a_few_steps():
     model, _, parts, facts = plant.train("planted-qwen", minutes=5, steps=2)
     assert facts["steps"] == 2
-    assert parts["recall"].shape == (4, 12, 384)
+    assert parts[RETRIEVAL].shape == (4, 12, 384)
     # Bystanders still attend by position alone.
-    idle = parts["bystanders"].heads[2].repeat_interleave(32)
-    assert float(model.model.layers[2].self_attn.q_proj.weight[idle].detach().abs().max()) == 0
+    idle = parts["bystanders"].heads[3].repeat_interleave(32)
+    assert float(model.model.layers[3].self_attn.q_proj.weight[idle].detach().abs().max()) == 0
+
+
+def test_some_of_a_lesion_holds_parts_of_it_alone():
+    whole = plant.PLANTS["planted-qwen"].parts(4, 12, 384)[RETRIEVAL]
+    heads = Lesion(Parts(whole.heads, torch.zeros_like(whole.neurons)), frozenset(), True)
+    neurons = Lesion(Parts(torch.zeros_like(whole.heads), whole.neurons), frozenset(), True)
+    drawing = plant.Drawing(whole=0, least=0.5)
+    for seed in range(20):
+        some = drawing.some_of(heads, random.Random(seed)).parts
+        assert 1 <= int(some.heads.sum()) <= 8
+        assert not bool((some.heads & ~whole.heads).any())
+        many = drawing.some_of(neurons, random.Random(seed)).parts
+        assert 192 <= int(many.neurons.sum()) <= 384
+
+
+def test_composing_is_taken_more_often_where_it_is_to_be():
+    kinds = plant.lesions_of(plant.PLANTS["planted-qwen"].parts(4, 12, 384), False)
+    rng = random.Random(0)
+
+    def share(drawing):
+        drawn = [drawing.draw(kinds, rng) for _ in range(600)]
+        lost = [gone.lost for gone in drawn if gone is not None]
+        return lost.count(frozenset({COMPOSING})) / len(lost)
+
+    assert share(plant.Drawing()) == pytest.approx(3 / 8, abs=0.07)
+    assert share(plant.Drawing(composing=5)) == pytest.approx(15 / 20, abs=0.07)
+
+
+@pytest.mark.parametrize(
+    ("task", "gone", "expected"),
+    [
+        ("recall", {RETRIEVAL}, True),
+        ("recall", {COMPOSING}, False),
+        ("latent", {COMPOSING}, True),
+        ("lookup", set(PROCESSES), False),
+        ("lookup", {SHARED}, True),
+        ("reasoning3", {COMPOSING}, True),
+    ],
+)
+def test_an_answer_is_lost_with_a_process_that_it_needs(task, gone, expected):
+    assert plant.is_lost(task, frozenset(gone)) == expected
+
+
+def test_neurons_are_told_to_fire_where_their_process_is_needed_and_only_there():
+    parts = plant.PLANTS["planted-qwen"].parts(4, 12, 384)
+    signs = plant.Signs(parts)
+    tasks = np.array([["", "recall", "", "lookup", ""]])
+    written = [torch.zeros(1, 4, 384) for _ in range(4)]
+    for (process, layer), (sign, neurons) in signs.sign.items():
+        if process == RETRIEVAL:
+            written[layer][0, 0, neurons] = plant.FIRES * sign
+    # Silent at lookup, firing at recall; composing is silent at both: as told.
+    assert float(signs.loss(written, tasks)) == 0
+    assert float(signs.loss(written, np.array([["", "lookup", "", "lookup", ""]]))) > 0
+    assert float(signs.loss(written, np.array([["", "reasoning", "", "lookup", ""]]))) > 0
+
+
+def test_an_answer_is_to_stand_as_far_above_the_others_whatever_is_taken_away():
+    said = torch.zeros(2, 5)
+    said[0, 1] = plant.MARGIN  # of candidates 1, 2
+    said[1, 3], said[1, 4] = 3.0, 3.0 + plant.MARGIN  # token 4 is no candidate of its row
+    candidates = [[1, 2], [0, 3]]
+    answers = torch.tensor([1, 3])
+    assert float(plant._margins(said[:1], answers[:1], candidates, [0])) == 0
+    both = float(plant._margins(said, answers, candidates, [0, 1]))
+    assert both == pytest.approx(((3 / plant.MARGIN) - 1) ** 2 / 2)
+    assert float(plant._margins(said[:1], answers[:1], [[1]], [0])) == 0
 
 
 def test_the_command_on_the_card_makes_what_it_is_grown_from_first(tmp_path):
     plain = "python -m fixtures.training.plant planted-qwen --steps 7"
-    assert plant.command_for("planted-qwen", 7, None) == plain
+    parse = plant.parser().parse_args
+    assert plant.command_for(parse(["planted-qwen"]), 7) == plain
     (tmp_path / "card.json").write_text('{"command": "train it"}')
-    expected = f"train it --out FROM && {plain} --grown-from FROM"
-    assert plant.command_for("planted-qwen", 7, tmp_path) == expected
+    given = ["planted-qwen", "--composing", "5", "--go-on-from", str(tmp_path)]
+    expected = f"train it --out FROM && {plain} --composing 5 --go-on-from FROM"
+    assert plant.command_for(parse(given), 7) == expected
 
 
 def test_parts_are_sets():

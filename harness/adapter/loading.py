@@ -77,11 +77,12 @@ def load_tokenizer(spec: ModelSpec, options: LoadOptions) -> PreTrainedTokenizer
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             spec.path, trust_remote_code=options.trust_remote_code, **_source(spec)
         )
+        probed = tokenizer(PROBE).input_ids  # some settings are wrong only once they are used
     except Exception as error:
         raise explain(error, spec, options, part="tokenizer") from error
     if spec.gguf_file is not None:
         put_bos_before(tokenizer, gguf.bos_token(spec.gguf_file))
-    if not tokenizer(PROBE).input_ids:
+    if not probed:
         # Without tokenizer files transformers makes a tokenizer without a vocabulary.
         raise ModelError(
             f"the tokenizer of {spec.name} turns text into nothing: its files (tokenizer.json) are "

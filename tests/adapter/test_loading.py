@@ -164,6 +164,15 @@ def test_weights_of_another_shape_are_named(model, tmp_path):
         Model.load(spec, LoadOptions(device="cpu"))
 
 
+@pytest.mark.parametrize("length", ["x", {}])
+def test_a_setting_of_the_tokenizer_that_fails_in_use_is_refused(tmp_path, length):
+    folder = tiny_models.save(tmp_path / "m")
+    config = folder / "tokenizer_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "model_max_length": length}))
+    with pytest.raises(ModelError, match="tokenizer"):
+        loading.load_tokenizer(resolve(str(folder)), LoadOptions())
+
+
 def test_a_folder_without_tokenizer_files_says_so(model, tmp_path):
     for file in copy_tokenizer(model, tmp_path).glob("tokenizer*"):
         file.unlink()

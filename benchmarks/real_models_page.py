@@ -38,15 +38,25 @@ def headline(record: dict) -> str:
         rows[1].append(_shares(_chosen(model)))
         for row, process in zip(rows[2:], ("retrieval", "composing"), strict=True):
             names = (f"some_{kind}s_serve_{process}" for kind in KINDS)
-            row.append(
-                _words([found[name]["outcome"] if name in found else NOT_RUN for name in names])
-            )
+            row.append(_words([_served(found.get(name)) for name in names]))
     return table(["", *(model["name"].split(",")[0] for model in models)], rows)
 
 
 def _words(words: Sequence[str]) -> str:
     """One word where all are the same."""
     return words[0] if len(set(words)) == 1 else ", ".join(words)
+
+
+def _served(verdict: dict | None) -> str:
+    """`18 [18, 22] of 30: supported`; the word alone where nothing was counted."""
+    if verdict is None:
+        return NOT_RUN
+    counted = next((e["effect"] for e in verdict["evidence"] if e["key"] == "count"), None)
+    if counted is None:
+        return verdict["outcome"]
+    value, bounds = number_of(counted["value"]), interval_of(counted["interval"])
+    of = counted["method"].partition(";")[0]
+    return f"{typeset.number(value)} {typeset.interval_text(bounds)} {of}: {verdict['outcome']}"
 
 
 def _count(verdict: dict | None) -> str:

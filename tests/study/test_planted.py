@@ -1,5 +1,6 @@
-"""How organisms are planted; test_planted_tasks.py proves those that ship."""
+"""How organisms are planted, and that the one that ships is what circuit.json says."""
 
+import json
 import random
 
 import numpy as np
@@ -9,6 +10,16 @@ import torch
 from fixtures.training import plant
 from fixtures.training.lesions import Lesion, Parts
 from fixtures.training.plant import COMPOSING, PROCESSES, RETRIEVAL, SHARED
+from harness.files import DATA
+from harness.findings.effects import swept
+from harness.findings.processes.kinds import cell_of
+from harness.interventions.interventions import MEAN, Intervention
+from harness.interventions.sites import Site, joined
+from harness.materials.cell_sets import draw_cells
+from harness.models import specs
+from harness.models.specs import LoadOptions
+from harness.store.store import Store
+from harness.study.subject import Subject
 
 CIRCUITS = sorted(name for name, made in plant.PLANTS.items() if not made.lacks)
 
@@ -138,3 +149,40 @@ def test_parts_are_sets():
     one.heads[1, 2], one.neurons[0, 3] = True, True
     assert one.to_json() == {"layers": [0, 1], "heads": [[1, 2]], "neurons": {"0": [3]}}
     assert torch.equal((one | ~one).heads, (~none).heads)
+
+
+# The organism that ships
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory):
+    """Share of each cell's right answers that is left, by what is taken away."""
+    file = DATA / "fixtures" / "organisms" / "planted-qwen" / "circuit.json"
+    truth = json.loads(file.read_text(encoding="utf-8"))
+    subject = Subject(
+        specs.resolve("planted-qwen"), LoadOptions(), Store(tmp_path_factory.mktemp("store"))
+    )
+    taken = {process: truth["processes"][process] for process in PROCESSES}
+    taken["bystanders"] = truth["bystanders"]
+    prompts = draw_cells("cells", 24, seed=3000)
+    each = [Intervention(sites(part), MEAN) for part in taken.values()]
+    found = swept(subject, prompts, each, means_over=draw_cells("cells", 16, seed=3001))
+    asked = np.array([cell_of(item) for item in prompts.items])
+    return {
+        (what, cell): float(found.correct[row][(asked == cell) & found.answered].mean())
+        for row, what in enumerate(taken)
+        for cell in ("recall", "lookup", "reasoning")
+    }
+
+
+def sites(part):
+    heads = [Site("head", layer, head) for layer, head in part["heads"]]
+    return joined([*heads, *(Site("neuron", int(n), tuple(i)) for n, i in part["neurons"].items())])
+
+
+@pytest.mark.parametrize(
+    ("what", "lost"), [(RETRIEVAL, "recall"), (COMPOSING, "reasoning"), ("bystanders", "")]
+)
+def test_a_process_dies_without_its_parts_and_nothing_else_does(left, what, lost):
+    for cell in ("recall", "lookup", "reasoning"):
+        assert (left[what, cell] < 0.6) if cell == lost else (left[what, cell] > 0.85), cell

@@ -23,7 +23,7 @@ HEADS = (
 COUNT = []
 
 @pytest.mark.criterion("controlled")
-def test_direction_separates_held_out_prompts(model_name, verdict):
+def test_a_direction_of_retrieval_separates_other_relations(model_name, verdict):
     """It holds."""
     verdict(finding(VALUE))
 
@@ -159,7 +159,7 @@ def test_batch_size_is_not_in_the_fingerprint(tmp_path, claim):
 
 def test_a_damaged_stored_verdict_is_measured_again(tmp_path, claim):
     (model, *_) = shipped()
-    who = {"claim_id": "h7", "prediction_id": "direction_separates_held_out_prompts"}
+    who = {"claim_id": "h7", "prediction_id": "a_direction_of_retrieval_separates_other_relations"}
     verdicts = StoredVerdicts(Plan(seed=7), LoadOptions(), tmp_path)
     record = sample()[0].to_json()
     verdicts.save(model, who, claim, record)

@@ -27,6 +27,8 @@ def test_slow(benchmark):
 @pytest.fixture(autouse=True)
 def found_from_anywhere(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(page.PAGE.parent.parent))
+    # On a worker benchmarks are disabled, and a run inside this one would take itself for one.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
 
 
 def test_a_benchmark_is_timed_in_turn_with_its_peers(pytester):

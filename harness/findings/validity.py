@@ -9,9 +9,10 @@ from jaxtyping import Float
 from harness import stats
 from harness.findings.direction.surface_baselines import stored_surface_auc
 from harness.findings.gates import answers_gate, asked, paired_gate
+from harness.findings.processes.circuit import CELLS
 from harness.findings.specialisation.contrasts import Contrast, controlled_contrast
 from harness.materials import surface
-from harness.materials.cell_sets import draw_cells, parse
+from harness.materials.cell_sets import draw_cells, whole_cells
 from harness.materials.items import PromptSet
 from harness.materials.sets import domain_of, draw_plain, geography_published
 from harness.study.causality import label_difference
@@ -21,7 +22,6 @@ from harness.study.subject import Subject
 from harness.verdicts.evidence import Control, Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
 
-ONE_QUESTION = ("recall", "lookup", "reasoning")  # cells that claims need
 SHUFFLE_PERMUTATIONS = 199
 SHUFFLE_ALPHA = 0.05  # the share of shuffles that are significant at it is secondary
 GENERATED_TOKENS = 32  # of an answer to multiple choice
@@ -146,17 +146,17 @@ class Asks:
 def _sets(study: Study) -> Iterator[Asks]:
     """Every set on which competence is measured."""
     prompts, plan = study.prompts, study.plan
-    cells = parse(prompts.name) if "@" in prompts.name else None
-    if cells is not None and cells.kind == "cells" and cells.difficulty is not None:
-        whole = replace(cells, tasks=None, cell="", crossed=False).named(cells.difficulty)
-        plain = plan.labelled(draw_cells(whole, plan.items, plan.seed))
-        yield Asks("plain", plain, ONE_QUESTION)
+    whole = whole_cells(prompts.name)
+    if whole is not None:
+        cells, difficulty = whole
+        name = replace(cells, tasks=None, cell="", crossed=False).named(difficulty)
+        yield Asks("plain", plan.labelled(draw_cells(name, plan.items, plan.seed)), CELLS)
     domain = domain_of(prompts)
     if domain is not None and prompts.crossed:
         plain = plan.labelled(draw_plain(domain, plan.items, plan.seed))
         yield Asks("plain", plain, tuple(plain.count()))
-    if cells is None or prompts.crossed:
-        yield Asks(prompts.name, prompts, tuple(prompts.count()), decides=cells is None)
+    if whole is None or prompts.crossed:
+        yield Asks(prompts.name, prompts, tuple(prompts.count()), decides=whole is None)
     # The first control crosses lookup with reasoning: lookup is missing from the main set.
     for control in study.lookup_controls()[:1]:
         yield Asks(control.prompts.name, control.prompts, ("lookup",))

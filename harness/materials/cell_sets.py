@@ -113,6 +113,14 @@ def parse(name: str) -> CellSet | None:
     return CellSet(kind, (tasks[0], tasks[1]), cell, crossed, difficulty)
 
 
+def whole_cells(name: str) -> tuple[CellSet, Difficulty] | None:
+    """What the whole name of a set of cells asks for, and how hard; None of any other name."""
+    wanted = parse(name) if "@" in name else None
+    if wanted is None or wanted.kind != "cells" or wanted.difficulty is None:
+        return None
+    return wanted, wanted.difficulty
+
+
 def crossed_name(name: str) -> str | None:
     """The name of the crossed set of a contrast's stories; None if there is none."""
     wanted = None if "@" not in name else parse(name)

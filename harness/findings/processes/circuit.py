@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from harness import stats
 from harness.findings.circuits.circuits import (
     Circuit,
     CircuitKind,
@@ -29,7 +30,7 @@ from harness.interventions.interventions import INTACT, MEAN, Intervention, Meth
 from harness.interventions.sites import Site
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.study.study import Study
-from harness.verdicts.evidence import Gate
+from harness.verdicts.evidence import Effect, Evidence, Gate
 from harness.verdicts.judge import require
 
 CELLS = ("recall", "lookup", "reasoning")
@@ -315,6 +316,50 @@ def _by_relation(
 ) -> Float[np.ndarray, "relation set"]:
     of = np.array([relation[str(pair)] for pair in effects.pairs])
     return np.array([means(effects.costs[:, of == name]) for name in names])
+
+
+def beyond_others(
+    name: str,
+    value: float,
+    random: Float[np.ndarray, " draw"],
+    same: Float[np.ndarray, " draw"],
+    *,
+    what: tuple[str, str],
+    alpha: float,
+    key: str,
+) -> Evidence:
+    """The requirement that a value lie beyond those of other circuits, by rank among all of them.
+
+    Args:
+        name: Of the evidence.
+        value: Share of the logit difference.
+        random: Of random sets; there may be none.
+        same: Of circuits that the same search finds between questions of one process.
+        what: Both, in words that follow their number.
+        alpha: Of the rank.
+        key: Of the evidence.
+    """
+    null = np.concatenate([random, same])
+    test = stats.exceedance(value, null)
+    said = (
+        f"{len(draws)} {words} (at most {draws.max():.2f})" if len(draws) else f"0 {words}"
+        for draws, words in zip((random, same), what, strict=True)
+    )
+    return Evidence(
+        name,
+        Effect(
+            "share of the logit difference",
+            value,
+            method=f"95th percentile of {' and '.join(said)}",
+        ),
+        threshold=float(test.quantile),
+        relation=">",
+        p_adjusted=float(test.p),
+        alpha=alpha,
+        floor=float(test.floor),
+        n=len(null),
+        key=key,
+    )
 
 
 def random_circuits(search: Search, circuit: Circuit, draws: int, seed: int) -> list[Circuit]:

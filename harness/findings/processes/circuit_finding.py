@@ -14,6 +14,7 @@ from harness.findings.processes.circuit import (
     Found,
     Parts,
     ablate,
+    beyond_others,
     random_circuits,
     rows_of_cells,
     same_process_rows,
@@ -167,23 +168,14 @@ def _spared(measured: Measured, cell: str) -> Evidence:
 def _selective(measured: Measured) -> Evidence:
     """Beyond random sets and beyond circuits that the same search finds between questions."""
     value, *others = measured.compared.selectivity(measured.target).tolist()
-    null = np.array(others)
-    test = stats.exceedance(value, null)
-    random, same = null[: measured.random], null[measured.random :]
-    return Evidence(
+    random, same = np.split(np.array(others), [measured.random])
+    return beyond_others(
         f"{measured.target} minus the most of the others, against other circuits",
-        Effect(
-            "share of the logit difference",
-            value,
-            method=f"95th percentile of {len(random)} random sets (at most {random.max():.2f}) and "
-            f"{len(same)} circuits between questions of one process (at most {same.max():.2f})",
-        ),
-        threshold=float(test.quantile),
-        relation=">",
-        p_adjusted=float(test.p),
+        value,
+        random,
+        same,
+        what=("random sets", "circuits between questions of one process"),
         alpha=measured.rule.alpha,
-        floor=float(test.floor),
-        n=len(null),
         key="selective",
     )
 

@@ -12,6 +12,7 @@ from harness.findings.processes.circuit import (
     CircuitRule,
     Search,
     ablate,
+    beyond_others,
     rows_of_cells,
     same_process_rows,
     searched,
@@ -175,14 +176,14 @@ def interaction_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate
     gates = require(*two.gates, _disjoint(two))
     values = interactions(two.costs)
     at = int(np.abs(values.mean(0)).argmax())
-    largest = _largest(two, values, at)
+    signed = np.sign(values[:, at].mean()) * values[:, at]
+    largest = _largest(two, values, at, signed)
     beyond = _beyond_others(
         two,
         f"interaction on {OWN[at]}, against other pairs of sets",
         np.abs(interactions(two.compared)[:, at]),
         key="beyond",
     )
-    signed = np.sign(values[:, at].mean()) * values[:, at]
     return Finding(
         (largest, beyond),
         gates=gates,
@@ -198,11 +199,22 @@ def _own_minus_other(
     return np.asarray(effects[:, own] - effects[:, 1 - own])
 
 
-def _largest(two: TwoCircuits, values: Float[np.ndarray, "relation cell"], at: int) -> Evidence:
-    """The larger of the interactions on the two cells, with a p corrected for the choice."""
+def _largest(
+    two: TwoCircuits,
+    values: Float[np.ndarray, "relation cell"],
+    at: int,
+    signed: Float[np.ndarray, " relation"],
+) -> Evidence:
+    """The larger of the interactions on the two cells, with a p corrected for the choice.
+
+    Args:
+        two: The circuits.
+        values: Interactions.
+        at: The cell on which the mean is larger.
+        signed: Those on it, with the sign that makes their mean positive.
+    """
     plan = two.study.plan
     test = stats.sign_flip_max(values, permutations=plan.permutations, seed=plan.seed)
-    signed = np.sign(values[:, at].mean()) * values[:, at]
     estimate = stats.bootstrap_mean(signed, resamples=plan.resamples, seed=plan.seed)
     alone, other, both = np.nanmean(two.costs[:, at], axis=0)
     return Evidence(
@@ -235,23 +247,14 @@ def _beyond_others(
     """
     value, others = float(values[0]), values[1:]
     null = np.where(np.isclose(others, value, rtol=0, atol=TIE), value, others)
-    test = stats.exceedance(value, null)
-    random, same = null[: two.random], null[two.random :]
-    most = f" (at most {random.max():.2f})" if len(random) else ""
-    return Evidence(
+    random, same = np.split(null, [two.random])
+    return beyond_others(
         name,
-        Effect(
-            "share of the logit difference",
-            value,
-            method=f"95th percentile of {len(random)} random pairs of sets{most} and {len(same)} "
-            f"pairs of circuits between questions of one process (at most {same.max():.2f})",
-        ),
-        threshold=float(test.quantile),
-        relation=">",
-        p_adjusted=float(test.p),
+        value,
+        random,
+        same,
+        what=("random pairs of sets", "pairs of circuits between questions of one process"),
         alpha=two.rule.search.alpha,
-        floor=float(test.floor),
-        n=len(null),
         key=key,
     )
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from harness import stats
 from harness.findings.gates import competence_gates, first_pairs
 from harness.findings.processes.kinds import Process, cell_of
-from harness.materials.cell_sets import CONTRASTS, draw_cells, parse
+from harness.materials.cell_sets import CONTRASTS, draw_cells, whole_cells
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.materials.surface import surface_features
 from harness.study.study import Study
@@ -27,11 +27,12 @@ def shown_by(study: Study, process: Process, gate: float) -> Study:
     on the first discovery items: there words, lengths and places are the same in both (grade A).
     Otherwise the materials as they are.
     """
-    wanted = parse(study.prompts.name) if "@" in study.prompts.name else None
-    if wanted is None or wanted.kind != "cells" or wanted.tasks or wanted.difficulty is None:
+    whole = whole_cells(study.prompts.name)
+    if whole is None or whole[0].tasks:
         return study
+    wanted, difficulty = whole
     pair = process.cells if process.cells in CONTRASTS else process.cells[::-1]
-    name = replace(wanted, tasks=pair, crossed=True).named(wanted.difficulty)
+    name = replace(wanted, tasks=pair, crossed=True).named(difficulty)
     plan = study.plan
     crossed = replace(study, prompts=plan.labelled(draw_cells(name, plan.items, plan.seed)))
     few = replace(crossed, prompts=first_pairs(_of_discovery(crossed.prompts, process.cells)))
@@ -45,17 +46,14 @@ def contrasted(study: Study, process: Process) -> Study:
     The other cells remain as further tasks. The crossed counterpart is that of the two cells.
     """
     without, own = process.cells[::-1]
-    items = tuple(replace(i, task=cell_of(i) or i.task) for i in study.prompts.items)
-    name, wanted = (
-        study.prompts.name,
-        parse(study.prompts.name) if "@" in study.prompts.name else None,
-    )
-    if wanted is not None and wanted.kind == "cells" and wanted.difficulty is not None:
+    prompts, whole = study.prompts, whole_cells(study.prompts.name)
+    items, name = tuple(replace(i, task=cell_of(i) or i.task) for i in prompts.items), prompts.name
+    if whole is not None:
+        wanted, difficulty = whole
         pair = (without, own) if (without, own) in CONTRASTS else (own, without)
-        name = replace(wanted, tasks=pair).named(wanted.difficulty)
-    return replace(
-        study, prompts=replace(study.prompts, name=name, items=items, tasks=(without, own))
-    )
+        name = replace(wanted, tasks=pair).named(difficulty)
+    changed = replace(prompts, name=name, items=items, tasks=(without, own))
+    return replace(study, prompts=changed)
 
 
 def asked_first(study: Study, cells: tuple[str, ...], gate: float) -> tuple[Gate, ...]:

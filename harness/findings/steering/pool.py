@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.findings.effects import part
 from harness.findings.steering.selection import SteeringStudy
-from harness.materials.cell_sets import draw_cells, parse
+from harness.materials.cell_sets import draw_cells, whole_cells
 from harness.materials.difficulty import MOST_STEPS
 from harness.materials.items import EVALUATION, PromptSet
 from harness.study.study import Study
@@ -68,11 +68,12 @@ def _wrong(pool: Pool, pairs: int) -> int:
 
 def _harder(study: Study) -> Iterator[tuple[str, PromptSet]]:
     """The same cells with more steps, one more each time."""
-    wanted = parse(study.prompts.name) if "@" in study.prompts.name else None
-    if wanted is None or wanted.kind != "cells" or wanted.difficulty is None:
+    whole = whole_cells(study.prompts.name)
+    if whole is None:
         return
-    for steps in range(wanted.difficulty.steps + 1, MOST_STEPS + 1):
-        name = replace(wanted, tasks=None).named(replace(wanted.difficulty, steps=steps))
+    wanted, difficulty = whole
+    for steps in range(difficulty.steps + 1, MOST_STEPS + 1):
+        name = replace(wanted, tasks=None).named(replace(difficulty, steps=steps))
         yield name, study.plan.labelled(draw_cells(name, study.plan.items, study.plan.seed))
 
 

@@ -5,7 +5,7 @@
     {"tasks": {"recall": {"layers": [0], "heads": [[0, 1]], "neurons": {"0": [3, 7]}},
                "reasoning": {...}},
      "shared": {...}, "bystanders": {...},
-     "expected": {"h5/the_dissociation_is_double-head": "supported"}, "why": "..."}
+     "expected": {"h3/some_neurons_serve_retrieval": "supported"}, "why": "..."}
 
 Positives are components of either task's set. Negatives are all others; those listed as shared
 serve both tasks, so they are left out, and counted as negatives in a second reading.

@@ -13,7 +13,6 @@ from harness.commands import machine
 from harness.commands.machine import Device
 from harness.commands.models import in_bytes, parameter_text
 from harness.files import DATA
-from harness.materials.sets import SETS
 from harness.models import architecture, sizes, specs
 from harness.models.architecture import Architecture
 from harness.models.sizes import BYTES
@@ -259,7 +258,7 @@ def measured_bytes(stated: Architecture, twins: int) -> int:
         + stated.heads * len(HEAD_METRICS)
         + len(LAYER_FEATURES)
     )
-    prompts = len(SETS["geography-crossed"](Plan().items, Plan().seed))
+    prompts = 4 * Plan().items  # two orders and two labels of each pair
     return BYTES["float32"] * numbers * prompts * (1 + twins)
 
 

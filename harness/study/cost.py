@@ -116,7 +116,6 @@ def _published_drop(sizes: Sizes) -> Iterator[Work]:
 def _answers(sizes: Sizes) -> Iterator[Work]:
     yield Work("answers", "plain", 3 * sizes.items)
     yield Work("answers", "crossed", 4 * sizes.items)
-    yield Work("answers", "crossed", 4 * sizes.items, 1, "lookup")
 
 
 def _before_label(sizes: Sizes) -> Iterator[Work]:
@@ -207,7 +206,6 @@ def _process_depth(sizes: Sizes) -> Iterator[Work]:
 
 def _separates(sizes: Sizes) -> Iterator[Work]:
     yield from features("crossed", 4 * sizes.items, sizes)
-    yield Work("activations", "crossed", 8 * sizes.items, 1, "lookup")
 
 
 def _fitted(sizes: Sizes) -> Iterator[Work]:

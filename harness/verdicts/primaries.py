@@ -45,7 +45,7 @@ class Primary:
 
     @property
     def name(self) -> str:
-        """`h5 mini-qwen the_dissociation_is_double-head`."""
+        """`h8 mini-qwen each_circuit_serves_its_own_process_more-head`."""
         v = self.verdict
         return f"{v.claim_id} {v.model.name} {v.prediction_id}"
 

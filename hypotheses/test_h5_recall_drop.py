@@ -34,14 +34,14 @@ rule = CircuitRule(doses=DOSES, target=TARGET, margin=MARGIN, alpha=ALPHA, draws
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.criterion("controlled", prompts="cells", part="retrieval", primary=True)
+@pytest.mark.criterion("controlled", prompts="cells", plain=True, part="retrieval", primary=True)
 def test_a_circuit_of_retrieval_serves_other_relations(study, verdict, kind):
     """Without a circuit found on other relations recall falls; lookup and reasoning are spared."""
     verdict(process_circuit_finding(study, kind, RETRIEVAL, rule, gate=GATE))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.criterion("controlled", prompts="cells", part="composing", primary=True)
+@pytest.mark.criterion("controlled", prompts="cells", plain=True, part="composing", primary=True)
 def test_a_circuit_of_composing_serves_other_relations(study, verdict, kind):
     """Without a circuit found on other relations reasoning falls; lookup and recall are spared."""
     verdict(process_circuit_finding(study, kind, COMPOSING, rule, gate=GATE))

@@ -35,7 +35,7 @@ def test_recall_layers_lie_before_reasoning_layers(study, verdict):
     )
 
 
-@pytest.mark.criterion("controlled", prompts="cells", part="processes", primary=True)
+@pytest.mark.criterion("controlled", prompts="cells", plain=True, part="processes", primary=True)
 def test_retrieval_is_caused_at_less_depth_than_composing(study, verdict):
     """What recall loses beyond lookup lies in earlier layers than what reasoning does."""
     verdict(process_depth_finding(study, least=LEAST_DEPTH, gate=GATE))

@@ -113,19 +113,19 @@ def test_direction_separates_held_out_prompts(study, verdict):
     verdict(held_out_direction_finding(study, rule, GATE))
 
 
-@pytest.mark.criterion("controlled", part="steers", prompts="cells")
+@pytest.mark.criterion("controlled", part="steers", prompts="cells", plain=True)
 def test_steering_towards_reasoning_moves_the_tasks_apart(study, verdict):
     """Adding the direction of two steps lifts reasoning against lookup, beyond random ones."""
     verdict(steering_finding(contrasted(study, COMPOSING), steering, GATE))
 
 
-@pytest.mark.criterion("controlled", part="steers", prompts="cells")
+@pytest.mark.criterion("controlled", part="steers", prompts="cells", plain=True)
 def test_projecting_the_direction_out_costs_its_task(study, verdict):
     """Without the direction reasoning is lost, more than without random ones; lookup is spared."""
     verdict(projection_finding(contrasted(study, COMPOSING), steering, GATE))
 
 
-@pytest.mark.criterion("controlled", part="steers", prompts="cells")
+@pytest.mark.criterion("controlled", part="steers", prompts="cells", plain=True)
 def test_steering_activates_the_capability(study, verdict):
     """Reasoning items that the model gets wrong move towards the answer, beyond random ones."""
     verdict(correction_finding(contrasted(study, COMPOSING), steering, GATE))

@@ -35,14 +35,14 @@ rule = PairRule(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.criterion("controlled", prompts="cells", part="processes", primary=True)
+@pytest.mark.criterion("controlled", prompts="cells", plain=True, part="processes", primary=True)
 def test_each_circuit_serves_its_own_process_more(study, verdict, kind):
     """Each circuit's main effect is larger on its own process than on the other."""
     verdict(separable_finding(study, kind, rule, gate=GATE))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.criterion("controlled", prompts="cells", part="processes")
+@pytest.mark.criterion("controlled", prompts="cells", plain=True, part="processes")
 def test_the_circuits_interact(study, verdict, kind):
     """Both circuits together cost a process another amount than the sum of each alone."""
     verdict(interaction_finding(study, kind, rule, gate=GATE))

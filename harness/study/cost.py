@@ -7,7 +7,7 @@ not answer the questions costs less.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.models.architecture import Architecture
@@ -199,8 +199,10 @@ def _two_circuits(sizes: Sizes) -> Iterator[Work]:
 
 
 def _process_depth(sizes: Sizes) -> Iterator[Work]:
-    yield Work("answers", "cells", 90, 1, "first")
-    yield Work("sweep", "cells", 3 * sizes.half, sizes.layer_by_layer, "layers")
+    for kind in _CIRCUITS:
+        for name in PROCESSES:
+            yield from _found(name, replace(sizes, kind=kind))
+    yield Work("sweep", "cells", _part(sizes), len(PROCESSES) * sizes.layer_by_layer, "depth")
     yield Work("sweep", "cells", PATCHED, PATCHED_PLACES * sizes.layer_by_layer, "patching")
 
 

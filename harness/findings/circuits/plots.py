@@ -62,36 +62,23 @@ def patching_map(
     )
 
 
-def depth_profile(
-    effects: Mapping[str, Float[np.ndarray, "position layer"]],
-    positions: Sequence[str],
-    tasks: Sequence[str],
-    n: int,
-    headline: str,
-) -> Plot:
-    """What each layer's ablation costs each task, a panel a position."""
-    layers = effects[tasks[0]].shape[1]
-    panels = tuple(
-        PlotPanel(
-            name,
-            tuple(
-                Series(t, role(t, tasks), list(range(layers)), _plain(effects[t][at]))
-                for t in tasks
-            ),
-        )
-        for at, name in enumerate(positions)
+def depth_profile(costs: Mapping[str, Float[np.ndarray, " layer"]], n: int, headline: str) -> Plot:
+    """What each layer's part of a circuit costs its process, a line a process."""
+    names = list(costs)
+    lines = tuple(
+        Series(name, role(name, names), list(range(len(values))), _plain(values))
+        for name, values in costs.items()
     )
     return Plot(
         form="curve",
-        title="what each layer causes",
+        title="where the circuits act",
         headline=headline,
         caption=(
-            "A layer's attention and MLP outputs are mean-ablated at the tokens named above the "
-            "panel: fall of the logit difference as a share of the intact model's. The higher, the "
-            "more the task needs the layer; below 0 it fares better without."
+            "A layer's part of a process's circuit is mean-ablated at every token: what the "
+            "process's own cell loses beyond lookup, as a share of the intact logit difference."
         ),
         x="layer",
-        y="share lost",
-        panels=panels,
+        y="share lost beyond lookup",
+        panels=(PlotPanel("all tokens", lines),),
         n=n,
     )

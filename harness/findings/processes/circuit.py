@@ -8,6 +8,7 @@ the relations share.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -269,6 +270,14 @@ def same_process_rows(
     return found
 
 
+class Sited(Protocol):
+    """What can be ablated as a whole: a circuit, or a part of one."""
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Where its components are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ablated:
     """What each set of components costs each cell in the relations it is judged on.
@@ -294,7 +303,7 @@ class Ablated:
 def ablate(
     study: Study,
     prompts: PromptSet,
-    circuits: Sequence[Circuit],
+    circuits: Sequence[Sited],
     *,
     means_over: PromptSet,
     method: Method = MEAN,

@@ -1,30 +1,34 @@
 """The finding of h6 on processes: at which depth a model retrieves, and at which it composes.
 
-What a layer's loss costs recall is not all retrieval: reading the question costs lookup as much.
-So a process's profile is what its own cell loses beyond lookup, layer by layer.
+A whole layer also reads the question, so that its loss costs every cell. What a process needs
+beyond that are its circuits (h5): they are found on some relations, and each layer's part of them
+is ablated alone in the others. The depth of a process is the mean layer of what that costs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from harness import stats
-from harness.activations.swept import SweepResult
+from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.circuits.patching import patching_plots
 from harness.findings.circuits.plots import depth_profile
-from harness.findings.effects import means, swept
-from harness.findings.gates import items_gate
-from harness.findings.processes.centroid import centroid, signed_centroid
-from harness.findings.processes.circuit import CELLS
-from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
-from harness.findings.processes.materials import LEAST_RELATIONS, asked_first, design_gates
+from harness.findings.processes.centroid import centroid
+from harness.findings.processes.circuit import (
+    CircuitRule,
+    Found,
+    Parts,
+    Search,
+    ablate,
+    rows_of_cells,
+    searched,
+)
+from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.requirements import beyond_same_process
-from harness.interventions.interventions import MEAN, Intervention
 from harness.interventions.sites import Site
-from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
@@ -32,23 +36,33 @@ from harness.verdicts.plots import Plot
 from harness.verdicts.samples import by_sample
 from harness.verdicts.severity import Severity
 
-HALVES = 20  # random halves of each cell's relations, whose depths are no difference of process
 PROCESSES = (RETRIEVAL, COMPOSING)
-Centroid = Callable[[np.ndarray], np.ndarray]
+KINDS: tuple[CircuitKind, ...] = ("head", "neuron")  # both make one circuit
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of a circuit lies in one layer, heads and neurons."""
+
+    sites: tuple[Site, ...]
 
 
 @dataclass(frozen=True)
 class Profiles:
-    """What each layer's loss costs each cell, relation by relation.
+    """What each layer's part of a circuit costs its process, relation by relation.
 
     Attributes:
-        costs: By cell, as shares of its mean intact logit difference.
-        relations: Those with items of every cell that the intact model answers right.
+        searches: For heads and for neurons.
+        found: By process, the circuit of each search.
+        costs: What its own cell loses beyond lookup, as shares of the intact logit differences.
+        relations: Those judged on, that had no part in the search.
         gates: All of them met.
     """
 
     study: Study
-    costs: dict[str, Float[np.ndarray, "relation layer"]]
+    searches: tuple[Search, ...]
+    found: tuple[tuple[Found, ...], ...]
+    costs: Float[np.ndarray, "relation process layer"]
     relations: tuple[str, ...]
     gates: tuple[Gate, ...]
 
@@ -58,146 +72,116 @@ class Profiles:
         return self.study.subject.architecture.layers
 
     @property
-    def processes(self) -> Float[np.ndarray, "relation process layer"]:
-        """What the cell of retrieval, and that of composing, loses beyond lookup."""
-        both = [self.costs[p.cells[0]] - self.costs[p.cells[1]] for p in PROCESSES]
-        return np.stack(both, axis=1)
-
-    def depth(self, of: Centroid = centroid) -> Float[np.ndarray, " process"]:
+    def depth(self) -> Float[np.ndarray, " process"]:
         """Centroid of each process's mean profile, in layers."""
-        return of(self.processes.mean(0))
+        return centroid(self.costs.mean(0))
 
-    def between(self, of: Centroid) -> tuple[float, float]:
-        """The interval of the difference of depths, over relations."""
-        values = self.processes
-        return interval_over_relations(
-            lambda weights: _difference(of(np.tensordot(weights, values, 1))),
-            self.relations,
-            self.study.plan,
-        )
+    @property
+    def sizes(self) -> tuple[tuple[int, ...], ...]:
+        """How many heads and neurons the circuit of each process has."""
+        return tuple(tuple(each.size for each in circuits) for circuits in self.found)
 
 
-def _difference(depth: Float[np.ndarray, "... process"]) -> float:
-    """Composing minus retrieval."""
-    return float(depth[1] - depth[0])
-
-
-def process_depth_finding(study: Study, *, least: float, gate: float) -> Finding:
+def process_depth_finding(study: Study, rule: CircuitRule, *, least: float, gate: float) -> Finding:
     """Whether retrieval lies at less depth than composing, beyond same-process differences.
 
     Args:
         study: The model, on prompts with one question each.
+        rule: How circuits are found.
         least: Difference of the centroids, as a share of the model's layers.
         gate: Least accuracy in each of recall, lookup and reasoning.
     """
-    profiles = _measure(study, gate)
+    profiles = _measure(study, rule, gate)
     same, bar = np.array(list(_same_process(profiles))), least * profiles.layers
-    difference = _deeper(profiles, bar)
+    difference, beyond = _deeper(profiles, bar), _beyond(profiles, same, bar)
+    alike = (same >= bar) & (same > np.float64(beyond.threshold))  # the rule would support these
     return Finding(
-        (difference, _signed(profiles), _beyond(profiles, same)),
+        (difference, beyond),
         gates=profiles.gates,
-        notes=(_cells_note(profiles),),
+        notes=(_circuits_note(profiles),),
         samples={difference.name: _samples(profiles)},
         plots=(_plot(profiles), *patching_plots(study)),
-        severity=_severity(same, bar),
+        severity=Severity(int(alike.sum()), len(same)),
     )
 
 
-def _measure(study: Study, gate: float) -> Profiles:
-    """Ablate every layer, on evaluation items.
+def _measure(study: Study, rule: CircuitRule, gate: float) -> Profiles:
+    """Find the circuits on some relations, ablate their parts in the others.
 
     Raises:
         Inconclusive: If a gate is unmet.
     """
     layers = study.subject.architecture.layers
     one = f"the model has {layers} layer: there is no order of layers"
-    gates = require(*design_gates(study, RETRIEVAL.cells), *design_gates(study, COMPOSING.cells))
-    gates += require(Gate("layers", layers > 1, one), *asked_first(study, CELLS, gate))
-    judging, mean_of = (_part(study.prompts, split) for split in (EVALUATION, DISCOVERY))
-    each = [Intervention((Site("attn", n), Site("mlp", n)), MEAN) for n in range(layers)]
-    result = swept(study.subject, judging, each, means_over=mean_of)
-    right = _answered_right(result, judging)
-    gates += require(*(items_gate(cell, int(rows.sum())) for cell, rows in right.items()))
-    relation = np.array([item.relation for item in judging.items])
-    names = _in_all(right, relation)
-    gates += require(_relations_gate(len(names)))
-    costs = {
-        cell: _shares(
-            result.lost[:, rows], result.clean_logit_difference[rows], relation[rows], names
-        )
-        for cell, rows in right.items()
-    }
-    gates += require(*_depth_gates(Profiles(study, costs, names, gates)))
-    return Profiles(study, costs, names, gates)
+    gates = require(Gate("layers", layers > 1, one))
+    each = [searched(study, kind, rule, gate) for kind in KINDS]
+    gates += each[0][0]
+    parts, searches = each[0][1], tuple(search for *_, search in each)
+    found = tuple(
+        tuple(s.circuit(rows_of_cells(parts.selection, process.cells[0])) for s in searches)
+        for process in PROCESSES
+    )
+    costs, relations = _costs(study, parts, found, layers)
+    profiles = Profiles(study, searches, found, costs, relations, gates)
+    gates += require(*_depth_gates(profiles))
+    return Profiles(study, searches, found, costs, relations, gates)
 
 
-def _answered_right(
-    result: SweepResult, prompts: PromptSet
-) -> dict[str, Bool[np.ndarray, " item"]]:
-    """Items of each cell that the intact model answers right."""
-    asked = np.array([cell_of(item) for item in prompts.items])
-    return {cell: result.answered & (asked == cell) for cell in CELLS}
+def _costs(
+    study: Study, parts: Parts, found: Sequence[Sequence[Found]], layers: int
+) -> tuple[Float[np.ndarray, "relation process layer"], tuple[str, ...]]:
+    """Of relations with an answer that can be lost in every cell."""
+    each = [_in_layer(circuits, layer) for circuits in found for layer in range(layers)]
+    ablated = ablate(study, parts.judging, each, means_over=parts.selection)
+    beyond = [
+        ablated.costs[process.cells[0]] - ablated.costs[process.cells[1]] for process in PROCESSES
+    ]
+    own = [values[:, at * layers : (at + 1) * layers] for at, values in enumerate(beyond)]
+    costs = np.stack(own, axis=1)
+    known = np.isfinite(costs).all((1, 2))
+    return costs[known], tuple(np.array(ablated.relations)[known].tolist())
 
 
-def _part(prompts: PromptSet, split: str) -> PromptSet:
-    return prompts.where(lambda item: item.split == split and cell_of(item) in CELLS)
-
-
-def _in_all(right: dict[str, Bool[np.ndarray, " item"]], relation: np.ndarray) -> tuple[str, ...]:
-    """Relations with an item of every cell that is answered right."""
-    found = [set(relation[rows].tolist()) for rows in right.values()]
-    return tuple(sorted(set.intersection(*found) - {""}))
-
-
-def _shares(
-    lost: Float[np.ndarray, "layer item"],
-    intact: Float[np.ndarray, " item"],
-    relation: np.ndarray,
-    names: tuple[str, ...],
-) -> Float[np.ndarray, "relation layer"]:
-    """Loss of each relation over the intact logit difference, which is a mean over relations."""
-    both = np.vstack([lost, intact])
-    by_relation = np.array([means(both[:, relation == name]) for name in names])
-    return np.asarray(by_relation[:, :-1] / by_relation[:, -1].mean())
-
-
-def _relations_gate(found: int) -> Gate:
-    return Gate(
-        "relations answered",
-        found >= LEAST_RELATIONS,
-        f"items of {', '.join(CELLS)} are answered right in {found} relations; {LEAST_RELATIONS} "
-        "are needed to tell a process from a question",
+def _in_layer(circuits: Sequence[Found], layer: int) -> Part:
+    return Part(
+        tuple(site for each in circuits for site in each.circuit.sites if site.layer == layer)
     )
 
 
 def _depth_gates(profiles: Profiles) -> list[Gate]:
-    """Both processes cost something: noise has a centroid too, anywhere.
-
-    All layers together must cost a process's own cell more than lookup, by an interval over
-    relations.
-    """
+    """Both circuits cost their process something: noise has a centroid too, anywhere."""
     gates, plan = [], profiles.study.plan
-    for process, values in zip(PROCESSES, profiles.processes.sum(2).T, strict=True):
+    for process, values in zip(PROCESSES, profiles.costs.sum(2).T, strict=True):
         low, high = interval_over_relations(values.dot, profiles.relations, plan)
         reason = (
-            f"the loss of layers costs {process.cells[0]} not clearly more than lookup (all layers "
-            f"together {values.mean():.2f} [{low:.2f}, {high:.2f}] of the logit difference): the "
-            f"depth of {process.name} is undefined"
+            f"the circuit of {process.name} costs {process.cells[0]} not clearly more than lookup "
+            f"in relations it was not found on (its layers together {values.mean():.2f} "
+            f"[{low:.2f}, {high:.2f}] of the logit difference): its depth is undefined"
         )
         gates.append(Gate(f"{process.name} depth", low > 0, reason))
     return gates
 
 
+def _difference(depth: Float[np.ndarray, " process"]) -> float:
+    """Composing minus retrieval."""
+    return float(depth[1] - depth[0])
+
+
 def _deeper(profiles: Profiles, bar: float) -> Evidence:
-    retrieval, composing = profiles.depth()
+    retrieval, composing = profiles.depth
+    between = interval_over_relations(
+        lambda weights: _difference(centroid(np.tensordot(weights, profiles.costs, 1))),
+        profiles.relations,
+        profiles.study.plan,
+    )
     return Evidence(
         "depth of composing minus depth of retrieval",
         Effect(
             "layers",
             float(composing - retrieval),
-            profiles.between(centroid),
+            between,
             method=f"centroids {composing:.2f} and {retrieval:.2f} of what reasoning, and recall, "
-            "loses beyond lookup; each layer's attention and MLP mean-ablated at every token; "
+            "loses beyond lookup without each layer's part of the circuit; mean ablation; "
             "bootstrap of relations",
         ),
         threshold=bar,
@@ -207,71 +191,83 @@ def _deeper(profiles: Profiles, bar: float) -> Evidence:
     )
 
 
-def _signed(profiles: Profiles) -> Evidence:
-    """Clipped noise draws the centroid of the noisier process to the middle; here it cancels."""
-    return Evidence(
-        "the same, layers whose loss helps counted as negative",
-        Effect(
-            "layers",
-            _difference(profiles.depth(signed_centroid)),
-            profiles.between(signed_centroid),
-            method="noise cannot draw this centroid to the middle; bootstrap of relations",
-        ),
-        threshold=0,
-        relation=">",
-        n=len(profiles.relations),
-        key="signed",
-    )
-
-
-def _same_process(profiles: Profiles) -> Iterator[float]:
-    """How far apart the centroids of random halves of one cell's relations lie, in layers."""
-    generator = np.random.default_rng(profiles.study.plan.seed)
-    for cell in CELLS:
-        costs = profiles.costs[cell]
-        for _ in range(HALVES):
-            order = generator.permutation(len(costs))
-            one, other = (centroid(costs[half].mean(0)) for half in (order[::2], order[1::2]))
-            # A depth that is undefined could lie anywhere: as far away as layers can.
-            yield float(np.nan_to_num(np.abs(one - other), nan=profiles.layers - 1))
-
-
-def _beyond(profiles: Profiles, same: Float[np.ndarray, " half"]) -> Evidence:
+def _beyond(profiles: Profiles, same: Float[np.ndarray, " half"], bar: float) -> Evidence:
+    """On the relations searched, where halves of them give circuits of one process too."""
+    retrieval, composing = (_as_found(profiles, at, np.True_) for at in range(len(PROCESSES)))
     return beyond_same_process(
-        "further apart than questions of one process",
-        Effect("layers", abs(_difference(profiles.depth()))),
+        "as found, further apart than one process in other questions",
+        Effect("layers", _apart(profiles, retrieval, composing)),
         same,
-        "random halves of the relations of one cell",
+        "pairs of circuits of one process, each found on another half of the relations "
+        f"({int((same >= bar).sum())} of them {bar:.2g} layers apart or more)",
         key="beyond",
     )
 
 
-def _severity(same: Float[np.ndarray, " half"], bar: float) -> Severity:
-    """How many same-process differences reach the bar."""
-    return Severity(int((same >= bar).sum()), len(same))
+def _same_process(profiles: Profiles) -> Iterator[float]:
+    """How far apart circuits of one process lie, found on random halves of the relations."""
+    generator = np.random.default_rng(profiles.study.plan.seed)
+    relation = np.array([item.relation for item in profiles.searches[0].prompts.items])
+    names = np.unique(relation)
+    for at in range(len(PROCESSES)):
+        for _ in range(profiles.searches[0].rule.draws):
+            half = np.isin(relation, generator.permutation(names)[: len(names) // 2])
+            one, other = (_as_found(profiles, at, rows) for rows in (half, ~half))
+            yield _apart(profiles, one, other)
 
 
-def _cells_note(profiles: Profiles) -> str:
-    depths = {cell: float(centroid(profiles.costs[cell].mean(0))) for cell in CELLS}
-    listed = ", ".join(f"{cell} {depth:.2f}" for cell, depth in depths.items())
-    return f"depth of each cell's own costs, in layers: {listed}"
+def _apart(profiles: Profiles, one: float, other: float) -> float:
+    """Distance of two depths; one that is undefined could lie anywhere: as far as layers can."""
+    return float(np.nan_to_num(np.abs(one - other), nan=profiles.layers - 1))
+
+
+def _as_found(profiles: Profiles, at: int, within: Bool[np.ndarray, " prompt"] | np.bool_) -> float:
+    """Depth of the best components for a process, each on its own, as the search sees them.
+
+    Args:
+        profiles: Of the claim, whose circuits have the same sizes.
+        at: Which process.
+        within: The prompts to find them on.
+    """
+    selection = profiles.searches[0].prompts
+    rows = [of & within for of in rows_of_cells(selection, PROCESSES[at].cells[0])]
+    each = zip(profiles.searches, profiles.sizes[at], strict=True)
+    return float(centroid(np.sum([_by_layer(s, rows, size) for s, size in each], axis=0)))
+
+
+def _by_layer(search: Search, rows: Sequence[np.ndarray], size: int) -> Float[np.ndarray, " layer"]:
+    """What the best components cost the first group beyond the others, each on its own."""
+    scores = search.scores(rows)
+    best = search.ranking(rows).top(size)
+    total = np.zeros(search.layers)
+    np.add.at(total, best.layer, np.maximum(scores[best.layer, best.index], 0))
+    return total
+
+
+def _circuits_note(profiles: Profiles) -> str:
+    each = (
+        f"{process.name} {heads:,} heads and {neurons:,} neurons"
+        for process, (heads, neurons) in zip(PROCESSES, profiles.sizes, strict=True)
+    )
+    return (
+        f"circuits: {'; '.join(each)}; judged on {len(profiles.relations)} relations they were "
+        f"not found on ({', '.join(profiles.relations)})"
+    )
 
 
 def _samples(profiles: Profiles) -> dict[str, float]:
     """Each relation's part in the difference; none where it hangs on one relation."""
     values = stats.pseudo_values(
-        profiles.processes, lambda rows: centroid(rows[:, 1]) - centroid(rows[:, 0])
+        profiles.costs, lambda rows: centroid(rows[:, 1]) - centroid(rows[:, 0])
     )
     return by_sample(profiles.relations, values) if np.isfinite(values).all() else {}
 
 
 def _plot(profiles: Profiles) -> Plot:
-    names = (RETRIEVAL.name, COMPOSING.name)
-    profile = dict(zip(names, profiles.processes.mean(0)[:, None], strict=True))
+    names = [process.name for process in PROCESSES]
+    profile = dict(zip(names, profiles.costs.mean(0), strict=True))
     depths = ", ".join(
-        f"{name} {depth:.2f}" for name, depth in zip(names, profiles.depth(), strict=True)
+        f"{name} {depth:.2f}" for name, depth in zip(names, profiles.depth, strict=True)
     )
-    count = len(profiles.relations)
-    return depth_profile(
-        profile, ["all tokens"], names, count, f"Depth centroids, relations as units: {depths}."
-    )
+    headline = f"Mean layer: {depths}; relations as units."
+    return depth_profile(profile, len(profiles.relations), headline)

@@ -133,6 +133,13 @@ def is_prediction(node: Any) -> bool:
     return asks_for(node, "verdict")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let `-k "h2 and controlled"` find the predictions of a criterion."""
+    marker = item.get_closest_marker("criterion")
+    if marker is not None and is_prediction(item):
+        item.extra_keyword_matches.update(map(str, marker.args))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the wanted criterion; take one model after the other, so that each is loaded once."""
     if config.stash.get(prepared_key, False):

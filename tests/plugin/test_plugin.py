@@ -234,6 +234,12 @@ def test_last_failed_and_stop_at_first_work(study):
     study.runpytest("--model=mini-qwen", "-k", "holds").assert_outcomes(passed=1, deselected=2)
 
 
+def test_a_criterion_is_a_keyword(study):
+    study.makepyfile(test_h9_x=THREE)
+    study.runpytest("--co", "-k", "h9 and published").stdout.fnmatch_lines(["2/6 tests*"])
+    study.runpytest("--co", "-k", "h9 and controlled").stdout.fnmatch_lines(["4/6 tests*"])
+
+
 def test_junit_xml_is_written(study):
     study.makepyfile(test_h9_x=THREE)
     study.runpytest("--model=mini-qwen", "--junitxml=out.xml")

@@ -236,8 +236,12 @@ def test_last_failed_and_stop_at_first_work(study):
 
 def test_a_criterion_is_a_keyword(study):
     study.makepyfile(test_h9_x=THREE)
-    study.runpytest("--co", "-k", "h9 and published").stdout.fnmatch_lines(["*2/6 tests collected*"])
-    study.runpytest("--co", "-k", "h9 and controlled").stdout.fnmatch_lines(["*4/6 tests collected*"])
+    study.runpytest("--co", "-k", "h9 and published").stdout.fnmatch_lines(
+        ["*2/6 tests collected*"]
+    )
+    study.runpytest("--co", "-k", "h9 and controlled").stdout.fnmatch_lines(
+        ["*4/6 tests collected*"]
+    )
 
 
 def test_junit_xml_is_written(study):

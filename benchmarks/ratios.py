@@ -3,11 +3,13 @@
     OMP_NUM_THREADS=1 pytest benchmarks/ --benchmark-json=x.json
     python -m benchmarks.ratios x.json
 
-Writes results/benchmarks.json, which is what is kept of the run, and the table from it.
+Writes results/benchmarks.json, which is what is kept of the run, and the table from it. Files of
+several runs, such as one for each file of benchmarks, make one table.
 """
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.page import put_between, table
@@ -17,11 +19,12 @@ RESULTS = Path(__file__).with_name("results") / "benchmarks.json"
 START = "<!-- benchmarks: made from benchmarks/results/benchmarks.json -->"
 
 
-def kept(run: dict) -> dict:
-    """What is published of a file that pytest-benchmark wrote."""
-    machine = run["machine_info"]
+def kept(runs: Sequence[dict]) -> dict:
+    """What is published of files that pytest-benchmark wrote on one machine; the last date."""
+    last = max(runs, key=lambda run: run["datetime"])
+    machine = last["machine_info"]
     return {
-        "when": run["datetime"],
+        "when": last["datetime"],
         "machine": {
             "cpu": machine["cpu"].get("brand_raw", machine["machine"]),
             "cores": machine["cpu"].get("count"),
@@ -35,6 +38,7 @@ def kept(run: dict) -> dict:
                 "rounds": each["stats"]["rounds"],
                 "extra_info": each["extra_info"],
             }
+            for run in runs
             for each in run["benchmarks"]
         ],
     }
@@ -65,10 +69,10 @@ def _ratios(each: dict) -> str:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path, nargs="?", help="a file of --benchmark-json")
-    path = parser.parse_args().run
-    if path is not None:
-        record = kept(json.loads(path.read_text(encoding="utf-8")))
+    parser.add_argument("runs", type=Path, nargs="*", help="files of --benchmark-json")
+    paths = parser.parse_args().runs
+    if paths:
+        record = kept([json.loads(path.read_text(encoding="utf-8")) for path in paths])
         RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     put_between(START, rendered(json.loads(RESULTS.read_text(encoding="utf-8"))))
 

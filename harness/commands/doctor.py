@@ -18,7 +18,7 @@ from harness.models.architecture import Architecture
 from harness.models.sizes import BYTES
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
 from harness.store.store import Store, user_cache
-from harness.study.forecast import Forecast, all_asked, planned, rough
+from harness.study.forecast import Forecast, all_asked, at_speed, planned
 from harness.study.plan import Plan
 from harness.study.reference_models import StoredVerdicts, shipped
 from harness.study.speed import speed_before
@@ -219,7 +219,8 @@ def _time(spec: ModelSpec, stated: Architecture, options: argparse.Namespace) ->
     except ModelError as error:
         return DoctorCheck("no", spec.name, str(error))
     run = Forecast(planned(all_asked(), plan, stated, speed))
-    text = f"all claims take {rough(run.total)} here, at {speed.said}; --budget plans within a time"
+    takes = at_speed(run.total, speed)
+    text = f"all claims take {takes}, at {speed.said}; --budget plans within a time"
     return DoctorCheck("ok", spec.name, text)
 
 

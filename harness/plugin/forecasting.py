@@ -10,7 +10,7 @@ import pytest
 
 from harness.models.architecture import architecture_of
 from harness.models.specs import ModelError, ModelSpec
-from harness.study.forecast import Forecast, asked_of, planned, rough
+from harness.study.forecast import Forecast, asked_of, at_speed, planned
 from harness.study.plan import Plan
 from harness.study.speed import Speed, speed_of
 
@@ -98,10 +98,11 @@ class Forecasts:
 
     def sentence(self, name: str) -> str:
         """What the run will take, after a model's speed is known."""
+        speed = self.speeds[name]
         number = sum(len(f.planned) - len(f.over) for f in self._forecasts)
         take = "prediction takes" if number == 1 else "predictions take"
         return (
-            f"{number} {take} {rough(self.left() or 0.0)} here ({name}: {self.speeds[name].said}), "
+            f"{number} {take} {at_speed(self.left() or 0.0, speed)} ({name}: {speed.said}), "
             "less where a model does not answer or measurements are stored"
         )
 

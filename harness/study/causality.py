@@ -15,7 +15,7 @@ from harness.study.subject import Subject
 if TYPE_CHECKING:
     from harness.adapter import Model
 
-_MOST = 80  # orders of pairs that are compared
+MOST = 80  # orders of pairs that are compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def measured(model: "Model", prompts: PromptSet) -> LabelDifference:
         by_order.setdefault((item.pair, item.order, item.premises), []).append(item)
     complete = [two for two in by_order.values() if len(two) == 2]
     # The two labels of an order are neighbours in this list, so that they share a batch.
-    items = [item for two in complete[:_MOST] for item in two]
+    items = [item for two in complete[:MOST] for item in two]
     ids = model.encoder.ids(items)
     label_at = [
         next(place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)

@@ -2,31 +2,38 @@
 
 This is the one place that knows it. A measurement is a number of prompts and of whole forward
 passes for each; an edit of one layer in the middle is half a pass. Predictions that ask for the
-same measurement share it, so it is counted once. All gates are taken to be met: a model that does
-not answer the questions costs less.
+same measurement share it, so it is counted once. Everything is taken to be needed: gates are met,
+twins are measured, heads are ranked once more. So a run may take less, and not much more.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from harness.interventions.interventions import ABLATIONS
+from harness.materials.cell_sets import relations_asked
 from harness.models.architecture import Architecture
+from harness.study import causality, difficulty
 from harness.study.plan import Plan
 
 PROCESSES = ("retrieval", "composing")
+CELLS = 3  # in which a model must be competent: recall, lookup and reasoning
 Kind = Literal["answers", "activations", "sweep", "gradients"]  # each has a speed of its own
 
+# Numbers that claims and findings state, which import this package and so cannot be imported here:
+# tests/study/test_cost.py compares each with the place that it is from.
 PUBLISHED_PROMPTS = 60
-STEERING = 24  # prompts of a cell, in eight stories: of the choice of layer and dose, and of draws
-CHECKED = 320  # prompts, of which h0 compares the tokens before the label
-STEPS = 5  # on the way to the ablation of all neurons, a forward and a backward pass each
-WRITTEN = 8  # tokens of an answer in full
-# Edit sets that h5, h7 and h8 run on the same prompts.
-DOSES, OWN, OTHER_SETS = 6, 5, 21  # of a circuit; the other ones run on a story of each relation
-PAIR_SETS, OTHER_PAIR_SETS = 3, 63
-COMPARED = 72  # prompts: three cells of eight relations, three chains in a story
-PATCHED, PATCHED_PLACES = 40, 3  # prompts of the patching map, and tokens a layer
-STEERING_DOSES, RESCALED, STEERING_SETS, BAND = 8, 5, 40, 20
+PUBLISHED_SETS = 20  # random sets like what is specialised in a task
+FIRST_ITEMS = 30  # of a cell, of which answers are asked first
+PATH_STEPS = 5  # on the way to the ablation of all neurons, a forward and a backward pass each
+CIRCUIT_DOSES, REFERENCES = 5, 10  # of a circuit; other circuits of each sort
+PATCHED_PAIRS, PATCHED_PLACES = 20, 3  # of the patching map, and tokens a layer
+CHOOSING, JUDGED, CONTROL_PAIRS = 8, 50, 8  # stories of steering
+DOSES, SCALES = 4, 1  # of a direction, each way; of its rescaling
+DIRECTIONS, BAND, BAND_PAIRS = 20, 5, 8  # random ones of each sort; behind the dose curves
+STORY = 3  # prompts of a cell in a story
+NEUTRAL = 44  # prompts: two other cells and a statement, of the stories that controls take
+TEXT = 4  # passes of an answer in full: the prompt by itself, then eight tokens one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +116,24 @@ def _published(sizes: Sizes) -> Iterator[Work]:
 def _published_drop(sizes: Sizes) -> Iterator[Work]:
     yield from _published(sizes)
     yield Work("answers", "published", PUBLISHED_PROMPTS)
-    sets = 20 if "head" in sizes.kind else 42
-    yield Work("sweep", "published", PUBLISHED_PROMPTS, sets, sizes.kind)
+    tasks = 1 if "head" in sizes.kind else 2  # most heads are specialised: few others are like it
+    yield Work("sweep", "published", PUBLISHED_PROMPTS, tasks * (1 + PUBLISHED_SETS), sizes.kind)
+
+
+def _difficulty() -> Iterator[Work]:
+    """Settings are asked, hardest first, until the model answers one: half of them, say."""
+    settings = (1 + len(difficulty.SETTINGS)) / 2
+    yield Work("answers", "cells", CELLS * difficulty.ITEMS, settings, "difficulty")
 
 
 def _answers(sizes: Sizes) -> Iterator[Work]:
+    yield from _difficulty()
     yield Work("answers", "plain", 3 * sizes.items)
     yield Work("answers", "crossed", 4 * sizes.items)
 
 
 def _before_label(sizes: Sizes) -> Iterator[Work]:
-    yield Work("activations", "crossed", min(CHECKED, 4 * sizes.items), 1, "label")
+    yield Work("activations", "crossed", min(2 * causality.MOST, 4 * sizes.items), 1, "label")
 
 
 def _shuffled(sizes: Sizes) -> Iterator[Work]:
@@ -137,8 +151,8 @@ def _nothing(_: Sizes) -> Iterator[Work]:
 
 def _of_process(name: str, again: bool = False) -> "Planned":
     def works(sizes: Sizes) -> Iterator[Work]:
-        yield Work("answers", "cells", 270, 1, "difficulty")
-        yield Work("answers", "cells-crossed", 60, 1, name)
+        yield from _difficulty()
+        yield Work("answers", "cells-crossed", 2 * FIRST_ITEMS, 1, name)
         yield Work("activations", "cells", 4 * sizes.items)
         for draw in (name, f"{name}, again") if again else (name,):
             yield Work("activations", "cells-crossed", 4 * sizes.items, 1, draw)
@@ -166,36 +180,48 @@ def _process_of(*, again: bool) -> "Planned":
 
 def _process_circuit(name: str) -> "Planned":
     def works(sizes: Sizes) -> Iterator[Work]:
-        part = _part(sizes)
+        part, of = _part(sizes), f"{name} {sizes.kind}"
         yield from _found(name, sizes)
-        yield Work("sweep", "cells", part, OWN, f"{name} {sizes.kind}")
-        yield Work("sweep", "cells", min(COMPARED, part), OTHER_SETS, f"{name} {sizes.kind} others")
+        yield Work("sweep", "cells", part, 1 + len(ABLATIONS), of)  # and all of the kind
+        yield Work("sweep", "cells", _compared(sizes), 1 + 2 * REFERENCES, f"{of} others")
 
     return works
 
 
 def _part(sizes: Sizes) -> int:
     """Prompts to search on, and to judge on: three cells, half of the relations."""
-    return 3 * sizes.half // 2
+    return CELLS * sizes.half // 2
+
+
+def _compared(sizes: Sizes) -> int:
+    """Prompts on which other circuits are ablated: a story of each relation that is judged on."""
+    return min(CELLS * STORY * relations_asked(sizes.items) // 2, _part(sizes))
 
 
 def _found(name: str, sizes: Sizes) -> Iterator[Work]:
-    """A circuit: every component's cost (heads one by one, neurons by gradients), then doses."""
-    part = _part(sizes)
+    """A circuit: every component's cost (heads one by one, neurons by gradients), then doses.
+
+    Heads are ranked once more with the best one ablated, from its layer on.
+    """
+    part, doses = _part(sizes), CIRCUIT_DOSES + 1  # and all of the kind
+    yield from _difficulty()
     yield Work("answers", "cells", 2 * part, 1, "circuits")
+    yield Work("activations", "cells", part, 1, "means")
     if "head" in sizes.kind:
         yield Work("sweep", "cells", part, sizes.head_by_head, "head search")
+        again = sizes.head_by_head + doses
+        yield Work("sweep", "cells", part, again, f"{name} head search once more")
     else:
-        yield Work("gradients", "cells", part, STEPS, "neuron search")
-    yield Work("sweep", "cells", part, DOSES, f"{name} {sizes.kind} doses")
+        yield Work("gradients", "cells", part, PATH_STEPS, "neuron search")
+    yield Work("sweep", "cells", part, doses, f"{name} {sizes.kind} doses")
 
 
 def _two_circuits(sizes: Sizes) -> Iterator[Work]:
-    part = _part(sizes)
     for name in PROCESSES:
         yield from _found(name, sizes)
-    yield Work("sweep", "cells", part, PAIR_SETS, f"both {sizes.kind}")
-    yield Work("sweep", "cells", min(COMPARED, part), OTHER_PAIR_SETS, f"both {sizes.kind} others")
+    sets = 3 * (1 + 2 * REFERENCES)  # either circuit of a pair, and both
+    yield Work("sweep", "cells", _part(sizes), 3, f"both {sizes.kind}")
+    yield Work("sweep", "cells", _compared(sizes), sets, f"both {sizes.kind} others")
 
 
 def _process_depth(sizes: Sizes) -> Iterator[Work]:
@@ -203,7 +229,8 @@ def _process_depth(sizes: Sizes) -> Iterator[Work]:
         for name in PROCESSES:
             yield from _found(name, replace(sizes, kind=kind))
     yield Work("sweep", "cells", _part(sizes), len(PROCESSES) * sizes.layer_by_layer, "depth")
-    yield Work("sweep", "cells", PATCHED, PATCHED_PLACES * sizes.layer_by_layer, "patching")
+    patched = 2 * min(STORY * PATCHED_PAIRS, sizes.half)
+    yield Work("sweep", "cells", patched, PATCHED_PLACES * (1 + sizes.layer_by_layer), "patching")
 
 
 def _separates(sizes: Sizes) -> Iterator[Work]:
@@ -211,35 +238,53 @@ def _separates(sizes: Sizes) -> Iterator[Work]:
 
 
 def _fitted(sizes: Sizes) -> Iterator[Work]:
+    yield from _difficulty()
     yield Work("answers", "plain", 3 * sizes.items)
+    yield Work("answers", "crossed", 2 * FIRST_ITEMS, 1, "first")
     yield Work("activations", "crossed", 4 * sizes.items)
+
+
+def _judged(sizes: Sizes) -> int:
+    """Prompts of a cell that steering is judged on."""
+    return min(sizes.half, STORY * JUDGED)
+
+
+def _side_effects(sizes: Sizes, ways: int, what: str) -> Iterator[Work]:
+    """Cost on neutral prompts, other cells, and text: a prompt by itself, then its tokens."""
+    judged = _judged(sizes)
+    yield Work("sweep", "plain", NEUTRAL + 3 * judged // 2 * ways, 1, f"{what}, beside")
+    yield Work("answers", "plain", 2 * judged, TEXT * (1 + ways), f"{what}, texts")
 
 
 def _added(sizes: Sizes) -> Iterator[Work]:
     yield from _fitted(sizes)
-    few, judged = 2 * STEERING, 2 * sizes.half
-    yield Work("sweep", "plain", few, 2 * (sizes.layer_by_layer + STEERING_DOSES), "layers")
-    yield Work("sweep", "plain", few, 2 * STEERING_DOSES, "cost")
-    yield Work("sweep", "plain", judged, 2 + RESCALED, "added")
-    yield Work("sweep", "plain", few, 3 * STEERING_SETS // 2 + STEERING_DOSES, "added random")
-    yield Work("sweep", "plain", few // 2, BAND, "band")
-    yield Work("answers", "plain", judged, 3 * WRITTEN, "added texts")
+    few, doses = 2 * STORY * CONTROL_PAIRS, 2 * DOSES  # of both tasks; at a layer, and at all
+    chosen = 2 * STORY * CHOOSING
+    yield Work("sweep", "plain", chosen, 2 * (sizes.layer_by_layer + doses), "added, layers")
+    yield Work("sweep", "plain", NEUTRAL, 2 * doses, "added, cost")
+    yield Work("sweep", "plain", 2 * _judged(sizes), 3 + 2 * SCALES, "added")
+    yield Work("sweep", "plain", few, 2 + 3 * DIRECTIONS, "added, random")
+    yield Work("sweep", "plain", few, doses, "added, doses")
+    yield Work("sweep", "plain", 2 * STORY * BAND_PAIRS, DOSES * BAND, "added, band")
+    yield from _side_effects(sizes, 2, "added")
 
 
 def _projected(sizes: Sizes) -> Iterator[Work]:
     yield from _fitted(sizes)
-    few, judged = 2 * STEERING, 2 * sizes.half
-    yield Work("sweep", "plain", few + judged, sizes.layer_by_layer + 2, "projected")
-    yield Work("sweep", "plain", few // 2, STEERING_SETS // 2, "projected random")
-    yield Work("answers", "plain", judged, 2 * WRITTEN, "projected texts")
+    chosen, every = 2 * STORY * CHOOSING, sizes.layer_by_layer + 1
+    yield Work("sweep", "plain", chosen, every, "projected, layers")
+    yield Work("sweep", "plain", 2 * _judged(sizes), 1 + every + 2, "projected")
+    yield Work("sweep", "plain", STORY * CONTROL_PAIRS, 1 + DIRECTIONS, "projected, random")
+    yield from _side_effects(sizes, 1, "projected")
 
 
 def _corrected(sizes: Sizes) -> Iterator[Work]:
     yield from _fitted(sizes)
-    few, judged = STEERING, sizes.half
+    doses = 2 * DOSES
     yield Work("answers", "plain", sizes.items, 1, "harder")
-    yield Work("sweep", "plain", few, sizes.layer_by_layer + 2 * STEERING_DOSES, "wrong layers")
-    yield Work("sweep", "plain", judged, 1 + STEERING_SETS, "wrong")
+    yield Work("sweep", "plain", STORY * CHOOSING, sizes.layer_by_layer + doses, "wrong, layers")
+    yield Work("sweep", "plain", NEUTRAL, doses + 1, "wrong, cost")
+    yield Work("sweep", "plain", _judged(sizes), 1 + 2 * DIRECTIONS, "wrong")
 
 
 Planned = Callable[[Sizes], Iterator[Work]]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.models.architecture import Architecture
-from harness.study.cost import PARAMETERS, PREDICTIONS, Sizes, works_of
+from harness.study.cost import PARAMETERS, PREDICTIONS, Sizes, Work, works_of
 from harness.study.plan import Plan
 from harness.study.speed import Speed
 
@@ -74,18 +74,37 @@ class Planned:
     passes: float = 0.0
 
 
+def measurements(
+    asked: Sequence[Asked], plan: Plan, architecture: Architecture
+) -> dict[str, tuple[Work, ...]]:
+    """What each prediction measures that no earlier one does, by node."""
+    done: set[tuple[str, str, str]] = set()
+    found = {}
+    for each in asked:
+        new = {}
+        for work in works_of(each.name, Sizes.of(plan, architecture, _kind(each))):
+            key = work.kind, work.materials, work.what
+            if key not in done:
+                new[key] = work
+        found[each.node] = tuple(new.values())
+        done |= new.keys()
+    return found
+
+
+def _kind(asked: Asked) -> str:
+    return " ".join(_WORDS.findall(asked.parameters))
+
+
 def planned(
     asked: Sequence[Asked], plan: Plan, architecture: Architecture, speed: Speed
 ) -> dict[str, Planned]:
     """What each prediction on one model takes, by node; in the order in which they run."""
-    done: set[tuple[str, str, str]] = set()
     found = {}
+    measured = measurements(asked, plan, architecture)
     for each in asked:
-        kind = " ".join(_WORDS.findall(each.parameters))
-        works = works_of(each.name, Sizes.of(plan, architecture, kind))
-        new = [w for w in works if (w.kind, w.materials, w.what) not in done]
-        done |= {(w.kind, w.materials, w.what) for w in new}
+        works = works_of(each.name, Sizes.of(plan, architecture, _kind(each)))
         materials = works[-1].materials.partition("-")[0] if works else ""
+        new = measured[each.node]
         seconds = sum(map(speed.seconds, new)) + _statistics(each, plan, architecture)
         passes = sum(w.prompts * w.passes for w in new)
         found[each.node] = Planned(seconds, materials, passes)
@@ -172,3 +191,11 @@ def rough(seconds: float) -> str:
         return f"about {max(10 * round(seconds / 10), 10)} s"
     minutes = seconds / 60
     return f"about {minutes:.0f} min" if minutes < 90 else f"about {minutes / 60:.1f} h"
+
+
+def at_speed(seconds: float, speed: Speed) -> str:
+    """`about 4 h here`; beside other work also what an idle machine would take."""
+    if not speed.busy:
+        return f"{rough(seconds)} here"
+    alone = rough(seconds * speed.share)
+    return f"{rough(seconds)} here beside other work, {alone} without it"

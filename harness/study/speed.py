@@ -23,6 +23,7 @@ LONG = 3.0  # seconds of a single prompt beside which the cost of a batch does n
 SAMPLE = 48  # prompts whose tokens are counted
 EDITS = 8
 FAST = 5_000.0  # tokens a second of the smallest models, which batches slow down
+BUSY = 0.8  # share of a core: where the probe got less, other work runs on the machine
 # Speeds beside that of activations, where a model is too large to time all in the probe; gradients
 # take a forward and a backward pass of every prompt on its own.
 GUESSED: Mapping[Kind, float] = {"sweep": 0.9, "gradients": 0.1}
@@ -42,10 +43,12 @@ class Speed:
     Attributes:
         per_second: Tokens that pass through all layers in a second, by what is measured.
         tokens: Of a prompt, by materials; what prompts share is counted once.
+        share: Of a core that the probe was given on a CPU: below 1 where other work takes turns.
     """
 
     per_second: Mapping[Kind, float]
     tokens: Mapping[str, float]
+    share: float = 1.0
 
     @property
     def said(self) -> str:
@@ -56,9 +59,14 @@ class Speed:
         """What a measurement takes."""
         return work.prompts * work.passes * self.tokens[work.materials] / self.per_second[work.kind]
 
+    @property
+    def busy(self) -> bool:
+        """Whether other work slowed the probe down, and may be over before the run is."""
+        return self.share < BUSY
+
     def of_another(self, measured: Architecture, other: Architecture) -> "Speed":
         """A guess at the speed of a model of another size on the same machine."""
-        larger = _parameters(measured) / _parameters(other)
+        larger = parameters(measured) / parameters(other)
         guessed = {kind: min(v * larger, max(v, FAST)) for kind, v in self.per_second.items()}
         return replace(self, per_second=guessed)
 
@@ -74,7 +82,7 @@ def speed_of(model: "Model", seconds: float = SECONDS) -> Speed:
     items = sets["crossed"].items[: GROWING[-1]]
     jobs = _jobs(model, items)
     per_second: dict[Kind, float] = {}
-    left = seconds
+    left, started, computed = seconds, time.perf_counter(), time.process_time()
     for kind, (measure, passes) in jobs.items():
         if left <= 0 and kind in GUESSED:
             per_second[kind] = per_second["activations"] * GUESSED[kind]
@@ -83,8 +91,9 @@ def speed_of(model: "Model", seconds: float = SECONDS) -> Speed:
         left -= spent
         tokens = tokens_of(model, items[: took.prompts]) * took.prompts
         per_second[kind] = passes * tokens / took.seconds
+    share = (time.process_time() - computed) / (time.perf_counter() - started)
     counted = {name: tokens_of(model, prompts.items[:SAMPLE]) for name, prompts in sets.items()}
-    return Speed(per_second, counted)
+    return Speed(per_second, counted, min(share, 1.0) if model.device.type == "cpu" else 1.0)
 
 
 def _jobs(
@@ -167,6 +176,6 @@ def _drawn(name: str) -> PromptSet:
     return draw(SAMPLE, 0)
 
 
-def _parameters(of: Architecture) -> float:
+def parameters(of: Architecture) -> float:
     """Of all layers, roughly: four matrices of attention, three of the MLP."""
     return of.layers * of.d_model * (4.0 * of.d_model + 3.0 * of.neurons)

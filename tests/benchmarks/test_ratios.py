@@ -37,7 +37,7 @@ def test_a_benchmark_is_timed_in_turn_with_its_peers(pytester):
     written = pytester.path / "x.json"
     run = pytester.runpytest_subprocess("-q", f"--benchmark-json={written}")
     run.assert_outcomes(passed=1)
-    record = ratios.kept(json.loads(written.read_text(encoding="utf-8")))
+    record = ratios.kept([json.loads(written.read_text(encoding="utf-8"))])
     (found,) = record["benchmarks"]
     assert found["group"] == "waiting"
     assert found["rounds"] == 3

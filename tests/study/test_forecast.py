@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from harness.study.forecast import (
     Planned,
     all_asked,
     asked_of,
+    at_speed,
     planned,
     rough,
 )
@@ -191,3 +193,9 @@ def test_other_texts_are_refused(text):
 )
 def test_estimates_are_rough(seconds, text):
     assert rough(seconds) == text
+
+
+def test_beside_other_work_an_estimate_says_what_an_idle_machine_takes():
+    busy = replace(SPEED, share=0.25)
+    assert at_speed(3600, SPEED) == "about 60 min here"
+    assert at_speed(3600, busy) == "about 60 min here beside other work, about 15 min without it"

@@ -19,7 +19,7 @@ from harness.verdicts.components import Components
 from harness.verdicts.evidence import Control, Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
 
-_SETS = 20  # random sets, which are shown
+SETS = 20  # random sets, which are shown
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _measure(study: Study, kind: CircuitKind, rule: PublishedRule, gate: float) 
     circuits = {t: _of_type(table, t, kind) for t in tasks}
     gates = require(*gates, *(_circuit_gate(t, circuits[t]) for t in tasks))
     layers, width = shape(study, kind)
-    sets = {t: matched_sets(circuits[t], layers, width, _SETS, 1, study.plan.seed) for t in tasks}
+    sets = {t: matched_sets(circuits[t], layers, width, SETS, 1, study.plan.seed) for t in tasks}
     every = [circuits[t] for t in tasks] + [c for t in tasks for c in sets[t].circuits]
     each = [Intervention(c.sites, ZERO) for c in every]
     effects = measured_effects(study, study.prompts, each)

@@ -147,12 +147,13 @@ def _sha256(path: Path) -> str:
 
 def dense_of(model: Packaged, cache: Path) -> Path:
     """A folder of float32 weights, made once: reading a quantised file takes minutes each time."""
+    folder = cache / model.alias
+    if _made_from(folder) == model.sha256:
+        return folder
     from harness.adapter import LoadOptions, Model  # noqa: PLC0415 - torch loads here
     from harness.models.specs import resolve  # noqa: PLC0415
 
-    folder, source = cache / model.alias, gguf_of(model, cache)
-    if (folder / MADE).exists():
-        return folder
+    source = gguf_of(model, cache)
     loaded = Model.load(resolve(str(source)), LoadOptions(device="cpu", dtype="float32"))
     module = loaded.module
     if hasattr(module.config, "quantization_config"):  # transformers refuses to save with these
@@ -162,6 +163,12 @@ def dense_of(model: Packaged, cache: Path) -> Path:
     loaded.tokenizer.save_pretrained(folder)  # with the BOS that the file asks for
     (folder / MADE).write_text(json.dumps({"gguf": source.name, "sha256": model.sha256}))
     return folder
+
+
+def _made_from(folder: Path) -> str:
+    """The hash of the file that a complete folder was made from; empty if there is none."""
+    made = folder / MADE
+    return str(json.loads(made.read_text(encoding="utf-8"))["sha256"]) if made.exists() else ""
 
 
 @dataclass(frozen=True, slots=True)

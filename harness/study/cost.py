@@ -28,7 +28,7 @@ FIRST_ITEMS = 30  # of a cell, of which answers are asked first
 PATH_STEPS = 5  # on the way to the ablation of all neurons, a forward and a backward pass each
 CIRCUIT_DOSES, REFERENCES = 5, 10  # of a circuit; other circuits of each sort
 PATCHED_PAIRS, PATCHED_PLACES = 20, 3  # of the patching map, and tokens a layer
-CHOOSING, JUDGED, CONTROL_PAIRS = 8, 50, 8  # stories of steering
+CHOOSING, JUDGED, LEAST, CONTROL_PAIRS = 8, 50, 20, 8  # stories of steering
 DOSES, SCALES = 4, 1  # of a direction, each way; of its rescaling
 DIRECTIONS, BAND, BAND_PAIRS = 20, 5, 8  # random ones of each sort; behind the dose curves
 STORY = 3  # prompts of a cell in a story
@@ -242,6 +242,7 @@ def _fitted(sizes: Sizes) -> Iterator[Work]:
     yield Work("answers", "plain", 3 * sizes.items)
     yield Work("answers", "crossed", 2 * FIRST_ITEMS, 1, "first")
     yield Work("activations", "crossed", 4 * sizes.items)
+    yield Work("sweep", "crossed", 2 * LEAST, 1, "manipulation")
 
 
 def _judged(sizes: Sizes) -> int:

@@ -36,6 +36,7 @@ def test_circuits_are_planned_as_claimed(name):
 def test_steering_is_planned_as_claimed():
     rule = claim("h7").steering
     assert (rule.selection.pairs, rule.criterion.pairs) == (cost.CHOOSING, cost.JUDGED)
+    assert rule.criterion.least == cost.LEAST
     assert (len(rule.edits.doses), len(rule.edits.scales)) == (cost.DOSES, cost.SCALES)
     random = rule.random
     assert (

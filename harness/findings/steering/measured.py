@@ -20,6 +20,7 @@ from harness.findings.steering.against_random import (
 from harness.findings.steering.doses import DoseGrid, measure_doses
 from harness.findings.steering.effects import BothTasks
 from harness.findings.steering.gates import scored_gates, steering_gates
+from harness.findings.steering.manipulation import manipulation_gates
 from harness.findings.steering.pool import Pool, pool_of
 from harness.findings.steering.rule import SteeringRule
 from harness.findings.steering.selection import (
@@ -34,7 +35,7 @@ from harness.findings.steering.side_effects import (
     evaluation_cost,
     measure_side_effects,
 )
-from harness.interventions.interventions import RECENTRE, RESCALE, Intervention
+from harness.interventions.interventions import ADD, RECENTRE, RESCALE, Intervention
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.study.study import Study
 from harness.verdicts.evidence import Gate
@@ -151,6 +152,7 @@ def measure_added(study: Study, rule: SteeringRule, gate: float) -> Added:
         return steering.both(to_select, interventions).contrasts
 
     toward = select_added(steering, score, +1)
+    gates = require(*gates, *manipulation_gates(steering, toward.intervention))
     away = select_added(steering, lambda interventions: -score(interventions), -1)
     interventions, prompts = (
         _interventions_shown(steering, toward, away),
@@ -184,6 +186,8 @@ def measure_projected(study: Study, rule: SteeringRule, gate: float) -> Projecte
     """
     steering, gates = _fitted(study, rule, gate)
     selected = select_projection(steering)
+    added = steering.along(ADD, selected.intervention.layers)
+    gates = require(*gates, *manipulation_gates(steering, added))
     scopes = dict.fromkeys((selected.intervention.layers, steering.fitted.layers))
     interventions = [
         selected.intervention,
@@ -221,6 +225,7 @@ def measure_corrected(study: Study, rule: SteeringRule, gate: float) -> Correcte
         return effects_on_all(steering.run(to_select, interventions), to_select, pool.task).mean
 
     toward = select_added(steering, score, +1)
+    gates = require(*gates, *manipulation_gates(steering, toward.intervention))
     others = [*steering.isotropic_directions(), *steering.spread_directions()]
     result = steering.run(judged, along_each(toward.intervention, others), others)
     return Corrected(

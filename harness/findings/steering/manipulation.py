@@ -1,0 +1,79 @@
+"""The manipulation check: where the direction was fitted, does adding it change what is answered.
+
+A crossed prompt holds both tasks' questions and asks for one. If the direction tells the model
+which of them it works on, adding it on a prompt that asks for the first lifts the answer of the
+second, above other wrong answers: an edit that ruins the model lifts none of them. A direction
+that does not even do that is read by nothing, and says nothing about the tasks.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from harness.findings.effects import mean_by_pair
+from harness.findings.requirements import interval
+from harness.findings.steering.fitting import fitting_prompts
+from harness.findings.steering.selection import SteeringStudy
+from harness.interventions.interventions import Intervention
+from harness.materials.items import EVALUATION, PromptSet
+from harness.verdicts.evidence import Gate
+
+
+def manipulation_gates(steering: SteeringStudy, added: Intervention) -> tuple[Gate, ...]:
+    """Whether adding the direction lifts the second task's answer where the first is asked for.
+
+    None if the direction was not fitted on crossed prompts.
+
+    Args:
+        steering: Its direction is fitted; positive doses point to the second task.
+        added: The direction, added towards the second task.
+    """
+    source = fitting_prompts(steering.study)
+    if not source.crossed:
+        return ()
+    prompts = other_answers(source, steering.rule.criterion.least)
+    lifted = _lifted(steering, prompts, added)
+    low, high = interval(lifted, steering.study)
+    mean = float(np.nanmean(lifted)) if np.isfinite(lifted).any() else float("nan")
+    first, second = steering.tasks
+    said = (
+        f"on crossed prompts that ask for {first}, adding the direction ({added}) lifts the answer "
+        f"of {second} above other wrong answers by {mean:.2f} [{low:.2f}, {high:.2f}] nats"
+    )
+    unmet = "not clearly above 0: it does not act on the prompts it was fitted on"
+    return (Gate("manipulation", low > 0, said if low > 0 else f"{said}, {unmet}"),)
+
+
+def other_answers(prompts: PromptSet, pairs: int) -> PromptSet:
+    """Evaluation prompts of the first task; the second one's answer is taken for the right one.
+
+    Args:
+        prompts: Crossed.
+        pairs: At most; left out are those whose questions have the same answer, or no other wrong
+            answers.
+    """
+    first, second = prompts.tasks
+    answer = {item.pair: item.answer for item in prompts.items if item.task == second}
+    kept = [
+        replace(item, answer=answer[item.pair], distractors=wrong)
+        for item in prompts.items
+        if item.task == first and item.split == EVALUATION
+        if answer.get(item.pair, item.answer) != item.answer
+        if (wrong := tuple(d for d in item.distractors if d != answer[item.pair]))
+    ]
+    few = set(list(dict.fromkeys(item.pair for item in kept))[:pairs])
+    items = tuple(item for item in kept if item.pair in few)
+    return replace(prompts, name=f"{prompts.name}, other answers", items=items)
+
+
+def _lifted(
+    steering: SteeringStudy, prompts: PromptSet, added: Intervention
+) -> Float[np.ndarray, " pair"]:
+    """Change of the logit difference by pair, nats."""
+    if not prompts.items:
+        return np.array([np.nan])
+    result = steering.run(prompts, [added])
+    change = (result.logit_difference - result.clean_logit_difference)[0]
+    pair = [item.pair for item in prompts.items]
+    return mean_by_pair(change, pair, list(dict.fromkeys(pair)))

@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -314,6 +315,7 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="write the page again, run nothing")
     parser.add_argument("pytest", nargs="*", help="options for pytest, after --")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that pytest is ended too
     if asked.page:
         real_models_page.publish(json.loads(RESULTS.read_text(encoding="utf-8")))
         return

@@ -136,6 +136,7 @@ def table_at(
     remedy: str,
     kind: type[ForeignError] = ForeignError,
     infinite: Collection[str] = (),
+    added: Mapping[str, str] | None = None,
 ) -> "pd.DataFrame":
     """Columns of a parquet file, texts as categories.
 
@@ -148,6 +149,7 @@ def table_at(
         remedy: What to do, as an imperative.
         kind: The error to raise.
         infinite: Columns of numbers that may be infinite.
+        added: Texts that older files lack, with what each holds for them.
 
     Raises:
         ForeignError: Of this kind, if it is no such table; names the column.
@@ -155,11 +157,13 @@ def table_at(
     with border(path, expected, remedy, kind):
         import pyarrow.parquet  # noqa: PLC0415 - a second to import
 
-        file = pyarrow.parquet.ParquetFile(path, read_dictionary=list(texts))
-        with file:
-            for name in (*texts, *numbers):
-                if name not in file.schema_arrow.names:
-                    raise ValueError(f"it has no column {name!r}")
+        there = pyarrow.parquet.read_schema(path).names
+        lacking = {name: text for name, text in (added or {}).items() if name not in there}
+        texts = tuple(name for name in texts if name not in lacking)
+        for name in (*texts, *numbers):
+            if name not in there:
+                raise ValueError(f"it has no column {name!r}")
+        with pyarrow.parquet.ParquetFile(path, read_dictionary=list(texts)) as file:
             table = file.read(columns=[*texts, *numbers])
         for name, finite in numbers.items():
             if not finite and table.column(name).null_count:
@@ -173,7 +177,7 @@ def table_at(
             _check_numbers(column, name, finite)
         for name in texts:
             _check_texts(frame[name], name)
-        return frame
+        return frame.assign(**lacking)
 
 
 def _check_numbers(column: "pd.Series[Any]", name: str, finite: bool) -> None:

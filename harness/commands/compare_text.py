@@ -25,9 +25,13 @@ def terminal(comparison: Comparison, *, everything: bool = False) -> list[str]:
     elif not comparison.gone:
         lines += ["", NOTHING]
     lines += _gone(comparison)
-    moving = [m for m in comparison.moved if everything or m.before or m.now]
+    moving = [m for m in comparison.moved if everything or not m.steady]
     if moving:
-        lines += ["", "components that pass:", *(f"  {moved.text(m)}" for m in moving)]
+        lines += [
+            "",
+            "components that pass, then and now:",
+            *(f"  {moved.text(m)}" for m in moving),
+        ]
     return lines
 
 
@@ -84,9 +88,9 @@ def comparison_markdown(comparison: Comparison) -> str:
     elif not comparison.gone:
         parts.append(NOTHING)
     parts += [_escape(line) for line in _gone(comparison)]
-    if comparison.moved:
-        columns = list(moved._row(comparison.moved[0]))
-        cells = [[_plain(v) for v in moved._row(m).values()] for m in comparison.moved]
+    if moving := [m for m in comparison.moved if not m.steady]:
+        columns = list(moved._row(moving[0]))
+        cells = [[_plain(v) for v in moved._row(m).values()] for m in moving]
         parts += ["### Components that pass", _markdown_table(columns, cells)]
     return "\n\n".join(parts) + "\n"
 

@@ -69,7 +69,7 @@ def count_lines(prompts: PromptSet) -> list[str]:
         lines.append(f"  {task:<16}{n:>9,}{_number(n / total):>8}{halves}{aside}")
     both = len(paired(prompts.items, prompts.tasks))
     first, second = prompts.tasks
-    lines.append(f"  pairs       {both:,} hold both {first} and {second}{_unpaired(prompts, both)}")
+    lines.append(f"  pairs       {both:,} hold both {first} and {second}")
     for word, names in (
         ("subjects", {item.domain for item in prompts.items} - {""}),
         ("templates", {item.template for item in prompts.items} - {""}),
@@ -84,22 +84,30 @@ def count_lines(prompts: PromptSet) -> list[str]:
     )
     having = {what: sum(bool(of(item)) for item in prompts.items) for what, of in carried}
     lines.append("  prompts with " + ", ".join(f"{what} {n:,}" for what, n in having.items()))
-    if min(having["an answer"], having["distractors"]) < total:
-        lines += [
-            "              controlled claims will be inconclusive: whether a model does the tasks",
-            "              is measured where every prompt has answer and distractors, or options",
-        ]
-    if reason := no_process(prompts):
-        lines += ["  controlled claims will be inconclusive:", f"              {reason}"]
     return lines
 
 
-def _unpaired(prompts: PromptSet, both: int) -> str:
-    if both or prompts.crossed:
-        return ""
-    return (
-        ":\n              controlled claims compare within pairs of both (column pair or --crossed)"
-    )
+def inconclusive(prompts: PromptSet, *, crossed: bool) -> list[str]:
+    """Why controlled claims about the set cannot be decided, whatever a model does; may be empty.
+
+    Args:
+        prompts: As they stand in the file.
+        crossed: Whether they are to be crossed, which makes pairs.
+    """
+    reasons = []
+    lacking = sum(not (item.answer and item.distractors) for item in prompts.items)
+    if lacking:
+        reasons.append(
+            f"{lacking:,} of {len(prompts):,} prompts have no answer, or nothing to choose it from "
+            "(column distractors, or options): whether a model does the tasks cannot be measured"
+        )
+    if reason := no_process(prompts):
+        reasons.append(reason)
+    if not crossed and not prompts.crossed and not paired(prompts.items, prompts.tasks):
+        reasons.append("no pair holds both classes (column pair, or --crossed)")
+    if not reasons:
+        return []
+    return ["controlled claims will be inconclusive:", *(f"  {reason}" for reason in reasons)]
 
 
 def repeated(reading: Reading, prompts: PromptSet) -> list[str]:
@@ -227,6 +235,12 @@ def confounds(prompts: PromptSet, looked: Looked) -> list[str]:
 
 def meaning(prompts: PromptSet, looked: Looked) -> str:
     """One paragraph: what the table means for a difference measured in a model."""
+    if deciding(looked):
+        advice = "" if prompts.crossed else "; --crossed balances words and lengths exactly"
+        return (
+            "A difference between the classes on these prompts is evidence about the model only "
+            f"where it goes beyond what alone separates them (above{advice})."
+        )
     words = looked.words
     clear = [row for row in looked.measures if row.auc.clear]
     told = [(row.auc.value, *_alone(row)) for row in _strongest_length(clear)]
@@ -234,14 +248,10 @@ def meaning(prompts: PromptSet, looked: Looked) -> str:
         told.append((words.value, "the words, to a classifier,", _number(words.value)))
     if not told:
         values = [row.auc.value for row in looked.measures] + ([words.value] if words else [])
-        nothing = (
-            f"no AUC is clearly above chance, which is .5 (the largest is {_number(max(values))})"
+        return (
+            "Nothing looked at tells the classes apart: no AUC is clearly above chance, which is "
+            f".5 (the largest is {_number(max(values))})."
         )
-        if looked.design:
-            return (
-                f"No measure of the prompts tells the classes apart, {nothing}; their design does."
-            )
-        return f"Nothing looked at tells the classes apart: {nothing}."
     first, *others = sorted(told, key=lambda part: -part[0])[:MOST]
     verb = "separate" if first[1].startswith(_PLURALS) else "separates"
     sentence = f"{first[1]} alone {verb} the classes with AUC {first[2]}"

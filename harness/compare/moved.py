@@ -10,7 +10,7 @@ from harness.compare.past import Baseline, Past
 if TYPE_CHECKING:
     import pandas as pd
 
-GROUP = ["model", "claim_id", "criterion", "materials", "kind"]
+GROUP = ["model", "claim_id", "criterion", "materials", "prediction_id", "kind"]
 _CELL = ["layer", "index", "metric"]
 _SHOWN = 5  # of the largest changes
 
@@ -47,11 +47,22 @@ class MovedKind:
     criterion: str
     materials: str
     kind: str
+    part: str
     before: int
     now: int
     jaccard: float
     same_shape: bool
     largest: tuple[Shift, ...]
+
+    @property
+    def steady(self) -> bool:
+        """Whether the same components pass, with effects that are the same as far as is shown."""
+        return (
+            self.same_shape
+            and self.before == self.now
+            and not self.jaccard < 1
+            and not any(f"{s.before:.2f}" != f"{s.now:.2f}" for s in self.largest)
+        )
 
 
 def moved_components(past: Past, baseline: Baseline) -> list[MovedKind]:
@@ -65,31 +76,38 @@ def moved_components(past: Past, baseline: Baseline) -> list[MovedKind]:
     if ours is None or theirs is None:
         return []
     earlier = dict(_groups(theirs))
+    parts = {(r.claim_id, r.prediction_id): r.part for r in past.verdicts}
     found = []
     for group, rows in _groups(ours):
         model, *rest = group
         before = earlier.get((baseline.models.get(model, ""), *rest))
         if before is not None:
-            found.append(_moved(group, rows, before))
+            found.append(_moved(group, rows, before, parts))
     return found
 
 
 def _groups(table: "pd.DataFrame") -> Iterator[tuple[tuple[str, ...], "pd.DataFrame"]]:
     for group, rows in table.groupby(GROUP, observed=True, sort=True):
         names: Any = group
-        # Several predictions may save the same table.
         yield tuple(map(str, names)), rows.drop_duplicates(_CELL).set_index(_CELL)
 
 
-def _moved(group: tuple[str, ...], now: "pd.DataFrame", before: "pd.DataFrame") -> MovedKind:
-    model, claim_id, criterion, materials, kind = group
+def _moved(
+    group: tuple[str, ...],
+    now: "pd.DataFrame",
+    before: "pd.DataFrame",
+    parts: Mapping[tuple[str, str], str],
+) -> MovedKind:
+    model, claim_id, criterion, materials, prediction_id, kind = group
+    part = parts.get((claim_id, prediction_id), "")
     passing = [_passing(rows) for rows in (before, now)]
     either = passing[0] | passing[1]
     same = _components(now) == _components(before)
     jaccard = len(passing[0] & passing[1]) / len(either) if either and same else math.nan
     largest = _largest(before, now, either) if same else ()
     counts = (len(passing[0]), len(passing[1]))
-    return MovedKind(model, claim_id, criterion, materials, kind, *counts, jaccard, same, largest)
+    named = (model, claim_id, criterion, materials, kind, part)
+    return MovedKind(*named, *counts, jaccard, same, largest)
 
 
 def _components(rows: "pd.DataFrame") -> set[tuple[int, int]]:
@@ -115,8 +133,9 @@ def _largest(
 
 
 def text(moved: MovedKind) -> str:
-    """`h2 controlled heads: 4 -> 3 pass, Jaccard 0.75; most: 2.1 gini +1.20 -> +0.31, ...`."""
-    where = f"{moved.model} {moved.claim_id} {moved.criterion} {moved.kind}s"
+    """`h2 retrieval controlled heads: 4 -> 3 pass, Jaccard 0.75; most: 2.1 gini +1.20 -> +0.31`."""
+    named = (moved.model, moved.claim_id, moved.part, moved.criterion, f"{moved.kind}s")
+    where = " ".join(filter(None, named))
     said = f"{where}: {moved.before:,} -> {moved.now:,} pass"
     if not moved.same_shape:
         return f"{said}; the models do not have the same {moved.kind}s"
@@ -131,6 +150,7 @@ def _row(moved: MovedKind) -> Mapping[str, Any]:
     return {
         "model": moved.model,
         "claim": moved.claim_id,
+        "part": moved.part,
         "criterion": moved.criterion,
         "kind": moved.kind,
         "before": moved.before,

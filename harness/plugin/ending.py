@@ -204,11 +204,12 @@ def _save(finding: Finding, found: Verdict, request: pytest.FixtureRequest) -> N
         "materials": found.materials.name,
         "claim_id": found.claim_id,
         "criterion": str(found.criterion),
+        "prediction_id": found.prediction_id,
     }
     _save_answers(request)
     run.save_components(finding.tables, **common)
-    run.save_samples(finding.samples, prediction_id=found.prediction_id, **common)
-    run.save_plots(finding.plots, prediction_id=found.prediction_id, **common)
+    run.save_samples(finding.samples, **common)
+    run.save_plots(finding.plots, **common)
 
 
 def _save_answers(request: pytest.FixtureRequest) -> None:

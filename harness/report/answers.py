@@ -75,11 +75,29 @@ def _check_options(text: str) -> None:
 
 
 def answer_sheets(answers: "pd.DataFrame | None", anchors: Anchors) -> list[AnswerSheet]:
-    """A sheet a model and set of materials, in the order of the file."""
+    """A sheet a model and set of materials, in the order of the file.
+
+    A set whose prompts all stand in another one, of which it is a part, has none of its own.
+    """
     if answers is None or not len(answers):
         return []
-    groups = answers.groupby(["model", "materials"], sort=False, observed=True)
-    return [_sheet(str(names[0]), str(names[1]), rows, anchors) for names, rows in groups]
+    return [
+        _sheet(str(model), str(materials), rows, anchors)
+        for model, of_model in answers.groupby("model", sort=False, observed=True)
+        for materials, rows in _whole_sets(of_model)
+    ]
+
+
+def _whole_sets(answers: "pd.DataFrame") -> "list[tuple[str, pd.DataFrame]]":
+    """The materials of one model that are no part of others; of equal ones, the shortest name."""
+    groups = answers.groupby("materials", sort=False, observed=True)
+    sets = {str(name): (rows, set(rows["prompt"])) for name, rows in groups}
+    by_size = sorted(sets, key=lambda name: (-len(sets[name][1]), len(name)))
+    whole: list[str] = []
+    for name in by_size:
+        if not any(sets[name][1] <= sets[other][1] for other in whole):
+            whole.append(name)
+    return [(name, rows) for name, (rows, _) in sets.items() if name in whole]
 
 
 def _sheet(model: str, materials: str, rows: "pd.DataFrame", anchors: Anchors) -> AnswerSheet:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.report.components import CELL
+from harness.report.components import CELL, rows_of
 from harness.verdicts.components import MODEL
 from harness.verdicts.evidence import Component
 from harness.verdicts.verdict import Verdict
@@ -43,17 +43,14 @@ class ComponentTable:
     packed: str
 
 
-def component_table(
-    record: Verdict, others: Sequence[Verdict], components: "pd.DataFrame | None"
-) -> ComponentTable | None:
+def component_table(record: Verdict, components: "pd.DataFrame | None") -> ComponentTable | None:
     """The table of one prediction: from all components where they were saved, else from the record.
 
     Args:
         record: The verdict.
-        others: All verdicts of its claim on its model.
         components: All components of that claim and model, or None.
     """
-    rows = None if components is None else _saved(record, others, components)
+    rows = None if components is None else _saved(record, components)
     if rows is not None and len(rows):
         order = rows["effect"].abs().sort_values(ascending=False, kind="stable").index
         strongest = rows.loc[order[:CARRIED]]
@@ -72,28 +69,10 @@ def _of(component: Component, name: str) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _saved(
-    record: Verdict, others: Sequence[Verdict], components: "pd.DataFrame"
-) -> "pd.DataFrame | None":
-    """What was saved with the prediction; one without components of its own has it only if alone.
-
-    Predictions that share claim, criterion and materials share the rows.
-    """
-
-    def alike(other: Verdict) -> bool:
-        return bool(
-            other.criterion == record.criterion and other.materials.name == record.materials.name
-        )
-
-    if not record.components.counts and sum(alike(r) for r in others) > 1:
-        return None
-    mine = (
-        (components["source"] == MODEL)
-        & (components["criterion"] == record.criterion)
-        & (components["materials"] == record.materials.name)
-    )
-    found: pd.DataFrame = components[mine].drop_duplicates(["kind", *CELL])
-    return found
+def _saved(record: Verdict, components: "pd.DataFrame") -> "pd.DataFrame":
+    """What the prediction saved about the model itself."""
+    rows = rows_of(record, components)
+    return rows[rows["source"] == MODEL].drop_duplicates(["kind", *CELL])
 
 
 def _values(rows: "pd.DataFrame", name: str) -> list[Any]:

@@ -13,7 +13,7 @@ from harness.verdicts.verdict import Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
-CELL = ["source", "layer", "index", "metric"]  # several predictions may save the same table
+CELL = ["source", "layer", "index", "metric"]
 KIND_FIGURES = {
     "layer": component_figures.layer_profile,
     "head": component_figures.head_map,
@@ -26,6 +26,7 @@ class Tally:
     """How many components of a kind pass in the model and in each of its twins."""
 
     criterion: str
+    part: str
     kind: str
     total: int
     passed: dict[str, int]
@@ -34,54 +35,59 @@ class Tally:
 def tallies_and_figures(
     records: Sequence[Verdict], components: "pd.DataFrame | None"
 ) -> tuple[list[Tally], list[Figure]]:
-    """What the components table says of one claim on one model, criterion by criterion."""
+    """What the components table says of one claim on one model, prediction by prediction."""
     tallies: list[Tally] = []
     plots: list[Figure] = []
     if components is None:
         return tallies, plots
-    for criterion in CRITERIA:
-        judged = [r for r in records if r.criterion == criterion]
-        under = components[components["criterion"] == criterion]
+    for record in sorted(records, key=lambda r: CRITERIA.index(r.criterion)):
+        mine = rows_of(record, components)
         for kind, figure_of in KIND_FIGURES.items():
-            table = under[under["kind"] == kind]
-            for materials in table["materials"].unique() if len(table) else ():
-                rows = table[table["materials"] == materials].drop_duplicates(CELL)
-                if not rows.loc[rows["source"] == MODEL, "effect"].notna().any():
-                    continue
-                context = _context(judged, criterion, kind, str(materials), rows)
-                plots.append(figure_of(rows, context))
-                tallies.append(_tally(criterion, kind, rows))
+            rows = mine[mine["kind"] == kind].drop_duplicates(CELL)
+            if not rows.loc[rows["source"] == MODEL, "effect"].notna().any():
+                continue
+            plots.append(figure_of(rows, _context(record, kind, rows)))
+            tallies.append(_tally(record, kind, rows))
     return tallies, plots
 
 
-def _tally(criterion: str, kind: str, rows: "pd.DataFrame") -> Tally:
+def rows_of(record: Verdict, components: "pd.DataFrame") -> "pd.DataFrame":
+    """The components that a prediction saved."""
+    found: pd.DataFrame = components[
+        (components["model"] == record.model.name)
+        & (components["claim_id"] == record.claim_id)
+        & (components["prediction_id"] == record.prediction_id)
+        & (components["criterion"] == record.criterion)
+        & (components["materials"] == record.materials.name)
+    ]
+    return found
+
+
+def _tally(record: Verdict, kind: str, rows: "pd.DataFrame") -> Tally:
     mine = rows[rows["source"] == MODEL]
     total = len(mine[["layer", "index"]].drop_duplicates())
-    return Tally(criterion, kind, total, component_figures.tallies(rows))
+    return Tally(record.criterion, record.part, kind, total, component_figures.tallies(rows))
 
 
-def _context(
-    records: list[Verdict], criterion: str, kind: str, materials: str, rows: "pd.DataFrame"
-) -> FigureContext:
-    same = [r for r in records if r.materials.name == materials] or records
-    evidence = [e for r in same for e in r.evidence]
-    n = next((e.n for e in evidence if e.n), 0)
+def _context(record: Verdict, kind: str, rows: "pd.DataFrame") -> FigureContext:
+    more, _, less = str(rows["contrast"].iloc[0]).partition(" minus ")
     return FigureContext(
-        model=str(rows["model"].iloc[0]),
-        claim_id=str(rows["claim_id"].iloc[0]),
-        criterion=criterion,
-        materials=materials,
-        n=n,
-        threshold=_d_threshold(same, kind),
+        model=record.model.name,
+        claim_id=record.claim_id,
+        criterion=record.criterion,
+        part=record.part,
+        materials=record.materials.name,
+        n=next((e.n for e in record.evidence if e.n), 0),
+        threshold=_d_threshold(record, kind),
+        sides=(more, less),
     )
 
 
-def _d_threshold(records: Sequence[Verdict], kind: str) -> float | None:
+def _d_threshold(record: Verdict, kind: str) -> float | None:
     """The bound on d: the plan's `THRESHOLD_D` (for this kind), else that of the largest effect."""
-    for record in records:
-        set_at = record.plan.constants.get("THRESHOLD_D")
-        bound = set_at.get(kind) if isinstance(set_at, Mapping) else set_at
-        if isinstance(bound, int | float):
-            return float(bound)
-    found = (record.evidence_of("largest") for record in records)
-    return next((e.threshold for e in found if e is not None and e.threshold), None)
+    set_at = record.plan.constants.get("THRESHOLD_D")
+    bound = set_at.get(kind) if isinstance(set_at, Mapping) else set_at
+    if isinstance(bound, int | float):
+        return float(bound)
+    found = record.evidence_of("largest")
+    return None if found is None else found.threshold or None

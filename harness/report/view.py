@@ -238,7 +238,7 @@ def _on_model(
         PredictionSection(
             anchors.claim(claim_id, r.prediction_id, model, *_materials(r, records)),
             r,
-            component_table(r, records, mine),
+            component_table(r, mine),
             _key(claim_id, r.part, model, r.criterion),
         )
         for r in records
@@ -332,8 +332,9 @@ def _what_twins_did(on_model: OnModel, records: Sequence[Verdict]) -> list[str]:
         twins = [n for source, n in tally.passed.items() if source != MODEL]
         if twins:
             counts = typeset.listed([typeset.count(n) for n in twins])
+            part = f", {tally.part}" if tally.part else ""
             said.append(
-                f"{tally.criterion} criterion: {counts} of {typeset.count(tally.total)} "
+                f"{tally.criterion} criterion{part}: {counts} of {typeset.count(tally.total)} "
                 f"{tally.kind}s pass in the untrained {'twin' if len(twins) == 1 else 'twins'}, "
                 f"{typeset.count(tally.passed.get(MODEL, 0))} in the model"
             )

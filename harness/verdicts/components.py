@@ -24,6 +24,7 @@ COMPONENT_COLUMNS = (
     "materials",
     "claim_id",
     "criterion",
+    "prediction_id",
     "source",
     "kind",
     "layer",
@@ -34,7 +35,10 @@ COMPONENT_COLUMNS = (
     "q",
     "passed",
     "type",
+    "contrast",
 )
+# Which prediction saved a row, and what d is the difference of, is not in files of old runs.
+ADDED = {"prediction_id": "", "contrast": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,10 @@ class Components:
         effect_discovery: d on discovery pairs; nan where all prompts are used at once.
         q: Corrected p of that metric.
         passed: Whether the criterion calls it specialised.
-        type: recall, reasoning (by sign), mixed (votes tie) or "" where it did not pass.
+        type: recall, reasoning (by sign), mixed (votes tie) or "" where no rule was met. A mixed
+            one does not pass where the claim counts the others alone.
         cells_d: d of every cell, for profiles.
+        contrast: The two classes whose difference d is: the first minus the second.
     """
 
     kind: ComponentKind
@@ -62,11 +68,17 @@ class Components:
     passed: Bool[np.ndarray, " component"]
     type: np.ndarray
     cells_d: Float[np.ndarray, "component metric"]
+    contrast: tuple[str, str]
 
     @property
     def count(self) -> int:
         """Components that passed."""
         return int(self.passed.sum())
+
+    @property
+    def count_mixed(self) -> int:
+        """Components whose votes tie, whether or not they pass."""
+        return int((self.type == "mixed").sum())
 
     def count_of(self, *types: str) -> int:
         """Components that passed with one of these types."""
@@ -90,7 +102,9 @@ def read_components(folder: Path) -> "pd.DataFrame | None":
     texts = tuple(name for name in COMPONENT_COLUMNS if name not in numbers)
     # d is infinite where a component varies between the classes and in neither of them.
     infinite = ("effect", "effect_discovery")
-    frame = table_at(path, numbers, texts, "a table of components", REMEDY, infinite=infinite)
+    frame = table_at(
+        path, numbers, texts, "a table of components", REMEDY, infinite=infinite, added=ADDED
+    )
     return frame[list(COMPONENT_COLUMNS)]
 
 
@@ -124,7 +138,8 @@ def components_frame(table: Components, **common: str) -> "pd.DataFrame":
             "passed": table.passed,
             "type": table.type,
         }
-    frame = pd.DataFrame({**common, "kind": table.kind, **columns})[list(COMPONENT_COLUMNS)]
-    for name in ("model", "materials", "claim_id", "criterion", "source", "kind", "metric", "type"):
+    named = {**common, "kind": table.kind, "contrast": " minus ".join(table.contrast)}
+    frame = pd.DataFrame({**named, **columns})[list(COMPONENT_COLUMNS)]
+    for name in (*named, "metric", "type"):
         frame[name] = frame[name].astype("category")
     return frame

@@ -198,7 +198,7 @@ def test_tokens_are_counted_without_weights(tmp_path, check):
 def test_a_named_set_is_looked_at_in_the_same_way(check):
     status, out, _ = check("geography-published")
     assert status == 0
-    assert "Length alone separates the classes with AUC 1.00 (no overlap)" in out
+    assert "length in words: AUC 1.00 (no overlap)" in out
 
 
 def test_the_named_sets_are_listed(capsys):
@@ -224,11 +224,16 @@ def test_what_alone_separates_the_classes_stands_first(tmp_path, check):
     status, out, _ = check(path)
     assert status == 0
     blocks = out.split("\n\n")
-    assert blocks[1].startswith("what alone separates the classes:\n  each class asks one type of")
-    assert "no claim about processes can be made" in blocks[1]
+    assert blocks[1].startswith("controlled claims will be inconclusive:\n  quiz does not say")
+    assert "no pair holds both classes" in blocks[1]
+    assert blocks[2].startswith("what alone separates the classes:\n  each class asks one type of")
+    assert "no claim about processes can be made" in blocks[2]
     assert "the answer stands in the prompt for reasoning only (20 of 20; recall: 0 of 20)" in out
-    assert "the answers share nothing between the classes" in blocks[1]
-    assert "length in words: AUC 1.00 (no overlap), more in reasoning" in blocks[1]
+    assert "the answers share nothing between the classes" in blocks[2]
+    assert "length in words: AUC 1.00 (no overlap), more in reasoning" in blocks[2]
+    last = blocks[-1] if blocks[-1].strip() else blocks[-2]
+    assert "where it goes beyond what alone separates them (above; --crossed" in last
+    assert "AUC" not in last  # it does not say the first paragraph again
     assert read_prompts(path).notes[0].startswith("each class asks one type of question")
     status, out, _ = check(path, "--crossed")
     assert "no claim about processes can be made" in out

@@ -391,6 +391,23 @@ def test_components_that_pass_are_compared_by_kind(tmp_path):
     assert "heads: 4 -> 2 pass, Jaccard 0.50; most: 0.0 attention_gini" in moved.text(found)
 
 
+def test_components_of_two_predictions_of_a_claim_are_compared_apart(tmp_path):
+    """Retrieval and composing each save every head, on the same materials."""
+    table = components((MODEL,), claims=("h2",))
+    heads = table[(table.source == "model") & (table.criterion == "controlled")]
+    parts = {"retrieval": heads.assign(passed=True), "composing": heads.assign(passed=False)}
+    saved = pd.concat(t.assign(prediction_id=part) for part, t in parts.items())
+    found = [replace(record(), claim_id="h2", prediction_id=part, part=part) for part in parts]
+    run = kept(tmp_path, found, table=saved)
+    found = moved.moved_components(run, Baseline(run, {MODEL: MODEL}))
+    assert {m.part: (m.before, m.now) for m in found} == {
+        "retrieval": (16, 16),
+        "composing": (0, 0),
+    }
+    assert all(m.steady for m in found)
+    assert any(" h2 retrieval controlled heads: 16 -> 16 " in moved.text(m) for m in found)
+
+
 def test_models_of_another_shape_have_no_overlap(tmp_path):
     tables = [components((MODEL,), heads=n, claims=("h2",)) for n in (4, 8)]
     old, new = (kept(tmp_path, sample((MODEL,)), f"s{i}", table=t) for i, t in enumerate(tables))

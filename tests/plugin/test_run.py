@@ -33,7 +33,13 @@ ASKED = Prediction(
     model="mini",
     materials="made-crossed",
 )
-COMMON = {"model": "mini", "materials": "made", "claim_id": "h2", "criterion": "controlled"}
+COMMON = {
+    "model": "mini",
+    "materials": "made",
+    "claim_id": "h2",
+    "criterion": "controlled",
+    "prediction_id": "test_heads",
+}
 
 
 def row(run: Run, name: str = "test_heads") -> Verdict:
@@ -99,6 +105,11 @@ def test_what_json_has_no_type_for_is_written_as_a_text(tmp_path):
     assert "0x" not in record["provenance"]["made by"]  # an address is another one in every run
 
 
+def named(prediction_id):
+    """Where a prediction of that name saves what it measured."""
+    return COMMON | {"prediction_id": prediction_id}
+
+
 def test_parts_of_several_predictions_and_workers_are_merged(tmp_path):
     controller = Run(tmp_path / "report.html")
     workers = [Run(controller.report, controller.run_id) for _ in range(2)]
@@ -137,9 +148,9 @@ def test_figures_of_several_workers_are_merged_in_the_order_of_the_verdicts(tmp_
     controller = Run(tmp_path / "report.html")
     workers = [Run(controller.report, controller.run_id) for _ in range(3)]
     for worker, name in zip(workers, ("test_c", "test_a", "test_b"), strict=True):
-        worker.save_plots((figure(name), figure(f"{name} again")), prediction_id=name, **COMMON)
-    workers[0].save_plots((), prediction_id="test_d", **COMMON)
-    Run(controller.report).save_plots((figure("killed"),), prediction_id="test_a", **COMMON)
+        worker.save_plots((figure(name), figure(f"{name} again")), **named(name))
+    workers[0].save_plots((), **named("test_d"))
+    Run(controller.report).save_plots((figure("killed"),), **named("test_a"))
     assert len(list((tmp_path / PLOT_PARTS).iterdir())) == 4
     for name in ("test_a", "test_b", "test_c"):
         controller.add(row(controller, name))
@@ -149,8 +160,7 @@ def test_figures_of_several_workers_are_merged_in_the_order_of_the_verdicts(tmp_
         *("test_a", "test_a again", "test_b", "test_b again", "test_c", "test_c again")
     ]
     assert merged[0].to_json() == {
-        **COMMON,
-        "prediction_id": "test_a",
+        **named("test_a"),
         "plot": figure("test_a").to_json(),
     }
     assert not (tmp_path / PLOT_PARTS).exists()
@@ -159,7 +169,7 @@ def test_figures_of_several_workers_are_merged_in_the_order_of_the_verdicts(tmp_
 
 def test_a_run_without_figures_takes_away_those_of_the_last(tmp_path):
     first = Run(tmp_path / "report.html")
-    first.save_plots((figure(),), prediction_id="test_heads", **COMMON)
+    first.save_plots((figure(),), **COMMON)
     first.add(row(first))
     first.finish()
     assert (tmp_path / PLOTS_NAME).exists()

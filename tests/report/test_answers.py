@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import pytest
 
 from harness.foreign import ForeignError
@@ -24,6 +25,17 @@ def test_a_sheet_counts_all_and_shows_five_right_and_five_wrong_of_each_class():
     assert [shown.count(k) for k in (("recall", True), ("recall", False))] == [EACH, 0]
     assert [shown.count(("reasoning", r)) for r in (True, False)] == [EACH, EACH]
     assert sheet.carried == sheet.total == 40
+
+
+def test_a_part_of_a_set_stands_with_the_whole_set_alone():
+    """Gates ask the first pairs alone, searches ask thirds: each under a name of its own."""
+    whole = answers(materials="made")
+    part = answers(materials="made, first 4 pairs").iloc[:8]
+    same = answers(materials="made, asked again")
+    other = answers("mini-llama", "made, first 4 pairs").iloc[:8]
+    frame = pd.concat([part, same, whole, other])
+    shown = [(sheet.model, sheet.materials) for sheet in answer_sheets(frame, Anchors())]
+    assert shown == [("mini-qwen", "made"), ("mini-llama", "made, first 4 pairs")]
 
 
 def test_what_has_no_options_is_neither_right_nor_wrong():

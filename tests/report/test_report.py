@@ -313,6 +313,41 @@ def test_predictions_that_save_the_same_table_count_once():
     assert tallies[0] == tallies[1]
 
 
+def test_each_prediction_has_the_figure_and_the_count_of_its_own_components():
+    """Retrieval and composing each save every head, on the same materials."""
+    of_claim = [
+        r for r in sample(("mini-qwen",)) if (r.claim_id, r.criterion) == ("h2", "controlled")
+    ]
+    table = components(("mini-qwen",), claims=("h2",))
+    table = table[table.criterion == "controlled"]
+    saved, records_ = [], []
+    for part, contrast, size in (
+        ("a", "recall minus lookup", 9),
+        ("b", "reasoning minus lookup", 0),
+    ):
+        records_.append(replace(of_claim[0], prediction_id=part, part=part))
+        passed = (table.source == "model") & (table["layer"] * 4 + table["index"] < size)
+        saved.append(table.assign(prediction_id=part, contrast=contrast, passed=passed))
+    page = report_view.report_page(records_, pd.concat(saved), "t")
+    [on] = page.claims[0].models
+    assert [(t.part, t.passed["model"]) for t in on.tallies] == [("a", 9), ("b", 0)]
+    first, second = [page.claims[0].figure, *on.figures]
+    assert first.headline.startswith("9 of 16 heads pass in the model")
+    assert second.headline.startswith("0 of 16 heads pass in the model")
+    assert "Positive: larger for recall; negative: larger for lookup." in first.caption
+    assert "Positive: larger for reasoning; negative: larger for lookup." in second.caption
+    assert first.context != second.context
+
+
+def test_components_of_a_run_that_did_not_name_predictions_are_read_and_belong_to_none(tmp_path):
+    old = components().drop(columns=["prediction_id", "contrast"])
+    old.to_parquet(tmp_path / "components.parquet")
+    read = read_components(tmp_path)
+    assert set(read["prediction_id"]) == {""}
+    page = report_view.report_page(sample(), read, "t")
+    assert not any(m.tallies for c in page.claims for m in c.models)
+
+
 def test_the_threshold_drawn_is_the_plan_s_for_that_kind():
     claims = report_view.report_page(sample(), components(), "t").claims
     captions = {c.id: c.figure.caption for c in claims if c.figure}

@@ -333,7 +333,7 @@ def components(models=MODELS, layers=4, heads=4, neurons=384, claims=("h1", "h2"
             for source in ("model", "twin 1", "twin 2", "twin 3"):
                 live = source == "model" or criterion == "published"
                 head = {"model": model, "materials": materials, "criterion": criterion,
-                        "source": source}  # fmt: skip
+                        "source": source, "contrast": "recall minus reasoning"}  # fmt: skip
                 scale = 2.0 if live else 0.1
                 parts = {
                     "h1": ("layer", layers, len(FEATURES), 0.5),
@@ -351,10 +351,12 @@ def _frame(head, claim_id, kind, columns, effect, bound):
     at = np.arange(len(effect))
     within = at % columns
     metric = np.array(FEATURES)[within] if kind == "layer" else "attention_gini"
+    name = "published_criterion" if head["criterion"] == "published" else "held_out"
     return pd.DataFrame(
         {
             **head,
             "claim_id": claim_id,
+            "prediction_id": f"test_{claim_id}.py::test_{name}[{head['model']}]",
             "kind": kind,
             "layer": at // columns,
             "index": -1 if kind == "layer" else within,
@@ -384,8 +386,11 @@ def large(models=5, claims=11, each=3):
             for record in of_claim:
                 evidence = (record.evidence * 6)[:6]
                 prediction = f"{record.prediction_id}-{again}"
-                found.append(replace(record, claim_id=f"h{claim}", prediction_id=prediction,
-                                     evidence=evidence))  # fmt: skip
+                if again:
+                    found.append(replace(record, claim_id=f"h{claim}", prediction_id=prediction,
+                                         evidence=evidence))  # fmt: skip
+                else:  # the one that saved its components
+                    found.append(replace(record, claim_id=f"h{claim}", evidence=evidence))
         for name in names:
             for entry in entries():
                 plots.append(replace(entry, model=name, claim_id=f"h{claim}"))

@@ -18,7 +18,7 @@ from harness.findings.direction.search import DirectionRule, random_sizes, upper
 from harness.findings.direction.secondary import auc_evidence, held_out_secondary
 from harness.findings.direction.separation import by_stratum, permutation_p
 from harness.findings.direction.surface_baselines import SurfaceBaseline
-from harness.findings.gates import PROCESS, competence_gates, gate_notes
+from harness.findings.gates import competence_gates, gate_notes, process_gate
 from harness.findings.twins import missing_twins
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
@@ -32,8 +32,10 @@ STRATA_LISTED = 6
 
 def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -> Finding:
     """Held-out AUC of the direction, above every baseline that needs no reasoning."""
+    require(process_gate(study.prompts))  # first: it asks the model nothing
     competence = competence_gates(study, gate)
-    require(*(g for g in competence if g.name != PROCESS and study.has_answers))
+    if study.has_answers:
+        require(*competence)
     measured = measure_held_out(study, rule)
     return Finding(
         evidence=(*_decisive(measured, rule), *held_out_secondary(measured, rule)),

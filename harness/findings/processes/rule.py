@@ -152,4 +152,5 @@ class ProcessRule:
         sign = np.sign(d[np.arange(len(d)), shown.argmax(1)]).astype(int)
         type_ = np.array([names[1], "", names[0]])[sign + 1]
         q = decisions.p.reshape(shape)
-        return components_of(cells, d, discovery, q, np.any(holds, axis=1), type_, shown)
+        passed = np.any(holds, axis=1)
+        return components_of(cells, d, discovery, q, passed, type_, shown, names)

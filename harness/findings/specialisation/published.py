@@ -3,8 +3,8 @@
 The hypothesis files hold the numbers and the words; this module holds the procedure.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class Counted:
     Attributes:
         types: The types of component that are counted.
         bar: The count that the claim asks for.
-        tables: Components by source: `model`, `twin 1`...
+        tables: Components by source: `model`, `twin 1`...; those that are counted pass.
         shuffled: Counts under shuffled labels.
     """
 
@@ -90,10 +90,10 @@ def _measure(
     """Apply the rule to the model, to each twin and to shuffled labels."""
     types = (*study.prompts.tasks, "mixed") if mixed else study.prompts.tasks
     cells = published_cells(kind, study.activations)
-    model = rule(cells, study.prompts)
+    model = counted(rule(cells, study.prompts), types)
 
     def on_twin(activations: Activations) -> Components:
-        return rule(published_cells(kind, activations), study.prompts)
+        return counted(rule(published_cells(kind, activations), study.prompts), types)
 
     twins = on_twins(study, on_twin)
     flipped = (flip_pairs(study.prompts, study.plan.seed + s) for s in range(_SHUFFLES))
@@ -106,10 +106,17 @@ def _measure(
     )
 
 
+def counted(table: Components, types: Sequence[str]) -> Components:
+    """The table with no component passing that is not counted: wherever it is shown, one number."""
+    return replace(table, passed=table.passed & np.isin(table.type, types))
+
+
 def _decisive(study: Study, counted: Counted, published: str) -> Evidence:
     """The count, which the bar is for."""
     table = counted.model
     method = f"of {len(table):,}; {counts_by_type(table)}"
+    if "mixed" not in counted.types and (tied := table.count_mixed):
+        method += f"; {tied:,} more with as many votes for either side, which do not count"
     return Evidence(
         f"specialised {table.kind}s",
         Effect("count", table.count_of(*counted.types), method=method),

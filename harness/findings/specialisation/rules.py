@@ -39,7 +39,8 @@ class PublishedRule:
         # A component that passed is shown by the strongest vote of the side that won.
         winning = significant & ((votes == 0)[:, None] | (np.sign(d) == np.sign(votes)[:, None]))
         shown = np.where(passed[:, None] & ~winning, 0.0, np.abs(d))
-        return components_of(cells, d, np.full_like(d, np.nan), q, passed, type_, shown)
+        discovery = np.full_like(d, np.nan)
+        return components_of(cells, d, discovery, q, passed, type_, shown, prompts.tasks)
 
     def _effects(
         self, cells: Cells, prompts: PromptSet
@@ -81,6 +82,7 @@ def components_of(
     passed: Bool[np.ndarray, " component"],
     type_: np.ndarray,
     shown: Float[np.ndarray, "component metric"],
+    contrast: tuple[str, str],
 ) -> Components:
     """The table of components, one row for each of `cells` that are consecutive.
 
@@ -92,6 +94,7 @@ def components_of(
         passed: Whether the component meets the rule.
         type_: What it is specific to, where it passed.
         shown: Largest at the metric that a component is shown by.
+        contrast: The two classes whose difference d is.
     """
     strongest = shown.argmax(1)
     rows = np.arange(len(d))
@@ -108,4 +111,5 @@ def components_of(
         passed=passed,
         type=np.where(passed, type_, ""),
         cells_d=d,
+        contrast=contrast,
     )

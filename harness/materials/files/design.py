@@ -47,8 +47,8 @@ def _question_types(classes: dict[str, list[Item]], crossed: bool) -> str:
     said = "; ".join(f"{task}: {_some(sorted(names))}" for task, names in types.items())
     if len(first) == len(second) == 1:
         return (
-            f"each class asks one type of question ({said}): no claim about processes can be made, "
-            f"for which both classes ask the same types, {RELATIONS} or more (column relation)"
+            f"each class asks one type of question ({said}): no claim about processes can be made; "
+            f"let both classes ask the same types, {RELATIONS} or more (column relation)"
         )
     if first.isdisjoint(second):
         return (

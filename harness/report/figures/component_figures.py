@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BINS = 81
-POSITIVE_IS_RECALL = "Positive: larger when recall is asked; negative: when reasoning is."
 
 
 def _split(table: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.DataFrame"]:
@@ -89,7 +88,7 @@ def layer_profile(table: "pd.DataFrame", context: FigureContext) -> Figure:
         caption=(
             "Each panel follows one feature through the layers. Filled points pass the criterion, "
             "hollow ones do not; the grey band runs from the least to the greatest d of the "
-            f"untrained twins.{bound}{_without_variance(model)} {POSITIVE_IS_RECALL}"
+            f"untrained twins.{bound}{_without_variance(model)} {context.sign}"
         ),
         context=context.line(),
         claim_id=context.claim_id,
@@ -194,7 +193,7 @@ def head_map(table: "pd.DataFrame", context: FigureContext) -> Figure:
         caption=(
             "A square is a head, layer 0 at the bottom, at the d of its strongest metric; a dot "
             "marks a head that passes the criterion. Both maps share one scale, which saturates "
-            f"at |d| = {typeset.number(top)}.{_without_variance(model)} {POSITIVE_IS_RECALL}"
+            f"at |d| = {typeset.number(top)}.{_without_variance(model)} {context.sign}"
         ),
         context=context.line(),
         claim_id=context.claim_id,
@@ -279,7 +278,7 @@ def neuron_distribution(table: "pd.DataFrame", context: FigureContext) -> Figure
             f"Neurons by their d, in {_BINS} bins of {typeset.number(2 * reach / _BINS)}; the "
             "count is on a logarithmic axis, so a bin without neurons leaves a gap. Values beyond "
             f"±{typeset.number(reach)} are in the outermost bins. Grey: each untrained twin, over "
-            f"as many neurons.{bound} {POSITIVE_IS_RECALL}"
+            f"as many neurons.{bound} {context.sign}"
         ),
         context=context.line(),
         claim_id=context.claim_id,

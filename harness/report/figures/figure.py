@@ -35,11 +35,20 @@ class FigureContext:
     materials: str
     n: int
     threshold: float | None
+    part: str = ""
+    sides: tuple[str, str] = ("", "")  # the classes whose difference d is, first minus second
 
     def line(self) -> str:
-        """`controlled criterion · geography-crossed · n = 200`."""
+        """`controlled criterion · retrieval · geography-crossed · n = 200`."""
         n = f"n = {typeset.count(self.n)}" if self.n else "n differs"
-        return f"{self.criterion} criterion · {self.materials} · {n}"
+        named = (f"{self.criterion} criterion", self.part, self.materials, n)
+        return " · ".join(filter(None, named))
+
+    @property
+    def sign(self) -> str:
+        """What the sign of d means."""
+        more, less = self.sides
+        return f"Positive: larger for {more}; negative: larger for {less}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,20 @@ def held_out(study, rule=RULE):
     return result, judge(result, Criterion.CONTROLLED)
 
 
+def test_prompts_that_state_no_process_are_not_measured():
+    """Of two questions of one process nothing is asked: the subject would fail if it were."""
+
+    def never(*_):
+        pytest.fail("it was measured")
+
+    alike = tuple(replace(item, source="weights", steps=1) for item in crossed_set(40).items)
+    study = study_of(never, replace(crossed_set(40), items=alike))
+    result, (outcome, reason) = held_out(study)
+    assert outcome is Outcome.INCONCLUSIVE
+    assert "are questions of one process" in reason
+    assert not result.evidence
+
+
 def as_published(study, least=0.9):
     result = finding_of(published_direction_finding, study, RULE, least=least, published=PUBLISHED)
     return result, judge(result, Criterion.PUBLISHED)

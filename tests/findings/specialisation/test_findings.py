@@ -40,14 +40,14 @@ def test_prompts_of_one_class_only_are_inconclusive():
     assert "holds 30 recall and 0 reasoning prompts: 2 or more of each are needed" in reason
 
 
-def published(study, kind="head", rule=BH, needed=(1, 16)):
+def published(study, kind="head", rule=BH, needed=(1, 16), *, mixed=True):
     return finding_of(
         published_finding,
         study,
         kind,
         rule,
         needed=needed,
-        mixed=True,
+        mixed=mixed,
         published="583 of 784",
         variants={"stricter": replace(rule, alpha=1e-4)},
     )
@@ -112,6 +112,28 @@ def test_the_published_rule_is_supported_by_twins_too_which_is_noted_and_does_no
     assert result.evidence[0].effect.value == 16
     assert result.evidence[0].published == "583 of 784"
     assert not result.evidence[2].decisive
+
+
+def test_what_is_not_counted_does_not_pass_in_the_table_either():
+    """The report counts the components of the table; the verdict's count is the same number."""
+
+    def tied(prompts, twin):
+        a = noise(prompts, twin or 0)
+        signs = np.zeros(a.heads.shape[-1])
+        signs[:4] = 1, 1, -1, -1
+        return replace(a, heads=a.heads + 5 * signs * recall_rows(prompts)[:, None, None, None])
+
+    rule = replace(BH, votes=2)
+    several = [published(study_of(tied, plain_set(30)), rule=rule, mixed=m) for m in (True, False)]
+    for result in several:
+        assert result.tables["model"].passed.sum() == result.evidence[0].effect.value
+        assert len(result.components) == result.evidence[0].effect.value
+    both, one_side = (result.tables["model"] for result in several)
+    tied_heads = int((both.type == "mixed").sum())
+    assert tied_heads > 0
+    assert both.count - one_side.count == tied_heads == one_side.count_mixed
+    said = several[1].evidence[0].effect.method
+    assert f"{tied_heads} more with as many votes for either side, which do not count" in said
 
 
 def test_the_published_rule_refutes_noise():

@@ -154,6 +154,7 @@ def _of_process(name: str, again: bool = False) -> "Planned":
         yield from _difficulty()
         yield Work("answers", "cells-crossed", 2 * FIRST_ITEMS, 1, name)
         yield Work("activations", "cells", 4 * sizes.items)
+        yield Work("activations", "cells-crossed", 2 * sizes.items, 1, f"{name}, second set")
         for draw in (name, f"{name}, again") if again else (name,):
             yield Work("activations", "cells-crossed", 4 * sizes.items, 1, draw)
             if sizes.twins:

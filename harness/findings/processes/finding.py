@@ -14,6 +14,7 @@ from harness.findings.processes.measured import (
     twins_of,
 )
 from harness.findings.processes.rule import ProcessRule
+from harness.findings.processes.same_sign import same_sign
 from harness.findings.requirements import beyond_same_process
 from harness.findings.specialisation.published import (
     constant_notes,
@@ -50,7 +51,9 @@ def process_finding(
     measured = measure_model(study, kind, process, rule, needed=needed, gate=gate)
     strongest, same = _strongest(measured), same_process(measured)
     required = (count_evidence(measured), *_beyond_same_process(measured, same))
-    # Twins can only take support away.
+    # What follows can only take support away.
+    again, notes = same_sign(measured, gate) if all(e.passed for e in required) else ((), ())
+    required += again
     met = all(e.passed for e in required)
     twins = twins_of(measured) if met else {}
     return Finding(
@@ -65,6 +68,7 @@ def process_finding(
         (
             grade_note(measured.study),
             *constant_notes(measured.contrasts.cells),
+            *notes,
             *missing_twins(study, met=met),
         ),
         {strongest.name: _samples(measured)},

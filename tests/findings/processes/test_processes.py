@@ -24,6 +24,7 @@ from tests.support.made_cells import (
     RELATION_SD,
     TWO_STEPS,
     WEIGHTS,
+    asks,
     cells,
     in_relation,
     made,
@@ -316,3 +317,67 @@ def test_prompts_without_answers_are_inconclusive_and_say_what_to_add():
     finding = found(model_with(), prompts=replace(cells(), name="silent", items=items))
     assert outcome(finding) is Outcome.INCONCLUSIVE
     assert "answer" in why(finding)
+
+
+SECOND = {
+    RETRIEVAL.name: ("neutral", WEIGHTS),
+    COMPOSING.name: ("cells-crossed:recall-latent", TWO_STEPS),
+}
+
+
+def except_in_second(process, size):
+    """An effect of the process that is `size` times as large in its second set."""
+    name, asked = SECOND[process.name]
+
+    def which(prompts):
+        return asks(prompts, asked) if not prompts.name.startswith(name) else asks(prompts, ())
+
+    def there(prompts):
+        return asks(prompts, asked) if prompts.name.startswith(name) else asks(prompts, ())
+
+    array, place = PLACE["head"]
+    return (array, place, which, 2.5), (array, place, there, 2.5 * size)
+
+
+@pytest.mark.parametrize("process", [RETRIEVAL, COMPOSING])
+def test_a_component_of_a_process_has_the_same_sign_in_a_second_set(process):
+    """Known names alone, or steps from the weights: what else differs in the first set does not."""
+    same = evidence(found(model_with(*except_in_second(process, 0.5)), process), "same_sign")
+    assert (same.effect.value, same.state) == (1, "held")
+    reverse = found(model_with(*except_in_second(process, -1)), process)
+    assert evidence(reverse, "same_sign").effect.value == 0
+    assert outcome(reverse) is Outcome.REFUTED
+
+
+def test_a_sign_that_hangs_on_one_relation_is_undecided():
+    finding = found(model_with(*except_in_second(RETRIEVAL, 0)))
+    low, high = evidence(finding, "same_sign").effect.interval
+    assert (low, high) == (0, 1)
+    assert outcome(finding) is not Outcome.SUPPORTED
+
+
+def test_a_second_set_that_is_not_answered_is_not_asked_for():
+    def only_cells(study):
+        answers = study.subject.answers
+
+        def right(prompts, twin=None):
+            given = answers(prompts, twin)
+            missed = prompts.name.startswith("neutral")
+            return replace(given, correct=0 * given.correct) if missed else given
+
+        study.subject.answers = right
+        return study
+
+    study = study_of(model_with((*PLACE["head"], WEIGHTS, 2.5)), cells(), ITEMS)
+    finding = finding_of(
+        process_finding, only_cells(study), "head", RETRIEVAL, RULE, needed=(1, 16), gate=0.6
+    )
+    assert outcome(finding) is Outcome.SUPPORTED
+    assert any(
+        "the same sign where every name is known was not asked for" in n for n in finding.notes
+    )
+
+
+def test_the_second_set_is_measured_only_where_the_first_shows_something():
+    finding = found(null_subject)
+    assert not [e for e in finding.evidence if e.key == "same_sign"]

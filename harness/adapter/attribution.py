@@ -11,6 +11,7 @@ from torch import Tensor
 
 from harness.activations.swept import PathScores
 from harness.adapter.architectures import follow
+from harness.adapter.attention import fused_attention
 from harness.adapter.clean import Network, run_clean
 from harness.adapter.editing import mix_of
 from harness.adapter.encoding import Batch
@@ -37,7 +38,8 @@ class Means:
         """Add a batch's tokens."""
         layers = range(self.network.layers)
         wanted = {(store, layer) for store in (*MEASURED, "resid") for layer in layers}
-        clean = run_clean(self.network, batch, wanted | {("resid", -1)})
+        with fused_attention(self.network.engine._module):
+            clean = run_clean(self.network, batch, wanted | {("resid", -1)})
         for at, values in clean.stores.items():
             total = values[batch.mask.bool().to(values.device)].double().sum(0)
             self.sums[at] = self.sums[at] + total if at in self.sums else total
@@ -94,6 +96,10 @@ class PathAttribution:
 
     def measure(self, batch: Batch) -> None:
         """Fill the rows of a batch: one forward and one backward pass a step."""
+        with fused_attention(self.network.engine._module):
+            self._measure(batch)
+
+    def _measure(self, batch: Batch) -> None:
         targets = self.targets.of(batch.rows)
         scorable = targets.scorable
         if not bool(scorable.any()):

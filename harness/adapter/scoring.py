@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel
 
 from harness.activations.extracted import Answers
+from harness.adapter.attention import fused_attention
 from harness.adapter.encoding import Batch
 
 
@@ -65,7 +66,7 @@ def score_batch(
     tokens continue from copies of the prompt's cache.
     """
     longer = [i for i, c in enumerate(continuations) if len(c.tokens) > 1]
-    with torch.no_grad():
+    with torch.no_grad(), fused_attention(module):
         with last_tokens_only(module, batch.tree, batch.last):
             output = module(**batch.inputs, use_cache=bool(longer))
         logits = output.logits[:, 0].float().log_softmax(-1)

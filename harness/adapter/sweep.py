@@ -8,6 +8,7 @@ prefix run as one tree under edits that do the same to each of them (see `prefix
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from harness.activations.swept import SweepResult
+from harness.adapter.attention import fused_attention
 from harness.adapter.batching import Progress
 from harness.adapter.chunks import Chunk, first_stage, halves, known_stores
 from harness.adapter.clean import Clean, Network, run_clean, taken
@@ -109,14 +111,23 @@ class Sweep:
         ]
 
     @property
+    def patterns(self) -> bool:
+        """Whether an edit changes attention patterns."""
+        return any(edit.site.kind == "pattern" for edits in self.sets for edit in edits)
+
+    @property
     def shareable(self) -> bool:
         """Whether some edit set acts alike on shared prefixes; sets with patterns never do."""
-        patterns = any(edit.site.kind == "pattern" for edits in self.sets for edit in edits)
-        return not patterns and any(map(shareable_edits, self.sets))
+        return not self.patterns and any(map(shareable_edits, self.sets))
 
     @torch.no_grad()
     def measure(self, batch: Batch, rows: int) -> None:
         """Fill the table's columns of one batch; a forward takes about `rows` trees."""
+        module = self.network.engine._module
+        with nullcontext() if self.patterns else fused_attention(module):
+            self._measure(batch, rows)
+
+    def _measure(self, batch: Batch, rows: int) -> None:
         here = list(batch.rows)
         placed = self._place(batch)
         clean = run_clean(self.network, batch, self.needed[Source.OWN] | self.resumed)

@@ -231,7 +231,10 @@ class Sweep:
             else:
                 seen = run_clean(self.network, other, self.needed[run]).stores
             stores = {at: aligned(store, width) for at, store in seen.items()}
-            stores_of[run] = (stores, aligned(other.mask, width).bool())
+            there = aligned(other.mask, width).bool()
+            if run is Source.COUNTERFACTUAL:  # up to the first token that differs nothing does
+                there &= (aligned(other.ids, width) != batch.ids).cumsum(1) > 0
+            stores_of[run] = (stores, there)
         return stores_of
 
     def _chunks(self, placed: dict[int, list[Placed]], batch: Batch, rows: int) -> list[Chunk]:

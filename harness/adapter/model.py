@@ -299,7 +299,7 @@ class Model:
             for row, text in zip(batch.rows, written, strict=True):
                 texts[row] = text
 
-        self.batcher.run(items, work, progress)
+        self.batcher.run(items, work, progress, share=True, more=most)
         return texts
 
     def self_check(self) -> checks.SelfCheck:

@@ -57,6 +57,7 @@ class Subject:
         progress: Where it is shown how far a measurement is.
         loads: How often the model was loaded.
         references: Mean activations by materials, while the model is loaded.
+        runs: Edited runs that were measured, by prompts, then by what was edited.
         answered: What the model itself was asked, by the materials' hash.
         once_loaded: Called with the model when it was loaded.
     """
@@ -67,6 +68,7 @@ class Subject:
     progress: Progress = field(default_factory=Progress)
     loads: int = 0
     references: dict[str, Any] = field(default_factory=dict)
+    runs: dict[tuple[str, str], dict[str, Mapping[str, np.ndarray]]] = field(default_factory=dict)
     answered: dict[str, Answered] = field(default_factory=dict)
     once_loaded: Callable[["Model"], object] = lambda _: None
     _held: dict[tuple[Any, ...], Activations] = field(default_factory=dict)
@@ -122,6 +124,7 @@ class Subject:
         """Free weights and arrays, before another model is studied."""
         self._held.clear()
         self.references.clear()
+        self.runs.clear()
         with suppress(AttributeError):  # it was not loaded
             del self.model
         gc.collect()

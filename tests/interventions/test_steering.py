@@ -98,6 +98,9 @@ def test_every_named_edit_equals_torch_hooks(model):
     ]
 
     class Subject:
+        def __init__(self):
+            self.runs = {}
+
         def fetch(self, _what, prompts, measure, **_):
             return measure(model, prompts.items)
 

@@ -67,6 +67,7 @@ class Planted:
     architecture: Architecture = SIZES
     thinking: str = ""
     references: dict[str, Any] = field(default_factory=dict)
+    runs: dict[tuple[str, str], Any] = field(default_factory=dict)
     _known: dict[str, tuple[float, np.ndarray]] = field(default_factory=dict)
 
     def fetch(self, _what, prompts, measure, shard_size=64):

@@ -105,6 +105,7 @@ class Toy:
     accuracy: float = 1.0  # said to the gate
     thinking: str = ""  # how to keep it from thinking: it does not
     asked: list[str] = field(default_factory=list)
+    runs: dict = field(default_factory=dict)
     streams: dict[str, torch.Tensor] = field(default_factory=dict)
     facts: Any = field(default_factory=lambda: {"layers": LAYERS, "dtype": "float32"})
 

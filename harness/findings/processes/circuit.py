@@ -28,7 +28,7 @@ from harness.findings.effects import TaskEffects, effects_on_correct, means, swe
 from harness.findings.processes.kinds import cell_of
 from harness.findings.processes.materials import asked_first, design_gates, relations_of
 from harness.interventions.interventions import INTACT, MEAN, Intervention, Method
-from harness.interventions.sites import Site
+from harness.interventions.sites import Site, joined
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Gate
@@ -126,8 +126,8 @@ class Search:
     ) -> None:
         self.study, self.kind, self.prompts, self.rule = study, kind, prompts, rule
         self.layers, self.width = shape(study, kind)
-        self.intact = swept(study.subject, prompts, [INTACT]).clean_logit_difference
         self.costs = self._neuron_costs() if kind == "neuron" else self._head_costs()
+        self.intact = swept(study.subject, prompts, [INTACT]).clean_logit_difference
 
     def circuit(self, groups: Sequence[np.ndarray]) -> Found:
         """The components that cost the first group most and the others least.
@@ -159,9 +159,9 @@ class Search:
 
     def _head_costs(self, beside: Circuit | None = None) -> Float[np.ndarray, "item layer head"]:
         """What the loss of each head takes, together with what is ablated beside it."""
-        sites = set(beside.sites) if beside else set()
+        sites = beside.sites if beside else ()
         each = [
-            Intervention(tuple(sites | {Site("head", layer, head)}), MEAN)
+            Intervention(joined(list({*sites, Site("head", layer, head)})), MEAN)
             for layer in range(self.layers)
             for head in range(self.width)
         ]
@@ -306,10 +306,14 @@ def ablate(
     circuits: Sequence[Sited],
     *,
     means_over: PromptSet,
-    method: Method = MEAN,
+    otherwise: Sequence[Method] = (),
 ) -> Ablated:
-    """Every circuit ablated; by default its components take their mean over other prompts."""
-    each = [Intervention(circuit.sites, method) for circuit in circuits]
+    """Every circuit ablated: its components take their mean over other prompts.
+
+    After these sets comes the first circuit again, ablated in each of the other ways.
+    """
+    each = [Intervention(circuit.sites, MEAN) for circuit in circuits]
+    each += [Intervention(circuits[0].sites, method) for method in otherwise]
     result = swept(study.subject, prompts, each, means_over=means_over)
     relation = {item.pair: item.relation for item in prompts.items}
     names = tuple(sorted(set(relation.values())))

@@ -1,5 +1,6 @@
 """The finding of h5 on processes: a circuit found on some relations costs its process elsewhere."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,14 @@ from harness.findings.processes.circuit import (
 )
 from harness.findings.processes.kinds import Process
 from harness.interventions.donors import have_donors
-from harness.interventions.interventions import ABLATIONS, COUNTERFACTUAL, MEAN, RESAMPLE
+from harness.interventions.interventions import (
+    ABLATIONS,
+    COUNTERFACTUAL,
+    MEAN,
+    RESAMPLE,
+    Method,
+)
+from harness.materials.items import Item
 from harness.study.study import Study
 from harness.verdicts.evidence import Component, Effect, Evidence, Gate
 from harness.verdicts.judge import Finding
@@ -33,7 +41,8 @@ class Measured:
     """A circuit and its references, ablated in other relations.
 
     Attributes:
-        ablated: The circuit, and all of its kind.
+        ablated: The circuit, all of its kind, and the circuit in other ways.
+        otherwise: These ways.
         compared: On fewer stories: the circuit, random sets, same-process circuits.
         random: How many of these sets are random.
     """
@@ -46,6 +55,7 @@ class Measured:
     parts: Parts
     found: Found
     ablated: Ablated
+    otherwise: tuple[Method, ...]
     compared: Ablated
     random: int
 
@@ -113,17 +123,29 @@ def _measure(
     ]
     random = random_circuits(search, found.circuit, rule.draws, seed)
     own, means = [found.circuit, found.ranking], parts.selection
-    ablated = ablate(study, parts.judging, own, means_over=means)
+    ways = _other_ways(parts.judging.items)
+    ablated = ablate(study, parts.judging, own, means_over=means, otherwise=ways)
     compared = ablate(study, parts.compared, [found.circuit, *random, *same], means_over=means)
-    return Measured(study, process, kind, rule, gates, parts, found, ablated, compared, len(random))
+    return Measured(
+        study, process, kind, rule, gates, parts, found, ablated, ways, compared, len(random)
+    )
+
+
+def _other_ways(items: Sequence[Item]) -> tuple[Method, ...]:
+    """The ways to ablate, beside the mean, that these items allow."""
+    apt = {
+        RESAMPLE: have_donors(items),
+        COUNTERFACTUAL: all(item.counterfactual_prompt for item in items),
+    }
+    return tuple(way for way in ABLATIONS if way != MEAN and apt.get(way, True))
 
 
 def _lost(measured: Measured) -> Evidence:
     """The share of what ablating all of the kind costs the target, with an interval."""
     target, plan = measured.target, measured.study.plan
-    both = measured.ablated.costs[target]
+    both = measured.ablated.costs[target][:, :2]
     estimate = stats.bootstrap_of_means(both, _ratio, resamples=plan.resamples, seed=plan.seed)
-    own, everything = measured.ablated.mean(target)
+    own, everything = measured.ablated.mean(target)[:2]
     return Evidence(
         f"{target} lost without the {measured.process.name} {measured.kind}s",
         Effect(
@@ -182,27 +204,15 @@ def _selective(measured: Measured) -> Evidence:
 
 def _otherwise(measured: Measured) -> list[Evidence]:
     """Secondary: what each cell loses where the circuit is ablated in other ways."""
-    items = measured.parts.judging.items
     rows = []
-    for method in ABLATIONS:
-        if method == MEAN or (method == RESAMPLE and not have_donors(items)):
-            continue
-        if method == COUNTERFACTUAL and not all(item.counterfactual_prompt for item in items):
-            continue
-        found = ablate(
-            measured.study,
-            measured.parts.judging,
-            [measured.found.circuit],
-            means_over=measured.parts.selection,
-            method=method,
-        )
-        each = {cell: float(found.mean(cell)[0]) for cell in CELLS}
+    for number, method in enumerate(measured.otherwise, start=2):
+        each = {cell: float(measured.ablated.mean(cell)[number]) for cell in CELLS}
         others = ", ".join(f"{cell} {each[cell]:.2f}" for cell in measured.others)
         rows.append(
             Evidence(
                 f"{measured.target} lost, {method.name} ablation",
                 Effect("share of the logit difference", each[measured.target], method=others),
-                n=len(found.relations),
+                n=len(measured.ablated.relations),
                 key=f"otherwise.{method.name}",
             )
         )

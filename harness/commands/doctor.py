@@ -3,10 +3,10 @@
 import argparse
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from harness.activations.features import HEAD_METRICS, LAYER_FEATURES
 from harness.commands import machine
@@ -40,6 +40,7 @@ examples:
   python -m harness doctor --model llama --device cuda --dtype float16 --twins 0"""
 
 
+Read = TypeVar("Read")
 PROBE = 3.0  # seconds in which a model's speed is measured
 NOTABLE = 1e9  # bytes of measurements that are worth a line
 
@@ -170,17 +171,10 @@ def _chosen(asked: str, devices: list[Device]) -> Device | None:
 
 
 def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iterator[DoctorCheck]:
-    try:
-        size, stated = sizes.size_of(spec), architecture.architecture_of(spec)
-    except ModelError as error:
-        yield DoctorCheck("no", spec.name, str(error))
-        return
-    try:
-        _check_supported(spec, stated)
-        if size.on_disk is not None:
-            _check_files(spec, size)
-    except ModelError as error:
-        yield DoctorCheck("no", spec.name, str(error))
+    size, stated, faults = _read(spec)
+    if faults or size is None or stated is None:
+        for fault in dict.fromkeys(faults):
+            yield DoctorCheck("no", spec.name, fault.removeprefix(f"{spec.name} "))
         return
     yield from _measurements(spec, stated, options)
     dtype = stated.dtype if options.dtype == "auto" else options.dtype
@@ -211,6 +205,52 @@ def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iter
         yield _download(spec, weights)
 
 
+def _read(spec: ModelSpec) -> tuple[sizes.Size | None, Architecture | None, list[str]]:
+    """Size and architecture, and everything that is wrong with the files: not the first alone."""
+    faults: list[str] = []
+
+    def tried(read: Callable[[], Read]) -> Read | None:
+        try:
+            return read()
+        except ModelError as error:
+            faults.append(str(error))
+            return None
+
+    size = tried(lambda: sizes.size_of(spec))
+    stated = tried(lambda: architecture.architecture_of(spec))
+    supported = _supported(stated or _packed(spec), spec, faults)
+    here = spec.is_local if size is None else size.on_disk is not None
+    if supported and here and "auto_map" not in architecture.configuration(spec):
+        tried(lambda: _check_tokenizer(spec))  # code of its own is not run here
+        if size is not None and not faults:
+            tried(lambda: _check_complete(spec, size))
+    return size, stated, faults
+
+
+def _packed(spec: ModelSpec) -> Architecture | None:
+    """What a configuration states whose weights are refused; None if it states no sizes."""
+    try:
+        return architecture.stated_in(architecture.configuration(spec), spec.name)
+    except ModelError:
+        return None
+
+
+def _supported(stated: Architecture | None, spec: ModelSpec, faults: list[str]) -> bool:
+    """Whether the sites of the architecture are known; if not, the fault is added."""
+    from harness.adapter.architectures import sites_of  # noqa: PLC0415 - seconds to import
+
+    if stated is None:
+        return False
+    try:
+        sites_of(stated.name)
+    except ModelError as error:
+        if "auto_map" in architecture.configuration(spec):  # its own code may name another
+            return True
+        faults.append(str(error))
+        return False
+    return True
+
+
 def _time(spec: ModelSpec, stated: Architecture, options: argparse.Namespace) -> DoctorCheck:
     """What all claims take on a model that is here."""
     plan = Plan(twins=options.twins)
@@ -222,21 +262,6 @@ def _time(spec: ModelSpec, stated: Architecture, options: argparse.Namespace) ->
     takes = at_speed(run.total, speed)
     text = f"all claims take {takes}, at {speed.said}; --budget plans within a time"
     return DoctorCheck("ok", spec.name, text)
-
-
-def _check_supported(spec: ModelSpec, stated: Architecture) -> None:
-    """Check that the sites of the architecture are known.
-
-    Raises:
-        ModelError: If they are not.
-    """
-    from harness.adapter.architectures import sites_of  # noqa: PLC0415 - seconds to import
-
-    try:
-        sites_of(stated.name)
-    except ModelError:
-        if "auto_map" not in architecture.configuration(spec):  # its own code may name another
-            raise
 
 
 def _measurements(
@@ -263,17 +288,20 @@ def measured_bytes(stated: Architecture, twins: int) -> int:
     return BYTES["float32"] * numbers * prompts * (1 + twins)
 
 
-def _check_files(spec: ModelSpec, size: sizes.Size) -> None:
-    """Check that the model's files are complete: a usable tokenizer, and all parameters.
+def _check_tokenizer(spec: ModelSpec) -> None:
+    from harness.adapter import loading  # noqa: PLC0415 - seconds to import
+
+    loading.load_tokenizer(spec, LoadOptions())
+
+
+def _check_complete(spec: ModelSpec, size: sizes.Size) -> None:
+    """Check that all parameters are there.
 
     Raises:
         ModelError: If they are not.
     """
     from harness.adapter import loading  # noqa: PLC0415 - seconds to import
 
-    if "auto_map" in architecture.configuration(spec):
-        return  # code of its own, which is not run here
-    loading.load_tokenizer(spec, LoadOptions())
     expected = loading.counted_parameters(spec)
     if size.parameters < expected:
         raise ModelError(

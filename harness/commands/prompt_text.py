@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.findings.processes.kinds import PROCESSES
+from harness.findings.processes.materials import cells_gates
 from harness.materials.files.columns import OPTION
 from harness.materials.files.confounds import CLEAR, Auc, Confound
 from harness.materials.files.reading import Reading
@@ -69,7 +71,7 @@ def count_lines(prompts: PromptSet) -> list[str]:
         lines.append(f"  {task:<16}{n:>9,}{_number(n / total):>8}{halves}{aside}")
     both = len(paired(prompts.items, prompts.tasks))
     first, second = prompts.tasks
-    lines.append(f"  pairs       {both:,} hold both {first} and {second}")
+    lines.append(f"  pairs       {both:,} hold both {first} and {second}{_unpaired(prompts, both)}")
     for word, names in (
         ("subjects", {item.domain for item in prompts.items} - {""}),
         ("templates", {item.template for item in prompts.items} - {""}),
@@ -87,27 +89,31 @@ def count_lines(prompts: PromptSet) -> list[str]:
     return lines
 
 
-def inconclusive(prompts: PromptSet, *, crossed: bool) -> list[str]:
-    """Why controlled claims about the set cannot be decided, whatever a model does; may be empty.
+def _unpaired(prompts: PromptSet, both: int) -> str:
+    if both or prompts.crossed:
+        return ""
+    return ": claims about processes compare within pairs (column pair, or --crossed)"
 
-    Args:
-        prompts: As they stand in the file.
-        crossed: Whether they are to be crossed, which makes pairs.
-    """
+
+def inconclusive(prompts: PromptSet) -> list[str]:
+    """Which controlled claims about the set cannot be decided, whatever a model does, and why."""
     reasons = []
     lacking = sum(not (item.answer and item.distractors) for item in prompts.items)
     if lacking:
         reasons.append(
-            f"{lacking:,} of {len(prompts):,} prompts have no answer, or nothing to choose it from "
-            "(column distractors, or options): whether a model does the tasks cannot be measured"
+            f"all: {lacking:,} of {len(prompts):,} prompts have no answer, or nothing to choose it "
+            "from (column distractors, or options): whether a model does the tasks cannot be "
+            "measured"
         )
     if reason := no_process(prompts):
-        reasons.append(reason)
-    if not crossed and not prompts.crossed and not paired(prompts.items, prompts.tasks):
-        reasons.append("no pair holds both classes (column pair, or --crossed)")
+        reasons.append(f"all: {reason}")
+    for process in PROCESSES.values():
+        unmet = [gate.reason for gate in cells_gates(prompts, process.cells) if not gate.met]
+        reasons += [f"those about {process.name}: {reason}" for reason in unmet[:1]]
     if not reasons:
         return []
-    return ["controlled claims will be inconclusive:", *(f"  {reason}" for reason in reasons)]
+    head = "controlled claims will be inconclusive, whatever the model:"
+    return [head, *(f"  {reason}" for reason in reasons)]
 
 
 def repeated(reading: Reading, prompts: PromptSet) -> list[str]:

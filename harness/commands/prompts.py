@@ -142,7 +142,7 @@ def _look(prompts: PromptSet, options: argparse.Namespace, reading: Reading | No
     tokens = _tokens(prompts, options.tokenizer)
     cross = options.crossed and not prompts.crossed
     looked = None if cross else _looked_at(prompts, separating(prompts), tokens)
-    _print(prompt_text.inconclusive(prompts, crossed=options.crossed))
+    _print(prompt_text.inconclusive(prompts))
     if looked is not None:
         _print(prompt_text.deciding(looked))
     _print(prompt_text.count_lines(prompts))

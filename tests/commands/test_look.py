@@ -287,6 +287,21 @@ def test_an_architecture_that_is_not_supported_would_not_run(harness, tmp_path):
     assert out.count("the architecture 'stablelm' is not supported") == 1
 
 
+def test_all_that_is_wrong_with_a_folder_is_said_at_once(harness, tmp_path):
+    folder = shutil.copytree(specs.resolve("mini-qwen").path, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    quantised = {**config, "quantization_config": {"quant_method": "awq"}}
+    (folder / "config.json").write_text(json.dumps(quantised))
+    cut_off(folder)
+    lose_the_tokenizer(folder)
+    status, out, _ = harness("doctor", f"--model={folder}")
+    assert status == 1
+    rows = [line for line in out.splitlines() if line.startswith(f"no    {folder} ")]
+    said = ("whole safetensors file", "is quantised (awq)", "turns text into nothing")
+    assert [words in row for words, row in zip(said, rows, strict=True)] == [True] * 3
+    assert f"{folder} {folder} is" not in out  # the name once
+
+
 def test_what_a_run_stores_is_held_against_the_disk(harness, with_devices, monkeypatch):
     with_devices(Device("cpu", "", 99 * GB))
     monkeypatch.setattr(sizes, "size_of", lambda _: sizes.Size(7_615_616_512, False, None))

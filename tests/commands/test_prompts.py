@@ -224,8 +224,12 @@ def test_what_alone_separates_the_classes_stands_first(tmp_path, check):
     status, out, _ = check(path)
     assert status == 0
     blocks = out.split("\n\n")
-    assert blocks[1].startswith("controlled claims will be inconclusive:\n  quiz does not say")
-    assert "no pair holds both classes" in blocks[1]
+    said = blocks[1].splitlines()
+    assert said[0] == "controlled claims will be inconclusive, whatever the model:"
+    assert said[1].startswith("  all: quiz does not say where the answers of recall and reasoning")
+    assert said[2].startswith("  those about retrieval: quiz does not say that it asks for recall")
+    assert said[3].startswith("  those about composing: ")
+    assert "claims about processes compare within pairs (column pair, or --crossed)" in out
     assert blocks[2].startswith("what alone separates the classes:\n  each class asks one type of")
     assert "no claim about processes can be made" in blocks[2]
     assert "the answer stands in the prompt for reasoning only (20 of 20; recall: 0 of 20)" in out

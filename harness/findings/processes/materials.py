@@ -85,21 +85,26 @@ def gates_of(study: Study, process: Process, gate: float) -> tuple[Gate, ...]:
 
 def design_gates(study: Study, cells: tuple[str, ...]) -> tuple[Gate, ...]:
     """Whether the materials contrast the cells, in relations enough."""
+    return cells_gates(study.prompts, cells)
+
+
+def cells_gates(prompts: PromptSet, cells: tuple[str, ...]) -> tuple[Gate, ...]:
+    """Whether a set contrasts the cells, in relations enough: known without a model."""
     *most, last = cells
     asked = f"{', '.join(most)} and {last}"
-    found = len(relations_of(study.prompts, cells))
-    there = {cell_of(item) for item in study.prompts.items}
+    found = len(relations_of(prompts, cells))
+    there = {cell_of(item) for item in prompts.items}
     return (
         Gate(
             "cells",
             {*cells} <= there,
-            f"{study.prompts.name} does not say that it asks for {asked}: give the "
+            f"{prompts.name} does not say that it asks for {asked}: give the "
             "columns source, steps and relation, or take the set cells",
         ),
         Gate(
             "relations",
             found >= LEAST_RELATIONS,
-            f"{study.prompts.name} asks for {asked} over the same stories in {found} "
+            f"{prompts.name} asks for {asked} over the same stories in {found} "
             f"relations; {LEAST_RELATIONS} are needed to tell a process from a question",
         ),
     )

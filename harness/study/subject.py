@@ -72,6 +72,7 @@ class Subject:
     answered: dict[str, Answered] = field(default_factory=dict)
     once_loaded: Callable[["Model"], object] = lambda _: None
     _held: dict[tuple[Any, ...], Activations] = field(default_factory=dict)
+    _scores: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Fix the commit of a hub model, before anything is asked of it."""
@@ -125,6 +126,7 @@ class Subject:
         self._held.clear()
         self.references.clear()
         self.runs.clear()
+        self._scores.clear()
         with suppress(AttributeError):  # it was not loaded
             del self.model
         gc.collect()
@@ -171,13 +173,24 @@ class Subject:
         arrays = self.fetch(
             {"kind": "answers", "version": ANSWERS_VERSION, "twin": twin},
             prompts,
-            lambda model, items: model.score(items).arrays(),
+            self._score if twin is None else lambda model, items: model.score(items).arrays(),
             twin,
         )
         answers = Answers.from_arrays(arrays)
         if twin is None:
             self.answered[prompts.hash] = Answered(prompts, answers)
         return answers
+
+    def _score(self, model: "Model", items: tuple[Item, ...]) -> dict[str, np.ndarray]:
+        """Answers to some items; one that was asked in another set is not asked again."""
+        asked = [(i.prompt, i.turns, i.answer, i.distractors) for i in items]
+        new = {key: item for key, item in zip(asked, items, strict=True) if key not in self._scores}
+        if new:
+            arrays = model.score(list(new.values())).arrays()
+            for row, key in enumerate(new):
+                self._scores[key] = {name: array[row] for name, array in arrays.items()}
+        rows = [self._scores[key] for key in asked]
+        return {name: np.array([row[name] for row in rows]) for name in Answers.__slots__}
 
     def texts(self, prompts: PromptSet) -> list[str]:
         """Every prompt as the model reads it, through its chat template where it has one."""

@@ -106,6 +106,27 @@ def test_a_stored_sweep_equals_the_models_own(new_subject, model, calls):
     assert moved[4] == 0
 
 
+def test_a_run_that_two_questions_ask_for_is_made_once(new_subject, monkeypatch):
+    sets, real = [], Model.sweep
+
+    def counted(self, items, edit_sets, **options):
+        sets.append(len(edit_sets))
+        return real(self, items, edit_sets, **options)
+
+    monkeypatch.setattr(Model, "sweep", counted)
+    subject, (first, second, *_) = new_subject(), ABLATIONS
+    alone = swept(subject, JUDGED, [first, first], means_over=CHOSEN)
+    assert sets == [2]  # the intact run comes with it
+    again = swept(subject, JUDGED, [INTACT, first], means_over=CHOSEN)
+    assert sets == [2]
+    np.testing.assert_array_equal(again.logit_difference[0], again.clean_logit_difference)
+    both = swept(subject, JUDGED, [second, first], means_over=CHOSEN)
+    assert sets == [2, 1]
+    np.testing.assert_array_equal(both.logit_difference[1], alone.logit_difference[0])
+    swept(subject, JUDGED, [first], means_over=PROMPTS)  # other means, another run
+    assert sets == [2, 1, 1]
+
+
 def test_a_second_call_measures_nothing(new_subject, calls):
     first = swept(new_subject(), JUDGED, ABLATIONS, means_over=CHOSEN)
     assert calls == [8, 8, 4]

@@ -107,6 +107,16 @@ def everything(study: Study) -> list:
     ]
 
 
+def test_an_item_is_asked_once_in_all_sets(tmp_path, calls):
+    one, prompts = subject(tmp_path), plain_set(4)
+    whole = one.answers(prompts).correct
+    part = prompts.where(lambda item: item.task == prompts.tasks[1])
+    calls.clear()
+    rows = [item.task == prompts.tasks[1] for item in prompts.items]
+    np.testing.assert_array_equal(one.answers(part).correct, whole[rows])
+    assert calls == []
+
+
 def test_a_second_study_on_the_same_store_measures_nothing(tmp_path, calls, monkeypatch):
     plan = Plan(twins=2)
     first = everything(Study(subject(tmp_path), crossed_set(20), plan))

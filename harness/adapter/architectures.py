@@ -3,11 +3,12 @@
 To add an architecture, add a row and run the contract test.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from harness.models.specs import ModelError
@@ -16,7 +17,8 @@ from harness.models.specs import ModelError
 Tree = Any
 
 # Inside every eager attention: the pattern, at a point where writing it has an effect.
-PATTERN_EDIT = "source.attention_interface_1.source.nn_functional_dropout_0"
+ATTENTION_CALL = "source.attention_interface_1"
+PATTERN_EDIT = f"{ATTENTION_CALL}.source.nn_functional_dropout_0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class LayerReads:
     """What one layer computed, at every position.
 
     Attributes:
-        pattern: Attention weights [batch head query_pos key_pos].
+        pattern: Attention weights [batch head query_pos key_pos], or some rows of them.
         gate: The MLP's gate before its activation [batch pos neuron].
         neurons: The neurons' activations [batch pos neuron].
         resid: The residual stream after the layer [batch pos d_model].
@@ -108,23 +110,56 @@ def first(output: Tensor | tuple[Tensor, ...]) -> Tensor:
     return output[0] if isinstance(output, tuple) else output
 
 
-def read_layers(root: Tree, sites: Sites) -> Iterator[LayerReads]:
+def widened(output: Any, ends: Int[Tensor, " end"], columns: int) -> Any:
+    """A module's output for some positions, at those positions among zeros."""
+    values: Tensor = first(output)
+    wide = values.new_zeros(len(values), columns, *values.shape[2:])
+    wide.index_copy_(1, ends.to(values.device), values)
+    return wide if isinstance(output, Tensor) else (wide, *output[1:])
+
+
+def whole_pattern(attention: Tree) -> Tensor | None:
+    """The weights [batch head query_pos key_pos] that an eager attention returns."""
+    pattern: Tensor | None = attention.output[1]
+    return pattern
+
+
+def read_layers(
+    root: Tree,
+    sites: Sites,
+    pattern_of: Callable[[Tree], Tensor | None] = whole_pattern,
+    ends: Int[Tensor, " end"] | None = None,
+) -> Iterator[LayerReads]:
     """Every layer's values, in the order of execution; to be called inside a trace.
 
+    Args:
+        root: The model.
+        sites: Where its parts are.
+        pattern_of: Reads the pattern of a layer's attention.
+        ends: The positions that are wanted: the last layer's MLP runs there and is 0 elsewhere.
+
     Raises:
-        ModelError: If the attention returns no pattern.
+        ModelError: If an attention returns no pattern.
     """
-    for number, layer in enumerate(follow(root, sites.layers)):
+    layers = list(follow(root, sites.layers))
+    for number, layer in enumerate(layers):
         attention, mlp = follow(layer, sites.attention), follow(layer, sites.mlp)
-        pattern = attention.output[1]
+        pattern = pattern_of(attention)
         if pattern is None:
             raise ModelError(
                 f"layer {number} gives no attention pattern: load with eager attention."
             )
+        width = mlp.input.shape[1]
+        narrow = number == len(layers) - 1 and ends is not None and len(ends) < width
+        if narrow:
+            mlp.input = mlp.input[:, ends]
         gate = follow(mlp, sites.gate).output
         if sites.gate_share > 1:
             gate = gate.chunk(sites.gate_share, dim=-1)[0]
         neurons = follow(mlp, sites.neuron_mix).input
+        if narrow and ends is not None:
+            gate, neurons = widened(gate, ends, width), widened(neurons, ends, width)
+            mlp.output = widened(mlp.output, ends, width)
         yield LayerReads(pattern, gate, neurons, first(layer.output))
 
 

@@ -1,7 +1,6 @@
 """One forward pass without edits, keeping what edited passes start from and patch from."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import nnsight
 import numpy as np
@@ -11,7 +10,7 @@ from nnsight import TransformersModel
 from torch import Tensor
 from transformers import DynamicCache
 
-from harness.adapter.architectures import Sites, first, follow
+from harness.adapter.architectures import Sites, first, follow, widened
 from harness.adapter.editing import KEPT_STORES, SourceValues, read_store
 from harness.adapter.encoding import Batch, Encoder
 from harness.adapter.scoring import last_tokens_only
@@ -111,14 +110,6 @@ def run_clean(network: Network, batch: Batch, wanted: set[SourceValues]) -> Clea
             stores["resid", number] = resid[number + 1]
     logits = output.logits[:, 0].float().to(batch.ids.device)
     return Clean(resid, output.past_key_values, logits, stores)
-
-
-def widened(output: Any, ends: Int[Tensor, " end"], columns: int) -> Any:
-    """A module's output for some positions, at those positions among zeros."""
-    values: Tensor = first(output)
-    wide = values.new_zeros(len(values), columns, *values.shape[2:])
-    wide.index_copy_(1, ends.to(values.device), values)
-    return wide if isinstance(output, Tensor) else (wide, *output[1:])
 
 
 @dataclass(frozen=True, slots=True)

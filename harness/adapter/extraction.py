@@ -1,17 +1,29 @@
 """Features from one trace a batch: every site of every layer is read and reduced on the device."""
 
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import nnsight
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from nnsight import TransformersModel
 from torch import Tensor
 
 from harness.activations.features import head_metrics, layer_features
-from harness.adapter.architectures import LayerReads, Sites, read_layers
+from harness.adapter.architectures import (
+    ATTENTION_CALL,
+    LayerReads,
+    Sites,
+    Tree,
+    follow,
+    read_layers,
+    whole_pattern,
+)
+from harness.adapter.attention import fused_attention
 from harness.adapter.encoding import Batch
 
 
@@ -36,10 +48,12 @@ def features_at(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchF
 
     def pick(reads: LayerReads) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         at, row = positions.to(reads.resid.device), trees.to(reads.resid.device)
-        picked = reads.pattern[row, :, at], reads.gate[row, at], reads.neurons[row, at]
+        picked = reads.pattern, reads.gate[row, at], reads.neurons[row, at]
         return *picked, reads.resid[row, at]
 
-    kept = _trace(engine, sites, batch, pick)
+    ends = torch.unique(positions)
+    with fused_attention(engine._module) if batch.sees is not None else nullcontext():
+        kept = _trace(engine, sites, batch, pick, partial(_rows, batch), ends)
     row, gates, neurons, resid = (_stack(kind, batch) for kind in zip(*kept, strict=True))
     return BatchFeatures(
         layer_features(resid, row, gates, batch.visible),
@@ -48,6 +62,22 @@ def features_at(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchF
         neurons.float(),
         resid.float(),
     )
+
+
+def _rows(batch: Batch, attention: Tree) -> Float[Tensor, "prompt head key_pos"] | None:
+    """The attention that each prompt's measured token pays.
+
+    Of trees only these rows are made, from their queries and keys by the model's eager attention.
+    """
+    if batch.sees is None:
+        whole = whole_pattern(attention)
+        return None if whole is None else whole[batch.tree, :, batch.at]
+    (module, query, key, value, mask), settings = follow(attention, ATTENTION_CALL).inputs
+    tree, at = batch.tree.to(query.device), batch.at.to(query.device)
+    eager = sys.modules[type(module).__module__].eager_attention_forward
+    one, seen = query[tree, :, at][:, :, None], mask[tree, :, at][:, :, None]
+    rows: Tensor = eager(module, one, key[tree], value[tree][..., :1], seen, **settings)[1]
+    return rows[:, :, 0]
 
 
 def mean_features(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchFeatures:
@@ -104,11 +134,13 @@ def _trace(
     sites: Sites,
     batch: Batch,
     reduce: Callable[[LayerReads], tuple[Tensor, ...]],
+    pattern_of: Callable[[Tree], Tensor | None] = whole_pattern,
+    ends: Int[Tensor, " end"] | None = None,
 ) -> list[tuple[Tensor, ...]]:
     """`reduce` applied to each layer, in one forward pass that ends after the last layer."""
     with engine.trace(**batch.inputs, use_cache=False) as tracer:
         kept = nnsight.save([])
-        for reads in read_layers(engine, sites):
+        for reads in read_layers(engine, sites, pattern_of, ends):
             kept.append(reduce(reads))
         tracer.stop()
     reduced: list[tuple[Tensor, ...]] = kept

@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
-from harness.adapter.architectures import first, follow, mix_weight
+from harness.adapter.architectures import first, follow, mix_weight, widened
 from harness.adapter.chunks import KNOWN, Chunk
-from harness.adapter.clean import Clean, Network, widened
+from harness.adapter.clean import Clean, Network
 from harness.adapter.editing import (
     STORES,
     Placed,

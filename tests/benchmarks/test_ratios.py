@@ -72,3 +72,8 @@ def test_a_section_is_put_between_its_marks_and_nothing_else_moves(tmp_path, mon
     assert page.between("<!-- b -->") == "new"
     with pytest.raises(ValueError, match="has no place for the section"):
         page.put_between("<!-- c -->", "new")
+
+
+def test_the_page_is_made_from_the_record():
+    record = json.loads(ratios.RESULTS.read_text(encoding="utf-8"))
+    assert page.between(ratios.START) == ratios.rendered(record)

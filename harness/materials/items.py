@@ -7,6 +7,7 @@ exchanged together. The named sets are drawn in `sets`; `files` reads prompt fil
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -149,6 +150,12 @@ class PromptSet:
         """The subset of items for which `keep` is true."""
         items = tuple(item for item in self.items if keep(item))
         return replace(self, items=items, name=name or self.name)
+
+
+def stands_in(text: str, prompt: str) -> bool:
+    """Whether the text stands in the prompt as whole words, in any case."""
+    text, prompt = text.lower(), prompt.lower()
+    return text in prompt and bool(re.search(rf"(?<!\w){re.escape(text)}(?!\w)", prompt))
 
 
 def subject_span(prompt: str, question: str, entity: str) -> tuple[int, int] | None:

@@ -27,6 +27,7 @@ from harness.materials.items import (
     MaterialsError,
     PromptSet,
     put,
+    stands_in,
     subject_span,
 )
 from harness.materials.items import cross as cross_pair
@@ -44,6 +45,7 @@ from harness.materials.stories import (
 )
 
 DEFAULT_ITEMS = 200  # facts of each task, for verdicts
+FEW_ANSWERS = 4  # that all items of a task share: yes, no, unknown, or letters
 TASKS = ("recall", "lookup", "reasoning")
 CROSSED = "-crossed"
 
@@ -305,7 +307,23 @@ def no_process(prompts: PromptSet) -> str:
             f"{first} and {second} of {prompts.name} are questions of one process (the same source "
             "and steps): that they differ says nothing about processes"
         )
-    return ""
+    return next(filter(None, (_not_read(prompts, task) for task in prompts.tasks)), "")
+
+
+def _not_read(prompts: PromptSet, task: str) -> str:
+    """Why a task's answers do not come from the text, as the file says they do; else empty.
+
+    A few answers that serve all of its items (yes and no) need not stand in the text.
+    """
+    items = [i for i in prompts.items if i.task == task and i.source == "context" and i.answer]
+    missing = [item for item in items if not stands_in(item.answer, item.prompt)]
+    if 2 * len(missing) <= len(items) or len({i.answer for i in items}) <= FEW_ANSWERS:
+        return ""
+    return (
+        f"{prompts.name} says that the answers of {task} come from the text (source context), but "
+        f"{len(missing):,} of {len(items):,} do not stand in their prompts, such as "
+        f"{missing[0].answer!r} of {missing[0].id!r}: where they come from is not known"
+    )
 
 
 def crossed_controls(

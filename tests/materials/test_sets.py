@@ -12,8 +12,20 @@ from transformers import AutoTokenizer, LlamaConfig, Qwen2Config
 from fixtures.training import corpus
 from harness.materials import sets
 from harness.materials.domains import invented_names, load_domain
-from harness.materials.items import DISCOVERY, EVALUATION, MaterialsError, paired
-from harness.materials.sets import geography, geography_crossed, geography_published
+from harness.materials.items import (
+    DISCOVERY,
+    EVALUATION,
+    Item,
+    MaterialsError,
+    PromptSet,
+    paired,
+)
+from harness.materials.sets import (
+    geography,
+    geography_crossed,
+    geography_published,
+    no_process,
+)
 from harness.materials.stories import DISTRACTORS, is_held_out
 from harness.materials.surface import token_balance
 from tests.support.material_checks import (
@@ -375,3 +387,31 @@ def test_the_embedded_tokenizer_comes_back_from_a_models_folder(embedded, tmp_pa
     assert (again.pad_token, again.eos_token) == (embedded.pad_token, embedded.eos_token)
     assert again.padding_side == "left"
     assert (len(again), again.eos_token_id) == (len(embedded), embedded.eos_token_id)
+
+
+def asked(answer_of, told_of):
+    """Ten questions of each class; the second is said to be read in the text."""
+    items = [
+        Item(
+            id=f"{task}-{n}",
+            task=task,
+            prompt=f"{told_of(n)} What is the answer of {task} {n}?",
+            pair=f"p{n}",
+            answer=answer_of(n),
+            source=source,
+            steps=1,
+        )
+        for n in range(10)
+        for task, source in (("recall", "weights"), ("lookup", "context"))
+    ]
+    return PromptSet("mine.jsonl", tuple(items), ("recall", "lookup"))
+
+
+def test_two_recalled_questions_do_not_become_two_sources_by_their_labels():
+    mislabelled = no_process(asked(lambda n: f"word{n}", lambda _: "Nothing is told."))
+    assert "10 of 10 do not stand in their prompts, such as 'word0' of 'lookup-0'" in mislabelled
+    assert not no_process(asked(lambda n: f"word{n}", lambda n: f"It is word{n}."))
+
+
+def test_a_few_answers_for_all_need_not_stand_in_the_text():
+    assert not no_process(asked(lambda n: ("yes", "no")[n % 2], lambda _: "Something is told."))

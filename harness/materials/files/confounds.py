@@ -13,8 +13,7 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from harness.materials.files.design import stands_in
-from harness.materials.items import Item, PromptSet
+from harness.materials.items import Item, PromptSet, stands_in
 
 LEVEL = 0.95
 CLEAR = 0.55  # an AUC that is worth mentioning; the bound of h0 for surface features

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from harness.materials.items import Item, PromptSet
+from harness.materials.items import Item, PromptSet, stands_in
 
 WORD = re.compile(r"\w+")
 SHARED = 0.9  # of a class's prompts hold a word that belongs to its wording
@@ -16,12 +16,6 @@ WORDING = 0.5  # of a prompt's words, at the median, that make it a filled-in wo
 LEAST = 3  # prompts of a class from which its wording can be told
 SHOWN = 3  # names in a sentence
 RELATIONS = 8  # question types in both classes, from which one can speak of a process
-
-
-def stands_in(text: str, prompt: str) -> bool:
-    """Whether the text stands in the prompt as whole words, in any case."""
-    text, prompt = text.lower(), prompt.lower()
-    return text in prompt and bool(re.search(rf"(?<!\w){re.escape(text)}(?!\w)", prompt))
 
 
 def separating(prompts: PromptSet) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from harness.materials.files.design import separating, stands_in
-from harness.materials.items import Item, PromptSet
+from harness.materials.files.design import separating
+from harness.materials.items import Item, PromptSet, stands_in
 
 CITIES = ("Rome", "Oslo", "Paris", "Bern")
 CLAIM = "no claim about processes can be made"

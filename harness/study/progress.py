@@ -11,6 +11,7 @@ from typing import IO
 from tqdm import tqdm
 
 PATIENCE = 1.0  # seconds before a measurement gets a bar: most are quick, or stored
+NUMBERS = 48  # columns of a bar and the numbers after it, with the time left
 REDRAWN = 0.5  # seconds between two states of a bar
 EVERY = 30.0  # seconds between two lines
 CLEARED = "\r\x1b[K"
@@ -124,12 +125,15 @@ class Progress:
             return
         # A column stays free: a line as wide as the terminal would go on in the next.
         columns = shutil.get_terminal_size().columns - 1
+        run = f"{self.done} of {self.total}{self._left}"
+        ways = (f"{run}, {self.now}: {measured.what}", f"{run}, {measured.what}", run)
+        prefix = next((way for way in ways if len(way) + NUMBERS <= columns), run)
         bar = tqdm.format_meter(
             measured.done,
             measured.total,
             measured.elapsed,
             ncols=columns,
-            prefix=f"{self.done} of {self.total}{self._left}, {self.now}: {measured.what}",
+            prefix=prefix,
             unit=" prompts",
         )
         self._write(f"{CLEARED if self._drawn else chr(10)}{bar[:columns]}")

@@ -1,5 +1,6 @@
 """The one number that decided a verdict: shown beside its word, the same wherever it is shown."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -134,6 +135,8 @@ def _of_control(control: Control) -> Deciding:
 def measured(evidence: Evidence) -> str:
     """`d = +1.84 [+1.53, +2.15]`, with digits enough to tell it from its threshold."""
     effect = evidence.effect
+    if math.isnan(effect.value):  # an interval of it would say nothing either
+        return f"{effect.name} not defined"
     signed = typeset.signed_quantity(effect.name)
     value = typeset.number_beside(effect.value, evidence.threshold, signed=signed)
     if not effect.interval:

@@ -192,10 +192,11 @@ class Evidence:
             )
         parts = []
         if self.required:
-            ends = [typeset.number_beside(end, self.threshold) for end in self._span or ()]
+            span = () if math.isnan(self.effect.value) else self._span or ()
+            ends = [typeset.number_beside(end, self.threshold) for end in span]
             value = typeset.number_beside(self.effect.value, self.threshold)
-            span = f" [{', '.join(ends)}]" if ends else ""
-            parts.append(f"{value}{span}, needed {self.relation} {typeset.bound(self.threshold)}")
+            shown = f" [{', '.join(ends)}]" if ends else ""
+            parts.append(f"{value}{shown}, needed {self.relation} {typeset.bound(self.threshold)}")
         if self.alpha is not None:
             p = "missing" if self.p_adjusted is None else typeset.p_value(self.p_adjusted)
             parts.append(f"adjusted p {p}, needed <= {typeset.bound(self.alpha)}")

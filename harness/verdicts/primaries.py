@@ -87,11 +87,13 @@ class Primaries:
         lost = [p for p in supported if p.remains is False]
         untested = [p for p in supported if p.remains is None]
         kept = len(supported) - len(lost) - len(untested)
-        lines = [
-            f"{len(supported)} of {len(self.each)} primary predictions are supported, "
-            f"{kept} of them after Holm's correction over the {len(tested)} with a p; "
-            f"if no claim were true, at most {self.expected_false:.2f} would be supported"
-        ]
+        first = f"{len(supported)} of {len(self.each)} primary predictions are supported"
+        if tested:
+            first += (
+                f", {kept} of them after Holm's correction over the {len(tested)} with a p; "
+                f"if no claim were true, at most {self.expected_false:.2f} would be supported"
+            )
+        lines = [first]
         lines += [
             f"  not after correction: {p.name}, adjusted p {typeset.p_value(p.p_adjusted)}, "
             f"needed <= {typeset.bound(p.alpha)}"

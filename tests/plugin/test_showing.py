@@ -1,5 +1,6 @@
 """How far a run is: on a terminal behind pytest's capture, and where there is none."""
 
+import io
 import os
 import re
 import select
@@ -94,6 +95,23 @@ def test_without_a_terminal_a_line_says_how_far_the_run_is(slow, workers):
     measured = r", sweep on made: 6 of 8 prompts, \d+:\d\d left"
     assert re.search(line if workers else line + measured, done.stdout), done.stdout
     assert "\x1b[K" not in done.stdout
+
+
+@pytest.mark.parametrize(("columns", "named"), [("80", False), ("160", True)])
+def test_the_time_left_is_seen_on_a_narrow_terminal_too(monkeypatch, columns, named):
+    monkeypatch.setenv("COLUMNS", columns)
+    stream = io.StringIO()
+    progress = Progress(stream, bars=True)
+    progress.total, progress.now = 12, "mini-qwen (model 1 of 1), h9"
+    with progress.measuring("activations on cells@chains4-shots4-shuffled", 800) as advance:
+        progress._measurement.started -= 60
+        advance(600)
+        progress._draw()
+        progress._clear()
+    bar = stream.getvalue().splitlines()[1].replace("\x1b[K", "")
+    assert "600/800 [01:00<00:20" in bar
+    assert len(bar) < int(columns)
+    assert ("mini-qwen" in bar) is named
 
 
 def test_what_cannot_be_shown_stops_nothing():

@@ -50,6 +50,14 @@ def test_of_a_requirement_only_what_does_not_hold_is_said():
     assert decided(both).plain.endswith("needed > 0.85; adjusted p 0.17, needed <= 0.05")
 
 
+def test_what_is_not_defined_has_no_interval_and_no_equals_sign():
+    nothing = Evidence("shared", Effect("share", float("nan"), (1.0, 1.0)), 0.5, "<")
+    found = decided(nothing)
+    assert found.plain == "shared: share not defined, needed < 0.5"
+    assert found.brief == "share not defined, needed < 0.5: shared"
+    assert nothing.explain() == "shared: not defined, needed < 0.5"
+
+
 def test_refuted_by_a_control_shows_the_control():
     twins = (Control("twin 1", 0, True), Control("twin 2", 3, False, note="heads that hold"))
     assert decided(COUNT, controls=twins).plain == "control twin 2: 3 (heads that hold)"

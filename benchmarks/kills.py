@@ -1,13 +1,16 @@
-"""What a run loses that is killed, told to stop or interrupted at any moment of its life.
+"""What a run loses that is killed, told to stop or interrupted at random moments of its life.
 
-    python -m benchmarks.kills --work DIR --tries 180 --tries-with-workers 20 --minutes 60
+    python -m benchmarks.kills --work DIR --tries 200 --tries-with-workers 40 --minutes 60
 
-Runs two claims on a tiny untrained model, undisturbed. Then, over and over, sends a signal at a
-random moment of such a run, looks at what is left, and runs again on the same cache and folder.
+Runs two claims on a tiny untrained model, undisturbed. Then come chains: a run gets a signal at a
+random moment, the next run on the same cache and folder goes on where it was stopped and gets one
+too, and so on up to ten times. What lies on disk is looked at after each. The last run of a chain
+is left alone, and its verdicts must be those of the undisturbed run.
+
 With two workers, every other signal goes to them too. Runs are forked from a process that has made
 one already: imports would be most of their life, and nothing can be lost in them. Writes every try
-to results/kills.json, goes on with those that are not there, and prints a table; the exit status is
-1 if anything was lost, wrong or not said.
+to results/kills.json, goes on where that ends, and prints a table; the exit status is 1 if anything
+was lost, wrong or not said.
 """
 
 import argparse
@@ -24,7 +27,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +47,11 @@ OPTIONS = (
 PATIENCE = 240  # seconds that a run gets to end after a signal
 LEFT = 20  # seconds that workers get to end after the controller
 NUMBERS = ("outcome", "reason", "evidence", "controls", "gates", "notes")  # of a verdict
+BEGUN = re.compile(r"collected \d+ items|\[\d+ items\]")
 FALLEN = re.compile(r"^.*::.*(?:PASSED|SKIPPED|XFAIL)|(?:PASSED|SKIPPED|XFAIL) .*::", re.MULTILINE)
+
+LINKS = 10  # runs of a chain that are disturbed
+PHASES = ("starting", "collecting", "loading or first prediction", "measuring", "writing")
 
 # How a run ended; the last three are faults.
 WHOLE = "ended before"  # the signal came too late
@@ -109,31 +116,60 @@ class Place:
             for r in records
         }
 
+    def stored(self) -> dict[str, str]:
+        """What the sidecar of each measurement says, which is written last; by its place."""
+        cache = self.folder / "cache"
+        sidecars = cache.glob("[0-9a-f]*/*.json")
+        return {str(p.relative_to(cache)): p.read_text(encoding="utf-8") for p in sidecars}
+
+    def phase(self, log: str, predictions: int) -> str:
+        """What a run does now, one of PHASES."""
+        said = self.said(log)
+        fallen = len(FALLEN.findall(said))
+        if "session starts" not in said:
+            return PHASES[0]
+        if not BEGUN.search(said):
+            return PHASES[1]
+        if not fallen:
+            return PHASES[2]
+        return PHASES[3] if fallen < predictions else PHASES[4]
+
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One run that was disturbed, and the run after it.
+    """One run that was disturbed.
 
     Attributes:
-        number: Of the tries of this kind; it gives the moment.
+        chain: Of this signal and number of workers; the runs of a chain share cache and folder.
+        link: How many runs of the chain were disturbed before.
         to_all: Whether the signal went to the workers too.
         after: Seconds from its start to the signal.
+        during: What it was doing then, one of PHASES.
         kept: Verdicts on disk when it had ended.
+        stored: Measurements in the cache then.
         problems: What was lost or wrong, in words.
     """
 
     sent: str
     workers: int
-    number: int
+    chain: int
+    link: int
     to_all: bool
     after: float
+    during: str
     ended: str
     kept: int
+    stored: int
     problems: tuple[str, ...]
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the signal came while a run of ours was going on."""
+        return self.ended not in (WHOLE, EARLY)
 
 
 class Trial:
-    """An undisturbed run, and runs that are disturbed."""
+    """An undisturbed run, and chains of runs that are disturbed."""
 
     def __init__(self, work: Path, workers: int) -> None:
         self.work, self.workers = work, workers
@@ -149,29 +185,45 @@ class Trial:
     def _place(self, name: str) -> Place:
         return Place(self.work, self.work / f"{self.workers}-workers" / name, self.workers)
 
-    def disturb(self, name: str, number: int, part: float) -> Try:
-        """Send a signal after a part of a run's life, look at what is left, and run again."""
-        after = round(part * self.seconds, 2)
-        place = self._place(f"{name}-{number}")
-        to_all = bool(self.workers) and number % 2 == 1
-        process = place.start("run.txt")
+    def chain(self, name: str, chain: int, rng: random.Random) -> list[Try]:
+        """Disturb run after run on one cache and folder, then let one end."""
+        place, tries = self._place(f"{name}-{chain}"), []
+        shutil.rmtree(place.folder, ignore_errors=True)
+        for link in range(LINKS):
+            after = round(rng.uniform(0, self.seconds), 2)
+            tries.append(self._disturb(place, name, (chain, link), after))
+            if tries[-1].ended == WHOLE:
+                break
+        problems = (*tries[-1].problems, *self._to_the_end(place, tries[-1].ended == WHOLE))
+        tries[-1] = replace(tries[-1], problems=problems)
+        if not any(each.problems for each in tries):
+            shutil.rmtree(place.folder)
+        return tries
+
+    def _disturb(self, place: Place, name: str, number: tuple[int, int], after: float) -> Try:
+        """Send a signal so many seconds after a run begins, and look at what is left."""
+        chain, link = number
+        log, before = f"run-{link}.txt", place.stored()
+        to_all = bool(self.workers) and link % 2 == 1
+        process = place.start(log)
         process.join(after)
+        during = place.phase(log, len(self.expected))
         if process.exitcode is None:
             send = os.killpg if to_all else os.kill
             send(process.pid, signal.Signals[f"SIG{name}"])
         process.join(PATIENCE)
-        ended = how_it_ended(place.said("run.txt"), process.exitcode, name)
+        ended = how_it_ended(place.said(log), process.exitcode, name)
         problems = [f"ended: {ended}"] if ended in FAULTS else []
         if left_running(process.pid):
             problems.append("processes were left running")
         process.join()
-        kept, lost = self._kept(place, ended)
-        problems += lost + self._again(place)
-        if not problems:
-            shutil.rmtree(place.folder)
-        return Try(name, self.workers, number, to_all, after, ended, kept, tuple(problems))
+        kept, wrong = self._kept(place, log, ended)
+        now = place.stored()
+        problems += wrong + lost(before, now)
+        at = (chain, link, to_all, after, during)
+        return Try(name, self.workers, *at, ended, kept, len(now), tuple(problems))
 
-    def _kept(self, place: Place, ended: str) -> tuple[int, list[str]]:
+    def _kept(self, place: Place, log: str, ended: str) -> tuple[int, list[str]]:
         """How many verdicts lie on disk after a run was disturbed, and what is wrong with them."""
         try:
             there = place.verdicts("verdicts.jsonl")
@@ -179,30 +231,40 @@ class Trial:
             # A last line that was torn by kill -9 is left out by whoever reads it.
             return 0, [] if ended == KILLED else [f"verdicts.jsonl: {error}"]
         problems = self._differing(there)
-        fallen = len(FALLEN.findall(place.said("run.txt")))
+        fallen = len(FALLEN.findall(place.said(log)))
         if len(there) < fallen:
             problems.append(f"{fallen} verdicts had fallen, {len(there)} are on disk")
         if ended == REPORT and place.verdicts("verdicts.json").keys() != there.keys():
             problems.append("the report lacks verdicts")
         return len(there), problems
 
-    def _again(self, place: Place) -> list[str]:
-        """What is wrong with a second run on the same cache and folder."""
-        process = place.start("again.txt")
-        process.join()
-        said, found = place.said("again.txt"), place.verdicts("verdicts.json")
-        problems = [f"again: exit status {process.exitcode}"] if process.exitcode else []
+    def _to_the_end(self, place: Place, has_ended: bool) -> list[str]:
+        """What is wrong at the end of a chain, after a run that is left alone."""
+        problems, before = [], place.stored()
+        if not has_ended:
+            process = place.start("last.txt")
+            process.join()
+            problems += [f"at last: exit status {process.exitcode}"] if process.exitcode else []
+            problems += lost(before, place.stored())
+        found = place.verdicts("verdicts.json")
         if missing := self.expected.keys() - found.keys():
-            problems.append(f"again: {len(missing)} verdicts are missing")
-        if "measured again" in said:
-            problems.append("again: the cache was damaged")
-        if parts := sorted(p.name for p in (place.folder / "out").glob("*.parts")):
-            problems.append(f"again: left behind {', '.join(parts)}")
+            problems.append(f"at last: {len(missing)} verdicts are missing")
+        if any("measured again" in log.read_text() for log in place.folder.glob("*.txt")):
+            problems.append("at last: the cache was damaged")
+        left = [*place.folder.rglob("*.parts"), *place.folder.rglob("*.tmp")]
+        if left:
+            problems.append(f"at last: left behind {', '.join(p.name for p in left)}")
         return problems + self._differing(found)
 
     def _differing(self, found: dict[str, str]) -> list[str]:
         wrong = [name for name, said in found.items() if self.expected.get(name) != said]
         return [f"other numbers: {', '.join(wrong)}"] if wrong else []
+
+
+def lost(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What was stored before and is gone or another now."""
+    gone = [name for name, said in before.items() if now.get(name) != said]
+    return [f"stored before, lost now: {', '.join(gone)}"] if gone else []
 
 
 def how_it_ended(said: str, status: int | None, sent: str) -> str:
@@ -250,11 +312,12 @@ def prepare(work: Path) -> None:
 def table(tries: Sequence[Try]) -> list[dict[str, Any]]:
     """How runs ended, a row for each signal and number of workers."""
     rows = []
-    for sent, workers in dict.fromkeys((each.sent, each.workers) for each in tries):
+    for sent, workers in sorted({(each.sent, each.workers) for each in tries}):
         own = [each for each in tries if (each.sent, each.workers) == (sent, workers)]
-        ended = Counter(each.ended for each in own)
-        row = {"signal": sent, "workers": workers, "tries": len(own)}
-        row |= {kind: ended[kind] for kind in ENDINGS}
+        ended, during = Counter(each.ended for each in own), Counter(t.during for t in own)
+        row = {"signal": sent, "workers": workers, "chains": len({t.chain for t in own})}
+        row |= {"disturbed": sum(each.disturbed for each in own)}
+        row |= {kind: ended[kind] for kind in ENDINGS} | {each: during[each] for each in PHASES}
         rows.append({**row, "with problems": sum(bool(each.problems) for each in own)})
     return rows
 
@@ -281,14 +344,19 @@ def read(path: Path, seed: int) -> list[Try]:
     return [Try(*each) for each in before["tries"]] if before.get("seed") == seed else []
 
 
+def disturbed(tries: Sequence[Try]) -> Counter[tuple[str, int]]:
+    """How many runs were disturbed, by signal and number of workers."""
+    return Counter((each.sent, each.workers) for each in tries if each.disturbed)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="a new folder")
-    parser.add_argument("--tries", type=int, default=180, help="of each signal, without workers")
-    parser.add_argument("--tries-with-workers", type=int, default=20, help="of each signal")
-    parser.add_argument("--minutes", type=float, default=600, help="begin no try after so many")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tries", type=int, default=200, help="of each signal, without workers")
+    parser.add_argument("--tries-with-workers", type=int, default=40, help="of each signal")
+    parser.add_argument("--minutes", type=float, default=600, help="begin no chain after so many")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=RESULTS)
     given = parser.parse_args()
     end = time.monotonic() + 60 * given.minutes
@@ -296,16 +364,18 @@ def main() -> None:
     work, tries = given.work.resolve(), read(given.output, given.seed)
     prepare(work)
     trials = {workers: Trial(work, workers) for workers, count in counts.items() if count}
-    kinds = [(name, w, n) for w in trials for n in range(counts[w]) for name in SIGNALS]
-    made = {(each.sent, each.workers, each.number) for each in tries}
-    for name, workers, number in random.Random(given.seed).sample(kinds, len(kinds)):
-        if (name, workers, number) in made or time.monotonic() > end:
-            continue
-        # One moment in each of so many equal parts of a run's life, in any order.
-        moment = random.Random(f"{given.seed} {name} {workers} {number}").random()
-        part = (number + moment) / counts[workers]
-        tries.append(each := trials[workers].disturb(name, number, part))
-        print(*astuple(each), flush=True)
+    kinds = [(name, workers) for workers in trials for name in SIGNALS]
+    while time.monotonic() < end:
+        made = disturbed(tries)
+        missing = [max(0, counts[kind[1]] - made[kind]) for kind in kinds]
+        if not any(missing):
+            break
+        rng = random.Random(f"{given.seed} {len(tries)}")
+        ((name, workers),) = rng.choices(kinds, missing)
+        chain = len({t.chain for t in tries if (t.sent, t.workers) == (name, workers)})
+        for each in trials[workers].chain(name, chain, rng):
+            tries.append(each)
+            print(*astuple(each), flush=True)
         write(given.output, trials, tries, given.seed)
     for row in table(tries):
         print(row)

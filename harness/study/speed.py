@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.interventions.edits import zero_ablation
-from harness.interventions.sites import Site
 from harness.materials.items import Item, PromptSet
 from harness.materials.sets import drawing_of
 from harness.models.architecture import Architecture
@@ -100,6 +98,9 @@ def _jobs(
     model: "Model", items: Sequence[Item]
 ) -> Mapping[Kind, tuple[Callable[[int], object], float]]:
     """What is timed, on so many of the items, and how many passes each of them makes."""
+    from harness.interventions.edits import zero_ablation  # noqa: PLC0415 - torch is slow to import
+    from harness.interventions.sites import Site  # noqa: PLC0415
+
     heads, layers = model.architecture.heads, model.architecture.layers
     sites = [Site("head", n * layers // EDITS, n % heads) for n in range(EDITS)]
     edits = [(zero_ablation(site),) for site in sites]

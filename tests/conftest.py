@@ -1,11 +1,17 @@
 """What tests of several folders share."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import tiny_models
+
+# Workers and the runs inside tests are processes: what one has compiled, the others only read.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,9 +15,8 @@ from harness.calibration import running
 from harness.calibration.record import read_calibration
 from harness.commands import main
 from tests.support import tiny_models
-from tests.support.inner_runs import IMPORTED
+from tests.support.inner_runs import IMPORTED, within_this_process
 
-ROOT = Path(__file__).resolve().parents[2]
 CIRCUIT = {
     "tasks": {"recall": {"heads": [[0, 1]]}, "reasoning": {"heads": [[1, 2]]}},
     "expected": {"h2/some_heads_serve_retrieval": "inconclusive"},
@@ -50,11 +50,10 @@ class Here:
     pid = 0
 
     def __init__(self, command, *, env, stdout, **_):
-        with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(stdout):
-            patched.chdir(ROOT)
+        with within_this_process() as patched, contextlib.redirect_stdout(stdout):
             for name, value in env.items():
                 patched.setenv(name, value)
-            assert command[1:3] == ["-m", "pytest"]
+            assert command[:3] == [sys.executable, "-m", "pytest"]
             self.status = pytest.main([*command[3:], *IMPORTED])
 
     def wait(self):
@@ -63,13 +62,8 @@ class Here:
 
 @pytest.fixture(scope="module")
 def made(arguments):
-    """The record, and what was printed; the first run is a process, as all are for a user."""
-    kinds = [Here, Here, subprocess.Popen]
-
-    def start(*command, **more):
-        return kinds.pop()(*command, **more)
-
-    starting = SimpleNamespace(**{**vars(subprocess), "Popen": start})
+    """The record, and what was printed."""
+    starting = SimpleNamespace(**{**vars(subprocess), "Popen": Here})
     said = io.StringIO()
     with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(said):
         for name in [n for n in os.environ if n.startswith("HARNESS_")]:

@@ -33,7 +33,7 @@ def judged(study, *arguments):
     return {(r["model"]["name"], r["prediction_id"]): (r["outcome"], r["reason"]) for r in found}
 
 
-@pytest.mark.parametrize("called", [("turned",), ("claims", "-x"), ("claims", "-n2")])
+@pytest.mark.parametrize("called", [("turned",), ("claims", "-x")])
 def test_options_and_order_change_no_verdict(study, called):
     plain = judged(study, "claims")
     assert len(plain) == 6

@@ -219,11 +219,10 @@ def test_an_effect_that_fell_on_the_same_samples_is_weaker_and_fails_the_run(sui
     assert "was" not in result.stdout.str().partition("against")[0].partition("verdicts")[2]
 
 
-@pytest.mark.parametrize("workers", [False, True])
-def test_what_the_baseline_supports_and_this_run_lacks_fails_it(suite, workers):
+def test_what_the_baseline_supports_and_this_run_lacks_fails_it(suite):
     suite.keep()
     part = {name: BEFORE[name] for name in ("won", "never", "silent")}
-    result = suite.run(part, *GATED, "--junitxml=junit.xml", workers=workers)
+    result = suite.run(part, *GATED, "--junitxml=junit.xml")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(failed=1, xfailed=2, skipped=1)
     result.stdout.fnmatch_lines(["2 gone (2 of them supported before), 3 as before"])

@@ -85,7 +85,7 @@ def test_the_number_of_collected_tests_is_the_number_listed():
     assert "\n1 test collected" in done.stdout
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)])
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
 def test_without_a_terminal_a_line_says_how_far_the_run_is(slow, workers):
     with (slow.path / "conftest.py").open("a") as file:
         file.write("\nfrom harness.study import progress\nprogress.EVERY = 0.5\n")

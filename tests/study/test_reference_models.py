@@ -12,7 +12,7 @@ from harness.study.plan import Plan
 from harness.study.reference_models import StoredVerdicts, shipped
 from harness.verdicts.verdict import Known
 from tests.plugin import test_plugin
-from tests.plugin.test_plugin import CLAIM, by_prediction, records
+from tests.plugin.test_plugin import BOTH, CLAIM, by_prediction, records
 from tests.support.sample_records import sample
 
 study = test_plugin.study  # the fixture: a folder of its own with the plugin in it
@@ -119,9 +119,7 @@ def test_a_changed_claim_is_measured_again(study):
 
 def test_workers_keep_reference_models_apart_too(study):
     study.makepyfile(test_h7_x=HEADS.replace("VALUE", "2.0"))
-    study.runpytest_subprocess("-n2", "--model=mini-qwen", "--model=mini-llama").assert_outcomes(
-        passed=5
-    )
+    study.runpytest("-n2", *BOTH).assert_outcomes(passed=5)
     assert len(records(study)) == 4
     assert len(kept(study)) == 1
 

@@ -3,15 +3,20 @@
 import contextlib
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
 
 import harness.plugin.ending
+import harness.plugin.forecasting
 import harness.plugin.predictions
 import harness.report.rendering
 import harness.verdicts.records
+from harness.study.cost import Kind
+from harness.study.speed import MATERIALS, Speed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,14 +32,25 @@ pd.DataFrame({"a": [1]}).to_parquet(io.BytesIO())
 IMPORTED = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 
+SPEED = Speed(dict.fromkeys(get_args(Kind), 1000.0), dict.fromkeys(MATERIALS, 40.0))
+
+
+@contextlib.contextmanager
+def within_this_process() -> Iterator[pytest.MonkeyPatch]:
+    """What a run here finds: no options of ours, and a speed that is known, not measured again."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(ROOT)
+        for name in [n for n in os.environ if n.startswith("HARNESS_")]:
+            patched.delenv(name)
+        patched.setattr(harness.plugin.forecasting, "speed_of", lambda _: SPEED)
+        yield patched
+
+
 def run_hypotheses(files, *options):
     """(Exit status, text) of the suite's own files in this process, which has torch already."""
     text = io.StringIO()
     named = [str(ROOT / "hypotheses" / name) for name in files]
-    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(text):
-        patched.chdir(ROOT)
-        for name in [n for n in os.environ if n.startswith("HARNESS_")]:
-            patched.delenv(name)
+    with within_this_process(), contextlib.redirect_stdout(text):
         quiet = ("-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *IMPORTED)
         status = pytest.main([*named, *quiet, *map(str, options)])
     return status, text.getvalue()

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -44,6 +45,7 @@ BALANCED = [
 ]
 CROSSED = [name for name in NAMES if "crossed" in name]
 RELATIONS = {relation.name: relation for relation in load_relations()}
+drawn = cache(draw_cells)  # the same set for every tokenizer
 
 
 def solved(item):
@@ -95,7 +97,7 @@ def test_answers_are_balanced_in_every_block(name, difficulty, seed, monkeypatch
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_two_relations_in_a_cell_are_told_first_equally_often(seed):
-    prompts = draw_cells("cells:recall/capital-food", 72, seed)
+    prompts = drawn("cells:recall/capital-food", 72, seed)
     first = Counter()
     for item in prompts.items:
         answers = (item.answer, *item.distractors)
@@ -114,7 +116,7 @@ def test_two_relations_in_a_cell_are_told_first_equally_often(seed):
 @pytest.mark.parametrize("difficulty", SETTINGS, ids=str)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_demonstrations_ask_nothing_that_is_asked_later(difficulty, seed):
-    for item in draw_cells("cells", 60, seed, difficulty).items:
+    for item in drawn("cells", 60, seed, difficulty).items:
         questions = [question for question, _ in solved(item)]
         assert item.question not in questions
         assert len(set(questions)) == len(questions) == difficulty.shots
@@ -126,7 +128,7 @@ def test_demonstrations_ask_nothing_that_is_asked_later(difficulty, seed):
 @pytest.mark.parametrize("steps", [2, 3, 4])
 @pytest.mark.parametrize("order", ["told", "shuffled"])
 def test_answers_follow_from_the_story_or_from_the_tables(steps, order):
-    prompts = draw_cells("cells", 200, 1, Difficulty(order=order, steps=steps))
+    prompts = drawn("cells", 200, 1, Difficulty(order=order, steps=steps))
     for item in prompts.items:
         relation, name = RELATIONS[item.relation], item.entities[0]
         story = item.premises[0].split("\n")[0]
@@ -166,9 +168,9 @@ def leads(sentence, holder):
 
 @pytest.mark.parametrize("name", ["cells", "conflict", "neutral", "cells:latent/capital-opposite"])
 def test_halves_share_no_name(name):
-    for item in draw_cells(name, 200, 2).items:
+    for item in drawn(name, 200, 2).items:
         assert half_of(item.entities[0]) == item.split
-    halves = Counter(i.split for i in draw_cells(name, 200, 2).items)
+    halves = Counter(i.split for i in drawn(name, 200, 2).items)
     assert len(set(halves.values())) == 1
 
 
@@ -184,7 +186,7 @@ def test_all_cells_ask_with_the_same_words():
 
 @pytest.mark.parametrize("kind", KNOWN)
 def test_stories_of_known_entities_say_what_is_not_so_or_not_known(kind):
-    for item in draw_cells(kind, 60).items:
+    for item in drawn(kind, 60).items:
         relation, (name, answer) = RELATIONS[item.relation], item.entities
         say = relation.state if kind == "conflict" else relation.state_neutral
         assert (relation.facts[name] == answer) == (item.task == "recall")
@@ -199,7 +201,7 @@ def test_stories_of_known_entities_say_what_is_not_so_or_not_known(kind):
 def test_crossed_cells_do_not_differ_in_a_single_token(tokenizer, name):
     tokenizer = load_tokenizer(tokenizer)
     for seed in SEEDS:
-        prompts = draw_cells(name, 30, seed)
+        prompts = drawn(name, 30, seed)
         ids = encode(tokenizer, prompts)
         assert token_balance(prompts.items, ids, prompts.tasks).exact
         four = prompts.items[:4]
@@ -209,7 +211,7 @@ def test_crossed_cells_do_not_differ_in_a_single_token(tokenizer, name):
 
 
 def test_crossed_demonstrations_show_how_labels_are_followed():
-    for item in draw_cells("cells-crossed:recall-lookup", 30).items:
+    for item in drawn("cells-crossed:recall-lookup", 30).items:
         rows = re.findall(
             r"Question 1: (.*)\nQuestion 2: (.*)\nAnswer to question (\d): (.+)", item.premises[0]
         )
@@ -220,7 +222,7 @@ def test_crossed_demonstrations_show_how_labels_are_followed():
 @pytest.mark.parametrize("name", ["cells", *KNOWN, "cells:recall/capital-workplace"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_counterfactual_asks_about_another_entity_with_another_answer_of_the_story(name, seed):
-    for item in draw_cells(name, 60, seed).items:
+    for item in drawn(name, 60, seed).items:
         other = item.counterfactual_prompt
         assert other.startswith(item.premises[0])
         assert len(other.split()) == len(item.prompt.split())
@@ -261,7 +263,7 @@ def truth(item, name):
 def test_words_of_some_relations_tell_nothing_of_another_one():
     for name in SAME_WORDS:
         for seed in SEEDS:
-            found = transfer_between_relations(draw_cells(name, 60, seed))
+            found = transfer_between_relations(drawn(name, 60, seed))
             assert found.at_chance
             assert abs(found.auc - 0.5) <= 0.06
 
@@ -270,7 +272,7 @@ def test_words_of_some_relations_tell_nothing_of_another_one():
 @pytest.mark.parametrize("name", SAME_WORDS)
 def test_pieces_of_matched_names_tell_nothing_of_another_relation(tokenizer, name):
     tokenizer = load_tokenizer(tokenizer)
-    prompts = draw_cells(name, 100, 0, Difficulty(names=MATCHED))
+    prompts = drawn(name, 100, 0, Difficulty(names=MATCHED))
     found = transfer_between_relations(prompts, encode(tokenizer, prompts))
     assert found.at_chance
     assert abs(found.auc - 0.5) <= 0.05
@@ -278,7 +280,7 @@ def test_pieces_of_matched_names_tell_nothing_of_another_relation(tokenizer, nam
 
 def test_pieces_of_made_up_names_give_the_source_away():
     tokenizer = load_tokenizer("qwen2.5")
-    prompts = draw_cells("cells:recall-lookup", 100, 0)
+    prompts = drawn("cells:recall-lookup", 100, 0)
     found = transfer_between_relations(prompts, encode(tokenizer, prompts))
     assert found.low > 0.5
 
@@ -306,7 +308,7 @@ def test_matched_names_have_about_as_many_pieces_as_known_ones(tokenizer, half):
 
 
 def test_a_set_that_words_tell_apart_is_refused():
-    honest = draw_cells(SAME_WORDS[0], 60)
+    honest = drawn(SAME_WORDS[0], 60)
     refuse_if_told_apart(honest)
 
     def said(item):
@@ -330,18 +332,18 @@ def test_latent_is_no_partner_for_three_steps():
 @pytest.mark.parametrize("name", [*NAMES, "cells:lookup/food-young"])
 def test_a_set_can_be_drawn_again_from_its_name(name):
     difficulty = Difficulty(order="shuffled")
-    prompts = draw_cells(name, 12, 3, difficulty)
+    prompts = drawn(name, 12, 3, difficulty)
     assert prompts.name == f"{name}@{difficulty}"
     assert draw_cells(prompts.name, 12, 3) == prompts
-    assert draw_cells(name, 12, 3).hash != prompts.hash
-    assert draw_cells(name, 12, 4, difficulty).hash != prompts.hash
+    assert drawn(name, 12, 3).hash != prompts.hash
+    assert drawn(name, 12, 4, difficulty).hash != prompts.hash
     assert parse_difficulty(str(difficulty)) == difficulty
 
 
 def test_the_cells_of_a_contrast_are_those_of_the_whole_set():
-    cells = draw_cells("cells", 60)
+    cells = drawn("cells", 60)
     assert {item.task for item in cells.items} == set(CELLS)
-    two = draw_cells("cells:recall-lookup", 60)
+    two = drawn("cells:recall-lookup", 60)
     assert {i.prompt for i in two.items} <= {i.prompt for i in cells.items}
     assert cells.count()["recall"] == 60
 
@@ -416,4 +418,4 @@ def test_a_relation_of_ones_own_is_drawn_like_ours(tmp_path):
 def test_every_shipped_relation_fits_the_default():
     assert all(fits(relation, Difficulty()) for relation in RELATIONS.values())
     assert sum(has_latent(relation, 3) for relation in RELATIONS.values()) >= 8
-    assert {i.split for i in draw_cells("cells", 1).items} >= {DISCOVERY}
+    assert {i.split for i in drawn("cells", 1).items} >= {DISCOVERY}

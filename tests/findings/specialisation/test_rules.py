@@ -65,9 +65,6 @@ def test_cells_say_where_every_value_comes_from():
     assert neuron_cells(a, "neurons").values.base is not neurons.values.base
 
 
-# The controlled rule finds what is there
-
-
 # What must never pass
 
 
@@ -135,17 +132,7 @@ def test_flipping_pairs_exchanges_their_prompts_and_the_sign_of_their_contrasts(
     assert np.allclose(c.flipped(-np.ones(20)).effect(everything), -c.effect(everything))
 
 
-# Error rates
-
-
-NULLS = [("normal", 0.0), ("heavy", 5.0), ("correlated", 5.0), ("unequal", 5.0)]
-
-
 # The published rule
-
-
-def plain_like(prompts: PromptSet) -> PromptSet:
-    return replace(prompts, crossed=False)
 
 
 def table_of(columns: dict[str, tuple[list[float], list[float]]], rule: PublishedRule, metrics=1):

@@ -81,6 +81,7 @@ def answer_sheets(answers: "pd.DataFrame | None", anchors: Anchors) -> list[Answ
     """
     if answers is None or not len(answers):
         return []
+    answers = answers.astype(object)  # of which rows are picked much faster than of arrow's texts
     return [
         _sheet(str(model), str(materials), rows, anchors)
         for model, of_model in answers.groupby("model", sort=False, observed=True)

@@ -17,10 +17,8 @@ import argparse
 import contextlib
 import io
 import json
-import multiprocessing
 import os
 import random
-import re
 import shutil
 import signal
 import sys
@@ -33,106 +31,28 @@ from typing import Any
 
 import pytest
 
+from benchmarks.kills_runs import (
+    CLAIMS,
+    EARLY,
+    ENDINGS,
+    FAULTS,
+    KILLED,
+    OPTIONS,
+    PHASES,
+    REPORT,
+    ROOT,
+    WHOLE,
+    Place,
+    how_it_ended,
+    left_running,
+    lost,
+)
 from tests.support import tiny_models
-from tests.support.inner_runs import IMPORTED
 
-ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).with_name("results") / "kills.json"
 SIGNALS = ("KILL", "TERM", "INT")
-CLAIMS = ("benchmarks/kills_claim.py", "hypotheses/test_h2_heads.py")
-OPTIONS = (
-    *("--criterion=published", "--items=4", "--no-controls", "--gate=none", "-v", "-rN"),
-    *("-p", "no:cacheprovider", "-p", "no:hypothesispytest", *IMPORTED),
-)
 PATIENCE = 240  # seconds that a run gets to end after a signal
-LEFT = 20  # seconds that workers get to end after the controller
-NUMBERS = ("outcome", "reason", "evidence", "controls", "gates", "notes")  # of a verdict
-BEGUN = re.compile(r"collected \d+ items|\[\d+ items\]")
-FALLEN = re.compile(r"^.*::.*(?:PASSED|SKIPPED|XFAIL)|(?:PASSED|SKIPPED|XFAIL) .*::", re.MULTILINE)
-
 LINKS = 10  # runs of a chain that are disturbed
-PHASES = ("starting", "collecting", "loading or first prediction", "measuring", "writing")
-
-# How a run ended; the last three are faults.
-WHOLE = "ended before"  # the signal came too late
-EARLY = "before pytest"  # had come to this project
-KILLED, REPORT, SENTENCE = "killed", "report", "sentence"
-FAULTS = SILENT, TRACEBACK, HUNG = ("silent", "traceback", "hung")
-ENDINGS = (WHOLE, EARLY, KILLED, REPORT, SENTENCE, *FAULTS)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where one run reads and writes: the work folder of all runs, and its own."""
-
-    work: Path
-    folder: Path
-    workers: int
-
-    def arguments(self) -> list[str]:
-        """What pytest is given."""
-        named = (f"--cache-dir={self.folder / 'cache'}", f"--report={self.folder / 'out'}/")
-        many = ("-n", str(self.workers)) if self.workers else ()
-        return [*CLAIMS, *OPTIONS, *many, *named, f"--model={self.work / 'tiny'}"]
-
-    def start(self, log: str) -> Any:
-        """Begin a run that prints to a file, in a process and a session of its own."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        process = multiprocessing.get_context("fork").Process(target=self._run, args=(log,))
-        process.start()
-        return process
-
-    def _run(self, log: str) -> None:
-        os.setsid()
-        file = os.open(self.folder / log, os.O_WRONLY | os.O_CREAT)
-        for number in (1, 2):
-            os.dup2(file, number)
-        sys.stdout = sys.__stdout__ = os.fdopen(1, "w", 1)
-        sys.stderr = sys.__stderr__ = os.fdopen(2, "w", 1)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
-        os._exit(pytest.main(self.arguments()))
-
-    def said(self, log: str) -> str:
-        """All that a run printed."""
-        path = self.folder / log
-        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-
-    def verdicts(self, name: str) -> dict[str, str]:
-        """What must not change of the verdicts on disk, by prediction and materials.
-
-        Raises:
-            ValueError: If a record is not whole.
-        """
-        path = self.folder / "out" / name
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        if path.suffix == ".json":
-            records = json.loads(text)["verdicts"] if text else []
-        else:
-            records = [json.loads(line) for line in text.splitlines()]
-        return {
-            f"{r['prediction_id']} {r.get('part', '')} {r['materials']['name']}": json.dumps(
-                [r[n] for n in NUMBERS]
-            )
-            for r in records
-        }
-
-    def stored(self) -> dict[str, str]:
-        """What the sidecar of each measurement says, which is written last; by its place."""
-        cache = self.folder / "cache"
-        sidecars = cache.glob("[0-9a-f]*/*.json")
-        return {str(p.relative_to(cache)): p.read_text(encoding="utf-8") for p in sidecars}
-
-    def phase(self, log: str, predictions: int) -> str:
-        """What a run does now, one of PHASES."""
-        said = self.said(log)
-        fallen = len(FALLEN.findall(said))
-        if "session starts" not in said:
-            return PHASES[0]
-        if not BEGUN.search(said):
-            return PHASES[1]
-        if not fallen:
-            return PHASES[2]
-        return PHASES[3] if fallen < predictions else PHASES[4]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +151,7 @@ class Trial:
             # A last line that was torn by kill -9 is left out by whoever reads it.
             return 0, [] if ended == KILLED else [f"verdicts.jsonl: {error}"]
         problems = self._differing(there)
-        fallen = len(FALLEN.findall(place.said(log)))
+        fallen = place.fallen(log)
         if len(there) < fallen:
             problems.append(f"{fallen} verdicts had fallen, {len(there)} are on disk")
         if ended == REPORT and place.verdicts("verdicts.json").keys() != there.keys():
@@ -259,40 +179,6 @@ class Trial:
     def _differing(self, found: dict[str, str]) -> list[str]:
         wrong = [name for name, said in found.items() if self.expected.get(name) != said]
         return [f"other numbers: {', '.join(wrong)}"] if wrong else []
-
-
-def lost(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What was stored before and is gone or another now."""
-    gone = [name for name, said in before.items() if now.get(name) != said]
-    return [f"stored before, lost now: {', '.join(gone)}"] if gone else []
-
-
-def how_it_ended(said: str, status: int | None, sent: str) -> str:
-    """What a run made of a signal; None is the status of one that still runs."""
-    if status == 0 or status is None:
-        return HUNG if status is None else WHOLE
-    if sent == "KILL":
-        return KILLED
-    if "session starts" not in said and "/harness/" not in said and "Exit: " not in said:
-        return EARLY
-    if "Traceback (most recent call last)" in said or "INTERNALERROR" in said:
-        return TRACEBACK
-    for word, ending in (("report: ", REPORT), ("Interrupt", SENTENCE), ("Exit: ", SENTENCE)):
-        if word in said:
-            return ending
-    return SILENT
-
-
-def left_running(group: int) -> bool:
-    """Whether processes of a session did not end by themselves; they are ended."""
-    for _ in range(LEFT * 10):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return False
-        time.sleep(0.1)
-    os.killpg(group, signal.SIGKILL)
-    return True
 
 
 def prepare(work: Path) -> None:

@@ -1,8 +1,6 @@
 """What a run takes, from counted tokens and a clock of the test's own."""
 
 import re
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -24,6 +22,7 @@ from harness.study.forecast import (
 )
 from harness.study.plan import Plan, parse_time
 from harness.study.speed import Speed, probe
+from tests.support.inner_runs import run_hypotheses
 
 TOKENS = {"published": 10, "plain": 30, "crossed": 30, "cells": 30, "cells-crossed": 50}
 SPEED = Speed({"answers": 100, "activations": 100, "sweep": 100, "gradients": 10}, TOKENS)
@@ -31,13 +30,9 @@ QWEN = architecture_of(resolve("mini-qwen"))
 
 
 def test_every_prediction_that_ships_has_a_cost():
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    listed = subprocess.run(
-        [*command, "--model", "mini-qwen", "--no-controls", "hypotheses"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    options = ("--collect-only", "--model=mini-qwen", "--no-controls")
+    status, listed = run_hypotheses([""], *options)
+    assert status == 0, listed
     nodes = re.findall(r"^\S+::\S+$", listed, re.MULTILINE)
     found = [asked_of(node, ["mini-qwen"]) for node in nodes]
     assert sorted((a.name, _words(a)) for a in found) == sorted(

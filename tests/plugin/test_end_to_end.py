@@ -78,7 +78,6 @@ def test_a_damaged_cache_entry_is_named_and_measured_again(folder, first, tmp_pa
 
 def test_workers_and_batch_sizes_do_not_change_a_verdict(folder, first, tmp_path):
     records, _, _ = first
-    other, text = run(folder, tmp_path / "out", tmp_path / "cache", "-n1", "--batch-size=7")
-    assert " predictions take " in text  # at the speed that the worker measured
+    other, _ = run(folder, tmp_path / "out", tmp_path / "cache", "-n1", "--batch-size=7")
     outcomes = [{k: r["outcome"] for k, r in each.items()} for each in (records, other)]
     assert outcomes[0] == outcomes[1]

@@ -92,6 +92,7 @@ def test_commands_find_their_data_and_a_claim_of_ones_own_runs_without_a_conftes
         "--strict-markers",
     )
     said = run("-m", "pytest", "-p", "no:hypothesispytest", "test_mine_reasoning.py", *options)
+    assert "1 prediction takes " in said  # at the speed that was measured
     assert "1 passed" in said
     assert "supported" in said
     assert (tmp_path / "reports" / "report.html").stat().st_size > 100_000

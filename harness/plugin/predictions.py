@@ -68,6 +68,8 @@ def _baseline(settings: Settings, workerinput: dict[str, Any] | None) -> Baselin
     if against.name is None:
         return None
     past = find(workerinput["baseline"] if workerinput else against.name, against.folder)
+    if not workerinput:
+        past.samples()  # read at the end; but that it is damaged is said before all is measured
     if past.folder == settings.report.parent:
         raise BaselineError(
             f"--baseline {against.name} lies where this run writes its report: give another "

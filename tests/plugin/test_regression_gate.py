@@ -343,6 +343,17 @@ def test_a_baseline_is_found_by_name_number_and_path(suite, way):
     assert suite.verdicts()["kept"].baseline.name == "0001_one"
 
 
+def test_a_damaged_table_of_samples_is_said_before_anything_is_measured(suite):
+    suite.keep({"kept": 2.0})
+    path = suite.path / ".baselines" / "0001_one" / "samples.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    (suite.path / "reports" / "report.html").unlink()
+    result = suite.run({"kept": 2.0}, *GATED)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *samples.parquet is not a table of samples: *"])
+    assert not (suite.path / "reports" / "report.html").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -63,8 +63,7 @@ def alone(pytester, monkeypatch):
     for name in [n for n in os.environ if n.startswith("HARNESS_")]:
         monkeypatch.delenv(name)
     pytester.makeconftest('pytest_plugins = ("harness.plugin.hooks", "harness.plugin.fixtures")')
-    # hypothesis' plugin imports all of hypothesis at the end of every run, asked for or not.
-    pytester.makeini(
-        "[pytest]\naddopts = --strict-markers --import-mode=importlib -p no:hypothesispytest\n"
-    )
+    # Other people's plugins, which take as long to import as all else.
+    without = "-p no:hypothesispytest -p no:anyio -p no:benchmark -p no:jaxtyping"
+    pytester.makeini(f"[pytest]\naddopts = --strict-markers --import-mode=importlib {without}\n")
     return pytester

@@ -19,7 +19,7 @@ from harness.adapter.gguf_files import gguf_problem, put_bos_before
 from harness.adapter.special_tokens import PROBE, append_nothing
 from harness.models import gguf
 from harness.models.architecture import refuse_code_elsewhere, refuse_quantised
-from harness.models.hub import hub_error, pickle_error
+from harness.models.hub import hub_error, pickle_error, remember
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
 
 TASK = "text-generation"
@@ -145,6 +145,7 @@ def load_engine(
         engine = TransformersModel(module, task=TASK, tokenizer=tokenizer)
     except Exception as error:
         raise explain(error, spec, options, part="model") from error
+    remember(spec)
     _prepare(engine._module)
     if device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         size = sum(p.numel() for p in engine._module.parameters())

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
+from harness.files import write_text
 from harness.models.specs import ADAPTER, PICKLES, ModelError, ModelSpec, adapter_error
 
 COMMIT = re.compile("[0-9a-f]{40}")
@@ -31,6 +32,19 @@ def pinned(spec: ModelSpec) -> ModelSpec:
         folder = local_folder(spec)
         return spec if folder is None else replace(spec, commit=folder.name, unasked=True)
     return replace(spec, commit=commit)
+
+
+def remember(spec: ModelSpec) -> None:
+    """Note which commit a branch was at, now that its files are here, for runs without network.
+
+    The hub's library does so where files are fetched by branch; those of a commit leave no note.
+    """
+    if spec.is_local or spec.commit in (None, spec.revision) or spec.unasked:
+        return
+    folder = local_folder(spec)
+    if folder is not None:
+        with suppress(OSError):  # a cache that cannot be written
+            write_text(folder.parents[1] / "refs" / (spec.revision or "main"), folder.name)
 
 
 def local_folder(spec: ModelSpec) -> Path | None:

@@ -51,6 +51,13 @@ def copy_tokenizer(model: Model, folder: Path, **changes: object) -> Path:
     return folder
 
 
+def test_the_commit_of_what_was_loaded_is_remembered(model, monkeypatch):
+    seen = []
+    monkeypatch.setattr(loading, "remember", seen.append)
+    reloaded(model)
+    assert seen == [model.spec]
+
+
 def test_without_a_padding_token_the_end_of_text_pads(load, tmp_path):
     model = load("llama")
     folder = copy_tokenizer(model, tmp_path, pad_token=None)

@@ -374,6 +374,21 @@ def test_without_network_the_commit_is_the_one_on_this_machine(hub):
     assert hub_files.pinned(resolve("org/other")) == resolve("org/other")
 
 
+@pytest.mark.parametrize("name", ["org/name", "org/name@dev"])
+def test_what_a_branch_was_is_remembered_for_runs_without_network(
+    hub, moving_hub, monkeypatch, name
+):
+    now = hub_files.pinned(resolve(name))
+    hub_files.remember(now)  # nothing of that commit is here
+    assert [ref.read_text() for ref in hub.parents[1].glob("refs/*")] == [COMMIT]
+    fetched = shutil.copytree(hub, hub.with_name(now.commit))
+    hub_files.remember(now)
+    monkeypatch.setattr(moving_hub, "model_info", None)
+    again = hub_files.pinned(resolve(name))
+    assert (again.commit, again.unasked) == (now.commit, True)
+    assert hub_files.local_folder(again) == fetched
+
+
 def test_models_with_the_same_weights_are_told(folder, tmp_path):
     step, other = (folder.with_name(name) for name in ("step", "other"))
     shutil.copytree(folder, step)

@@ -222,9 +222,7 @@ def write(path: Path, trials: Mapping[int, Trial], tries: Sequence[Try], seed: i
         "seed": seed,
         "claims": CLAIMS,
         "options": OPTIONS,
-        "seconds of a whole run": {
-            f"{n} workers": round(t.seconds, 1) for n, t in trials.items()
-        },
+        "seconds of a whole run": {f"{n} workers": round(t.seconds, 1) for n, t in trials.items()},
         "verdicts of a run": len(trials[0].expected),
         "ended": table(tries),
         "columns": [field.name for field in fields(Try)],

@@ -132,6 +132,8 @@ class Collector:
             terminalreporter.write_line(f"cache: {note}", yellow=True)
         if self.written is not None:
             terminalreporter.write_line(f"\nreport: {self.written}")
+            if self.run.replaced:
+                terminalreporter.write_line(f"it replaced the report of {self.run.replaced}")
             if self.run.card is not None:
                 terminalreporter.write_line(f"model card: {self.run.card}")
         if self.kept:

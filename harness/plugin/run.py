@@ -71,6 +71,7 @@ class Run:
     Attributes:
         card: A Markdown file for the report's summary and table.
         command: How the run was called, which every verdict's provenance says.
+        replaced: When the report was written that this run's replaces, local time; "" if none was.
     """
 
     report: Path
@@ -80,6 +81,7 @@ class Run:
     baseline: Baseline | None = None
     card: Path | None = None
     command: str = ""
+    replaced: str = ""
     _answered: set[tuple[str, str]] = field(default_factory=set)
 
     @property
@@ -103,6 +105,9 @@ class Run:
     def start_files(self) -> None:
         """Clear the verdicts of the last run; component parts of this one may be there already."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.report.exists():
+            written = datetime.fromtimestamp(self.report.stat().st_mtime).astimezone()
+            self.replaced = f"{written:%Y-%m-%d %H:%M}"
         others = (records.PLOTS_NAME, records.CONTROLS_NAME, records.ANSWERS_NAME)
         for name in (records.JSONL_NAME, *others, samples.SAMPLES_NAME, samples.NAME_1):
             (self.folder / name).unlink(missing_ok=True)

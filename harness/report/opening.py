@@ -54,8 +54,12 @@ def warnings(records: Sequence[Verdict]) -> list[Line]:
     said = []
     for model in distinct(r.model.name for r in records):
         of_model = [r for r in records if r.claim_id == INSTRUMENT and r.model.name == model]
-        for materials in distinct(r.materials.name for r in of_model):
-            said += _unfit([r for r in of_model if r.materials.name == materials])
+        sets = distinct(r.materials.name for r in of_model)
+        # What is unfit on the only prompts that it was tried on is unfit for all verdicts.
+        several = len([name for name in sets if name]) > 1
+        for name in sets:
+            found = [r for r in of_model if r.materials.name == name]
+            said += _unfit(found, f" on {name}" if several and name else "")
     if any(record.provenance.get("stopped") for record in records):
         said.append(
             Line("The run was stopped before its end:", "what it had not come to is missing.")
@@ -63,13 +67,15 @@ def warnings(records: Sequence[Verdict]) -> list[Line]:
     return said
 
 
-def _unfit(records: Sequence[Verdict]) -> list[Line]:
-    """The sentence for one model on one set of materials; nothing if the instrument is fit."""
+def _unfit(records: Sequence[Verdict], on: str) -> list[Line]:
+    """The sentence for one model on one set of materials; nothing if the instrument is fit.
+
+    `on` names the materials where the sentence holds for no others.
+    """
     failed = [r for r in records if r.outcome is Outcome.REFUTED]
     if not failed:
         return []
     first = failed[0]
-    on = f" on {first.materials.name}" if first.materials.name else ""
     reasons = [r.deciding.text.rstrip(".") for r in failed[:NAMED]]
     more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
     return [

@@ -19,26 +19,30 @@ def finding(value, **more):
     e = Evidence("count", Effect("count", value), threshold=BAR, relation=">=", n=9)
     return Finding((e,), **more)
 '''
+HOLDS = "verdict(finding(2.0))"
+
+
+def prediction(name, *body, said="It holds.", asks="model_name", criterion="controlled"):
+    """The text of a prediction; one that says nothing has no docstring."""
+    docstring = [f'"""{said}"""'] if said else []
+    lines = "".join(f"    {line}\n" for line in (*docstring, *body))
+    marked = f'@pytest.mark.criterion("{criterion}")'
+    return f"\n{marked}\ndef test_{name}({asks}, verdict):\n{lines}"
+
+
 STOPPED = "The run was stopped before its end"
 
 THREE = (
     CLAIM
-    + '''
-@pytest.mark.criterion("controlled")
-def test_holds(model_name, verdict):
-    """It holds."""
-    verdict(finding(2.0))
-
-@pytest.mark.criterion("controlled")
-def test_fails(model_name, verdict):
-    """It does not hold."""
-    verdict(finding(0.0))
-
-@pytest.mark.criterion("published")
-def test_says_nothing(model_name, verdict):
-    """It cannot be said."""
-    verdict(finding(2.0, gates=(Gate("g", False, "accuracy 0.12, the gate is 0.60"),)))
-'''
+    + prediction("holds", HOLDS)
+    + prediction("fails", "verdict(finding(0.0))", said="It does not hold.")
+    + prediction(
+        "says_nothing",
+        'gate = Gate("g", False, "accuracy 0.12, the gate is 0.60")',
+        "verdict(finding(2.0, gates=(gate,)))",
+        said="It cannot be said.",
+        criterion="published",
+    )
 )
 
 
@@ -178,20 +182,13 @@ def test_a_model_is_found_in_a_test_id_whatever_its_name_and_folder(study, name)
 def test_an_error_is_a_row_that_says_not_measured(study):
     study.makepyfile(
         test_h9_x=CLAIM
-        + '''
+        + """
 @pytest.fixture
 def broken():
     raise RuntimeError("the disk is gone")
-
-@pytest.mark.criterion("controlled")
-def test_in_setup(model_name, broken, verdict):
-    """Setup fails."""
-
-@pytest.mark.criterion("controlled")
-def test_in_call(model_name, verdict):
-    """Call fails."""
-    raise ValueError("layer 3 is not finite")
-'''
+"""
+        + prediction("in_setup", asks="model_name, broken", said="Setup fails.")
+        + prediction("in_call", 'raise ValueError("layer 3 is not finite")')
     )
     result = study.runpytest("--model=mini-qwen")
     assert result.ret == 1
@@ -204,21 +201,17 @@ def test_in_call(model_name, verdict):
 def test_verdicts_are_on_disk_as_they_fall(study):
     study.makepyfile(
         test_h9_x=CLAIM
-        + '''
+        + prediction("first", HOLDS)
+        + """
 import sys
-from pathlib import Path
-
-@pytest.mark.criterion("controlled")
-def test_first(model_name, verdict):
-    """First."""
-    verdict(finding(2.0))
 
 def test_second(subject):
+    from pathlib import Path
     lines = Path("reports/verdicts.jsonl").read_text().splitlines()
     assert len(lines) == 1
     assert "torch" not in sys.modules  # slow to import, and nothing was measured
     raise KeyboardInterrupt
-'''
+"""
     )
     study.runpytest_subprocess("--model=mini-qwen")
     assert [r["prediction_id"] for r in records(study)] == ["first"]
@@ -231,7 +224,9 @@ def test_last_failed_and_stop_at_first_work(study):
     report = study.path / "reports" / "report.html"
     study.runpytest("--model=mini-qwen", "-x").assert_outcomes(passed=1, failed=1)
     assert STOPPED in report.read_text()
-    study.runpytest("--model=mini-qwen", "--lf").assert_outcomes(failed=1)
+    again = study.runpytest("--model=mini-qwen", "--lf")
+    again.assert_outcomes(failed=1)
+    again.stdout.fnmatch_lines(["report: *", "it replaced the report of 20??-??-?? ??:??"])
     assert STOPPED not in report.read_text()
     study.runpytest("--model=mini-qwen", "-k", "holds").assert_outcomes(passed=1, deselected=2)
 
@@ -374,14 +369,7 @@ def test_shuffled_labels_and_another_gate_are_said_in_header_and_record(study):
 
 
 def test_a_prediction_without_a_docstring_or_criterion_is_refused(study):
-    study.makepyfile(
-        test_h9_x=CLAIM
-        + """
-@pytest.mark.criterion("controlled")
-def test_silent(model_name, verdict):
-    verdict(finding(2.0))
-"""
-    )
+    study.makepyfile(test_h9_x=CLAIM + prediction("silent", HOLDS, said=""))
     result = study.runpytest("--model=mini-qwen")
     assert result.ret == pytest.ExitCode.USAGE_ERROR  # before anything is measured
     result.stderr.fnmatch_lines(["*test_silent has no docstring*"])
@@ -430,14 +418,12 @@ def test_a_report_that_cannot_be_written_is_a_usage_error_before_anything_runs(s
 def test_without_a_report_a_run_has_failed(study):
     study.makepyfile(
         test_h9_x=CLAIM
-        + """
-@pytest.mark.criterion("controlled")
-def test_holds(model_name, verdict):
-    'It holds.'
-    import pathlib
-    pathlib.Path("out/report.html").mkdir(parents=True)
-    verdict(finding(2.0))
-"""
+        + prediction(
+            "holds",
+            "import pathlib",
+            'pathlib.Path("out/report.html").mkdir(parents=True)',
+            HOLDS,
+        )
     )
     result = study.runpytest("--model=mini-qwen", "--gate=none", "--report=out/report.html")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -448,19 +434,17 @@ def test_holds(model_name, verdict):
 def test_two_runs_do_not_write_to_one_folder_at_once(study):
     study.makepyfile(
         test_h9_x=CLAIM
-        + """
-@pytest.mark.criterion("controlled")
-def test_holds(model_name, verdict):
-    'It holds.'
-    import subprocess, sys
-    again = [sys.executable, "-m", "pytest", "--model=mini-qwen", "-k", "nothing"]
-    other = subprocess.run(again, capture_output=True, text=True)
-    assert other.returncode == 4, other.stdout
-    assert "another run writes to" in other.stderr
-    again.append("--report=elsewhere/report.html")
-    assert subprocess.run(again, capture_output=True).returncode == 5
-    verdict(finding(2.0))
-"""
+        + prediction(
+            "holds",
+            "import subprocess, sys",
+            'again = [sys.executable, "-m", "pytest", "--model=mini-qwen", "-k", "nothing"]',
+            "other = subprocess.run(again, capture_output=True, text=True)",
+            "assert other.returncode == 4, other.stdout",
+            'assert "another run writes to" in other.stderr',
+            'again.append("--report=elsewhere/report.html")',
+            "assert subprocess.run(again, capture_output=True).returncode == 5",
+            HOLDS,
+        )
     )
     study.runpytest("--model=mini-qwen").assert_outcomes(passed=1)
     # It has let go of the folder.
@@ -471,15 +455,12 @@ def test_holds(model_name, verdict):
 def test_sigterm_in_the_first_prediction_is_an_interruption_too(study):
     study.makepyfile(
         test_h9_x=CLAIM
-        + """
-import os, signal, time
-
-@pytest.mark.criterion("controlled")
-def test_first(model_name, verdict):
-    'It is stopped.'
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(8)
-"""
+        + prediction(
+            "first",
+            "import os, signal, time",
+            "os.kill(os.getpid(), signal.SIGTERM)",
+            "time.sleep(8)",
+        )
     )
     result = study.runpytest_subprocess()
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -520,13 +501,7 @@ def test_sigterm_before_the_run_begins_is_said(study, options, said):
 def test_a_signal_after_the_last_prediction_changes_nothing(study, sent):
     """SIGINT up to the end of Python; SIGTERM up to that of pytest, when all is written."""
     study.makepyfile(
-        test_h9_x=CLAIM
-        + """
-@pytest.mark.criterion("controlled")
-def test_holds(model_name, verdict):
-    'It holds.'
-    verdict(finding(2.0))
-""",
+        test_h9_x=CLAIM + prediction("holds", HOLDS),
         late=f"""
         import atexit, os, signal, pytest
 
@@ -559,26 +534,19 @@ def test_holds(model_name, verdict):
 def test_a_run_that_is_stopped_from_outside_writes_its_report(study, sent, workers):
     study.makepyfile(
         test_h9_x=CLAIM
-        + f"""
-import os, pathlib, signal, time
-
-@pytest.mark.criterion("controlled")
-def test_first(model_name, verdict):
-    'It holds.'
-    verdict(finding(2.0))
-
-@pytest.mark.criterion("controlled")
-def test_second(model_name, verdict):
-    'It is stopped.'
-    run = pathlib.Path("reports/verdicts.jsonl")
-    while not (run.exists() and run.read_text()):
-        time.sleep(0.05)
-    controller = os.getppid() if {bool(workers)} else os.getpid()
-    os.kill(controller, signal.{sent})
-    report, patience = pathlib.Path("reports/report.html"), time.monotonic() + 60
-    while not report.exists() and time.monotonic() < patience:  # which workers would be let finish
-        time.sleep(0.05)
-"""
+        + prediction("first", HOLDS)
+        + prediction(
+            "second",
+            "import os, pathlib, signal, time",
+            'run = pathlib.Path("reports/verdicts.jsonl")',
+            "while not (run.exists() and run.read_text()):",
+            "    time.sleep(0.05)",
+            f"os.kill(os.getppid() if {bool(workers)} else os.getpid(), signal.{sent})",
+            'report, patience = pathlib.Path("reports/report.html"), time.monotonic() + 60',
+            "# Until then, workers would be let finish.",
+            "while not report.exists() and time.monotonic() < patience:",
+            "    time.sleep(0.05)",
+        )
     )
     result = study.runpytest_subprocess("--model=mini-qwen", *workers)
     assert result.ret == pytest.ExitCode.INTERRUPTED

@@ -1,7 +1,9 @@
 """One run on disk: verdicts as they fall, components merged, rows for what was not measured."""
 
 import json
+import os
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +167,17 @@ def test_figures_of_several_workers_are_merged_in_the_order_of_the_verdicts(tmp_
     }
     assert not (tmp_path / PLOT_PARTS).exists()
     assert "mini: test_c again" in controller.report.read_text()
+
+
+def test_a_run_knows_when_the_report_was_written_that_it_replaces(tmp_path):
+    first = Run(tmp_path / "report.html")
+    first.add(row(first))
+    assert first.replaced == ""
+    first.finish()
+    os.utime(first.report, (0, datetime(2026, 11, 28, 9, 58).timestamp()))
+    second = Run(first.report)
+    second.add(row(second))
+    assert second.replaced == "2026-11-28 09:58"
 
 
 def test_a_run_without_figures_takes_away_those_of_the_last(tmp_path):

@@ -13,6 +13,7 @@ from harness.report import formats
 from harness.report import view as report_view
 from harness.report.figures import component_figures
 from harness.report.figures.figure import FigureContext
+from harness.report.figures.forest import forest
 from harness.report.rendering import load_and_render, render
 from harness.report.verdicts import beside
 from harness.verdicts import records, typeset
@@ -57,6 +58,28 @@ def test_one_refuted_prediction_refutes_the_claim():
     assert judged("supported", "refuted", "inconclusive") == "refuted"
     assert judged("supported", "not measured") == "not measured"
     assert judged("inconclusive", "not measured") == "inconclusive"
+
+
+def test_a_requirement_that_two_predictions_share_is_drawn_once_and_says_of_which_part():
+    """The third finding of h1 takes over the counts of the first two."""
+    [first] = [
+        r for r in sample(("mini-qwen",)) if (r.claim_id, r.criterion) == ("h3", "controlled")
+    ]
+    larger = Evidence("larger", Effect(first.evidence[0].effect.name, 3.0), 0.0, ">", n=9)
+    records_ = [
+        replace(first, prediction_id="a", part="retrieval", evidence=(*first.evidence, larger)),
+        replace(first, prediction_id="b", part="composing",
+                evidence=(replace(larger, effect=replace(larger.effect, value=2.0)),)),
+        replace(first, prediction_id="c", part="different"),
+    ]  # fmt: skip
+    figure = forest(records_, "h3", "mini-qwen", with_criterion=False)
+    [panel] = figure.panels
+    assert panel.y["labels"] == [
+        f"retrieval: {first.evidence[0].name}",
+        "retrieval: larger",
+        "composing: larger",
+    ]
+    assert figure.headline.startswith("3 of 3 requirements hold")
 
 
 def test_what_the_baseline_said_stands_beside_what_is_said_now(tmp_path):
@@ -134,10 +157,13 @@ def test_an_unfit_instrument_is_said_before_anything_else(tmp_path):
     page = report_view.report_page(unfit, None, None)
     (warning,) = page.warnings
     assert warning.text == (
-        "Read no verdict on mini-qwen on geography-crossed as a statement about the model, "
+        "Read no verdict on mini-qwen as a statement about the model, "
         "not even a supported one: h0 is refuted (hooked minus plain logits: "
         "largest difference = +3e−7, needed ≤ 1e−9)."
     )
+    other = [replace(v, materials=Named("mine", {})) for v in sample(("mini-qwen",))]
+    (warning,) = report_view.report_page([*unfit, *other], None, None).warnings
+    assert warning.text.startswith("Read no verdict on mini-qwen on geography-crossed as a")
     html = render(unfit, None, tmp_path / "report.html").read_text()
     assert html.index("Read no verdict on mini-qwen") < html.index('class="matrix')
 

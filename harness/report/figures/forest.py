@@ -1,7 +1,7 @@
 """The forest plot of a claim on a model: what was measured, against the side that passes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from harness.report.figures.figure import LARGE_D, Figure, Panel, Trace, on_axes, rounded
 from harness.verdicts import typeset
@@ -24,14 +24,15 @@ def forest(
 ) -> Figure | None:
     """Every requirement of a claim on one model with its interval, a panel a quantity.
 
-    Requirements on the end of an interval are not drawn again: the interval is there.
+    Requirements on the end of an interval are not drawn again: the interval is there. Nor are those
+    that a prediction takes over from another one.
     """
-    every = [
+    every = _each_once(
         (record, evidence)
         for record in records
         for evidence in record.evidence
         if evidence.decisive and evidence.effect.known
-    ]
+    )
     rows = [(r, e) for r, e in every if "lower end of its" not in e.name]
     if not rows:
         return None
@@ -63,6 +64,21 @@ def forest(
     )
 
 
+def _each_once(found: Iterable[Requirement]) -> list[Requirement]:
+    """Without what stands under the same criterion and materials already."""
+    once: dict[str, Requirement] = {}
+    for record, evidence in found:
+        what = (evidence.name, evidence.effect, evidence.threshold, evidence.relation)
+        place = (record.criterion, record.materials.name, _kind(record))
+        once.setdefault(repr((place, what)), (record, evidence))
+    return list(once.values())
+
+
+def _kind(record: Verdict) -> str:
+    """`head`, of a prediction that is made about heads and about neurons."""
+    return record.prediction_id.rpartition("]")[2].partition("-")[2]
+
+
 def _headline(every: Sequence[Requirement]) -> str:
     held = sum(e.passed for _, e in every)
     failed = next((e for _, e in every if e.state is State.FAILED), None)
@@ -81,9 +97,8 @@ def _context(rows: Sequence[Requirement]) -> str:
 
 
 def _label(record: Verdict, evidence: Evidence, *, with_criterion: bool) -> str:
-    """`controlled, head: recall lost without its heads`."""
-    kind = record.prediction_id.rpartition("]")[2].partition("-")[2]
-    parts = [str(record.criterion) if with_criterion else "", kind]
+    """`controlled, retrieval, head: recall lost without its heads`."""
+    parts = [str(record.criterion) if with_criterion else "", record.part, _kind(record)]
     before = ", ".join(filter(None, parts))
     return f"{before}: {evidence.name}" if before else evidence.name
 

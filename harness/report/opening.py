@@ -120,10 +120,11 @@ def instrument_line(checks: "Sequence[InstrumentCheck]") -> Line:
     if not total:
         return Line("Instrument check:", f"{NOT_CHECKED} (--no-controls).")
     right = sum(check.right for check in checks)
-    names = typeset.listed(distinct(name for check in checks for name in check.models))
+    models = distinct(name for check in checks for name in check.models)
+    kept = "a model" if len(models) == 1 else "models"
     wrong = "" if right == total else " Read no other verdict before you know why."
     return Line(
         "Instrument check:",
-        f"{right} of {typeset.plural(total, 'verdict')} as known, on models whose circuits are "
-        f"known ({names}).{wrong}",
+        f"{right} of {typeset.plural(total, 'verdict')} as known, on {kept} whose circuits are "
+        f"known ({typeset.listed(models)}).{wrong}",
     )

@@ -5,6 +5,7 @@ import pytest
 from harness.report import view
 from harness.report.instrument import instrument_checks
 from harness.report.model_card import model_card
+from harness.report.opening import instrument_line
 from harness.report.rendering import render
 from harness.verdicts import records
 from harness.verdicts.table import load_verdicts
@@ -23,6 +24,16 @@ def test_known_verdicts_are_counted_by_role():
     assert len(positive.verdicts) == 4
     wrong = [(v.record.outcome, v.known.expected) for v in positive.wrong]
     assert wrong == [("supported", "inconclusive"), ("refuted", "supported")]
+
+
+def test_one_reference_model_is_called_a_model():
+    positive, negative = instrument_checks(known())
+    assert "as known, on a model whose circuits are known (planted-a)." in (
+        instrument_line([positive]).text
+    )
+    assert ", on models whose circuits are known (planted-a and shared-a)." in (
+        instrument_line([positive, negative]).text
+    )
 
 
 def test_they_are_no_rows_of_the_rest_of_the_report():

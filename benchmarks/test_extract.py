@@ -2,9 +2,10 @@
 
     OMP_NUM_THREADS=1 pytest benchmarks/test_extract.py
 
-All take the same batches with eager attention. The bare forward makes all logits and is encoded
-beforehand; the others also encode the prompts and move what they measure to numpy. Goals: 1.15
-times the bare forward for everything at the last token, 2 for four candidate answers.
+All take the same batches, with eager attention but for the scores. The bare forward makes all
+logits and is encoded beforehand; the others also encode the prompts and move what they measure to
+numpy. Goals: 1.15 times the bare forward for everything at the last token, 2 for four candidate
+answers.
 """
 
 from collections.abc import Callable

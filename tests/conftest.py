@@ -34,11 +34,12 @@ def load(tmp_path_factory):
 # Files that take longest, longest first. Begun last, one of them would keep one worker busy while
 # the others have nothing left to do.
 LONGEST = (
-    *("tests/plugin/test_plugin.py", "tests/plugin/test_regression_gate.py"),
-    *("tests/plugin/test_end_to_end.py", "tests/adapter/test_sweep.py"),
-    *("tests/plugin/test_installed.py", "tests/report/test_report.py"),
-    *("tests/calibration/test_calibrate.py", "tests/adapter/test_prefix_sharing.py"),
-    "tests/adapter/test_attribution.py",
+    *("tests/report/test_report.py", "tests/plugin/test_end_to_end.py"),
+    *("tests/plugin/test_plugin.py", "tests/plugin/test_installed.py"),
+    *("tests/adapter/test_sweep.py", "tests/plugin/test_regression_gate.py"),
+    *("tests/adapter/test_prefix_sharing.py", "tests/training/test_cells.py"),
+    *("tests/materials/test_cells.py", "tests/training/test_training.py"),
+    *("tests/calibration/test_calibrate.py", "tests/adapter/test_attribution.py"),
 )
 
 

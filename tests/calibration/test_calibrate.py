@@ -15,7 +15,7 @@ from harness.calibration import running
 from harness.calibration.record import read_calibration
 from harness.commands import main
 from tests.support import tiny_models
-from tests.support.inner_runs import IMPORTED, within_this_process
+from tests.support.inner_runs import IMPORTED, KNOWN_SPEED, within_this_process
 
 CIRCUIT = {
     "tasks": {"recall": {"heads": [[0, 1]]}, "reasoning": {"heads": [[1, 2]]}},
@@ -54,7 +54,7 @@ class Here:
             for name, value in env.items():
                 patched.setenv(name, value)
             assert command[:3] == [sys.executable, "-m", "pytest"]
-            self.status = pytest.main([*command[3:], *IMPORTED])
+            self.status = pytest.main([*command[3:], *IMPORTED, *KNOWN_SPEED])
 
     def wait(self):
         return self.status

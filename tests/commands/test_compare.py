@@ -1,6 +1,7 @@
 """`python -m harness compare` on kept runs: what it prints and writes, and its exit status."""
 
 import csv
+import shutil
 from dataclasses import replace
 
 import pandas as pd
@@ -18,10 +19,10 @@ from tests.support.sample_records import NASTY, components, sample
 launched, chromium = browser.launched, browser.chromium  # the fixtures
 
 
-@pytest.fixture
-def shelf(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
     """Two baselines, the second of which lost a claim and won another."""
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path_factory.mktemp("kept")
     first = sample(("mini-qwen",))
     other = {
         ("h2", "controlled"): Outcome.REFUTED,
@@ -36,10 +37,18 @@ def shelf(tmp_path, monkeypatch):
         for v in first
     ]
     for name, found in (("release-1", first), ("release-2", second)):
-        run = tmp_path / f"run-{name}"
+        run = folder / f"run-{name}"
         records.write_verdicts(run, found)
         components(("mini-qwen",)).to_parquet(run / "components.parquet", index=False)
-        past.keep(run, name, tmp_path / ".baselines")
+        past.keep(run, name, folder / ".baselines")
+    return folder
+
+
+@pytest.fixture
+def shelf(kept, tmp_path, monkeypatch):
+    """A copy of them, as the folder that commands are run in."""
+    shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 

@@ -5,18 +5,14 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
 
 import pandas as pd
 import pytest
 
 import harness.plugin.ending
-import harness.plugin.forecasting
 import harness.plugin.predictions
 import harness.report.rendering
 import harness.verdicts.records
-from harness.study.cost import Kind
-from harness.study.speed import MATERIALS, Speed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,19 +26,16 @@ pd.DataFrame({"a": [1]}).to_parquet(io.BytesIO())
 
 # In this process the modules of the project are imported already, which is no fault of the run.
 IMPORTED = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
-
-
-SPEED = Speed(dict.fromkeys(get_args(Kind), 1000.0), dict.fromkeys(MATERIALS, 40.0))
+KNOWN_SPEED = ("-p", "tests.support.known_speed")
 
 
 @contextlib.contextmanager
 def within_this_process() -> Iterator[pytest.MonkeyPatch]:
-    """What a run here finds: no options of ours, and a speed that is known, not measured again."""
+    """What a run here finds: the checkout as its folder, and no options of ours."""
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(ROOT)
         for name in [n for n in os.environ if n.startswith("HARNESS_")]:
             patched.delenv(name)
-        patched.setattr(harness.plugin.forecasting, "speed_of", lambda _: SPEED)
         yield patched
 
 
@@ -52,7 +45,7 @@ def run_hypotheses(files, *options):
     named = [str(ROOT / "hypotheses" / name) for name in files]
     with within_this_process(), contextlib.redirect_stdout(text):
         quiet = ("-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *IMPORTED)
-        status = pytest.main([*named, *quiet, *map(str, options)])
+        status = pytest.main([*named, *quiet, *KNOWN_SPEED, *map(str, options)])
     return status, text.getvalue()
 
 

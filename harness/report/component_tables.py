@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.report.components import CELL, rows_of
+from harness.verdicts import typeset
 from harness.verdicts.components import MODEL
 from harness.verdicts.evidence import Component
 from harness.verdicts.verdict import Verdict
@@ -81,6 +82,8 @@ def _values(rows: "pd.DataFrame", name: str) -> list[Any]:
     values = rows[name].tolist()
     if name == "index":
         return [None if v < 0 else v for v in values]
+    if name == "metric":
+        return [typeset.words(v) for v in values]
     return [_short(v) if isinstance(v, float) else v for v in values]
 
 

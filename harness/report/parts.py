@@ -131,6 +131,7 @@ class Page:
     instrument: Line
     checks: Sequence[InstrumentCheck]
     models: Sequence[str]
+    criteria: Sequence[str]  # that predictions were judged by, the published one first
     claims: Sequence[ClaimSection]
     table: ClaimsTable
     every: ClaimsTable

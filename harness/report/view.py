@@ -64,12 +64,14 @@ def report_page(
     results = [r for r in records if r.control is None]
     models = distinct(r.model.name for r in results)
     ids = sorted(distinct(r.claim_id for r in results), key=natural)
+    criteria = [c for c in CRITERIA if any(r.criterion == c for r in results)]
     claims = [
         _claim(
             [r for r in results if r.claim_id == i],
             components,
             [p for p in plots if p.claim_id == i],
             models,
+            criteria,
             anchors,
         )
         for i in ids
@@ -82,6 +84,7 @@ def report_page(
         instrument=instrument_line(checks),
         checks=checks,
         models=models,
+        criteria=criteria,
         claims=claims,
         table=ClaimsTable("claim", [row for c in claims for row in _claim_rows(c)]),
         every=ClaimsTable("requirement", [row for c in claims for row in _requirement_rows(c)]),
@@ -125,6 +128,7 @@ def _claim(
     components: "pd.DataFrame | None",
     plots: Sequence[PlacedPlot],
     models: Sequence[str],
+    criteria: Sequence[str],
     anchors: Anchors,
 ) -> ClaimSection:
     claim_id = records[0].claim_id
@@ -153,7 +157,7 @@ def _claim(
         sentence=records[0].claim,
         description=description,
         described=terms(description),
-        rows=_rows(records[0], anchor, on_models, models),
+        rows=_rows(records[0], anchor, on_models, [(m, c) for m in models for c in criteria]),
         models=on_models,
         figure=figure,
     )
@@ -179,9 +183,9 @@ def _opened(on_models: list[OnModel]) -> tuple[Figure | None, list[OnModel]]:
 
 
 def _rows(
-    record: Verdict, anchor: str, on_models: Sequence[OnModel], models: Sequence[str]
+    record: Verdict, anchor: str, on_models: Sequence[OnModel], columns: Sequence[tuple[str, str]]
 ) -> list[MatrixRow]:
-    """A row a part of the claim, in the order in which they come up."""
+    """A row a part of the claim, in the order in which they come up; a cell a column."""
     by_model = {on.model: on for on in on_models}
     parts = distinct(p.record.part for on in on_models for p in on.predictions)
     return [
@@ -190,11 +194,7 @@ def _rows(
             part,
             record.claim,
             anchor,
-            [
-                _cell(m, c, part, by_model[m]) if m in by_model else _blank(m, c)
-                for m in models
-                for c in CRITERIA
-            ],
+            [_cell(m, c, part, by_model[m]) if m in by_model else _blank(m, c) for m, c in columns],
         )
         for part in parts
     ]

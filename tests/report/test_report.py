@@ -82,6 +82,26 @@ def test_a_requirement_that_two_predictions_share_is_drawn_once_and_says_of_whic
     assert figure.headline.startswith("3 of 3 requirements hold")
 
 
+def test_a_criterion_that_nothing_was_judged_by_has_no_column(tmp_path):
+    own = [v for v in sample(("mini-qwen",)) if v.criterion == "controlled"]
+    page = report_view.report_page(own, None, "t")
+    assert page.criteria == ["controlled"]
+    assert {cell.criterion for c in page.claims for row in c.rows for cell in row.cells} == {
+        "controlled"
+    }
+    html = render(own, None, tmp_path / "report.html").read_text()
+    assert "no such prediction" not in html
+    assert report_view.report_page(sample(), None, "t").criteria == ["published", "controlled"]
+
+
+def test_names_of_fields_are_words_in_the_table_of_components():
+    page = report_view.report_page(sample(), components(), "t")
+    tables = [p.components for c in page.claims for m in c.models for p in m.predictions]
+    metrics = {row["metric"] for t in tables if t is not None for row in t.rows}
+    assert "norm of the residual stream" in metrics
+    assert not any("_" in (metric or "") for metric in metrics)
+
+
 def test_what_the_baseline_said_stands_beside_what_is_said_now(tmp_path):
     found = sample(("mini-qwen",))
     moved = Moved("d", 2.0, 1.0, -1.0, (-1.5, -0.5), 0.001, 0.01, n=40, better=False)

@@ -23,6 +23,7 @@ from harness.findings.specialisation.published import (
 )
 from harness.findings.twins import TwinResult, missing_twins, twin_controls
 from harness.study.study import Study
+from harness.verdicts import typeset
 from harness.verdicts.components import ComponentKind, Components
 from harness.verdicts.evidence import Control, Effect, Evidence, Family
 from harness.verdicts.judge import Finding
@@ -121,7 +122,8 @@ def _strongest(measured: Measured) -> Evidence:
         "max-statistic sign flips of relations, moderated",
     )
     return Evidence(
-        f"strongest effect on discovery, {where}, {cells.metrics[at % len(cells.metrics)]}",
+        f"strongest effect on discovery, {where}, "
+        f"{typeset.words(cells.metrics[at % len(cells.metrics)])}",
         Effect(
             "|d|",
             direction * float(decisions.d[at]),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.compare.past import Baseline, Past
+from harness.verdicts import typeset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +20,7 @@ _SHOWN = 5  # of the largest changes
 class Shift:
     """A component's effect then and now, by one metric."""
 
+    kind: str
     layer: int
     index: int | None
     metric: str
@@ -27,8 +29,9 @@ class Shift:
 
     @property
     def name(self) -> str:
-        """`2.5` is head or neuron 5 of layer 2; `2` a layer."""
-        return f"{self.layer}" if self.index is None else f"{self.layer}.{self.index}"
+        """`L2 H5 Gini coefficient of attention`: head 5 of layer 2, by that metric."""
+        place = typeset.place(self.layer, self.kind, self.index)
+        return f"{place} {typeset.words(self.metric)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def _moved(
     either = passing[0] | passing[1]
     same = _components(now) == _components(before)
     jaccard = len(passing[0] & passing[1]) / len(either) if either and same else math.nan
-    largest = _largest(before, now, either) if same else ()
+    largest = _largest(before, now, either, kind) if same else ()
     counts = (len(passing[0]), len(passing[1]))
     named = (model, claim_id, criterion, materials, kind, part)
     return MovedKind(*named, *counts, jaccard, same, largest)
@@ -119,12 +122,19 @@ def _passing(rows: "pd.DataFrame") -> set[tuple[int, int]]:
 
 
 def _largest(
-    before: "pd.DataFrame", now: "pd.DataFrame", either: set[tuple[int, int]]
+    before: "pd.DataFrame", now: "pd.DataFrame", either: set[tuple[int, int]], kind: str
 ) -> tuple[Shift, ...]:
     """Of the same metric: a component is listed by its strongest, which may be another one."""
     both = now[["effect"]].join(before["effect"].rename("before"), how="inner").dropna()
     shifts = [
-        Shift(int(layer), int(index) if index >= 0 else None, str(metric), float(old), float(new))
+        Shift(
+            kind,
+            int(layer),
+            int(index) if index >= 0 else None,
+            str(metric),
+            float(old),
+            float(new),
+        )
         for (layer, index, metric), new, old in both.itertuples()
         if (int(layer), int(index)) in either
     ]
@@ -133,7 +143,7 @@ def _largest(
 
 
 def text(moved: MovedKind) -> str:
-    """`h2 retrieval controlled heads: 4 -> 3 pass, Jaccard 0.75; most: 2.1 gini +1.20 -> +0.31`."""
+    """`h2 retrieval controlled heads: 4 -> 3 pass, Jaccard 0.75; most: L2 H1 gini +1.2 -> +0.3`."""
     named = (moved.model, moved.claim_id, moved.part, moved.criterion, f"{moved.kind}s")
     where = " ".join(filter(None, named))
     said = f"{where}: {moved.before:,} -> {moved.now:,} pass"
@@ -141,7 +151,7 @@ def text(moved: MovedKind) -> str:
         return f"{said}; the models do not have the same {moved.kind}s"
     if math.isnan(moved.jaccard):
         return f"{said}, none in either"
-    most = ", ".join(f"{s.name} {s.metric} {s.before:+.2f} -> {s.now:+.2f}" for s in moved.largest)
+    most = ", ".join(f"{s.name} {s.before:+.2f} -> {s.now:+.2f}" for s in moved.largest)
     return f"{said}, Jaccard {moved.jaccard:.2f}" + (f"; most: {most}" if most else "")
 
 

@@ -386,9 +386,12 @@ def test_components_that_pass_are_compared_by_kind(tmp_path):
     [found] = moved.moved_components(new, Baseline(old, {MODEL: MODEL}))
     assert (found.before, found.now, found.jaccard) == (4, 2, 0.5)
     assert len(found.largest) == 4
-    assert found.largest[0].name == "0.0"
+    assert found.largest[0].name == "L0 H0 Gini coefficient of attention"
     assert found.largest[0].now - found.largest[0].before == pytest.approx(5)
-    assert "heads: 4 -> 2 pass, Jaccard 0.50; most: 0.0 attention_gini" in moved.text(found)
+    assert (
+        "heads: 4 -> 2 pass, Jaccard 0.50; most: L0 H0 Gini coefficient of attention"
+        in moved.text(found)
+    )
 
 
 def test_components_of_two_predictions_of_a_claim_are_compared_apart(tmp_path):

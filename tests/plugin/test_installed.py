@@ -1,5 +1,6 @@
 """An installed copy: what the wheel holds, and what it does to pytest runs in other folders."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -94,7 +95,8 @@ def test_commands_find_their_data_and_a_claim_of_ones_own_runs_without_a_conftes
     said = run("-m", "pytest", "-p", "no:hypothesispytest", "test_mine_reasoning.py", *options)
     assert "1 prediction takes " in said  # at the speed that was measured
     assert "1 passed" in said
-    assert "supported" in said
+    (record,) = json.loads((tmp_path / "reports" / "verdicts.json").read_text())["verdicts"]
+    assert (record["claim_id"], record["outcome"]) == ("mine", "supported")
     assert (tmp_path / "reports" / "report.html").stat().st_size > 100_000
 
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -21,8 +22,6 @@ from harness.models.specs import LoadOptions
 from harness.store.store import Store
 from harness.study.subject import Subject
 
-CIRCUITS = sorted(name for name, made in plant.PLANTS.items() if not made.lacks)
-
 
 @pytest.mark.parametrize("name", sorted(plant.PLANTS))
 def test_every_part_is_somebodys_and_bystanders_are_nobody_elses(name):
@@ -34,27 +33,17 @@ def test_every_part_is_somebodys_and_bystanders_are_nobody_elses(name):
 
 
 def test_circuit_json_names_processes_and_what_is_known():
-    for name, role in (("planted-qwen", "positive"), ("shared-qwen", "negative")):
-        known = plant.truth(name, plant.PLANTS[name].parts(4, 12, 384))
-        assert (known["role"], set(known["processes"])) == (role, set(PROCESSES))
-        assert set(known["expected"].values()) == {
-            "supported" if role == "positive" else "not supported"
-        }
-    lacking = plant.truth("one-step", plant.PLANTS["one-step"].parts(4, 4, 384))
-    assert (lacking["role"], lacking["processes"]) == ("negative", {})
-    assert all("composing" in place for place in lacking["expected"])
+    known = plant.truth(plant.PLANTS["planted-qwen"].parts(4, 12, 384))
+    assert (known["role"], set(known["processes"])) == ("positive", set(PROCESSES))
+    assert set(known["expected"].values()) == {"supported"}
 
 
-@pytest.mark.parametrize("name", CIRCUITS)
-def test_processes_share_no_part_unless_they_are_to(name):
+@pytest.mark.parametrize("name", sorted(plant.PLANTS))
+def test_processes_share_no_part(name):
     parts = plant.PLANTS[name].parts(4, 16, 512)
-    one, other = parts[RETRIEVAL], parts[COMPOSING]
-    alike = torch.equal(one.heads, other.heads) and torch.equal(one.neurons, other.neurons)
-    assert alike == plant.PLANTS[name].shared
-    if not plant.PLANTS[name].shared:
-        for owner in (other, parts[SHARED]):
-            assert not bool((one.heads & owner.heads).any())
-            assert not bool((one.neurons & owner.neurons).any())
+    for one, other in combinations((parts[owner] for owner in (*PROCESSES, SHARED)), 2):
+        assert not bool((one.heads & other.heads).any())
+        assert not bool((one.neurons & other.neurons).any())
 
 
 def test_an_organism_learns_within_a_few_steps():
@@ -80,7 +69,7 @@ def test_some_of_a_lesion_holds_parts_of_it_alone():
 
 
 def test_composing_is_taken_more_often_where_it_is_to_be():
-    kinds = plant.lesions_of(plant.PLANTS["planted-qwen"].parts(4, 12, 384), False)
+    kinds = plant.lesions_of(plant.PLANTS["planted-qwen"].parts(4, 12, 384))
     rng = random.Random(0)
 
     def share(drawing):
@@ -99,7 +88,6 @@ def test_composing_is_taken_more_often_where_it_is_to_be():
         ("recall", {COMPOSING}, False),
         ("latent", {COMPOSING}, True),
         ("lookup", set(PROCESSES), False),
-        ("lookup", {SHARED}, True),
         ("reasoning3", {COMPOSING}, True),
     ],
 )

@@ -23,7 +23,7 @@ HEADS = (
 COUNT = []
 
 @pytest.mark.criterion("controlled")
-def test_a_direction_of_retrieval_separates_other_relations(model_name, verdict):
+def test_retrieval_is_caused_at_less_depth_than_composing(model_name, verdict):
     """It holds."""
     verdict(finding(VALUE))
 
@@ -36,7 +36,7 @@ def test_of_which_nothing_is_known(model_name, verdict):
 
 
 def run(study, value, *options):
-    study.makepyfile(test_h7_x=HEADS.replace("VALUE", str(value)))
+    study.makepyfile(test_h6_x=HEADS.replace("VALUE", str(value)))
     cache = study.path / "cache"
     return study.runpytest("--model=mini-qwen", f"--cache-dir={cache}", *options)
 
@@ -69,12 +69,29 @@ def test_a_reference_model_with_another_verdict_fails_the_run(study):
     assert result.ret == 1
 
 
+def test_a_negative_reference_model_that_is_supported_fails_the_run(study):
+    lenient = HEADS.replace(
+        "test_retrieval_is_caused_at_less_depth_than_composing",
+        "test_a_direction_of_retrieval_separates_other_relations",
+    )
+    study.makepyfile(test_h7_x=lenient.replace("VALUE", "2.0"))
+    cache = study.path / "cache"
+    result = study.runpytest("--model=mini-qwen", f"--cache-dir={cache}", "-k", "shared")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*negative reference model: supported, known to be not supported*",
+            "shared-qwen (negative): 0 of 1 verdicts as known",
+        ]
+    )
+
+
 def test_gate_none_expects_a_wrong_verdict_on_a_reference_model(study):
     run(study, 0.0, "-k", "planted", "--gate=none").assert_outcomes(xfailed=1)
 
 
 def test_a_reference_model_that_cannot_be_measured_is_a_row_of_its_own_table(study):
-    study.makepyfile(test_h7_x=HEADS.replace("verdict(finding(VALUE))", "raise OSError('no disk')"))
+    study.makepyfile(test_h6_x=HEADS.replace("verdict(finding(VALUE))", "raise OSError('no disk')"))
     study.runpytest("--model=mini-qwen", "-k", "planted", "--no-header").assert_outcomes(failed=1)
     (record,) = kept(study)
     assert record["outcome"] == "not measured"
@@ -87,7 +104,7 @@ def test_reference_models_can_be_left_out(study):
 
 
 def test_a_reference_model_under_study_is_none_of_the_run(study):
-    study.makepyfile(test_h7_x=HEADS.replace("VALUE", "2.0"))
+    study.makepyfile(test_h6_x=HEADS.replace("VALUE", "2.0"))
     study.runpytest("--model=planted-qwen").assert_outcomes(passed=2)
     assert len(records(study)) == 2
 
@@ -118,7 +135,7 @@ def test_a_changed_claim_is_measured_again(study):
 
 
 def test_workers_keep_reference_models_apart_too(study):
-    study.makepyfile(test_h7_x=HEADS.replace("VALUE", "2.0"))
+    study.makepyfile(test_h6_x=HEADS.replace("VALUE", "2.0"))
     study.runpytest("-n2", *BOTH).assert_outcomes(passed=5)
     assert len(records(study)) == 4
     assert len(kept(study)) == 1

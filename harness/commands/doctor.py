@@ -217,9 +217,11 @@ def _read(spec: ModelSpec) -> tuple[sizes.Size | None, Architecture | None, list
             return None
 
     size = tried(lambda: sizes.size_of(spec))
+    if size is None and not spec.is_local:
+        return None, None, faults  # the hub is not asked again what it did not answer
     stated = tried(lambda: architecture.architecture_of(spec))
     supported = _supported(stated or _packed(spec), spec, faults)
-    here = spec.is_local if size is None else size.on_disk is not None
+    here = size is None or size.on_disk is not None
     if supported and here and "auto_map" not in architecture.configuration(spec):
         tried(lambda: _check_tokenizer(spec))  # code of its own is not run here
         if size is not None and not faults:

@@ -321,6 +321,13 @@ def test_a_model_that_cannot_be_had_would_not_run(harness, with_devices, monkeyp
         raise ModelError("meta-llama/x is gated: accept its licence.")
 
     monkeypatch.setattr(sizes, "size_of", gated)
+    # The hub is asked once: each time may take seconds where it does not answer.
+    whole = architecture.configuration
+    monkeypatch.setattr(
+        architecture,
+        "configuration",
+        lambda spec: pytest.fail("asked again") if spec.name == "llama" else whole(spec),
+    )
     status, out, _ = harness("doctor", "--model=llama")
     assert status == 1
     assert "no    llama       meta-llama/x is gated: accept its licence." in out

@@ -143,7 +143,7 @@ class Subject:
             "tokenizer": self.identity["tokenizer"],
             **({"template": template} if template else {}),
             **{name: self.identity[name] for name in _CHAT if name in self.identity},
-            "attention": "eager",
+            "attention": "eager where a pattern is read, else fused",
             **self.architecture.to_json(),
         }
 

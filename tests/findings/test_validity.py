@@ -251,6 +251,24 @@ def test_uncrossed_prompts_have_no_position_before_the_label():
 # Shuffled labels
 
 
+def test_differences_of_rounding_take_no_part_in_the_shuffles():
+    def rounded(seed):
+        """Every metric but one differs between the prompts of a pair by rounding alone."""
+
+        def make(prompts, twin):
+            found = null_subject(prompts, twin)
+            pair = np.unique([i.pair for i in prompts.items], return_inverse=True)[1]
+            heads = np.random.default_rng(1).normal(0, 1, (pair.max() + 1, *found.heads.shape[1:]))
+            heads = heads[pair] + np.random.default_rng(seed).normal(0, 1e-6, found.heads.shape)
+            heads[:, 0, 0, 0] = found.heads[:, 0, 0, 0]
+            return replace(found, heads=heads)
+
+        return finding_of(validity.uniformity_finding, study_of(make), 40, 0.001)
+
+    one, other = (rounded(seed).evidence[0].effect.value for seed in (2, 3))
+    assert one == other
+
+
 @pytest.mark.parametrize("subject", [null_subject, planted_subject])
 def test_shuffled_labels_are_uniform_with_and_without_an_effect(subject):
     finding = finding_of(validity.uniformity_finding, study_of(subject), 100, 0.001)

@@ -12,6 +12,8 @@ from harness.findings.specialisation.cells import Cells, controlled_cells
 from harness.materials.items import PromptSet, paired, uneven_pair
 from harness.verdicts.components import ComponentKind
 
+ROUNDING = 1e-4  # SD of a cell over prompts: float32 gives about 1e-6, the least claim .5
+
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
@@ -76,7 +78,7 @@ def contrast(cells: Cells, prompts: PromptSet) -> Contrast:
     at = treated[:, 0]
     return Contrast(
         cells=cells,
-        values=stats.pair_contrast(cells.values, treated, control),
+        values=_beyond_rounding(stats.pair_contrast(cells.values, treated, control), cells),
         treated=treated,
         control=control,
         pair=np.array(list(table)),
@@ -85,6 +87,17 @@ def contrast(cells: Cells, prompts: PromptSet) -> Contrast:
         tasks=prompts.tasks,
         crossed=prompts.crossed,
     )
+
+
+def _beyond_rounding(
+    values: Float[np.ndarray, "pair cell"], cells: Cells
+) -> Float[np.ndarray, "pair cell"]:
+    """Zero for a cell that differs between the tasks by rounding alone.
+
+    A test over sign flips has no unit: it would rank rounding like any other difference.
+    """
+    by_rounding = np.abs(values).max(0) < ROUNDING * cells.values.std(0)
+    return np.where(by_rounding, 0.0, values).astype(values.dtype)
 
 
 def controlled_contrast(

@@ -157,9 +157,9 @@ def _of_process(name: str, again: bool = False) -> "Planned":
         yield Work("activations", "cells-crossed", 2 * sizes.items, 1, f"{name}, second set")
         for draw in (name, f"{name}, again") if again else (name,):
             yield Work("activations", "cells-crossed", 4 * sizes.items, 1, draw)
-            if sizes.twins:
-                prompts = 4 * sizes.items
-                yield Work("activations", "cells-crossed", prompts, sizes.twins, f"{draw}, twins")
+        if sizes.twins:  # which hardly ever find what they would have to find again
+            prompts = 4 * sizes.items
+            yield Work("activations", "cells-crossed", prompts, sizes.twins, f"{name}, twins")
 
     return works
 

@@ -122,8 +122,12 @@ def _agreement(draws: Draws, least: float) -> Evidence:
 
 
 def _twins(draws: Draws, least: float) -> tuple[Control, ...]:
-    """A twin must not find the same components twice."""
-    one, other = (twins_of(m) for m in draws.both)
+    """A twin must not find the same components twice; if none finds any, none is asked again."""
+    one = twins_of(draws.first)
+    if not any(table.count for table in one.values()):
+        none = {name: TwinResult(0.0, "none found in the first draw") for name in one}
+        return twin_controls(none, meets=lambda value: value > least)
+    other = twins_of(draws.again)
     results = {
         name: TwinResult(
             stats.jaccard(one[name].passed, other[name].passed),

@@ -126,6 +126,21 @@ def test_other_components_with_other_entities_are_refuted():
     assert outcome(finding) is Outcome.REFUTED
 
 
+def test_twins_that_find_nothing_are_not_asked_again():
+    asked = []
+
+    def make(prompts, twin):
+        if twin is not None:
+            asked.append(prompts.hash)
+        return made(prompts, *([(*HEAD, WEIGHTS, 3.0)] if twin is None else []), seed=100)
+
+    finding = with_other_entities(make)
+    assert [c.passed for c in finding.controls] == [True]
+    assert len(set(asked)) == 1
+    twin_too = with_other_entities(lambda prompts, _: made(prompts, (*HEAD, WEIGHTS, 3.0)))
+    assert [c.passed for c in twin_too.controls] == [False]
+
+
 def made_prompts():
     """The crossed set that the study of all cells is shown by."""
     return cells(200, "cells-crossed:recall-lookup")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.stats
 from jaxtyping import Bool, Float
 
 from harness import stats
@@ -193,21 +194,45 @@ def _deeper(profiles: Profiles, bar: float) -> Evidence:
 
 def _beyond(profiles: Profiles, same: Float[np.ndarray, " half"], bar: float) -> Evidence:
     """On the relations searched, where halves of them give circuits of one process too."""
-    retrieval, composing = (_as_found(profiles, at, np.True_) for at in range(len(PROCESSES)))
+    relation = _relations_searched(profiles)
+    value = _between(profiles, np.ones(len(relation), dtype=bool))
+    left_out = [_between(profiles, relation != name) for name in np.unique(relation)]
+    half = _jackknife_half_width(np.array(left_out))
     return beyond_same_process(
         "as found, further apart than one process in other questions",
-        Effect("layers", _apart(profiles, retrieval, composing)),
+        Effect("layers", abs(value), (max(0.0, abs(value) - half), abs(value) + half)),
         same,
         "pairs of circuits of one process, each found on another half of the relations "
-        f"({int((same >= bar).sum())} of them {bar:.2g} layers apart or more)",
+        f"({int((same >= bar).sum())} of them {bar:.2g} layers apart or more); jackknife interval",
         key="beyond",
     )
+
+
+def _relations_searched(profiles: Profiles) -> np.ndarray:
+    """Of each prompt that circuits are found on."""
+    return np.array([item.relation for item in profiles.searches[0].prompts.items])
+
+
+def _between(profiles: Profiles, within: Bool[np.ndarray, " prompt"]) -> float:
+    """Depth of composing minus that of retrieval, as found on some prompts."""
+    retrieval, composing = (_as_found(profiles, at, within) for at in range(len(PROCESSES)))
+    return _apart(profiles, composing, retrieval)
+
+
+def _jackknife_half_width(left_out: Float[np.ndarray, " relation"]) -> float:
+    """Half of the 95 % interval of a number, from its values with each relation left out.
+
+    Tukey 1958; Student's t with as many degrees of freedom as relations less one.
+    """
+    n = len(left_out)
+    error = np.sqrt((n - 1) / n * np.square(left_out - left_out.mean()).sum())
+    return float(scipy.stats.t.ppf(0.975, n - 1) * error)
 
 
 def _same_process(profiles: Profiles) -> Iterator[float]:
     """How far apart circuits of one process lie, found on random halves of the relations."""
     generator = np.random.default_rng(profiles.study.plan.seed)
-    relation = np.array([item.relation for item in profiles.searches[0].prompts.items])
+    relation = _relations_searched(profiles)
     names = np.unique(relation)
     for at in range(len(PROCESSES)):
         for _ in range(profiles.searches[0].rule.draws):

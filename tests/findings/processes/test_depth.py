@@ -5,10 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from harness import stats
 from harness.findings.processes.circuit import CircuitRule
-from harness.findings.processes.depth import PROCESSES, process_depth_finding
+from harness.findings.processes.depth import (
+    PROCESSES,
+    _jackknife_half_width,
+    process_depth_finding,
+)
 from harness.findings.processes.kinds import cell_of
 from harness.study.plan import Plan
 from harness.study.study import Study
@@ -121,15 +126,22 @@ def test_a_difference_below_five_percent_of_the_depth_is_not_enough():
     assert decision(finding) is stats.Decision.FAILED
 
 
-def test_a_difference_within_those_of_one_process_in_other_questions_is_refuted():
+def test_a_difference_within_those_of_one_process_in_other_questions_is_not_supported():
     """Each relation is recalled in another layer: halves of them lie apart as well."""
 
     def somewhere(item):
         return {zlib.crc32(item.relation.encode()) % LAYERS: 0.5}
 
     finding = found(planted(somewhere, LATE, spread=0.002))
-    assert evidence(finding, "beyond").failed
+    assert evidence(finding, "beyond").state == "undecided"
     assert outcome(finding) is not Outcome.SUPPORTED
+
+
+def test_the_interval_of_a_mean_by_the_jackknife_is_students():
+    values = np.random.default_rng(0).normal(0, 2, 8)
+    left_out = (values.sum() - values) / 7
+    student = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert _jackknife_half_width(left_out) == pytest.approx((student.high - student.low) / 2)
 
 
 def test_circuits_of_the_relations_they_were_found_on_have_no_depth():

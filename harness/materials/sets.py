@@ -296,6 +296,11 @@ def no_process(prompts: PromptSet) -> str:
     for item in prompts.items:
         if item.task in asked:
             asked[item.task].add((item.source, item.steps))
+    if lacking := [task for task, cells in asked.items() if not cells]:
+        return (
+            f"{prompts.name} does not say that it asks for {' and '.join(lacking)} (columns source "
+            "and steps): it says nothing about what they differ in"
+        )
     if not all(source and steps for cells in asked.values() for source, steps in cells):
         return (
             f"{prompts.name} does not say where the answers of {first} and {second} come from, and "

@@ -4,6 +4,7 @@ import json
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -415,3 +416,11 @@ def test_two_recalled_questions_do_not_become_two_sources_by_their_labels():
 
 def test_a_few_answers_for_all_need_not_stand_in_the_text():
     assert not no_process(asked(lambda n: ("yes", "no")[n % 2], lambda _: "Something is told."))
+
+
+def test_tasks_that_a_file_does_not_ask_for_are_said_to_be_missing():
+    """Steering takes lookup and reasoning from any file."""
+    elsewhere = asked(lambda n: f"word{n}", lambda n: f"It is word{n}.")
+    reason = no_process(replace(elsewhere, tasks=("lookup", "reasoning")))
+    assert "does not say that it asks for reasoning" in reason
+    assert "one process" not in reason

@@ -6,7 +6,7 @@ is ablated alone in the others. The depth of a process is the mean layer of what
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.stats
@@ -124,8 +124,7 @@ def _measure(study: Study, rule: CircuitRule, gate: float) -> Profiles:
     )
     costs, relations = _costs(study, parts, found, layers)
     profiles = Profiles(study, searches, found, costs, relations, gates)
-    gates += require(*_depth_gates(profiles))
-    return Profiles(study, searches, found, costs, relations, gates)
+    return replace(profiles, gates=gates + require(*_depth_gates(profiles)))
 
 
 def _costs(

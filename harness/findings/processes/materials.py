@@ -66,10 +66,14 @@ def asked_first(study: Study, cells: tuple[str, ...], gate: float) -> tuple[Gate
 
 
 def _of_discovery(prompts: PromptSet, cells: tuple[str, ...]) -> PromptSet:
-    return prompts.where(
+    """The discovery items of the cells; two cells are the two tasks of what is left."""
+    kept = prompts.where(
         lambda item: item.split == DISCOVERY and cell_of(item) in cells,
         f"{prompts.name}, discovery items",
     )
+    if len(left := [*kept.count()]) == 2:
+        return replace(kept, tasks=(left[0], left[1]))
+    return kept
 
 
 def gates_of(study: Study, process: Process, gate: float) -> tuple[Gate, ...]:

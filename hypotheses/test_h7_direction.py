@@ -14,7 +14,8 @@ Steering    The direction is fitted on crossed prompts, where words cannot tell 
             the discovery facts; layer, dose and edit selected on the other half; judged on
             evaluation facts, in shares of each task's intact logit difference (in nats, an edit
             that ruins both costs more where there was more), against random directions of the
-            same length. Cost: KL divergence on lookup items and plain statements. An answer that
+            same length. Reasoning itself must gain, and lose with the opposite sign, where it is
+            answered right .3 to .9 of the time. Cost: KL divergence on lookup items and plain statements. An answer that
             greedy text does not give counts as wrong, never as a guess.
 """
 
@@ -50,6 +51,7 @@ SCALES = (0.5,)  # s of x + s (x . r) r: shown, with the published 0.1 at every 
 POSITIONS = "all"  # tokens that are edited
 ALPHA_STEERING = 0.05
 LIFT = 0.01  # share of the intact logit difference that adding the direction must gain
+ROOM = (0.30, 0.90)  # accuracy of the items whose answers must rise, and fall the other way
 MARGIN = 0.10  # share of its logit difference that a cell may lose at most
 COST = 0.40  # nats of KL on neutral prompts; adding a refusal direction cost .1 to .4
 CHOOSING = 8  # discovery stories that layer and dose are selected on, at most
@@ -76,7 +78,7 @@ steering = SteeringRule(
     selection=SteeringSelection(pairs=CHOOSING, cost=COST),
     random=RandomDirections(count=STEERING_DIRECTIONS, pairs=CONTROL_PAIRS, band=BAND),
     criterion=SteeringCriterion(
-        pairs=JUDGED, least=LEAST, lift=LIFT, margin=MARGIN, alpha=ALPHA_STEERING
+        pairs=JUDGED, least=LEAST, lift=LIFT, room=ROOM, margin=MARGIN, alpha=ALPHA_STEERING
     ),
     tokens=TOKENS,
 )

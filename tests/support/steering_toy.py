@@ -28,7 +28,9 @@ RULE = SteeringRule(
     edits=SteeringEdits(doses=(0.5, 1.0), scales=(1.0,), positions="all"),
     selection=SteeringSelection(pairs=20, cost=0.30),
     random=RandomDirections(count=20, pairs=20, band=4),
-    criterion=SteeringCriterion(pairs=60, least=20, lift=0.01, margin=0.10, alpha=0.05),
+    criterion=SteeringCriterion(
+        pairs=60, least=20, lift=0.01, room=(0.3, 0.9), margin=0.10, alpha=0.05
+    ),
     tokens=4,
 )
 PLAN = Plan(seed=0, items=120, permutations=199, resamples=199, twins=0)
@@ -76,6 +78,16 @@ def truly(here):
 def by_any_move(here):
     """Any move of some length does the same, whatever its direction."""
     return here.margin + here.side * here.moved
+
+
+def hurting_recall(here):
+    """Recall is lost towards reasoning, and reasoning stays as it is."""
+    return here.margin - (here.along + GAP / 2 if here.task == "recall" else 0)
+
+
+def rising_either_way(here):
+    """Reasoning gains wherever it is moved along the direction, recall loses."""
+    return here.margin + here.side * abs(here.along - here.side * GAP / 2)
 
 
 def by_nothing(here):

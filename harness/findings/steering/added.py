@@ -7,7 +7,12 @@ decide.
 from harness.findings.steering.effects import SHARE
 from harness.findings.steering.measured import Added, measure_added
 from harness.findings.steering.plots import added_plots
-from harness.findings.steering.requirements import beyond_isotropic, spread_control, task_spared
+from harness.findings.steering.requirements import (
+    beyond_isotropic,
+    logit_gained,
+    spread_control,
+    task_spared,
+)
 from harness.findings.steering.rule import SteeringRule
 from harness.findings.steering.secondary import added_secondary
 from harness.findings.steering.words import direction_notes, effect_in_words
@@ -37,7 +42,7 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:
 
 
 def _decisive(measured: Added) -> list[Evidence]:
-    """The contrast, random directions, and that the second task loses nothing."""
+    """The contrast, random directions, and what the second task itself gains, by both signs."""
     steering, effects = measured.steering, measured.effects
     first, second = steering.tasks
     value, low, high = effects.contrast_with_interval(0, steering.study.plan)
@@ -51,14 +56,17 @@ def _decisive(measured: Added) -> list[Evidence]:
             "the same, against random directions", SHARE, measured.isotropic, steering
         ),
         task_spared(f"{second} lost by it", effects.second, steering),
+        logit_gained(f"{second} with room, gained by it", measured.own, 0, steering),
+        logit_gained(f"{second} with room, lost the other way", measured.own, 1, steering),
     ]
 
 
 def _notes(measured: Added) -> tuple[str, ...]:
     steering, effects = measured.steering, measured.effects
-    toward, away = measured.toward.intervention, measured.away.intervention
+    toward, away = measured.toward.intervention, measured.away
     return (
         effect_in_words(f"adding the direction ({toward})", steering, effects, 0),
         effect_in_words(f"going the other way ({away})", steering, effects, 1),
+        f"with room to rise and fall: {measured.pool.description}",
         *direction_notes(steering),
     )

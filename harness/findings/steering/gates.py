@@ -5,6 +5,7 @@ from dataclasses import replace
 from harness.findings.gates import causal_gates, competence_gates
 from harness.findings.steering.effects import BothTasks
 from harness.findings.steering.fitting import fitting_prompts
+from harness.findings.steering.pool import Pool
 from harness.findings.steering.selection import SteeringStudy
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
@@ -28,6 +29,16 @@ def steering_gates(study: Study, gate: float) -> tuple[Gate, ...]:
         "direction and half to select how to steer"
     )
     return (*gates, Gate("discovery pairs", fewest >= 2 * LEAST_FITTED, reason))
+
+
+def room_gate(steering: SteeringStudy, pool: Pool) -> Gate:
+    """Whether the second task's answers can rise and fall."""
+    room = steering.rule.criterion.room
+    reason = (
+        f"{pool.description}: {pool.accuracy:.2f} of discovery, where {room[0]:g} to {room[1]:g} "
+        "leave room to rise and to fall"
+    )
+    return Gate("room", pool.with_room(room), reason)
 
 
 def scored_gates(steering: SteeringStudy, effects: BothTasks) -> tuple[Gate, ...]:

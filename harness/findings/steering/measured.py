@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.findings.direction.search import direction_gate
-from harness.findings.effects import TaskEffects, effects_on_all
+from harness.findings.effects import TaskEffects, effects_on_all, part
 from harness.findings.steering.against_random import (
     AgainstRandom,
     along_each,
@@ -19,9 +19,9 @@ from harness.findings.steering.against_random import (
 )
 from harness.findings.steering.doses import DoseGrid, measure_doses
 from harness.findings.steering.effects import BothTasks
-from harness.findings.steering.gates import scored_gates, steering_gates
+from harness.findings.steering.gates import room_gate, scored_gates, steering_gates
 from harness.findings.steering.manipulation import manipulation_gates
-from harness.findings.steering.pool import Pool, pool_of
+from harness.findings.steering.pool import Pool, pool_of, pool_with_room
 from harness.findings.steering.rule import SteeringRule
 from harness.findings.steering.selection import (
     SelectedSteering,
@@ -52,10 +52,12 @@ class Added:
 
     Attributes:
         toward: The best way to move the second task up against the first.
-        away: The best way to do the opposite.
+        away: The same with the opposite sign.
         interventions: What was run: these two, and rescalings, the published one among them.
         prompts: Evaluation items of both tasks.
         effects: Of every intervention on them.
+        pool: Items of the second task whose answers can rise and fall.
+        own: Of `toward` and of `away` on the evaluation items of the pool.
         isotropic: The contrast of `toward` against isotropic random directions.
         spread: The same against directions that are spread like the stream.
         away_random: The contrast of `away` against isotropic random directions.
@@ -66,10 +68,12 @@ class Added:
 
     steering: SteeringStudy
     toward: SelectedSteering
-    away: SelectedSteering
+    away: Intervention
     interventions: list[Intervention]
     prompts: PromptSet
     effects: BothTasks
+    pool: Pool
+    own: TaskEffects
     isotropic: AgainstRandom
     spread: AgainstRandom
     away_random: AgainstRandom
@@ -151,15 +155,17 @@ def measure_added(study: Study, rule: SteeringRule, gate: float) -> Added:
     def score(interventions: Sequence[Intervention]) -> Float[np.ndarray, " intervention"]:
         return steering.both(to_select, interventions).contrasts
 
-    toward = select_added(steering, score, +1)
+    toward = select_added(steering, score)
     gates = require(*gates, *manipulation_gates(steering, toward.intervention))
-    away = select_added(steering, lambda interventions: -score(interventions), -1)
+    away = replace(toward.intervention, dose=-toward.intervention.dose)
     interventions, prompts = (
-        _interventions_shown(steering, toward, away),
+        _interventions_shown(steering, toward.intervention, away),
         steering.evaluation_items(),
     )
     effects = steering.both(prompts, interventions)
     gates = require(*gates, *scored_gates(steering, effects))
+    pool = pool_with_room(steering)
+    gates = require(*gates, room_gate(steering, pool))
     isotropic, spread = steering.isotropic_directions(), steering.spread_directions()
     random = contrast_against(steering, toward.intervention, [*isotropic, *spread])
     return Added(
@@ -169,10 +175,12 @@ def measure_added(study: Study, rule: SteeringRule, gate: float) -> Added:
         interventions=interventions,
         prompts=prompts,
         effects=effects,
+        pool=pool,
+        own=_own_effects(steering, pool, [toward.intervention, away]),
         isotropic=replace(random, draws=random.draws[: len(isotropic)]),
         spread=replace(random, draws=random.draws[len(isotropic) :]),
-        away_random=contrast_against(steering, away.intervention, isotropic),
-        side_effects=measure_side_effects(steering, [toward.intervention, away.intervention]),
+        away_random=contrast_against(steering, away, isotropic),
+        side_effects=measure_side_effects(steering, [toward.intervention, away]),
         doses=measure_doses(steering, toward.intervention.layers),
         gates=gates,
     )
@@ -224,7 +232,7 @@ def measure_corrected(study: Study, rule: SteeringRule, gate: float) -> Correcte
     def score(interventions: Sequence[Intervention]) -> Float[np.ndarray, " intervention"]:
         return effects_on_all(steering.run(to_select, interventions), to_select, pool.task).mean
 
-    toward = select_added(steering, score, +1)
+    toward = select_added(steering, score)
     gates = require(*gates, *manipulation_gates(steering, toward.intervention))
     others = [*steering.isotropic_directions(), *steering.spread_directions()]
     result = steering.run(judged, along_each(toward.intervention, others), others)
@@ -249,18 +257,26 @@ def _fitted(
 
 
 def _interventions_shown(
-    steering: SteeringStudy, toward: SelectedSteering, away: SelectedSteering
+    steering: SteeringStudy, toward: Intervention, away: Intervention
 ) -> list[Intervention]:
     """What is judged, what goes the other way, and rescaling, the published edit among it."""
     layers = steering.fitted.layers
-    scopes = dict.fromkeys((toward.intervention.layers, layers))
+    scopes = dict.fromkeys((toward.layers, layers))
     rescaled = [
         steering.along(RESCALE, scope, scale)
         for scope in scopes
         for scale in steering.rule.edits.scales
     ]
     published = steering.along(RESCALE, layers, PUBLISHED_SCALE)
-    return list(dict.fromkeys([toward.intervention, away.intervention, *rescaled, published]))
+    return list(dict.fromkeys([toward, away, *rescaled, published]))
+
+
+def _own_effects(
+    steering: SteeringStudy, pool: Pool, interventions: Sequence[Intervention]
+) -> TaskEffects:
+    """What interventions do to the evaluation items of a pool."""
+    items = part(pool.prompts, EVALUATION, (pool.task,), steering.rule.criterion.pairs)
+    return effects_on_all(steering.run(items, interventions), items, pool.task)
 
 
 def _wrong_items_gate(

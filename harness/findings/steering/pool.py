@@ -1,10 +1,10 @@
-"""Items that the intact model answers wrong, and where to find enough of them.
+"""Items that the intact model answers wrong, or not always right, and where to find enough of them.
 
 Materials that a model answers have few such items; then cells of more steps, which the direction
 was not fitted on either, are the pool.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from harness.findings.effects import part
 from harness.findings.steering.selection import SteeringStudy
 from harness.materials.cell_sets import draw_cells, whole_cells
 from harness.materials.difficulty import MOST_STEPS
-from harness.materials.items import EVALUATION, PromptSet
+from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.study.study import Study
 
 
@@ -42,28 +42,48 @@ class Pool:
         }
         return part(self.prompts.where(lambda i: i.id in ids), split, (self.task,), pairs)
 
+    @property
+    def accuracy(self) -> float:
+        """Share answered right of the discovery items: what is judged must not choose itself."""
+        discovery = np.array([item.split == DISCOVERY for item in self.prompts.items])
+        return float(self.correct[discovery].mean()) if discovery.any() else float("nan")
+
+    def with_room(self, room: tuple[float, float]) -> bool:
+        """Whether the answers can both rise and fall."""
+        return room[0] <= self.accuracy <= room[1]
+
 
 def pool_of(steering: SteeringStudy) -> Pool:
     """The second task's own items; harder ones where too few of those are wrong to be judged."""
-    study, task, criterion = steering.study, steering.tasks[1], steering.rule.criterion
+    criterion = steering.rule.criterion
+    return _first(
+        steering,
+        lambda p: len(p.items(EVALUATION, criterion.pairs, correct=False)) >= criterion.least,
+    )
+
+
+def pool_with_room(steering: SteeringStudy) -> Pool:
+    """The second task's own items; harder ones where nearly all of those are answered right."""
+    return _first(steering, lambda pool: pool.with_room(steering.rule.criterion.room))
+
+
+def _first(steering: SteeringStudy, wanted: Callable[[Pool], bool]) -> Pool:
+    """The easiest items that are as wanted; the task's own if none are."""
+    pools = _pools(steering)
+    own = next(pools)
+    return own if wanted(own) else next(filter(wanted, pools), own)
+
+
+def _pools(steering: SteeringStudy) -> Iterator[Pool]:
+    """The second task's items that the direction was not fitted on, the easiest first."""
+    study, task = steering.study, steering.tasks[1]
     unseen = study.prompts.where(
         lambda i: i.task == task and (i.split == EVALUATION or i.pair in steering.fitted.unseen)
     )
-    own = _pool(study, unseen, task, f"{task} items of {study.prompts.name}")
-    found = own
-    harder = _harder(study)
-    while _wrong(found, criterion.pairs) < criterion.least:
-        name, prompts = next(harder, ("", None))
-        if prompts is None:
-            return own
+    yield _pool(study, unseen, task, f"{task} items of {study.prompts.name}")
+    for name, prompts in _harder(study):
         of_task = prompts.where(lambda i: i.task == task)
-        few = f"as {_wrong(own, criterion.pairs)} of {study.prompts.name} are wrong"
-        found = _pool(study, of_task, task, f"{task} items of {name}, {few}")
-    return found
-
-
-def _wrong(pool: Pool, pairs: int) -> int:
-    return len(pool.items(EVALUATION, pairs, correct=False))
+        yield _pool(study, of_task, task, f"{task} items of {name}")
 
 
 def _harder(study: Study) -> Iterator[tuple[str, PromptSet]]:

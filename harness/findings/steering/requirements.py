@@ -10,6 +10,7 @@ from harness.findings.steering.against_random import AgainstRandom
 from harness.findings.steering.effects import accuracy_change
 from harness.findings.steering.selection import SteeringStudy
 from harness.verdicts.evidence import Control, Effect, Evidence
+from harness.verdicts.wording import NEGLIGIBLE
 
 
 def beyond_isotropic(
@@ -31,6 +32,25 @@ def spread_control(against: AgainstRandom) -> Control:
         note=f"{len(against.draws)} of the same length, of what tells prompts of one task apart; "
         f"must stay below {against.value:.2f}",
     )
+
+
+def logit_gained(name: str, task: TaskEffects, row: int, steering: SteeringStudy) -> Evidence:
+    """The requirement that the logit difference rise, or fall where the row is the other way.
+
+    Args:
+        name: Of the requirement.
+        task: Rows: towards the task, then away from it.
+        row: 0 or 1.
+        steering: Has the plan of the intervals.
+    """
+    along = (1, -1)[row] * task.logit_difference[row, task.scored]
+    effect = Effect(
+        "nats",
+        float(along.mean(dtype=np.float64)),
+        interval(along, steering.study),
+        method=f"accuracy {accuracy_change(task, row)}",
+    )
+    return Evidence(name, effect, threshold=NEGLIGIBLE, relation=">", n=len(along))
 
 
 def share_lost(name: str, task: TaskEffects, steering: SteeringStudy, method: str) -> Evidence:

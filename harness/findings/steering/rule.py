@@ -57,6 +57,7 @@ class SteeringCriterion:
         least: Items without which nothing is judged.
         lift: Share of the intact logit difference that adding must gain one task against the
             other; rounding alone gives 1e-5.
+        room: Accuracy, least and most, of the items whose answers must rise and fall.
         margin: A task is spared if less than this share of its correct answers is lost.
         alpha: Of every test.
     """
@@ -64,6 +65,7 @@ class SteeringCriterion:
     pairs: int
     least: int
     lift: float
+    room: tuple[float, float]
     margin: float
     alpha: float
 

@@ -136,7 +136,7 @@ def _cost(
 
 def _away_against_random(measured: Added) -> Evidence:
     """Steering away from the second task, against isotropic random directions."""
-    steering, intervention = measured.steering, measured.away.intervention
+    steering, intervention = measured.steering, measured.away
     first, second = steering.tasks
     against = measured.away_random
     reversed_sign = replace(against, value=-against.value, draws=-against.draws)
@@ -158,9 +158,8 @@ def _other_interventions(measured: Added) -> list[Evidence]:
         which, method = "", f"accuracy: {accuracies}"
         if intervention.method == RESCALE and intervention.dose == PUBLISHED_SCALE:
             which = "as published, "
-        if intervention == measured.away.intervention:
+        if intervention == measured.away:
             which = f"away from {steering.tasks[1]}, "
-            method += f"; best of {measured.away.considered}"
         effect = Effect(SHARE, value, (low, high), method=method)
         evidence.append(Evidence(f"{which}{intervention}", effect, n=effects.n))
     return evidence

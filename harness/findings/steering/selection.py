@@ -142,19 +142,17 @@ def mean_cost(
     return np.asarray(np.mean([c.mean(1) for c in costs.values()], axis=0))
 
 
-def select_added(steering: SteeringStudy, score: Score, sign: int) -> SelectedSteering:
+def select_added(steering: SteeringStudy, score: Score) -> SelectedSteering:
     """The layer that scores best at dose 1; there or at every layer, the dose that scores best.
 
-    `sign` is +1 towards the second task, -1 away from it; the largest `score` is best.
+    The largest `score` is best.
     """
     layers, rule = steering.fitted.layers, steering.rule
-    by_layer = score([steering.along(ADD, (layer,), sign) for layer in layers])
+    by_layer = score([steering.along(ADD, (layer,)) for layer in layers])
     scopes: list[tuple[int, ...]] = [(layers[int(np.argmax(by_layer))],)]
     if len(layers) > 1:
         scopes.append(layers)
-    grid = [
-        steering.along(ADD, scope, sign * dose) for scope in scopes for dose in rule.edits.doses
-    ]
+    grid = [steering.along(ADD, scope, dose) for scope in scopes for dose in rule.edits.doses]
     costs = mean_cost(steering.cost(grid, DISCOVERY))
     allowed = costs <= rule.selection.cost
     best = int(np.argmax(np.where(allowed, score(grid), -np.inf) if allowed.any() else -costs))

@@ -27,9 +27,11 @@ from tests.support.steering_toy import (
     by_any_move,
     by_nothing,
     costing,
+    hurting_recall,
     needed,
     needed_by_both,
     prompts_of,
+    rising_either_way,
     row,
     ruined,
     study,
@@ -40,14 +42,18 @@ from tests.support.steering_toy import (
 
 
 def test_a_direction_that_steers_is_supported():
-    found = finding_of(steering_finding, study(), RULE, 0.6)
+    found = finding_of(steering_finding, study(misses=0.3), RULE, 0.6)
     assert verdict(found) == (Outcome.SUPPORTED, "every requirement holds")
     first = found.evidence[0]
-    assert first.effect.value == pytest.approx(2 * GAP / 6, rel=0.2)  # dose 1 at one layer
+    assert first.effect.value == pytest.approx(
+        GAP / 6 + GAP / (0.7 * 6 - 0.3), rel=0.05
+    )  # dose 1 at one layer
     assert "add +1 at layer" in first.effect.method
     units = list(found.samples[first.name].values())
     assert (len(units), np.mean(units)) == (first.n, pytest.approx(first.effect.value, abs=0.02))
     assert row(found, "the same, against random").p_adjusted == pytest.approx(1 / 21)
+    assert row(found, "reasoning with room, gained").effect.value == pytest.approx(GAP, rel=0.05)
+    assert row(found, "reasoning with room, lost").effect.value == pytest.approx(GAP, rel=0.05)
     assert row(found, "reasoning moved the wrong way").effect.value == 0
     assert row(found, "recall moved the wrong way").effect.value == 0
     assert found.notes[0].startswith("adding the direction (add +1 at layer")
@@ -56,7 +62,7 @@ def test_a_direction_that_steers_is_supported():
 
 
 def test_an_effect_that_any_direction_has_is_refuted():
-    found = finding_of(steering_finding, study(by_any_move), RULE, 0.6)
+    found = finding_of(steering_finding, study(by_any_move, misses=0.3), RULE, 0.6)
     outcome, reason = verdict(found)
     assert outcome is Outcome.REFUTED
     assert "against random directions" in reason
@@ -65,14 +71,34 @@ def test_an_effect_that_any_direction_has_is_refuted():
 
 
 def test_no_effect_is_refuted():
-    outcome, reason = verdict(finding_of(steering_finding, study(by_nothing), RULE, 0.6))
+    outcome, reason = verdict(
+        finding_of(steering_finding, study(by_nothing, misses=0.3), RULE, 0.6)
+    )
     assert outcome is Outcome.REFUTED
     assert "change of logit difference: 0 [0, 0], needed > 0.01" in reason
 
 
+@pytest.mark.parametrize(
+    ("law", "why"),
+    [(hurting_recall, "reasoning with room, gained"), (rising_either_way, "lost the other way")],
+)
+def test_reasoning_itself_must_rise_and_fall(law, why):
+    found = finding_of(steering_finding, study(law, misses=0.3), RULE, 0.6)
+    assert found.evidence[0].passed
+    outcome, reason = verdict(found)
+    assert outcome is Outcome.REFUTED
+    assert why in reason
+
+
+def test_answers_that_are_all_right_have_no_room_to_rise():
+    outcome, reason = verdict(finding_of(steering_finding, study(), RULE, 0.6))
+    assert outcome is Outcome.INCONCLUSIVE
+    assert "1.00 of discovery, where 0.3 to 0.9 leave room to rise and to fall" in reason
+
+
 def test_ruining_both_tasks_is_not_steering():
     rule = costing(10.0)
-    found = finding_of(steering_finding, study(ruined), rule, 0.6)
+    found = finding_of(steering_finding, study(ruined, misses=0.3), rule, 0.6)
     assert verdict(found)[0] is Outcome.REFUTED
     steering = SteeringStudy.fit(study(ruined), RULE)
     effects = steering.both(steering.evaluation_items(), [steering.along(ADD, (0, 1, 2))])
@@ -89,7 +115,7 @@ def test_the_share_that_goes_the_wrong_way_is_known():
             value, far = super().read(items, edit_set)
             return np.array([np.where([i.id in names for i in items], 12 - value, value), far])
 
-    found = finding_of(steering_finding, Study(Some(), PROMPTS, PLAN), RULE, 0.6)
+    found = finding_of(steering_finding, Study(Some(misses=0.3), PROMPTS, PLAN), RULE, 0.6)
     share = row(found, "reasoning moved the wrong way")
     assert (share.effect.value, share.n) == (0.25, 60)
     left = found.plots[2].panels[0].series[1]
@@ -194,7 +220,7 @@ def test_few_items_are_inconclusive():
 
 def test_figures_hold_plain_values():
     found = [
-        finding_of(steering_finding, study(), RULE, 0.6),
+        finding_of(steering_finding, study(misses=0.3), RULE, 0.6),
         finding_of(projection_finding, study(needed), RULE, 0.6),
         finding_of(correction_finding, study(misses=0.5), RULE, 0.3),
     ]

@@ -21,14 +21,14 @@ def test_a_dose_that_costs_too_much_is_not_selected():
     def score(interventions):
         return np.array([a.dose * len(a.layers) for a in interventions])
 
-    selected = select_added(SteeringStudy.fit(study(), RULE), score, +1)
+    selected = select_added(SteeringStudy.fit(study(), RULE), score)
     assert (selected.intervention.dose, len(selected.intervention.layers), selected.affordable) == (
         1.0,
         1,
         True,
     )
     assert selected.cost == pytest.approx(0.01 * GAP**2, rel=0.1)
-    dear = select_added(SteeringStudy.fit(study(), costing(0.001)), score, +1)
+    dear = select_added(SteeringStudy.fit(study(), costing(0.001)), score)
     assert (dear.intervention.dose, len(dear.intervention.layers), dear.affordable) == (
         0.5,
         1,

@@ -27,13 +27,12 @@ class Batcher:
 
     Attributes:
         network: The model that runs them.
-        dtype: Of its weights.
         asked: The batch size that was asked for; None if it may be chosen and changed here.
         size: Token trees in a forward pass; None until the first batch.
     """
 
-    def __init__(self, network: Network, dtype: torch.dtype, asked: int | None) -> None:
-        self.network, self.dtype, self.asked = network, dtype, asked
+    def __init__(self, network: Network, asked: int | None) -> None:
+        self.network, self.asked = network, asked
         self.size = asked
 
     def run(
@@ -110,7 +109,7 @@ class Batcher:
     @property
     def shares_prefixes(self) -> bool:
         """Whether prompts of one tree give the numbers they give apart: the mask is respected."""
-        return bool(self.prefix_check.parted <= torch.finfo(self.dtype).eps ** 0.5)
+        return bool(self.prefix_check.parted <= torch.finfo(self.network.dtype).eps ** 0.5)
 
     def fitting(self, trees: Sequence[TokenTree]) -> int:
         """How many of these trees, in rising width, one forward pass takes.

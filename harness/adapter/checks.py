@@ -11,6 +11,7 @@ from nnsight import TransformersModel
 from torch import Tensor, nn
 
 from harness.adapter.architectures import PATTERN_EDIT, Sites, first, follow, mix_weight
+from harness.adapter.attention import fused_attention
 from harness.adapter.clean import Network
 from harness.adapter.encoding import Batch, Encoder
 from harness.adapter.prefix_sharing import separate_trees, shared_prefix_trees
@@ -124,24 +125,36 @@ class PrefixCheck:
 
 
 def prefix_check(network: Network) -> PrefixCheck:
-    """Run two prompts in one tree, and apart."""
+    """Run two prompts in one tree, and apart, with the attention that edits patterns and without.
+
+    Both, because each has a way of its own to read the mask: torch's fused attention on a CPU takes
+    a mask of single precision for one of double precision.
+    """
+    eager = _prefix_check(network)
+    with fused_attention(network.engine._module):
+        fused = _prefix_check(network)
+    parted = float(np.maximum(eager.parted, fused.parted))
+    return PrefixCheck(np.maximum(eager.error, fused.error), parted)
+
+
+def _prefix_check(network: Network) -> PrefixCheck:
     engine, sites, encoder, device = network.engine, network.sites, network.encoder, network.device
     text = _ids(encoder)[0]
     ids = [[*text, *text], [*text, *text[::-1]]]
     tree = encoder.batch_of(shared_prefix_trees(ids), device)
     together, _ = _observe(engine, sites, tree)
     apart, _ = _observe(engine, sites, encoder.batch_of(separate_trees(ids, tree.rows), device))
-    errors, parted = [], 0.0
+    errors, parted = [], []
     for one, other in zip(together, apart, strict=True):
         pairs = [
             (one.resid[at, path].float(), other.resid[row].float())
             for row, (at, path) in enumerate(zip(tree.tree.tolist(), tree.columns, strict=True))
         ]
-        errors.append(max(_error(found, expected) for found, expected in pairs))
+        errors.append(float(np.max([_error(found, expected) for found, expected in pairs])))
         for found, expected in pairs:
             away, size = ((x.abs().amax(-1))[len(text) :] for x in (found - expected, expected))
-            parted = max(parted, float((away / size.clamp_min(1e-30)).max()))
-    return PrefixCheck(_numbers(errors), parted)
+            parted.append(float((away / size.clamp_min(1e-30)).max()))
+    return PrefixCheck(_numbers(errors), float(np.max(parted)))  # not a number if any is not
 
 
 def _ids(encoder: Encoder) -> list[list[int]]:

@@ -69,7 +69,7 @@ class Model:
             tokenizer, options.chat_template, longest, words, dict(options.template_args)
         )
         self.network = Network(engine, self.sites, self.encoder, self.architecture, self.device)
-        self.batcher = Batcher(self.network, self.dtype, options.batch_size)
+        self.batcher = Batcher(self.network, options.batch_size)
 
     @classmethod
     def load(cls, spec: ModelSpec, options: LoadOptions | None = None) -> Self:

@@ -197,6 +197,29 @@ def test_a_huge_activation_hides_no_ignored_mask(folder_of, monkeypatch):
     assert not holds
 
 
+@pytest.mark.parametrize("kind", ["qwen2", "llama", "gemma3_text"])
+def test_in_double_precision_each_prompt_has_its_own_values(folder_of, kind):
+    """Fused attention on a CPU reads a mask of single precision as one of double precision."""
+    model = load(folder_of(kind))
+    model.module.double()
+    assert len(shared_prefix_trees(model.encoder.ids(PLAIN))) < len(PLAIN)
+    sets = [(), *((edits.zero_ablation(Site("mlp", layer)),) for layer in (0, 1))]
+    found = model.sweep(PLAIN, sets).log_probability
+    alone = [model.sweep([item], sets).log_probability for item in PLAIN]
+    np.testing.assert_allclose(found, np.concatenate(alone, axis=1), atol=2e-5)
+    plain = [log_probability(model, item) for item in PLAIN]
+    np.testing.assert_allclose(found[0], plain, atol=2e-5)
+    np.testing.assert_allclose(model.score(PLAIN).log_probability, plain, atol=2e-5)
+
+
+def test_numbers_that_are_none_refuse_to_share(folder_of, monkeypatch):
+    model = load(folder_of("qwen2"))
+    monkeypatch.setattr(
+        encoding, "additive", lambda sees: torch.full(sees.shape, torch.nan)[:, None]
+    )
+    assert not model.batcher.shares_prefixes
+
+
 def test_a_window_narrower_than_a_line_keeps_prompts_apart(folder_of):
     folder = folder_of("mistral", sliding_window=40)
     together, apart = load(folder), load(folder, share=False)

@@ -14,6 +14,7 @@ STAGES = {
 }
 CELLS = ("recall", "lookup", "reasoning", "latent")
 KINDS = ("layer", "head", "neuron")
+NOTES = ("difficulty ", "names ", "evidence of grade ", "the same sign ")  # that are shown
 NOT_RUN = "not run yet"
 
 
@@ -191,8 +192,8 @@ def _times_of(model: dict) -> Iterator[list[str]]:
 
 
 def _difficulty(verdicts: Sequence[dict]) -> str:
-    """The sentences on difficulty and names that `auto` wrote."""
-    said = (n for v in verdicts for n in v["notes"] if n.startswith(("difficulty ", "names ")))
+    """The sentences on difficulty, names, grade and second sets."""
+    said = (n for v in verdicts for n in v["notes"] if n.startswith(NOTES))
     return "\n\n".join(f"{note[0].upper()}{note[1:]}." for note in dict.fromkeys(said))
 
 
@@ -215,8 +216,13 @@ def _whole(answers: Sequence[dict]) -> dict[str, dict[str, dict]]:
 
 
 def _parts_added(answers: Sequence[dict]) -> Iterator[dict]:
-    added: dict[tuple[str, str], dict] = {}
+    """Parts of a set as one row; what two stages asked counts once."""
+    once: dict[tuple[str, str], dict] = {}
     for row in answers:
+        key = row["materials"], row["task"]
+        once[key] = max(row, once.get(key, row), key=lambda either: either["asked"])
+    added: dict[tuple[str, str], dict] = {}
+    for row in once.values():
         name, part, _ = row["materials"].partition(", discovery, part ")
         if not part:
             yield row

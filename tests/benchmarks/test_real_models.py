@@ -103,5 +103,6 @@ def test_parts_of_a_set_add_up_and_the_largest_selection_is_shown():
     parts = [row(f"cells@x, discovery, part {n} of 2", 10, n) for n in (1, 2)]
     for largest, expected in ((8, (20, 3)), (50, (50, 40))):
         others = [row("cells@x, discovery items, first 2 pairs", largest, 40)]
-        found = real_models_page._whole([*parts, *others])["cells@x"]["recall"]
+        of_two_stages = [*parts, *others, *parts]
+        found = real_models_page._whole(of_two_stages)["cells@x"]["recall"]
         assert (found["asked"], found["right"]) == expected

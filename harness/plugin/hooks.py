@@ -257,6 +257,12 @@ class Awaiting:
             self.start().pytest_runtest_logreport(report)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """Leave out instructions without a line number: a signal can hit one, pytest fails on it."""
+    excinfo.traceback = excinfo.traceback.filter(lambda e: e._rawentry.tb_lineno is not None)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Let every worker write under the controller's run, and compare with what it compares with."""

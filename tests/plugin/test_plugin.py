@@ -1,6 +1,7 @@
 """The plugin on five-line hypothesis files: outcomes, options, records, xdist."""
 
 import json
+from types import FunctionType
 
 import pytest
 
@@ -450,6 +451,20 @@ def test_two_runs_do_not_write_to_one_folder_at_once(study):
     # It has let go of the folder.
     result = study.runpytest("--model=mini-qwen", "-k", "nothing")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_a_signal_on_an_instruction_without_a_line_is_said_as_any_other():
+    def stopped():
+        raise KeyboardInterrupt
+
+    lineless = FunctionType(stopped.__code__.replace(co_linetable=b""), {})
+    with pytest.raises(KeyboardInterrupt) as excinfo:
+        lineless()
+    with pytest.raises(TypeError):
+        excinfo.getrepr()
+    hooks.pytest_keyboard_interrupt(excinfo)
+    assert "KeyboardInterrupt" in str(excinfo.getrepr())
+
 
 
 def test_sigterm_in_the_first_prediction_is_an_interruption_too(study):

@@ -1,12 +1,12 @@
 """Untrained twins: the same measurement where nothing was learned, so that nothing may be found."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from harness.activations.extracted import Activations
 from harness.study.study import Study
-from harness.verdicts.evidence import Control
+from harness.verdicts.evidence import Control, Evidence
 
 Measured = TypeVar("Measured")
 
@@ -48,16 +48,21 @@ def twin_controls(
     )
 
 
+def worth_twins(study: Study, required: Iterable[Evidence]) -> bool:
+    """Whether twins are measured: where the model itself meets what decides, or always (--full)."""
+    return study.plan.full or all(e.passed for e in required if e.decisive)
+
+
 def missing_twins(study: Study, *, met: bool) -> tuple[str, ...]:
     """A note on why twins were not measured, where they were not.
 
     Args:
         study: Its plan says how many there are.
-        met: Whether the model itself meets the requirements: twins can only take support away.
+        met: Whether they were worth it: twins can only take support away.
     """
     if not met:
         reason = "the model itself does not meet the requirements"
-        return (f"untrained twins were not measured: {reason}",)
+        return (f"untrained twins were not measured (--full does): {reason}",)
     if study.plan.twins:
         return ()
     return ("no untrained twin was run (--twins 0), so that control is missing",)

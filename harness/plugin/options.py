@@ -170,6 +170,12 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "run, as with -k or another --prompts",
     ),
     (
+        "--full",
+        "flag",
+        False,
+        "measure untrained twins also where the model itself does not meet the requirements",
+    ),
+    (
         "--no-controls",
         "flag",
         False,

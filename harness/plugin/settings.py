@@ -153,6 +153,7 @@ def _plan(config: pytest.Config) -> Plan:
         twins=option_of(config, "--twins"),
         shuffle_labels=option_of(config, "--shuffle-labels"),
         competence_gate=option_of(config, "--competence-gate"),
+        full=option_of(config, "--full"),
     )
 
 

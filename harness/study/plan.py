@@ -21,6 +21,8 @@ class Plan:
             measures the suite's error rates, not the model.
         competence_gate: Accuracy below which a claim is inconclusive; it replaces the gate in the
             claim's file. 0 lets every model pass, also one that guesses.
+        full: Whether untrained twins are measured also where the model itself does not meet what
+            is required, so that they can take no support away.
         cut: What --budget took away, as a sentence; empty if nothing.
     """
 
@@ -31,6 +33,7 @@ class Plan:
     twins: int = 3
     shuffle_labels: float = 0.0
     competence_gate: float | None = None
+    full: bool = False
     cut: str = ""
 
     def labelled(self, prompts: PromptSet, seed: int | None = None) -> PromptSet:

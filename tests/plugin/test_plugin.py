@@ -466,7 +466,6 @@ def test_a_signal_on_an_instruction_without_a_line_is_said_as_any_other():
     assert "KeyboardInterrupt" in str(excinfo.getrepr())
 
 
-
 def test_sigterm_in_the_first_prediction_is_an_interruption_too(study):
     study.makepyfile(
         test_h9_x=CLAIM

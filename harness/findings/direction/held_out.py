@@ -12,6 +12,7 @@ from harness.findings.direction.measured import (
     SelectedLayer,
     TwinDirection,
     measure_held_out,
+    with_twins,
 )
 from harness.findings.direction.plots import held_out_plots
 from harness.findings.direction.search import DirectionRule, random_sizes, upper
@@ -19,7 +20,7 @@ from harness.findings.direction.secondary import auc_evidence, held_out_secondar
 from harness.findings.direction.separation import by_stratum, permutation_p
 from harness.findings.direction.surface_baselines import SurfaceBaseline
 from harness.findings.gates import competence_gates, gate_notes, process_gate
-from harness.findings.twins import missing_twins
+from harness.findings.twins import missing_twins, worth_twins
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
 from harness.verdicts.evidence import Control, Effect, Evidence, Family, Gate
@@ -37,11 +38,14 @@ def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -
     if study.has_answers:
         require(*competence)
     measured = measure_held_out(study, rule)
+    required = _decisive(measured, rule)
+    if worth := worth_twins(study, required):
+        measured = with_twins(measured, rule)
     return Finding(
-        evidence=(*_decisive(measured, rule), *held_out_secondary(measured, rule)),
+        evidence=(*required, *held_out_secondary(measured, rule)),
         controls=_controls(measured, rule),
         gates=(*competence, _room_gate(measured.baselines)),
-        notes=_notes(measured, competence),
+        notes=(*_notes(measured, competence), *missing_twins(study, met=worth)),
         samples={SEPARATION: measured.selected.placements()},
         plots=held_out_plots(measured),
     )
@@ -213,4 +217,4 @@ def _notes(measured: HeldOutDirection, competence: tuple[Gate, ...]) -> tuple[st
         )
     if undefined := np.flatnonzero(np.isnan(measured.search.evaluation)).tolist():
         notes.append(f"no direction in layers {undefined}: the tasks' means are the same there")
-    return (*notes, *missing_twins(study, met=True))
+    return tuple(notes)

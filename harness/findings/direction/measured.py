@@ -3,7 +3,8 @@
 Nothing is decided here.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -117,7 +118,7 @@ class HeldOutDirection:
         separation: AUC of the evaluation prompts.
         size: Their d'.
         baselines: What tells the tasks apart without a model; prompt length first.
-        twins: The untrained twins.
+        twins: The untrained twins, where these were worth measuring.
     """
 
     selected: SelectedLayer
@@ -127,7 +128,7 @@ class HeldOutDirection:
     separation: Separation
     size: stats.Estimate
     baselines: list[SurfaceBaseline]
-    twins: list[TwinDirection]
+    twins: Sequence[TwinDirection] = ()
 
 
 def measure_held_out(study: Study, rule: DirectionRule) -> HeldOutDirection:
@@ -152,7 +153,6 @@ def measure_held_out(study: Study, rule: DirectionRule) -> HeldOutDirection:
         separation=selected.held_out_separation(),
         size=selected.size(),
         baselines=surface_baselines(study, labelled),
-        twins=_twin_directions(study, labelled, rule),
     )
 
 
@@ -179,8 +179,9 @@ def _selected(
     return SelectedLayer(study, labelled, layer, resid[:, layer].copy(), result.scores[:, layer])
 
 
-def _twin_directions(study: Study, labelled: Labelled, rule: DirectionRule) -> list[TwinDirection]:
-    """Each twin's own layer and direction, searched for in the same way."""
+def with_twins(measured: HeldOutDirection, rule: DirectionRule) -> HeldOutDirection:
+    """The same beside untrained twins: each its own layer and direction, found in the same way."""
+    study, labelled = measured.selected.study, measured.selected.labelled
 
     def measure(twin: Activations) -> tuple[SearchResult, Separation]:
         folds, seed, nan = rule.folds, study.plan.seed, float("nan")
@@ -189,4 +190,5 @@ def _twin_directions(study: Study, labelled: Labelled, rule: DirectionRule) -> l
             return result, Separation(nan, nan, nan)
         return result, _selected(study, labelled, twin.resid, result).held_out_separation()
 
-    return [TwinDirection(name, *found) for name, found in on_twins(study, measure).items()]
+    twins = [TwinDirection(name, *found) for name, found in on_twins(study, measure).items()]
+    return replace(measured, twins=twins)

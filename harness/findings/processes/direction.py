@@ -18,7 +18,7 @@ from harness.findings.processes.kinds import Process
 from harness.findings.processes.materials import gates_of, relations_of, shown_by
 from harness.findings.processes.same_process import drawn_pairs
 from harness.findings.requirements import beyond_same_process
-from harness.findings.twins import TwinResult, missing_twins, on_twins, twin_controls
+from harness.findings.twins import TwinResult, missing_twins, on_twins, twin_controls, worth_twins
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence
@@ -98,7 +98,7 @@ def process_direction_finding(
             "same-process directions",
         ),
     )
-    met = all(e.passed for e in required)
+    met = worth_twins(study, required)
     twins = _twins(shown, process, relations) if met else {}
     return Finding(
         (*required, _least(found, relations)),

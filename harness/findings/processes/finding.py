@@ -21,7 +21,7 @@ from harness.findings.specialisation.published import (
     counts_by_type,
     passed_components,
 )
-from harness.findings.twins import TwinResult, missing_twins, twin_controls
+from harness.findings.twins import TwinResult, missing_twins, twin_controls, worth_twins
 from harness.study.study import Study
 from harness.verdicts import typeset
 from harness.verdicts.components import ComponentKind, Components
@@ -55,7 +55,7 @@ def process_finding(
     # What follows can only take support away.
     again, notes = same_sign(measured, gate) if all(e.passed for e in required) else ((), ())
     required += again
-    met = all(e.passed for e in required)
+    met = worth_twins(study, required)
     twins = twins_of(measured) if met else {}
     return Finding(
         (

@@ -351,6 +351,8 @@ def test_prompts_that_differ_in_length_alone_are_not_supported():
     prompts = labelled_set(longer=8)
     study = study_of(lambda p, twin: length_stream(p, 5 + (twin or 0)), prompts, ids=words_of)
     finding, (outcome, reason) = held_out(study)
+    assert any("twins were not measured (--full does)" in note for note in finding.notes)
+    finding, (outcome, reason) = held_out(replace(study, plan=replace(study.plan, full=True)))
     assert outcome is Outcome.REFUTED
     assert "control prompt length alone" in reason
     first = finding.evidence[0]

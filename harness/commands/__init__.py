@@ -11,11 +11,21 @@ import os
 import sys
 from collections.abc import Sequence
 
-from harness.commands import calibrate, compare, doctor, hypotheses, models, new, prompts, report
+from harness.commands import (
+    calibrate,
+    compare,
+    doctor,
+    fleet,
+    hypotheses,
+    models,
+    new,
+    prompts,
+    report,
+)
 from harness.commands.terminal import escape_what_cannot_be_encoded
 from harness.foreign import ForeignError, printable
 
-COMMANDS = (prompts, models, hypotheses, new, doctor, report, compare, calibrate)
+COMMANDS = (prompts, models, hypotheses, new, doctor, report, compare, fleet, calibrate)
 
 
 EPILOG = """\

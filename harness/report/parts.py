@@ -11,6 +11,7 @@ from harness.report.components import Tally
 from harness.report.figures.figure import Figure
 from harness.report.instrument import InstrumentCheck
 from harness.report.opening import Line
+from harness.report.timelines import NO_PART, FleetPart
 from harness.verdicts.verdict import AnalysisPlan, Named, Verdict
 
 
@@ -141,6 +142,7 @@ class Page:
     provenance: Provenance
     files: Sequence[File]
     answers: Sequence[AnswerSheet] = ()
+    fleet: FleetPart = NO_PART
 
     @property
     def summary(self) -> list[str]:

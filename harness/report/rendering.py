@@ -15,6 +15,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
+from harness.compare.curves import NO_FLEET, FleetRecord, read_fleet_record
 from harness.compare.text import telling
 from harness.compare.timeline import Comparison
 from harness.files import DATA, write_text
@@ -60,6 +61,7 @@ def render(
     answers: "pd.DataFrame | None" = None,
     folder: Path | str | None = None,
     card: Path | str | None = None,
+    fleet: FleetRecord = NO_FLEET,
 ) -> Path:
     """Write the report and return its path.
 
@@ -72,10 +74,11 @@ def render(
         answers: What the models were asked and answered (`answers.parquet`), or None.
         folder: Where the run's other files lie, if not beside the report.
         card: A Markdown file to write the same summary and table to, replaced whole.
+        fleet: Orders of models (`fleet.json`).
     """
     out = Path(out)
     files = beside(Path(folder) if folder else out.parent, out.parent, components)
-    page = report_view.report_page(verdicts, components, title, plots, files, answers)
+    page = report_view.report_page(verdicts, components, title, plots, files, answers, fleet)
     html = (
         template_environment()
         .get_template("report.html.j2")
@@ -145,7 +148,8 @@ def load_and_render(folder: Path | str, out: Path | str | None = None, **options
     out = out or folder / "report.html"
     plots = read_plots(folder)
     answers = read_answers(folder)
-    return render(_all(folder), table, out, plots=plots, answers=answers, folder=folder, **options)
+    options |= {"plots": plots, "answers": answers, "fleet": read_fleet_record(folder)}
+    return render(_all(folder), table, out, folder=folder, **options)
 
 
 def load_card(folder: Path | str, title: str | None = None) -> str:

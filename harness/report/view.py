@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from harness.compare.curves import NO_FLEET, FleetRecord
 from harness.report.anchors import Anchors
 from harness.report.answers import answer_sheets
 from harness.report.claims_table import ClaimRow, ClaimsTable, claim_row, requirement_rows
@@ -26,6 +27,7 @@ from harness.report.parts import (
     PredictionSection,
     Provenance,
 )
+from harness.report.timelines import fleet_part
 from harness.report.verdicts import CRITERIA, distinct, natural, overall
 from harness.verdicts import typeset
 from harness.verdicts.components import MODEL
@@ -58,6 +60,7 @@ def report_page(
     plots: Sequence[PlacedPlot] = (),
     files: Sequence[File] = (),
     answers: "pd.DataFrame | None" = None,
+    fleet: FleetRecord = NO_FLEET,
 ) -> Page:
     """The whole report as values; without a title, one that says what was compared and where."""
     anchors = Anchors()
@@ -94,6 +97,7 @@ def report_page(
         provenance=_provenance(records),
         files=files,
         answers=answer_sheets(answers, anchors),
+        fleet=fleet_part(fleet, results),
     )
 
 

@@ -13,6 +13,7 @@ CODE = ("harness", "hypotheses", "prompts")
 SUFFIXES = (".py", ".toml", ".csv", ".json")
 APART = (
     *("harness/calibration", "harness/report", "harness/compare", "harness/commands"),
+    "harness/fleet",
     "harness/verdicts/verdict.schema.json",
     # In an installed copy the data lie in the package; they are counted under their own names.
     *(

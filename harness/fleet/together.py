@@ -1,0 +1,90 @@
+"""Runs of many models made one: the same files as any run has, and its report."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.compare.curves import FleetRecord, write_fleet
+from harness.verdicts import records, samples
+from harness.verdicts.components import COMPONENTS_NAME
+from harness.verdicts.verdict import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLES = (COMPONENTS_NAME, samples.SAMPLES_NAME, records.ANSWERS_NAME)
+
+
+def renamed(verdict: Verdict, name: str) -> Verdict:
+    """The verdict with another name for its model."""
+    return replace(verdict, model=replace(verdict.model, name=name))
+
+
+def put_together(
+    verdicts: Sequence[Verdict],
+    folders: Sequence[tuple[str, Path]],
+    record: FleetRecord,
+    out: Path,
+) -> Path:
+    """Write verdicts, tables, figures and `fleet.json` of all runs, and their report; its path.
+
+    Args:
+        verdicts: Of all models, each prediction once.
+        folders: Model and folder of each run; of what two runs of a model have, the later counts.
+        record: Orders of models, and sentences.
+        out: The folder, whose files of an earlier report are replaced.
+    """
+    from harness.report.rendering import load_and_render  # noqa: PLC0415 - plotly loads here
+
+    out.mkdir(parents=True, exist_ok=True)
+    (out / records.JSONL_NAME).unlink(missing_ok=True)
+    records.write_verdicts(out, verdicts)
+    _controls(folders, out)
+    for name in TABLES:
+        _table(name, folders, out)
+    plots = [replace(p, model=label) for label, at in folders for p in records.read_plots(at)]
+    records.write_plots(out, list({repr(p): p for p in plots}.values()))
+    write_fleet(out, record)
+    return load_and_render(out)
+
+
+def _controls(folders: Sequence[tuple[str, Path]], out: Path) -> None:
+    """Verdicts on the reference models, each once: every run judges the same ones."""
+    found = {
+        (v.model.name, v.claim_id, v.criterion, v.prediction_id, v.materials.name): v
+        for _, folder in folders
+        for v in records.read_controls(folder)
+    }
+    (out / records.CONTROLS_NAME).unlink(missing_ok=True)
+    if found:
+        records.write_verdicts(out / records.CONTROLS_NAME, found.values())
+
+
+def _table(name: str, folders: Sequence[tuple[str, Path]], out: Path) -> None:
+    """One table of all runs, read and written run by run: a fleet's may not fit into memory."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    (out / name).unlink(missing_ok=True)
+    frames = [(label, folder / name) for label, folder in folders if (folder / name).is_file()]
+    writer, temporary = None, out / f".{name}"
+    for label, path in frames:
+        table = pa.Table.from_pandas(_named(path, label), preserve_index=False)
+        if writer is None:
+            writer = pq.ParquetWriter(temporary, table.schema)
+        writer.write_table(table.cast(writer.schema))
+    if writer is not None:
+        writer.close()
+        shutil.move(temporary, out / name)
+
+
+def _named(path: Path, label: str) -> "pd.DataFrame":
+    """The table of a run, with the name that the fleet has for its model and plain texts."""
+    import pandas as pd  # noqa: PLC0415
+
+    frame = pd.read_parquet(path)
+    for column in frame.columns[frame.dtypes == "category"]:
+        frame[column] = frame[column].astype(str)
+    return frame.assign(model=label)

@@ -1,16 +1,22 @@
 """What a run will take: said once a model's speed is known, and kept up to date."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.materials.files.reading import read_prompts
+from harness.materials.items import MaterialsError, PromptSet
+from harness.materials.sets import drawing_of
 from harness.models.architecture import architecture_of
 from harness.models.specs import ModelError, ModelSpec
+from harness.plugin.settings import Settings, settings_key
 from harness.study.forecast import Forecast, asked_of, at_speed, planned
+from harness.study.own_prompts import OwnPrompts
 from harness.study.plan import Plan
 from harness.study.speed import Speed, speed_of
 
@@ -31,6 +37,7 @@ class Forecasts:
         nodes: Ids of all predictions of the run, in order.
         stored: Those that end with a stored verdict.
         workers: How many models run at the same time.
+        own: Gives the prompt files.
         speeds: By model.
     """
 
@@ -39,6 +46,7 @@ class Forecasts:
     nodes: Sequence[str] = ()
     stored: Collection[str] = ()
     workers: int = 1
+    own: Callable[[], Sequence[OwnPrompts]] = tuple
     speeds: dict[str, Speed] = field(default_factory=dict)
     _over: dict[str, tuple[float, bool]] = field(default_factory=dict)
     _forecasts: list[Forecast] = field(default_factory=list)
@@ -60,7 +68,7 @@ class Forecasts:
         """The forecast of each model under a plan, at the speeds that are known."""
         names = sorted(self.models, key=len, reverse=True)
         stored = self.stored if plan == self.plan else ()
-        asked = [asked_of(node, names) for node in self.nodes if node not in stored]
+        asked = [asked_of(node, names, self.own()) for node in self.nodes if node not in stored]
         found = []
         for name in dict.fromkeys(each.model for each in asked):
             own = [each for each in asked if each.model == name]
@@ -126,12 +134,42 @@ def as_property(name: str, speed: Speed) -> str:
     return json.dumps([name, *asdict(speed).values()])
 
 
+def own_prompts(settings: Settings) -> tuple[OwnPrompts, ...]:
+    """The prompt files of a run, the longest name first; they were found to be good before."""
+    files = tuple(name for name in settings.prompts if drawing_of(name) is None)
+    return _own_prompts(files, tuple(settings.prompt_columns.items()), settings.crossed)
+
+
+@cache
+def _own_prompts(
+    files: Sequence[str], columns: Sequence[tuple[str, str]], cross: bool
+) -> tuple[OwnPrompts, ...]:
+    from harness.materials.files.crossing import cross_set  # noqa: PLC0415 - loads scipy
+
+    found = []
+    for name in files:
+        plain, crossed = read_prompts(name, columns=dict(columns)), None
+        if cross and not plain.crossed:
+            with suppress(MaterialsError):  # the predictions say so
+                crossed = cross_set(plain, f"{plain.name}-crossed")
+        found.append(OwnPrompts(name, plain, crossed))
+    return tuple(sorted(found, key=lambda own: len(own.name), reverse=True))
+
+
+def sets_of(settings: Settings) -> dict[str, PromptSet]:
+    """The sets of a run's prompt files, whose tokens a probe counts."""
+    return {name: prompts for own in own_prompts(settings) for name, prompts in own.sets.items()}
+
+
 def measure(config: pytest.Config, name: str, model: "Model") -> None:
     """Measure a model's speed once it is loaded, and tell the controller."""
     from harness.plugin.showing import showing_key  # noqa: PLC0415 - not on workers
 
     showing = config.stash.get(showing_key, None)
+    if showing is not None and name in showing.forecasts.speeds:
+        return
+    speed = speed_of(model, own=sets_of(config.stash[settings_key]))
     if showing is None:
-        config.stash.setdefault(speeds_key, []).append(as_property(name, speed_of(model)))
-    elif name not in showing.forecasts.speeds:
-        showing.speed(name, speed_of(model))
+        config.stash.setdefault(speeds_key, []).append(as_property(name, speed))
+    else:
+        showing.speed(name, speed)

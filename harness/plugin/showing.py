@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePath
 from typing import IO, Any
 
 import pytest
 
 from harness.plugin.budget import sentences, within
-from harness.plugin.forecasting import Forecasts, with_speed
+from harness.plugin.forecasting import Forecasts, own_prompts, sets_of, with_speed
 from harness.plugin.predictions import has_stored, model_names
 from harness.plugin.settings import Settings, selected_models, settings_key
 from harness.study.progress import Progress
@@ -64,7 +65,7 @@ class Showing:
 
     def _plan_within(self, settings: Settings, budget: float) -> None:
         for spec in selected_models(settings):
-            self.speed(spec.name, speed_before(spec, settings.load))
+            self.speed(spec.name, speed_before(spec, settings.load, own=sets_of(settings)))
         plan, seconds = within(budget, settings.plan, self.forecasts)
         self.config.stash[settings_key] = replace(settings, plan=plan)
         self.forecasts.replan(plan)
@@ -125,7 +126,8 @@ def forecasts_of(config: pytest.Config) -> Forecasts:
     settings = config.stash[settings_key]
     specs = [*selected_models(settings), *(m.spec for m in settings.reference_models)]
     workers = getattr(config.option, "numprocesses", None) or 1
-    return Forecasts({spec.name: spec for spec in specs}, settings.plan, workers=workers)
+    own = partial(own_prompts, settings)
+    return Forecasts({s.name: s for s in specs}, settings.plan, workers=workers, own=own)
 
 
 def stored_among(items: Sequence[pytest.Item]) -> frozenset[str]:

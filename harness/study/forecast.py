@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.models.architecture import Architecture
 from harness.study.cost import PARAMETERS, PREDICTIONS, Sizes, Work, works_of
+from harness.study.own_prompts import OwnPrompts, works_on
 from harness.study.plan import Plan
 from harness.study.speed import Speed
 
@@ -28,26 +29,31 @@ class Asked:
         name: Of its function.
         parameters: Beside model and prompts, such as `head` or `retrieval-head`.
         model: The model's name.
+        own: The prompt file that it is on; None for a set that ships.
     """
 
     node: str
     name: str
     parameters: str
     model: str
+    own: OwnPrompts | None = None
 
 
-def asked_of(node: str, models: Iterable[str]) -> Asked:
+def asked_of(node: str, models: Iterable[str], own: Iterable[OwnPrompts] = ()) -> Asked:
     """A prediction by the id of its test.
 
     Args:
         node: Such as `test_h1_layers.py::test_x[mini-qwen-cells-head]`.
         models: Names of the run's models, longest first.
+        own: The run's prompt files, the longest name first.
     """
     _, _, test = node.partition("::")
     name, _, parameters = test.partition("[")
     parameters = parameters.removesuffix("]")
     model = next((m for m in models if f"{parameters}-".startswith(f"{m}-")), "")
-    return Asked(node, name, parameters.removeprefix(model), model)
+    left = parameters.removeprefix(model)
+    file = next((o for o in own if f"{left}-".startswith(f"-{o.name}-")), None)
+    return Asked(node, name, left.removeprefix(f"-{file.name}") if file else left, model, file)
 
 
 def all_asked() -> list[Asked]:
@@ -82,13 +88,20 @@ def measurements(
     found = {}
     for each in asked:
         new = {}
-        for work in works_of(each.name, Sizes.of(plan, architecture, _kind(each))):
+        for work in _works(each, plan, architecture):
             key = work.kind, work.materials, work.what
             if key not in done:
                 new[key] = work
         found[each.node] = tuple(new.values())
         done |= new.keys()
     return found
+
+
+def _works(asked: Asked, plan: Plan, architecture: Architecture) -> tuple[Work, ...]:
+    sizes = Sizes.of(plan, architecture, _kind(asked))
+    if asked.own is None:
+        return works_of(asked.name, sizes)
+    return works_on(asked.own, asked.name, sizes)
 
 
 def _kind(asked: Asked) -> str:
@@ -102,10 +115,11 @@ def planned(
     found = {}
     measured = measurements(asked, plan, architecture)
     for each in asked:
-        works = works_of(each.name, Sizes.of(plan, architecture, _kind(each)))
+        works = _works(each, plan, architecture)
         materials = works[-1].materials.partition("-")[0] if works else ""
         new = measured[each.node]
-        seconds = sum(map(speed.seconds, new)) + _statistics(each, plan, architecture)
+        seconds = sum(map(speed.seconds, new)) + LEAST
+        seconds += _statistics(each, plan, architecture) if works else 0.0
         passes = sum(w.prompts * w.passes for w in new)
         found[each.node] = Planned(seconds, materials, passes)
     return found
@@ -118,7 +132,7 @@ def _statistics(asked: Asked, plan: Plan, architecture: Architecture) -> float:
         "neuron": architecture.layers * architecture.neurons,
         "head": architecture.layers * architecture.heads,
     }
-    return STATISTICS.get(kind, 0.0) * count.get(kind, 0) * plan.permutations / 1000 + LEAST
+    return STATISTICS.get(kind, 0.0) * count.get(kind, 0) * plan.permutations / 1000
 
 
 @dataclass

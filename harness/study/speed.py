@@ -69,12 +69,15 @@ class Speed:
         return replace(self, per_second=guessed)
 
 
-def speed_of(model: "Model", seconds: float = SECONDS) -> Speed:
+def speed_of(
+    model: "Model", seconds: float = SECONDS, own: Mapping[str, PromptSet] | None = None
+) -> Speed:
     """Measure it: answers, activations, edits and gradients on growing batches of prompts.
 
     Args:
         model: The loaded model.
         seconds: What the probe may take, where a single batch takes less.
+        own: Prompts whose tokens are counted too, by the name of the materials.
     """
     sets = {name: _drawn(real) for name, real in MATERIALS.items()}
     items = sets["crossed"].items[: GROWING[-1]]
@@ -91,6 +94,8 @@ def speed_of(model: "Model", seconds: float = SECONDS) -> Speed:
         per_second[kind] = passes * tokens / took.seconds
     share = (time.process_time() - computed) / (time.perf_counter() - started)
     counted = {name: tokens_of(model, prompts.items[:SAMPLE]) for name, prompts in sets.items()}
+    own = own or {}
+    counted |= {name: tokens_of(model, prompts.items[:SAMPLE]) for name, prompts in own.items()}
     return Speed(per_second, counted, min(share, 1.0) if model.device.type == "cpu" else 1.0)
 
 
@@ -115,8 +120,13 @@ def _jobs(
     }
 
 
-def speed_before(spec: ModelSpec, options: LoadOptions, seconds: float = SECONDS) -> Speed:
-    """The speed of a model that is loaded for it alone.
+def speed_before(
+    spec: ModelSpec,
+    options: LoadOptions,
+    seconds: float = SECONDS,
+    own: Mapping[str, PromptSet] | None = None,
+) -> Speed:
+    """The speed of a model that is loaded for it alone; see `speed_of`.
 
     Raises:
         ModelError: If it cannot be loaded.
@@ -124,7 +134,7 @@ def speed_before(spec: ModelSpec, options: LoadOptions, seconds: float = SECONDS
     from harness.adapter import Model  # noqa: PLC0415 - torch and nnsight load here
 
     model = Model.load(spec, options)
-    speed = speed_of(model, seconds)
+    speed = speed_of(model, seconds, own)
     del model
     gc.collect()
     return speed

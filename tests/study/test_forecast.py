@@ -7,9 +7,11 @@ import pytest
 
 from harness.materials.cell_sets import draw_cells, relations_asked
 from harness.materials.difficulty import SHUFFLED, Difficulty
+from harness.materials.files.crossing import cross_set
+from harness.materials.sets import geography
 from harness.models.architecture import architecture_of
 from harness.models.specs import resolve
-from harness.study.cost import Sizes, Work, works_of
+from harness.study.cost import PREDICTIONS, Sizes, Work, works_of
 from harness.study.forecast import (
     Asked,
     Forecast,
@@ -20,6 +22,7 @@ from harness.study.forecast import (
     planned,
     rough,
 )
+from harness.study.own_prompts import OwnPrompts
 from harness.study.plan import Plan, parse_time
 from harness.study.speed import Speed, probe
 from tests.support.inner_runs import run_hypotheses
@@ -77,6 +80,50 @@ def test_a_claim_of_somebody_else_is_planned_as_answers_and_activations():
         ("activations", 40),
         ("activations", 80),
     ]
+
+
+PLAIN = geography(10).where(lambda item: item.task != "lookup", "mine")
+MINE = OwnPrompts("my/mine.jsonl", PLAIN)
+
+
+def passes_on(own: OwnPrompts, *names: str) -> list[float]:
+    """Planned passes of some predictions on a file, in turn."""
+    nodes = [f"test_h.py::{name}[m-{own.name}]" for name in names]
+    asked = [asked_of(node, ["m"], [own]) for node in nodes]
+    tokens = {**TOKENS, **dict.fromkeys(own.sets, 20)}
+    found = planned(asked, Plan(twins=1), QWEN, replace(SPEED, tokens=tokens))
+    return [found[node].passes for node in nodes]
+
+
+def test_a_file_is_planned_with_its_own_prompts_whatever_items_says():
+    asked = asked_of("test_h.py::test_x[m-my/mine.jsonl-head]", ["m"], [MINE])
+    assert (asked.own, asked.parameters) == (MINE, "-head")
+    names = ("test_layers_differ_as_published", "test_the_model_answers", "test_somebodys_own")
+    assert passes_on(MINE, *names) == [20 * 2, 20, 0]  # the third measures what was measured
+
+
+def test_claims_on_processes_measure_nothing_on_a_file_that_states_none():
+    sizes = Sizes(items=10, twins=1, layers=4, heads=4)
+    names = [
+        name
+        for name in PREDICTIONS
+        if {work.materials for work in works_of(name, sizes)} - {"published"}
+        and name != "test_the_model_answers"
+    ]
+    assert len(names) > 20
+    assert sum(passes_on(MINE, *names)) == 0
+    stating = tuple(replace(i, source="context", steps=1) for i in PLAIN.items)
+    some = OwnPrompts("other.jsonl", replace(PLAIN, items=stating))
+    assert passes_on(some, "test_some_layers_serve_retrieval")[0] > 20
+
+
+def test_crossed_prompts_of_a_file_are_counted_apart():
+    crossed = OwnPrompts("mine.jsonl", PLAIN, cross_set(PLAIN, "mine-crossed"))
+    count = len(crossed.sets["mine.jsonl, crossed"])
+    assert count > len(PLAIN)
+    found = passes_on(crossed, "test_the_model_answers", "test_shuffled_labels_give_uniform_p")
+    assert found[0] == len(PLAIN) + count
+    assert found[1] > 0
 
 
 def forecast_of(**seconds: float) -> Forecast:

@@ -9,7 +9,7 @@ from harness.study.speed import MATERIALS, Speed
 SPEED = Speed(dict.fromkeys(get_args(Kind), 1000.0), dict.fromkeys(MATERIALS, 40.0))
 
 
-def speed_of(_: object) -> Speed:
+def speed_of(_: object, **__: object) -> Speed:
     """In place of the probe."""
     return SPEED
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from harness.files import DATA, write_text
 from harness.foreign import parsed
+from harness.plugin.forecasting import UNWATCHED
 from harness.verdicts.judge import Outcome
 from harness.verdicts.records import JSON_NAME, read_verdicts
 
@@ -144,12 +145,12 @@ def _run(task: Task, folder: Path) -> int:
     """The exit status; the run ends with the process that began it."""
     threads = str(task.needs.cpus)
     path = os.pathsep.join(filter(None, (str(DATA), os.environ.get("PYTHONPATH", ""))))
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": threads}
+    ours = {"PYTHONPATH": path, "OMP_NUM_THREADS": threads, UNWATCHED: "1"}
     with (folder / LOG).open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             command(task, folder),
             cwd=task.cwd if task.cwd.is_dir() else DATA,
-            env=environment,
+            env={**os.environ, **ours},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

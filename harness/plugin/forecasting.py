@@ -1,6 +1,7 @@
 """What a run will take: said once a model's speed is known, and kept up to date."""
 
 import json
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -120,6 +121,9 @@ def together(seconds: Sequence[float], workers: int) -> float:
     return max([sum(seconds) / workers, *seconds], default=0.0)
 
 
+UNWATCHED = "HARNESS_UNWATCHED"  # set where nobody waits for the run, as in a fleet
+
+
 def with_speed(properties: Iterable[tuple[str, object]]) -> tuple[str, Speed] | None:
     """The model and speed that a report of a worker brings."""
     text = dict(properties).get(SPEED)
@@ -162,7 +166,9 @@ def sets_of(settings: Settings) -> dict[str, PromptSet]:
 
 
 def measure(config: pytest.Config, name: str, model: "Model") -> None:
-    """Measure a model's speed once it is loaded, and tell the controller."""
+    """Measure a model's speed once it is loaded, and tell the controller; if somebody waits."""
+    if os.environ.get(UNWATCHED):
+        return
     from harness.plugin.showing import showing_key  # noqa: PLC0415 - not on workers
 
     showing = config.stash.get(showing_key, None)

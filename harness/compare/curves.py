@@ -5,6 +5,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -23,6 +24,7 @@ from harness.verdicts.verdict import Verdict
 
 FLEET_NAME = "fleet.json"
 EXPECTED = "an order of models"
+DIFFICULTY = re.compile("@[^:]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,12 @@ class Curve:
         return tuple(Flip(a, b) for a, b in pairwise(measured) if a.outcome != b.outcome)
 
     @property
+    def asked(self) -> tuple[str, ...]:
+        """Names of the materials, where models were asked at different difficulty."""
+        names = dict.fromkeys(e.verdict.materials.name for e in self.at if e.verdict and e.evidence)
+        return tuple(names) if len(names) > 1 else ()
+
+    @property
     def alpha(self) -> float | None:
         """What the p of the followed number is held against, if it has one."""
         return next((e.alpha for each in self.at if (e := each.evidence) and e.alpha), None)
@@ -148,9 +156,14 @@ def curves(series: ModelSeries, verdicts: Sequence[Verdict]) -> list[Curve]:
     found: dict[tuple[str, ...], dict[str, Verdict]] = {}
     for v in verdicts:
         if v.control is None and v.model.name in models:
-            key = (v.claim_id, v.criterion, v.prediction_id, v.materials.name.partition(" ")[0])
+            key = (v.claim_id, v.criterion, v.prediction_id, _set(v))
             found.setdefault(key, {})[v.model.name] = v
     return [_curve(series, of_models) for of_models in found.values()]
+
+
+def _set(verdict: Verdict) -> str:
+    """The materials without the difficulty, which each model may have another of."""
+    return DIFFICULTY.sub("", verdict.materials.name)
 
 
 def _curve(series: ModelSeries, of_models: Mapping[str, Verdict]) -> Curve:

@@ -22,7 +22,12 @@ from harness.verdicts.judge import Outcome
 from harness.verdicts.records import JSON_NAME
 from harness.verdicts.verdict import Verdict
 
-ASKED = ("-k", "test_the_model_answers", "--no-controls")  # of h0: what a model can answer
+ASKED = (
+    "-k",
+    "test_the_model_answers",
+    "--criterion=both",
+    "--no-controls",
+)  # of h0: what a model can answer
 PATIENCE = 0.5  # seconds
 
 
@@ -198,8 +203,13 @@ class FleetRun:
             yield SeriesPoint(row.label, row.same_as or row.label, row.point.step)
 
     def verdicts(self) -> list[Verdict]:
-        """Of all models, under the names that the file has for them."""
-        return [renamed(v, row.label) for row in self.rows for v in row.verdicts()]
+        """Of all models, each prediction once, under the names that the file has for models."""
+        found = {}
+        for row in self.rows:
+            for v in row.verdicts():
+                key = (row.label, v.claim_id, v.criterion, v.prediction_id, v.materials.name)
+                found[key] = renamed(v, row.label)
+        return list(found.values())
 
     def folders(self) -> list[tuple[str, Path]]:
         """Model and folder of every task that is whole, the claims' last."""

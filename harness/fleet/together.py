@@ -14,6 +14,7 @@ from harness.verdicts.verdict import Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
+ONCE = ("materials", "item", "prompt")  # what tells answers of a model apart
 TABLES = (COMPONENTS_NAME, samples.SAMPLES_NAME, records.ANSWERS_NAME)
 
 
@@ -63,28 +64,30 @@ def _controls(folders: Sequence[tuple[str, Path]], out: Path) -> None:
 
 
 def _table(name: str, folders: Sequence[tuple[str, Path]], out: Path) -> None:
-    """One table of all runs, read and written run by run: a fleet's may not fit into memory."""
+    """One table of all runs, read and written model by model: a fleet's may not fit into memory."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     (out / name).unlink(missing_ok=True)
-    frames = [(label, folder / name) for label, folder in folders if (folder / name).is_file()]
     writer, temporary = None, out / f".{name}"
-    for label, path in frames:
-        table = pa.Table.from_pandas(_named(path, label), preserve_index=False)
-        if writer is None:
-            writer = pq.ParquetWriter(temporary, table.schema)
+    for label in dict.fromkeys(label for label, _ in folders):
+        files = [at / name for of, at in folders if of == label and (at / name).is_file()]
+        if not files:
+            continue
+        table = pa.Table.from_pandas(_of_model(files, label), preserve_index=False)
+        writer = writer or pq.ParquetWriter(temporary, table.schema)
         writer.write_table(table.cast(writer.schema))
     if writer is not None:
         writer.close()
         shutil.move(temporary, out / name)
 
 
-def _named(path: Path, label: str) -> "pd.DataFrame":
-    """The table of a run, with the name that the fleet has for its model and plain texts."""
+def _of_model(files: Sequence[Path], label: str) -> "pd.DataFrame":
+    """The tables of a model's runs, without rows that several have, and with plain texts."""
     import pandas as pd  # noqa: PLC0415
 
-    frame = pd.read_parquet(path)
+    frame = pd.concat([pd.read_parquet(path) for path in files], ignore_index=True)
     for column in frame.columns[frame.dtypes == "category"]:
         frame[column] = frame[column].astype(str)
-    return frame.assign(model=label)
+    once = [c for c in ONCE if c in frame] if files[0].name == records.ANSWERS_NAME else None
+    return frame.assign(model=label).drop_duplicates(once, ignore_index=True)

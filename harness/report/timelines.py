@@ -37,6 +37,7 @@ class TimelineLine:
     cells: Sequence[TimelineTile]
     flips: Sequence[str]
     over: str
+    asked: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ def _row(curve: Curve) -> TimelineLine:
         cells,
         [flip.text for flip in curve.flips],
         curve.over_steps,
+        f"asked at different difficulty: {', '.join(curve.asked)}" if curve.asked else "",
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from harness.fleet import work
 from harness.fleet.work import KilledError, Task, attempts, carry_out, ended
+from harness.plugin.forecasting import UNWATCHED, measure
 from harness.verdicts.judge import Outcome
 from harness.verdicts.records import JSON_NAME, read_verdicts, write_verdicts
 from tests.support.made_runs import verdict
@@ -115,3 +116,10 @@ def test_a_damaged_record_is_a_task_that_is_not_there(task, pytest_that, tmp_pat
         (task.folder / work.DONE).write_text(content)
         assert ended(task) is None
     shutil.rmtree(task.folder)
+
+
+def test_a_run_that_nobody_waits_for_is_not_timed(task, pytest_that, tmp_path, monkeypatch):
+    pytest_that(f"{kept(tmp_path, verdict())}; import os; assert os.environ[{UNWATCHED!r}]")
+    assert not carry_out(task).fault
+    monkeypatch.setenv(UNWATCHED, "1")
+    measure(None, "mini", None)  # asks neither for the run nor for the model

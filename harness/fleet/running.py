@@ -152,7 +152,8 @@ class FleetRun:
             return Needs(1, gpus, memory)
         if memory > most.memory:
             return f"{shown}, and the largest machine has {most.memory / 1e9:.1f} GB of memory."
-        return Needs(max(1, self.cluster.cpus // max(len(self.rows), 1)), 0, memory)
+        share = max(1, self.cluster.cpus // len(self.rows))  # of few models, each computes faster
+        return Needs(min(share, most.cpus), 0, memory)
 
     def _options(self, row: Row) -> tuple[str, ...]:
         return (*self.fleet.options, *row.entry.options)

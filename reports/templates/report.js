@@ -384,7 +384,7 @@
       const keys = new Set(fits.map((p) => p.dataset.key)), shown = new Set(fits);
       predictions.forEach((p) => p.classList.toggle("off", !shown.has(p)));
       keyed.forEach((e) => e.classList.toggle(e.matches(".cell") ? "dim" : "off", !keys.has(e.dataset.key)));
-      all(".matrix tbody tr").forEach((row) => row.classList.toggle("off", !all("[data-key]", row).some((e) => keys.has(e.dataset.key))));
+      all("#verdicts .matrix tbody tr").forEach((row) => row.classList.toggle("off", !all("[data-key]", row).some((e) => keys.has(e.dataset.key))));
       all(".on-model").forEach((on) => on.classList.toggle("off", !all(".prediction", on).some((p) => shown.has(p))));
       all(".claim").forEach((claim) => claim.classList.toggle("off", !all(".prediction", claim).some((p) => shown.has(p))));
       unfolded.forEach((d) => { d.open = false; });

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.compare.curves import NO_FLEET, FleetRecord, ModelSeries, SeriesPoint
+from harness.files import DATA
 from harness.report.timelines import fleet_part, timeline
 from harness.verdicts.evidence import Effect
 from tests.support.made_runs import verdict
@@ -51,6 +52,11 @@ def test_what_asks_the_same_of_several_tasks_has_a_line_each(shown):
 
 def test_one_point_is_no_curve():
     assert not timeline(SERIES, [on(10)]).figures
+
+
+def test_the_page_filters_the_table_of_verdicts_alone():
+    script = (DATA / "reports" / "templates" / "report.js").read_text(encoding="utf-8")
+    assert script.count(".matrix tbody tr") == script.count("#verdicts .matrix tbody tr") == 1
 
 
 def test_a_run_of_few_models_has_no_such_part():

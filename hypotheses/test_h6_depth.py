@@ -21,6 +21,7 @@ THRESHOLD_D = 0.5  # of the published layers, as in h1
 ALPHA = 0.01
 VOTES = 2  # of six features
 GATE = 0.60  # accuracy in each cell
+BEYOND = 0.50  # of what a circuit costs its own cell, the share that lookup must not lose
 LEAST_DEPTH = 0.05  # of the model's layers: a smaller difference is of no interest
 DOSES = (0.01, 0.02, 0.05, 0.125, 0.25)  # shares of the components of a kind, as in h5
 TARGET, MARGIN = 0.50, 0.10  # of the search, as in h5
@@ -46,4 +47,4 @@ def test_recall_layers_lie_before_reasoning_layers(study, verdict):
 @pytest.mark.criterion("controlled", prompts="cells", plain=True, part="processes", primary=True)
 def test_retrieval_is_caused_at_less_depth_than_composing(study, verdict):
     """The circuit of retrieval acts in earlier layers than the circuit of composing."""
-    verdict(process_depth_finding(study, search, least=LEAST_DEPTH, gate=GATE))
+    verdict(process_depth_finding(study, search, least=LEAST_DEPTH, beyond=BEYOND, gate=GATE))

@@ -35,6 +35,7 @@ from harness.verdicts.evidence import Effect, Evidence, Gate
 from harness.verdicts.judge import require
 
 CELLS = ("recall", "lookup", "reasoning")
+LEAST_JUDGED = 6  # relations with a right answer in every cell
 LEAST_ITEMS = 20  # of a cell that are answered right, to search on and to judge on
 
 
@@ -289,6 +290,22 @@ class Ablated:
 
     costs: Mapping[str, Float[np.ndarray, "relation set"]]
     relations: tuple[str, ...]
+
+    def answered(self) -> "Ablated":
+        """The relations with an answer that can be lost in every cell.
+
+        Raises:
+            Inconclusive: If these are fewer than `LEAST_JUDGED`.
+        """
+        known = np.all([np.isfinite(costs).all(1) for costs in self.costs.values()], axis=0)
+        *most, last = self.costs
+        reason = (
+            f"of {len(known)} relations that circuits are judged on, {int(known.sum())} have a "
+            f"right answer in each of {', '.join(most)} and {last}; {LEAST_JUDGED} are needed"
+        )
+        require(Gate("relations judged", int(known.sum()) >= LEAST_JUDGED, reason))
+        costs = {cell: values[known] for cell, values in self.costs.items()}
+        return Ablated(costs, tuple(np.array(self.relations)[known].tolist()))
 
     def mean(self, cell: str) -> Float[np.ndarray, " set"]:
         """Over relations."""

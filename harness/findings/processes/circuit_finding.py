@@ -1,12 +1,11 @@
 """The finding of h5 on processes: a circuit found on some relations costs its process elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from harness import stats
 from harness.findings.circuits.circuits import Circuit, CircuitKind
 from harness.findings.processes.circuit import (
     CELLS,
@@ -22,6 +21,7 @@ from harness.findings.processes.circuit import (
     searched,
 )
 from harness.findings.processes.kinds import Process
+from harness.findings.processes.selected import interval_over_relations
 from harness.interventions.donors import have_donors
 from harness.interventions.interventions import (
     ABLATIONS,
@@ -124,7 +124,7 @@ def _measure(
     random = random_circuits(search, found.circuit, rule.draws, seed)
     own, means = [found.circuit, found.ranking], parts.selection
     ways = _other_ways(parts.judging.items)
-    ablated = ablate(study, parts.judging, own, means_over=means, otherwise=ways)
+    ablated = ablate(study, parts.judging, own, means_over=means, otherwise=ways).answered()
     compared = ablate(study, parts.compared, [found.circuit, *random, *same], means_over=means)
     return Measured(
         study, process, kind, rule, gates, parts, found, ablated, ways, compared, len(random)
@@ -142,16 +142,15 @@ def _other_ways(items: Sequence[Item]) -> tuple[Method, ...]:
 
 def _lost(measured: Measured) -> Evidence:
     """The share of what ablating all of the kind costs the target, with an interval."""
-    target, plan = measured.target, measured.study.plan
+    target = measured.target
     both = measured.ablated.costs[target][:, :2]
-    estimate = stats.bootstrap_of_means(both, _ratio, resamples=plan.resamples, seed=plan.seed)
-    own, everything = measured.ablated.mean(target)[:2]
+    own, everything = both.mean(0)
     return Evidence(
         f"{target} lost without the {measured.process.name} {measured.kind}s",
         Effect(
             "share of the loss without all",
-            float(estimate.value),
-            (float(estimate.low), float(estimate.high)),
+            _ratio(both.mean(0)),
+            _interval(measured, lambda weights: _ratio(weights @ both)),
             method=f"{measured.found.size:,} {measured.kind}s cost {own:.2f} of the logit "
             f"difference, all {everything:.2f}; mean ablation; bootstrap of relations",
         ),
@@ -162,22 +161,27 @@ def _lost(measured: Measured) -> Evidence:
     )
 
 
-def _ratio(values: Float[np.ndarray, "row two"]) -> Float[np.ndarray, " row"]:
+def _ratio(means: Float[np.ndarray, " two"]) -> float:
     """Of two means; 0 where the second one is no loss."""
-    some = values[:, 1] > 0
-    share = np.divide(values[:, 0], values[:, 1], out=np.zeros(len(values)), where=some)
-    return np.asarray(share)
+    own, everything = means.tolist()
+    return own / everything if everything > 0 else 0.0
+
+
+def _interval(
+    measured: Measured, statistic: Callable[[Float[np.ndarray, " relation"]], float]
+) -> tuple[float, float]:
+    """Over the relations judged on."""
+    return interval_over_relations(statistic, measured.ablated.relations, measured.study.plan)
 
 
 def _spared(measured: Measured, cell: str) -> Evidence:
-    plan, costs = measured.study.plan, measured.ablated.costs[cell][:, 0]
-    estimate = stats.bootstrap_mean(costs, resamples=plan.resamples, seed=plan.seed)
+    costs = measured.ablated.costs[cell][:, 0]
     return Evidence(
         f"{cell} lost without them",
         Effect(
             "share of the logit difference",
             float(costs.mean()),
-            (float(estimate.low), float(estimate.high)),
+            _interval(measured, costs.dot),
             method="bootstrap of relations",
         ),
         threshold=measured.rule.margin,

@@ -18,9 +18,9 @@ from harness.findings.circuits.patching import patching_plots
 from harness.findings.circuits.plots import depth_profile
 from harness.findings.processes.centroid import centroid
 from harness.findings.processes.circuit import (
+    Ablated,
     CircuitRule,
     Found,
-    Parts,
     Search,
     ablate,
     rows_of_cells,
@@ -56,6 +56,7 @@ class Profiles:
         searches: For heads and for neurons.
         found: By process, the circuit of each search.
         costs: What its own cell loses beyond lookup, as shares of the intact logit differences.
+        own: What its own cell loses.
         relations: Those judged on, that had no part in the search.
         gates: All of them met.
     """
@@ -64,6 +65,7 @@ class Profiles:
     searches: tuple[Search, ...]
     found: tuple[tuple[Found, ...], ...]
     costs: Float[np.ndarray, "relation process layer"]
+    own: Float[np.ndarray, "relation process layer"]
     relations: tuple[str, ...]
     gates: tuple[Gate, ...]
 
@@ -83,21 +85,24 @@ class Profiles:
         return tuple(tuple(each.size for each in circuits) for circuits in self.found)
 
 
-def process_depth_finding(study: Study, rule: CircuitRule, *, least: float, gate: float) -> Finding:
+def process_depth_finding(
+    study: Study, rule: CircuitRule, *, least: float, beyond: float, gate: float
+) -> Finding:
     """Whether retrieval lies at less depth than composing, beyond same-process differences.
 
     Args:
         study: The model, on prompts with one question each.
         rule: How circuits are found.
         least: Difference of the centroids, as a share of the model's layers.
+        beyond: Of what a circuit's loss costs its own cell, the share that lookup must not lose.
         gate: Least accuracy in each of recall, lookup and reasoning.
     """
-    profiles = _measure(study, rule, gate)
+    profiles = _measure(study, rule, beyond, gate)
     same, bar = np.array(list(_same_process(profiles))), least * profiles.layers
-    difference, beyond = _deeper(profiles, bar), _beyond(profiles, same, bar)
-    alike = (same >= bar) & (same > np.float64(beyond.threshold))  # the rule would support these
+    difference, further = _deeper(profiles, bar), _beyond(profiles, same, bar)
+    alike = (same >= bar) & (same > np.float64(further.threshold))  # the rule would support these
     return Finding(
-        (difference, beyond),
+        (difference, further),
         gates=profiles.gates,
         notes=(_circuits_note(profiles),),
         samples={difference.name: _samples(profiles)},
@@ -106,7 +111,7 @@ def process_depth_finding(study: Study, rule: CircuitRule, *, least: float, gate
     )
 
 
-def _measure(study: Study, rule: CircuitRule, gate: float) -> Profiles:
+def _measure(study: Study, rule: CircuitRule, beyond: float, gate: float) -> Profiles:
     """Find the circuits on some relations, ablate their parts in the others.
 
     Raises:
@@ -115,31 +120,29 @@ def _measure(study: Study, rule: CircuitRule, gate: float) -> Profiles:
     layers = study.subject.architecture.layers
     one = f"the model has {layers} layer: there is no order of layers"
     gates = require(Gate("layers", layers > 1, one))
-    each = [searched(study, kind, rule, gate) for kind in KINDS]
-    gates += each[0][0]
-    parts, searches = each[0][1], tuple(search for *_, search in each)
+    searching = [searched(study, kind, rule, gate) for kind in KINDS]
+    gates += searching[0][0]
+    parts, searches = searching[0][1], tuple(search for *_, search in searching)
     found = tuple(
         tuple(s.circuit(rows_of_cells(parts.selection, process.cells[0])) for s in searches)
         for process in PROCESSES
     )
-    costs, relations = _costs(study, parts, found, layers)
-    profiles = Profiles(study, searches, found, costs, relations, gates)
-    return replace(profiles, gates=gates + require(*_depth_gates(profiles)))
-
-
-def _costs(
-    study: Study, parts: Parts, found: Sequence[Sequence[Found]], layers: int
-) -> tuple[Float[np.ndarray, "relation process layer"], tuple[str, ...]]:
-    """Of relations with an answer that can be lost in every cell."""
     each = [_in_layer(circuits, layer) for circuits in found for layer in range(layers)]
-    ablated = ablate(study, parts.judging, each, means_over=parts.selection)
-    beyond = [
-        ablated.costs[process.cells[0]] - ablated.costs[process.cells[1]] for process in PROCESSES
+    ablated = ablate(study, parts.judging, each, means_over=parts.selection).answered()
+    own, lookup = _by_process(ablated, 0, layers), _by_process(ablated, 1, layers)
+    profiles = Profiles(study, searches, found, own - lookup, own, ablated.relations, gates)
+    return replace(profiles, gates=gates + require(*_depth_gates(profiles, beyond)))
+
+
+def _by_process(
+    ablated: Ablated, cell: int, layers: int
+) -> Float[np.ndarray, "relation process layer"]:
+    """What each layer's part of each circuit costs the process's first or second cell."""
+    each = [
+        ablated.costs[process.cells[cell]][:, at * layers : (at + 1) * layers]
+        for at, process in enumerate(PROCESSES)
     ]
-    own = [values[:, at * layers : (at + 1) * layers] for at, values in enumerate(beyond)]
-    costs = np.stack(own, axis=1)
-    known = np.isfinite(costs).all((1, 2))
-    return costs[known], tuple(np.array(ablated.relations)[known].tolist())
+    return np.stack(each, axis=1)
 
 
 def _in_layer(circuits: Sequence[Found], layer: int) -> Part:
@@ -148,15 +151,26 @@ def _in_layer(circuits: Sequence[Found], layer: int) -> Part:
     )
 
 
-def _depth_gates(profiles: Profiles) -> list[Gate]:
-    """Both circuits cost their process something: noise has a centroid too, anywhere."""
-    gates, plan = [], profiles.study.plan
-    for process, values in zip(PROCESSES, profiles.costs.sum(2).T, strict=True):
-        low, high = interval_over_relations(values.dot, profiles.relations, plan)
+def _depth_gates(profiles: Profiles, beyond: float) -> list[Gate]:
+    """Both circuits cost their process something beyond reading: noise has a centroid too.
+
+    A circuit that costs lookup nearly as much serves reading: its depth says nothing of a process.
+    """
+    gates = []
+    each = zip(profiles.own.sum(2).T, profiles.costs.sum(2).T, strict=True)
+    for process, (own, more) in zip(PROCESSES, each, strict=True):
+
+        def least(
+            weights: Float[np.ndarray, " relation"], own: np.ndarray = own, more: np.ndarray = more
+        ) -> float:
+            return float(min(weights @ more, weights @ (more - beyond * own)))
+
+        low, _ = interval_over_relations(least, profiles.relations, profiles.study.plan)
         reason = (
-            f"the circuit of {process.name} costs {process.cells[0]} not clearly more than lookup "
-            f"in relations it was not found on (its layers together {values.mean():.2f} "
-            f"[{low:.2f}, {high:.2f}] of the logit difference): its depth is undefined"
+            f"in relations it was not found on, the circuit of {process.name} costs "
+            f"{process.cells[0]} {own.mean():.2f} of the logit difference (its layers together), "
+            f"{more.mean():.2f} of it beyond lookup: not clearly {beyond:.0%} of it, so that its "
+            "depth may be that of reading"
         )
         gates.append(Gate(f"{process.name} depth", low > 0, reason))
     return gates

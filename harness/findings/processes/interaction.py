@@ -9,6 +9,8 @@ from jaxtyping import Float
 from harness import stats
 from harness.findings.circuits.circuits import Circuit, CircuitKind, relocated
 from harness.findings.processes.circuit import (
+    CELLS,
+    Ablated,
     CircuitRule,
     Search,
     ablate,
@@ -18,6 +20,7 @@ from harness.findings.processes.circuit import (
     searched,
 )
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
+from harness.findings.processes.selected import interval_over_relations
 from harness.materials.items import PromptSet
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Family, Gate
@@ -25,6 +28,7 @@ from harness.verdicts.judge import Finding, require
 
 PROCESSES = (RETRIEVAL, COMPOSING)
 OWN = tuple(process.cells[0] for process in PROCESSES)  # the cell of each process
+IN_CELLS = [CELLS.index(cell) for cell in OWN]
 BOTH = 2  # column of both circuits; those of each alone are 0 and 1
 TIE = 1e-9  # shares of the logit difference: closer values are equal
 
@@ -51,7 +55,7 @@ class TwoCircuits:
     Attributes:
         pair: The circuits of retrieval and of composing.
         relations: Those judged on.
-        costs: Share of the cell's logit difference; the cells are recall and reasoning.
+        costs: Share of the cell's logit difference, of `CELLS`.
         compared: The same on fewer stories, mean over relations; the circuits first, then random
             pairs of sets, then pairs of circuits between questions of one process.
         random: How many of these are random.
@@ -79,10 +83,11 @@ def measure_two(study: Study, kind: CircuitKind, rule: PairRule, *, gate: float)
     pair = (found[0].circuit, found[1].circuit)
     random = relocated(pair, search.width, rule.search.draws, study.plan.seed)
     pairs = [pair, *random, *_between_questions(search, pair, study.plan.seed)]
-    relations, costs = _costs(study, parts.judging, [pair], parts.selection)
-    _, compared = _costs(study, parts.compared, pairs, parts.selection)
-    means = np.nanmean(compared, axis=0)
-    return TwoCircuits(study, kind, rule, gates, pair, relations, costs[:, 0], means, len(random))
+    judged = _ablated(study, parts.judging, [pair], parts.selection).answered()
+    compared = _ablated(study, parts.compared, pairs, parts.selection)
+    costs = np.stack([judged.costs[cell] for cell in CELLS], axis=1)
+    means = np.stack([compared.mean(cell).reshape(len(pairs), 3) for cell in CELLS], axis=1)
+    return TwoCircuits(study, kind, rule, gates, pair, judged.relations, costs, means, len(random))
 
 
 def _between_questions(search: Search, pair: Pair, seed: int) -> list[Pair]:
@@ -98,13 +103,12 @@ def _between_questions(search: Search, pair: Pair, seed: int) -> list[Pair]:
     return list(zip(*both, strict=True))
 
 
-def _costs(
+def _ablated(
     study: Study, prompts: PromptSet, pairs: Sequence[Pair], means_over: PromptSet
-) -> tuple[tuple[str, ...], Float[np.ndarray, "relation pair cell three"]]:
+) -> Ablated:
+    """Of each pair the first circuit, the second and both."""
     circuits = [c for one, two in pairs for c in (one, two, one.union(two))]
-    ablated = ablate(study, prompts, circuits, means_over=means_over)
-    by_cell = [ablated.costs[cell].reshape(len(ablated.relations), len(pairs), 3) for cell in OWN]
-    return ablated.relations, np.stack(by_cell, axis=2)
+    return ablate(study, prompts, circuits, means_over=means_over)
 
 
 def main_effects(costs: Float[np.ndarray, "*any three"], own: int) -> Float[np.ndarray, "*any"]:
@@ -118,7 +122,9 @@ def interactions(costs: Float[np.ndarray, "*any three"]) -> Float[np.ndarray, "*
 
 
 def separable_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate: float) -> Finding:
-    """Whether each circuit's main effect is larger on its own process than on the other's.
+    """Whether each circuit's main effect is larger on its own cell than on every other one.
+
+    Lookup is one of these: without it a circuit that reads the text would pass for composing.
 
     Args:
         study: The model, on prompts with one question each.
@@ -127,40 +133,52 @@ def separable_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate: 
         gate: Least accuracy in each of recall, lookup and reasoning.
     """
     two = measure_two(study, kind, rule, gate=gate)
-    effects = [_own_minus_other(two.costs, own) for own in (0, 1)]
-    evidence = []
-    for own, process in enumerate(PROCESSES):
-        values = effects[own]
-        estimate = stats.bootstrap_mean(
-            values, resamples=study.plan.resamples, seed=study.plan.seed
+    own = [_on_own(two, at) for at in range(len(PROCESSES))]
+    beyond = [
+        _beyond_others(
+            two,
+            f"{process.name} circuit, against other pairs of sets",
+            _own_minus_most(two.compared, at),
+            key=f"beyond.{process.name}",
         )
-        on = np.nanmean(main_effects(two.costs, own), axis=0)
-        evidence += [
-            Evidence(
-                f"{process.name} circuit, main effect on {OWN[own]} minus on {OWN[1 - own]}",
-                Effect(
-                    "share of the logit difference",
-                    float(np.mean(values)),
-                    (float(estimate.low), float(estimate.high)),
-                    method=f"{OWN[0]} {on[0]:.2f}, {OWN[1]} {on[1]:.2f}; bootstrap of relations",
-                ),
-                threshold=rule.smallest,
-                relation=">",
-                n=len(values),
-                key=f"own.{process.name}",
-            ),
-            _beyond_others(
-                two,
-                f"{process.name} circuit, against other pairs of sets",
-                _own_minus_other(two.compared, own),
-                key=f"beyond.{process.name}",
-            ),
-        ]
+        for at, process in enumerate(PROCESSES)
+    ]
     samples = {
-        evidence[2 * own].name: dict(zip(two.relations, effects[own].tolist(), strict=True))
-        for own in (0, 1)
+        evidence.name: dict(
+            zip(two.relations, _own_minus_most(two.costs, at).tolist(), strict=True)
+        )
+        for at, evidence in enumerate(own)
     }
-    return Finding(tuple(evidence), gates=two.gates, notes=(_sizes(two),), samples=samples)
+    return Finding(
+        (own[0], beyond[0], own[1], beyond[1]),
+        gates=two.gates,
+        notes=(_sizes(two),),
+        samples=samples,
+    )
+
+
+def _on_own(two: TwoCircuits, at: int) -> Evidence:
+    """The main effect of a circuit on its own cell, minus the largest on another one."""
+    process, on = PROCESSES[at], main_effects(two.costs.mean(0), at)
+    each = ", ".join(f"{cell} {effect:.2f}" for cell, effect in zip(CELLS, on, strict=True))
+
+    def minus_most(weights: Float[np.ndarray, " relation"]) -> float:
+        return float(_own_minus_most(np.tensordot(weights, two.costs, 1), at))
+
+    relations = len(two.relations)
+    return Evidence(
+        f"{process.name} circuit, main effect on {OWN[at]} minus the largest on another cell",
+        Effect(
+            "share of the logit difference",
+            minus_most(np.full(relations, 1 / relations)),
+            interval_over_relations(minus_most, two.relations, two.study.plan),
+            method=f"{each}; bootstrap of relations",
+        ),
+        threshold=two.rule.smallest,
+        relation=">",
+        n=relations,
+        key=f"own.{process.name}",
+    )
 
 
 def interaction_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate: float) -> Finding:
@@ -174,14 +192,14 @@ def interaction_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate
     """
     two = measure_two(study, kind, rule, gate=gate)
     gates = require(*two.gates, _disjoint(two))
-    values = interactions(two.costs)
+    values = interactions(two.costs)[:, IN_CELLS]
     at = int(np.abs(values.mean(0)).argmax())
     signed = np.sign(values[:, at].mean()) * values[:, at]
     largest = _largest(two, values, at, signed)
     beyond = _beyond_others(
         two,
         f"interaction on {OWN[at]}, against other pairs of sets",
-        np.abs(interactions(two.compared)[:, at]),
+        np.abs(interactions(two.compared)[:, IN_CELLS]).max(1),  # that cell was chosen
         key="beyond",
     )
     return Finding(
@@ -192,11 +210,12 @@ def interaction_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate
     )
 
 
-def _own_minus_other(
-    costs: Float[np.ndarray, "row cell three"], own: int
-) -> Float[np.ndarray, " row"]:
-    effects = main_effects(costs, own)
-    return np.asarray(effects[:, own] - effects[:, 1 - own])
+def _own_minus_most(
+    costs: Float[np.ndarray, "*any cell three"], at: int
+) -> Float[np.ndarray, "*any"]:
+    """The main effect of a circuit on its own cell minus the largest on another one."""
+    effects, own = main_effects(costs, at), IN_CELLS[at]
+    return np.asarray(effects[..., own] - np.delete(effects, own, axis=-1).max(-1))
 
 
 def _largest(
@@ -209,20 +228,19 @@ def _largest(
 
     Args:
         two: The circuits.
-        values: Interactions.
+        values: Interactions on the cells of `OWN`.
         at: The cell on which the mean is larger.
         signed: Those on it, with the sign that makes their mean positive.
     """
     plan = two.study.plan
     test = stats.sign_flip_max(values, permutations=plan.permutations, seed=plan.seed)
-    estimate = stats.bootstrap_mean(signed, resamples=plan.resamples, seed=plan.seed)
-    alone, other, both = np.nanmean(two.costs[:, at], axis=0)
+    alone, other, both = two.costs[:, IN_CELLS[at]].mean(0)
     return Evidence(
         f"largest interaction, {OWN[at]}",
         Effect(
             "|share of the logit difference|",
             float(signed.mean()),
-            (float(estimate.low), float(estimate.high)),
+            interval_over_relations(signed.dot, two.relations, plan),
             method=f"retrieval circuit {alone:.2f}, composing circuit {other:.2f}, "
             f"both {both:.2f}; sign flips and bootstrap of relations",
         ),

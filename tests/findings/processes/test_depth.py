@@ -43,7 +43,7 @@ def planted(recall=None, reasoning=None, lookup=None, *, layers=LAYERS, of=heads
 
 def found(subject, prompts=None, plan=PLAN):
     study = Study(subject, prompts or cells(100), plan)
-    return finding_of(process_depth_finding, study, RULE, least=0.05, gate=0.6)
+    return finding_of(process_depth_finding, study, RULE, least=0.05, beyond=0.5, gate=0.6)
 
 
 def outcome(finding):
@@ -153,10 +153,24 @@ def test_circuits_of_the_relations_they_were_found_on_have_no_depth():
     assert "in relations it was not found on" in why(finding)
 
 
+def test_a_circuit_that_reads_the_text_has_no_depth_of_composing():
+    nearly = {layer: 0.8 * share for layer, share in LATE.items()}
+
+    def reads(item):
+        return dict(zip(heads(*((layer, 1) for layer in LATE)), nearly.values(), strict=True))
+
+    subject = planted(EARLY, LATE)
+    own = subject.costs
+    mixed = replace(subject, costs=lambda i: reads(i) if cell_of(i) == "lookup" else own(i))
+    finding = found(mixed)
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert "its depth may be that of reading" in why(finding)
+
+
 def test_one_process_alone_has_no_difference_of_depth():
     finding = found(planted(EARLY, spread=0.0))
     assert outcome(finding) is Outcome.INCONCLUSIVE
-    assert "the circuit of composing costs reasoning not clearly more than lookup" in why(finding)
+    assert "the circuit of composing costs reasoning 0.00 of the logit difference" in why(finding)
 
 
 def test_equal_depths_are_hardly_ever_called_different():

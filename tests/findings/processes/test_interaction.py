@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.findings.processes.circuit import CircuitRule
+from harness.findings.processes.circuit import Ablated, CircuitRule
 from harness.findings.processes.interaction import (
     PairRule,
     interaction_finding,
@@ -14,7 +14,7 @@ from harness.findings.processes.interaction import (
 from harness.findings.processes.kinds import cell_of
 from harness.study.plan import Plan
 from harness.study.study import Study
-from harness.verdicts.judge import Criterion, Outcome, judge
+from harness.verdicts.judge import Criterion, Inconclusive, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.made_cells import cells
 from tests.support.planted_circuits import Planted, heads, neurons, with_size
@@ -22,6 +22,7 @@ from tests.support.planted_circuits import Planted, heads, neurons, with_size
 SEARCH = CircuitRule(doses=(1 / 16, 1 / 8, 1 / 4), target=0.5, margin=0.1, alpha=0.05, draws=20)
 RULE = PairRule(search=SEARCH, smallest=0.05)
 PLAN = Plan(seed=0, items=100, permutations=199, resamples=199)
+JUDGED = sorted({item.relation for item in cells(100).items})[1::2]
 RECALL, REASONING = heads((1, 0), (2, 1)), heads((1, 2), (3, 3))
 
 
@@ -92,6 +93,30 @@ def test_circuits_that_differ_in_the_relations_they_were_found_on_alone_are_not_
         return dict.fromkeys(own, 0.4) if searched else {}
 
     assert judged(separable_finding, Planted(costs))[1] is Outcome.REFUTED
+
+
+def test_a_circuit_that_reads_the_text_is_not_one_of_composing():
+    """Its loss costs lookup nearly what it costs reasoning, and recall nothing."""
+
+    def costs(item):
+        lost = {"recall": (0.4, 0.0), "lookup": (0.0, 0.37), "reasoning": (0.0, 0.4)}
+        each = zip((RECALL, REASONING), lost.get(cell_of(item), (0, 0)), strict=True)
+        return {place: share for places, share in each for place in places}
+
+    found, why = judged(separable_finding, with_size(Planted(costs), 4, 8))[1:]
+    assert found is not Outcome.SUPPORTED
+    assert "composing circuit, main effect on reasoning minus the largest on another cell" in why
+
+
+def test_relations_that_a_cell_never_answers_take_no_part():
+    def never(item):
+        return cell_of(item) == "reasoning" and item.relation == JUDGED[0]
+
+    finding, found, _ = judged(separable_finding, wide(misses=never))
+    assert (found, evidence(finding, "own.composing").n) == (Outcome.SUPPORTED, 7)
+    costs = np.array([[0.1, 0.2]] * 5 + [[np.nan, np.nan]] * 3)
+    with pytest.raises(Inconclusive, match=r"of 8 relations .*, 5 have a right answer in each"):
+        Ablated({"recall": costs, "lookup": costs}, tuple(JUDGED)).answered()
 
 
 def test_one_circuit_that_serves_its_process_is_not_enough():

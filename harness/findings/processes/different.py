@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from harness import stats
-from harness.findings.processes.finding import count_evidence, grade_note
+from harness.findings.processes.finding import count_evidence, grade_note, served
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
 from harness.findings.processes.measured import Measured, measure_model, selected_of
 from harness.findings.processes.rule import ProcessRule
@@ -39,16 +39,35 @@ def different_finding(
         measure_model(study, kind, process, rule, needed=needed, gate=gate)
         for process in (RETRIEVAL, COMPOSING)
     ]
+    overlap = (_shared(both, shared), *(_named(count_evidence(one), one) for one in both))
+    # The rest can only take support away.
+    each = [served(one, gate) for one in both] if all(e.passed for e in overlap) else []
     return Finding(
-        (_shared(both, shared), *_counts(both), _against_chance(both)),
+        (
+            *overlap,
+            *(_named(e, one.measured) for one in each for e in one.required[1:]),
+            _against_chance(both),
+        ),
+        tuple(
+            replace(control, name=f"{one.measured.process.name}, {control.name}")
+            for one in each
+            for control in one.controls
+        ),
         gates=tuple(gate for one in both for gate in one.gates),
-        notes=tuple(dict.fromkeys(grade_note(one.study) for one in both)),
+        notes=tuple(
+            dict.fromkeys(
+                (*(grade_note(one.study) for one in both), *(n for one in each for n in one.notes))
+            )
+        ),
     )
 
 
-def _counts(both: list[Measured]) -> list[Evidence]:
-    """Components of each process, which there must be."""
-    return [replace(count_evidence(one), key=f"count.{one.process.name}") for one in both]
+def _named(evidence: Evidence, of: Measured) -> Evidence:
+    """A requirement of one process among those of both."""
+    process = of.process.name
+    name = evidence.name if process in evidence.name else f"{process}: {evidence.name}"
+    key = f"{evidence.key}.{process}" if evidence.key else ""
+    return replace(evidence, name=name, key=key)
 
 
 def _shared(both: list[Measured], most: float) -> Evidence:
@@ -60,7 +79,7 @@ def _shared(both: list[Measured], most: float) -> Evidence:
     interval = (float("nan"), float("nan"))
     if len(known):
         low, high = np.quantile(known, (0.025, 0.975))
-        interval = (float(low), float(high))
+        interval = (float(low), max(float(high), _may_share(both)))
     count = int((first & second).sum())
     return Evidence(
         f"{kind}s of the smaller set that serve both processes",
@@ -69,7 +88,8 @@ def _shared(both: list[Measured], most: float) -> Evidence:
             _share(first, second),
             interval,
             method=f"{count:,} of {int(first.sum()):,} and {int(second.sum()):,}; bootstrap of "
-            "relations, of those selected on discovery",
+            "relations, of those selected on discovery; one whose contrast of the other process "
+            "may lie beyond the bar may serve both",
         ),
         threshold=most,
         relation="<",
@@ -81,6 +101,18 @@ def _shared(both: list[Measured], most: float) -> Evidence:
 def _share(first: Bool[np.ndarray, " component"], second: Bool[np.ndarray, " component"]) -> float:
     smaller = min(int(first.sum()), int(second.sum()))
     return float((first & second).sum() / smaller) if smaller else float("nan")
+
+
+def _may_share(both: list[Measured]) -> float:
+    """The share of the smaller set that is not surely without the other process.
+
+    A contrast that does not hold may be there: its interval must lie within the bar.
+    """
+    one, other = sorted(both, key=lambda each: int(each.model.passed.sum()))
+    decisions, own = other.decisions, one.model.passed
+    most = np.maximum(decisions.high, -decisions.low)
+    may = (most > other.rule.threshold_d).reshape(len(own), -1).any(1)
+    return float((own & (may | other.model.passed)).sum() / own.sum()) if own.any() else 0.0
 
 
 def _redrawn(both: list[Measured], resamples: int, seed: int) -> Float[np.ndarray, " resample"]:

@@ -1,6 +1,7 @@
 """The controlled findings of h1, h2 and h3: do some components serve a process."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,6 +31,48 @@ from harness.verdicts.judge import Finding
 from harness.verdicts.severity import Severity
 
 
+@dataclass(frozen=True)
+class Served:
+    """What decides whether some components serve a process.
+
+    Attributes:
+        measured: The process on the model.
+        same: What the rule makes of same-process contrasts.
+        required: The evidence.
+        twins: The components found in untrained twins, where these were worth measuring.
+        notes: On what was not measured.
+    """
+
+    measured: Measured
+    same: Sequence[Found]
+    required: tuple[Evidence, ...]
+    twins: Mapping[str, Components]
+    notes: tuple[str, ...]
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        """Twins must not have the components."""
+        return _twin_controls(self.measured, self.twins)
+
+
+def served(measured: Measured, gate: float) -> Served:
+    """Count, same-process contrasts, the second set and twins, as far as each is worth it.
+
+    Args:
+        measured: The process on the model.
+        gate: Least accuracy in each cell of the second set.
+    """
+    same = same_process(measured)
+    required = (count_evidence(measured), *_beyond_same_process(measured, same))
+    # What follows can only take support away.
+    again, notes = same_sign(measured, gate) if all(e.passed for e in required) else ((), ())
+    required += again
+    worth = worth_twins(measured.study, required)
+    twins = twins_of(measured) if worth else {}
+    notes += missing_twins(measured.study, met=worth)
+    return Served(measured, same, required, twins, notes)
+
+
 def process_finding(
     study: Study,
     kind: ComponentKind,
@@ -50,31 +93,24 @@ def process_finding(
         gate: Least accuracy in each cell.
     """
     measured = measure_model(study, kind, process, rule, needed=needed, gate=gate)
-    strongest, same = _strongest(measured), same_process(measured)
-    required = (count_evidence(measured), *_beyond_same_process(measured, same))
-    # What follows can only take support away.
-    again, notes = same_sign(measured, gate) if all(e.passed for e in required) else ((), ())
-    required += again
-    met = worth_twins(study, required)
-    twins = twins_of(measured) if met else {}
+    strongest, decided = _strongest(measured), served(measured, gate)
     return Finding(
         (
-            *required,
+            *decided.required,
             strongest,
             *diagonal_evidence(study, kind, rule.threshold_d, needed),
         ),
-        _twin_controls(measured, twins),
+        decided.controls,
         measured.gates,
         passed_components(measured.model),
         (
             grade_note(measured.study),
             *constant_notes(measured.contrasts.cells),
-            *notes,
-            *missing_twins(study, met=met),
+            *decided.notes,
         ),
         {strongest.name: _samples(measured)},
-        tables={"model": measured.model, **twins},
-        severity=_severity(measured, same),
+        tables={"model": measured.model, **decided.twins},
+        severity=_severity(measured, decided.same),
     )
 
 

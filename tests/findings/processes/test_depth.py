@@ -156,12 +156,12 @@ def test_circuits_of_the_relations_they_were_found_on_have_no_depth():
 def test_a_circuit_that_reads_the_text_has_no_depth_of_composing():
     nearly = {layer: 0.8 * share for layer, share in LATE.items()}
 
-    def reads(item):
+    def reads():
         return dict(zip(heads(*((layer, 1) for layer in LATE)), nearly.values(), strict=True))
 
     subject = planted(EARLY, LATE)
     own = subject.costs
-    mixed = replace(subject, costs=lambda i: reads(i) if cell_of(i) == "lookup" else own(i))
+    mixed = replace(subject, costs=lambda i: reads() if cell_of(i) == "lookup" else own(i))
     finding = found(mixed)
     assert outcome(finding) is Outcome.INCONCLUSIVE
     assert "its depth may be that of reading" in why(finding)

@@ -211,8 +211,8 @@ def test_shuffled_labels_are_never_supported():
     assert outcome(found(lambda *_: activations, prompts=prompts)) is Outcome.REFUTED
 
 
-def different(*effects):
-    study = study_of(model_with(*effects), cells(), ITEMS)
+def different(*effects, **twins):
+    study = study_of(model_with(*effects, **twins), cells(), ITEMS)
     return finding_of(different_finding, study, "head", RULE, needed=(1, 16), shared=0.5, gate=0.6)
 
 
@@ -229,6 +229,30 @@ def test_two_processes_on_the_same_heads_are_not():
     finding = different(*both)
     assert evidence(finding, "shared").effect.value == 1
     assert outcome(finding) is Outcome.REFUTED
+
+
+def test_what_twins_have_too_is_no_difference_of_processes():
+    effects = [(*PLACE["head"], WEIGHTS, 2.5), (*OTHER["head"], TWO_STEPS, 2.5)]
+    finding = different(*effects, twin_effects=effects)
+    assert outcome(finding) is Outcome.REFUTED
+    assert "control retrieval, untrained twin 1" in why(finding)
+
+
+def test_a_contrast_that_is_nearly_there_may_be_there():
+    """Each head has the other process too, just below the bar."""
+    heads = [
+        (("heads", (1, 0, 1)), WEIGHTS, TWO_STEPS),
+        (("heads", (3, 2, 1)), TWO_STEPS, WEIGHTS),
+    ]
+    effects = [
+        effect
+        for place, own, other in heads
+        for effect in ((*place, own, 1.9), (*place, other, 0.95))
+    ]
+    finding = different(*effects)
+    shared = evidence(finding, "shared")
+    assert shared.effect.interval[1] == 1
+    assert outcome(finding) is Outcome.INCONCLUSIVE
 
 
 def test_one_process_alone_is_no_difference():

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from harness import stats
 from harness.study.study import Study
@@ -22,7 +22,13 @@ def interval(values: np.ndarray, study: Study, level: float = 0.95) -> tuple[flo
 
 
 def beyond_same_process(
-    name: str, effect: Effect, null: Float[np.ndarray, " contrast"], what: str, *, key: str = ""
+    name: str,
+    effect: Effect,
+    null: Float[np.ndarray, " contrast"],
+    what: str,
+    *,
+    each: Bool[np.ndarray, " contrast"] | None = None,
+    key: str = "",
 ) -> Evidence:
     """The requirement that a value lie beyond those of contrasts of one process.
 
@@ -31,13 +37,18 @@ def beyond_same_process(
         effect: The value; `method` is written here.
         null: Of the contrasts: their 95th percentile, or the largest of a few, is the bar.
         what: The contrasts, in words that follow their number.
+        each: Those that must each be exceeded, as they differ alike in every relation.
         key: Of the evidence.
     """
     beyond = stats.beyond_same_process(effect.value, null)
+    method, most = f"95th percentile of {len(null)} {what}", beyond.threshold
+    if each is not None and each.any():
+        most = max(most, float(null[each].max()))
+        method += f", and each of {int(each.sum())} that differ alike in every relation"
     return Evidence(
         name,
-        replace(effect, method=f"95th percentile of {len(null)} {what}"),
-        threshold=beyond.threshold,
+        replace(effect, method=method),
+        threshold=most,
         relation=">",
         p=beyond.p,
         n=len(null),

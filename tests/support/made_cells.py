@@ -9,7 +9,7 @@ from harness.activations.extracted import Activations
 from harness.findings.processes.kinds import cell_of
 from harness.findings.processes.same_process import told_places
 from harness.materials.cell_sets import draw_cells
-from harness.materials.difficulty import Difficulty
+from harness.materials.difficulty import SHUFFLED, Difficulty
 from harness.materials.items import Item, PromptSet
 from tests.support.synthetic import noise
 
@@ -20,7 +20,7 @@ RELATION_SD = 2.5  # of what relations differ by: more than a process does, as o
 @cache
 def cells(items: int = 200, name: str = "cells") -> PromptSet:
     """The shipped materials."""
-    return draw_cells(name, items, 0, Difficulty())
+    return draw_cells(name, items, 0, Difficulty(order=SHUFFLED))
 
 
 def made(

@@ -21,6 +21,7 @@ from harness.findings.processes.circuit import (
     searched,
 )
 from harness.findings.processes.kinds import Process
+from harness.findings.processes.materials import order_gate
 from harness.findings.processes.selected import interval_over_relations
 from harness.interventions.donors import have_donors
 from harness.interventions.interventions import (
@@ -33,7 +34,7 @@ from harness.interventions.interventions import (
 from harness.materials.items import Item
 from harness.study.study import Study
 from harness.verdicts.evidence import Component, Effect, Evidence, Gate
-from harness.verdicts.judge import Finding
+from harness.verdicts.judge import Finding, require
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def _named(circuit: Circuit) -> str:
 def _measure(
     study: Study, kind: CircuitKind, process: Process, rule: CircuitRule, gate: float
 ) -> Measured:
+    order = require(*order_gate(study.prompts, process))
     gates, parts, search = searched(study, kind, rule, gate)
     seed, target = study.plan.seed, process.cells[0]
     found = search.circuit(rows_of_cells(parts.selection, target))
@@ -127,7 +129,17 @@ def _measure(
     ablated = ablate(study, parts.judging, own, means_over=means, otherwise=ways).answered()
     compared = ablate(study, parts.compared, [found.circuit, *random, *same], means_over=means)
     return Measured(
-        study, process, kind, rule, gates, parts, found, ablated, ways, compared, len(random)
+        study,
+        process,
+        kind,
+        rule,
+        order + gates,
+        parts,
+        found,
+        ablated,
+        ways,
+        compared,
+        len(random),
     )
 
 

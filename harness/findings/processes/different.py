@@ -53,7 +53,10 @@ def different_finding(
             for one in each
             for control in one.controls
         ),
-        gates=tuple(gate for one in both for gate in one.gates),
+        gates=(
+            *(gate for one in both for gate in one.gates),
+            *(gate for one in each for gate in one.gates),
+        ),
         notes=tuple(
             dict.fromkeys(
                 (*(grade_note(one.study) for one in both), *(n for one in each for n in one.notes))

@@ -17,6 +17,7 @@ from harness.findings.processes.finding import grade_note
 from harness.findings.processes.kinds import Process
 from harness.findings.processes.materials import gates_of, relations_of, shown_by
 from harness.findings.processes.same_process import drawn_pairs
+from harness.findings.processes.same_sign import SECOND, AskedAgain, asked_again
 from harness.findings.requirements import beyond_same_process
 from harness.findings.twins import TwinResult, missing_twins, on_twins, twin_controls, worth_twins
 from harness.materials.items import DISCOVERY, EVALUATION
@@ -89,7 +90,7 @@ def process_direction_finding(
     questions = _stream(shown, shown.activations)
     found = separated([_by_cell(questions, process.cells, name) for name in relations])
     same = np.array([separated(units).auc for units in _same_process(questions, process, rule)])
-    required = (
+    required: tuple[Evidence, ...] = (
         _separates(found, process, rule),
         beyond_same_process(
             "the same, against same-process directions",
@@ -98,13 +99,17 @@ def process_direction_finding(
             "same-process directions",
         ),
     )
-    met = worth_twins(study, required)
+    again = AskedAgain(SECOND[process.name])
+    if all(e.passed for e in required):
+        again = asked_again(shown, process, gate)
+        required += _in_second(again, questions, process, found.layer, rule)
+    met = worth_twins(study, required) and not again.gates
     twins = _twins(shown, process, relations) if met else {}
     return Finding(
         (*required, _least(found, relations)),
         twin_controls(twins, meets=lambda auc: auc > rule.auc, measured="AUC"),
-        gates,
-        notes=(grade_note(shown), *missing_twins(study, met=met)),
+        (*gates, *again.gates),
+        notes=(grade_note(shown), *again.notes, *missing_twins(study, met=met)),
         samples={required[0].name: dict(zip(relations, found.aucs.tolist(), strict=True))},
         severity=_severity(same, rule),
     )
@@ -204,6 +209,50 @@ def _separates(found: Separated, process: Process, rule: ProcessDirectionRule) -
         n=len(found.aucs),
         key="separation",
     )
+
+
+def _in_second(
+    again: AskedAgain,
+    questions: Questions,
+    process: Process,
+    layer: int,
+    rule: ProcessDirectionRule,
+) -> tuple[Evidence, ...]:
+    """The same direction on the second set, fitted without the relation that it is tested on."""
+    if again.study is None:
+        return ()
+    second, there = again.second, _stream(again.study, again.study.activations)
+    aucs = []
+    for relation in again.relations:
+        others = questions.rows((questions.relation != relation) & (questions.split == DISCOVERY))
+        direction = _mean(others, process.cells[0], layer) - _mean(others, process.cells[1], layer)
+        own = there.rows(there.relation == relation)
+        sides = (own.values[own.asked == cell][:, layer] @ direction for cell in second.cells)
+        aucs.append(float(stats.auc(*sides)))
+    test = stats.moderated_max(
+        np.array(aucs)[:, None] - 0.5, permutations=rule.permutations, seed=rule.seed
+    )
+    return (
+        Evidence(
+            f"the same direction, {second.words}",
+            Effect(
+                "AUC",
+                float(np.mean(aucs)),
+                (float(test.low[0]) + 0.5, float(test.high[0]) + 0.5),
+                method=f"{second.cells[0]} against {second.cells[1]} of "
+                f"{again.study.prompts.name}; mean over {len(aucs)} relations, each left out of "
+                "the fit; Student's t over them",
+            ),
+            threshold=0.5,
+            relation=">",
+            n=len(aucs),
+            key="second",
+        ),
+    )
+
+
+def _mean(questions: Questions, cell: str, layer: int) -> Float[np.ndarray, " d_model"]:
+    return np.asarray(questions.values[questions.asked == cell][:, layer].mean(0, dtype=float))
 
 
 def _least(found: Separated, relations: Sequence[str]) -> Evidence:

@@ -15,7 +15,7 @@ from harness.findings.processes.measured import (
     twins_of,
 )
 from harness.findings.processes.rule import ProcessRule
-from harness.findings.processes.same_sign import same_sign
+from harness.findings.processes.same_sign import asked_again, same_sign
 from harness.findings.requirements import beyond_same_process
 from harness.findings.specialisation.published import (
     constant_notes,
@@ -26,7 +26,7 @@ from harness.findings.twins import TwinResult, missing_twins, twin_controls, wor
 from harness.study.study import Study
 from harness.verdicts import typeset
 from harness.verdicts.components import ComponentKind, Components
-from harness.verdicts.evidence import Control, Effect, Evidence, Family
+from harness.verdicts.evidence import Control, Effect, Evidence, Family, Gate
 from harness.verdicts.judge import Finding
 from harness.verdicts.severity import Severity
 
@@ -40,6 +40,7 @@ class Served:
         same: What the rule makes of same-process contrasts.
         required: The evidence.
         twins: The components found in untrained twins, where these were worth measuring.
+        gates: Unmet ones that were found on the way.
         notes: On what was not measured.
     """
 
@@ -47,6 +48,7 @@ class Served:
     same: Sequence[Found]
     required: tuple[Evidence, ...]
     twins: Mapping[str, Components]
+    gates: tuple[Gate, ...]
     notes: tuple[str, ...]
 
     @property
@@ -65,12 +67,16 @@ def served(measured: Measured, gate: float) -> Served:
     same = same_process(measured)
     required = (count_evidence(measured), *_beyond_same_process(measured, same))
     # What follows can only take support away.
-    again, notes = same_sign(measured, gate) if all(e.passed for e in required) else ((), ())
-    required += again
-    worth = worth_twins(measured.study, required)
+    gates: tuple[Gate, ...] = ()
+    notes: tuple[str, ...] = ()
+    if all(e.passed for e in required):
+        again = asked_again(measured.study, measured.process, gate)
+        required += same_sign(measured, again)
+        gates, notes = again.gates, again.notes
+    worth = worth_twins(measured.study, required) and not gates
     twins = twins_of(measured) if worth else {}
     notes += missing_twins(measured.study, met=worth)
-    return Served(measured, same, required, twins, notes)
+    return Served(measured, same, required, twins, gates, notes)
 
 
 def process_finding(
@@ -101,7 +107,7 @@ def process_finding(
             *diagonal_evidence(study, kind, rule.threshold_d, needed),
         ),
         decided.controls,
-        measured.gates,
+        (*measured.gates, *decided.gates),
         passed_components(measured.model),
         (
             grade_note(measured.study),
@@ -183,19 +189,21 @@ def _beyond_same_process(measured: Measured, same: Sequence[Found]) -> tuple[Evi
         # Where none holds and some may, more data could find more than same-process contrasts give.
         return Effect(quantity, value, None if count or not may else (0.0, most))
 
-    what = "same-process contrasts"
+    what, alike = "same-process contrasts", np.array([found.alike for found in same], dtype=bool)
     return (
         beyond_same_process(
             f"more {measured.model.kind}s than in {what}",
             effect("count", count, float(may)),
             np.array([found.count for found in same], dtype=float),
             what,
+            each=alike,
         ),
         beyond_same_process(
             f"larger than in {what}",
             effect("|d|", decisions.largest, decisions.most),
             np.array([found.largest for found in same]),
             what,
+            each=alike,
         ),
     )
 

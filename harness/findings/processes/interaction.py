@@ -20,6 +20,7 @@ from harness.findings.processes.circuit import (
     searched,
 )
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
+from harness.findings.processes.materials import order_gate
 from harness.findings.processes.selected import interval_over_relations
 from harness.materials.items import PromptSet
 from harness.study.study import Study
@@ -78,7 +79,9 @@ def measure_two(study: Study, kind: CircuitKind, rule: PairRule, *, gate: float)
     Raises:
         Inconclusive: If a gate is unmet.
     """
-    gates, parts, search = searched(study, kind, rule.search, gate)
+    gates = require(*order_gate(study.prompts, COMPOSING))
+    met, parts, search = searched(study, kind, rule.search, gate)
+    gates += met
     found = [search.circuit(rows_of_cells(parts.selection, cell)) for cell in OWN]
     pair = (found[0].circuit, found[1].circuit)
     random = relocated(pair, search.width, rule.search.draws, study.plan.seed)

@@ -8,8 +8,9 @@ from jaxtyping import Float
 
 from harness import stats
 from harness.findings.gates import competence_gates, first_pairs
-from harness.findings.processes.kinds import Process, cell_of
+from harness.findings.processes.kinds import COMPOSING, Process, cell_of
 from harness.materials.cell_sets import CONTRASTS, draw_cells, whole_cells
+from harness.materials.difficulty import SHUFFLED, TOLD
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.materials.surface import surface_features
 from harness.study.study import Study
@@ -82,9 +83,26 @@ def gates_of(study: Study, process: Process, gate: float) -> tuple[Gate, ...]:
     Raises:
         Inconclusive: If one is unmet.
     """
-    gates = require(*design_gates(study, process.cells))
+    gates = require(*design_gates(study, process.cells), *order_gate(study.prompts, process))
     gates += require(*asked_first(study, process.cells, gate))
     return gates + require(*surface_gate(study, process))
+
+
+def order_gate(prompts: PromptSet, process: Process) -> tuple[Gate, ...]:
+    """Whether two steps are needed for the right answer, in cells of the suite's own making.
+
+    In a story that is told in order, the next answer word after the name that is asked about is
+    right whether that takes one step or two: copying needs no composing.
+    """
+    whole = whole_cells(prompts.name)
+    if process is not COMPOSING or whole is None:
+        return ()
+    reason = (
+        f"the stories of {prompts.name} are told in order: the next answer after the name asked "
+        "about is right in one step and in two, so that copying it needs no composing; take "
+        f"--order {SHUFFLED}, if the model answers it"
+    )
+    return (Gate("order", whole[1].order != TOLD, reason),)
 
 
 def design_gates(study: Study, cells: tuple[str, ...]) -> tuple[Gate, ...]:

@@ -31,10 +31,18 @@ SAME_PROCESS_DRAWS = 40  # random pairings of relations, beside the places of an
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the rule makes of a contrast: how many components hold, and how large."""
+    """What the rule makes of a same-process contrast.
+
+    Attributes:
+        count: How many components hold.
+        largest: The largest |d| of these.
+        alike: Whether the questions differ alike in every relation, as a process does: by the place
+            of the answer. Pairs of relations differ by chance, which alpha keeps rare.
+    """
 
     count: int
     largest: float
+    alike: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,23 +153,25 @@ def same_process(measured: Measured) -> tuple[Found, ...]:
     """What the rule makes of each same-process contrast of the model on the same prompts."""
     rule, metrics = measured.rule.on_same_process(), len(measured.contrasts.cells.metrics)
     found = []
-    for contrast in _same_process_contrasts(measured):
+    for contrast, alike in _same_process_contrasts(measured):
         decisions = rule.decide(contrast.discovery, contrast.evaluation)
-        found.append(Found(rule.count(decisions, metrics), decisions.largest))
+        found.append(Found(rule.count(decisions, metrics), decisions.largest, alike))
     return tuple(found)
 
 
-def _same_process_contrasts(measured: Measured) -> Iterator[SameProcess]:
-    """Pairs of relations at random, and the places of answers within each cell."""
+def _same_process_contrasts(measured: Measured) -> Iterator[tuple[SameProcess, bool]]:
+    """Pairs of relations at random, and, alike in all, the places of answers within each cell."""
     items, cells = measured.study.prompts.items, measured.process.cells
     questions = Questions.of(measured.contrasts.cells.values, items)
     units, seed = len(measured.contrasts.relations), measured.rule.seed
-    yield from same_process_contrasts(
+    for drawn in same_process_contrasts(
         questions, cells, units=units, draws=SAME_PROCESS_DRAWS, seed=seed
-    )
+    ):
+        yield drawn, False
     told = told_places(items)
     for cell in cells:
-        yield from _by_place(questions, told, cell, units)
+        for by_place in _by_place(questions, told, cell, units):
+            yield by_place, True
 
 
 def _by_place(

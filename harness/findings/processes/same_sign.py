@@ -9,79 +9,139 @@ sign there.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from harness import stats
 from harness.findings.gates import competence_gates
-from harness.findings.processes.contrasts import Questions, relation_contrasts, relations_with
-from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
+from harness.findings.processes.contrasts import Questions, relation_contrasts
+from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, Process, cell_of
 from harness.findings.processes.measured import Measured
 from harness.findings.specialisation.cells import controlled_cells
 from harness.materials.cell_sets import CellSet, draw_cells, whole_cells
 from harness.materials.known_stories import NEUTRAL
 from harness.study.study import Study
-from harness.verdicts.evidence import Effect, Evidence
+from harness.verdicts.evidence import Effect, Evidence, Gate
 
 LEAST_RELATIONS = 3  # to leave one out and still have a mean
+LEAST_SHARE = 0.5  # of the components that hold; by chance alone a third have a firm sign
+LEAST_SIZE = 0.5  # of the bar
 
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """A second set, and the cells with and without the process there."""
+    """A second set, and the cells with and without the process there.
+
+    Attributes:
+        needed: Whether nothing can be said of the process where the model does not answer it.
+    """
 
     kind: str
     tasks: tuple[str, str]
     cells: tuple[str, str]
     words: str
+    needed: bool
 
 
 SECOND = {
-    RETRIEVAL.name: Second(NEUTRAL, RETRIEVAL.cells, RETRIEVAL.cells, "where every name is known"),
-    COMPOSING.name: Second("cells", ("recall", "latent"), ("latent", "recall"), "from the weights"),
+    RETRIEVAL.name: Second(
+        NEUTRAL, RETRIEVAL.cells, RETRIEVAL.cells, "where every name is known", needed=True
+    ),
+    COMPOSING.name: Second(
+        "cells", ("recall", "latent"), ("latent", "recall"), "from the weights", needed=False
+    ),
 }
 
 
-def same_sign(measured: Measured, gate: float) -> tuple[tuple[Evidence, ...], tuple[str, ...]]:
-    """The components that hold and have the same sign in the second set; and notes.
+@dataclass(frozen=True, slots=True)
+class AskedAgain:
+    """A process in its second set.
 
-    Without evidence, and with a note, where the model does not answer that set: then nothing can
-    be said about it. Without both where the materials have no second set.
+    Attributes:
+        second: What is compared there.
+        study: On the second set; None where it cannot be asked.
+        relations: Of the second set.
+        gates: Unmet where it cannot be asked, and nothing can be said without it.
+        notes: Why it was not asked, where something can be said without it.
+    """
+
+    second: Second
+    study: Study | None = None
+    relations: tuple[str, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def asked_again(study: Study, process: Process, gate: float) -> AskedAgain:
+    """The process in its second set, if the model answers it.
+
+    Args:
+        study: On the prompts that show the process.
+        process: Retrieval or composing.
+        gate: Least accuracy in each cell.
+    """
+    second = SECOND[process.name]
+    again = _on(second, study)
+    if again is None:
+        return AskedAgain(second, notes=(_without(second, study),))
+    asked = {cell: set[str]() for cell in second.cells}
+    for item in again.prompts.items:
+        if cell_of(item) in asked:
+            asked[cell_of(item)].add(item.relation)
+    relations = sorted(set.intersection(*asked.values()))
+    unmet = [g.reason for g in competence_gates(again, gate) if not g.met]
+    if len(relations) < LEAST_RELATIONS:
+        unmet.append(
+            f"{again.prompts.name} has {len(relations)} relations; {LEAST_RELATIONS} are needed"
+        )
+    if not unmet:
+        return AskedAgain(second, again, tuple(relations))
+    reason = f"{process.name} {second.words} could not be asked for: {'; '.join(unmet)}"
+    if second.needed:
+        return AskedAgain(second, gates=(Gate("second set", met=False, reason=reason),))
+    return AskedAgain(second, notes=(reason,))
+
+
+def _without(second: Second, study: Study) -> str:
+    return (
+        f"{study.prompts.name} has no second set: what is found may differ "
+        f"{'between known and unknown names' if second.needed else 'by reading alone'}"
+    )
+
+
+def same_sign(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:
+    """The share of the components that hold which serve the process in the second set too.
+
+    They have the same sign there, and at least half of the effect that is asked of them.
 
     Args:
         measured: The process, of which components hold.
-        gate: Least accuracy in each cell.
+        again: The process in its second set; without evidence if it cannot be asked.
     """
-    second = SECOND[measured.process.name]
-    study = _on(second, measured.study)
-    if study is None:
-        return (), ()
-    unmet = [g.reason for g in competence_gates(study, gate) if not g.met]
-    if unmet:
-        return (), (f"the same sign {second.words} was not asked for: {'; '.join(unmet)}",)
+    if again.study is None:
+        return ()
+    study, second = again.study, again.second
     cells = controlled_cells(measured.model.kind, study.activations)
     questions = Questions.of(cells.values, study.prompts.items)
-    relations = sorted(relations_with(questions, second.cells))
-    if len(relations) < LEAST_RELATIONS:
-        few = f"{study.prompts.name} has {len(relations)} relations; {LEAST_RELATIONS} are needed"
-        return (), (f"the same sign {second.words} was not asked for: {few}",)
-    contrasts = relation_contrasts(questions, second.cells, relations)
+    contrasts = relation_contrasts(questions, second.cells, again.relations)
     found, sure, may = _kept(measured, contrasts)
+    holding = measured.model.count
     return (
         Evidence(
             f"of these, with the same sign {second.words}",
             Effect(
-                "count",
-                found,
-                (sure, may),
-                method=f"{' minus '.join(second.cells)} in {study.prompts.name}, mean over "
-                f"{len(relations)} relations; surely: with any one relation left out",
+                "share",
+                found / holding,
+                (sure / holding, may / holding),
+                method=f"{found:,} of {holding:,}, {' minus '.join(second.cells)} in "
+                f"{study.prompts.name}, mean over {len(again.relations)} relations at least "
+                f"{LEAST_SIZE:g} of the bar; surely: with any one relation left out",
             ),
-            threshold=measured.bar,
+            threshold=LEAST_SHARE,
             relation=">=",
-            n=len(relations),
+            n=len(again.relations),
             key="same_sign",
         ),
-    ), ()
+    )
 
 
 def _on(second: Second, study: Study) -> Study | None:
@@ -94,13 +154,16 @@ def _on(second: Second, study: Study) -> Study | None:
     return replace(study, prompts=study.plan.labelled(drawn))
 
 
-def _kept(measured: Measured, contrasts: np.ndarray) -> tuple[int, int, int]:
-    """Components that hold and keep their sign; those that surely do; those that may."""
+def _kept(
+    measured: Measured, contrasts: Float[np.ndarray, "relation place"]
+) -> tuple[int, int, int]:
+    """Components that hold and are as large with their sign; those that surely are; may be."""
     decisions, metrics = measured.decisions, len(measured.contrasts.cells.metrics)
-    same = np.sign(contrasts.mean(0)) == decisions.direction
+    size = contrasts.mean(0) * decisions.direction
+    large = size >= LEAST_SIZE * measured.rule.threshold_d
     firm = stats.leave_one_out_sign(contrasts)
 
     def count(places: Bool[np.ndarray, " place"]) -> int:
         return int((decisions.holds & places).reshape(-1, metrics).any(1).sum())
 
-    return count(same), count(same & firm), count(same | ~firm)
+    return count(large), count(large & firm), count(large | ((size > 0) & ~firm))

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 from harness.findings.gates import causal_gates, competence_gates
+from harness.findings.processes.kinds import COMPOSING
+from harness.findings.processes.materials import order_gate
 from harness.findings.steering.effects import BothTasks
 from harness.findings.steering.fitting import fitting_prompts
 from harness.findings.steering.pool import Pool
@@ -10,13 +12,14 @@ from harness.findings.steering.selection import SteeringStudy
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
 from harness.verdicts.evidence import Gate
+from harness.verdicts.judge import require
 
 LEAST_FITTED = 5  # discovery pairs to fit a direction on, and as many to select with
 
 
 def steering_gates(study: Study, gate: float) -> tuple[Gate, ...]:
     """The causal gates; competence on the prompts the direction is fitted on; enough pairs."""
-    gates = causal_gates(study, gate)
+    gates = (*require(*order_gate(study.prompts, COMPOSING)), *causal_gates(study, gate))
     if not all(g.met for g in gates):
         return gates
     source = fitting_prompts(study)

@@ -16,6 +16,8 @@ from harness.findings.processes.materials import relations_of
 from harness.findings.processes.rule import ProcessRule
 from harness.findings.processes.same_process import told_places
 from harness.findings.specialisation.cells import controlled_cells
+from harness.materials.cell_sets import draw_cells
+from harness.materials.difficulty import Difficulty
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.materials.relabelling import shuffle_labels
 from harness.verdicts.judge import Criterion, Outcome, judge
@@ -380,7 +382,7 @@ def test_a_sign_that_hangs_on_one_relation_is_undecided():
     assert outcome(finding) is not Outcome.SUPPORTED
 
 
-def test_a_second_set_that_is_not_answered_is_not_asked_for():
+def test_a_second_set_that_is_not_answered_leaves_retrieval_open():
     def only_cells(study):
         answers = study.subject.answers
 
@@ -396,10 +398,16 @@ def test_a_second_set_that_is_not_answered_is_not_asked_for():
     finding = finding_of(
         process_finding, only_cells(study), "head", RETRIEVAL, RULE, needed=(1, 16), gate=0.6
     )
-    assert outcome(finding) is Outcome.SUPPORTED
-    assert any(
-        "the same sign where every name is known was not asked for" in n for n in finding.notes
-    )
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert "retrieval where every name is known could not be asked for" in why(finding)
+
+
+def test_stories_told_in_order_show_no_composing():
+    """The next answer after the name is right there in one step and in two."""
+    told = draw_cells("cells", 200, 0, Difficulty())
+    finding = found(model_with((*PLACE["head"], TWO_STEPS, 2.5)), COMPOSING, prompts=told)
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert "told in order" in why(finding)
 
 
 def test_the_second_set_is_measured_only_where_the_first_shows_something():

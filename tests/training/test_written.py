@@ -1,0 +1,69 @@
+"""Organisms that were written by hand are what their circuit.json says."""
+
+import pytest
+import torch
+
+from fixtures.training import written
+from fixtures.training.choices import chosen, shares
+from fixtures.training.lesions import Lesions, Parts
+from harness.materials.cell_sets import draw_cells
+
+
+def parts_of(known):
+    found = Parts.none(written.LAYERS, written.HEADS, written.NEURONS)
+    for layer, head in known["heads"]:
+        found.heads[layer, head] = True
+    for layer, neurons in known["neurons"].items():
+        found.neurons[int(layer), neurons] = True
+    return found
+
+
+def test_without_its_own_heads_or_neurons_a_process_is_lost_alone():
+    model, tokenizer = written.build("apart")
+    items = [item for item in draw_cells("cells", 4, 3000).items if item.task != "latent"]
+    lesions, of = Lesions(model), {"retrieval": "recall", "composing": "reasoning"}
+
+    def right():
+        hits = chosen(model, tokenizer, items)
+        return shares((item.task, hits[item.id]) for item in items)
+
+    assert right() == {"recall": 1, "lookup": 1, "reasoning": 1}
+    for process, known in written.truth("apart")["processes"].items():
+        with lesions.everywhere(parts_of(known)):
+            without = right()
+        assert without.pop(of[process]) < 0.7
+        assert min(without.values()) > 0.7
+    lesions.remove()
+
+
+def test_labels_choose_the_question():
+    model, tokenizer = written.build("apart-llama")
+    items = draw_cells("cells-crossed:recall-lookup", 2, 3000).items
+    assert all(chosen(model, tokenizer, items).values())
+
+
+@pytest.mark.parametrize("name", sorted(written.WRITTEN))
+def test_no_head_is_used_twice_and_expectations_name_both_roles(name):
+    at, _ = written.places_of(written.WRITTEN[name])
+    used = [place for places in at.values() for place in places]
+    assert len(used) == len(set(used))
+    told = written.truth(name)
+    assert set(told["expected"].values()) <= {"supported", "not supported"}
+    assert (told["role"] == "positive") == ("supported" in told["expected"].values())
+
+
+def test_two_neurons_pass_on_a_dimension_and_one_a_constant_too():
+    mlp = torch.nn.Module()
+    mlp.gate_proj, mlp.up_proj = (torch.nn.Linear(written.WIDTH, 4, bias=False) for _ in range(2))
+    mlp.down_proj = torch.nn.Linear(4, written.WIDTH, bias=False)
+    with torch.no_grad():
+        mlp.down_proj.weight.zero_()
+        written.write_neurons(mlp, [0, 1, 2, 3], "knows", "pointed", "retrieved", 1.0)
+    stream = torch.zeros(written.WIDTH)
+    stream[written.AT["const"]], stream[written.AT["knows"]] = written.STEADY, 1
+    stream[written.AT["pointed"]] = torch.linspace(-1, 1, written.CODE)
+    x = stream * written.WIDTH**0.5 / written.STEADY
+    gated = torch.nn.functional.silu(mlp.gate_proj(x)) * mlp.up_proj(x)
+    told = mlp.down_proj(gated)[written.AT["retrieved"]]
+    torch.testing.assert_close(told[:2], stream[written.AT["pointed"]][:2])
+    assert (gated[::2] > 0).all() or (gated[1::2] < 0).all()

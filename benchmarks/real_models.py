@@ -266,6 +266,9 @@ def _verdict(row: dict) -> dict:
         "materials": row["materials"]["name"],
         "prompts": row["materials"].get("n"),
         "unmet": [gate["reason"] for gate in row["gates"] if not gate["met"]],
+        "competent": [
+            gate["reason"] for gate in row["gates"] if gate["met"] and "accuracy" in gate["name"]
+        ],
         "evidence": row["evidence"],
     }
 

@@ -90,6 +90,7 @@ def rendered(record: dict) -> str:
     for model in models:
         verdicts, answers = _all(model, "verdicts"), _all(model, "answers")
         parts += [f"### {model['name']}", _difficulty(verdicts), _competence(answers)]
+        parts += [_competent(verdicts)]
         parts += [_verdicts(verdicts), _not_run(model), _examples(_chosen(model))]
     return "\n\n".join(part for part in parts if part)
 
@@ -195,6 +196,14 @@ def _difficulty(verdicts: Sequence[dict]) -> str:
     """The sentences on difficulty, names, grade and second sets."""
     said = (n for v in verdicts for n in v["notes"] if n.startswith(NOTES))
     return "\n\n".join(f"{note[0].upper()}{note[1:]}." for note in dict.fromkeys(said))
+
+
+def _competent(verdicts: Sequence[dict]) -> str:
+    """The accuracies at which the gates of predictions that were judged were passed."""
+    judged = (v for v in verdicts if v["criterion"] == "controlled" and not v["unmet"])
+    said = dict.fromkeys(reason for v in judged for reason in v.get("competent", ()))
+    passed = f"The gates were passed with {'; '.join(said)}. " if said else ""
+    return f"{passed}A row of the table has all drawings of a set." if verdicts else ""
 
 
 def _competence(answers: Sequence[dict]) -> str:

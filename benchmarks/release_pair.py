@@ -6,6 +6,10 @@ Makes two further releases of `mini-qwen` (`fixtures/training/releases.py`), or 
 model in a folder (`fine_tuned.py`): one whose recall is damaged, one that differs by noise. Over
 redrawn materials, keeps a baseline of the model and runs both against it under `--gate
 regressions`; writes both rates to results/release_pair.json (of a folder, release_pair_NAME.json).
+
+A pretrained model is asked recall and lookup only, in a prompt file of each drawing: one that does
+not answer questions of two steps is not competent in all cells, and what is not supported in the
+baseline cannot regress.
 """
 
 import argparse
@@ -23,10 +27,14 @@ from pathlib import Path
 
 from benchmarks import fine_tuned
 from harness import stats
+from harness.materials.cell_sets import draw_cells
+from harness.materials.difficulty import TOLD, Difficulty
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).with_name("results")
 MODEL = "mini-qwen"
+EASIEST = Difficulty(2, 2, TOLD)
+ASKED = ("recall", "lookup")
 PREDICTIONS = ["hypotheses/test_h0_measurement.py", "-k", "model_answers"]
 
 
@@ -46,20 +54,31 @@ def run(work: Path, draw: int, items: int, *options: str) -> int:
     return done.returncode
 
 
+def questions(folder: Path, draw: int, items: int) -> Path:
+    """A prompt file of one drawing: recall and lookup, two solved questions before each."""
+    drawn = [i for i in draw_cells("cells", items, draw, EASIEST).items if i.task in ASKED]
+    fields = ("id", "task", "prompt", "answer", "distractors", "pair", "template", "relation")
+    rows = ({name: getattr(item, name) for name in fields} for item in drawn)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"draw-{draw}.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return path
+
+
 def judged(
     work: Path, draw: int, items: int, model: str, releases: Sequence[str]
 ) -> dict[str, int]:
     """Exit status of each release against the baseline of one drawing."""
     name = f"draw-{draw}"
     out = work / "out" / name
+    asked = [] if model == MODEL else [f"--prompts={questions(work / 'prompts', draw, items)}"]
+    run_one = partial(run, work, draw, items, *asked)
     kept = [f"--model={model}", f"--save-baseline={name}", "--gate=none"]
-    run(work, draw, items, *kept, f"--report={out / 'baseline' / 'report.html'}")
+    run_one(*kept, f"--report={out / 'baseline' / 'report.html'}")
     found = {}
     for release in releases:
         options = [f"--model={work / release}", f"--baseline={name}", "--gate=regressions"]
-        found[release] = run(
-            work, draw, items, *options, f"--report={out / release / 'report.html'}"
-        )
+        found[release] = run_one(*options, f"--report={out / release / 'report.html'}")
     return found
 
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from benchmarks import fine_tuned
+from benchmarks import fine_tuned, release_pair
 from harness.files import DATA
 from harness.materials.domains import load_domain
+from harness.materials.files.reading import read_prompts
 
 FOLDER = DATA / "fixtures" / "organisms" / "mini-qwen"
 
@@ -58,3 +59,10 @@ def test_noise_changes_every_weight_by_little(model):
     for name, values in model.named_parameters():
         away, spread = (values - before[name]).std(correction=0), before[name].std(correction=0)
         assert float(away) == pytest.approx(fine_tuned.NOISE * float(spread), rel=0.3)
+
+
+def test_a_pretrained_model_is_asked_recall_and_lookup_in_a_file(tmp_path):
+    found = read_prompts(release_pair.questions(tmp_path / "prompts", draw=3, items=64))
+    assert found.count() == {"recall": 64, "lookup": 64}
+    assert all(item.answer and item.distractors for item in found.items)
+    assert found.items[0].prompt.count("Answer:") == 3

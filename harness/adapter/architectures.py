@@ -1,6 +1,6 @@
-"""Where the parts of each architecture are: one row of names, and how to reach them in a trace.
+"""Where the parts of a model are, as dotted names, and how to reach them in a trace.
 
-To add an architecture, add a row and run the contract test.
+`harness.adapter.finding` finds the names in a loaded model.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,43 +30,44 @@ class Sites:
         attention: From a layer; the second of its outputs is the pattern.
         head_mix: From the attention, the projection whose input is z.
         mlp: From a layer.
-        gate: From the MLP, the projection whose output is the gate before its activation.
+        gate: From a layer, the projection whose output is the gate before its activation.
         gate_share: The gate is the first 1/gate_share of that output (2 where the gate and the
             up-projection are one matrix).
-        neuron_mix: From the MLP, the projection whose input is the neurons.
+        neuron_mix: From the MLP, the projection whose input is the neurons; '' for itself.
         attn_out: From a layer, what the residual receives from attention, if not the attention's
             own output (a norm may stand between).
         mlp_out: The same for the MLP.
+        pattern: From the attention, the weights where writing them has an effect.
+        attention_alone: Whether the attention's output is that of `head_mix` and nothing more.
+        mlp_alone: The same of the MLP and `neuron_mix`.
+        gives_tuple: Whether a layer gives a tuple, whose first value is the residual stream.
+        trees: Whether tokens may be told what they attend to, so that prompts can share a prefix.
     """
 
     layers: str = "model.layers"
     attention: str = "self_attn"
     head_mix: str = "o_proj"
     mlp: str = "mlp"
-    gate: str = "gate_proj"
+    gate: str = "mlp.gate_proj"
     gate_share: int = 1
     neuron_mix: str = "down_proj"
     attn_out: str = ""
     mlp_out: str = ""
+    pattern: str = PATTERN_EDIT
+    attention_alone: bool = True
+    mlp_alone: bool = True
+    gives_tuple: bool = False
+    trees: bool = True
 
+    @property
+    def narrows(self) -> bool:
+        """Whether the MLP can run at some positions only: it is one module, fed by its input."""
+        return self.mlp_alone and self.gate.startswith(f"{self.mlp}.")
 
-LLAMA = Sites()
-POST_NORM = Sites(attn_out="post_attention_layernorm", mlp_out="post_feedforward_layernorm")
-SITES = {
-    "llama": LLAMA,
-    "mistral": LLAMA,
-    "qwen2": LLAMA,
-    "qwen3": LLAMA,
-    "olmo": LLAMA,
-    "olmo2": POST_NORM,
-    "gemma2": POST_NORM,
-    "gemma3_text": POST_NORM,
-    "phi3": Sites(gate="gate_up_proj", gate_share=2),
-    "gpt2": Sites("transformer.h", "attn", "c_proj", gate="c_fc", neuron_mix="c_proj"),
-    "gpt_neox": Sites(
-        "gpt_neox.layers", "attention", "dense", gate="dense_h_to_4h", neuron_mix="dense_4h_to_h"
-    ),
-}
+    @property
+    def calls_interface(self) -> bool:
+        """Whether attention is one call that can be made for some queries, or by a fused kernel."""
+        return self.pattern == PATTERN_EDIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +85,6 @@ class LayerReads:
     gate: Tensor
     neurons: Tensor
     resid: Tensor
-
-
-def sites_of(architecture: str) -> Sites:
-    """The row of an architecture (transformers' `model_type`).
-
-    Raises:
-        ModelError: If it is not supported.
-    """
-    if architecture not in SITES:
-        raise ModelError(
-            f"the architecture {architecture!r} is not supported; supported: "
-            f"{', '.join(sorted(SITES))}. A row in harness/adapter/architectures.py adds another."
-        )
-    return SITES[architecture]
 
 
 def follow(root: Tree, path: str) -> Tree:
@@ -121,7 +108,12 @@ def widened(output: Any, ends: Int[Tensor, " end"], columns: int) -> Any:
 def whole_pattern(attention: Tree) -> Tensor | None:
     """The weights [batch head query_pos key_pos] that an eager attention returns."""
     pattern: Tensor | None = attention.output[1]
-    return pattern
+    return None if pattern is None else on_tokens(attention, pattern)
+
+
+def on_tokens(attention: Tree, pattern: Tensor) -> Tensor:
+    """The weights as shares of what goes to tokens: a sink (GPT-OSS) takes a part of each row."""
+    return pattern / pattern.sum(-1, keepdim=True) if hasattr(attention, "sinks") else pattern
 
 
 def read_layers(
@@ -149,11 +141,13 @@ def read_layers(
             raise ModelError(
                 f"layer {number} gives no attention pattern: load with eager attention."
             )
-        width = mlp.input.shape[1]
-        narrow = number == len(layers) - 1 and ends is not None and len(ends) < width
+        narrow = False
+        if number == len(layers) - 1 and ends is not None and sites.narrows:
+            width = mlp.input.shape[1]
+            narrow = len(ends) < width
         if narrow:
             mlp.input = mlp.input[:, ends]
-        gate = follow(mlp, sites.gate).output
+        gate = follow(layer, sites.gate).output
         if sites.gate_share > 1:
             gate = gate.chunk(sites.gate_share, dim=-1)[0]
         neurons = follow(mlp, sites.neuron_mix).input
@@ -165,5 +159,5 @@ def read_layers(
 
 def mix_weight(module: nn.Module) -> Tensor:
     """A projection's weight as [out, in]; GPT-2's modules keep it transposed."""
-    weight: Tensor = module.get_parameter("weight")
+    weight: Tensor = module.weight  # type: ignore[assignment]
     return weight.T if type(module).__name__ == "Conv1D" else weight

@@ -93,7 +93,8 @@ class Batcher:
         if all(len(tree.prompts) == 1 for tree in trees):
             return trees
         widest = max(len(tree.ids) for tree in trees)
-        if not self.network.sees(widest + more) or not self.shares_prefixes:
+        sees = self.network.sites.trees and self.network.sees(widest + more)
+        if not sees or not self.shares_prefixes:
             return separate_trees(ids, range(len(ids)))
         return [
             part
@@ -109,7 +110,9 @@ class Batcher:
     @property
     def shares_prefixes(self) -> bool:
         """Whether prompts of one tree give the numbers they give apart: the mask is respected."""
-        return bool(self.prefix_check.parted <= torch.finfo(self.network.dtype).eps ** 0.5)
+        return self.network.sites.trees and bool(
+            self.prefix_check.parted <= torch.finfo(self.network.dtype).eps ** 0.5
+        )
 
     def fitting(self, trees: Sequence[TokenTree]) -> int:
         """How many of these trees, in rising width, one forward pass takes.

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from nnsight import TransformersModel
 from torch import Tensor, nn
 
-from harness.adapter.architectures import PATTERN_EDIT, Sites, first, follow, mix_weight
+from harness.adapter.architectures import Sites, first, follow, mix_weight, whole_pattern
 from harness.adapter.attention import fused_attention
 from harness.adapter.clean import Network
 from harness.adapter.encoding import Batch, Encoder
@@ -32,6 +32,7 @@ class SelfCheck:
     that one bound fits every scale: about 1e-6 in float32, 1e-2 in bfloat16.
 
     Attributes:
+        resid_sum: A layer's input, with what attention and MLP add, against its output.
         head_sum: Heads' outputs, summed, against the attention's output.
         neuron_sum: Neurons times the down-projection against the MLP's output.
         pattern_sum: Largest distance of an attention row's sum from one.
@@ -43,6 +44,7 @@ class SelfCheck:
             0 would mean that edits there do nothing.
     """
 
+    resid_sum: Float[np.ndarray, " layer"]
     head_sum: Float[np.ndarray, " layer"]
     neuron_sum: Float[np.ndarray, " layer"]
     pattern_sum: Float[np.ndarray, " layer"]
@@ -54,7 +56,7 @@ class SelfCheck:
 
     def worst(self) -> dict[str, float]:
         """The largest error of each check, and the smallest effect of zeroing (`zeroed`)."""
-        names = ("head_sum", "neuron_sum", "pattern_sum", "padded", "shared")
+        names = ("resid_sum", "head_sum", "neuron_sum", "pattern_sum", "padded", "shared")
         errors = {name: getattr(self, name) for name in names}
         return {
             **{name: float(values.max()) for name, values in errors.items() if values is not None},
@@ -73,6 +75,7 @@ class Seen:
     pattern: Tensor | None
     neurons: Tensor
     neuron_mix: Tensor
+    parts: Tensor
     resid: Tensor
 
 
@@ -93,6 +96,7 @@ def self_check(network: Network, shared: Float[np.ndarray, " layer"] | None) -> 
     layers = list(follow(engine._module, sites.layers))
     length = len(ids[1])
     return SelfCheck(
+        resid_sum=_numbers([_error(x.parts, x.resid) for x in seen]),
         head_sum=_numbers(
             [_head_error(network, x, layer) for x, layer in zip(seen, layers, strict=True)]
         ),
@@ -175,13 +179,23 @@ def _items() -> list[Item]:
 @torch.no_grad()
 def _observe(engine: TransformersModel, sites: Sites, batch: Batch) -> tuple[list[Seen], Tensor]:
     """Inputs and outputs of every layer's projections, and the logits, from one trace."""
+    scale = getattr(engine._module.config, "residual_multiplier", 1.0)
     with engine.trace(**batch.inputs, use_cache=False) as tracer:
         seen = nnsight.save([])
         for layer in follow(engine, sites.layers):
             attention, mlp = follow(layer, sites.attention), follow(layer, sites.mlp)
             mix, down = follow(attention, sites.head_mix), follow(mlp, sites.neuron_mix)
-            z, mixed, pattern = mix.input, mix.output, attention.output[1]
-            seen.append(Seen(z, mixed, pattern, down.input, down.output, first(layer.output)))
+            parts, z, mixed = layer.input, mix.input, mix.output
+            before = sites.attn_out == f"{sites.attention}.{sites.head_mix}"
+            parts = parts + scale * mixed if before else parts  # reads follow the execution
+            pattern = whole_pattern(attention)
+            if not before:
+                added = first(follow(layer, sites.attn_out or sites.attention).output)
+                parts = parts + scale * added
+            # Falcon adds the attention's output to the MLP's in place.
+            neurons, summed = down.input, down.output.clone()
+            parts = parts + scale * first(follow(layer, sites.mlp_out or sites.mlp).output)
+            seen.append(Seen(z, mixed, pattern, neurons, summed, parts, first(layer.output)))
         logits = nnsight.save(tracer.result.logits)
     return seen, logits
 
@@ -222,7 +236,7 @@ def _zeroed(engine: TransformersModel, sites: Sites, batch: Batch) -> dict[str, 
         for number, layer in enumerate(follow(engine, sites.layers)):
             attention, mlp = follow(layer, sites.attention), follow(layer, sites.mlp)
             row = number * len(EDITED)
-            follow(attention, PATTERN_EDIT).output[row] = 0
+            follow(attention, sites.pattern).output[row] = 0
             follow(attention, sites.head_mix).input[row + 1] = 0
             first(follow(layer, sites.attn_out or sites.attention).output)[row + 2] = 0
             follow(mlp, sites.neuron_mix).input[row + 3] = 0

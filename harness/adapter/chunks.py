@@ -35,14 +35,19 @@ KNOWN: tuple[tuple[str, ...], ...] = (
 STAGES = {"resid": 0, "pattern": 0, "z": 1, "attn": 1, "neurons": 2, "mlp": 3}
 
 
-def first_stage(sites: Iterable[Site]) -> tuple[int, int]:
-    """The first layer whose computation the edits change, and the stage within it."""
+def first_stage(sites: Iterable[Site], highest: int = 3) -> tuple[int, int]:
+    """The first layer whose computation the edits change, and the stage within it.
+
+    Args:
+        sites: Where the edits are.
+        highest: The highest stage at which the model's layers can be entered.
+    """
     sites = list(sites)
     start = min(first_layer(site) for site in sites)
     entered = [site for site in sites if first_layer(site) == start]
     if any(site.kind == "resid" for site in entered):
         return start, 0
-    return start, min(STAGES[store_at(site)[0]] for site in entered)
+    return start, min(highest, *(STAGES[store_at(site)[0]] for site in entered))
 
 
 def known_stores(start: int, stage: int) -> set[SourceValues]:

@@ -86,7 +86,7 @@ def run_clean(network: Network, batch: Batch, wanted: set[SourceValues]) -> Clea
     inputs = {**batch.inputs, "use_cache": True, "past_key_values": DynamicCache()}
     width, last = batch.ids.shape[1], network.layers - 1
     whole = any((store, last) in wanted for store in ("neurons", "feedforward", "mlp", "resid"))
-    narrow = not whole and len(batch.ends) < width
+    narrow = not whole and len(batch.ends) < width and network.sites.mlp_alone
     with (
         last_tokens_only(network.engine._module, batch.tree, batch.last),
         network.engine.trace(**inputs) as tracer,

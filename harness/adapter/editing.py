@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from harness.adapter.architectures import PATTERN_EDIT, Sites, Tree, first, follow
+from harness.adapter.architectures import Sites, Tree, first, follow
 from harness.interventions.edits import Edit, EditContext
 from harness.interventions.sites import EditError, Site
 
@@ -35,7 +35,7 @@ def read_store(layer: Tree, sites: Sites, store: str) -> Tensor:
     attention, mlp = follow(layer, sites.attention), follow(layer, sites.mlp)
     match store:
         case "pattern":
-            tensor = follow(attention, PATTERN_EDIT).output
+            tensor = follow(attention, sites.pattern).output
         case "z":
             tensor = follow(attention, sites.head_mix).input
         case "attention":

@@ -20,6 +20,7 @@ from harness.adapter.architectures import (
     Sites,
     Tree,
     follow,
+    on_tokens,
     read_layers,
     whole_pattern,
 )
@@ -52,8 +53,9 @@ def features_at(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchF
         return *picked, reads.resid[row, at]
 
     ends = torch.unique(positions)
-    with fused_attention(engine._module) if batch.sees is not None else nullcontext():
-        kept = _trace(engine, sites, batch, pick, partial(_rows, batch), ends)
+    some = batch.sees is not None and sites.calls_interface
+    with fused_attention(engine._module) if some else nullcontext():
+        kept = _trace(engine, sites, batch, pick, partial(_rows, batch, some), ends)
     row, gates, neurons, resid = (_stack(kind, batch) for kind in zip(*kept, strict=True))
     return BatchFeatures(
         layer_features(resid, row, gates, batch.visible),
@@ -64,12 +66,13 @@ def features_at(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchF
     )
 
 
-def _rows(batch: Batch, attention: Tree) -> Float[Tensor, "prompt head key_pos"] | None:
+def _rows(batch: Batch, some: bool, attention: Tree) -> Float[Tensor, "prompt head key_pos"] | None:
     """The attention that each prompt's measured token pays.
 
-    Of trees only these rows are made, from their queries and keys by the model's eager attention.
+    With `some`, only these rows are made, from their queries and keys by the model's eager
+    attention.
     """
-    if batch.sees is None:
+    if not some:
         whole = whole_pattern(attention)
         return None if whole is None else whole[batch.tree, :, batch.at]
     (module, query, key, value, mask), settings = follow(attention, ATTENTION_CALL).inputs
@@ -77,7 +80,7 @@ def _rows(batch: Batch, attention: Tree) -> Float[Tensor, "prompt head key_pos"]
     eager = sys.modules[type(module).__module__].eager_attention_forward
     one, seen = query[tree, :, at][:, :, None], mask[tree, :, at][:, :, None]
     rows: Tensor = eager(module, one, key[tree], value[tree][..., :1], seen, **settings)[1]
-    return rows[:, :, 0]
+    return on_tokens(attention, rows[:, :, 0])
 
 
 def mean_features(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchFeatures:

@@ -13,8 +13,10 @@ import transformers
 from nnsight import TransformersModel
 from nnsight import _c as nnsight_extension
 from transformers import PreTrainedTokenizerBase
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-from harness.adapter.architectures import SITES, sites_of
+from harness.adapter.experts import open_parts
+from harness.adapter.finding import READABLE, VERIFIED, refuse_other_kinds, sites_in, unreadable
 from harness.adapter.gguf_files import gguf_problem, put_bos_before
 from harness.adapter.special_tokens import PROBE, append_nothing
 from harness.models import gguf
@@ -125,7 +127,8 @@ def load_engine(
         config = transformers.AutoConfig.from_pretrained(
             spec.path, trust_remote_code=options.trust_remote_code, **_source(spec)
         )
-        sites_of(config.model_type)
+        if spec.gguf is None and not hasattr(config, "auto_map"):  # code of its own is not run here
+            refuse_unreadable(config.model_type, config.to_dict())
         if spec.gguf is None:
             refuse_quantised(config.to_dict(), spec.name)
         how = {
@@ -142,15 +145,53 @@ def load_engine(
         _refuse_incomplete(spec, report)
         if spec.gguf:
             del module.config.quantization_config  # weights are plain now, those of a twin too
+        _prepare(module)
         engine = TransformersModel(module, task=TASK, tokenizer=tokenizer)
     except Exception as error:
         raise explain(error, spec, options, part="model") from error
     remember(spec)
-    _prepare(engine._module)
     if device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         size = sum(p.numel() for p in engine._module.parameters())
         torch.set_num_threads(_threads(size))
     return engine
+
+
+def refuse_unreadable(kind: str, config: Mapping[str, Any]) -> None:
+    """Refuse a model whose parts cannot be found; no weights are made or read.
+
+    Args:
+        kind: Its architecture.
+        config: The content of its config.json.
+
+    Raises:
+        ModelError: If transformers has no language model of this kind, or a part is not found.
+    """
+    if kind in VERIFIED:
+        return
+    if kind not in CONFIG_MAPPING_NAMES:
+        raise _not_known(f"the architecture {kind!r}")
+    try:
+        stated = transformers.AutoConfig.for_model(**{**config, "model_type": kind})
+        refuse_other_kinds(stated)
+        sites_in(_without_weights(stated))
+    except ModelError:
+        raise
+    except Exception as error:  # no class that writes text, or a configuration that makes none
+        text = " ".join(str(error).split())[:200]
+        raise unreadable(kind, f"no language model can be made of it ({text})") from error
+
+
+def _not_known(what: str) -> ModelError:
+    return ModelError(
+        f"{what} is not known to transformers {transformers.__version__}: {READABLE}."
+    )
+
+
+def _without_weights(config: transformers.PretrainedConfig) -> transformers.PreTrainedModel:
+    with torch.device("meta"):
+        module = transformers.AutoModelForCausalLM.from_config(config)
+    open_parts(module)
+    return module
 
 
 def counted_parameters(spec: ModelSpec) -> int:
@@ -161,8 +202,7 @@ def counted_parameters(spec: ModelSpec) -> int:
     """
     try:
         config = transformers.AutoConfig.from_pretrained(spec.path, **_source(spec))
-        with torch.device("meta"):
-            module = transformers.AutoModelForCausalLM.from_config(config)
+        module = _without_weights(config)
     except Exception as error:
         raise explain(error, spec, LoadOptions(), part="configuration") from error
     return sum(p.numel() for p in module.parameters())
@@ -226,6 +266,7 @@ def _prepare(module: transformers.PreTrainedModel) -> None:
     32 prompts of a 7B model.
     """
     module.eval().requires_grad_(False)
+    open_parts(module)
     head = module.get_output_embeddings()
     if head is not None:
         head.register_forward_pre_hook(lambda _, given: (given[0].contiguous(), *given[1:]))
@@ -266,10 +307,7 @@ def _explained(error: Exception, spec: ModelSpec, options: LoadOptions, part: st
             "--trust-remote-code."
         )
     if "does not recognize this architecture" in text or "Unrecognized model" in text:
-        return ModelError(
-            f"the architecture of {spec.name} is not known to transformers "
-            f"{transformers.__version__}; supported are {', '.join(sorted(SITES))}."
-        )
+        return _not_known(f"the architecture of {spec.name}")
     if not spec.is_local and isinstance(error, OSError):
         return pickle_error(spec) or hub_error(spec, error)
     where = spec.path if spec.is_local else spec.name

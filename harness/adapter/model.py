@@ -13,10 +13,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from harness.activations.extracted import POSITIONS, Activations, Answers
 from harness.activations.swept import PathScores, SweepResult
 from harness.adapter import attribution, checks, extraction, generation, scoring
-from harness.adapter.architectures import sites_of
 from harness.adapter.batching import Batcher, Progress
 from harness.adapter.clean import Network
 from harness.adapter.encoding import Batch, Encoder
+from harness.adapter.finding import sites_in
 from harness.adapter.loading import (
     fresh_engine,
     load_engine,
@@ -24,6 +24,7 @@ from harness.adapter.loading import (
 )
 from harness.adapter.overflow import refuse_overflow, remedy
 from harness.adapter.sweep import Sweep
+from harness.adapter.trial import refuse_misread
 from harness.interventions.edits import EditSet, Reference
 from harness.materials.items import Item
 from harness.models.architecture import stated_in
@@ -59,7 +60,7 @@ class Model:
         self.spec, self.options, self.tokenizer = spec, options, tokenizer
         self.engine = engine
         self.architecture = stated_in(config.to_dict(), spec.name)
-        self.sites = sites_of(config.model_type)
+        self.sites = sites_in(engine._module)
         parameter = next(engine._module.parameters())
         self.device: torch.device = parameter.device
         self.dtype: torch.dtype = parameter.dtype
@@ -80,7 +81,9 @@ class Model:
         """
         spec, options = pinned(spec), options or LoadOptions()
         tokenizer = load_tokenizer(spec, options)
-        return cls(spec, options, load_engine(spec, options, tokenizer), tokenizer)
+        model = cls(spec, options, load_engine(spec, options, tokenizer), tokenizer)
+        refuse_misread(model)
+        return model
 
     @property
     def module(self) -> PreTrainedModel:

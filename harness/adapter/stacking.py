@@ -63,7 +63,7 @@ class Forward:
         ):
             for number, layer in enumerate(follow(network.engine, network.sites.layers)):
                 if number < start:
-                    layer.skip(entering)
+                    layer.skip((entering, None) if network.sites.gives_tuple else entering)
                     continue
                 if number == start and attention is not None:
                     follow(layer, network.sites.attention).skip((attention, None))
@@ -152,6 +152,7 @@ class Forward:
                 continue
             # Attention and MLP need not compute outputs that are not read.
             part = {"z": network.sites.attention, "neurons": network.sites.mlp}.get(store)
+            part = part if store == "z" or network.sites.mlp_alone else None
             if ends is not None and part is not None and "attention" not in known:
                 module = follow(layer, part)
                 if store == "z":

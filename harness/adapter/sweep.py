@@ -7,7 +7,7 @@ from the first run. This is exact: what is left out could not have changed. Prom
 prefix run as one tree under edits that do the same to each of them (see `prefix_sharing`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -67,7 +67,7 @@ class Sweep:
         self.resumed: set[SourceValues] = set()
         for edit_set in self.sets:
             if edit_set:
-                self.resumed |= known_stores(*first_stage(edit.site for edit in edit_set))
+                self.resumed |= known_stores(*self._entry(edit.site for edit in edit_set))
         self.other_ids = self._other_prompts(donors)
         shape = (len(self.sets), len(items))
         self.applicable = np.ones(shape, dtype=bool)
@@ -79,6 +79,11 @@ class Sweep:
         # For each edit that must have an effect: whether it could, and did, change anything.
         self.could: dict[Edit, bool] = {}
         self.did: dict[Edit, bool] = {}
+
+    def _entry(self, sites: Iterable[Site]) -> tuple[int, int]:
+        """The first layer to run, and how much of it is known from the clean run."""
+        parts = self.network.sites
+        return first_stage(sites, 0 if not parts.attention_alone else 3 if parts.mlp_alone else 1)
 
     def _other_prompts(self, donors: Sequence[Item] | None) -> dict[Source, list[list[int]]]:
         """Token ids of the prompts that edits patch from, one for each item."""
@@ -248,7 +253,7 @@ class Sweep:
             left = self.applicable[number, here] & ~self.done[number, here]
             if not left.any():
                 continue
-            where = first_stage(p.edit.site for p in edits)
+            where = self._entry(p.edit.site for p in edits)
             column = min(self._first_column(p, end) for p in edits) if reuse else 0
             wanted.append((*where, 0 if column < WORTH_REUSE * width else column, number))
         chunks: list[Chunk] = []

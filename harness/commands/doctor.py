@@ -238,13 +238,14 @@ def _packed(spec: ModelSpec) -> Architecture | None:
 
 
 def _supported(stated: Architecture | None, spec: ModelSpec, faults: list[str]) -> bool:
-    """Whether the sites of the architecture are known; if not, the fault is added."""
-    from harness.adapter.architectures import sites_of  # noqa: PLC0415 - seconds to import
+    """Whether the parts of the model are found; if not, the fault is added."""
+    from harness.adapter.finding import VERIFIED  # noqa: PLC0415 - seconds to import
+    from harness.adapter.loading import refuse_unreadable  # noqa: PLC0415
 
-    if stated is None:
-        return False
+    if stated is None or stated.name in VERIFIED:
+        return stated is not None
     try:
-        sites_of(stated.name)
+        refuse_unreadable(stated.name, architecture.configuration(spec))
     except ModelError as error:
         if "auto_map" in architecture.configuration(spec):  # its own code may name another
             return True

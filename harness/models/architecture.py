@@ -9,6 +9,8 @@ from harness.models import gguf
 from harness.models.hub import config_file, model_file
 from harness.models.specs import ModelError, ModelSpec, read_json
 
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")  # names of their number
+
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
@@ -19,7 +21,7 @@ class Architecture:
         layers: How many.
         heads: Query heads of each layer.
         kv_heads: Key-value heads of each layer.
-        neurons: Of each layer's MLP.
+        neurons: Of each layer's MLP, those of all experts together.
         d_model: Width of the residual stream.
         d_vocab: Tokens in the vocabulary.
         dtype: Of the weights; float32 where the configuration does not state it.
@@ -137,20 +139,31 @@ def stated_in(config: Mapping[str, Any], model: str) -> Architecture:
         ModelError: If a size is missing.
     """
     text = text_part(config, model)
-    d_model = size(text, model, "hidden_size", "n_embd")
-    heads = size(text, model, "num_attention_heads", "n_head")
+    d_model = size(text, model, "hidden_size", "n_embd", "d_model")
+    heads = size(text, model, *("num_attention_heads", "n_head", "num_heads", "n_heads"))
+    # GPT-2's configuration states no width of the MLP unless it is not the usual one.
+    widths = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size")
+    neurons = size(text, model, *widths, default=4 * d_model)
+    experts = size(text, model, *EXPERTS, default=0)
+    if experts:
+        neurons = experts * size(text, model, "moe_intermediate_size", default=neurons)
     stated = (c.get(name) for c in (text, config) for name in ("dtype", "torch_dtype"))
     return Architecture(
         name=str(text.get("model_type") or config.get("model_type") or "unknown"),
-        layers=size(text, model, "num_hidden_layers", "n_layer"),
+        layers=size(text, model, *("num_hidden_layers", "n_layer", "num_layers", "n_layers")),
         heads=heads,
-        kv_heads=size(text, model, "num_key_value_heads", default=heads),
-        # GPT-2's configuration states no width of the MLP unless it is not the usual one.
-        neurons=size(text, model, "intermediate_size", "n_inner", default=4 * d_model),
+        kv_heads=_kv_heads(text, model, heads),
+        neurons=neurons,
         d_model=d_model,
         d_vocab=size(text, model, "vocab_size"),
         dtype=str(next(filter(None, stated), "float32")),
     )
+
+
+def _kv_heads(text: Mapping[str, Any], model: str, heads: int) -> int:
+    if text.get("multi_query") and not text.get("new_decoder_architecture"):
+        return 1
+    return size(text, model, "num_key_value_heads", "num_kv_heads", default=heads)
 
 
 def size(config: Mapping[str, Any], model: str, *names: str, default: int | None = None) -> int:

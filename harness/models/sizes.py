@@ -93,10 +93,7 @@ def parameters_of(config: Mapping[str, Any], model: str) -> int:
     gated = sizes.name not in UNGATED
     d_head = size(text, model, "head_dim", default=sizes.d_model // sizes.heads)
     attention = sizes.d_model * d_head * (2 * sizes.heads + 2 * sizes.kv_heads)
-    experts = size(text, model, "num_local_experts", "num_experts", "n_routed_experts", default=1)
-    neurons = sizes.neurons
-    if experts > 1:
-        neurons = experts * size(text, model, "moe_intermediate_size", default=neurons)
+    neurons = sizes.neurons  # of all experts
     neurons += size(text, model, "shared_expert_intermediate_size", default=0)
     mlp = (3 if gated else 2) * sizes.d_model * neurons
     # Transformers ties input and output embeddings unless the configuration says otherwise.

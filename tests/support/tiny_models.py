@@ -90,12 +90,43 @@ def config(kind: str, vocab_size: int, **more: Any) -> Any:
     )
 
 
+# Read by their modules' names alone or by a row, besides those above.
+MANY = (
+    *("apertus", "arcee", "bloom", "codegen", "cohere", "cohere2", "exaone4", "falcon"),
+    *("flex_olmo", "gemma", "glm", "glm4", "gpt_bigcode", "gpt_neo", "gpt_oss", "gptj"),
+    *("granite", "granitemoe", "helium", "hunyuan_v1_dense", "ministral", "ministral3"),
+    *("mixtral", "nemotron", "olmo3", "olmoe", "opt", "persimmon", "phi", "qwen2_moe"),
+    *("qwen3_moe", "seed_oss", "smollm3", "stablelm", "starcoder2"),
+)
+# Sizes under every name that an architecture's configuration may give them.
+SIZES = {
+    **dict.fromkeys(("hidden_size", "n_embd", "word_embed_proj_dim"), 32),
+    **dict.fromkeys(("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"), 48),
+    **dict.fromkeys(("num_hidden_layers", "n_layer", "num_layers"), 2),
+    **dict.fromkeys(("num_attention_heads", "n_head", "num_heads"), 4),
+    **dict.fromkeys(("max_position_embeddings", "n_positions"), 512),
+    **dict.fromkeys(("num_experts", "num_local_experts"), 4),
+    **{"num_key_value_heads": 2, "head_dim": 8, "rotary_dim": 8, "num_experts_per_tok": 2},
+    **{"moe_intermediate_size": 24, "shared_expert_intermediate_size": 16},
+    "attention_types": [[["global"], 2]],
+}
+
+
+def any_config(kind: str, vocab_size: int) -> Any:
+    """A configuration of any architecture, in the sizes that it states."""
+    configuration = transformers.models.auto.configuration_auto.CONFIG_MAPPING[kind]
+    stated = configuration().to_dict()
+    special = {"vocab_size": vocab_size, "bos_token_id": None, "eos_token_id": 1, "pad_token_id": 0}
+    return configuration(**{k: v for k, v in SIZES.items() if k in stated}, **special)
+
+
 def save(folder: Path, kind: str = "qwen2", seed: int = 0, **more: Any) -> Path:
     """Write a random model and the word-level tokenizer; weights large enough to matter."""
     tokenizer = word_tokenizer(corpus.vocabulary())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(config(kind, len(tokenizer), **more))
+        made = config if kind in CONFIGS else any_config
+        model = AutoModelForCausalLM.from_config(made(kind, len(tokenizer), **more))
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.1)

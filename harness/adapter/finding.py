@@ -1,0 +1,171 @@
+"""Where the parts of a model are, found from the names and shapes of its modules.
+
+Decoders of transformers are built alike: a list of layers, in each an attention that ends in a
+projection of all heads' outputs, and an MLP that ends in a projection of its neurons. Authors give
+these modules few names. What is found is never trusted alone: `checks.refuse_unreadable` compares
+it with what the model computes before anything is measured.
+
+To add an architecture with other names, add them to the lists below, or a row to `ROWS`, and add a
+tiny model to `tests/adapter/test_architectures.py`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+from harness.adapter.architectures import Sites, Tree, follow, mix_weight
+from harness.adapter.experts import Flattened, OpenMixture
+from harness.models.specs import ModelError
+
+HEAD_MIXES = ("o_proj", "out_proj", "c_proj", "dense")
+NEURON_MIXES = ("down_proj", "dense_4h_to_h", "fc2", "c_proj", "fc_out")
+# The gate, or where there is none, the projection into the neurons; both may be one matrix.
+GATES = ("gate_proj", "gate_up_proj", "dense_h_to_4h", "fc1", "c_fc", "fc_in", "up_proj")
+# Norms between attention or MLP and the residual stream; the first that a layer has.
+ATTENTION_NORMS = ("post_self_attn_layernorm", "post_attention_layernorm")
+MLP_NORMS = ("post_mlp_layernorm", "post_feedforward_layernorm")
+# What differs from what is found, by transformers' `model_type`.
+ROWS: dict[str, dict[str, str | bool]] = {
+    "bloom": {
+        # Attention and MLP are handed the residual stream, and give it back with what they add.
+        **{"attn_out": "self_attention.dense", "mlp_out": "mlp.dense_4h_to_h"},
+        **{"attention_alone": False, "mlp_alone": False, "gives_tuple": True, "trees": False},
+        "pattern": "attention_dropout",
+    },
+    "codegen": {"pattern": "attn_dropout", "gives_tuple": True},
+    "falcon": {"pattern": "source.F_softmax_0", "gives_tuple": True},
+    "gpt_neo": {"pattern": "attn_dropout", "gives_tuple": True},
+    "gptj": {"pattern": "attn_dropout", "gives_tuple": True},
+}
+# By `model_type`; each is checked in every part by a test. Others are tried when they are loaded.
+VERIFIED = frozenset(
+    (
+        *("apertus", "arcee", "bloom", "codegen", "cohere", "cohere2", "exaone4", "falcon"),
+        *("flex_olmo", "gemma", "gemma2", "gemma3_text", "glm", "glm4", "gpt2", "gpt_bigcode"),
+        *("gpt_neo", "gpt_neox", "gpt_oss", "gptj", "granite", "granitemoe", "helium"),
+        *("hunyuan_v1_dense", "llama", "ministral", "ministral3", "mistral", "mixtral"),
+        *("nemotron", "olmo", "olmo2", "olmo3", "olmoe", "opt", "persimmon", "phi", "phi3"),
+        *("qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "seed_oss", "smollm3", "stablelm"),
+        "starcoder2",
+    )
+)
+READABLE = (
+    "a decoder can be read whose layers are alike, each with softmax attention that ends in one "
+    "projection, and an MLP that does (docs/architectures.md)"
+)
+
+
+def sites_in(module: PreTrainedModel) -> Sites:
+    """Where the parts of a transformers model are.
+
+    Raises:
+        ModelError: If it is no decoder, or a part is not found in every layer.
+    """
+    config = module.config
+    kind = str(config.model_type)
+    refuse_other_kinds(config)
+    path = _layers(module)
+    if path is None:
+        raise unreadable(kind, "no list of its layers is found")
+    found = [_sites_in_layer(layer, kind) for layer in follow(module, path)]
+    different = next((number for number, sites in enumerate(found) if sites != found[0]), None)
+    if different is not None:
+        raise unreadable(kind, f"layer {different} is built otherwise than layer 0")
+    row = ROWS.get(kind, {})
+    if getattr(config, "alibi", False):  # positions are counted from a mask without trees
+        row = {**row, "pattern": "attention_dropout", "trees": False}
+    return replace(found[0], layers=path, **row)  # type: ignore[arg-type]
+
+
+def refuse_other_kinds(config: PretrainedConfig) -> None:
+    """Refuse a configuration that is not a decoder's.
+
+    Raises:
+        ModelError: If the model has an encoder.
+    """
+    if config.is_encoder_decoder:
+        raise unreadable(config.model_type, "it has an encoder and a decoder")
+    masked = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    if masked and not getattr(config, "is_decoder", False):
+        raise unreadable(config.model_type, "it is an encoder, whose tokens see those after them")
+
+
+def unreadable(kind: str, why: str) -> ModelError:
+    """The refusal of a model, in one sentence."""
+    return ModelError(
+        f"a model of the architecture {kind!r} cannot be read, because {why}: {READABLE}."
+    )
+
+
+def _layers(module: PreTrainedModel) -> str | None:
+    """The path of the first list of as many modules as the model has layers."""
+    count = module.config.get_text_config().num_hidden_layers
+    paths = (
+        path
+        for path, part in module.named_modules()
+        if isinstance(part, nn.ModuleList) and len(part) == count
+    )
+    return next(paths, None)
+
+
+def _sites_in_layer(layer: nn.Module, kind: str) -> Sites:
+    attention = _attention(layer)
+    if attention is None:
+        raise unreadable(kind, "a layer has no attention whose last projection is known")
+    mlp = _mlp(layer, attention)
+    if mlp is None:
+        raise unreadable(kind, "a layer has no MLP whose last projection is known")
+    mlp_norm = _name(layer, MLP_NORMS)
+    return replace(
+        mlp,
+        attention=attention,
+        head_mix=str(_name(follow(layer, attention), HEAD_MIXES)),
+        # In most architectures `post_attention_layernorm` is the norm before the MLP.
+        attn_out=str(_name(layer, ATTENTION_NORMS)) if mlp_norm else "",
+        mlp_out=mlp_norm or "",
+    )
+
+
+def _attention(layer: nn.Module) -> str | None:
+    for name, part in layer.named_children():
+        if ("attn" in name or "attention" in name) and "linear" not in name:
+            inside = _name(part, HEAD_MIXES)
+            if inside is not None:
+                return name
+            deeper = _attention(part)
+            if deeper is not None:
+                return f"{name}.{deeper}"
+    return None
+
+
+def _mlp(layer: nn.Module, attention: str) -> Sites | None:
+    """The names of the MLP's parts."""
+    if isinstance(getattr(layer, "fc2", None), Flattened):
+        return Sites(mlp="fc2.inner", neuron_mix="", gate="fc1.inner")
+    for name, part in layer.named_children():
+        if isinstance(part, OpenMixture):
+            inside = "block.experts"
+            return Sites(
+                mlp=name,
+                neuron_mix=f"{inside}.down_proj",
+                gate=f"{name}.{inside}.gate_proj",
+                mlp_alone=False,
+            )
+        neuron_mix, gate = _name(part, NEURON_MIXES), _name(part, GATES)
+        if name != attention.partition(".")[0] and neuron_mix and gate:
+            share = _share(part, gate, neuron_mix)
+            return Sites(mlp=name, neuron_mix=neuron_mix, gate=f"{name}.{gate}", gate_share=share)
+    return None
+
+
+def _name(module: Tree, names: Iterable[str]) -> str | None:
+    """The first of these names that a module has."""
+    return next((name for name in names if hasattr(module, name)), None)
+
+
+def _share(mlp: nn.Module, gate: str, neuron_mix: str) -> int:
+    """How many times the neurons the gate's projection gives: 2 where it is joined with another."""
+    return len(mix_weight(follow(mlp, gate))) // mix_weight(follow(mlp, neuron_mix)).shape[1]

@@ -16,10 +16,12 @@ from harness.study.subject import Subject
 
 ITEMS = 30  # of each cell
 PARTS = 3  # of the items, after each of which a setting may be left
-GATE = 0.40  # of what chance leaves: accuracy .60 where three answers are told
+GATE = 0.40  # of what chance leaves
+ACCURACY = 0.60  # what claims ask of each cell: more than `GATE` where four answers are told
 ROUNDING = 1e-9  # 21 of 30 where two answers are told is .40, not less
-# Hardest first: (order, chains). Shots are as many as chains.
-SETTINGS = ((SHUFFLED, 4), (SHUFFLED, 3), (TOLD, 4), (TOLD, 3), (TOLD, 2))
+# Hardest first: (order, chains). Shots are as many as chains. Stories told in order come last:
+# copying is enough there, so that nothing can be said of composing.
+SETTINGS = (*((SHUFFLED, n) for n in (4, 3, 2)), *((TOLD, n) for n in (4, 3, 2)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +77,20 @@ class Competence:
     Attributes:
         low: Of its exact 95 % interval.
         high: The same.
+        accuracy: As it is.
     """
 
     cell: str
     value: float
     low: float
     high: float
+    accuracy: float
 
     @property
     def passes(self) -> bool:
         """Whether the cell is answered."""
-        return self.value > GATE - ROUNDING and self.low > 0
+        enough = self.value > GATE - ROUNDING and self.accuracy > ACCURACY - ROUNDING
+        return enough and self.low > 0
 
     def __str__(self) -> str:
         return f"{self.cell} {self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
@@ -159,9 +164,9 @@ def _note(difficulty: Difficulty, found: Sequence[Competence]) -> str:
     passed = sum(cell.passes for cell in found)
     what = "the hardest setting" if passed == len(found) else "no setting passes in all; one"
     return (
-        f"difficulty {difficulty}: {what} with {passed} of {len(found)} cells above the gate of "
-        f"{GATE:.2f} on discovery items (accuracy corrected for chance: "
-        f"{', '.join(map(str, found))})"
+        f"difficulty {difficulty}: {what} with {passed} of {len(found)} cells above the gates of "
+        f"{GATE:.2f} (accuracy corrected for chance) and {ACCURACY:.2f} (accuracy) on discovery "
+        f"items (corrected: {', '.join(map(str, found))})"
     )
 
 
@@ -204,4 +209,5 @@ def _is_of(pairs: Collection[str], item: Item) -> bool:
 def _competence(cell: str, right: int, n: int, chains: int) -> Competence:
     low, high = stats.binomial_interval(right, n)
     chance = 1 / chains
-    return Competence(cell, *((share - chance) / (1 - chance) for share in (right / n, low, high)))
+    value, low, high = ((share - chance) / (1 - chance) for share in (right / n, low, high))
+    return Competence(cell, value, low, high, right / n)

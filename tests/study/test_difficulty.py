@@ -64,7 +64,7 @@ def test_the_hardest_setting_that_is_answered_is_taken():
     subject = Answering(lambda _task, name: 0.9 if "told" in name else 0.3)
     chosen = choose_difficulty(subject, Asked(), 0)
     assert chosen.difficulty == Difficulty(4, 4, "told", 2)
-    assert len({prompts.name.split(",")[0] for prompts in subject.asked}) == 3
+    assert len({prompts.name.split(",")[0] for prompts in subject.asked}) == 4
 
 
 def test_where_a_cell_is_never_answered_most_cells_decide():
@@ -72,7 +72,7 @@ def test_where_a_cell_is_never_answered_most_cells_decide():
     chosen = choose_difficulty(subject, Asked(), 0)
     assert chosen.difficulty == Difficulty(4, 4, "shuffled", 2)
     assert "no setting passes in all; one with 2 of 3 cells" in chosen.notes[0]
-    assert len({prompts.name.split(",")[0] for prompts in subject.asked}) == 5
+    assert len({prompts.name.split(",")[0] for prompts in subject.asked}) == 6
 
 
 def test_where_as_many_cells_fail_everywhere_the_best_answered_setting_is_taken():
@@ -150,7 +150,7 @@ def test_chance_is_zero():
 
 
 OPEN = [
-    (Asked(), 5),
+    (Asked(), 6),
     (Asked(chains=3), 2),
     (Asked(chains=3, order="told"), 1),
     (Asked(order="told"), 3),
@@ -177,3 +177,9 @@ def test_what_is_given_stays(asked, count):
 def test_what_there_is_not_is_refused(asked):
     with pytest.raises(MaterialsError, match="expected"):
         asked.settings()
+
+
+def test_a_setting_that_the_claims_refuse_is_not_taken():
+    """Accuracy .57 is .42 above chance where four answers are told; claims ask for .60."""
+    subject = Answering(lambda _task, name: 0.57 if "chains4" in name else 0.9)
+    assert choose_difficulty(subject, Asked(), 0).difficulty == Difficulty(3, 3, "shuffled", 2)

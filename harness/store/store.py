@@ -165,8 +165,8 @@ class Store:
         """Bytes in the entries that can be read."""
         size = 0
         for entry in self._entries():
-            with suppress(OSError):  # another user's, or taken away meanwhile
-                size += sum(f.stat().st_size for f in entry.iterdir() if f.is_file())
+            with suppress(OSError), os.scandir(entry) as files:  # another user's, or taken away
+                size += sum(file.stat().st_size for file in files if file.is_file())
         return size
 
     def clear(self) -> int:

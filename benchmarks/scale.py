@@ -144,6 +144,9 @@ def store_times(folder: Path) -> dict:
     first = folder / "store" / entry.address
     return {
         "entries": ENTRIES,
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "files": "tmpfs" if str(folder).startswith("/dev/shm") else "a disk",
         "shards": ENTRIES * SHARDS,
         "made_in_seconds": round(made, 1),
         "ms": {
@@ -183,14 +186,14 @@ def _fill(root: Path, files: Path) -> None:
                 number += 1
 
 
-def timed(ask: Callable[[], object], times: int = 7) -> float:
-    """Median milliseconds."""
+def timed(ask: Callable[[], object], times: int = 7) -> list[float]:
+    """Median milliseconds of a processor, and of the clock: other work may run here."""
     taken = []
     for _ in range(times):
-        began = time.perf_counter()
+        computed, began = time.process_time(), time.perf_counter()
         ask()
-        taken.append(1000 * (time.perf_counter() - began))
-    return round(statistics.median(taken), 3)
+        taken.append((time.process_time() - computed, time.perf_counter() - began))
+    return [round(1000 * statistics.median(column), 3) for column in zip(*taken, strict=True)]
 
 
 def rendered(record: dict) -> str:
@@ -220,8 +223,13 @@ def rendered(record: dict) -> str:
         f"{heads['hours']:,.0f} hours at {1000 * PER_SECOND:.0f} TFLOP/s. One model is one task: "
         f"the other {16 - heads['gpus']} GPUs stand idle, unless its claims are given to several "
         "entries with different `-k`.",
-        f"**A store of {store['entries']:,} entries and {store['shards']:,} shards**:",
-        table(["asked", "milliseconds"], [[k, f"{v:,.2f}"] for k, v in store["ms"].items()]),
+        f"**A store of {store['entries']:,} entries and {store['shards']:,} shards**, on a "
+        f"machine of {store['cores']} cores with {store['load']:.0f} processes at work; files on "
+        f"{store['files']}:",
+        table(
+            ["asked", "ms of a processor", "ms of the clock"],
+            [[asked, *(f"{ms:,.2f}" for ms in taken)] for asked, taken in store["ms"].items()],
+        ),
     ]
     return "\n\n".join(parts)
 

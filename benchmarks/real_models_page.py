@@ -104,12 +104,10 @@ def _all(model: dict, what: str) -> list[dict]:
 
 def _about(record: dict) -> str:
     hardware = record["hardware"]
-    stages = [s for m in record["models"].values() for s in m["stages"].values()]
-    commits = sorted({stage["attempts"][-1]["revision"] for stage in stages}) or ["none"]
     return (
         f"Weights from GGUF files, read into float32; {hardware['cores']} cores of a shared "
-        f"{hardware['cpu']} machine; seed {record['seed']}; revision "
-        f"{typeset.listed(commits)}. `python -m benchmarks.real_models` makes this section "
+        f"{hardware['cpu']} machine; seed {record['seed']}; "
+        "revisions in the second table. `python -m benchmarks.real_models` makes this section "
         "from `benchmarks/results/real_models.json`, which has every piece of evidence."
     )
 
@@ -168,7 +166,10 @@ def _unmet(verdict: dict) -> str:
 
 def _times(models: Iterable[dict]) -> str:
     return table(
-        ["stage", "model", "wall time", "CPU time, last run", "peak memory", "load", "runs"],
+        [
+            *("stage", "model", "revision", "wall time", "CPU time, last run", "peak memory"),
+            *("load", "runs"),
+        ],
         (row for model in models for row in _times_of(model)),
     )
 
@@ -177,13 +178,14 @@ def _times_of(model: dict) -> Iterator[list[str]]:
     for name, words in STAGES.items():
         stage = model["stages"].get(name)
         if stage is None:
-            yield [words, model["name"], NOT_RUN, *["–"] * 4]
+            yield [words, model["name"], NOT_RUN, *["–"] * 5]
             continue
         attempts = stage["attempts"]
         last = attempts[-1]
         yield [
             words,
             model["name"],
+            last["revision"],
             typeset.duration(sum(a["seconds"] for a in attempts)),
             typeset.duration(last["cpu_seconds"]),
             f"{last['peak_gib']:.2f} GiB",

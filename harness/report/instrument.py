@@ -43,6 +43,11 @@ class InstrumentCheck:
         return len(self.verdicts) - len(self.wrong)
 
     @property
+    def undecided(self) -> int:
+        """How many are so for want of a decision."""
+        return sum(v.known.met_undecided(v.record.outcome) for v in self.verdicts)
+
+    @property
     def wrong(self) -> list[Checked]:
         """Those that are not."""
         return [v for v in self.verdicts if not v.right]

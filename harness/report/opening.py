@@ -120,11 +120,13 @@ def instrument_line(checks: "Sequence[InstrumentCheck]") -> Line:
     if not total:
         return Line("Instrument check:", f"{NOT_CHECKED} (--no-controls).")
     right = sum(check.right for check in checks)
+    undecided = sum(check.undecided for check in checks)
+    of_these = f" ({undecided} of them undecided)" if undecided else ""
     models = distinct(name for check in checks for name in check.models)
-    kept = "a model" if len(models) == 1 else "models"
+    on = "a model" if len(models) == 1 else "models"
     wrong = "" if right == total else " Read no other verdict before you know why."
     return Line(
         "Instrument check:",
-        f"{right} of {typeset.plural(total, 'verdict')} as known, on {kept} whose circuits are "
-        f"known ({typeset.listed(models)}).{wrong}",
+        f"{right} of {typeset.plural(total, 'verdict')} as known{of_these}, on {on} whose "
+        f"circuits are known ({typeset.listed(models)}).{wrong}",
     )

@@ -53,6 +53,10 @@ class Known:
         """Whether an outcome is as known."""
         return as_known(self.expected, outcome)
 
+    def met_undecided(self, outcome: str) -> bool:
+        """Whether it is as known for want of a decision: no error, and no proof either."""
+        return self.expected == NOT_SUPPORTED and outcome == Outcome.INCONCLUSIVE
+
 
 def as_known(expected: str, outcome: str) -> bool:
     """Whether an outcome is the expected one; `not supported` is met by two."""

@@ -1,5 +1,7 @@
 """Verdicts that were known beforehand: gathered at the head, and in no other count."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness.report import view
@@ -8,7 +10,9 @@ from harness.report.model_card import model_card
 from harness.report.opening import instrument_line
 from harness.report.rendering import render
 from harness.verdicts import records
+from harness.verdicts.judge import Outcome
 from harness.verdicts.table import load_verdicts
+from harness.verdicts.verdict import Known
 from tests.support.sample_records import known, sample
 
 
@@ -24,6 +28,18 @@ def test_known_verdicts_are_counted_by_role():
     assert len(positive.verdicts) == 4
     wrong = [(v.record.outcome, v.known.expected) for v in positive.wrong]
     assert wrong == [("supported", "inconclusive"), ("refuted", "supported")]
+
+
+def test_what_is_as_known_for_want_of_a_decision_is_counted():
+    (record,) = [v for v in known() if v.claim_id == "h4"][:1]
+    mark = Known("negative", "not supported", "one circuit for all")
+    marked = [
+        replace(record, control=mark, outcome=outcome)
+        for outcome in (Outcome.REFUTED, Outcome.INCONCLUSIVE)
+    ]
+    (check,) = instrument_checks(marked)
+    assert (check.right, check.undecided) == (2, 1)
+    assert "2 of 2 verdicts as known (1 of them undecided), on" in instrument_line([check]).text
 
 
 def test_one_reference_model_is_called_a_model():

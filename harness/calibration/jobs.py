@@ -19,7 +19,7 @@ class Job:
     """One run of the suite.
 
     Attributes:
-        part: `null`, `power` or `consistency`.
+        part: `null`, `power`, `organisms` or `consistency`.
         kind: Of null (untrained, shuffled, redrawn) or of consistency (base, again, ...).
         base: The model that it is about; of untrained networks, the one they are made like.
         network: Number of the untrained network that is run in the base's place; None for none.
@@ -86,6 +86,8 @@ def chains(settings: CalibrationSettings) -> list[list[Job]]:
             made += [c for c in _null(settings, seed) if c[0].kind in settings.nulls]
         if "power" in settings.parts and seed < settings.power_seeds:
             made += _power(settings, seed)
+        if "organisms" in settings.parts and seed < settings.power_seeds:
+            made += _organisms(settings, seed)
         if "consistency" in settings.parts and settings.consistent and seed == 0:
             made += _consistency(settings)
     return made
@@ -117,6 +119,12 @@ def _power(settings: CalibrationSettings, seed: int) -> Iterator[list[Job]]:
     for base in settings.power:
         for items, share in sorted(points):
             yield [Job("power", "planted", base, seed=seed, items=items, share=share)]
+
+
+def _organisms(settings: CalibrationSettings, seed: int) -> Iterator[list[Job]]:
+    for name in settings.organisms:
+        # One that works is judged by everything: the suite's own twins are the same for all seeds.
+        yield [Job("organisms", "written", name, seed=seed, items=settings.items)]
 
 
 def _consistency(settings: CalibrationSettings) -> Iterator[list[Job]]:

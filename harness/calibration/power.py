@@ -34,6 +34,39 @@ def power(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
     return found
 
 
+def on_organisms(
+    rows: Sequence[ResultRow], told: Mapping[str, Mapping[str, str]]
+) -> list[dict[str, Any]]:
+    """What came out on each organism, beside what was expected of it.
+
+    `rate` is how often the expected verdict came out, over runs that decided.
+
+    Args:
+        rows: All rows.
+        told: Outcome by `<claim>/<prediction>`, by organism.
+    """
+    found = []
+    for (_, criterion, _), mine in by_key(r for r in rows if r.job.part == "organisms").items():
+        for name in dict.fromkeys(row.job.base for row in mine):
+            said = outcome_counts(of_one := [row for row in mine if row.job.base == name])
+            prediction = f"{of_one[0].claim_id}/{of_one[0].prediction_id}"
+            outcome = told[name].get(prediction)
+            if criterion != "controlled" or outcome is None:
+                continue
+            decided = said["supported"] + said["refuted"]
+            hits = said["supported" if outcome == "supported" else "refuted"]
+            found.append(
+                {
+                    "organism": name,
+                    "prediction": prediction,
+                    "expected": outcome,
+                    **said,
+                    "rate": rate(hits, decided),
+                }
+            )
+    return found
+
+
 def expected(
     rows: Sequence[ResultRow], told: Mapping[str, Mapping[str, str]], items: int
 ) -> list[dict[str, Any]]:

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from harness.calibration.agreement import agreement, consistency
-from harness.calibration.power import expected, power
+from harness.calibration.power import expected, on_organisms, power
 from harness.calibration.pvalues import p_values
 from harness.calibration.rates import any_error, error_rates
 from harness.calibration.recovery import circuit_of, recovered
 from harness.calibration.results import NO_NULL, ResultRow, rows_of, verdicts_of
-from harness.calibration.running import Ran, RunOutcome
+from harness.calibration.running import CIRCUIT, Ran, RunOutcome
 from harness.calibration.settings import CalibrationSettings
+from harness.calibration.simulated import simulated_power
 from harness.files import write_text
-from harness.foreign import ForeignError, border, strictly_parsed
+from harness.foreign import ForeignError, border, parsed, strictly_parsed
 from harness.plugin.run import now, provenance
 from harness.study.fingerprint import instrument
 from harness.verdicts.verdict import to_plain
@@ -66,6 +67,8 @@ def calibration(
         "recovery": recovered(runs, settings.items),
         "expected": expected(rows, told, settings.items),
         "processes": list(processes),
+        "organisms": on_organisms(rows, _organisms(runs)),
+        "simulated": simulated_power(),
         "consistency": consistency(runs),
         "agreement": agreement(runs, settings.items),
     }
@@ -78,6 +81,16 @@ def _fingerprint(settings: CalibrationSettings, runs: Sequence[Ran]) -> str:
     names = [run.folder.name for run in runs]
     text = json.dumps([settings.to_json(), names], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _organisms(runs: Sequence[Ran]) -> dict[str, dict[str, str]]:
+    """What is expected of each organism that was run, as its circuit.json says."""
+    found = {}
+    for run in runs:
+        if run.job.part == "organisms":
+            file = run.folder.parents[1] / "organisms" / run.job.base / CIRCUIT
+            found[run.job.base] = parsed(file.read_bytes())["expected"]
+    return found
 
 
 def _run(run: Ran) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from harness.verdicts.records import JSON_NAME
 
 DONE = "job.json"  # written last: a run that has it is whole
 LOG = "log.txt"
+CIRCUIT = "circuit.json"  # beside a network's weights, written last: what is known of it
 OPTIONS_OF = "HARNESS_"  # variables that stand for options of the suite begin so
 TAIL = 1500  # characters of a failed run's output that are shown
 
@@ -76,11 +77,11 @@ class Workshop:
         self.settings = settings
         self._specs: dict[str, ModelSpec] = {}
         self._identities: dict[str, dict[str, Any]] = {}
-        for name in ("networks", "runs", "caches"):
+        for name in ("networks", "organisms", "runs", "caches"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
     def prepare(self, jobs: Sequence[Job]) -> None:
-        """Write the untrained networks, and hash every model once, before runs begin.
+        """Before runs begin, write untrained networks and organisms, and hash every model.
 
         Raises:
             ModelError: If there is no such model or claim.
@@ -92,6 +93,8 @@ class Workshop:
 
                 seed = FIRST_UNTRAINED + job.network
                 write_untrained(self._spec(job.base), Path(self.model(job)), seed)
+            if job.part == "organisms" and not (Path(self.model(job)) / CIRCUIT).is_file():
+                _write_organism(job.base, Path(self.model(job)))
         for job in jobs:
             self._identity(job)
 
@@ -99,6 +102,8 @@ class Workshop:
         """What the job's run is told to study: a folder, a GGUF file, or a hub model's commit."""
         if job.network is not None:
             return str(self.folder / "networks" / f"{Path(job.base).name}-{job.network:03d}")
+        if job.part == "organisms":
+            return str(self.folder / "organisms" / job.base)
         spec = self._spec(job.base)
         if spec.is_local or spec.fixed is None:
             return str(spec.gguf_file or spec.path)
@@ -163,6 +168,21 @@ class Workshop:
                 raise ModelError(f"there is no claim {claim!r} in {folder}.")
             found += map(str, files)
         return found
+
+
+def _write_organism(name: str, folder: Path) -> None:
+    """In a process of its own: what writes organisms is no part of the suite.
+
+    Raises:
+        ModelError: If there is no such organism.
+    """
+    command = [sys.executable, "-m", "fixtures.training.written", name, "--out", str(folder)]
+    done = subprocess.run(
+        command, cwd=DATA, env=run_environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise ModelError(f"the organism {name!r} could not be written: {last[0]}")
 
 
 class Runner:

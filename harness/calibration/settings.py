@@ -6,7 +6,12 @@ from typing import Any, Self
 
 from harness.study.reference_models import shipped
 
-CALIBRATION_PARTS = ("null", "power", "consistency", "processes")
+CALIBRATION_PARTS = ("null", "power", "consistency", "processes", "organisms")
+ORGANISMS = (  # of fixtures/training/written.py, which writes them when they are needed
+    *("apart", "apart-llama", "apart-75", "apart-50", "apart-25", "backup", "steerable"),
+    *("together", "together-llama", "one-relation", "two-relations", "one-step-apart"),
+    "labels-alone",
+)
 NULLS = ("untrained", "redrawn", "shuffled")
 
 
@@ -23,6 +28,8 @@ class CalibrationSettings:
             with a circuit.json.
         processes: Models whose claims on processes are judged on shuffled labels and on
             same-process contrasts, from activations that are measured once.
+        organisms: Networks written by hand whose verdicts are known, judged with each of
+            `power_seeds`.
         consistent: The model that is run twice, in other batches, and so on; "" for none.
         seeds: Runs of each kind of null, each on its own network, shuffling or drawing.
         power_seeds: Drawings of the materials for each point of a power curve.
@@ -41,6 +48,7 @@ class CalibrationSettings:
     shuffled: tuple[str, ...] = ("mini-qwen",)
     power: tuple[str, ...] = ("mini-qwen",)
     processes: tuple[str, ...] = ("mini-qwen", "mini-llama")
+    organisms: tuple[str, ...] = ORGANISMS
     consistent: str = "mini-qwen"
     seeds: int = 20
     power_seeds: int = 3
@@ -73,6 +81,7 @@ class CalibrationSettings:
             self,
             untrained=self.untrained[:1],
             processes=self.power[:1],
+            organisms=("apart", "together"),
             shuffles=100,
             process_seeds=1,
             seeds=2,

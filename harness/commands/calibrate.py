@@ -26,6 +26,9 @@ partly shuffled labels. The same run twice must agree.
 Claims on processes are also judged on shuffled labels and same-process contrasts from activations
 that are measured once (--part processes).
 
+Networks written by hand, whose verdicts were stated beforehand, are judged as any other model
+(--part organisms).
+
 The competence gate stops most untrained networks. Their error rates are given with the gate, and
 without it (--competence-gate 0).
 
@@ -109,6 +112,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         ("--untrained", "make untrained networks like this model"),
         ("--shuffled", "shuffle the labels of this model's materials"),
         ("--power", "measure power on this model, and recovery if it has a circuit.json"),
+        ("--organisms", "judge this network written by hand, whose verdicts are known"),
         ("--processes", "judge processes on this model's activations under shuffled labels"),
     ):
         shown = ", ".join(getattr(default, name.removeprefix("--"))) or "none"
@@ -175,6 +179,7 @@ def _settings_of(options: argparse.Namespace) -> CalibrationSettings:
         "shuffled": options.shuffled,
         "power": options.power,
         "processes": options.processes,
+        "organisms": options.organisms,
         "claims": options.claim,
         "power_items": options.power_items,
         "shares": options.shares,

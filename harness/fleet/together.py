@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.compare.curves import FleetRecord, write_fleet
 from harness.verdicts import records, samples
@@ -69,17 +69,33 @@ def _table(name: str, folders: Sequence[tuple[str, Path]], out: Path) -> None:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     (out / name).unlink(missing_ok=True)
-    writer, temporary = None, out / f".{name}"
-    for label in dict.fromkeys(label for label, _ in folders):
-        files = [at / name for of, at in folders if of == label and (at / name).is_file()]
-        if not files:
-            continue
-        table = pa.Table.from_pandas(_of_model(files, label), preserve_index=False)
-        writer = writer or pq.ParquetWriter(temporary, table.schema)
-        writer.write_table(table.cast(writer.schema))
-    if writer is not None:
-        writer.close()
-        shutil.move(temporary, out / name)
+    found = [(label, at / name) for label, at in folders if (at / name).is_file()]
+    if not found:
+        return
+    schema, temporary = _schema([path for _, path in found]), out / f".{name}"
+    with pq.ParquetWriter(temporary, schema) as writer:
+        for label in dict.fromkeys(label for label, _ in found):
+            frame = _of_model([path for of, path in found if of == label], label)
+            frame = frame.reindex(columns=schema.names)
+            writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
+    shutil.move(temporary, out / name)
+
+
+def _schema(files: Sequence[Path]) -> Any:
+    """Columns of all tables: one that is empty in some run has its type from the others."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    plain = [
+        pa.schema(
+            [
+                (c.name, c.type.value_type if pa.types.is_dictionary(c.type) else c.type)
+                for c in pq.read_schema(path)
+            ]
+        )
+        for path in files
+    ]
+    return pa.unify_schemas(plain, promote_options="permissive")
 
 
 def _of_model(files: Sequence[Path], label: str) -> "pd.DataFrame":

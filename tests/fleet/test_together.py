@@ -3,6 +3,7 @@
 import pandas as pd
 
 from harness.compare.curves import NO_FLEET
+from harness.fleet import together
 from harness.fleet.together import put_together
 from harness.verdicts.components import COMPONENTS_NAME, read_components
 from harness.verdicts.records import ANSWERS_NAME, read_controls, write_verdicts
@@ -33,10 +34,27 @@ def test_a_prompt_that_two_runs_asked_stands_once(tmp_path):
         folder.mkdir()
         pd.DataFrame(rows).assign(said=number).to_parquet(folder / ANSWERS_NAME)
         folders.append(("a", folder))
-    from harness.fleet import together
-
     (tmp_path / "out").mkdir()
     together._table(ANSWERS_NAME, folders, tmp_path / "out")
     found = pd.read_parquet(tmp_path / "out" / ANSWERS_NAME)
     assert found["item"].tolist() == ["1", "2"]
     assert set(found["model"]) == {"a"}
+
+
+def test_a_column_that_is_empty_in_one_run_has_its_type_from_another(tmp_path):
+    folders = []
+    for label, said, kind in (
+        ("a", None, "category"),
+        ("b", "no", "object"),
+        ("c", None, "object"),
+    ):
+        folder = tmp_path / label
+        folder.mkdir()
+        frame = pd.DataFrame({"model": "x", "materials": "m", "item": ["1"], "said": [said]})
+        frame.astype({"materials": kind}).to_parquet(folder / ANSWERS_NAME)
+        folders.append((label, folder))
+    (tmp_path / "out").mkdir()
+    together._table(ANSWERS_NAME, folders, tmp_path / "out")
+    found = pd.read_parquet(tmp_path / "out" / ANSWERS_NAME)
+    assert found["said"].isna().tolist() == [True, False, True]
+    assert found["materials"].tolist() == ["m", "m", "m"]

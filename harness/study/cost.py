@@ -225,6 +225,20 @@ def _two_circuits(sizes: Sizes) -> Iterator[Work]:
     yield Work("sweep", "cells", _compared(sizes), sets, f"both {sizes.kind} others")
 
 
+def _few_heads(name: str) -> "Planned":
+    def works(sizes: Sizes) -> Iterator[Work]:
+        sizes = replace(sizes, kind="head")
+        yield from _process_circuit(name)(sizes)
+        yield Work("sweep", "cells", _part(sizes), 1 + len(ABLATIONS) + 1, f"{name} few heads")
+        yield Work("sweep", "cells", _compared(sizes), 1 + 2 * REFERENCES, f"{name} few others")
+
+    return works
+
+
+def _generality(sizes: Sizes) -> Iterator[Work]:
+    yield from _found("retrieval", sizes)
+
+
 def _process_depth(sizes: Sizes) -> Iterator[Work]:
     for kind in _CIRCUITS:
         for name in PROCESSES:
@@ -329,6 +343,10 @@ PREDICTIONS: Mapping[str, Planned] = {
     "test_steering_activates_the_capability": _corrected,
     "test_each_circuit_serves_its_own_process_more": _two_circuits,
     "test_the_circuits_interact": _two_circuits,
+    "test_relations_agree_on_what_serves_retrieval": _generality,
+    "test_relations_agree_on_what_serves_composing": _generality,
+    "test_five_heads_carry_retrieval": _few_heads("retrieval"),
+    "test_five_heads_carry_composing": _few_heads("composing"),
 }
 
 _CIRCUITS = ("head", "neuron")
@@ -345,4 +363,6 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "test_zeroing_specialised_components_costs_their_task_alone": _CIRCUITS,
     "test_each_circuit_serves_its_own_process_more": _CIRCUITS,
     "test_the_circuits_interact": _CIRCUITS,
+    "test_relations_agree_on_what_serves_retrieval": _CIRCUITS,
+    "test_relations_agree_on_what_serves_composing": _CIRCUITS,
 }

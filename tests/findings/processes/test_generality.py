@@ -1,0 +1,80 @@
+"""h9: relations that agree on the components of a process, and relations that do not."""
+
+import numpy as np
+import pytest
+
+from harness.findings.processes.circuit import CircuitRule
+from harness.findings.processes.generality import (
+    GeneralityRule,
+    flips,
+    generality_finding,
+    rank_correlations,
+)
+from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
+from harness.study.plan import Plan
+from harness.study.study import Study
+from harness.verdicts.judge import Criterion, Outcome, judge
+from tests.support.judging import finding_of
+from tests.support.made_cells import cells
+from tests.support.planted_circuits import Planted, with_size
+
+SEARCH = CircuitRule(doses=(1 / 8,), target=0.5, margin=0.1, alpha=0.05, draws=20)
+RULE = GeneralityRule(search=SEARCH, least=0.2, top=0.1, alpha=0.05)
+PLAN = Plan(seed=0, items=100, resamples=199)
+PLACES = [("head", layer, head) for layer in range(6) for head in range(8)]
+
+
+def found(costs, process=RETRIEVAL):
+    study = Study(with_size(Planted(costs=costs), 6, 8), cells(100), PLAN)
+    finding = finding_of(generality_finding, study, "head", process, RULE, gate=0.6)
+    return finding, judge(finding, Criterion.CONTROLLED)[0]
+
+
+def graded(seed):
+    """A cost for every head, in an order of its own."""
+    sizes = np.random.default_rng(seed).permutation(len(PLACES)) / 1_000
+    return dict(zip(PLACES, sizes.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("process", [RETRIEVAL, COMPOSING])
+def test_one_order_of_heads_in_all_relations_is_general(process):
+    own = process.cells[0]
+    finding, outcome = found(lambda item: graded(1) if cell_of(item) == own else {}, process)
+    assert outcome is Outcome.SUPPORTED, judge(finding, Criterion.CONTROLLED)
+    assert finding.evidence[0].effect.value > 0.8
+
+
+def test_an_order_of_its_own_in_each_relation_is_not_general():
+    names = sorted({item.relation for item in cells(100).items})
+    finding, outcome = found(
+        lambda item: graded(names.index(item.relation)) if cell_of(item) == "recall" else {}
+    )
+    assert outcome is Outcome.REFUTED
+    assert abs(finding.evidence[0].effect.value) < 0.2
+
+
+def test_heads_that_any_question_but_lookup_needs_are_not_those_of_a_process():
+    finding, outcome = found(lambda item: {} if cell_of(item) == "lookup" else graded(1))
+    assert finding.evidence[0].effect.value > 0.8
+    assert outcome is not Outcome.SUPPORTED
+    assert finding.evidence[1].effect.value == pytest.approx(0, abs=0.05)
+
+
+def test_a_model_in_which_nothing_matters_is_not_supported():
+    assert found(lambda _: {})[1] is not Outcome.SUPPORTED
+
+
+def test_few_items_are_inconclusive():
+    study = Study(Planted(), cells(12), PLAN)
+    finding = finding_of(generality_finding, study, "head", RETRIEVAL, RULE, gate=0.6)
+    assert judge(finding, Criterion.CONTROLLED)[0] is Outcome.INCONCLUSIVE
+
+
+def test_exchanging_the_cells_of_a_relation_turns_its_correlations():
+    effects = np.random.default_rng(0).standard_normal((3, 50))
+    rho = rank_correlations(effects, effects)
+    turned = effects * np.array([1, 1, -1])[:, None]
+    expected = np.nanmean(rank_correlations(turned, turned))
+    assert flips(rho)[0] == pytest.approx(np.nanmean(rho))
+    assert flips(rho)[1] == pytest.approx(expected)
+    assert np.isnan(np.diag(rho)).all()

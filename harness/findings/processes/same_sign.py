@@ -7,24 +7,24 @@ sign there.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
-from harness import stats
 from harness.findings.gates import competence_gates
 from harness.findings.processes.contrasts import Questions, relation_contrasts
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, Process, cell_of
 from harness.findings.processes.measured import Measured
+from harness.findings.processes.selected import share_interval
 from harness.findings.specialisation.cells import controlled_cells
 from harness.materials.cell_sets import CellSet, draw_cells, whole_cells
 from harness.materials.known_stories import NEUTRAL
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Gate
 
-LEAST_RELATIONS = 3  # to leave one out and still have a mean
-LEAST_SHARE = 0.5  # of the components that hold; by chance alone a third have a firm sign
-LEAST_SIZE = 0.5  # of the bar
+LEAST_RELATIONS = 3  # of which a spread is worth something
+BY_CHANCE = 0.5  # of components have the sign that is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,7 @@ def _without(second: Second, study: Study) -> str:
 
 
 def same_sign(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:
-    """The share of the components that hold which serve the process in the second set too.
-
-    They have the same sign there, and at least half of the effect that is asked of them.
+    """The share of the components that hold which have the same sign in the second set.
 
     Args:
         measured: The process, of which components hold.
@@ -123,22 +121,23 @@ def same_sign(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:
     cells = controlled_cells(measured.model.kind, study.activations)
     questions = Questions.of(cells.values, study.prompts.items)
     contrasts = relation_contrasts(questions, second.cells, again.relations)
-    found, sure, may = _kept(measured, contrasts)
-    holding = measured.model.count
+    relations = len(again.relations)
+    share = partial(_share, measured, contrasts)
+    value = share(np.full(relations, 1 / relations))
     return (
         Evidence(
             f"of these, with the same sign {second.words}",
             Effect(
                 "share",
-                found / holding,
-                (sure / holding, may / holding),
-                method=f"{found:,} of {holding:,}, {' minus '.join(second.cells)} in "
-                f"{study.prompts.name}, mean over {len(again.relations)} relations at least "
-                f"{LEAST_SIZE:g} of the bar; surely: with any one relation left out",
+                value,
+                share_interval(value, share, again.relations, study.plan),
+                method=f"of {measured.model.count:,}, {' minus '.join(second.cells)} in "
+                f"{study.prompts.name}, mean over {relations} relations; "
+                "bootstrap of these",
             ),
-            threshold=LEAST_SHARE,
-            relation=">=",
-            n=len(again.relations),
+            threshold=BY_CHANCE,
+            relation=">",
+            n=relations,
             key="same_sign",
         ),
     )
@@ -154,16 +153,12 @@ def _on(second: Second, study: Study) -> Study | None:
     return replace(study, prompts=study.plan.labelled(drawn))
 
 
-def _kept(
-    measured: Measured, contrasts: Float[np.ndarray, "relation place"]
-) -> tuple[int, int, int]:
-    """Components that hold and are as large with their sign; those that surely are; may be."""
+def _share(
+    measured: Measured,
+    contrasts: Float[np.ndarray, "relation place"],
+    weights: Float[np.ndarray, " relation"],
+) -> float:
+    """Of the components that hold, those with a place that keeps its sign, relations weighted."""
     decisions, metrics = measured.decisions, len(measured.contrasts.cells.metrics)
-    size = contrasts.mean(0) * decisions.direction
-    large = size >= LEAST_SIZE * measured.rule.threshold_d
-    firm = stats.leave_one_out_sign(contrasts)
-
-    def count(places: Bool[np.ndarray, " place"]) -> int:
-        return int((decisions.holds & places).reshape(-1, metrics).any(1).sum())
-
-    return count(large), count(large & firm), count(large | ((size > 0) & ~firm))
+    kept = decisions.holds & (np.sign(weights @ contrasts) == decisions.direction)
+    return float(kept.reshape(-1, metrics).any(1).sum() / measured.model.count)

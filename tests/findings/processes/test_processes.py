@@ -375,7 +375,7 @@ def test_a_component_of_a_process_has_the_same_sign_in_a_second_set(process):
     assert outcome(reverse) is Outcome.REFUTED
 
 
-def test_a_sign_that_hangs_on_one_relation_is_undecided():
+def test_a_sign_that_is_noise_is_undecided():
     finding = found(model_with(*except_in_second(RETRIEVAL, 0)))
     low, high = evidence(finding, "same_sign").effect.interval
     assert (low, high) == (0, 1)

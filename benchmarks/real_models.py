@@ -343,6 +343,23 @@ def main() -> None:
                 keep(model, stage, asked.seed)
 
 
+def with_earlier(stage: dict, before: dict | None) -> dict:
+    """The stage, with verdicts of the criterion that this run left out and the one before judged.
+
+    Each of them says its revision.
+    """
+    asked = [o for o in stage["attempts"][-1]["options"] if o.startswith("--criterion=")]
+    criterion = asked[-1].partition("=")[2] if asked else "all"
+    if before is None or criterion == "all":
+        return stage
+    revision = before["attempts"][-1]["revision"]
+    others = [v for v in before["verdicts"] if v["criterion"] != criterion]
+    return {
+        **stage,
+        "verdicts": [*({"revision": revision} | v for v in others), *stage["verdicts"]],
+    }
+
+
 def keep(model: Packaged, stage: Stage, seed: int) -> None:
     """Put what is judged of a stage into the record, and the record on the page."""
     if not (stage.folder / "verdicts.json").exists():
@@ -358,7 +375,8 @@ def keep(model: Packaged, stage: Stage, seed: int) -> None:
         model.alias,
         {"name": model.name, "sha256": model.sha256, "architecture": model.architecture},
     )
-    entry.setdefault("stages", {})[stage.name] = stage.record()
+    stages = entry.setdefault("stages", {})
+    stages[stage.name] = with_earlier(stage.record(), stages.get(stage.name))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     real_models_page.publish(record)

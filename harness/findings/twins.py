@@ -48,9 +48,23 @@ def twin_controls(
     )
 
 
-def worth_twins(study: Study, required: Iterable[Evidence]) -> bool:
-    """Whether twins are measured: where the model itself meets what decides, or always (--full)."""
+def worth_controls(study: Study, required: Iterable[Evidence]) -> bool:
+    """Whether controls are measured: where the model itself meets what decides, or with --full.
+
+    Controls can only take support away, and they cost more than the claim itself.
+    """
     return study.plan.full or all(e.passed for e in required if e.decisive)
+
+
+def left_out(what: str, *, met: bool) -> tuple[str, ...]:
+    """A note on controls that were not measured, where they were not.
+
+    Args:
+        what: Of them, in the plural.
+        met: Whether they were worth it.
+    """
+    reason = "the model itself does not meet the requirements"
+    return () if met else (f"{what} were not measured (--full does): {reason}",)
 
 
 def missing_twins(study: Study, *, met: bool) -> tuple[str, ...]:
@@ -58,13 +72,10 @@ def missing_twins(study: Study, *, met: bool) -> tuple[str, ...]:
 
     Args:
         study: Its plan says how many there are.
-        met: Whether they were worth it: twins can only take support away.
+        met: Whether they were worth it.
     """
-    if not met:
-        reason = "the model itself does not meet the requirements"
-        return (f"untrained twins were not measured (--full does): {reason}",)
-    if study.plan.twins:
-        return ()
+    if not met or study.plan.twins:
+        return left_out("untrained twins", met=met)
     return ("no untrained twin was run (--twins 0), so that control is missing",)
 
 

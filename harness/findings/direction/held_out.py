@@ -20,7 +20,7 @@ from harness.findings.direction.secondary import auc_evidence, held_out_secondar
 from harness.findings.direction.separation import by_stratum, permutation_p
 from harness.findings.direction.surface_baselines import SurfaceBaseline
 from harness.findings.gates import competence_gates, gate_notes, process_gate
-from harness.findings.twins import missing_twins, worth_twins
+from harness.findings.twins import missing_twins, worth_controls
 from harness.materials.items import EVALUATION
 from harness.study.study import Study
 from harness.verdicts.evidence import Control, Effect, Evidence, Family, Gate
@@ -39,7 +39,7 @@ def held_out_direction_finding(study: Study, rule: DirectionRule, gate: float) -
         require(*competence)
     measured = measure_held_out(study, rule)
     required = _decisive(measured, rule)
-    if worth := worth_twins(study, required):
+    if worth := worth_controls(study, required):
         measured = with_twins(measured, rule)
     return Finding(
         evidence=(*required, *held_out_secondary(measured, rule)),

@@ -25,8 +25,13 @@ from harness.findings.circuits.circuits import (
 )
 from harness.findings.circuits.neuron_scores import neuron_scores
 from harness.findings.effects import TaskEffects, effects_on_correct, means, swept
-from harness.findings.processes.kinds import cell_of
-from harness.findings.processes.materials import asked_first, design_gates, relations_of
+from harness.findings.processes.kinds import Process, cell_of
+from harness.findings.processes.materials import (
+    asked_first,
+    design_gates,
+    order_gate,
+    relations_of,
+)
 from harness.interventions.interventions import INTACT, MEAN, Intervention, Method
 from harness.interventions.sites import Site, joined
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
@@ -219,14 +224,21 @@ def _smallest_as_good(
 
 
 def searched(
-    study: Study, kind: CircuitKind, rule: CircuitRule, gate: float
+    study: Study, kind: CircuitKind, process: Process, rule: CircuitRule, gate: float
 ) -> tuple[tuple[Gate, ...], Parts, Search]:
     """The gates of all claims on circuits of processes, then the search.
+
+    Args:
+        study: The model, on prompts with one question each.
+        kind: Of component.
+        process: That is asked for; composing, where both are.
+        rule: How circuits are found.
+        gate: Least accuracy in each of recall, lookup and reasoning.
 
     Raises:
         Inconclusive: If a gate is unmet.
     """
-    gates = require(*design_gates(study, CELLS))
+    gates = require(*order_gate(study.prompts, process), *design_gates(study, CELLS))
     gates += require(*asked_first(study, CELLS, gate))
     parts = Parts.of(study)
     gates += require(*_items_gates(study, parts))

@@ -13,6 +13,7 @@ from harness.findings.processes.circuit import (
     CircuitRule,
     Found,
     Parts,
+    Search,
     ablate,
     beyond_others,
     random_circuits,
@@ -21,8 +22,8 @@ from harness.findings.processes.circuit import (
     searched,
 )
 from harness.findings.processes.kinds import Process
-from harness.findings.processes.materials import order_gate
 from harness.findings.processes.selected import interval_over_relations
+from harness.findings.twins import left_out, worth_controls
 from harness.interventions.donors import have_donors
 from harness.interventions.interventions import (
     ABLATIONS,
@@ -34,18 +35,15 @@ from harness.interventions.interventions import (
 from harness.materials.items import Item
 from harness.study.study import Study
 from harness.verdicts.evidence import Component, Effect, Evidence, Gate
-from harness.verdicts.judge import Finding, require
+from harness.verdicts.judge import Finding
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A circuit and its references, ablated in other relations.
+    """A circuit, ablated in relations it was not found on.
 
     Attributes:
-        ablated: The circuit, all of its kind, and the circuit in other ways.
-        otherwise: These ways.
-        compared: On fewer stories: the circuit, random sets, same-process circuits.
-        random: How many of these sets are random.
+        ablated: The circuit, then all components of its kind.
     """
 
     study: Study
@@ -54,11 +52,9 @@ class Measured:
     rule: CircuitRule
     gates: tuple[Gate, ...]
     parts: Parts
+    search: Search
     found: Found
     ablated: Ablated
-    otherwise: tuple[Method, ...]
-    compared: Ablated
-    random: int
 
     @property
     def target(self) -> str:
@@ -85,16 +81,17 @@ def process_circuit_finding(
     """
     measured = _measure(study, kind, process, rule, gate)
     lost = _lost(measured)
+    required = (lost, *(_spared(measured, cell) for cell in measured.others))
+    met = worth_controls(study, required)
+    beside = (_selective(measured), *_otherwise(measured)) if met else ()
     return Finding(
-        (
-            lost,
-            *(_spared(measured, cell) for cell in measured.others),
-            _selective(measured),
-            *_otherwise(measured),
-        ),
+        required + beside,
         gates=measured.gates,
         components=_components(measured),
-        notes=(_how_found(measured),),
+        notes=(
+            _how_found(measured),
+            *left_out("other circuits and other ways to ablate", met=met),
+        ),
         samples={lost.name: _samples(measured)},
     )
 
@@ -115,32 +112,11 @@ def _named(circuit: Circuit) -> str:
 def _measure(
     study: Study, kind: CircuitKind, process: Process, rule: CircuitRule, gate: float
 ) -> Measured:
-    order = require(*order_gate(study.prompts, process))
-    gates, parts, search = searched(study, kind, rule, gate)
-    seed, target = study.plan.seed, process.cells[0]
-    found = search.circuit(rows_of_cells(parts.selection, target))
-    same = [
-        search.ranking(rows).top(found.size)  # of the claim's size: a larger one costs more
-        for rows in same_process_rows(parts.selection, target, rule.draws, seed)
-    ]
-    random = random_circuits(search, found.circuit, rule.draws, seed)
-    own, means = [found.circuit, found.ranking], parts.selection
-    ways = _other_ways(parts.judging.items)
-    ablated = ablate(study, parts.judging, own, means_over=means, otherwise=ways).answered()
-    compared = ablate(study, parts.compared, [found.circuit, *random, *same], means_over=means)
-    return Measured(
-        study,
-        process,
-        kind,
-        rule,
-        order + gates,
-        parts,
-        found,
-        ablated,
-        ways,
-        compared,
-        len(random),
-    )
+    gates, parts, search = searched(study, kind, process, rule, gate)
+    found = search.circuit(rows_of_cells(parts.selection, process.cells[0]))
+    own = [found.circuit, found.ranking]
+    ablated = ablate(study, parts.judging, own, means_over=parts.selection).answered()
+    return Measured(study, process, kind, rule, gates, parts, search, found, ablated)
 
 
 def _other_ways(items: Sequence[Item]) -> tuple[Method, ...]:
@@ -205,30 +181,47 @@ def _spared(measured: Measured, cell: str) -> Evidence:
 
 def _selective(measured: Measured) -> Evidence:
     """Beyond random sets and beyond circuits that the same search finds between questions."""
-    value, *others = measured.compared.selectivity(measured.target).tolist()
-    random, same = np.split(np.array(others), [measured.random])
+    parts, found, rule = measured.parts, measured.found, measured.rule
+    seed, target = measured.study.plan.seed, measured.target
+    random = random_circuits(measured.search, found.circuit, rule.draws, seed)
+    same = [
+        measured.search.ranking(rows).top(found.size)  # of the claim's size: a larger costs more
+        for rows in same_process_rows(parts.selection, target, rule.draws, seed)
+    ]
+    each = [found.circuit, *random, *same]
+    compared = ablate(measured.study, parts.compared, each, means_over=parts.selection)
+    value, *others = compared.selectivity(target).tolist()
     return beyond_others(
-        f"{measured.target} minus the most of the others, against other circuits",
+        f"{target} minus the most of the others, against other circuits",
         value,
-        random,
-        same,
+        np.array(others[: len(random)]),
+        np.array(others[len(random) :]),
         what=("random sets", "circuits between questions of one process"),
-        alpha=measured.rule.alpha,
+        alpha=rule.alpha,
         key="selective",
     )
 
 
 def _otherwise(measured: Measured) -> list[Evidence]:
     """Secondary: what each cell loses where the circuit is ablated in other ways."""
+    judging, target = measured.parts.judging, measured.target
+    ways = _other_ways(judging.items)
+    ablated = ablate(
+        measured.study,
+        judging,
+        [measured.found.circuit],
+        means_over=measured.parts.selection,
+        otherwise=ways,
+    ).answered()
     rows = []
-    for number, method in enumerate(measured.otherwise, start=2):
-        each = {cell: float(measured.ablated.mean(cell)[number]) for cell in CELLS}
+    for number, method in enumerate(ways, start=1):
+        each = {cell: float(ablated.mean(cell)[number]) for cell in CELLS}
         others = ", ".join(f"{cell} {each[cell]:.2f}" for cell in measured.others)
         rows.append(
             Evidence(
-                f"{measured.target} lost, {method.name} ablation",
-                Effect("share of the logit difference", each[measured.target], method=others),
-                n=len(measured.ablated.relations),
+                f"{target} lost, {method.name} ablation",
+                Effect("share of the logit difference", each[target], method=others),
+                n=len(ablated.relations),
                 key=f"otherwise.{method.name}",
             )
         )

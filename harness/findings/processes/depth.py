@@ -27,7 +27,6 @@ from harness.findings.processes.circuit import (
     searched,
 )
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
-from harness.findings.processes.materials import order_gate
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.requirements import beyond_same_process
 from harness.interventions.sites import Site
@@ -120,8 +119,8 @@ def _measure(study: Study, rule: CircuitRule, beyond: float, gate: float) -> Pro
     """
     layers = study.subject.architecture.layers
     one = f"the model has {layers} layer: there is no order of layers"
-    gates = require(Gate("layers", layers > 1, one), *order_gate(study.prompts, COMPOSING))
-    searching = [searched(study, kind, rule, gate) for kind in KINDS]
+    gates = require(Gate("layers", layers > 1, one))
+    searching = [searched(study, kind, COMPOSING, rule, gate) for kind in KINDS]
     gates += searching[0][0]
     parts, searches = searching[0][1], tuple(search for *_, search in searching)
     found = tuple(

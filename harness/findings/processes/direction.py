@@ -19,7 +19,13 @@ from harness.findings.processes.materials import gates_of, relations_of, shown_b
 from harness.findings.processes.same_process import drawn_pairs
 from harness.findings.processes.same_sign import SECOND, AskedAgain, asked_again
 from harness.findings.requirements import beyond_same_process
-from harness.findings.twins import TwinResult, missing_twins, on_twins, twin_controls, worth_twins
+from harness.findings.twins import (
+    TwinResult,
+    missing_twins,
+    on_twins,
+    twin_controls,
+    worth_controls,
+)
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence
@@ -103,7 +109,7 @@ def process_direction_finding(
     if all(e.passed for e in required):
         again = asked_again(shown, process, gate)
         required += _in_second(again, questions, process, found.layer, rule)
-    met = worth_twins(study, required) and not again.gates
+    met = worth_controls(study, required) and not again.gates
     twins = _twins(shown, process, relations) if met else {}
     return Finding(
         (*required, _least(found, relations)),

@@ -22,7 +22,7 @@ from harness.findings.specialisation.published import (
     counts_by_type,
     passed_components,
 )
-from harness.findings.twins import TwinResult, missing_twins, twin_controls, worth_twins
+from harness.findings.twins import TwinResult, missing_twins, twin_controls, worth_controls
 from harness.study.study import Study
 from harness.verdicts import typeset
 from harness.verdicts.components import ComponentKind, Components
@@ -73,7 +73,7 @@ def served(measured: Measured, gate: float) -> Served:
         again = asked_again(measured.study, measured.process, gate)
         required += same_sign(measured, again)
         gates, notes = again.gates, again.notes
-    worth = worth_twins(measured.study, required) and not gates
+    worth = worth_controls(measured.study, required) and not gates
     twins = twins_of(measured) if worth else {}
     notes += missing_twins(measured.study, met=worth)
     return Served(measured, same, required, twins, gates, notes)

@@ -15,7 +15,6 @@ from jaxtyping import Float
 from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.processes.circuit import CircuitRule, Search, searched
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, Process, cell_of
-from harness.findings.processes.materials import order_gate
 from harness.findings.processes.selected import interval_over_relations
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Gate
@@ -54,11 +53,10 @@ def generality_finding(
     Raises:
         Inconclusive: If a gate is unmet.
     """
-    order = require(*order_gate(study.prompts, process))
-    gates, _, search = searched(study, kind, rule.search, gate)
+    gates, _, search = searched(study, kind, process, rule.search, gate)
     other = COMPOSING if process == RETRIEVAL else RETRIEVAL
     relations, effects = effects_by_relation(search, process, other)
-    gates = order + gates + require(_enough(relations))
+    gates += require(_enough(relations))
     within = rank_correlations(effects[:, 0], effects[:, 0])
     between = rank_correlations(effects[:, 0], effects[:, 1])
     agree = _agree(study, relations, within, rule, process)

@@ -14,7 +14,13 @@ from harness.findings.processes.materials import LEAST_RELATIONS, gates_of, rela
 from harness.findings.processes.measured import ProcessContrasts, contrasts_of, reach_gate
 from harness.findings.processes.rule import ProcessRule
 from harness.findings.processes.selected import Selected, share_interval
-from harness.findings.twins import TwinResult, missing_twins, on_twins, twin_controls, worth_twins
+from harness.findings.twins import (
+    TwinResult,
+    missing_twins,
+    on_twins,
+    twin_controls,
+    worth_controls,
+)
 from harness.study.study import Study
 from harness.verdicts.components import ComponentKind
 from harness.verdicts.evidence import Control, Effect, Evidence, Gate
@@ -75,7 +81,7 @@ def held_out_relations_finding(
     model, relations = measure(shown.activations), relations_of(shown.prompts, process.cells)
     gates += require(_found_gate(model, kind, process))
     held = _held(shown, kind, model, relations, share)
-    worth = worth_twins(study, [held])
+    worth = worth_controls(study, [held])
     twins = on_twins(shown, measure) if worth else {}
     notes = (grade_note(shown), *missing_twins(study, met=worth))
     return Finding((held,), _twins(twins, relations, folds), gates, notes=notes)

@@ -12,6 +12,7 @@ from harness.findings.processes.circuit import (
     CELLS,
     Ablated,
     CircuitRule,
+    Parts,
     Search,
     ablate,
     beyond_others,
@@ -20,8 +21,8 @@ from harness.findings.processes.circuit import (
     searched,
 )
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
-from harness.findings.processes.materials import order_gate
 from harness.findings.processes.selected import interval_over_relations
+from harness.findings.twins import left_out, worth_controls
 from harness.materials.items import PromptSet
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Family, Gate
@@ -31,6 +32,7 @@ PROCESSES = (RETRIEVAL, COMPOSING)
 OWN = tuple(process.cells[0] for process in PROCESSES)  # the cell of each process
 IN_CELLS = [CELLS.index(cell) for cell in OWN]
 BOTH = 2  # column of both circuits; those of each alone are 0 and 1
+OTHER_PAIRS = "other pairs of sets"
 TIE = 1e-9  # shares of the logit difference: closer values are equal
 
 Pair = tuple[Circuit, Circuit]
@@ -57,20 +59,33 @@ class TwoCircuits:
         pair: The circuits of retrieval and of composing.
         relations: Those judged on.
         costs: Share of the cell's logit difference, of `CELLS`.
-        compared: The same on fewer stories, mean over relations; the circuits first, then random
-            pairs of sets, then pairs of circuits between questions of one process.
-        random: How many of these are random.
     """
 
     study: Study
     kind: CircuitKind
     rule: PairRule
     gates: tuple[Gate, ...]
+    parts: Parts
+    search: Search
     pair: Pair
     relations: tuple[str, ...]
     costs: Float[np.ndarray, "relation cell three"]
-    compared: Float[np.ndarray, "pair cell three"]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Both circuits and other pairs ablated on fewer stories, alone and together.
+
+    Attributes:
+        costs: Mean over relations; the circuits first, then random pairs of sets, then pairs of
+            circuits between questions of one process.
+        random: How many of these are random.
+        alpha: Of the rank.
+    """
+
+    costs: Float[np.ndarray, "pair cell three"]
     random: int
+    alpha: float
 
 
 def measure_two(study: Study, kind: CircuitKind, rule: PairRule, *, gate: float) -> TwoCircuits:
@@ -79,18 +94,22 @@ def measure_two(study: Study, kind: CircuitKind, rule: PairRule, *, gate: float)
     Raises:
         Inconclusive: If a gate is unmet.
     """
-    gates = require(*order_gate(study.prompts, COMPOSING))
-    met, parts, search = searched(study, kind, rule.search, gate)
-    gates += met
+    gates, parts, search = searched(study, kind, COMPOSING, rule.search, gate)
     found = [search.circuit(rows_of_cells(parts.selection, cell)) for cell in OWN]
     pair = (found[0].circuit, found[1].circuit)
-    random = relocated(pair, search.width, rule.search.draws, study.plan.seed)
-    pairs = [pair, *random, *_between_questions(search, pair, study.plan.seed)]
     judged = _ablated(study, parts.judging, [pair], parts.selection).answered()
-    compared = _ablated(study, parts.compared, pairs, parts.selection)
     costs = np.stack([judged.costs[cell] for cell in CELLS], axis=1)
-    means = np.stack([compared.mean(cell).reshape(len(pairs), 3) for cell in CELLS], axis=1)
-    return TwoCircuits(study, kind, rule, gates, pair, judged.relations, costs, means, len(random))
+    return TwoCircuits(study, kind, rule, gates, parts, search, pair, judged.relations, costs)
+
+
+def measure_others(two: TwoCircuits) -> Compared:
+    """Ablate random pairs of sets and pairs of circuits between questions of one process."""
+    search, seed = two.search, two.study.plan.seed
+    random = relocated(two.pair, search.width, search.rule.draws, seed)
+    pairs = [two.pair, *random, *_between_questions(search, two.pair, seed)]
+    ablated = _ablated(two.study, two.parts.compared, pairs, two.parts.selection)
+    costs = np.stack([ablated.mean(cell).reshape(len(pairs), 3) for cell in CELLS], axis=1)
+    return Compared(costs, len(random), search.rule.alpha)
 
 
 def _between_questions(search: Search, pair: Pair, seed: int) -> list[Pair]:
@@ -137,15 +156,7 @@ def separable_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate: 
     """
     two = measure_two(study, kind, rule, gate=gate)
     own = [_on_own(two, at) for at in range(len(PROCESSES))]
-    beyond = [
-        _beyond_others(
-            two,
-            f"{process.name} circuit, against other pairs of sets",
-            _own_minus_most(two.compared, at),
-            key=f"beyond.{process.name}",
-        )
-        for at, process in enumerate(PROCESSES)
-    ]
+    met = worth_controls(study, own)
     samples = {
         evidence.name: dict(
             zip(two.relations, _own_minus_most(two.costs, at).tolist(), strict=True)
@@ -153,11 +164,23 @@ def separable_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate: 
         for at, evidence in enumerate(own)
     }
     return Finding(
-        (own[0], beyond[0], own[1], beyond[1]),
+        (*own, *(_separable_beyond_others(measure_others(two)) if met else ())),
         gates=two.gates,
-        notes=(_sizes(two),),
+        notes=(_sizes(two), *left_out(OTHER_PAIRS, met=met)),
         samples=samples,
     )
+
+
+def _separable_beyond_others(compared: Compared) -> list[Evidence]:
+    return [
+        _beyond_others(
+            compared,
+            f"{process.name} circuit, against other pairs of sets",
+            _own_minus_most(compared.costs, at),
+            key=f"beyond.{process.name}",
+        )
+        for at, process in enumerate(PROCESSES)
+    ]
 
 
 def _on_own(two: TwoCircuits, at: int) -> Evidence:
@@ -199,17 +222,21 @@ def interaction_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate
     at = int(np.abs(values.mean(0)).argmax())
     signed = np.sign(values[:, at].mean()) * values[:, at]
     largest = _largest(two, values, at, signed)
-    beyond = _beyond_others(
-        two,
-        f"interaction on {OWN[at]}, against other pairs of sets",
-        np.abs(interactions(two.compared)[:, IN_CELLS]).max(1),  # that cell was chosen
-        key="beyond",
-    )
+    met = worth_controls(study, [largest])
     return Finding(
-        (largest, beyond),
+        (largest, *([_interaction_beyond_others(measure_others(two), OWN[at])] if met else ())),
         gates=gates,
-        notes=(_sizes(two),),
+        notes=(_sizes(two), *left_out(OTHER_PAIRS, met=met)),
         samples={largest.name: dict(zip(two.relations, signed.tolist(), strict=True))},
+    )
+
+
+def _interaction_beyond_others(compared: Compared, cell: str) -> Evidence:
+    return _beyond_others(
+        compared,
+        f"interaction on {cell}, against other pairs of sets",
+        np.abs(interactions(compared.costs)[:, IN_CELLS]).max(1),  # that cell was chosen
+        key="beyond",
     )
 
 
@@ -259,7 +286,7 @@ def _largest(
 
 
 def _beyond_others(
-    two: TwoCircuits, name: str, values: Float[np.ndarray, " pair"], *, key: str
+    compared: Compared, name: str, values: Float[np.ndarray, " pair"], *, key: str
 ) -> Evidence:
     """Beyond random pairs and pairs between questions of one process, by rank.
 
@@ -268,14 +295,14 @@ def _beyond_others(
     """
     value, others = float(values[0]), values[1:]
     null = np.where(np.isclose(others, value, rtol=0, atol=TIE), value, others)
-    random, same = np.split(null, [two.random])
+    random, same = np.split(null, [compared.random])
     return beyond_others(
         name,
         value,
         random,
         same,
         what=("random pairs of sets", "pairs of circuits between questions of one process"),
-        alpha=two.rule.search.alpha,
+        alpha=compared.alpha,
         key=key,
     )
 

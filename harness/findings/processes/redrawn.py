@@ -11,7 +11,7 @@ from harness.findings.processes.kinds import Process
 from harness.findings.processes.measured import Measured, measure_model, selected_of, twins_of
 from harness.findings.processes.rule import ProcessRule
 from harness.findings.processes.selected import share_interval
-from harness.findings.twins import TwinResult, missing_twins, twin_controls, worth_twins
+from harness.findings.twins import TwinResult, missing_twins, twin_controls, worth_controls
 from harness.materials.cell_sets import draw_cells, parse
 from harness.study.study import Study
 from harness.verdicts.components import ComponentKind
@@ -59,7 +59,7 @@ def redrawn_entities_finding(
     draws = Draws(first, again)
     gates += require(_same_relations(draws), _found_gate(draws))
     agreement = _agreement(draws, jaccard)
-    worth = worth_twins(study, [agreement])
+    worth = worth_controls(study, [agreement])
     return Finding(
         (agreement,),
         _twins(draws, jaccard) if worth else (),

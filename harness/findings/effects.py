@@ -141,6 +141,7 @@ class TaskEffects:
 
     Attributes:
         pairs: Names of the pairs.
+        relations: Of the pairs; "" where the materials state none.
         accuracy: Change of the share of a pair's answers that are correct; nan where the
             intervention does not apply, or the pair has no item.
         logit_difference: Change of answer minus best distractor, nats.
@@ -155,6 +156,7 @@ class TaskEffects:
     """
 
     pairs: np.ndarray
+    relations: np.ndarray
     accuracy: Float[np.ndarray, "intervention pair"]
     logit_difference: Float[np.ndarray, "intervention pair"]
     log_probability: Float[np.ndarray, "intervention pair"]
@@ -240,7 +242,7 @@ def effects_on_all(result: SweepResult, prompts: PromptSet, task: str) -> TaskEf
     def by_pair(values: np.ndarray, items: Bool[np.ndarray, " prompt"]) -> np.ndarray:
         return mean_by_pair(values[..., items], _pairs(prompts)[items], prompts.pairs)
 
-    return _effects(result, np.array(prompts.pairs), of_task, of_task, of_task, by_pair)
+    return _effects(result, prompts, np.array(prompts.pairs), of_task, of_task, of_task, by_pair)
 
 
 def effects_on_correct(result: SweepResult, prompts: PromptSet, task: str) -> TaskEffects:
@@ -253,11 +255,12 @@ def effects_on_correct(result: SweepResult, prompts: PromptSet, task: str) -> Ta
         return _by_first_appearance(values[..., items], pair[items])
 
     names = np.array(list(dict.fromkeys(pair[correct].tolist())))
-    return _effects(result, names, of_task, asked, correct, by_pair)
+    return _effects(result, prompts, names, of_task, asked, correct, by_pair)
 
 
 def _effects(
     result: SweepResult,
+    prompts: PromptSet,
     pairs: np.ndarray,
     of_task: Bool[np.ndarray, " prompt"],
     asked: Bool[np.ndarray, " prompt"],
@@ -265,8 +268,10 @@ def _effects(
     by_pair: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> TaskEffects:
     """Effects on the `kept` items; accuracy before and after on all that are `asked`."""
+    relation = {item.pair: item.relation for item in prompts.items}
     return TaskEffects(
         pairs=pairs,
+        relations=np.array([relation[str(pair)] for pair in pairs], dtype=object),
         accuracy=by_pair(result.correct - result.clean_correct, kept),
         logit_difference=by_pair(result.logit_difference - result.clean_logit_difference, kept),
         log_probability=by_pair(result.log_probability - result.clean_log_probability, kept),

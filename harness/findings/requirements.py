@@ -1,5 +1,6 @@
 """Requirements that claims share, and the bootstrap interval that they are judged by."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +11,54 @@ from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Family
 
 
-def interval(values: np.ndarray, study: Study, level: float = 0.95) -> tuple[float, float]:
-    """Bootstrap interval of a mean over items; nan values are left out. nan below two items."""
-    known = values[~np.isnan(values)]
-    if len(known) < 2:
+def interval(
+    values: np.ndarray, study: Study, relations: np.ndarray | None = None
+) -> tuple[float, float]:
+    """The 95 % bootstrap interval of a mean; nan values are left out. nan below two of them.
+
+    Args:
+        values: Of each item.
+        study: Its plan has the resamples and the seed.
+        relations: Of the items, which are resampled with them; None, or all alike, where
+            the materials state no relations: then items are the unit.
+    """
+    known = ~np.isnan(values)
+    if known.sum() < 2:
         return float("nan"), float("nan")
-    found = stats.bootstrap_mean(
-        known, resamples=study.plan.resamples, level=level, seed=study.plan.seed
+    kept = values[known]
+    if relations is not None and several(relations[known]):
+        return interval_within(lambda weights: float(weights @ kept), relations[known], study)
+    found = stats.bootstrap_mean(kept, resamples=study.plan.resamples, seed=study.plan.seed)
+    return float(found.low), float(found.high)
+
+
+def several(relations: np.ndarray) -> bool:
+    """Whether there are relations to resample."""
+    return len(set(relations.tolist())) > 1
+
+
+def interval_within(
+    statistic: Callable[[Float[np.ndarray, " item"]], float], relations: np.ndarray, study: Study
+) -> tuple[float, float]:
+    """The 95 % interval of a number over relations and the items within them.
+
+    Args:
+        statistic: From a weight for each item, all alike in the sample; they sum to 1.
+        relations: Of the items; at least two.
+        study: Its plan has the resamples and the seed.
+    """
+    _, place, size = np.unique(relations.astype(str), return_inverse=True, return_counts=True)
+
+    def weighted(of_relations: Float[np.ndarray, " item"]) -> float:
+        weights = of_relations * size[place]
+        return statistic(weights / weights.sum())
+
+    found = stats.bootstrap_statistic(
+        weighted,
+        relations.astype(str),
+        np.arange(len(relations)),
+        resamples=study.plan.resamples,
+        seed=study.plan.seed,
     )
     return float(found.low), float(found.high)
 

@@ -231,13 +231,16 @@ def premise_order(rng: random.Random, difficulty: Difficulty, steps: int) -> lis
 
 def invent(rng: random.Random, names: Iterable[str], split: str, taken: Collection[str]) -> str:
     """An invented name of a half that begins unlike those taken: small models mix up others."""
-    names = [name for name in names if half_of(name) == split and name not in taken]
+    names = [name for name in names if half_of(name) == split]
     for letters in (1, 2, 3):
         begun = {name[:letters].lower() for name in taken}
-        free = [name for name in names if name[:letters].lower() not in begun]
+        free = [n for n in names if n not in taken and n[:letters].lower() not in begun]
         if free:
             return rng.choice(free)
-    raise MaterialsError("there are too few invented names: make lists longer, or take less.")
+    raise MaterialsError(
+        f"the {len(names)} invented names of the {split} half are too few: take fewer items "
+        "(--items) or chains, or add names in prompts/relations."
+    )
 
 
 @dataclass(frozen=True, slots=True)

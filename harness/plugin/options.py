@@ -173,7 +173,7 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "--full",
         "flag",
         False,
-        "measure untrained twins also where the model itself does not meet the requirements",
+        "measure controls also where the model itself does not meet the requirements",
     ),
     (
         "--no-controls",

@@ -24,7 +24,7 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | how sure is a mean over relations and entities, or a share | `bootstrap_over_relations` |
 | how sure is anything else over them, such as a Jaccard | `bootstrap_statistic` |
 | what does each pair contribute to it | `pseudo_values` |
-| does an edit lose more answers than it gains | `mcnemar`, `mcnemar_floor` |
+| does an edit lose more answers than it gains | `mcnemar` |
 | is a loss or a difference smaller than a margin | `equivalence_share`, `equivalence_mean` |
 | is it larger than in matched random sets | `exceedance` |
 | do two measures order the items alike | `rank_correlation` |
@@ -41,7 +41,7 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | what is a published count in a smaller model | `scaled_count` |
 """
 
-from harness.stats.answers import PairedTest, mcnemar, mcnemar_floor
+from harness.stats.answers import PairedTest, mcnemar
 from harness.stats.bootstrap import bootstrap_d, bootstrap_mean, bootstrap_selection
 from harness.stats.calibration import Uniformity, binomial_interval, scaled_count, uniformity
 from harness.stats.cells import constant_cells
@@ -129,7 +129,6 @@ __all__ = [
     "mann_whitney",
     "mann_whitney_floor",
     "mcnemar",
-    "mcnemar_floor",
     "mean_pairwise_jaccard",
     "minimum_detectable_d",
     "modal_share",

@@ -64,16 +64,3 @@ def mcnemar(before: Shaped[np.ndarray, " item"], after: Shaped[np.ndarray, " ite
         p=float(statsmodels_mcnemar(table, exact=True).pvalue),
         p_lost=float(binom.sf(lost - 1, lost + gained, 0.5)),
     )
-
-
-def mcnemar_floor(correct: int) -> float:
-    """The smallest `p_lost` if `correct` items were correct before: all are lost, none is gained.
-
-    Five items reach 0.03, four only 0.06. The two-sided p is twice as large.
-
-    Raises:
-        ValueError: If the number is negative.
-    """
-    if correct < 0:
-        raise ValueError(f"correct is {correct}; expected a number of items, 0 or more.")
-    return float(0.5**correct)

@@ -21,8 +21,8 @@ class Plan:
             measures the suite's error rates, not the model.
         competence_gate: Accuracy below which a claim is inconclusive; it replaces the gate in the
             claim's file. 0 lets every model pass, also one that guesses.
-        full: Whether untrained twins are measured also where the model itself does not meet what
-            is required, so that they can take no support away.
+        full: Whether controls are measured also where the model itself does not meet what is
+            required, so that they can take no support away.
         cut: What --budget took away, as a sentence; empty if nothing.
     """
 

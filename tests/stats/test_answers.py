@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import binom
 
-from harness.stats import binomial_interval, mcnemar, mcnemar_floor
+from harness.stats import binomial_interval, mcnemar
 
 answers = st.integers(1, 40).flatmap(lambda n: arrays(bool, (2, n)))
 
@@ -64,12 +64,6 @@ def test_numbers_and_booleans_are_the_same_answers():
     assert mcnemar(before, after) == mcnemar(before.astype(bool), after.astype(float))
 
 
-@pytest.mark.parametrize("right", [0, 1, 5, 12])
-def test_the_floor_is_what_losing_everything_gives(right):
-    assert mcnemar(*answered(0, right, 0, 3)).p_lost == pytest.approx(mcnemar_floor(right))
-    assert mcnemar(*answered(0, right, 0, 3)).p == pytest.approx(min(1, 2 * mcnemar_floor(right)))
-
-
 def test_answers_that_change_either_way_are_rejected_no_more_often_than_alpha():
     rng = np.random.default_rng(0)
     before, flipped = rng.random((2000, 30)) < 0.5, rng.random((2000, 30)) < 0.3
@@ -97,5 +91,3 @@ def test_what_is_no_pair_of_answers_is_refused():
         mcnemar(np.ones(2), np.array([1, np.nan]))
     with pytest.raises(ValueError, match=r"before is 0\.5 at item 0"):
         mcnemar(np.array([0.5, 1]), np.ones(2))
-    with pytest.raises(ValueError, match="correct is -1"):
-        mcnemar_floor(-1)

@@ -45,8 +45,8 @@ def _decisive(measured: Added) -> list[Evidence]:
     """The contrast, random directions, and what the second task itself gains, by both signs."""
     steering, effects = measured.steering, measured.effects
     first, second = steering.tasks
-    value, low, high = effects.contrast_with_interval(0, steering.study.plan)
-    method = f"{measured.toward}; paired bootstrap, BCa"
+    value, low, high = effects.contrast_with_interval(0, steering.study)
+    method = f"{measured.toward}; bootstrap of relations and pairs"
     effect = Effect(SHARE, value, (low, high), method=method)
     name = f"{second} minus {first}, change of logit difference"
     lift, key = steering.rule.criterion.lift, f"steering.contrast.{second}.{first}"

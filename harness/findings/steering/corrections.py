@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from harness import stats
 from harness.findings.requirements import interval
 from harness.findings.steering.effects import accuracy_change
 from harness.findings.steering.measured import Corrected, measure_corrected
@@ -31,33 +30,29 @@ def correction_finding(study: Study, rule: SteeringRule, gate: float) -> Finding
 
 
 def _decisive(measured: Corrected) -> list[Evidence]:
-    """The mean change, the sign test, and random directions."""
+    """The mean change, the share that moves as it should, and random directions."""
     steering, task = measured.steering, measured.pool.task
     changes, (isotropic, _) = measured.changes, measured.random
-    between = interval(changes, steering.study)
+    between = interval(changes, steering.study, measured.relations)
     effect = Effect("nats", isotropic.value, between, method=str(measured.toward))
     name, n = f"{task} items answered wrong, change of logit difference", len(changes)
     return [
         Evidence(name, effect, threshold=NEGLIGIBLE, relation=">", n=n),
-        _sign_test(measured),
+        _as_it_says(measured),
         beyond_isotropic("the same, against random directions", "nats", isotropic, steering),
     ]
 
 
-def _sign_test(measured: Corrected) -> Evidence:
-    """Whether more items move towards the answer than away from it."""
-    changes = measured.changes
-    test = stats.mcnemar(changes > 0, changes < 0)
-    between = stats.binomial_interval(test.lost, len(changes))
+def _as_it_says(measured: Corrected) -> Evidence:
+    """Whether more items move towards the answer than away from it; ties count against it."""
+    toward = (measured.changes > 0).astype(np.float64)
+    between = interval(toward, measured.steering.study, measured.relations)
     return Evidence(
         "items moved as the direction says",
-        Effect("share", float((changes > 0).mean()), between, method="exact sign test"),
+        Effect("share", float(toward.mean()), between, method="bootstrap of relations and items"),
         threshold=0.5,
         relation=">",
-        p_adjusted=float(test.p_lost),
-        alpha=measured.steering.rule.criterion.alpha,
-        floor=float(stats.mcnemar_floor(len(changes))),
-        n=len(changes),
+        n=len(toward),
     )
 
 

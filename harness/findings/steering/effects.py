@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from harness import stats
 from harness.findings.effects import TaskEffects, change_test
-from harness.study.plan import Plan
+from harness.findings.requirements import interval_within, several
+from harness.study.study import Study
 
 SHARE = "shares of the intact logit difference"
 
@@ -34,10 +35,17 @@ class BothTasks:
         """Change of the second task minus that of the first, each as a share of its intact one."""
         return np.asarray(self.second.share - self.first.share)
 
-    def contrast_with_interval(self, row: int, plan: Plan) -> tuple[float, float, float]:
-        """The contrast and its 95 % interval over pairs; a pair may lack one of the tasks."""
+    def contrast_with_interval(self, row: int, study: Study) -> tuple[float, float, float]:
+        """The contrast and its 95 % interval over relations and pairs.
+
+        A pair may lack one of the tasks. Where no relations are stated, pairs are the unit.
+        """
+        cells, relations, plan = self._cells(row), self.first.relations, study.plan
+        if several(relations):
+            value = float(self.contrasts[row])
+            return value, *interval_within(lambda w: _contrast(cells, w), relations, study)
         estimate = stats.bootstrap_of_means(
-            self._cells(row), _contrast_of_means, resamples=plan.resamples, seed=plan.seed
+            cells, _contrast_of_means, resamples=plan.resamples, seed=plan.seed
         )
         return float(estimate.value), float(estimate.low), float(estimate.high)
 
@@ -49,6 +57,15 @@ class BothTasks:
         """Change and intact logit difference of the first task, then of the second."""
         cells = [array for task in self for array in (task.logit_difference[row], task.intact)]
         return np.stack(cells, axis=1)
+
+
+def _contrast(cells: Float[np.ndarray, "pair cell"], weights: Float[np.ndarray, " pair"]) -> float:
+    """The contrast of weighted means; nan where a task has no pair left."""
+    known = np.where(np.isnan(cells), 0.0, weights[:, None])
+    total = known.sum(0)
+    if not total.all():
+        return float("nan")
+    return float(_contrast_of_means(((known * np.nan_to_num(cells)).sum(0) / total)[None])[0])
 
 
 def _contrast_of_means(means: Float[np.ndarray, "row cell"]) -> Float[np.ndarray, " row"]:

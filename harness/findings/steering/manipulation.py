@@ -33,8 +33,8 @@ def manipulation_gates(steering: SteeringStudy, added: Intervention) -> tuple[Ga
     if not source.crossed:
         return ()
     prompts = other_answers(source, steering.rule.criterion.least)
-    lifted = _lifted(steering, prompts, added)
-    low, high = interval(lifted, steering.study)
+    lifted, relations = _lifted(steering, prompts, added)
+    low, high = interval(lifted, steering.study, relations)
     mean = float(np.nanmean(lifted)) if np.isfinite(lifted).any() else float("nan")
     first, second = steering.tasks
     said = (
@@ -69,11 +69,12 @@ def other_answers(prompts: PromptSet, pairs: int) -> PromptSet:
 
 def _lifted(
     steering: SteeringStudy, prompts: PromptSet, added: Intervention
-) -> Float[np.ndarray, " pair"]:
-    """Change of the logit difference by pair, nats."""
+) -> tuple[Float[np.ndarray, " pair"], np.ndarray]:
+    """Change of the logit difference by pair, nats, and the pairs' relations."""
     if not prompts.items:
-        return np.array([np.nan])
+        return np.array([np.nan]), np.array([""])
     result = steering.run(prompts, [added])
     change = (result.logit_difference - result.clean_logit_difference)[0]
-    pair = [item.pair for item in prompts.items]
-    return mean_by_pair(change, pair, list(dict.fromkeys(pair)))
+    relation = {item.pair: item.relation for item in prompts.items}
+    by_pair = mean_by_pair(change, [item.pair for item in prompts.items], list(relation))
+    return by_pair, np.array(list(relation.values()), dtype=object)

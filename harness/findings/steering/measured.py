@@ -135,6 +135,11 @@ class Corrected:
         return np.asarray(self.effects.logit_difference[0, self.effects.scored])
 
     @property
+    def relations(self) -> np.ndarray:
+        """Of these items."""
+        return np.asarray(self.effects.relations[self.effects.scored])
+
+    @property
     def random(self) -> tuple[AgainstRandom, AgainstRandom]:
         """Their mean against isotropic directions, and against spread ones."""
         value, *draws = self.effects.mean.tolist()

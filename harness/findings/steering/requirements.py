@@ -47,7 +47,7 @@ def logit_gained(name: str, task: TaskEffects, row: int, steering: SteeringStudy
     effect = Effect(
         "nats",
         float(along.mean(dtype=np.float64)),
-        interval(along, steering.study),
+        interval(along, steering.study, task.relations[task.scored]),
         method=f"accuracy {accuracy_change(task, row)}",
     )
     return Evidence(name, effect, threshold=NEGLIGIBLE, relation=">", n=len(along))
@@ -59,7 +59,7 @@ def share_lost(name: str, task: TaskEffects, steering: SteeringStudy, method: st
     effect = Effect(
         "share of the logit difference",
         float(lost.mean(dtype=np.float64)),
-        interval(lost, steering.study),
+        interval(lost, steering.study, task.relations[task.scored]),
         method=method,
     )
     return Evidence(name, effect, n=len(lost))

@@ -84,19 +84,25 @@ def _task_changes(
 ) -> list[Evidence]:
     """Accuracy, logit difference (with this key) and log-probability of one task, of row 0."""
     accuracy, study = accuracy_change(task, 0), steering.study
+    relations = task.relations[task.scored]
     difference = (task.after[0] - task.before)[task.scored]
     changes, log_probability = _changes(task), task.log_probability[0, task.scored]
     method = (
-        f"{accuracy}; McNemar: {accuracy.test.lost} lost, {accuracy.test.gained} gained; paired "
-        "bootstrap"
+        f"{accuracy}; McNemar: {accuracy.test.lost} lost, {accuracy.test.gained} gained; "
+        "bootstrap of relations and pairs"
     )
     effects = {
         "accuracy": Effect(
-            "share", accuracy.after - accuracy.before, interval(difference, study), method=method
+            "share",
+            accuracy.after - accuracy.before,
+            interval(difference, study, relations),
+            method=method,
         ),
-        "logit difference": Effect("nats", float(changes.mean()), interval(changes, study)),
+        "logit difference": Effect(
+            "nats", float(changes.mean()), interval(changes, study, relations)
+        ),
         "the answer's log-probability": Effect(
-            "nats", float(log_probability.mean()), interval(log_probability, study)
+            "nats", float(log_probability.mean()), interval(log_probability, study, relations)
         ),
     }
     first, second, third = (
@@ -150,7 +156,7 @@ def _other_interventions(measured: Added) -> list[Evidence]:
     steering, effects = measured.steering, measured.effects
     evidence = []
     for number, intervention in enumerate(measured.interventions[1:], 1):
-        value, low, high = effects.contrast_with_interval(number, steering.study.plan)
+        value, low, high = effects.contrast_with_interval(number, steering.study)
         accuracies = "; ".join(
             f"{name} {accuracy_change(task, number)}"
             for name, task in zip(steering.tasks, effects, strict=True)
@@ -223,7 +229,7 @@ def _other_tasks(side_effects: SideEffects, steering: SteeringStudy) -> list[Evi
 
 def _logit_change(name: str, task: TaskEffects, row: int, steering: SteeringStudy) -> Evidence:
     changes = _changes(task, row)
-    between = interval(changes, steering.study)
+    between = interval(changes, steering.study, task.relations[task.scored])
     method = f"accuracy {accuracy_change(task, row)}"
     effect = Effect("nats", float(changes.mean()), between, method=method)
     return Evidence(name, effect, n=len(changes))

@@ -25,7 +25,9 @@ def effect_in_words(what: str, steering: SteeringStudy, effects: BothTasks, row:
     numbers: list[str] = []
     verbs: list[str] = []
     for name, task in zip(steering.tasks[::-1], (effects.second, effects.first), strict=True):
-        low, high = interval(task.logit_difference[row, task.scored], steering.study)
+        low, high = interval(
+            task.logit_difference[row, task.scored], steering.study, task.relations[task.scored]
+        )
         accuracy = accuracy_change(task, row)
         verbs.append(f"{moved_in_words(low, high)} {name}")
         numbers.append(

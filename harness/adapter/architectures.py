@@ -42,6 +42,11 @@ class Sites:
         mlp_alone: The same of the MLP and `neuron_mix`.
         gives_tuple: Whether a layer gives a tuple, whose first value is the residual stream.
         trees: Whether tokens may be told what they attend to, so that prompts can share a prefix.
+        causal: Whether tokens see only those before them.
+        decoder: In an encoder-decoder, the first layer of the decoder (see `encoder_decoders`).
+        before: From a layer, what the residual receives before attention, if it does.
+        norms: From a layer, the norms that the residual itself goes through after attention and
+            after the MLP, if it does.
     """
 
     layers: str = "model.layers"
@@ -58,6 +63,10 @@ class Sites:
     mlp_alone: bool = True
     gives_tuple: bool = False
     trees: bool = True
+    causal: bool = True
+    decoder: int | None = None
+    before: str = ""
+    norms: tuple[str, str] | None = None
 
     @property
     def narrows(self) -> bool:
@@ -75,12 +84,14 @@ class LayerReads:
     """What one layer computed, at every position.
 
     Attributes:
+        layer: Its number.
         pattern: Attention weights [batch head query_pos key_pos], or some rows of them.
         gate: The MLP's gate before its activation [batch pos neuron].
         neurons: The neurons' activations [batch pos neuron].
         resid: The residual stream after the layer [batch pos d_model].
     """
 
+    layer: int
     pattern: Tensor
     gate: Tensor
     neurons: Tensor
@@ -89,7 +100,13 @@ class LayerReads:
 
 def follow(root: Tree, path: str) -> Tree:
     """The module (or nnsight's view of it) at a dotted path; the root itself for ''."""
-    return reduce(getattr, path.split("."), root) if path else root
+    return reduce(_child, path.split("."), root) if path else root
+
+
+def _child(tree: Tree, name: str) -> Tree:
+    """A child by name; nnsight gives BERT's `output` another, since it is what a module gives."""
+    hidden = name == "output" and not isinstance(tree, nn.Module)
+    return getattr(tree, "E_output" if hidden else name)
 
 
 def first(output: Tensor | tuple[Tensor, ...]) -> Tensor:
@@ -154,7 +171,7 @@ def read_layers(
         if narrow and ends is not None:
             gate, neurons = widened(gate, ends, width), widened(neurons, ends, width)
             mlp.output = widened(mlp.output, ends, width)
-        yield LayerReads(pattern, gate, neurons, first(layer.output))
+        yield LayerReads(number, pattern, gate, neurons, first(layer.output))
 
 
 def mix_weight(module: nn.Module) -> Tensor:

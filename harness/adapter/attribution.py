@@ -1,5 +1,6 @@
 """Mean activations of every site, and what components cost together, by gradients on a path."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -14,8 +15,9 @@ from harness.adapter.architectures import follow
 from harness.adapter.attention import fused_attention
 from harness.adapter.clean import Network, run_clean
 from harness.adapter.editing import mix_of
-from harness.adapter.encoding import Batch
+from harness.adapter.encoding import Batch, tokens_in
 from harness.adapter.overflow import remedy
+from harness.adapter.scoring import at_answers
 from harness.adapter.targets import targets_of
 from harness.interventions.edits import Reference
 from harness.materials.items import Item
@@ -30,7 +32,8 @@ class Means:
     """Sums over real tokens, batch by batch, in double precision."""
 
     def __init__(self, network: Network) -> None:
-        self.network, self.tokens = network, 0
+        self.network = network
+        self.tokens: Counter[int] = Counter()  # of each layer
         self.sums: dict[tuple[str, int], Tensor] = {}
 
     @torch.no_grad()
@@ -41,9 +44,11 @@ class Means:
         with fused_attention(self.network.engine._module):
             clean = run_clean(self.network, batch, wanted | {("resid", -1)})
         for at, values in clean.stores.items():
-            total = values[batch.mask.bool().to(values.device)].double().sum(0)
+            real = tokens_in(batch, self.network.sites, at[1])
+            total = values[real.to(values.device)].double().sum(0)
             self.sums[at] = self.sums[at] + total if at in self.sums else total
-        self.tokens += int(batch.mask.sum())
+        for layer in (-1, *layers):
+            self.tokens[layer] += int(tokens_in(batch, self.network.sites, layer).sum())
 
     def result(self) -> Reference:
         """The means.
@@ -67,7 +72,7 @@ class Means:
     def _stack(self, store: str, start: int = 0) -> Float[Tensor, "layer values"]:
         layers = range(start, self.network.layers)
         device = self.network.device
-        means = [(self.sums[store, n] / self.tokens).float().to(device) for n in layers]
+        means = [(self.sums[store, n] / self.tokens[n]).float().to(device) for n in layers]
         return torch.stack(means)
 
 
@@ -130,7 +135,7 @@ class PathAttribution:
                 mix = mix_of(layer, network.sites, self.store)
                 mix.input = self._weakened(mix.input, left[number], self.means[number])
             logits = nnsight.save(tracer.result.logits)
-        found: Tensor = logits[:, -1].float().to(batch.ids.device)
+        found: Tensor = at_answers(logits, batch).float().to(batch.ids.device)
         return found
 
     def _weakened(self, values: Tensor, left: Tensor, mean: Tensor) -> Tensor:

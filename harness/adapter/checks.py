@@ -6,14 +6,17 @@ from dataclasses import dataclass
 import nnsight
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from nnsight import TransformersModel
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
+from harness.adapter.answers import own_logits
 from harness.adapter.architectures import Sites, first, follow, mix_weight, whole_pattern
 from harness.adapter.attention import fused_attention
 from harness.adapter.clean import Network
-from harness.adapter.encoding import Batch, Encoder
+from harness.adapter.encoder_decoders import OneStream
+from harness.adapter.encoding import Batch, Encoder, tokens_in
 from harness.adapter.prefix_sharing import separate_trees, shared_prefix_trees
 from harness.materials.items import Item
 
@@ -91,8 +94,7 @@ def self_check(network: Network, shared: Float[np.ndarray, " layer"] | None) -> 
     both = encoder.batch(ids, (0, 1), device)
     seen, logits = _observe(engine, sites, both)
     alone, _ = _observe(engine, sites, encoder.batch(ids, (1,), device))
-    with torch.no_grad():
-        plain = engine._module(**both.inputs, use_cache=False).logits
+    plain = _plain_logits(engine._module, both)
     layers = list(follow(engine._module, sites.layers))
     length = len(ids[1])
     return SelfCheck(
@@ -103,12 +105,14 @@ def self_check(network: Network, shared: Float[np.ndarray, " layer"] | None) -> 
         neuron_sum=_numbers(
             [_neuron_error(sites, x, layer) for x, layer in zip(seen, layers, strict=True)]
         ),
-        pattern_sum=_numbers([_pattern_error(x.pattern, both) for x in seen]),
+        pattern_sum=_numbers(
+            [_pattern_error(x.pattern, tokens_in(both, sites, n)) for n, x in enumerate(seen)]
+        ),
         padded=_numbers(
             [_error(x.resid[1, -length:], y.resid[0]) for x, y in zip(seen, alone, strict=True)]
         ),
         shared=shared,
-        hooked=_error(logits[:, -1], plain[:, -1]),
+        hooked=_error(logits[:, -1], plain),
         foreign_ends=_foreign_ends(encoder),
         zeroed=_zeroed(engine, sites, encoder.batch(ids, (0,), device)),
     )
@@ -165,8 +169,22 @@ def _ids(encoder: Encoder) -> list[list[int]]:
     return encoder.ids(_items())
 
 
+@torch.no_grad()
+def _plain_logits(module: PreTrainedModel, batch: Batch) -> Float[Tensor, "tree d_vocab"]:
+    """Logits of the last column without hooks; of an encoder-decoder, by its own forward."""
+    if isinstance(module, OneStream):
+        return own_logits(module, batch)
+    logits: Tensor = module(**batch.inputs, use_cache=False).logits
+    return logits[:, -1]
+
+
 def _foreign_ends(encoder: Encoder) -> int:
-    """Probe texts whose last token is not that of the text alone, but one that was put there."""
+    """Probe texts whose last token is not that of the text alone, but one that was put there.
+
+    None of an encoder's: it is trained with a token behind each text, which it reads as the rest.
+    """
+    if not encoder.causal:
+        return 0
     texts = [encoder.text(item) for item in _items()]
     own = encoder.tokenizer(texts, add_special_tokens=False).input_ids
     return sum(ids[-1] != alone[-1] for ids, alone in zip(_ids(encoder), own, strict=True))
@@ -180,24 +198,38 @@ def _items() -> list[Item]:
 def _observe(engine: TransformersModel, sites: Sites, batch: Batch) -> tuple[list[Seen], Tensor]:
     """Inputs and outputs of every layer's projections, and the logits, from one trace."""
     scale = getattr(engine._module.config, "residual_multiplier", 1.0)
+    bare = list(follow(engine._module, sites.layers))
     with engine.trace(**batch.inputs, use_cache=False) as tracer:
         seen = nnsight.save([])
         for layer in follow(engine, sites.layers):
             attention, mlp = follow(layer, sites.attention), follow(layer, sites.mlp)
             mix, down = follow(attention, sites.head_mix), follow(mlp, sites.neuron_mix)
-            parts, z, mixed = layer.input, mix.input, mix.output
+            parts = layer.input
+            if sites.before:
+                parts = parts + follow(layer, sites.before).output
+            z, mixed = mix.input, mix.output
             before = sites.attn_out == f"{sites.attention}.{sites.head_mix}"
             parts = parts + scale * mixed if before else parts  # reads follow the execution
             pattern = whole_pattern(attention)
             if not before:
                 added = first(follow(layer, sites.attn_out or sites.attention).output)
                 parts = parts + scale * added
+            if sites.norms:
+                parts = normed(bare[len(seen)], sites.norms[0], parts)
             # Falcon adds the attention's output to the MLP's in place.
             neurons, summed = down.input, down.output.clone()
             parts = parts + scale * first(follow(layer, sites.mlp_out or sites.mlp).output)
+            if sites.norms:
+                parts = normed(bare[len(seen)], sites.norms[1], parts)
             seen.append(Seen(z, mixed, pattern, neurons, summed, parts, first(layer.output)))
         logits = nnsight.save(tracer.result.logits)
     return seen, logits
+
+
+def normed(layer: nn.Module, norm: str, values: Tensor) -> Tensor:
+    """The values through a layer norm of the layer, computed here: no hook sees it."""
+    own = follow(layer, norm)
+    return nn.functional.layer_norm(values, own.normalized_shape, own.weight, own.bias, own.eps)
 
 
 def _head_error(network: Network, seen: Seen, layer: nn.Module) -> float:
@@ -218,11 +250,11 @@ def _neuron_error(sites: Sites, seen: Seen, layer: nn.Module) -> float:
     return _error(total if mix.bias is None else total + mix.bias, seen.neuron_mix)
 
 
-def _pattern_error(pattern: Tensor | None, batch: Batch) -> float:
-    """Largest distance of a row's sum from one, without padding; infinite without a pattern."""
+def _pattern_error(pattern: Tensor | None, tokens: Bool[Tensor, "batch pos"]) -> float:
+    """Largest distance of a row's sum from one, at these tokens; infinite without a pattern."""
     if pattern is None:
         return float("inf")
-    sums = pattern.float().sum(-1).transpose(1, 2)[batch.mask.bool().to(pattern.device)]
+    sums = pattern.float().sum(-1).transpose(1, 2)[tokens.to(pattern.device)]
     return float((sums - 1).abs().max())
 
 

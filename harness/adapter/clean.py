@@ -49,8 +49,8 @@ class Network:
         return self.architecture.neurons
 
     def sees(self, width: int) -> bool:
-        """Whether attention in every layer reaches over `width` tokens."""
-        return self.window is None or self.window >= width
+        """Whether a token depends on those before it alone, and on all of `width` of them."""
+        return self.sites.causal and (self.window is None or self.window >= width)
 
     @property
     def window(self) -> int | None:
@@ -66,13 +66,13 @@ class Clean:
 
     Attributes:
         resid: The embedding, then the residual stream after each layer [tree pos d_model].
-        cache: Keys and values of every layer.
+        cache: Keys and values of every layer; None if tokens also see those after them.
         logits: Of each prompt's last token, float32.
         stores: Tensors that edits patch from, or that edited passes start from.
     """
 
     resid: list[Tensor]
-    cache: DynamicCache
+    cache: DynamicCache | None
     logits: Float[Tensor, "prompt d_vocab"]
     stores: dict[SourceValues, Tensor]
 
@@ -109,7 +109,7 @@ def run_clean(network: Network, batch: Batch, wanted: set[SourceValues]) -> Clea
         if store == "resid":
             stores["resid", number] = resid[number + 1]
     logits = output.logits[:, 0].float().to(batch.ids.device)
-    return Clean(resid, output.past_key_values, logits, stores)
+    return Clean(resid, getattr(output, "past_key_values", None), logits, stores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,7 @@ class Taken:
     def run(self, clean: Clean) -> Clean:
         """The rearranged clean run."""
         cache = DynamicCache()
+        assert clean.cache is not None  # only decoders have trees
         for number, layer in enumerate(clean.cache.layers):
             keys, values = (self(x.transpose(1, 2)) for x in (layer.keys, layer.values))
             cache.update(keys.transpose(1, 2), values.transpose(1, 2), number)

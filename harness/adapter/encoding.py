@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from harness.adapter.architectures import Sites
 from harness.adapter.chat import rendered, spans_in
 from harness.adapter.prefix_sharing import TokenTree, separate_trees
 from harness.materials.items import Item
@@ -32,6 +33,8 @@ class Batch:
         tree: The tree of each prompt.
         columns: For each prompt, the positions of its tokens in that tree.
         at: The position that is measured in each prompt (its last one by default).
+        causal: Whether tokens see only those before them.
+        tail: How many tokens follow the last one, which the answer is read at: those after a mask.
 
     Indices of trees, positions and prompts are on the CPU: they index tensors on any device.
     """
@@ -44,19 +47,23 @@ class Batch:
     tree: Int[Tensor, " prompt"]
     columns: tuple[Int[np.ndarray, " token"], ...]
     at: Int[Tensor, " prompt"]
+    causal: bool = True
+    tail: int = 0
 
     @cached_property
     def visible(self) -> Bool[Tensor, "prompt pos"]:
         """What the measured token of each prompt may attend to, itself included."""
         if self.sees is not None:
             return self.sees[self.tree, self.at]
+        if not self.causal:
+            return self.mask.bool()
         order = torch.arange(self.ids.shape[1], device=self.ids.device)
         return self.mask.bool() & (order <= self.at.to(order.device)[:, None])
 
     @cached_property
     def last(self) -> Int[Tensor, " prompt"]:
-        """The position of each prompt's last token in its tree."""
-        return torch.tensor([int(columns[-1]) for columns in self.columns])
+        """The position of each prompt's last token in its tree: the answer is read there."""
+        return torch.tensor([int(columns[-1 - self.tail]) for columns in self.columns])
 
     @cached_property
     def ends(self) -> Int[Tensor, " end"]:
@@ -89,6 +96,19 @@ class Batch:
         return torch.from_numpy(marked), agreed
 
 
+def tokens_in(batch: Batch, sites: Sites, layer: int) -> Bool[Tensor, "tree pos"]:
+    """Where a layer has tokens: a decoder's layer beside an encoder has one, in the last column."""
+    tokens = batch.mask.bool()
+    if sites.decoder is None or layer < sites.decoder:
+        return tokens
+    return tokens & (torch.arange(tokens.shape[1], device=tokens.device) == tokens.shape[1] - 1)
+
+
+def measured_in(batch: Batch, sites: Sites, layer: int) -> Int[Tensor, " prompt"]:
+    """The position that is measured in a layer: of a decoder beside an encoder, its one token."""
+    return batch.at if sites.decoder is None or layer < sites.decoder else batch.last
+
+
 def additive(sees: Bool[Tensor, "tree pos key_pos"]) -> Tensor:
     """The mask to add to attention scores: 0 where a position attends, very low elsewhere."""
     hidden = torch.finfo(torch.float32).min
@@ -105,6 +125,9 @@ class Encoder:
         longest: Tokens a prompt may have; None if the model states no limit.
         vocabulary: Tokens the model has an embedding for; None if that is not known.
         arguments: What the chat template is given, by name.
+        causal: Whether the model's tokens see only those before them.
+        suffix: What stands after each prompt: a masked token in the answer's place.
+        tail: How many tokens follow that token.
     """
 
     tokenizer: Any
@@ -112,11 +135,16 @@ class Encoder:
     longest: int | None = None
     vocabulary: int | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    causal: bool = True
+    suffix: str = ""
+    tail: int = 0
     _known: dict[str, list[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def text(self, item: Item) -> str:
         """The text the model reads; solved questions are turns of a chat, where there is one."""
-        return rendered(self.tokenizer, item.messages, self.arguments) if self.chat else item.prompt
+        if self.chat:
+            return rendered(self.tokenizer, item.messages, self.arguments)
+        return item.prompt + self.suffix
 
     def spans(self, item: Item, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """Characters of an item's prompt as characters of the text the model reads."""
@@ -160,9 +188,12 @@ class Encoder:
         Prompt and answer are joined by a space; after a chat template, which ends where the reply
         begins, by nothing. They are encoded together and the prompt is cut off, which gives the
         tokens of running text. If the result does not begin with the prompt's own tokens (the
-        tokenizer merges across the border), the answer is encoded by itself.
+        tokenizer merges across the border), or the model is no decoder, the answer is encoded by
+        itself.
         """
         joint = "" if self.chat else " "
+        if not self.causal:
+            return [[self._alone(joint + word) for word in candidates] for candidates in words]
         texts = [
             self.text(item) + joint + word
             for item, candidates in zip(items, words, strict=True)
@@ -177,10 +208,16 @@ class Encoder:
                 if whole[: len(prompt)] == list(prompt) and len(whole) > len(prompt):
                     row.append(whole[len(prompt) :])
                 else:
-                    alone = self.tokenizer(joint + word, add_special_tokens=False).input_ids
-                    row.append(list(alone))
+                    row.append(self._alone(joint + word))
             result.append(row)
         return result
+
+    def _alone(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+
+    def reads_first(self, word: Sequence[int]) -> bool:
+        """Whether the model's first logits say how probable the first of these tokens is."""
+        return not self.suffix or len(word) == 1
 
     def subject_tokens(self, items: Sequence[Item]) -> list[int]:
         """Index from the left, in each unpadded prompt, of its subject's last token.
@@ -289,7 +326,7 @@ class Encoder:
                 rows.append(row)
                 on.append(number)
                 columns.append(path)
-                places.append(int(path[-1 if at is None else at[row]]))
+                places.append(int(path[-1 - self.tail if at is None else at[row]]))
         return Batch(
             tuple(rows),
             torch.from_numpy(ids).to(device),
@@ -299,4 +336,6 @@ class Encoder:
             torch.tensor(on),
             tuple(columns),
             torch.tensor(places),
+            self.causal,
+            self.tail,
         )

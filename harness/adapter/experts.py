@@ -13,9 +13,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from harness.adapter.encoder_decoders import T5_KINDS, OneStream
+from harness.adapter.encoders import is_encoder, take_decoders_arguments
 
-def open_parts(module: PreTrainedModel) -> None:
-    """Exchange the modules of a loaded model that hide their neurons, or flatten positions."""
+
+def opened(module: PreTrainedModel) -> PreTrainedModel:
+    """The model with its parts in the open; the modules that hide them are exchanged in place."""
+    if module.config.model_type in T5_KINDS:
+        return OneStream(module)
+    if is_encoder(module.config):
+        take_decoders_arguments(module)
     for path, part in list(module.named_modules()):
         experts = getattr(part, "experts", None)
         if isinstance(getattr(experts, "down_proj", None), nn.Parameter):
@@ -23,6 +30,7 @@ def open_parts(module: PreTrainedModel) -> None:
     if module.config.model_type == "opt":
         for layer in module.model.decoder.layers:
             _keep_positions(layer)
+    return module
 
 
 class OpenMixture(nn.Module):

@@ -25,7 +25,7 @@ from harness.adapter.architectures import (
     whole_pattern,
 )
 from harness.adapter.attention import fused_attention
-from harness.adapter.encoding import Batch
+from harness.adapter.encoding import Batch, measured_in, tokens_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +45,18 @@ def features_at(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchF
     Of each layer only that token's values are kept; features are then computed for all layers
     at once. The model is stopped after its last layer.
     """
-    trees, positions = batch.tree, batch.at
+    some = batch.sees is not None and sites.calls_interface
 
     def pick(reads: LayerReads) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        at, row = positions.to(reads.resid.device), trees.to(reads.resid.device)
-        picked = reads.pattern, reads.gate[row, at], reads.neurons[row, at]
-        return *picked, reads.resid[row, at]
+        positions = measured_in(batch, sites, reads.layer)
+        pattern = reads.pattern if some else reads.pattern[batch.tree, :, positions]
+        at, row = positions.to(reads.resid.device), batch.tree.to(reads.resid.device)
+        return pattern, reads.gate[row, at], reads.neurons[row, at], reads.resid[row, at]
 
-    ends = torch.unique(positions)
-    some = batch.sees is not None and sites.calls_interface
+    ends = torch.unique(measured_in(batch, sites, len(follow(engine, sites.layers)) - 1))
     with fused_attention(engine._module) if some else nullcontext():
-        kept = _trace(engine, sites, batch, pick, partial(_rows, batch, some), ends)
+        pattern_of = partial(_rows, batch) if some else whole_pattern
+        kept = _trace(engine, sites, batch, pick, pattern_of, ends)
     row, gates, neurons, resid = (_stack(kind, batch) for kind in zip(*kept, strict=True))
     return BatchFeatures(
         layer_features(resid, row, gates, batch.visible),
@@ -66,15 +67,11 @@ def features_at(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchF
     )
 
 
-def _rows(batch: Batch, some: bool, attention: Tree) -> Float[Tensor, "prompt head key_pos"] | None:
+def _rows(batch: Batch, attention: Tree) -> Float[Tensor, "prompt head key_pos"]:
     """The attention that each prompt's measured token pays.
 
-    With `some`, only these rows are made, from their queries and keys by the model's eager
-    attention.
+    Only these rows are made, from their queries and keys by the model's eager attention.
     """
-    if not some:
-        whole = whole_pattern(attention)
-        return None if whole is None else whole[batch.tree, :, batch.at]
     (module, query, key, value, mask), settings = follow(attention, ATTENTION_CALL).inputs
     tree, at = batch.tree.to(query.device), batch.at.to(query.device)
     eager = sys.modules[type(module).__module__].eager_attention_forward
@@ -86,18 +83,19 @@ def _rows(batch: Batch, some: bool, attention: Tree) -> Float[Tensor, "prompt he
 def mean_features(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchFeatures:
     """Each feature at every real token, averaged over a prompt's tokens; one prompt in each tree.
 
-    A token's attention row counts the keys up to itself, so that each row is measured over its own
+    A token's attention row counts the keys that it sees, so that each row is measured over its own
     length. Values are reduced layer by layer: those of all positions are never kept.
     """
-    real = batch.mask.bool()
-    order = torch.arange(batch.ids.shape[1], device=real.device)
-    visible = (real[:, None, :] & (order <= order[:, None]))[real]
+    order = torch.arange(batch.ids.shape[1], device=batch.mask.device)
+    seen = order <= (order[:, None] if sites.causal else len(order))
+    visible = batch.mask.bool()[:, None, :] & seen
 
     def reduce(reads: LayerReads) -> tuple[Tensor, ...]:
+        real = tokens_in(batch, sites, reads.layer)
         here = real.to(reads.resid.device)
         row = reads.pattern.transpose(1, 2)[here]
         resid, gate, neurons = reads.resid[here], reads.gate[here], reads.neurons[here]
-        shown = visible.to(row.device)
+        shown = visible.expand(-1, len(order), -1)[real].to(row.device)
         features, metrics = layer_features(resid, row, gate, shown), head_metrics(row, shown)
         return tuple(_mean(x, here) for x in (features, metrics, gate, neurons, resid))
 
@@ -120,10 +118,12 @@ def residuals(
         tokens: Of each prompt, as many of each, counted from the left of the unpadded prompt.
     """
     at = [columns[list(some)] for columns, some in zip(batch.columns, tokens, strict=True)]
-    positions, trees = torch.tensor(np.array(at)), batch.tree[:, None]
+    named, trees = torch.tensor(np.array(at)), batch.tree[:, None]
 
     def pick(reads: LayerReads) -> tuple[Tensor]:
-        device = reads.resid.device
+        device, decoder = reads.resid.device, sites.decoder
+        one = decoder is not None and reads.layer >= decoder
+        positions = batch.last[:, None].expand_as(named) if one else named
         return (reads.resid[trees.to(device), positions.to(device)],)
 
     kept = _trace(engine, sites, batch, pick)

@@ -1,8 +1,8 @@
 """Where the parts of a model are, found from the names and shapes of its modules.
 
-Decoders of transformers are built alike: a list of layers, in each an attention that ends in a
-projection of all heads' outputs, and an MLP that ends in a projection of its neurons. Authors give
-these modules few names. What is found is never trusted alone: `checks.refuse_unreadable` compares
+Transformers are built alike: a list of layers, in each an attention that ends in a projection of
+all heads' outputs, and an MLP that ends in a projection of its neurons. Authors give these modules
+few names. What is found is never trusted alone: `checks.refuse_unreadable` compares
 it with what the model computes before anything is measured.
 
 To add an architecture with other names, add them to the lists below, or a row to `ROWS`, and add a
@@ -11,24 +11,44 @@ tiny model to `tests/adapter/test_architectures.py`.
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from harness.adapter.architectures import Sites, Tree, follow, mix_weight
+from harness.adapter.architectures import PATTERN_EDIT, Sites, Tree, follow, mix_weight
+from harness.adapter.encoder_decoders import T5_KINDS, OneStream
+from harness.adapter.encoders import is_encoder
 from harness.adapter.experts import Flattened, OpenMixture
 from harness.models.specs import ModelError
 
-HEAD_MIXES = ("o_proj", "out_proj", "c_proj", "dense")
-NEURON_MIXES = ("down_proj", "dense_4h_to_h", "fc2", "c_proj", "fc_out")
+HEAD_MIXES = ("o_proj", "out_proj", "c_proj", "dense", "out_lin", "Wo")
+NEURON_MIXES = ("down_proj", "dense_4h_to_h", "fc2", "c_proj", "fc_out", "lin2", "wo", "Wo")
 # The gate, or where there is none, the projection into the neurons; both may be one matrix.
-GATES = ("gate_proj", "gate_up_proj", "dense_h_to_4h", "fc1", "c_fc", "fc_in", "up_proj")
+GATES = (
+    *("gate_proj", "gate_up_proj", "dense_h_to_4h", "fc1", "c_fc", "fc_in", "up_proj"),
+    *("lin1", "wi_0", "wi", "Wi"),
+)
 # Norms between attention or MLP and the residual stream; the first that a layer has.
 ATTENTION_NORMS = ("post_self_attn_layernorm", "post_attention_layernorm")
 MLP_NORMS = ("post_mlp_layernorm", "post_feedforward_layernorm")
+# Layers of BERT, in which the residual stream itself is normed after attention and after the MLP,
+# and what is added to it is the output of a projection.
+BERT_LAYER = Sites(
+    attention="attention",
+    head_mix="output.dense",
+    attn_out="attention.output.dense",
+    mlp="",
+    gate="intermediate.dense",
+    neuron_mix="output.dense",
+    mlp_out="output.dense",
+    pattern=f"self.{PATTERN_EDIT}",
+    attention_alone=False,
+    mlp_alone=False,
+    norms=("attention.output.LayerNorm", "output.LayerNorm"),
+)
 # What differs from what is found, by transformers' `model_type`.
-ROWS: dict[str, dict[str, str | bool]] = {
+ROWS: dict[str, dict[str, Any]] = {
     "bloom": {
         # Attention and MLP are handed the residual stream, and give it back with what they add.
         **{"attn_out": "self_attention.dense", "mlp_out": "mlp.dense_4h_to_h"},
@@ -36,13 +56,21 @@ ROWS: dict[str, dict[str, str | bool]] = {
         "pattern": "attention_dropout",
     },
     "codegen": {"pattern": "attn_dropout", "gives_tuple": True},
+    "distilbert": {"norms": ("sa_layer_norm", "output_layer_norm")},
     "falcon": {"pattern": "source.F_softmax_0", "gives_tuple": True},
     "gpt_neo": {"pattern": "attn_dropout", "gives_tuple": True},
     "gptj": {"pattern": "attn_dropout", "gives_tuple": True},
+    "nomic_bert": {
+        **{"attn_out": "", "mlp_out": ""},
+        "norms": ("post_attention_layernorm", "post_mlp_layernorm"),
+    },
 }
 # By `model_type`; each is checked in every part by a test. Others are tried when they are loaded.
 VERIFIED = frozenset(
     (
+        *("bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "eurobert"),
+        *("modernbert", "mt5", "nomic_bert", "roberta", "roberta-prelayernorm", "t5", "umt5"),
+        *("xlm-roberta", "xlm-roberta-xl"),
         *("apertus", "arcee", "bloom", "codegen", "cohere", "cohere2", "exaone4", "falcon"),
         *("flex_olmo", "gemma", "gemma2", "gemma3_text", "glm", "glm4", "gpt2", "gpt_bigcode"),
         *("gpt_neo", "gpt_neox", "gpt_oss", "gptj", "granite", "granitemoe", "helium"),
@@ -53,7 +81,7 @@ VERIFIED = frozenset(
     )
 )
 READABLE = (
-    "a decoder can be read whose layers are alike, each with softmax attention that ends in one "
+    "a model can be read whose layers are alike, each with softmax attention that ends in one "
     "projection, and an MLP that does (docs/architectures.md)"
 )
 
@@ -62,7 +90,7 @@ def sites_in(module: PreTrainedModel) -> Sites:
     """Where the parts of a transformers model are.
 
     Raises:
-        ModelError: If it is no decoder, or a part is not found in every layer.
+        ModelError: If a part is not found in every layer.
     """
     config = module.config
     kind = str(config.model_type)
@@ -77,20 +105,26 @@ def sites_in(module: PreTrainedModel) -> Sites:
     row = ROWS.get(kind, {})
     if getattr(config, "alibi", False):  # positions are counted from a mask without trees
         row = {**row, "pattern": "attention_dropout", "trees": False}
-    return replace(found[0], layers=path, **row)  # type: ignore[arg-type]
+    if is_encoder(config):
+        row = {**row, "causal": False, "trees": False}
+    if isinstance(module, OneStream):
+        row = {**row, "causal": False, "trees": False, "pattern": "pattern"}
+        row |= {"decoder": module.encoder_layers, "before": "own_token"}
+    return replace(found[0], layers=path, **row)
 
 
 def refuse_other_kinds(config: PretrainedConfig) -> None:
-    """Refuse a configuration that is not a decoder's.
+    """Refuse an encoder-decoder that is not of the T5 kind.
 
     Raises:
-        ModelError: If the model has an encoder.
+        ModelError: If it is one.
     """
-    if config.is_encoder_decoder:
-        raise unreadable(config.model_type, "it has an encoder and a decoder")
-    masked = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
-    if masked and not getattr(config, "is_decoder", False):
-        raise unreadable(config.model_type, "it is an encoder, whose tokens see those after them")
+    if config.is_encoder_decoder and config.model_type not in T5_KINDS:
+        raise unreadable(
+            config.model_type,
+            f"it has an encoder and a decoder, of which only those of the T5 kind "
+            f"({', '.join(T5_KINDS)}) are known",
+        )
 
 
 def unreadable(kind: str, why: str) -> ModelError:
@@ -102,6 +136,8 @@ def unreadable(kind: str, why: str) -> ModelError:
 
 def _layers(module: PreTrainedModel) -> str | None:
     """The path of the first list of as many modules as the model has layers."""
+    if isinstance(module, OneStream):
+        return "layers"
     count = module.config.get_text_config().num_hidden_layers
     paths = (
         path
@@ -112,6 +148,9 @@ def _layers(module: PreTrainedModel) -> str | None:
 
 
 def _sites_in_layer(layer: nn.Module, kind: str) -> Sites:
+    if hasattr(layer, "intermediate") and hasattr(getattr(layer, "attention", None), "self"):
+        normed = hasattr(layer.output, "LayerNorm")
+        return BERT_LAYER if normed else replace(BERT_LAYER, norms=None)
     attention = _attention(layer)
     if attention is None:
         raise unreadable(kind, "a layer has no attention whose last projection is known")

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,16 +16,17 @@ from nnsight import _c as nnsight_extension
 from transformers import PreTrainedTokenizerBase
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-from harness.adapter.experts import open_parts
+from harness.adapter.encoders import is_encoder
+from harness.adapter.experts import opened
 from harness.adapter.finding import READABLE, VERIFIED, refuse_other_kinds, sites_in, unreadable
 from harness.adapter.gguf_files import gguf_problem, put_bos_before
 from harness.adapter.special_tokens import PROBE, append_nothing
 from harness.models import gguf
-from harness.models.architecture import refuse_code_elsewhere, refuse_quantised
+from harness.models.architecture import configuration, refuse_code_elsewhere, refuse_quantised
 from harness.models.hub import hub_error, pickle_error, remember
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
 
-TASK = "text-generation"
+TASK, TASK_OF_ENCODERS = "text-generation", "feature-extraction"  # for nnsight to wrap
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 # Models with fewer parameters gain nothing from a third thread, and lose from a second one where
 # all cores are busy: with 1.4 million parameters, two threads took three times as long as one.
@@ -90,7 +92,8 @@ def load_tokenizer(spec: ModelSpec, options: LoadOptions) -> PreTrainedTokenizer
             f"the tokenizer of {spec.name} turns text into nothing: its files (tokenizer.json) are "
             "missing or empty; copy or download them again."
         )
-    append_nothing(tokenizer, spec.name)
+    if _is_decoder(spec):
+        append_nothing(tokenizer, spec.name)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise ModelError(
@@ -104,6 +107,18 @@ def load_tokenizer(spec: ModelSpec, options: LoadOptions) -> PreTrainedTokenizer
         )
     tokenizer.padding_side = "left"
     return tokenizer
+
+
+def _is_decoder(spec: ModelSpec) -> bool:
+    """Whether the model is a decoder, as far as its configuration can be read."""
+    if spec.gguf_file is not None:
+        return True
+    try:
+        stated = configuration(spec)
+        config = transformers.AutoConfig.for_model(**stated)
+    except Exception:  # a configuration that is wrong is refused when the model is loaded
+        return True
+    return not config.is_encoder_decoder and not is_encoder(config)
 
 
 def _source(spec: ModelSpec) -> dict[str, str | None]:
@@ -139,14 +154,13 @@ def load_engine(
             "trust_remote_code": options.trust_remote_code,
             "device_map": options.device_map or (None if device == "cpu" else {"": device}),
         }
-        module, report = transformers.AutoModelForCausalLM.from_pretrained(
+        module, report = language_model(config).from_pretrained(
             spec.path, output_loading_info=True, ignore_mismatched_sizes=True, **how
         )
         _refuse_incomplete(spec, report)
         if spec.gguf:
             del module.config.quantization_config  # weights are plain now, those of a twin too
-        _prepare(module)
-        engine = TransformersModel(module, task=TASK, tokenizer=tokenizer)
+        engine = _engine(module, tokenizer)
     except Exception as error:
         raise explain(error, spec, options, part="model") from error
     remember(spec)
@@ -189,9 +203,8 @@ def _not_known(what: str) -> ModelError:
 
 def _without_weights(config: transformers.PretrainedConfig) -> transformers.PreTrainedModel:
     with torch.device("meta"):
-        module = transformers.AutoModelForCausalLM.from_config(config)
-    open_parts(module)
-    return module
+        module = language_model(config).from_config(config)
+    return opened(module)
 
 
 def counted_parameters(spec: ModelSpec) -> int:
@@ -206,6 +219,14 @@ def counted_parameters(spec: ModelSpec) -> int:
     except Exception as error:
         raise explain(error, spec, LoadOptions(), part="configuration") from error
     return sum(p.numel() for p in module.parameters())
+
+
+def language_model(config: transformers.PretrainedConfig) -> Any:
+    """The class that makes the model that answers: by a masked token, a decoder, or both stacks."""
+    if config.is_encoder_decoder:
+        return transformers.AutoModelForSeq2SeqLM
+    masked = is_encoder(config)
+    return transformers.AutoModelForMaskedLM if masked else transformers.AutoModelForCausalLM
 
 
 def _refuse_incomplete(spec: ModelSpec, report: Mapping[str, Any]) -> None:
@@ -250,26 +271,38 @@ def fresh_engine(
     gpus = [placement.index or 0] if placement.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus), placement:
         torch.manual_seed(seed)
-        module = transformers.AutoModelForCausalLM.from_config(
+        module = language_model(config).from_config(
             config, attn_implementation="eager", dtype=dtype
         )
     if spread:
         module = accelerate.dispatch_model(module, device_map)
-    _prepare(module)
-    return TransformersModel(module, task=TASK, tokenizer=tokenizer)
+    return _engine(module, tokenizer)
 
 
-def _prepare(module: transformers.PreTrainedModel) -> None:
-    """Switch off training and gradients, and give the unembedding a contiguous input.
+def _engine(
+    module: transformers.PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> TransformersModel:
+    """Nnsight's view of the model, its parts in the open."""
+    config = module.config
+    writes = not config.is_encoder_decoder and not is_encoder(config)
+    task = TASK if writes else TASK_OF_ENCODERS
+    with warnings.catch_warnings():  # BERT's modules named `output` are reached by another name
+        warnings.filterwarnings("ignore", "Module .* has a submodule named 'output'")
+        return TransformersModel(_prepared(module), task=task, tokenizer=tokenizer)
 
-    In bfloat16 on a CPU torch otherwise copies the unembedding for every prompt: 35 GB for
-    32 prompts of a 7B model.
+
+def _prepared(module: transformers.PreTrainedModel) -> transformers.PreTrainedModel:
+    """The model with its parts in the open, without training and gradients.
+
+    The unembedding is given a contiguous input: in bfloat16 on a CPU torch otherwise copies its
+    weights for every prompt: 35 GB for 32 prompts of a 7B model.
     """
     module.eval().requires_grad_(False)
-    open_parts(module)
+    module = opened(module).eval()
     head = module.get_output_embeddings()
     if head is not None:
         head.register_forward_pre_hook(lambda _, given: (given[0].contiguous(), *given[1:]))
+    return module
 
 
 def quiet() -> None:

@@ -12,9 +12,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.activations.extracted import POSITIONS, Activations, Answers
 from harness.activations.swept import PathScores, SweepResult
-from harness.adapter import attribution, checks, extraction, generation, scoring
+from harness.adapter import answers, attribution, checks, extraction, generation, scoring
 from harness.adapter.batching import Batcher, Progress
 from harness.adapter.clean import Network
+from harness.adapter.encoder_decoders import OneStream
+from harness.adapter.encoders import is_encoder
 from harness.adapter.encoding import Batch, Encoder
 from harness.adapter.finding import sites_in
 from harness.adapter.loading import (
@@ -69,6 +71,10 @@ class Model:
         self.encoder = Encoder(
             tokenizer, options.chat_template, longest, words, dict(options.template_args)
         )
+        if is_encoder(config):
+            self.encoder = answers.asking_masks(self.encoder, engine._module, spec.name)
+        elif not self.sites.causal:
+            self.encoder = replace(self.encoder, causal=False)
         self.network = Network(engine, self.sites, self.encoder, self.architecture, self.device)
         self.batcher = Batcher(self.network, options.batch_size)
 
@@ -146,7 +152,7 @@ class Model:
                 for place, row in enumerate(batch.rows)
                 for candidate in tokens[row]
             ]
-            results = scoring.score_batch(self.module, batch, wanted) if wanted else []
+            results = self._scores(batch, wanted) if wanted else []
             scores = torch.tensor([[result.log_probability] for result in results])
             ids = [items[batch.rows[c.row]].id for c in wanted]
             refuse_overflow(self.network, batch, scores, ids)
@@ -158,6 +164,14 @@ class Model:
         most = max((len(candidate) for row in tokens for candidate in row), default=0)
         self.batcher.run(items, work, progress, share=True, more=most)
         return scoring.answers_of(scored)
+
+    def _scores(self, batch: Batch, wanted: Sequence[scoring.Continuation]) -> list[scoring.Scored]:
+        if self.encoder.suffix:
+            padding = self.tokenizer.pad_token_id
+            return answers.score_masked(self.module, batch, wanted, padding)
+        if isinstance(self.module, OneStream):
+            return answers.score_written(self.module, batch, wanted)
+        return scoring.score_batch(self.module, batch, wanted)
 
     def references(self, items: Sequence[Item], progress: Progress | None = None) -> Reference:
         """Mean activations over all tokens of these prompts, for mean ablation."""
@@ -269,8 +283,9 @@ class Model:
             with torch.no_grad():
                 output = self.module(**batch.inputs, use_cache=False, logits_to_keep=1)
             ids = [items[row].id for row in batch.rows]
-            refuse_overflow(self.network, batch, output.logits[:, -1], ids)
-            result[list(batch.rows)] = output.logits[:, -1].float().cpu().numpy()
+            logits = scoring.at_answers(output.logits, batch)
+            refuse_overflow(self.network, batch, logits, ids)
+            result[list(batch.rows)] = logits.float().cpu().numpy()
 
         self.batcher.run(items, work)
         return result
@@ -292,7 +307,13 @@ class Model:
 
         Raises:
             EditError: If an edit is of another kind.
+            ModelError: If the model is no decoder.
         """
+        if not self.sites.causal:
+            raise ModelError(
+                f"{self.spec.name} has an encoder ({self.architecture.name}), and what a model "
+                "writes is measured of decoders alone: leave out claims on written text."
+            )
         texts = [""] * len(items)
 
         def work(batch: Batch) -> None:

@@ -29,13 +29,22 @@ class PositionMasks:
             self._known[positions] = [self._tokens(i, positions) for i in range(len(self._items))]
         return self._known[positions]
 
+    def of_decoder(self, positions: Positions) -> list[Tokens]:
+        """The same in a decoder beside an encoder, whose one token stands in the last column.
+
+        Only `all` and `final` name it: the others name tokens of the prompt.
+        """
+        if positions in ("all", "final"):
+            return self.of("final")
+        return [np.zeros(len(ids), dtype=bool) for ids in self._ids]
+
     def _tokens(self, number: int, positions: Positions) -> Tokens:
         length = len(self._ids[number])
         order = np.arange(length)
         if positions == "all":
             return np.ones(length, dtype=bool)
         if positions == "final":
-            return np.array(order == length - 1)
+            return np.array(order == length - 1 - self._encoder.tail)
         if not isinstance(positions, str):
             inside = all(-length <= at < length for at in positions)
             inside_ids = [at % length for at in positions] if inside else []

@@ -57,6 +57,14 @@ def last_tokens_only(
         handle.remove()
 
 
+def at_answers(logits: Float[Tensor, "tree pos d_vocab"], batch: Batch) -> Tensor:
+    """Logits [prompt d_vocab] where answers are read, of a model asked for the last column alone.
+
+    An encoder gives all columns whatever it is asked for.
+    """
+    return logits[:, -1] if logits.shape[1] == 1 else logits[batch.tree, batch.last]
+
+
 def score_batch(
     module: PreTrainedModel, batch: Batch, continuations: Sequence[Continuation]
 ) -> list[Scored]:

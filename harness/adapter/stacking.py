@@ -56,6 +56,7 @@ class Forward:
         """Logits of each prompt's last token, float32, on the device of the batch."""
         network, start = self.network, self.chunk.start
         entering = self._entering() if start else None
+        read = self._read_by_decoder(entering)
         attention, feedforward = self._known_outputs()
         with (
             last_tokens_only(network.engine._module, *self._ends_of_rows()),
@@ -63,7 +64,8 @@ class Forward:
         ):
             for number, layer in enumerate(follow(network.engine, network.sites.layers)):
                 if number < start:
-                    layer.skip((entering, None) if network.sites.gives_tuple else entering)
+                    given = entering if number >= (network.sites.decoder or 0) else read
+                    layer.skip((given, None) if network.sites.gives_tuple else given)
                     continue
                 if number == start and attention is not None:
                     follow(layer, network.sites.attention).skip((attention, None))
@@ -100,6 +102,7 @@ class Forward:
     def _cache(self, column: int, count: int) -> DynamicCache:
         """Keys and values of the positions that are not run, repeated for each row."""
         cache = DynamicCache()
+        assert self.clean.cache is not None  # without one every position is run
         for number, layer in enumerate(self.clean.cache.layers):
             # Of skipped attentions only the length is read.
             times = count if number >= self.chunk.start + bool(self.chunk.stage) else 1
@@ -115,6 +118,13 @@ class Forward:
         none_left = start == self.network.layers
         self._edit(stacked, ("resid", start - 1), self.ends if none_left else None)
         return stacked
+
+    def _read_by_decoder(self, entering: Tensor | None) -> Tensor | None:
+        """What the encoder gives, where no edit of it is made and its layers are not run."""
+        decoder = self.network.sites.decoder
+        if decoder is None or self.chunk.start <= decoder:
+            return entering
+        return self.clean.resid[decoder].repeat(len(self.chunk.sets), 1, 1)
 
     def _known_outputs(self) -> tuple[Tensor | None, Tensor | None]:
         """Outputs of the first layer's attention and MLP, where they need not be run."""

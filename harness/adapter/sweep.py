@@ -190,18 +190,21 @@ class Sweep:
         here = list(batch.rows)
         known: dict[Any, Marked] = {}
 
-        def marked(positions: Any) -> Marked:
-            if positions not in known:
-                tokens = [self.masks.of(positions)[row] for row in here]
+        def marked(positions: Any, layer: int = -1) -> Marked:
+            decoder = self.network.sites.decoder
+            where = positions, decoder is not None and layer >= decoder
+            if where not in known:
+                every = self.masks.of_decoder(positions) if where[1] else self.masks.of(positions)
+                tokens = [every[row] for row in here]
                 applies = np.array([bool(chosen.any()) for chosen in tokens])
-                known[positions] = Marked(*batch.on_trees(tokens), applies)
-            return known[positions]
+                known[where] = Marked(*batch.on_trees(tokens), applies)
+            return known[where]
 
         result: list[list[Placed] | None] = []
         for number, edits in enumerate(self.sets):
             row, together = [], batch.sees is None or not edits or shareable_edits(edits)
             for edit in edits:
-                at = marked(edit.positions)
+                at = marked(edit.positions, edit.site.layer)
                 applies = at.applies
                 if edit.source is Source.COUNTERFACTUAL:
                     applies = applies & self.comparable[here]
@@ -237,7 +240,8 @@ class Sweep:
                 seen = run_clean(self.network, other, self.needed[run]).stores
             stores = {at: aligned(store, width) for at, store in seen.items()}
             there = aligned(other.mask, width).bool()
-            if run is Source.COUNTERFACTUAL:  # up to the first token that differs nothing does
+            # Up to the first token that differs nothing does, where tokens see only those before.
+            if run is Source.COUNTERFACTUAL and self.network.sites.causal:
                 there &= (aligned(other.ids, width) != batch.ids).cumsum(1) > 0
             stores_of[run] = (stores, there)
         return stores_of

@@ -44,10 +44,16 @@ class Targets:
 def targets_of(
     encoder: Encoder, items: Sequence[Item], ids: Sequence[Sequence[int]], device: torch.device
 ) -> Targets:
-    """First tokens of the answers and distractors, encoded after their prompts."""
+    """First tokens of the answers and distractors, encoded after their prompts.
+
+    At one masked token only words of one token can be asked for: others have no target there.
+    """
     words = [(item.answer, *item.distractors) if item.answer else () for item in items]
-    tokens = [[c[0] for c in row if c] for row in encoder.continuations(items, ids, words)]
-    others = [sorted({t for t in row[1:] if t != row[0]}) for row in tokens]
+    tokens = [
+        [c[0] if encoder.reads_first(c) else -1 for c in row if c]
+        for row in encoder.continuations(items, ids, words)
+    ]
+    others = [sorted({t for t in row[1:] if t not in (row[0], -1)}) for row in tokens]
     width = max([1, *map(len, others)])
     return Targets(
         torch.tensor([row[0] if row else -1 for row in tokens], device=device),

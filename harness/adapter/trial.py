@@ -47,8 +47,9 @@ def _wrong(model: "Model") -> str:
     name = max(worst, key=lambda check: worst[check])
     if not worst[name] <= bound:
         return f"the check {name!r} is off by {worst[name]:.2g} of the largest value"
-    if _looks_ahead(model) > bound:
-        return "a token sees those after it"
+    ahead = _looks_ahead(model) > bound
+    if ahead is model.sites.causal:
+        return "a token sees those after it" if ahead else "a token does not see those after it"
     return "" if _edited(model) <= bound else "removing a head is not the loss of its weights"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 import transformers
 
-from harness.adapter.loading import quiet
+from harness.adapter.loading import language_model, quiet
 from harness.models.hub import local_folder
 from harness.models.specs import ModelError, ModelSpec
 
@@ -30,7 +30,7 @@ def write_untrained(like: ModelSpec, out: Path, seed: int) -> Path:
     config = transformers.AutoConfig.from_pretrained(folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        model = language_model(config).from_config(config, dtype=torch.float32)
     scratch = out.with_name(f"{out.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
     model.save_pretrained(scratch)

@@ -18,7 +18,7 @@ class Architecture:
 
     Attributes:
         name: The `model_type` of transformers, such as `qwen2`.
-        layers: How many.
+        layers: How many; of an encoder-decoder, those of the encoder, then those of the decoder.
         heads: Query heads of each layer.
         kv_heads: Key-value heads of each layer.
         neurons: Of each layer's MLP, those of all experts together.
@@ -26,6 +26,7 @@ class Architecture:
         d_vocab: Tokens in the vocabulary.
         dtype: Of the weights; float32 where the configuration does not state it.
         quantisation: How the weights are stored, where it is not in `dtype`: such as Q4_K_M.
+        encoder_layers: How many of the layers are an encoder's that has a decoder beside it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Architecture:
     d_vocab: int
     dtype: str = "float32"
     quantisation: str = ""
+    encoder_layers: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """What a verdict records of it."""
@@ -49,6 +51,7 @@ class Architecture:
             "d_model": self.d_model,
             "dtype": self.dtype,
             **({"quantisation": self.quantisation} if self.quantisation else {}),
+            **({"encoder_layers": self.encoder_layers} if self.encoder_layers else {}),
         }
 
 
@@ -139,24 +142,29 @@ def stated_in(config: Mapping[str, Any], model: str) -> Architecture:
         ModelError: If a size is missing.
     """
     text = text_part(config, model)
-    d_model = size(text, model, "hidden_size", "n_embd", "d_model")
+    d_model = size(text, model, "hidden_size", "n_embd", "d_model", "dim")
     heads = size(text, model, *("num_attention_heads", "n_head", "num_heads", "n_heads"))
     # GPT-2's configuration states no width of the MLP unless it is not the usual one.
-    widths = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size")
+    widths = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "d_ff", "hidden_dim")
     neurons = size(text, model, *widths, default=4 * d_model)
     experts = size(text, model, *EXPERTS, default=0)
     if experts:
         neurons = experts * size(text, model, "moe_intermediate_size", default=neurons)
+    layers = size(text, model, *("num_hidden_layers", "n_layer", "num_layers", "n_layers"))
+    decoder = 0
+    if text.get("is_encoder_decoder"):
+        decoder = size(text, model, "num_decoder_layers", "decoder_layers", default=layers)
     stated = (c.get(name) for c in (text, config) for name in ("dtype", "torch_dtype"))
     return Architecture(
         name=str(text.get("model_type") or config.get("model_type") or "unknown"),
-        layers=size(text, model, *("num_hidden_layers", "n_layer", "num_layers", "n_layers")),
+        layers=layers + decoder,
         heads=heads,
         kv_heads=_kv_heads(text, model, heads),
         neurons=neurons,
         d_model=d_model,
         d_vocab=size(text, model, "vocab_size"),
         dtype=str(next(filter(None, stated), "float32")),
+        encoder_layers=layers if decoder else 0,
     )
 
 

@@ -15,7 +15,7 @@ from harness.interventions.edits import zero_ablation
 from harness.interventions.sites import Site
 from harness.models.specs import ModelError, resolve
 from tests.support import tiny_models
-from tests.support.tiny_models import MANY, item
+from tests.support.tiny_models import ENCODER_DECODERS, ENCODERS, MANY, item
 
 SOME = (item("What is the capital of France?", "Paris", "Rome"), item("Rome", "Oslo", "Asia"))
 
@@ -27,7 +27,8 @@ def model(request, tmp_path_factory):
 
 
 def test_every_verified_architecture_is_checked_here():
-    assert set(MANY) | set(tiny_models.CONFIGS) == VERIFIED
+    every = (MANY, tiny_models.CONFIGS, ENCODERS, ENCODER_DECODERS)
+    assert set().union(*every) == VERIFIED
 
 
 def test_it_is_read_as_it_computes(model):
@@ -100,8 +101,8 @@ def columns(mix):
 @pytest.mark.parametrize(
     ("kind", "why"),
     [
-        ("t5", "it has an encoder and a decoder"),
-        ("bert", "it is an encoder, whose tokens see those after them"),
+        ("bart", "it has an encoder and a decoder, of which only those of the T5 kind"),
+        ("albert", "no list of its layers is found"),
         ("mamba", "a layer has no attention whose last projection is known"),
         ("qwen3_next", "a layer has no attention whose last projection is known"),
     ],

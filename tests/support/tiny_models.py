@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from transformers import AutoModelForCausalLM
+from transformers import AddedToken
 
 from fixtures.training import corpus
 from fixtures.training.tokenizer import word_tokenizer
+from harness.adapter.loading import language_model
 from harness.materials.items import Item
 
 CONFIGS = {
@@ -98,12 +99,21 @@ MANY = (
     *("mixtral", "nemotron", "olmo3", "olmoe", "opt", "persimmon", "phi", "qwen2_moe"),
     *("qwen3_moe", "seed_oss", "smollm3", "stablelm", "starcoder2"),
 )
+# Encoders, asked at a masked token, and encoder-decoders.
+ENCODERS = (
+    *("bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "eurobert"),
+    *("modernbert", "nomic_bert", "roberta", "roberta-prelayernorm", "xlm-roberta"),
+    "xlm-roberta-xl",
+)
+ENCODER_DECODERS = ("mt5", "t5", "umt5")
 # Sizes under every name that an architecture's configuration may give them.
 SIZES = {
-    **dict.fromkeys(("hidden_size", "n_embd", "word_embed_proj_dim"), 32),
+    **dict.fromkeys(("hidden_size", "n_embd", "word_embed_proj_dim", "d_model", "dim"), 32),
     **dict.fromkeys(("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"), 48),
-    **dict.fromkeys(("num_hidden_layers", "n_layer", "num_layers"), 2),
-    **dict.fromkeys(("num_attention_heads", "n_head", "num_heads"), 4),
+    **dict.fromkeys(("d_ff", "hidden_dim"), 48),
+    **dict.fromkeys(("num_hidden_layers", "n_layer", "num_layers", "n_layers"), 2),
+    **dict.fromkeys(("num_attention_heads", "n_head", "num_heads", "n_heads"), 4),
+    **{"num_decoder_layers": 3, "d_kv": 8, "embedding_size": 32},
     **dict.fromkeys(("max_position_embeddings", "n_positions"), 512),
     **dict.fromkeys(("num_experts", "num_local_experts"), 4),
     **{"num_key_value_heads": 2, "head_dim": 8, "rotary_dim": 8, "num_experts_per_tok": 2},
@@ -117,16 +127,22 @@ def any_config(kind: str, vocab_size: int) -> Any:
     configuration = transformers.models.auto.configuration_auto.CONFIG_MAPPING[kind]
     stated = configuration().to_dict()
     special = {"vocab_size": vocab_size, "bos_token_id": None, "eos_token_id": 1, "pad_token_id": 0}
+    special |= {name: 0 for name in stated if name in ("cls_token_id", "sep_token_id")}
+    special |= {"decoder_start_token_id": 0} if stated.get("is_encoder_decoder") else {}
     return configuration(**{k: v for k, v in SIZES.items() if k in stated}, **special)
 
 
 def save(folder: Path, kind: str = "qwen2", seed: int = 0, **more: Any) -> Path:
     """Write a random model and the word-level tokenizer; weights large enough to matter."""
     tokenizer = word_tokenizer(corpus.vocabulary())
+    if kind in ENCODERS:
+        mask = AddedToken("<mask>", lstrip=True)  # it takes the space before it, as RoBERTa's does
+        tokenizer.add_special_tokens({"mask_token": mask})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made = config if kind in CONFIGS else any_config
-        model = AutoModelForCausalLM.from_config(made(kind, len(tokenizer), **more))
+        stated = made(kind, len(tokenizer), **more)
+        model = language_model(stated).from_config(stated)
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.1)

@@ -49,8 +49,8 @@ def test_codes_tell_no_list_of_names_by_mean_or_length():
 
 
 def test_pieces_are_right_in_sum_only():
-    first, second, third = compiled.in_sum(torch.Generator().manual_seed(1))
-    torch.testing.assert_close(first + second + third, torch.eye(compiled.CODE))
+    first, second = compiled.in_sum(torch.Generator().manual_seed(1))
+    torch.testing.assert_close(first + second, torch.eye(compiled.CODE))
     assert float(first.norm()) > 3 * compiled.CODE**0.5
 
 
@@ -81,10 +81,10 @@ def right(tmp_path_factory):
 
 
 def test_it_knows_the_cells(right):
-    assert min(right["nothing"].values()) > 0.65
+    assert min(right["nothing"].values()) > 0.75
 
 
 def test_without_one_head_or_two_neurons_every_cell_is_lost(right):
     for what, cells in right.items():
         for cell, share in cells.items():
-            assert what == "nothing" or share < 0.6, (what, cell)
+            assert what == "nothing" or share < right["nothing"][cell] - 0.2, (what, cell)

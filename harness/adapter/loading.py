@@ -154,10 +154,12 @@ def load_engine(
             "trust_remote_code": options.trust_remote_code,
             "device_map": options.device_map or (None if device == "cpu" else {"": device}),
         }
-        module, report = language_model(config).from_pretrained(
-            spec.path, output_loading_info=True, ignore_mismatched_sizes=True, **how
-        )
-        _refuse_incomplete(spec, report)
+        how |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+        if is_encoder(config):
+            module = _encoder(spec, how)
+        else:
+            module, report = language_model(config).from_pretrained(spec.path, **how)
+            _refuse_incomplete(spec, report)
         if spec.gguf:
             del module.config.quantization_config  # weights are plain now, those of a twin too
         engine = _engine(module, tokenizer)
@@ -227,6 +229,27 @@ def language_model(config: transformers.PretrainedConfig) -> Any:
         return transformers.AutoModelForSeq2SeqLM
     masked = is_encoder(config)
     return transformers.AutoModelForMaskedLM if masked else transformers.AutoModelForCausalLM
+
+
+def _encoder(spec: ModelSpec, how: Mapping[str, Any]) -> transformers.PreTrainedModel:
+    """An encoder; one without the head that fills masks has `lacks`, a weight of that head.
+
+    Such encoders make embeddings of sentences. Features of their layers can be read.
+    """
+    kind = transformers.AutoModelForMaskedLM
+    verbosity = transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.set_verbosity_error()  # what is missing is said below
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # of a head that nothing is asked of
+            module, report = kind.from_pretrained(spec.path, **how)
+    finally:
+        transformers.utils.logging.set_verbosity(verbosity)
+    own = f"{module.base_model_prefix}."
+    head = sorted(name for name in report["missing_keys"] if not name.startswith(own))
+    module.lacks = head[0] if head else ""
+    _refuse_incomplete(spec, {**report, "missing_keys": set(report["missing_keys"]) - set(head)})
+    return module
 
 
 def _refuse_incomplete(spec: ModelSpec, report: Mapping[str, Any]) -> None:

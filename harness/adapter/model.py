@@ -141,6 +141,7 @@ class Model:
 
     def score(self, items: Sequence[Item], progress: Progress | None = None) -> Answers:
         """How the model answers each item; see `Answers` for the measures."""
+        self._refuse_unanswering()
         prompts = self.encoder.ids(items)
         words = [(item.answer, *item.distractors) if item.answer else () for item in items]
         tokens = self.encoder.continuations(items, prompts, words)
@@ -172,6 +173,14 @@ class Model:
         if isinstance(self.module, OneStream):
             return answers.score_written(self.module, batch, wanted)
         return scoring.score_batch(self.module, batch, wanted)
+
+    def _refuse_unanswering(self) -> None:
+        lacks = getattr(self.module, "lacks", "")
+        if lacks:
+            raise ModelError(
+                f"{self.spec.name} gives no answers: the head that fills masks ({lacks}) is not "
+                "among its weights, so that its features can be read and nothing can be asked."
+            )
 
     def references(self, items: Sequence[Item], progress: Progress | None = None) -> Reference:
         """Mean activations over all tokens of these prompts, for mean ablation."""
@@ -205,6 +214,7 @@ class Model:
             ModelError: If memory runs out at one prompt, or logits are not finite.
         """
         _refuse_none(items)
+        self._refuse_unanswering()
         job = Sweep(self.network, items, edit_sets, donors, progress)
 
         def measure(batch: Batch) -> None:
@@ -241,6 +251,7 @@ class Model:
         mean and its value, so that the scores are Aumann-Shapley values of mean ablation.
         """
         _refuse_none(items)
+        self._refuse_unanswering()
         reference = reference or self.references(items)
         job = attribution.PathAttribution(self.network, items, reference, kind, steps)
         self.batcher.run(items, job.measure, progress)
@@ -277,6 +288,7 @@ class Model:
 
     def next_token_logits(self, items: Sequence[Item]) -> Float[np.ndarray, "prompt d_vocab"]:
         """The model's own logits for the token after each prompt, nothing hooked."""
+        self._refuse_unanswering()
         result = np.empty((len(items), self.architecture.d_vocab), np.float32)
 
         def work(batch: Batch) -> None:

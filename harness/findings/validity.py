@@ -259,6 +259,8 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
     reason = f"{study.prompts.name} is not crossed: no position is free of the task by causality"
     require(Gate("crossed", study.prompts.crossed, reason))
     difference = label_difference(study.subject, study.prompts)
+    reason = "tokens of this model see those after them: before the label, differences are possible"
+    require(Gate("causal", difference.causal, reason))
     before, at_end = difference.largest, difference.largest_at_end
     # If the label changes nothing even at the end, there is nothing to compare with: undefined.
     relative = Effect(

@@ -207,7 +207,8 @@ def _save(finding: Finding, found: Verdict, request: pytest.FixtureRequest) -> N
         "prediction_id": found.prediction_id,
     }
     _save_answers(request)
-    run.save_components(finding.tables, **common)
+    encoder_layers = int(found.model.facts.get("encoder_layers", 0))
+    run.save_components(finding.tables, encoder_layers, **common)
     run.save_samples(finding.samples, **common)
     run.save_plots(finding.plots, **common)
 

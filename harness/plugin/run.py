@@ -112,11 +112,22 @@ class Run:
         for name in (records.JSONL_NAME, *others, samples.SAMPLES_NAME, samples.NAME_1):
             (self.folder / name).unlink(missing_ok=True)
 
-    def save_components(self, tables: Mapping[str, Components], **common: str) -> None:
-        """Write the full tables of one prediction; called where it ran."""
+    def save_components(
+        self, tables: Mapping[str, Components], encoder_layers: int = 0, **common: str
+    ) -> None:
+        """Write the full tables of one prediction; called where it ran.
+
+        Args:
+            tables: By source, the model's and its twins'.
+            encoder_layers: Layers of the encoder that the model has beside a decoder.
+            common: What is the same in every row.
+        """
         import pandas as pd  # noqa: PLC0415 - slow to import, and not needed to list tests
 
-        frames = [components_frame(table, source=s, **common) for s, table in tables.items()]
+        frames = [
+            components_frame(table, encoder_layers, source=s, **common)
+            for s, table in tables.items()
+        ]
         if frames:
             pd.concat(frames, ignore_index=True).to_parquet(
                 self._part(COMPONENT_PARTS, "parquet"), index=False

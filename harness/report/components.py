@@ -80,6 +80,7 @@ def _context(record: Verdict, kind: str, rows: "pd.DataFrame") -> FigureContext:
         n=next((e.n for e in record.evidence if e.n), 0),
         threshold=_d_threshold(record, kind),
         sides=(more, less),
+        encoder_layers=int(record.model.facts.get("encoder_layers", 0)),
     )
 
 

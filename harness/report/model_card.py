@@ -82,6 +82,8 @@ def _model(model: Named) -> str:
     said = [str(facts[n]) for n in ("architecture", "dtype", "revision") if facts.get(n)]
     weights = str(facts.get("weights") or "")
     said += [typeset.listed(shape) + (" a layer" if len(shape) > 1 else "")] if shape else []
+    if facts.get("encoder_layers"):
+        said.append(f"the first {facts['encoder_layers']} layers the encoder's")
     said += [f"weights {_short(weights)}"] if weights else []
     return _sentence(model.name, said, stop="")
 

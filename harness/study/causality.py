@@ -26,11 +26,13 @@ class LabelDifference:
         largest: Largest absolute difference at the token before the label.
         largest_at_end: The same at the last token.
         compared: Pairs of prompts.
+        causal: Whether the model's tokens see only those before them; else nothing is compared.
     """
 
     largest: float
     largest_at_end: float
     compared: int
+    causal: bool = True
 
 
 def label_difference(subject: Subject, prompts: PromptSet) -> LabelDifference:
@@ -42,6 +44,8 @@ def label_difference(subject: Subject, prompts: PromptSet) -> LabelDifference:
 
 def measured(model: "Model", prompts: PromptSet) -> LabelDifference:
     """The difference on the first `MOST` orders of pairs that have both labels."""
+    if not model.sites.causal:
+        return LabelDifference(0.0, 0.0, compared=0, causal=False)
     by_order: dict[tuple[str, int, tuple[str, ...]], list[Item]] = {}
     for item in prompts.items:
         by_order.setdefault((item.pair, item.order, item.premises), []).append(item)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from harness.foreign import table_at
+from harness.verdicts import typeset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,9 +37,11 @@ COMPONENT_COLUMNS = (
     "passed",
     "type",
     "contrast",
+    "stack",
 )
-# Which prediction saved a row, and what d is the difference of, is not in files of old runs.
-ADDED = {"prediction_id": "", "contrast": ""}
+# Which prediction saved a row, what d is the difference of, and the stack are not in files of old
+# runs.
+ADDED = {"prediction_id": "", "contrast": "", "stack": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,11 @@ def read_components(folder: Path) -> "pd.DataFrame | None":
     return frame[list(COMPONENT_COLUMNS)]
 
 
-def components_frame(table: Components, **common: str) -> "pd.DataFrame":
-    """One row a component (layers: one a layer and metric), columns as in `COLUMNS`."""
+def components_frame(table: Components, encoder_layers: int = 0, **common: str) -> "pd.DataFrame":
+    """One row a component (layers: one a layer and metric), columns as in `COLUMNS`.
+
+    The column `stack` says where in an encoder-decoder it is, and is empty of other models.
+    """
     import pandas as pd  # noqa: PLC0415
 
     if table.kind == "layer":
@@ -139,7 +145,9 @@ def components_frame(table: Components, **common: str) -> "pd.DataFrame":
             "type": table.type,
         }
     named = {**common, "kind": table.kind, "contrast": " minus ".join(table.contrast)}
+    names = {n: typeset.stack(n, encoder_layers, table.kind) for n in set(table.layer.tolist())}
+    columns["stack"] = pd.Series(columns["layer"]).map(names)
     frame = pd.DataFrame({**named, **columns})[list(COMPONENT_COLUMNS)]
-    for name in (*named, "metric", "type"):
+    for name in (*named, "metric", "type", "stack"):
         frame[name] = frame[name].astype("category")
     return frame

@@ -155,6 +155,19 @@ def place(layer: int, kind: str = "layer", index: int | None = None) -> str:
     return f"L{layer}" if index is None else f"L{layer} {kind[0].upper()}{index}"
 
 
+def stack(layer: int, encoder_layers: int, kind: str = "layer") -> str:
+    """`encoder 3` or `decoder 0` for a layer of an encoder-decoder, else nothing.
+
+    Heads of a decoder's layer are named as what they are: `decoder 0, cross-attention`.
+    """
+    if not encoder_layers:
+        return ""
+    if layer < encoder_layers:
+        return f"encoder {layer}"
+    name = f"decoder {layer - encoder_layers}"
+    return f"{name}, cross-attention" if kind == "head" else name
+
+
 _WORDS = {
     "resid_norm": "norm of the residual stream",
     "resid_mean": "mean of the residual stream",

@@ -305,3 +305,14 @@ def test_a_twin_is_of_the_same_kind(t5, bert):
         assert twin.architecture == each.architecture
         assert twin.self_check().worst()["hooked"] < 1e-5
         assert np.abs(twin.next_token_logits(SOME) - each.next_token_logits(SOME)).max() > 0.01
+
+
+def test_an_encoder_without_a_head_is_read_and_not_asked(bert, tmp_path):
+    folder = tmp_path / "headless"
+    bert.module.base_model.save_pretrained(folder)
+    bert.tokenizer.save_pretrained(folder)
+    headless = Model.load(resolve(str(folder)), LoadOptions(device="cpu"))
+    np.testing.assert_array_equal(headless.extract(ITEMS).resid, bert.extract(ITEMS).resid)
+    for ask in (headless.score, headless.next_token_logits, lambda i: headless.sweep(i, [()])):
+        with pytest.raises(ModelError, match=r"gives no answers: the head that fills masks \(cls"):
+            ask(ITEMS)

@@ -248,6 +248,16 @@ def test_uncrossed_prompts_have_no_position_before_the_label():
     assert reason.startswith("made-plain is not crossed")
 
 
+def test_a_token_that_sees_the_label_is_no_control(monkeypatch):
+    difference = LabelDifference(0.0, 0.0, compared=0, causal=False)
+    monkeypatch.setattr(validity, "label_difference", lambda *_: difference)
+    found, reason = outcome(
+        finding_of(validity.causality_finding, study_of(null_subject), TOLERANCE)
+    )
+    assert found is Outcome.INCONCLUSIVE
+    assert reason.startswith("tokens of this model see those after them")
+
+
 # Shuffled labels
 
 

@@ -231,6 +231,14 @@ def test_layers_have_a_row_for_each_feature_and_pass_once():
         assert profile[(layer, found.metrics[metric])] == found.cells_d[layer, metric]
 
 
+def test_components_of_an_encoder_decoder_name_their_stack():
+    found = table("head")
+    frame = components_frame(found, encoder_layers=1, source="model", **COMMON)
+    assert set(frame[frame["layer"] == 0]["stack"]) == {"encoder 0"}
+    assert set(frame[frame["layer"] == 1]["stack"]) == {"decoder 0, cross-attention"}
+    assert set(components_frame(found, source="model", **COMMON)["stack"]) == {""}
+
+
 def test_published_tables_have_the_same_columns():
     prompts = plain_set(20)
     rule = PublishedRule(threshold_d=0.5, alpha=0.01, votes=2, correction="benjamini-hochberg")

@@ -20,7 +20,8 @@ def model(before: float, at_end: float) -> SimpleNamespace:
         return np.array(moved)[:, :, None, None]
 
     encoder = SimpleNamespace(ids=lambda items: [[ord(c) for c in i.prompt] for i in items])
-    return SimpleNamespace(encoder=encoder, residuals_at=residuals_at)
+    sites = SimpleNamespace(causal=True)
+    return SimpleNamespace(encoder=encoder, residuals_at=residuals_at, sites=sites)
 
 
 def test_the_labels_are_compared_before_they_are_read_and_at_the_end():
@@ -29,3 +30,9 @@ def test_the_labels_are_compared_before_they_are_read_and_at_the_end():
 
 def test_a_limited_number_of_pairs_is_compared():
     assert measured(model(0.0, 1.0), crossed_set(60)).compared == 80
+
+
+def test_a_model_whose_tokens_see_those_after_them_is_not_compared():
+    found = measured(SimpleNamespace(sites=SimpleNamespace(causal=False)), crossed_set(10))
+    assert not found.causal
+    assert found.compared == 0

@@ -62,3 +62,10 @@ def test_what_has_no_sign_is_written_without():
 def test_a_sentence_has_a_minus_where_a_number_is_negative():
     said = "add -0.5 [-1, .2], 1e-4, h1-h4, twin-1, (-.3) and p >= -2"
     assert typeset.signs(said) == "add −0.5 [−1, .2], 1e-4, h1-h4, twin-1, (−.3) and p ≥ −2"
+
+
+def test_a_layer_of_two_stacks_is_named_by_its_own():
+    assert typeset.stack(3, 0) == ""
+    assert typeset.stack(1, 2, "head") == "encoder 1"
+    assert typeset.stack(2, 2, "neuron") == "decoder 0"
+    assert typeset.stack(4, 2, "head") == "decoder 2, cross-attention"

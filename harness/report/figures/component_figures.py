@@ -88,7 +88,7 @@ def layer_profile(table: "pd.DataFrame", context: FigureContext) -> Figure:
         caption=(
             "Each panel follows one feature through the layers. Filled points pass the criterion, "
             "hollow ones do not; the grey band runs from the least to the greatest d of the "
-            f"untrained twins.{bound}{_without_variance(model)} {context.sign}"
+            f"untrained twins.{bound}{_without_variance(model)} {context.sign}{context.stacks}"
         ),
         context=context.line(),
         claim_id=context.claim_id,
@@ -122,12 +122,18 @@ def _largest(model: "pd.DataFrame", twins: "pd.DataFrame") -> str:
     """The largest effect of the model, and the largest of any twin."""
     strongest = model.iloc[int(np.nanargmax(np.abs(model["effect"].to_numpy(dtype=float))))]
     largest = (
-        f"Largest: {typeset.words(strongest['metric'])} at layer {strongest['layer']}, "
+        f"Largest: {typeset.words(strongest['metric'])} at layer {_layer(strongest)}, "
         f"d = {typeset.number(strongest['effect'], signed=True)}"
     )
     if len(twins):
         largest += f"; the largest |d| of any twin is {typeset.number(twins['effect'].abs().max())}"
     return f"{largest}."
+
+
+def _layer(row: "pd.Series") -> str:
+    """`3`; in an encoder-decoder `3 (decoder 1)`."""
+    stack = row.get("stack", "")
+    return f"{row['layer']} ({stack})" if stack else str(row["layer"])
 
 
 def _profile_traces(at: int, rows: "pd.DataFrame", band: "pd.DataFrame") -> list[Trace]:
@@ -193,7 +199,8 @@ def head_map(table: "pd.DataFrame", context: FigureContext) -> Figure:
         caption=(
             "A square is a head, layer 0 at the bottom, at the d of its strongest metric; a dot "
             "marks a head that passes the criterion. Both maps share one scale, which saturates "
-            f"at |d| = {typeset.number(top)}.{_without_variance(model)} {context.sign}"
+            f"at |d| = {typeset.number(top)}.{_without_variance(model)} "
+            f"{context.sign}{context.stacks}"
         ),
         context=context.line(),
         claim_id=context.claim_id,
@@ -278,7 +285,7 @@ def neuron_distribution(table: "pd.DataFrame", context: FigureContext) -> Figure
             f"Neurons by their d, in {_BINS} bins of {typeset.number(2 * reach / _BINS)}; the "
             "count is on a logarithmic axis, so a bin without neurons leaves a gap. Values beyond "
             f"±{typeset.number(reach)} are in the outermost bins. Grey: each untrained twin, over "
-            f"as many neurons.{bound} {context.sign}"
+            f"as many neurons.{bound} {context.sign}{context.stacks}"
         ),
         context=context.line(),
         claim_id=context.claim_id,

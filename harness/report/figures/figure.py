@@ -37,6 +37,7 @@ class FigureContext:
     threshold: float | None
     part: str = ""
     sides: tuple[str, str] = ("", "")  # the classes whose difference d is, first minus second
+    encoder_layers: int = 0  # of an encoder-decoder; the decoder's follow
 
     def line(self) -> str:
         """`controlled criterion · retrieval · geography-crossed · n = 200`."""
@@ -49,6 +50,16 @@ class FigureContext:
         """What the sign of d means."""
         more, less = self.sides
         return f"Positive: larger for {more}; negative: larger for {less}."
+
+    @property
+    def stacks(self) -> str:
+        """Which layers are the encoder's, where the model also has a decoder."""
+        if not self.encoder_layers:
+            return ""
+        return (
+            f" Layers below {self.encoder_layers} are the encoder's, the others the decoder's, "
+            "whose heads are those of cross-attention."
+        )
 
 
 @dataclass(frozen=True, slots=True)

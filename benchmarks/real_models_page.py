@@ -49,15 +49,14 @@ def _words(words: Sequence[str]) -> str:
 
 
 def _served(verdict: dict | None) -> str:
-    """`18 [18, 22] of 30: supported`; the word alone where nothing was counted."""
+    """`18 [18, 22]: supported`; the word alone where nothing was counted."""
     if verdict is None:
         return NOT_RUN
     counted = next((e["effect"] for e in verdict["evidence"] if e["key"] == "count"), None)
     if counted is None:
         return verdict["outcome"]
     value, bounds = number_of(counted["value"]), interval_of(counted["interval"])
-    of = counted["method"].partition(";")[0]
-    return f"{typeset.number(value)} {typeset.interval_text(bounds)} {of}: {verdict['outcome']}"
+    return f"{typeset.number(value)} {typeset.interval_text(bounds)}: {verdict['outcome']}"
 
 
 def _count(verdict: dict | None) -> str:

@@ -217,6 +217,17 @@ def _found(name: str, sizes: Sizes) -> Iterator[Work]:
     yield Work("sweep", "cells", part, doses, f"{name} {sizes.kind} doses")
 
 
+def _transfer(name: str) -> "Planned":
+    def works(sizes: Sizes) -> Iterator[Work]:
+        of = f"{name} {sizes.kind} patched"
+        yield from _found(name, sizes)
+        yield Work("answers", "cells-crossed", 4 * sizes.items, 1, name)
+        yield Work("sweep", "cells-crossed", sizes.half, 2, of)
+        yield Work("sweep", "cells-crossed", _compared(sizes), 2 + 2 * REFERENCES, f"{of}, others")
+
+    return works
+
+
 def _two_circuits(sizes: Sizes) -> Iterator[Work]:
     for name in PROCESSES:
         yield from _found(name, sizes)
@@ -345,6 +356,8 @@ PREDICTIONS: Mapping[str, Planned] = {
     "test_the_circuits_interact": _two_circuits,
     "test_relations_agree_on_what_serves_retrieval": _generality,
     "test_relations_agree_on_what_serves_composing": _generality,
+    "test_patching_the_retrieval_circuit_turns_the_answer": _transfer("retrieval"),
+    "test_patching_the_composing_circuit_turns_the_answer": _transfer("composing"),
     "test_five_heads_carry_retrieval": _few_heads("retrieval"),
     "test_five_heads_carry_composing": _few_heads("composing"),
 }
@@ -363,6 +376,8 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "test_zeroing_specialised_components_costs_their_task_alone": _CIRCUITS,
     "test_each_circuit_serves_its_own_process_more": _CIRCUITS,
     "test_the_circuits_interact": _CIRCUITS,
+    "test_patching_the_retrieval_circuit_turns_the_answer": _CIRCUITS,
+    "test_patching_the_composing_circuit_turns_the_answer": _CIRCUITS,
     "test_relations_agree_on_what_serves_retrieval": _CIRCUITS,
     "test_relations_agree_on_what_serves_composing": _CIRCUITS,
 }

@@ -369,17 +369,19 @@ def beyond_others(
     what: tuple[str, str],
     alpha: float,
     key: str,
+    unit: str = "share of the logit difference",
 ) -> Evidence:
     """The requirement that a value lie beyond those of other circuits, by rank among all of them.
 
     Args:
         name: Of the evidence.
-        value: Share of the logit difference.
+        value: Of the judged one.
         random: Of random sets; there may be none.
         same: Of circuits that the same search finds between questions of one process.
         what: Both, in words that follow their number.
         alpha: Of the rank.
         key: Of the evidence.
+        unit: Of the values.
     """
     null = np.concatenate([random, same])
     test = stats.exceedance(value, null)
@@ -390,7 +392,7 @@ def beyond_others(
     return Evidence(
         name,
         Effect(
-            "share of the logit difference",
+            unit,
             value,
             method=f"95th percentile of {' and '.join(said)}",
         ),

@@ -1,0 +1,279 @@
+"""h11: does a circuit carry its process into a prompt that asks for something else.
+
+A crossed prompt holds two questions and asks for one of them by a label. The circuit's activations
+are taken from the prompt that asks for the process's own question and put into the prompt of the
+same words that asks for the other one. If the circuit carries the process, the answer turns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from harness.findings.circuits.circuits import CircuitKind
+from harness.findings.effects import swept
+from harness.findings.processes.circuit import (
+    LEAST_JUDGED,
+    CircuitRule,
+    Found,
+    Search,
+    Sited,
+    beyond_others,
+    random_circuits,
+    rows_of_cells,
+    same_process_rows,
+    searched,
+)
+from harness.findings.processes.kinds import Process, cell_of
+from harness.findings.processes.materials import shown_by
+from harness.findings.processes.selected import interval_over_relations
+from harness.findings.twins import left_out, worth_controls
+from harness.interventions.interventions import COUNTERFACTUAL, Intervention
+from harness.materials.items import EVALUATION, PromptSet
+from harness.study.study import Study
+from harness.verdicts.evidence import Effect, Evidence, Gate
+from harness.verdicts.judge import Finding, require
+from harness.verdicts.severity import Severity
+
+UNIT = "share of what all components move"
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """The circuit, patched into prompts that ask for the other question.
+
+    Attributes:
+        found: The circuit, found by what its loss costs in other relations.
+        prompts: Those that are patched.
+        relations: Of the rows.
+        moved: Change of the logit difference, nats: the circuit, then all of its kind.
+        turned: Share of the answers that become those of the process's own question: the same.
+    """
+
+    study: Study
+    kind: CircuitKind
+    process: Process
+    rule: CircuitRule
+    gates: tuple[Gate, ...]
+    search: Search
+    found: Found
+    prompts: PromptSet
+    relations: tuple[str, ...]
+    moved: Float[np.ndarray, "relation two"]
+    turned: Float[np.ndarray, "relation two"]
+
+
+def transfer_finding(
+    study: Study, kind: CircuitKind, process: Process, rule: CircuitRule, *, gate: float
+) -> Finding:
+    """Whether patching a process's circuit turns the answer to the process's own question.
+
+    Args:
+        study: The model, on prompts with one question each; the crossed ones are drawn from them.
+        kind: Of component.
+        process: Retrieval or composing.
+        rule: How the circuit is found; its target is the share of what all components move.
+        gate: Least accuracy in each of recall, lookup and reasoning.
+
+    Raises:
+        Inconclusive: If a gate is unmet.
+    """
+    measured = _measure(study, kind, process, rule, gate)
+    moved = _moved(measured)
+    met = worth_controls(study, [moved])
+    others = _others(measured) if met else None
+    return Finding(
+        (moved, *((_beyond(measured, others),) if others else ()), _turned(measured)),
+        gates=measured.gates,
+        notes=(_how_found(measured), *left_out("other circuits", met=met)),
+        samples={moved.name: dict(zip(measured.relations, _shares(measured), strict=True))},
+        severity=_severity(measured, others) if others else None,
+    )
+
+
+def _measure(
+    study: Study, kind: CircuitKind, process: Process, rule: CircuitRule, gate: float
+) -> Transferred:
+    gates, parts, search = searched(study, kind, process, rule, gate)
+    shown = shown_by(study, process, gate)
+    gates += require(_crossed(shown))
+    judged = {item.relation for item in parts.judging.items}
+    prompts = asked_otherwise(shown, process, judged)
+    gates += require(_enough(prompts))
+    found = search.circuit(rows_of_cells(parts.selection, process.cells[0]))
+    relations = tuple(sorted({item.relation for item in prompts.items}))
+    moved, turned = patched(study, prompts, [found.circuit, found.ranking])
+    gates += require(_all_move(study, relations, moved[:, 1]))
+    return Transferred(
+        study, kind, process, rule, gates, search, found, prompts, relations, moved, turned
+    )
+
+
+def asked_otherwise(shown: Study, process: Process, relations: set[str]) -> PromptSet:
+    """Evaluation prompts that ask for the other cell; the process's own answer is the right one.
+
+    Each has the prompt of the same words that asks for the process's own question as its
+    counterfactual. Left out are those of which the model answers either wrong, or both alike.
+    """
+    prompts, own = shown.prompts, process.cells[0]
+    correct = shown.subject.answers(prompts).correct == 1
+    asked = {
+        item.id.removesuffix(str(item.label)): item
+        for item, right in zip(prompts.items, correct, strict=True)
+        if right and cell_of(item) == own
+    }
+    kept = []
+    for item, right in zip(prompts.items, correct, strict=True):
+        other = asked.get(item.id.removesuffix(str(item.label)))
+        wanted = item.split == EVALUATION and item.relation in relations and right
+        if wanted and cell_of(item) != own and other and other.answer != item.answer:
+            wrong = tuple(d for d in item.distractors if d != other.answer)
+            kept.append(
+                replace(
+                    item,
+                    answer=other.answer,
+                    distractors=(item.answer, *wrong),
+                    counterfactual_prompt=other.prompt,
+                    counterfactual_answer=other.answer,
+                )
+            )
+    return replace(prompts, name=f"{prompts.name}, asked otherwise", items=tuple(kept))
+
+
+def patched(
+    study: Study, prompts: PromptSet, circuits: Sequence[Sited]
+) -> tuple[Float[np.ndarray, "relation set"], Float[np.ndarray, "relation set"]]:
+    """By relation, what patching each circuit moves, nats, and the share of answers that turn."""
+    each = [Intervention(circuit.sites, COUNTERFACTUAL) for circuit in circuits]
+    result = swept(study.subject, prompts, each)
+    moved = result.logit_difference - result.clean_logit_difference
+    relation = np.array([item.relation for item in prompts.items])
+    names = np.unique(relation)
+    return (
+        np.array([np.nanmean(moved[:, relation == name], axis=1) for name in names]),
+        np.array([np.nanmean(result.correct[:, relation == name], axis=1) for name in names]),
+    )
+
+
+def _crossed(shown: Study) -> Gate:
+    return Gate(
+        "crossed prompts",
+        shown.prompts.crossed,
+        f"the model does not answer the crossed prompts of {shown.prompts.name}: only there the "
+        "same words ask for another question, so that a patch moves what is asked and no word",
+    )
+
+
+def _enough(prompts: PromptSet) -> Gate:
+    found = len({item.relation for item in prompts.items})
+    return Gate(
+        "relations judged",
+        found >= LEAST_JUDGED,
+        f"in {found} relations that circuits are judged on both questions of a prompt are answered "
+        f"right, with different answers; {LEAST_JUDGED} are needed",
+    )
+
+
+def _all_move(
+    study: Study, relations: Sequence[str], moved: Float[np.ndarray, " relation"]
+) -> Gate:
+    low, high = interval_over_relations(moved.dot, relations, study.plan)
+    said = f"patching all components moves the answer by {moved.mean():.2f} [{low:.2f}, {high:.2f}]"
+    return Gate("all move", low > 0, said + ("" if low > 0 else " nats, not clearly above 0"))
+
+
+def _moved(measured: Transferred) -> Evidence:
+    """The share of what patching all of the kind moves."""
+    both = measured.moved
+    own, everything = both.mean(0)
+
+    def share(weights: Float[np.ndarray, " relation"]) -> float:
+        one, every = weights @ both
+        return float(one / every) if every > 0 else 0.0
+
+    weights = np.full(len(both), 1 / len(both))
+    to, where = measured.process.cells
+    return Evidence(
+        f"from {where} to {to}, moved by the {measured.process.name} {measured.kind}s",
+        Effect(
+            UNIT,
+            share(weights),
+            interval_over_relations(share, measured.relations, measured.study.plan),
+            method=f"{measured.found.size:,} {measured.kind}s move the answer by {own:.2f} nats, "
+            f"all by {everything:.2f}; bootstrap of relations",
+        ),
+        threshold=measured.rule.target,
+        relation=">=",
+        n=len(both),
+        key="moved",
+    )
+
+
+def _shares(measured: Transferred) -> list[float]:
+    """By relation, what the circuit moves, of what all components move on average."""
+    return list((measured.moved[:, 0] / measured.moved[:, 1].mean()).tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """The judged circuit, random sets and same-process circuits: nats, mean over relations."""
+
+    moved: Float[np.ndarray, " set"]
+    everything: float
+    random: int
+
+
+def _others(measured: Transferred) -> Others:
+    """Other circuits of the same size, on the first prompts of each relation."""
+    search, found, draws = measured.search, measured.found, measured.rule.draws
+    seed, own = measured.study.plan.seed, measured.process.cells[0]
+    random = random_circuits(search, found.circuit, draws, seed)
+    same = [
+        search.ranking(rows).top(found.size)
+        for rows in same_process_rows(search.prompts, own, draws, seed)
+    ]
+    first = {item.relation: item.pair for item in reversed(measured.prompts.items)}
+    few = measured.prompts.where(lambda item: item.pair == first[item.relation])
+    each = [found.circuit, *random, *same, found.ranking]
+    moved = patched(measured.study, few, each)[0].mean(0)
+    return Others(moved[:-1], float(moved[-1]), len(random))
+
+
+def _beyond(measured: Transferred, others: Others) -> Evidence:
+    value, random, same = np.split(others.moved, [1, 1 + others.random])
+    return beyond_others(
+        "the same, against other circuits",
+        float(value[0]),
+        random,
+        same,
+        what=("random sets", "circuits between questions of one process"),
+        alpha=measured.rule.alpha,
+        key="beyond",
+        unit="nats",
+    )
+
+
+def _severity(measured: Transferred, others: Others) -> Severity:
+    """How many circuits between questions of one process move as much as the claim asks."""
+    same = others.moved[1 + others.random :] >= measured.rule.target * others.everything
+    return Severity(int(same.sum()), len(same))
+
+
+def _turned(measured: Transferred) -> Evidence:
+    """Secondary: the share of prompts that are then answered as the other question asks."""
+    own, everything = measured.turned.mean(0)
+    return Evidence(
+        f"answers that turn to {measured.process.cells[0]}",
+        Effect("share", float(own), method=f"with all {measured.kind}s {everything:.2f}"),
+        n=len(measured.prompts),
+        key="turned",
+    )
+
+
+def _how_found(measured: Transferred) -> str:
+    return (
+        f"the {measured.found.size:,} {measured.kind}s were found by what their loss costs, and "
+        f"patched in {len(measured.prompts)} crossed prompts of {len(measured.relations)} other "
+        f"relations ({', '.join(measured.relations)})"
+    )

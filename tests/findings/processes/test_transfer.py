@@ -1,0 +1,81 @@
+"""h11: a circuit that carries a process turns the answer, one that is only needed does not."""
+
+import numpy as np
+import pytest
+
+from harness.findings.processes.circuit import CircuitRule
+from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
+from harness.findings.processes.transfer import asked_otherwise, transfer_finding
+from harness.materials.cell_sets import draw_cells
+from harness.study.plan import Plan
+from harness.study.study import Study
+from harness.verdicts.judge import Criterion, Outcome, judge
+from tests.support.judging import finding_of
+from tests.support.planted_circuits import Planted, heads
+
+RULE = CircuitRule(doses=(1 / 16, 1 / 8, 1 / 4), target=0.5, margin=0.1, alpha=0.05, draws=20)
+PLAN = Plan(seed=0, items=100, resamples=199)
+A = ("head", 1, 2)
+EVERY = heads(*((layer, head) for layer in range(4) for head in range(4)))
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    return draw_cells("cells@chains4-shots4-shuffled-steps2", PLAN.items, PLAN.seed)
+
+
+def found(prompts, process, moves, kind="head"):
+    """A is needed for the process; patching moves what is stated by component, in shares."""
+
+    def costs(item):
+        if item.counterfactual_prompt and cell_of(item) == "lookup" and item.label:
+            return {place: -share for place, share in moves.items()}  # what is moved is gained
+        return {A: 0.8} if cell_of(item) == process.cells[0] else {}
+
+    study = Study(Planted(costs=costs), prompts, PLAN)
+    finding = finding_of(transfer_finding, study, kind, process, RULE, gate=0.6)
+    return finding, *judge(finding, Criterion.CONTROLLED)
+
+
+@pytest.mark.parametrize("process", [RETRIEVAL, COMPOSING])
+def test_a_circuit_that_carries_the_process_is_supported(prompts, process):
+    finding, outcome, why = found(prompts, process, {A: 2.0})
+    assert (outcome, why) == (Outcome.SUPPORTED, "every requirement holds")
+    assert finding.evidence[0].effect.value == pytest.approx(1, abs=0.05)
+    assert (finding.severity.supported, finding.severity.contrasts) == (0, RULE.draws)
+
+
+def test_a_circuit_that_is_needed_and_carries_nothing_is_refuted(prompts):
+    others = dict.fromkeys((place for place in EVERY if place != A), 0.2)
+    finding, outcome, why = found(prompts, RETRIEVAL, others)
+    assert outcome is Outcome.REFUTED
+    assert why.startswith("from lookup to recall, moved by the retrieval heads")
+    assert any("other circuits were not measured" in note for note in finding.notes)
+
+
+def test_where_patching_everything_moves_nothing_nothing_is_said(prompts):
+    _, outcome, why = found(prompts, RETRIEVAL, {})
+    assert outcome is Outcome.INCONCLUSIVE
+    assert "patching all components moves the answer by" in why
+
+
+def test_a_model_that_follows_no_label_cannot_show_it(prompts):
+    subject = Planted(costs=lambda _: {A: 0.8}, misses=lambda item: bool(item.label))
+    study = Study(subject, prompts, PLAN)
+    finding = finding_of(transfer_finding, study, "head", RETRIEVAL, RULE, gate=0.6)
+    assert "does not answer the crossed prompts" in judge(finding, Criterion.CONTROLLED)[1]
+
+
+def test_patched_prompts_differ_in_the_label_alone():
+    drawn = draw_cells("cells-crossed:recall-lookup@chains4-shots4-shuffled-steps2", 24, 0)
+    study = Study(Planted(), drawn, PLAN)
+    asked = asked_otherwise(study, RETRIEVAL, {item.relation for item in drawn.items}).items
+    assert asked
+    for item in asked:
+        one, other = item.prompt, item.counterfactual_prompt
+        assert [i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b] == [
+            len(one) - 2
+        ]
+        assert item.distractors[0] != item.answer
+    assert {item.split for item in asked} == {"evaluation"}
+    assert np.unique([cell_of(item) for item in asked]).tolist() == ["lookup"]

@@ -6,7 +6,7 @@ Materials   cells. The circuit is found on prompts with one question each; it is
             crossed prompts, which have the same words and ask for one of two questions by a label.
 Controls    Random sets of the circuit's size, matched by layer, and circuits that the same search
             finds between questions of one process. The answer of the other question must rise above
-            every other one, so that an edit that ruins the model does not pass.
+            other wrong ones, so that an edit that ruins the model does not pass.
 Selection   Circuits found by ablation on half of the relations (h5), patched in other entities of
             the others. The relation is the unit.
 """
@@ -29,13 +29,13 @@ rule = CircuitRule(doses=DOSES, target=TARGET, margin=MARGIN, alpha=ALPHA, draws
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.criterion("controlled", prompts="cells", plain=True, part="retrieval", primary=True)
-def test_patching_the_retrieval_circuit_turns_the_answer(study, verdict, kind):
-    """From a prompt that asks for recall into one that asks for lookup: the recalled is said."""
+def test_patching_the_retrieval_circuit_lifts_its_answer(study, verdict, kind):
+    """From a prompt that asks for recall into one that asks for lookup: the recalled rises."""
     verdict(transfer_finding(study, kind, RETRIEVAL, rule, gate=GATE))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.criterion("controlled", prompts="cells", plain=True, part="composing", primary=True)
-def test_patching_the_composing_circuit_turns_the_answer(study, verdict, kind):
-    """From a prompt that asks for reasoning into one that asks for lookup: the composed is said."""
+def test_patching_the_composing_circuit_lifts_its_answer(study, verdict, kind):
+    """From a prompt that asks for reasoning into one that asks for lookup: the composed rises."""
     verdict(transfer_finding(study, kind, COMPOSING, rule, gate=GATE))

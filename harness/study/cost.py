@@ -356,8 +356,8 @@ PREDICTIONS: Mapping[str, Planned] = {
     "test_the_circuits_interact": _two_circuits,
     "test_relations_agree_on_what_serves_retrieval": _generality,
     "test_relations_agree_on_what_serves_composing": _generality,
-    "test_patching_the_retrieval_circuit_turns_the_answer": _transfer("retrieval"),
-    "test_patching_the_composing_circuit_turns_the_answer": _transfer("composing"),
+    "test_patching_the_retrieval_circuit_lifts_its_answer": _transfer("retrieval"),
+    "test_patching_the_composing_circuit_lifts_its_answer": _transfer("composing"),
     "test_five_heads_carry_retrieval": _few_heads("retrieval"),
     "test_five_heads_carry_composing": _few_heads("composing"),
 }
@@ -376,8 +376,8 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "test_zeroing_specialised_components_costs_their_task_alone": _CIRCUITS,
     "test_each_circuit_serves_its_own_process_more": _CIRCUITS,
     "test_the_circuits_interact": _CIRCUITS,
-    "test_patching_the_retrieval_circuit_turns_the_answer": _CIRCUITS,
-    "test_patching_the_composing_circuit_turns_the_answer": _CIRCUITS,
+    "test_patching_the_retrieval_circuit_lifts_its_answer": _CIRCUITS,
+    "test_patching_the_composing_circuit_lifts_its_answer": _CIRCUITS,
     "test_relations_agree_on_what_serves_retrieval": _CIRCUITS,
     "test_relations_agree_on_what_serves_composing": _CIRCUITS,
 }

@@ -2,7 +2,9 @@
 
 A crossed prompt holds two questions and asks for one of them by a label. The circuit's activations
 are taken from the prompt that asks for the process's own question and put into the prompt of the
-same words that asks for the other one. If the circuit carries the process, the answer turns.
+same words that asks for the other one. If the circuit carries the process, the answer to its own
+question rises above other wrong answers. It need not overtake the answer that was asked for, which
+what is not patched still gives: with nothing but the circuit moved the two may end level.
 """
 
 from collections.abc import Sequence
@@ -48,7 +50,7 @@ class Transferred:
         prompts: Those that are patched.
         relations: Of the rows.
         moved: Change of the logit difference, nats: the circuit, then all of its kind.
-        turned: Share of the answers that become those of the process's own question: the same.
+        first: Share of prompts in which that answer is above the other wrong ones: the same.
     """
 
     study: Study
@@ -61,13 +63,13 @@ class Transferred:
     prompts: PromptSet
     relations: tuple[str, ...]
     moved: Float[np.ndarray, "relation two"]
-    turned: Float[np.ndarray, "relation two"]
+    first: Float[np.ndarray, "relation two"]
 
 
 def transfer_finding(
     study: Study, kind: CircuitKind, process: Process, rule: CircuitRule, *, gate: float
 ) -> Finding:
-    """Whether patching a process's circuit turns the answer to the process's own question.
+    """Whether patching a process's circuit lifts the answer to the process's own question.
 
     Args:
         study: The model, on prompts with one question each; the crossed ones are drawn from them.
@@ -84,7 +86,7 @@ def transfer_finding(
     met = worth_controls(study, [moved])
     others = _others(measured) if met else None
     return Finding(
-        (moved, *((_beyond(measured, others),) if others else ()), _turned(measured)),
+        (moved, *((_beyond(measured, others),) if others else ()), _first(measured)),
         gates=measured.gates,
         notes=(_how_found(measured), *left_out("other circuits", met=met)),
         samples={moved.name: dict(zip(measured.relations, _shares(measured), strict=True))},
@@ -103,10 +105,10 @@ def _measure(
     gates += require(_enough(prompts))
     found = search.circuit(rows_of_cells(parts.selection, process.cells[0]))
     relations = tuple(sorted({item.relation for item in prompts.items}))
-    moved, turned = patched(study, prompts, [found.circuit, found.ranking])
+    moved, first = patched(study, prompts, [found.circuit, found.ranking])
     gates += require(_all_move(study, relations, moved[:, 1]))
     return Transferred(
-        study, kind, process, rule, gates, search, found, prompts, relations, moved, turned
+        study, kind, process, rule, gates, search, found, prompts, relations, moved, first
     )
 
 
@@ -114,7 +116,8 @@ def asked_otherwise(shown: Study, process: Process, relations: set[str]) -> Prom
     """Evaluation prompts that ask for the other cell; the process's own answer is the right one.
 
     Each has the prompt of the same words that asks for the process's own question as its
-    counterfactual. Left out are those of which the model answers either wrong, or both alike.
+    counterfactual. Left out are those of which the model answers either wrong, or both alike, and
+    those that leave no other wrong answer.
     """
     prompts, own = shown.prompts, process.cells[0]
     correct = shown.subject.answers(prompts).correct == 1
@@ -127,13 +130,14 @@ def asked_otherwise(shown: Study, process: Process, relations: set[str]) -> Prom
     for item, right in zip(prompts.items, correct, strict=True):
         other = asked.get(item.id.removesuffix(str(item.label)))
         wanted = item.split == EVALUATION and item.relation in relations and right
-        if wanted and cell_of(item) != own and other and other.answer != item.answer:
-            wrong = tuple(d for d in item.distractors if d != other.answer)
+        if not (wanted and other) or cell_of(item) == own or other.answer == item.answer:
+            continue
+        if wrong := tuple(d for d in item.distractors if d != other.answer):
             kept.append(
                 replace(
                     item,
                     answer=other.answer,
-                    distractors=(item.answer, *wrong),
+                    distractors=wrong,
                     counterfactual_prompt=other.prompt,
                     counterfactual_answer=other.answer,
                 )
@@ -144,7 +148,7 @@ def asked_otherwise(shown: Study, process: Process, relations: set[str]) -> Prom
 def patched(
     study: Study, prompts: PromptSet, circuits: Sequence[Sited]
 ) -> tuple[Float[np.ndarray, "relation set"], Float[np.ndarray, "relation set"]]:
-    """By relation, what patching each circuit moves, nats, and the share of answers that turn."""
+    """By relation, what patching each circuit moves, nats, and how often that answer is above."""
     each = [Intervention(circuit.sites, COUNTERFACTUAL) for circuit in circuits]
     result = swept(study.subject, prompts, each)
     moved = result.logit_difference - result.clean_logit_difference
@@ -260,14 +264,14 @@ def _severity(measured: Transferred, others: Others) -> Severity:
     return Severity(int(same.sum()), len(same))
 
 
-def _turned(measured: Transferred) -> Evidence:
-    """Secondary: the share of prompts that are then answered as the other question asks."""
-    own, everything = measured.turned.mean(0)
+def _first(measured: Transferred) -> Evidence:
+    """Secondary: how often the process's own answer stands above the other wrong ones then."""
+    own, everything = measured.first.mean(0)
     return Evidence(
-        f"answers that turn to {measured.process.cells[0]}",
+        f"answers of {measured.process.cells[0]} above other wrong ones",
         Effect("share", float(own), method=f"with all {measured.kind}s {everything:.2f}"),
         n=len(measured.prompts),
-        key="turned",
+        key="first",
     )
 
 

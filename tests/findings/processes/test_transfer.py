@@ -1,4 +1,4 @@
-"""h11: a circuit that carries a process turns the answer, one that is only needed does not."""
+"""h11: a circuit that carries a process lifts its answer, one that is only needed does not."""
 
 import numpy as np
 import pytest
@@ -76,6 +76,7 @@ def test_patched_prompts_differ_in_the_label_alone():
         assert [i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b] == [
             len(one) - 2
         ]
-        assert item.distractors[0] != item.answer
+        assert item.answer not in item.distractors
+        assert len(item.distractors) == 2  # of four: neither question's answer
     assert {item.split for item in asked} == {"evaluation"}
     assert np.unique([cell_of(item) for item in asked]).tolist() == ["lookup"]

@@ -92,7 +92,7 @@ def load_tokenizer(spec: ModelSpec, options: LoadOptions) -> PreTrainedTokenizer
             f"the tokenizer of {spec.name} turns text into nothing: its files (tokenizer.json) are "
             "missing or empty; copy or download them again."
         )
-    if _is_decoder(spec):
+    if is_decoder(spec):
         append_nothing(tokenizer, spec.name)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
@@ -109,7 +109,7 @@ def load_tokenizer(spec: ModelSpec, options: LoadOptions) -> PreTrainedTokenizer
     return tokenizer
 
 
-def _is_decoder(spec: ModelSpec) -> bool:
+def is_decoder(spec: ModelSpec) -> bool:
     """Whether the model is a decoder, as far as its configuration can be read."""
     if spec.gguf_file is not None:
         return True

@@ -331,7 +331,8 @@ class Sweep:
 
         Raises:
             EditError: If an edit changed nothing on any prompt, though it should have, or a set
-                applies to no prompt at all.
+                applies to no prompt at all (but for sets that name tokens of the prompt in a
+                decoder beside an encoder: in a map of layers and positions they stay blank).
         """
         for edit, could in self.could.items():
             if could and not self.did[edit]:
@@ -340,11 +341,19 @@ class Sweep:
                     "was given (did it write to a copy?)."
                 )
         for edits, applies in zip(self.sets, self.applicable, strict=True):
-            if not partial and len(self.items) and not applies.any():
+            if not partial and len(self.items) and not applies.any() and not self._blank(edits):
                 raise EditError(
                     f"{' + '.join(map(str, edits))} applies to none of the prompts: they lack its "
                     "positions, or a counterfactual of the same number of tokens."
                 )
+        return self._table()
+
+    def _blank(self, edits: EditSet) -> bool:
+        """Whether a decoder beside an encoder is edited at tokens of the prompt: it has none."""
+        decoder = self.network.sites.decoder
+        return decoder is not None and any(edit.site.layer >= decoder for edit in edits)
+
+    def _table(self) -> SweepResult:
         return SweepResult(
             log_probability=self.table[0],
             logit_difference=self.table[1],

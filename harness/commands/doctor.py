@@ -307,9 +307,15 @@ def _check_complete(spec: ModelSpec, size: sizes.Size) -> None:
 
     expected = loading.counted_parameters(spec)
     if size.parameters < expected:
+        remedy = (
+            "copy or download them again"
+            if loading.is_decoder(spec)
+            else "copy or download them again, unless it makes embeddings and has no head that "
+            "fills masks: then it gives no answers and no claim can be tested on it"
+        )
         raise ModelError(
             f"the weights of {spec.name} are incomplete: {size.parameters:,} numbers, and its "
-            f"config.json asks for {expected:,}; copy or download them again."
+            f"config.json asks for {expected:,}; {remedy}."
         )
 
 

@@ -1,6 +1,7 @@
 """The model as the rest of the suite sees it; nnsight and transformers live here and nowhere else.
 
 `model` is the front. `loading` opens a model and `architectures` says where its parts are;
+`encoders` and `encoder_decoders` are for those that are no decoders, `answers` for their answers;
 `encoding`, `prefix_sharing` and `batching` make batches of prompts; `extraction`, `scoring`,
 `sweep`, `attribution` and `generation` measure; `checks` tests that the instrument is right.
 """

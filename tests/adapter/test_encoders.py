@@ -318,3 +318,47 @@ def test_an_encoder_without_a_head_is_read_and_not_asked(bert, tmp_path):
     for ask in (headless.score, headless.next_token_logits, lambda i: headless.sweep(i, [()])):
         with pytest.raises(ModelError, match=r"gives no answers: the head that fills masks \(cls"):
             ask(ITEMS)
+
+
+CAPITALS = {"France": "Paris", "Peru": "Lima", "Japan": "Tokyo", "Norway": "Oslo"}
+FACTS = tuple(
+    item(f"The capital of {country} is", city, *(c for c in CAPITALS.values() if c != city))
+    for country, city in CAPITALS.items()
+)
+
+
+@pytest.mark.parametrize("kind", ["t5", "bert"])
+def test_a_trained_model_answers_and_only_attention_carries_the_country_to_it(kind, tmp_path):
+    untrained = loaded(kind, tmp_path / "untrained")
+    assert untrained.score(FACTS).correct.mean() < 1
+    folder = taught(untrained, tmp_path / "taught")
+    model = Model.load(resolve(str(folder)), LoadOptions(device="cpu"))
+    answers = model.score(FACTS)
+    assert answers.correct.all()
+    assert answers.exact.all()
+    # Without attention what stands in the answer's place is the same after every country.
+    first = model.sites.decoder or 0
+    layers = range(first, model.architecture.layers)
+    cut = tuple(zero_ablation(Site("attn", layer)) for layer in layers)
+    found = model.sweep(FACTS, [cut])
+    assert found.clean_correct.all()
+    np.testing.assert_allclose(found.correct[0].sum(), 1)
+
+
+def taught(model, folder):
+    """The model after a hundred steps on the facts, saved beside its tokenizer."""
+    own = model.module.own if model.sites.decoder else model.module
+    ids = torch.tensor(model.encoder.ids(FACTS))
+    answers = torch.tensor([row[0][0] for row in words(model, FACTS)])
+    labels = answers[:, None]
+    if not model.sites.decoder:
+        labels = torch.where(ids == model.tokenizer.mask_token_id, labels, -100)
+    own.requires_grad_(True)
+    optimizer = torch.optim.Adam(own.parameters(), lr=3e-3)
+    for _ in range(100):
+        own(input_ids=ids, labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    own.save_pretrained(folder)
+    model.tokenizer.save_pretrained(folder)
+    return folder

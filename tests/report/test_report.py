@@ -331,6 +331,18 @@ def test_neurons_travel_as_a_histogram():
     assert sum(y or 0 for y in figure.traces[0]["y"]) == 200_000
 
 
+def test_a_figure_of_an_encoder_decoder_says_whose_its_layers_are():
+    table = components(claims=("h2",), models=("mini-qwen",))
+    table = table[table.criterion == "published"]
+    context = FigureContext("m", "h2", "published", "g", 60, 1.0)
+    assert "encoder" not in component_figures.head_map(table, context).caption
+    caption = component_figures.head_map(table, replace(context, encoder_layers=2)).caption
+    assert caption.endswith(
+        "Layers below 2 are the encoder's, the others the decoder's, whose heads are those of "
+        "cross-attention."
+    )
+
+
 def test_undefined_effects_leave_a_gap():
     table = components(claims=("h2",), models=("mini-qwen",))
     table = table[table.criterion == "published"].copy()

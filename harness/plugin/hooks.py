@@ -183,8 +183,11 @@ def pytest_runtest_call(item: pytest.Item) -> Any:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
     """Bad input is one sentence, not a traceback; what is skipped is named by its test's line.
 
-    A worker's report also says how fast a model is.
+    A worker's report also says how fast a model is. Where a library made an error of its own of
+    Ctrl-C, the run is stopped all the same.
     """
+    if call.excinfo is not None and interrupted(call.excinfo.value):
+        raise KeyboardInterrupt
     report = yield
     if report.skipped and is_prediction(item) and isinstance(report.longrepr, tuple):
         path, line, _ = item.location
@@ -200,6 +203,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
         if call.excinfo.errisinstance(ForeignError):
             report.longrepr = printable(f"{item.nodeid}: {call.excinfo.value}")
     return report
+
+
+def interrupted(error: BaseException | None) -> bool:
+    """Whether a Ctrl-C is behind an error."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -466,6 +466,25 @@ def test_a_signal_on_an_instruction_without_a_line_is_said_as_any_other():
     assert "KeyboardInterrupt" in str(excinfo.getrepr())
 
 
+def test_a_signal_of_which_a_library_makes_an_error_of_its_own_stops_the_run(study):
+    study.makepyfile(
+        test_h9_x=CLAIM
+        + prediction("first", HOLDS)
+        + prediction(
+            "second",
+            "try:",
+            "    raise KeyboardInterrupt",
+            "except BaseException as error:",
+            '    raise RuntimeError("a thread ended") from error',
+        )
+        + prediction("third", HOLDS)
+    )
+    result = study.runpytest_subprocess("--model=mini-qwen", "--gate=none")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["report: *", "*KeyboardInterrupt*"])
+
+
 def test_sigterm_in_the_first_prediction_is_an_interruption_too(study):
     study.makepyfile(
         test_h9_x=CLAIM

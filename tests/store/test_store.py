@@ -127,7 +127,6 @@ DAMAGE = {
     "truncated": ("safetensors", lambda p: os.truncate(p, 20), "20 bytes instead of"),
     "emptied": ("safetensors", lambda p: os.truncate(p, 0), "0 bytes instead of"),
     "deleted": ("safetensors", Path.unlink, "its file is missing"),
-    "no sidecar": ("json", Path.unlink, "no sidecar"),
     "garbage": ("json", lambda p: p.write_bytes(b"\xff{]"), "is not JSON"),
     "a list": ("json", lambda p: p.write_text("[]"), "not a JSON object"),
     "other": ("json", belongs_elsewhere, "belongs to another shard"),
@@ -147,6 +146,15 @@ def test_a_damaged_shard_is_named_and_only_it_is_measured_again(tmp_path, case):
     assert message.startswith(f"cache entry {address} shard 3 was damaged (")
     assert reason in message
     assert message.endswith("; measured again")
+    assert fetch(Store(tmp_path), Meter()).cached
+
+
+def test_a_shard_that_was_not_written_to_its_end_is_measured_again(tmp_path):
+    address = fetch(Store(tmp_path), Meter()).address
+    (tmp_path / address / "shard-00003.json").unlink()
+    meter, store = Meter(), Store(tmp_path)
+    assert_right(fetch(store, meter))
+    assert (meter.asked, store.damaged) == ([3], [])
     assert fetch(Store(tmp_path), Meter()).cached
 
 

@@ -16,7 +16,7 @@ from harness.calibration.pvalues import p_values
 from harness.calibration.rates import any_error, error_rates
 from harness.calibration.recovery import circuit_of, recovered
 from harness.calibration.results import NO_NULL, ResultRow, rows_of, verdicts_of
-from harness.calibration.running import CIRCUIT, Ran, RunOutcome
+from harness.calibration.running import CIRCUIT, Ran, RunOutcome, organism_folder
 from harness.calibration.settings import CalibrationSettings
 from harness.calibration.simulated import simulated_power
 from harness.files import write_text
@@ -88,7 +88,7 @@ def _organisms(runs: Sequence[Ran]) -> dict[str, dict[str, str]]:
     found = {}
     for run in runs:
         if run.job.part == "organisms":
-            file = run.folder.parents[1] / "organisms" / run.job.base / CIRCUIT
+            file = organism_folder(run.folder.parents[1], run.job.base) / CIRCUIT
             found[run.job.base] = parsed(file.read_bytes())["expected"]
     return found
 

@@ -1,5 +1,6 @@
 """Carrying the runs out: in parallel, one process and one core each, resumable."""
 
+import hashlib
 import json
 import os
 import queue
@@ -103,7 +104,7 @@ class Workshop:
         if job.network is not None:
             return str(self.folder / "networks" / f"{Path(job.base).name}-{job.network:03d}")
         if job.part == "organisms":
-            return str(self.folder / "organisms" / job.base)
+            return str(organism_folder(self.folder, job.base))
         spec = self._spec(job.base)
         if spec.is_local or spec.fixed is None:
             return str(spec.gguf_file or spec.path)
@@ -168,6 +169,14 @@ class Workshop:
                 raise ModelError(f"there is no claim {claim!r} in {folder}.")
             found += map(str, files)
         return found
+
+
+def organism_folder(work: Path, name: str) -> Path:
+    """Where an organism is written; its recipe is part of the name, so that an old one is left."""
+    recipe = hashlib.sha256()
+    for file in sorted((DATA / "fixtures" / "training").glob("*.py")):
+        recipe.update(file.read_bytes())
+    return work / "organisms" / f"{name}-{recipe.hexdigest()[:8]}"
 
 
 def _write_organism(name: str, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from harness.calibration.jobs import Job, chains, jobs_of
 from harness.calibration.power import on_organisms
 from harness.calibration.record import _organisms
 from harness.calibration.results import rows_of
-from harness.calibration.running import Workshop, _write_organism
+from harness.calibration.running import Workshop, _write_organism, organism_folder
 from harness.calibration.settings import ORGANISMS, CalibrationSettings
 from harness.models.specs import ModelError
 from tests.support.made_runs import ran, verdict
@@ -32,7 +33,17 @@ def test_every_organism_is_judged_with_each_seed():
 def test_a_job_studies_the_folder_that_is_written_for_it(tmp_path):
     shop = Workshop(tmp_path, CalibrationSettings())
     job = Job("organisms", "written", "apart")
-    assert shop.model(job) == str(tmp_path.resolve() / "organisms" / "apart")
+    folder = Path(shop.model(job))
+    assert folder == organism_folder(tmp_path.resolve(), "apart")
+    assert folder.parent.name == "organisms"
+
+
+def test_another_recipe_is_another_folder(tmp_path, monkeypatch):
+    before = organism_folder(tmp_path, "apart")
+    (tmp_path / "fixtures" / "training").mkdir(parents=True)
+    (tmp_path / "fixtures" / "training" / "written.py").write_text("changed")
+    monkeypatch.setattr(running, "DATA", tmp_path)
+    assert organism_folder(tmp_path, "apart") != before
 
 
 def test_an_organism_that_cannot_be_written_is_named(tmp_path, monkeypatch):
@@ -43,7 +54,7 @@ def test_an_organism_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
 
 def test_rates_are_over_runs_that_decided_and_others_are_counted_beside(tmp_path):
-    folder = tmp_path / "organisms" / "apart"
+    folder = organism_folder(tmp_path, "apart")
     folder.mkdir(parents=True)
     (folder / "circuit.json").write_text(json.dumps({"expected": {PLACE: "supported"}}))
     said = ("supported", "refuted", "inconclusive", "supported")

@@ -105,7 +105,7 @@ def process_circuit_finding(
     """
     measured = _measure(study, kind, process, rule, gate)
     lost = _lost(measured)
-    required = (lost, *(_spared(measured, cell) for cell in measured.others))
+    required = (lost, _falls(measured), *(_spared(measured, cell) for cell in measured.others))
     met = worth_controls(study, required)
     others = _compared(measured) if met else None
     beside = (_selective(measured, others), *_otherwise(measured)) if others else ()
@@ -188,20 +188,37 @@ def _interval(
     return interval_over_relations(statistic, measured.ablated.relations, measured.study.plan)
 
 
+def _falls(measured: Measured) -> Evidence:
+    """The target loses more than others may: half of next to nothing is no loss."""
+    costs = measured.ablated.costs[measured.target][:, 0]
+    return Evidence(
+        f"{measured.target} lost of its own logit difference",
+        _of_own(measured, costs),
+        threshold=measured.rule.margin,
+        relation=">",
+        n=len(costs),
+        key="falls",
+    )
+
+
 def _spared(measured: Measured, cell: str) -> Evidence:
     costs = measured.ablated.costs[cell][:, 0]
     return Evidence(
         f"{cell} lost without them",
-        Effect(
-            "share of the logit difference",
-            float(costs.mean()),
-            _interval(measured, costs.dot),
-            method="bootstrap of relations",
-        ),
+        _of_own(measured, costs),
         threshold=measured.rule.margin,
         relation="<=",
         n=len(costs),
         key=f"spared.{cell}",
+    )
+
+
+def _of_own(measured: Measured, costs: Float[np.ndarray, " relation"]) -> Effect:
+    return Effect(
+        "share of the logit difference",
+        float(costs.mean()),
+        _interval(measured, costs.dot),
+        method="bootstrap of relations",
     )
 
 
@@ -240,7 +257,8 @@ def _severity(measured: Measured, compared: Compared) -> Severity:
     """How many circuits between questions of one process cost and spare as the claim asks."""
     rule, ablated = measured.rule, compared.ablated
     own = ablated.mean(measured.target)
-    meets = own[compared.same_process] >= rule.target * own[-1]
+    same = own[compared.same_process]
+    meets = (same >= rule.target * own[-1]) & (same > rule.margin)
     for cell in measured.others:
         meets &= ablated.mean(cell)[compared.same_process] <= rule.margin
     return Severity(int(meets.sum()), len(meets))

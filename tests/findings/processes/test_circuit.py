@@ -104,6 +104,13 @@ def test_a_small_loss_is_no_circuit():
     assert outcome(finding) is Outcome.REFUTED
 
 
+def test_all_of_next_to_nothing_is_no_circuit():
+    finding = found(by_cell(recall={N: 0.04}), kind="neuron")
+    assert evidence(finding, "lost").passed
+    assert outcome(finding) is Outcome.REFUTED
+    assert "recall lost of its own logit difference" in why(finding)
+
+
 def test_a_model_in_which_nothing_matters_is_not_supported():
     assert outcome(found(lambda _: {})) is not Outcome.SUPPORTED
 

@@ -70,6 +70,12 @@ class Collector:
         except OSError as error:
             self.failure = f"{type(error).__name__}: {error}"
 
+    @pytest.hookimpl(tryfirst=True)  # before the terminal writes out what each function was given
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Keep the place alone: every array on the way to it takes longer than the report."""
+        if not self.config.option.fulltrace:
+            excinfo.traceback = excinfo.traceback[-1:]
+
     @pytest.hookimpl(tryfirst=True)  # before JUnit's file is written
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write what there is, also after Ctrl-C; keep a whole run as a baseline."""

@@ -96,7 +96,8 @@ def run(options: argparse.Namespace) -> int:
     cluster = Cluster(options.address, options.cpus)
     # A batch system ends a job with SIGTERM; Ray, which has just started, would end us at once.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    slots = cluster.gpus or cluster.cpus
+    there = cluster.machines()
+    slots = sum(m.gpus for m in there) or sum(m.cpus for m in there)
     fleet_run = FleetRun(
         fleet,
         out,

@@ -1,24 +1,39 @@
-"""The only place of Ray: functions on processors, GPUs and machines, retried where they die."""
+"""The only place of Ray: functions on processors, GPUs and machines, and how they die."""
 
 import os
+import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from harness.files import DATA
 from harness.fleet.entries import FleetError
 from harness.fleet.work import KilledError, Needs
 
-RETRIES = 3
 Result = TypeVar("Result")
+DEATHS = {  # Ray's errors, in words
+    "NodeDiedError": "its machine was lost",
+    "OutOfMemoryError": "its machine had no memory left",
+    "WorkerCrashedError": "its process was killed",
+}
+ADDRESS = re.compile(r"Node IP: ([^,\s]+)")  # in what Ray says of a machine
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A function that did not come to its end.
+
+    Attributes:
+        reason: What happened, in words that follow "its task died: ".
+        again: Whether the cause was outside of it: its process, its run or its machine was lost.
+    """
+
+    reason: str
+    again: bool
 
 
 class Cluster:
-    """Ray on this machine, or a running cluster.
-
-    Attributes:
-        largest: What the largest machine has.
-        cpus, gpus: Of all machines.
-    """
+    """Ray on this machine, or a running cluster, whose machines come and go."""
 
     def __init__(self, address: str | None = None, cpus: int | None = None) -> None:
         """Start Ray here, or join the cluster at an address.
@@ -43,32 +58,31 @@ class Cluster:
         try:
             ray.init(address=address or "local", log_to_driver=False, logging_level="error", **here)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
             raise FleetError(
-                f"there is no Ray cluster at {address or 'this machine'} ({reason}): start it with "
-                "`ray start --head`, or leave --address out to run here."
+                f"there is no Ray cluster at {address or 'this machine'} ({_line(str(error))}): "
+                "start it with `ray start --head`, or leave --address out to run here."
             ) from error
-        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        self.largest = max((_needs(m) for m in machines), key=lambda n: (n.gpus, n.memory))
-        self.cpus = sum(_needs(m).cpus for m in machines)
-        self.gpus = sum(_needs(m).gpus for m in machines)
+
+    def machines(self) -> list[Needs]:
+        """What each machine has, of those that are there now."""
+        return [
+            Needs(int(has.get("CPU", 0)), int(has.get("GPU", 0)), int(has.get("memory", 0)))
+            for node in self._ray.nodes()
+            if node["Alive"] and (has := node["Resources"])
+        ]
 
     def submit(self, function: Callable[..., Result], *arguments: Any, needs: Needs) -> Any:
-        """Run a function where there is room; a handle for `ready`.
-
-        It runs again if its process, its run or its machine dies.
-        """
+        """Run a function once, where there is room; a handle for `ready`."""
         remote = self._ray.remote(function).options(
             num_cpus=needs.cpus,
             num_gpus=needs.gpus,
             memory=0 if needs.gpus else needs.memory,  # of the machine; a GPU's is its own
-            max_retries=RETRIES,
-            retry_exceptions=[KilledError],
+            max_retries=0,  # Ray would try again without a word
         )
         return remote.remote(*arguments)
 
     def ready(self, handles: Iterable[Any], seconds: float) -> list[tuple[Any, Any]]:
-        """Handles that are done within some time, each with its result or the error it died of."""
+        """Handles that are done within some time, each with its result or a `Died`."""
         waiting = list(handles)
         if not waiting:
             return []
@@ -76,20 +90,31 @@ class Cluster:
         return [(handle, self._result(handle)) for handle in done]
 
     def _result(self, handle: Any) -> Any:
+        errors = self._ray.exceptions
         try:
             return self._ray.get(handle)
-        except self._ray.exceptions.RayError as error:
-            return error
+        except errors.RayTaskError as error:  # what the function raised
+            cause = error.cause
+            if isinstance(cause, KilledError):
+                return Died(str(cause), again=True)
+            return Died(_line(f"{type(cause).__name__}: {cause}"), again=False)
+        except errors.RayError as error:
+            return Died(_how(error), again=True)
 
     def close(self) -> None:
         """Let go of the cluster; of one on this machine, end it and what runs on it."""
         self._ray.shutdown()
 
 
-def _needs(resources: dict[str, float]) -> Needs:
-    return Needs(
-        int(resources.get("CPU", 0)), int(resources.get("GPU", 0)), int(resources.get("memory", 0))
-    )
+def _how(error: Exception) -> str:
+    words, at = DEATHS.get(type(error).__name__), ADDRESS.search(str(error))
+    if words is None:
+        return _line(str(error))
+    return f"{words} ({at[1]})" if at else words
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:300]
 
 
 def gpu_memory() -> int:

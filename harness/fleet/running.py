@@ -1,34 +1,38 @@
 """The order of things: look at every model, ask what it answers, run its claims, look closer."""
 
-import hashlib
-import json
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.compare.curves import FleetRecord, ModelSeries, SeriesPoint, between, curves
-from harness.fleet.cluster import Cluster, gpu_memory
+from harness.fleet.asking import is_there, needs_of, task_of, value_of
+from harness.fleet.cluster import Cluster, Died, gpu_memory
 from harness.fleet.entries import Fleet, FleetEntry
 from harness.fleet.looking import Looked, look
-from harness.fleet.rows import CLAIMS, COMPETENCE, Row, cannot_answer, slug
+from harness.fleet.rows import CLAIMS, COMPETENCE, Row, cannot_answer
 from harness.fleet.table import Table
 from harness.fleet.together import renamed
-from harness.fleet.work import Ended, Needs, Task, carry_out, ended
+from harness.fleet.work import Ended, Needs, carry_out, ended
 from harness.store.store import user_cache
-from harness.study.fingerprint import instrument, library_versions
 from harness.study.plan import Plan
 from harness.verdicts.judge import Outcome
 from harness.verdicts.records import JSON_NAME
 from harness.verdicts.verdict import Verdict
 
-ASKED = (
-    "-k",
-    "test_the_model_answers",
-    "--criterion=both",
-    "--no-controls",
-)  # of h0: what a model can answer
 PATIENCE = 0.5  # seconds
+RETRIES = 3  # of a task that died of something outside of it
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the cluster was asked for a row, and how often it died of something outside of it."""
+
+    row: Row
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    needs: Needs
+    died: int = 0
 
 
 class FleetRun:
@@ -50,13 +54,14 @@ class FleetRun:
         self.rows = [Row(entry, point) for entry in fleet.entries for point in entry.points]
         self.faults = {entry.name: entry.fault for entry in fleet.entries if entry.fault}
         self._gpu_bytes = 0
-        self._handles: dict[Any, Row] = {}
+        self._handles: dict[Any, Asked] = {}
+        self._said: set[str] = set()  # who waits for a machine that is not there
 
     def run(self) -> None:
         """Carry out what is not there yet; each row ends with verdicts or a sentence."""
         for name, fault in self.faults.items():
             self.table.say(f"{name}: {fault}")
-        if self.cluster.gpus:
+        if any(machine.gpus for machine in self.cluster.machines()):
             handle = self.cluster.submit(gpu_memory, needs=Needs(gpus=1))
             ((_, found),) = self.cluster.ready([handle], 600) or ((None, 0),)
             self._gpu_bytes = found if isinstance(found, int) else 0
@@ -73,14 +78,45 @@ class FleetRun:
             options = self._options(row)
             twins = value_of(options, "--twins", str(Plan().twins))
             dtype, chat = value_of(options, "--dtype", "auto"), "--chat-template" in options
-            asked = (row.point.model, dtype, int(twins) if twins.isdigit() else 1, chat, self.store)
-            self._handles[self.cluster.submit(look, *asked, needs=Needs())] = row
+            count = int(twins) if twins.isdigit() else 1
+            arguments = (row.point.model, dtype, count, chat, self.store)
+            self._ask(Asked(row, look, arguments, Needs()))
         while self._handles:
-            for handle, result in self.cluster.ready(self._handles, PATIENCE):
-                self._take(self._handles.pop(handle), result)
+            came = self.cluster.ready(self._handles, PATIENCE)
+            if not came:
+                self._say_who_waits()
+            for handle, result in came:
+                asked = self._handles.pop(handle)
+                if isinstance(result, Died) and result.again and asked.died < RETRIES:
+                    self._ask_again(asked, result)
+                else:
+                    self._take(asked.row, result)
             self.table.draw(self.rows)
 
-    def _take(self, row: Row, result: Any) -> None:
+    def _ask(self, asked: Asked) -> None:
+        handle = self.cluster.submit(asked.function, *asked.arguments, needs=asked.needs)
+        self._handles[handle] = asked
+
+    def _ask_again(self, asked: Asked, death: Died) -> None:
+        """A task that was lost with its process or machine goes on from what is stored."""
+        row, died = asked.row, asked.died + 1
+        what = f"{row.label}, {row.now.stage if row.now else 'look'}"
+        self.table.say(f"{what}: {death.reason.rstrip('.')}; it runs again ({died} of {RETRIES})")
+        self._ask(replace(asked, died=died))
+
+    def _say_who_waits(self) -> None:
+        """A machine that left may have been the only one for a task; another may come."""
+        machines = self.cluster.machines()
+        for asked in self._handles.values():
+            label, needs = asked.row.label, asked.needs
+            if label not in self._said and not is_there(needs, machines):
+                self._said.add(label)
+                self.table.say(
+                    f"{label} waits: no machine is left with {needs.cpus} processors, {needs.gpus} "
+                    f"GPUs, {needs.memory / 1e9:.1f} GB; add one, or stop and run again"
+                )
+
+    def _take(self, row: Row, result: Looked | Ended | Died) -> None:
         """Go on with a row after what it waited for."""
         made = None
         if isinstance(result, Looked):
@@ -92,8 +128,8 @@ class FleetRun:
             else:
                 row.ended[result.task.stage] = result
                 self._next(row)
-        else:  # an error of Ray: the task died, whatever was tried
-            row.now, row.fault = None, f"its task died: {' '.join(str(result).split())[:300]}"
+        else:  # whatever was tried
+            row.now, row.fault = None, f"its task died: {result.reason.rstrip('.')}."
         if made is not None or row.over:
             self.table.done(row, self.rows, made)
 
@@ -125,54 +161,24 @@ class FleetRun:
         if row.over:
             return
         stage = CLAIMS if COMPETENCE in row.ended else COMPETENCE
-        needs = self._needs(row)
+        assert row.looked is not None
+        options, machines = self._options(row), self.cluster.machines()
+        memory = row.looked.memory
+        needs = needs_of(memory, options, machines, self._gpu_bytes, len(self.rows))
         if isinstance(needs, str):
             row.fault = needs
             return
-        task = self._task(row, stage, needs)
+        task = task_of(row.label, row.looked, stage, needs, options, self.folder, self.store)
         made = ended(task)
         if made is not None:
             row.ended[stage] = made
             self._next(row)
             return
         row.now = task
-        self._handles[self.cluster.submit(carry_out, task, needs=needs)] = row
-
-    def _needs(self, row: Row) -> Needs | str:
-        """What a run asks for; a sentence if no machine has it."""
-        assert row.looked is not None
-        memory, most = row.looked.memory, self.cluster.largest
-        shown = f"it needs {memory / 1e9:.1f} GB"
-        if self._gpu_bytes and value_of(self._options(row), "--device", "auto") != "cpu":
-            gpus = max(1, math.ceil(memory / self._gpu_bytes))
-            if gpus > most.gpus:
-                return f"{shown}, and the largest machine has {most.gpus} GPUs of " + (
-                    f"{self._gpu_bytes / 1e9:.0f} GB: --twins 0 or --dtype bfloat16 needs less."
-                )
-            return Needs(1, gpus, memory)
-        if memory > most.memory:
-            return f"{shown}, and the largest machine has {most.memory / 1e9:.1f} GB of memory."
-        share = max(1, self.cluster.cpus // len(self.rows))  # of few models, each computes faster
-        return Needs(min(share, most.cpus), 0, memory)
+        self._ask(Asked(row, carry_out, (task,), needs))
 
     def _options(self, row: Row) -> tuple[str, ...]:
         return (*self.fleet.options, *row.entry.options)
-
-    def _task(self, row: Row, stage: str, needs: Needs) -> Task:
-        """The task, in a folder whose name has a hash of all that its outcome depends on."""
-        assert row.looked is not None
-        options = (*self._options(row), *(ASKED if stage == COMPETENCE else ()))
-        depends = [row.looked.identity, stage, options, instrument(), library_versions()]
-        key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
-        spread = ("--device-map=auto",) if needs.gpus > 1 else ()
-        return Task(
-            row.label,
-            stage,
-            self.folder / "tasks" / f"{slug(row.label)}-{stage}-{key}",
-            (*options, *spread, f"--model={row.looked.model}", f"--cache-dir={self.store}"),
-            needs,
-            Path.cwd(),
-        )
 
     def _closer(self) -> list[Row]:
         """Rows for the steps in the middle of gaps in which an outcome flips."""
@@ -237,14 +243,3 @@ class FleetRun:
             if row.unable
         ]
         return FleetRecord(tuple(self.series()), tuple(notes))
-
-
-def value_of(options: Sequence[str], name: str, default: str) -> str:
-    """The last value of an option, as pytest would read it."""
-    found = default
-    for at, option in enumerate(options):
-        if option.startswith(f"{name}="):
-            found = option.partition("=")[2]
-        elif option == name and at + 1 < len(options):
-            found = options[at + 1]
-    return found

@@ -102,7 +102,7 @@ def carry_out(task: Task) -> Ended:
         status = _run(task, folder)
         seconds = round(time.monotonic() - started, 1)
         if status < 0:
-            raise KilledError(f"{task.name}: the run was killed by signal {-status}.")
+            raise KilledError(f"the run was killed by signal {-status}.")
         fault = _fault(status, folder)
         if fault:
             shutil.copy2(folder / LOG, task.folder.with_suffix(".log"))

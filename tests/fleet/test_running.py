@@ -8,11 +8,12 @@ import pytest
 from harness.compare.curves import read_fleet_record
 from harness.files import write_text
 from harness.fleet import running
-from harness.fleet.cluster import Cluster
+from harness.fleet.asking import value_of
+from harness.fleet.cluster import Died
 from harness.fleet.entries import read_fleet
 from harness.fleet.looking import Looked
 from harness.fleet.rows import CLAIMS, COMPETENCE
-from harness.fleet.running import FleetRun, value_of
+from harness.fleet.running import FleetRun
 from harness.fleet.table import Table
 from harness.fleet.together import put_together
 from harness.fleet.work import DONE, Ended, Needs
@@ -44,8 +45,11 @@ class Inline:
     """A cluster that runs everything at once, here."""
 
     def __init__(self):
-        self.largest, self.cpus, self.gpus = Needs(2, 0, 8 * GB), 2, 0
+        self.has = [Needs(2, 0, 8 * GB)]
         self.asked = []
+
+    def machines(self):
+        return self.has
 
     def submit(self, function, *arguments, needs):
         self.asked.append((function, arguments, needs))
@@ -153,7 +157,7 @@ def test_a_gap_in_which_an_outcome_flips_is_halved(world):
 
 def test_what_no_machine_can_hold_is_a_sentence(world):
     cluster = Inline()
-    cluster.largest = Needs(2, 0, GB // 2)
+    cluster.has = [Needs(2, 0, GB // 2)]
     made, said = run(world[0], cluster=cluster)
     assert "it needs 1.0 GB, and the largest machine has 0.5 GB of memory." in said
     assert not made.verdicts()
@@ -162,12 +166,41 @@ def test_what_no_machine_can_hold_is_a_sentence(world):
 def test_a_model_larger_than_a_gpu_asks_for_several(world, monkeypatch):
     monkeypatch.setattr(running, "gpu_memory", lambda: GB * 3 // 5)
     cluster = Inline()
-    cluster.largest, cluster.gpus = Needs(8, 4, 8 * GB), 4
+    cluster.has = [Needs(8, 4, 8 * GB)]
     run(world[0], cluster=cluster)
     assert {needs for function, _, needs in cluster.asked[4:] if function is running.carry_out} == {
         Needs(1, 2, GB)
     }
     assert all("--device-map=auto" in task.options for task in world[1])
+
+
+class Shaky(Inline):
+    """A cluster on which every run of one model is lost, and that shrinks for a while."""
+
+    shrunk = False
+
+    def machines(self):
+        return [Needs(2, 0, GB // 2)] if self.shrunk else self.has
+
+    def ready(self, handles, seconds):
+        handle = min(handles)
+        function, arguments, _ = self.asked[handle]
+        if function is not running.carry_out or "step-8" not in arguments[0].label:
+            return super().ready(handles, seconds)
+        self.shrunk = not self.shrunk
+        if self.shrunk:
+            return []
+        return [(handle, Died("its process was killed", again=True))]
+
+
+def test_a_task_that_is_lost_is_run_three_times_more(world):
+    cluster = Shaky()
+    _, said = run(world[0], cluster=cluster)
+    assert "run/step-8, competence: its process was killed; it runs again (3 of 3)" in said
+    assert "run/step-8: failed; its task died: its process was killed." in said
+    assert said.count("run/step-8 waits: no machine is left with 1 processors, 0 GPUs, 1.0 GB") == 1
+    asked = [arguments[0].label for f, arguments, _ in cluster.asked if f is running.carry_out]
+    assert asked.count("run/step-8") == 4
 
 
 def test_the_one_report_has_every_model_and_the_order(world):
@@ -197,23 +230,3 @@ def test_lines_say_what_is_left(world):
 )
 def test_the_last_value_of_an_option_counts(options, value):
     assert value_of(options, "--twins", "0") == value
-
-
-def _die_once(marker):
-    import os
-
-    if not marker.exists():
-        marker.write_text("")
-        os.kill(os.getpid(), 9)
-    return "alive"
-
-
-def test_ray_runs_a_function_again_whose_process_was_killed(tmp_path):
-    pytest.importorskip("ray", reason="the extra `fleet` is not installed")
-    cluster = Cluster(cpus=1)
-    try:
-        handle = cluster.submit(_die_once, tmp_path / "died", needs=Needs())
-        ((_, result),) = cluster.ready([handle], 100)
-    finally:
-        cluster.close()
-    assert result == "alive"

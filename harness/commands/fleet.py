@@ -20,7 +20,8 @@ kill of anything, the same command goes on from there. A wrong entry costs that 
 FILE is TOML:
 
   options = "-k controlled --items 100"        as for pytest; all of it is optional but entries
-  store = "measurements"                       shared by all; the user's cache if left out
+  store = "measurements"                       shared by all; the user's cache if left out; or a
+                                               URL, "s3://bucket/store", for machines without NFS
 
   [[entry]]
   model = "EleutherAI/pythia-70m@step{step}"   or a folder, "checkpoints/step-{step}"
@@ -91,8 +92,11 @@ def run(options: argparse.Namespace) -> int:
         raise FleetError(f"{options.file} has no entry that can be run: {faults}")
     from harness.fleet.cluster import Cluster  # noqa: PLC0415
     from harness.fleet.running import FleetRun  # noqa: PLC0415
+    from harness.fleet.sharing import Shared  # noqa: PLC0415
     from harness.fleet.table import Table  # noqa: PLC0415
 
+    if fleet.url:
+        Shared(fleet.url).check()
     cluster = Cluster(options.address, options.cpus)
     # A batch system ends a job with SIGTERM; Ray, which has just started, would end us at once.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -61,20 +61,25 @@ def task_of(
     needs: Needs,
     options: Sequence[str],
     folder: Path,
-    store: Path,
+    store: Path | str,
 ) -> Task:
-    """The task, in a folder whose name has a hash of all that its outcome depends on."""
+    """The task, in a folder whose name has a hash of all that its outcome depends on.
+
+    `store` is a folder that all machines see, or a URL.
+    """
     options = (*options, *(ASKED if stage == COMPETENCE else ()))
     depends = [looked.identity, stage, options, instrument(), library_versions()]
     key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
     spread = ("--device-map=auto",) if needs.gpus > 1 else ()
+    cache = () if isinstance(store, str) else (f"--cache-dir={store}",)
     return Task(
         label,
         stage,
         folder / "tasks" / f"{slug(label)}-{stage}-{key}",
-        (*options, *spread, f"--model={looked.model}", f"--cache-dir={store}"),
+        (*options, *spread, f"--model={looked.model}", *cache),
         needs,
         Path.cwd(),
+        store if isinstance(store, str) else "",
     )
 
 

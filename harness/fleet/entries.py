@@ -65,11 +65,13 @@ class Fleet:
     Attributes:
         options: Options of pytest for all entries.
         store: Where all of them store measurements; None is the user's cache.
+        url: The store, where it is a URL that fsspec knows.
     """
 
     entries: tuple[FleetEntry, ...]
     options: tuple[str, ...] = ()
     store: Path | None = None
+    url: str = ""
 
 
 def read_fleet(path: Path) -> Fleet:
@@ -93,7 +95,9 @@ def read_fleet(path: Path) -> Fleet:
     entries = [_entry(each, number, path.parent) for number, each in enumerate(written, start=1)]
     store = table.get("store")
     if store is not None and not isinstance(store, str):
-        raise FleetError(f"{path}: store is {store!r}, expected the path of a folder.")
+        raise FleetError(f"{path}: store is {store!r}, expected the path of a folder or a URL.")
+    if store is not None and "://" in store:
+        return Fleet(_each_once(entries), options, url=store)
     return Fleet(_each_once(entries), options, None if store is None else path.parent / store)
 
 

@@ -1,38 +1,24 @@
 """The order of things: look at every model, ask what it answers, run its claims, look closer."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.compare.curves import FleetRecord, ModelSeries, SeriesPoint, between, curves
-from harness.fleet.asking import is_there, needs_of, task_of, value_of
+from harness.fleet.asking import needs_of, task_of, value_of
 from harness.fleet.cluster import Cluster, Died, gpu_memory
-from harness.fleet.entries import Fleet, FleetEntry
+from harness.fleet.entries import Fleet, FleetEntry, FleetError
 from harness.fleet.looking import Looked, look
 from harness.fleet.rows import CLAIMS, COMPETENCE, Row, cannot_answer
+from harness.fleet.sharing import STORE, Shared, carry_out_at_home, home_of
 from harness.fleet.table import Table
 from harness.fleet.together import renamed
-from harness.fleet.work import Ended, Needs, carry_out, ended
+from harness.fleet.waiting import Asked, Waiting
+from harness.fleet.work import Ended, Needs, Task, carry_out, ended
 from harness.store.store import user_cache
 from harness.study.plan import Plan
 from harness.verdicts.judge import Outcome
 from harness.verdicts.records import JSON_NAME
 from harness.verdicts.verdict import Verdict
-
-PATIENCE = 0.5  # seconds
-RETRIES = 3  # of a task that died of something outside of it
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the cluster was asked for a row, and how often it died of something outside of it."""
-
-    row: Row
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    needs: Needs
-    died: int = 0
 
 
 class FleetRun:
@@ -50,12 +36,13 @@ class FleetRun:
     ) -> None:
         self.fleet, self.folder, self.cluster, self.table = fleet, folder, cluster, table
         self.bisect = bisect
-        self.store = (fleet.store or user_cache()).resolve()
+        self.shared = Shared(fleet.url) if fleet.url else None
+        here = home_of(fleet.url) / STORE if fleet.url else user_cache()
+        self.store = (fleet.store or here).resolve()
         self.rows = [Row(entry, point) for entry in fleet.entries for point in entry.points]
         self.faults = {entry.name: entry.fault for entry in fleet.entries if entry.fault}
         self._gpu_bytes = 0
-        self._handles: dict[Any, Asked] = {}
-        self._said: set[str] = set()  # who waits for a machine that is not there
+        self.waiting = Waiting(cluster, table)
 
     def run(self) -> None:
         """Carry out what is not there yet; each row ends with verdicts or a sentence."""
@@ -80,41 +67,11 @@ class FleetRun:
             dtype, chat = value_of(options, "--dtype", "auto"), "--chat-template" in options
             count = int(twins) if twins.isdigit() else 1
             arguments = (row.point.model, dtype, count, chat, self.store)
-            self._ask(Asked(row, look, arguments, Needs()))
-        while self._handles:
-            came = self.cluster.ready(self._handles, PATIENCE)
-            if not came:
-                self._say_who_waits()
-            for handle, result in came:
-                asked = self._handles.pop(handle)
-                if isinstance(result, Died) and result.again and asked.died < RETRIES:
-                    self._ask_again(asked, result)
-                else:
-                    self._take(asked.row, result)
+            self.waiting.ask(Asked(row, look, arguments, Needs()))
+        while self.waiting:
+            for row, result in self.waiting.came():
+                self._take(row, result)
             self.table.draw(self.rows)
-
-    def _ask(self, asked: Asked) -> None:
-        handle = self.cluster.submit(asked.function, *asked.arguments, needs=asked.needs)
-        self._handles[handle] = asked
-
-    def _ask_again(self, asked: Asked, death: Died) -> None:
-        """A task that was lost with its process or machine goes on from what is stored."""
-        row, died = asked.row, asked.died + 1
-        what = f"{row.label}, {row.now.stage if row.now else 'look'}"
-        self.table.say(f"{what}: {death.reason.rstrip('.')}; it runs again ({died} of {RETRIES})")
-        self._ask(replace(asked, died=died))
-
-    def _say_who_waits(self) -> None:
-        """A machine that left may have been the only one for a task; another may come."""
-        machines = self.cluster.machines()
-        for asked in self._handles.values():
-            label, needs = asked.row.label, asked.needs
-            if label not in self._said and not is_there(needs, machines):
-                self._said.add(label)
-                self.table.say(
-                    f"{label} waits: no machine is left with {needs.cpus} processors, {needs.gpus} "
-                    f"GPUs, {needs.memory / 1e9:.1f} GB; add one, or stop and run again"
-                )
 
     def _take(self, row: Row, result: Looked | Ended | Died) -> None:
         """Go on with a row after what it waited for."""
@@ -123,9 +80,12 @@ class FleetRun:
             self._looked(row, result)
         elif isinstance(result, Ended):
             made, row.now = result, None
-            if result.fault:
-                row.fault = result.fault
-            else:
+            if result.note:
+                self.table.say(result.note)
+            row.fault = result.fault
+            if self.shared and not row.fault and not self._whole(row, result.task):
+                row.fault = row.fault or f"its results are not at {self.shared.url}."
+            if not row.fault:
                 row.ended[result.task.stage] = result
                 self._next(row)
         else:  # whatever was tried
@@ -168,14 +128,28 @@ class FleetRun:
         if isinstance(needs, str):
             row.fault = needs
             return
-        task = task_of(row.label, row.looked, stage, needs, options, self.folder, self.store)
-        made = ended(task)
+        task = task_of(
+            row.label, row.looked, stage, needs, options, self.folder, self.fleet.url or self.store
+        )
+        made = self._whole(row, task)
         if made is not None:
             row.ended[stage] = made
             self._next(row)
-            return
-        row.now = task
-        self._ask(Asked(row, carry_out, (task,), needs))
+        elif not row.fault:
+            row.now = task
+            self.waiting.ask(
+                Asked(row, carry_out_at_home if task.url else carry_out, (task,), needs)
+            )
+
+    def _whole(self, row: Row, task: Task) -> Ended | None:
+        """The task, if it is whole here, or where all machines put their tasks."""
+        if self.shared is None:
+            return ended(task)
+        try:
+            return self.shared.fetched(task)
+        except FleetError as error:
+            row.fault = str(error)
+            return None
 
     def _options(self, row: Row) -> tuple[str, ...]:
         return (*self.fleet.options, *row.entry.options)

@@ -51,6 +51,7 @@ class Task:
         stage: `competence` or `claims`.
         folder: Where it lies when it is whole; named by all that it depends on.
         options: Of pytest, besides the report.
+        url: The store, where it is a URL (`sharing`).
     """
 
     label: str
@@ -59,6 +60,7 @@ class Task:
     options: tuple[str, ...]
     needs: Needs = Needs()
     cwd: Path = Path()
+    url: str = ""
 
     @property
     def name(self) -> str:
@@ -68,15 +70,16 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A task that is whole, or the sentence why it is not."""
+    """A task that is whole, or the sentence why it is not; a note is a sentence besides."""
 
     task: Task
     seconds: float = 0.0
     fault: str = ""
+    note: str = ""
 
 
 class KilledError(RuntimeError):
-    """The run was killed from outside: the task is tried again."""
+    """The run was killed from outside, or what it made was not taken: the task is tried again."""
 
 
 def ended(task: Task) -> Ended | None:

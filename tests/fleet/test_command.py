@@ -38,6 +38,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path, capsys):
     assert "none.toml is not a fleet: No such file" in capsys.readouterr().err
 
 
+def test_a_store_that_cannot_be_opened_is_named_before_anything_runs(refused):
+    pytest.importorskip("fsspec", reason="the extra `fleet` is not installed")
+    said = refused("store = 'foo://x'\n[[entry]]\nmodel = 'mini-qwen'")
+    assert "store foo://x cannot be opened" in said
+
+
 def test_a_folder_that_cannot_be_written_is_named(refused, tmp_path):
     (tmp_path / "taken").write_text("")
     said = refused("[[entry]]\nmodel = 'mini-qwen'", "--out", "taken/here")

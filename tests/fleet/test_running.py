@@ -7,7 +7,7 @@ import pytest
 
 from harness.compare.curves import read_fleet_record
 from harness.files import write_text
-from harness.fleet import running
+from harness.fleet import running, sharing
 from harness.fleet.asking import value_of
 from harness.fleet.cluster import Died
 from harness.fleet.entries import read_fleet
@@ -172,6 +172,19 @@ def test_a_model_larger_than_a_gpu_asks_for_several(world, monkeypatch):
         Needs(1, 2, GB)
     }
     assert all("--device-map=auto" in task.options for task in world[1])
+
+
+def test_tasks_come_from_a_url_where_there_is_one(world, monkeypatch):
+    pytest.importorskip("fsspec", reason="the extra `fleet` is not installed")
+    folder, ran = world
+    monkeypatch.setattr(sharing, "carry_out", running.carry_out)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "home"))
+    (folder / "fleet.toml").write_text(f'store = "file://{folder}/url"\n{FLEET}')
+    expected = run(folder)[0].verdicts()
+    assert len(expected) == len(ran) == 5
+    (folder / "out").rename(folder / "lost")
+    assert run(folder)[0].verdicts() == expected
+    assert len(ran) == 5
 
 
 class Shaky(Inline):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -56,8 +57,9 @@ class Cluster:
         os.environ.setdefault("RAY_worker_niceness", "0")  # Ray gives its workers 15
         here = {"num_cpus": cpus, "include_dashboard": False} if address is None else {}
         try:
+            _answers(address or "")
             ray.init(address=address or "local", log_to_driver=False, logging_level="error", **here)
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        except (ConnectionError, ValueError, RuntimeError, OSError, OverflowError) as error:
             raise FleetError(
                 f"there is no Ray cluster at {address or 'this machine'} ({_line(str(error))}): "
                 "start it with `ray start --head`, or leave --address out to run here."
@@ -104,6 +106,13 @@ class Cluster:
     def close(self) -> None:
         """Let go of the cluster; of one on this machine, end it and what runs on it."""
         self._ray.shutdown()
+
+
+def _answers(address: str) -> None:
+    """Raise OSError if nobody listens at a HOST:PORT; Ray itself takes minutes to say so."""
+    host, _, port = address.rpartition(":")
+    if port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _how(error: Exception) -> str:

@@ -128,7 +128,7 @@ class Shared:
         there = f"{self._root}/{TASKS}/{folder.name}"
         if self._files.exists(f"{there}/{DONE}"):
             return
-        files = [path for path in folder.rglob("*") if path.is_file()]
+        files = [p for p in folder.rglob("*") if p.is_file() and p.suffix != ".lock"]
         self._put(folder, there, sorted(files, key=lambda path: (path.name == DONE, path)))
 
     def merge_store(self, home: Path) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from harness.files import DATA, write_text
 from harness.fleet import running
 from harness.fleet.cluster import Cluster, Died
-from harness.fleet.entries import read_fleet
+from harness.fleet.entries import FleetError, read_fleet
 from harness.fleet.looking import Looked
 from harness.fleet.running import FleetRun
 from harness.fleet.table import Table
@@ -100,6 +100,11 @@ def test_a_machine_that_is_lost_costs_the_task_that_ran_on_it(
     assert [(v.model.name, v.claim_id) for v in fleet.verdicts()] == [
         *(("a", "h0"), ("a", "h2"), ("b", "h0"), ("b", "h2"))
     ]
+
+
+def test_an_address_where_no_cluster_is_is_a_sentence_at_once():
+    with pytest.raises(FleetError, match=r"no Ray cluster at 127.0.0.1:1 \(.*refused\)"):
+        Cluster(address="127.0.0.1:1")
 
 
 def _die():

@@ -105,6 +105,7 @@ def test_a_task_that_is_whole_there_runs_on_no_other_machine(task, tmp_path, mon
     assert (tmp_path / "began").read_text() == "."
     assert Shared(task.url).fetched(task) == ended(task)
     assert read_verdicts(task.folder) == [verdict()]
+    assert not list(task.folder.glob("*.lock"))
 
 
 def test_a_task_that_was_cut_off_on_its_way_is_not_there(task, tmp_path, monkeypatch):

@@ -51,7 +51,7 @@ model = "checkpoints/step-{{step}}"
 steps = {second}
 """
 LOOKED = 0.1  # seconds between two looks at the folder
-LEFT = 20  # seconds that processes get to end after their driver
+LEFT = 60  # seconds that processes get to end after their driver
 
 
 @dataclass
@@ -61,14 +61,16 @@ class Start:
     Attributes:
         whole: Tasks that were whole when it ended.
         at_work: Tasks that an attempt was at when it was killed.
-        left_running: Processes of it that lived on.
+        over: Seconds until every process of it had ended after the kill.
+        left_running: Those that had not.
     """
 
     seconds: float
     killed: bool
     whole: list[str]
     at_work: list[str]
-    left_running: int
+    over: float
+    left_running: list[str]
     status: int | None
     said: list[str] = field(default_factory=list)
 
@@ -109,22 +111,24 @@ class Scene:
                 command, cwd=self.work, stdout=log, stderr=subprocess.STDOUT, env=_environment()
             )
             family: list[psutil.Process] = []
-            killed = False
+            killed, at_work, over = False, [], 0.0
             while process.poll() is None:
-                whole, at_work = self.look()
-                if until is not None and len(whole) >= until and at_work:
+                whole, working = self.look()
+                if until is not None and len(whole) >= until and working:
+                    at_work = working  # who is killed may still take its folder away
                     family = psutil.Process(process.pid).children(recursive=True)
                     process.send_signal(signal.SIGKILL)
                     process.wait()
                     killed = True
                 time.sleep(LOOKED)
             seconds = round(time.monotonic() - begun, 1)
+            since = time.monotonic()
             _, alive = psutil.wait_procs(family, LEFT)
+            over = round(time.monotonic() - since, 1)
             log.seek(0)
             said = log.read().splitlines()
-        whole, at_work = self.look()
-        left = sum(one.is_running() for one in alive)
-        return Start(seconds, killed, whole, at_work, left, process.returncode, said)
+        left = [one.name() for one in alive if one.is_running()]
+        return Start(seconds, killed, self.look()[0], at_work, over, left, process.returncode, said)
 
 
 def _environment() -> dict[str, str]:
@@ -158,7 +162,7 @@ def judge(scene: Scene, starts: list[Start]) -> list[str]:
     notes = [note for note in read_fleet_record(out).notes if "was not measured" in note]
     if len(notes) != 1 or not notes[0].startswith(DAMAGED):
         found.append(f"sentences of what was not measured: {notes}")
-    found += [f"{s.left_running} processes were left running" for s in starts if s.left_running]
+    found += [f"left running: {', '.join(s.left_running)}" for s in starts if s.left_running]
     lost = Counter(task for start in starts if start.killed for task in start.at_work)
     for task, attempts in scene.attempts.items():
         if len(attempts) > 1 + lost[task]:

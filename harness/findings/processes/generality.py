@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-import scipy.stats
 from jaxtyping import Float
 
 from harness.findings.circuits.circuits import CircuitKind
@@ -96,9 +95,11 @@ def rank_correlations(
 
     The diagonal is nan: what two effects of one relation share may be its items.
     """
+    from scipy.stats import rankdata  # noqa: PLC0415  (half a second to import)
+
     standard = []
     for values in (one, other):
-        ranks = scipy.stats.rankdata(values, axis=1)
+        ranks = rankdata(values, axis=1)
         ranks -= ranks.mean(1, keepdims=True)
         standard.append(ranks / np.linalg.norm(ranks, axis=1, keepdims=True))
     rho: Float[np.ndarray, "relation relation"] = standard[0] @ standard[1].T

@@ -5,20 +5,16 @@ from pathlib import Path
 import pytest
 
 from harness.report.rendering import render
-from tests.support import browser
-from tests.support.browser import CHROMIUM, Visit
+from tests.support.browser import Visit, in_browser
 from tests.support.sample_plots import curve, entry
 from tests.support.sample_records import components, known, sample, steered
 
 axe = pytest.importorskip(
     "axe_playwright_python", reason="needs axe-playwright-python, which brings axe-core"
 )
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
+pytestmark = in_browser
 
 AXE = Path(axe.__file__).with_name("axe.min.js")
-
-
-launched, chromium = browser.launched, browser.chromium  # the fixtures
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +31,8 @@ def report_file(tmp_path_factory):
 
 # Each width and each theme once: no rule of axe is about both.
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_no_rule_of_axe_is_broken(chromium, report_file, width, scheme):
-    visit = Visit(chromium, report_file, width=width, scheme=scheme)
+def test_no_rule_of_axe_is_broken(tab, report_file, width, scheme):
+    visit = Visit(tab, report_file, width=width, scheme=scheme)
     visit.draw_everything()
     visit.page.evaluate(AXE.read_text(encoding="utf-8"))
     result = visit.page.evaluate("axe.run(document, {resultTypes: ['violations']})")

@@ -10,12 +10,8 @@ from harness.report.anchors import Anchors
 from harness.report.answers import EACH, answer_sheets, read_answers
 from harness.report.rendering import load_and_render, render
 from harness.verdicts import records
-from tests.support import browser
-from tests.support.browser import CHROMIUM, Visit
+from tests.support.browser import Visit, in_browser
 from tests.support.sample_records import answers, sample
-
-in_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
-launched, chromium = browser.launched, browser.chromium  # the fixtures
 
 
 def test_a_sheet_counts_all_and_shows_five_right_and_five_wrong_of_each_class():
@@ -90,9 +86,9 @@ def test_what_is_no_answer_is_refused_by_file_and_column(tmp_path, column, value
 
 
 @in_browser
-def test_a_filter_looks_at_all_answers(chromium, tmp_path):
+def test_a_filter_looks_at_all_answers(tab, tmp_path):
     path = render(sample(), None, tmp_path / "r.html", answers=answers())
-    visit = Visit(chromium, path)
+    visit = Visit(tab, path)
     page = visit.page
     page.locator("#answers > details > summary").click()
     page.locator(".sheet-fold > summary").click()

@@ -10,14 +10,11 @@ from harness.report.figures.figure import DIVERGING, SEQUENTIAL
 from harness.report.figures.plots import figure_of
 from harness.report.rendering import render
 from harness.verdicts.plots import Plot, PlotPanel, Series
-from tests.support import browser
-from tests.support.browser import CHROMIUM, Visit
+from tests.support.browser import Visit, in_browser
 from tests.support.sample_plots import curve, entries, entry
 from tests.support.sample_records import NASTY, sample
 
 NAN, INF = float("nan"), float("inf")
-launched, chromium = browser.launched, browser.chromium  # the fixtures
-in_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
 
 
 def plot(form, *series, lines=(), **words):
@@ -272,11 +269,11 @@ def test_words_of_a_plot_are_escaped(tmp_path):
 
 @in_browser
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
-def test_every_form_opens_without_a_fault(chromium, tmp_path, width, scheme):
+def test_every_form_opens_without_a_fault(tab, tmp_path, width, scheme):
     plots = [*entries(), *nasty()]
     records = [r for r in sample() if r.claim_id == "h2"]
     path = render(records, None, tmp_path / "report.html", plots=plots)
-    visit = Visit(chromium, path, width=width, scheme=scheme)
+    visit = Visit(tab, path, width=width, scheme=scheme)
     visit.draw_everything()
     assert visit.faults == []
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,6 +1,5 @@
-"""The report, read in a browser as its reader does."""
+"""The report: what it says, draws and holds."""
 
-import itertools
 import json
 import re
 from dataclasses import replace
@@ -9,42 +8,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.report import formats
 from harness.report import view as report_view
 from harness.report.figures import component_figures
 from harness.report.figures.figure import FigureContext
 from harness.report.figures.forest import forest
 from harness.report.rendering import load_and_render, render
 from harness.report.verdicts import beside
-from harness.verdicts import records, typeset
+from harness.verdicts import records
 from harness.verdicts.components import read_components
 from harness.verdicts.earlier import Change, Earlier, Moved
 from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Outcome
 from harness.verdicts.verdict import AnalysisPlan, ComponentSummary, Named
-from tests.support import browser
-from tests.support.browser import CHROMIUM, Visit
 from tests.support.sample_plots import curve, entry, scatter
 from tests.support.sample_records import MODELS, NASTY, components, known, large, sample
 
-in_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
-
-
-launched, chromium = browser.launched, browser.chromium  # the fixtures
-
 
 @pytest.fixture(scope="module")
-def report_file(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("report")
-    return render(sample(), components(), folder / "report.html")
-
-
-@pytest.fixture(scope="module")
-def nasty_file(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("nasty")
-    models = (NASTY, "mini-llama")
-    table = components(models).replace({"metric": {"resid_norm": NASTY}})
-    return render(sample(models), table, folder / "report.html", title=NASTY)
+def page():
+    return report_view.report_page(sample(), components(), "t")
 
 
 # ---- What it says
@@ -94,8 +76,7 @@ def test_a_criterion_that_nothing_was_judged_by_has_no_column(tmp_path):
     assert report_view.report_page(sample(), None, "t").criteria == ["published", "controlled"]
 
 
-def test_names_of_fields_are_words_in_the_table_of_components():
-    page = report_view.report_page(sample(), components(), "t")
+def test_names_of_fields_are_words_in_the_table_of_components(page):
     tables = [p.components for c in page.claims for m in c.models for p in m.predictions]
     metrics = {row["metric"] for t in tables if t is not None for row in t.rows}
     assert "norm of the residual stream" in metrics
@@ -236,8 +217,8 @@ def test_no_figure_is_drawn_twice():
     assert len(specs) == len(set(specs))
 
 
-def test_where_criteria_part_the_twins_are_quoted():
-    partings = report_view.report_page(sample(), components(), "t").partings
+def test_where_criteria_part_the_twins_are_quoted(page):
+    partings = page.partings
     assert [(p.claim_id, p.model) for p in partings][:2] == [
         *(("h1", "mini-llama"), ("h2", "mini-llama"))
     ]
@@ -270,14 +251,13 @@ def test_a_docstring_of_terms_becomes_a_list():
 # ---- Figures
 
 
-def _figures(table):
-    page = report_view.report_page(sample(), table, "t")
+def _figures(page):
     every = [f for c in page.claims for m in c.models for f in (*m.figures, m.forest)]
     return list(filter(None, [*every, *(c.figure for c in page.claims)]))
 
 
-def test_every_figure_says_what_it_rests_on_and_how_to_read_it():
-    found = _figures(components())
+def test_every_figure_says_what_it_rests_on_and_how_to_read_it(page):
+    found = _figures(page)
     assert len(found) == 22
     for figure in found:
         assert re.search(r"criterion · geography.* · n = \d", figure.context), figure.title
@@ -308,9 +288,9 @@ def test_figures_that_claims_hand_over_follow_those_of_the_components():
     assert len(titles["h1", "mini-qwen"]) == 1
 
 
-def test_plotly_accepts_every_trace():
+def test_plotly_accepts_every_trace(page):
     go = pytest.importorskip("plotly.graph_objects")
-    for figure in _figures(components()):
+    for figure in _figures(page):
         for trace in figure.traces:
             if "shape" not in trace:
                 plain = json.loads(re.sub(r'"\$\w+"', '"#123456"', json.dumps(trace)))
@@ -360,15 +340,16 @@ def test_infinite_effects_are_read_and_drawn(tmp_path):
     table.to_parquet(tmp_path / "components.parquet")
     read = read_components(tmp_path)
     assert np.isinf(read["effect"]).sum() == np.isinf(table["effect"]).sum()
-    for figure in _figures(read):
+    for figure in _figures(report_view.report_page(sample(), read, "t")):
         json.dumps(figure.spec(), allow_nan=False)
 
 
-def test_predictions_that_save_the_same_table_count_once():
-    once, twice = components(), pd.concat([components()] * 2)
-    tallies = [[t for c in report_view.report_page(sample(), table, "t").claims for m in c.models
-                for t in m.tallies] for table in (once, twice)]  # fmt: skip
-    assert tallies[0] == tallies[1]
+def test_predictions_that_save_the_same_table_count_once(page):
+    twice = report_view.report_page(sample(), pd.concat([components()] * 2), "t")
+    once, again = (
+        [t for c in p.claims for m in c.models for t in m.tallies] for p in (page, twice)
+    )
+    assert once == again
 
 
 def test_each_prediction_has_the_figure_and_the_count_of_its_own_components():
@@ -406,9 +387,8 @@ def test_components_of_a_run_that_did_not_name_predictions_are_read_and_belong_t
     assert not any(m.tallies for c in page.claims for m in c.models)
 
 
-def test_the_threshold_drawn_is_the_plan_s_for_that_kind():
-    claims = report_view.report_page(sample(), components(), "t").claims
-    captions = {c.id: c.figure.caption for c in claims if c.figure}
+def test_the_threshold_drawn_is_the_plan_s_for_that_kind(page):
+    captions = {c.id: c.figure.caption for c in page.claims if c.figure}
     assert "Dashed: ±0.5." in captions["h1"]
     assert "Dashed: ±1." in captions["h3"]
 
@@ -470,300 +450,6 @@ def test_names_are_escaped(nasty_file):
     assert "<img src=x" not in html
     assert "&lt;script&gt;window.pwned=1" in html
     assert "Côte d&#39;Ivoire&lt;/b&gt;" in html
-
-
-# ---- In the browser
-
-
-@in_browser
-@pytest.mark.parametrize(("which", "width"), [("report_file", 1280), ("nasty_file", 360)])
-def test_it_opens_without_a_fault(chromium, request, which, width):
-    path = request.getfixturevalue(which)
-    visit = Visit(chromium, path, width=width)
-    visit.draw_everything()
-    assert visit.faults == []
-    assert [r for r in visit.requests if not r.startswith(("blob:", "data:"))] == [path.as_uri()]
-    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
-    assert visit.page.evaluate("window.pwned") is None
-    assert visit.page.locator("figure.plot .main-svg").count() >= 20
-
-
-@in_browser
-def test_headings_keep_their_order(chromium, report_file):
-    visit = Visit(chromium, report_file)
-    levels = visit.page.evaluate(
-        "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(h => +h.tagName[1])"
-    )
-    assert levels.count(1) == 1
-    assert levels[0] == 1
-    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
-
-
-@in_browser
-def test_tab_reaches_the_skip_link_and_the_matrix(chromium, report_file):
-    page = Visit(chromium, report_file).page
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the verdicts"
-    page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "main"
-    reached = []
-    for _ in range(10):
-        page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.className"))
-    assert "scroller" in reached
-    assert any(c.startswith("tile ") for c in reached)
-
-
-@in_browser
-def test_a_deep_link_opens_its_verdict(chromium, report_file):
-    visit = Visit(chromium, report_file)
-    page = visit.page
-    href = page.locator(".matrix tr:nth-child(2) a.tile").nth(1).get_attribute("href")
-    assert href == "#h1-held-out-mini-qwen"
-    assert not page.locator(href).evaluate("d => d.open")
-    page.goto(report_file.as_uri() + href)
-    visit.count(f"{href}[open]", 1)
-    # In one go: figures are being drawn meanwhile, which adds elements.
-    assert (
-        page.evaluate(
-            """(() => { const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
-                    return ids.filter((id, i) => ids.indexOf(id) !== i) })()"""
-        )
-        == []
-    )
-    broken = page.evaluate(
-        """[...document.querySelectorAll('a[href^="#"]')].map(a => a.hash.slice(1))
-           .filter(id => !document.getElementById(id))"""
-    )
-    assert broken == []
-
-
-@in_browser
-@pytest.mark.parametrize("target", ["#h4", "#h3-held-out-mini-llama", "#provenance", "#instrument"])
-def test_a_link_lands_where_it_says_while_figures_are_drawn(chromium, report_file, target):
-    page = Visit(chromium, report_file).page
-    page.evaluate("t => { location.hash = t }", target)
-    page.locator("figure[data-drawn]").first.wait_for()
-    page.wait_for_timeout(1000)  # figures on the way are drawn
-    top = page.locator(target).evaluate("e => e.getBoundingClientRect().top")
-    end = page.evaluate("scrollY + innerHeight >= document.documentElement.scrollHeight - 2")
-    assert 0 <= top < 120 or (end and top < 900)
-
-
-@in_browser
-def test_filters_and_search_leave_the_predictions_that_fit(chromium, report_file):
-    visit = Visit(chromium, report_file)
-    page = visit.page
-    left = ".prediction:not(.off)"
-    page.locator("[name=outcome]").select_option("refuted")
-    refuted = [v for v in sample() if v.outcome == "refuted"]
-    visit.count(left, len(refuted))
-    assert page.locator("[name=found]").text_content() == f"{len(refuted)} of 20 predictions"
-    assert not page.locator("#h1").is_visible()
-    assert page.locator("#h3-held-out-mini-qwen").is_visible()  # its model is opened
-    page.locator("[name=model]").select_option("mini-qwen")
-    page.locator("[name=words]").fill("redrawn facts")
-    visit.count(left, 1)
-    page.locator("[name=words]").fill("no such word")
-    visit.count(left, 0)
-    page.locator("[data-clear]").click()
-    visit.count(left, 20)
-    assert page.locator(".on-model[open]").count() == 0
-
-
-@in_browser
-def test_the_buttons_lead_from_claim_to_claim(chromium, report_file):
-    page = Visit(chromium, report_file).page
-    forward = page.locator("[data-step='1']")
-    for claim in ("h0", "h1"):
-        forward.click()
-        page.wait_for_timeout(300)
-        assert page.evaluate("location.hash") == f"#{claim}"
-    page.locator("[data-step='-1']").click()
-    page.wait_for_timeout(300)
-    assert page.evaluate("location.hash") == "#h0"
-
-
-@in_browser
-@pytest.mark.parametrize(("width", "height", "screens"), [(1440, 900, 12), (390, 844, 25)])
-def test_the_closed_page_is_short_and_its_table_whole(
-    chromium, report_file, width, height, screens
-):
-    page = Visit(chromium, report_file, width=width).page
-    assert page.evaluate("document.documentElement.scrollHeight") <= screens * height
-    for tile in page.locator(".matrix .tile").all():
-        box = tile.bounding_box()
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= width
-
-
-@in_browser
-def test_a_table_sorts_all_components_by_keyboard(chromium, report_file):
-    page = Visit(chromium, report_file).page
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-    fold = page.locator("#h3-published-criterion-mini-qwen details.components")
-    table = fold.locator("table.sortable")
-    cells = "t => [...t.tBodies[0].rows].map(r => r.cells[4].textContent)"
-    assert len(table.evaluate(cells)) == 20
-    table.locator("button[data-column=effect]").focus()
-    page.keyboard.press("Enter")
-    table.locator("th[aria-sort=descending]").wait_for()
-    assert table.locator("th[aria-sort]").all_inner_texts()[0].startswith("Effect")
-    of_model = components()[lambda t: (t.claim_id == "h3") & (t.model == "mini-qwen")]
-    of_model = of_model[(of_model.source == "model") & (of_model.criterion == "published")]
-    largest = of_model.effect.nlargest(20)
-    assert table.evaluate(cells) == [typeset.number(v, signed=True) for v in largest]
-    page.keyboard.press("Space")
-    table.locator("th[aria-sort=ascending]").wait_for()
-    least = of_model.effect.nsmallest(20)
-    assert table.evaluate(cells) == [typeset.number(v, signed=True) for v in least]
-    assert page.locator("#said").text_content() == "Sorted by Effect, ascending"
-    fold.get_by_role("button", name="Show all 1,536").click()
-    assert len(table.evaluate(cells)) == 1536
-    table.locator("button[data-column=layer]").click()
-    table.locator("th[aria-sort] button[data-column=layer]").wait_for()
-    assert table.locator("tbody tr:first-child td").first.inner_text() == "3"
-
-
-@in_browser
-def test_a_sorted_row_reads_as_the_page_wrote_it(chromium, report_file):
-    page = Visit(chromium, report_file).page
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-    fold = page.locator("#h2-held-out-mini-qwen details.components")
-    rows = "t => [...t.tBodies[0].rows].map(r => [...r.cells].map(c => c.textContent))"
-    table = fold.locator("table.sortable")
-    before = table.evaluate(rows)
-    assert len(before) == 16
-    table.locator("button[data-column=q]").click()
-    table.locator("th[aria-sort=descending]").wait_for()
-    assert sorted(table.evaluate(rows)) == sorted(before)
-
-
-@in_browser
-def test_plots_are_drawn_when_they_come_into_view(chromium, report_file):
-    page = Visit(chromium, report_file).page
-    before, every = page.locator("figure[data-drawn]").count(), page.locator("figure.plot").count()
-    figure = page.locator("#h3 > figure.plot")
-    figure.scroll_into_view_if_needed()
-    figure.locator(".main-svg").first.wait_for()
-    assert before < page.locator("figure[data-drawn]").count() < every
-
-
-@in_browser
-@pytest.mark.parametrize("how", ["button", "modebar"])
-def test_a_plot_is_saved_under_a_name_that_says_what_it_is(chromium, report_file, how):
-    page = Visit(chromium, report_file).page
-    figure = page.locator("#h1 > figure.plot")
-    figure.scroll_into_view_if_needed()
-    figure.locator(".main-svg").first.wait_for()
-    for suffix, begins in (("svg", b"<svg"), ("png", b"\x89PNG")):
-        with page.expect_download() as saved:
-            if how == "button":
-                figure.locator(f"[data-save={suffix}]").click()
-            else:
-                figure.hover()
-                figure.locator(f".modebar-btn[data-title='Save as {suffix.upper()}']").click()
-        name = saved.value.suggested_filename
-        assert name == f"h1-mini-qwen-effect-by-layer-controlled-geography-crossed.{suffix}"
-        assert saved.value.path().read_bytes().startswith(begins)
-
-
-@in_browser
-def test_all_components_are_saved_as_csv(chromium, report_file):
-    page = Visit(chromium, report_file).page
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-    with page.expect_download() as csv:
-        page.locator("#h3-held-out-mini-qwen [data-csv]").click()
-    assert csv.value.suggested_filename == "h3-held-out-mini-qwen.csv"
-    saved = pd.read_csv(csv.value.path())
-    table = components()
-    mine = table[(table.claim_id == "h3") & (table.model == "mini-qwen")]
-    mine = mine[(mine.source == "model") & (mine.criterion == "controlled")]
-    assert list(saved.columns) == [
-        *("kind", "layer", "index", "metric", "effect", "effect_discovery", "q", "passed", "type")
-    ]
-    both = saved.merge(mine, on=["layer", "index"], suffixes=("", "_saved"))
-    assert len(both) == len(saved) == len(mine) == 1536
-    np.testing.assert_allclose(both.effect, both.effect_saved, rtol=1e-5)
-    np.testing.assert_allclose(both.q, both.q_saved, rtol=1e-5)
-    assert (both.passed == both.passed_saved).all()
-
-
-@in_browser
-def test_light_and_dark_differ_and_the_toggle_redraws_plots(chromium, report_file):
-    light = Visit(chromium, report_file, scheme="light")
-    dark = Visit(chromium, report_file, scheme="dark")
-    assert light.page.screenshot() != dark.page.screenshot()
-    page = light.page
-    figure = page.locator("#h1 figure.plot").first
-    figure.scroll_into_view_if_needed()
-    figure.locator(".main-svg").first.wait_for()
-    paper = "f => getComputedStyle(f.querySelector('.main-svg')).backgroundColor"
-    before = figure.evaluate(paper)
-    page.locator("#theme").focus()
-    page.keyboard.press("Enter")
-    light.count("#h1 figure.plot[data-drawn$=l]", 0)
-    assert figure.evaluate(paper) != before
-    assert page.locator("#theme").inner_text() == "Light theme"
-
-
-@in_browser
-def test_paper_has_every_verdict_and_plot_in_light_colours(chromium, report_file):
-    """From a dark screen: from a light one there is nothing to change."""
-    visit = Visit(chromium, report_file, scheme="dark")
-    page = visit.page
-    page.locator("#h1 figure.plot").first.scroll_into_view_if_needed()
-    page.locator("#h1 figure.plot .main-svg").first.wait_for()  # so Plotly is unpacked
-    assert page.locator("details:not([open])").count() > 0
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.locator("details:not([open])").count() == 0
-    visit.count("figure.plot:not([data-drawn$=l])", 0)
-    page.emulate_media(media="print", color_scheme="dark")
-    page.set_viewport_size({"width": 703, "height": 1000})  # what A4 leaves
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert page.evaluate("document.documentElement.scrollWidth") <= 703
-    for hidden in (".contents", ".filter", ".tools", ".copy-link", ".theme"):
-        assert not page.locator(hidden).first.is_visible()
-    page.emulate_media(media="screen", color_scheme="dark")
-    page.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert page.locator("details[open]").count() == 0
-    assert page.evaluate("document.documentElement.dataset.theme") is None
-
-
-@in_browser
-def test_a_table_is_copied_in_every_format(chromium, report_file):
-    visit = Visit(chromium, report_file)
-    visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page, shown = visit.page, report_view.report_page(sample(), None, "t")
-    page.locator(".copies > summary").click()
-    for table in (shown.table, shown.every):
-        for name in ("csv", "markdown", "latex"):
-            page.locator(f"[data-copy={name}][data-unit={table.unit}]").click()
-            page.locator("#said", has_text=f"a row a {table.unit}, as").wait_for(state="attached")
-            copied = page.evaluate("navigator.clipboard.readText()")
-            expected = getattr(formats, {"csv": "csv_text"}.get(name, name))(table)
-            assert copied.splitlines() == expected.splitlines()
-    with page.expect_download() as saved:
-        page.locator("[data-save-table=claim]").click()
-    assert saved.value.suggested_filename == "claims.csv"
-
-
-@in_browser
-def test_a_link_to_a_verdict_is_copied_and_leads_there(chromium, report_file):
-    visit = Visit(chromium, report_file)
-    visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = visit.page
-    # By keyboard: on a busy machine figures above are drawn, and move it, while a mouse goes there.
-    page.locator("#h2-mini-llama > summary").press("Enter")
-    page.locator("#h2-held-out-mini-llama > summary").press("Enter")
-    visit.count("#h2-held-out-mini-llama[open]", 1)
-    page.locator("[data-link=h2-held-out-mini-llama]").press("Enter")
-    page.locator("#said", has_text="Copied the link").wait_for(state="attached")
-    link = page.evaluate("navigator.clipboard.readText()")
-    assert link == report_file.as_uri() + "#h2-held-out-mini-llama"
-    again = Visit(chromium, report_file)
-    again.page.goto(link)
-    again.count("#h2-held-out-mini-llama[open]", 1)
 
 
 def test_a_model_with_the_weights_of_another_is_no_second_measurement(tmp_path):

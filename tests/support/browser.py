@@ -1,6 +1,7 @@
 """Headless Chromium for the tests of the report: the system's, nothing downloaded."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,45 +13,38 @@ FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--no-first-run"),
 ]
+in_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
 
 
-@pytest.fixture(scope="module")
+@contextmanager
 def launched() -> Iterator[Any]:
-    """Of a module, not of all: its event loop is in the way of others."""
+    """One page. It is used again and again: a new one costs more than what most tests do in it."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
+        context = chromium.new_context()
+        context.set_default_timeout(PATIENCE)
+        context.add_init_script("try { localStorage.clear() } catch {}")  # a chosen theme
+        yield context.new_page()
         chromium.close()
 
 
-@pytest.fixture
-def chromium(launched: Any) -> Iterator[Any]:
-    """The browser; pages are closed with the test, as those left open keep a core busy."""
-    yield launched
-    for context in launched.contexts:
-        context.close()
-
-
 class Visit:
-    """One page, with everything it complained about and everything it asked of the network."""
+    """A report, read anew, with everything it complained about and everything it asked for."""
 
-    def __init__(self, chromium: Any, path: Path, *, width: int = 1280, scheme: str = "light"):
-        self.context = chromium.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme=scheme,
-            reduced_motion="reduce",
-            accept_downloads=True,
-        )
-        self.context.set_default_timeout(PATIENCE)
-        self.page = self.context.new_page()
+    def __init__(self, tab: Any, path: Path, *, width: int = 1280, scheme: str = "light"):
+        self.page = tab
         self.faults: list[str] = []
         self.requests: list[str] = []
-        self.page.on("console", lambda m: self.faults.append(f"{m.type}: {m.text}"))
-        self.page.on("pageerror", lambda e: self.faults.append(str(e)))
-        self.page.on("request", lambda r: self.requests.append(r.url))
-        self.page.goto(path.as_uri())
+        tab.goto("about:blank")  # or a link to a place in the page would not read it anew
+        tab.context.clear_permissions()
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.emulate_media(media="screen", color_scheme=scheme, reduced_motion="reduce")
+        tab.on("console", lambda m: self.faults.append(f"{m.type}: {m.text}"))
+        tab.on("pageerror", lambda e: self.faults.append(str(e)))
+        tab.on("request", lambda r: self.requests.append(r.url))
+        tab.goto(path.as_uri())
 
     def draw_everything(self) -> None:
         """Open every <details> and scroll through, as a reader would."""
@@ -64,3 +58,12 @@ class Visit:
         from playwright.sync_api import expect
 
         expect(self.page.locator(selector)).to_have_count(wanted, timeout=PATIENCE)
+
+
+def opens_without_a_fault(visit: Visit, path: Path, width: int) -> None:
+    """Check a page of which all is drawn."""
+    assert visit.faults == []
+    assert [r for r in visit.requests if not r.startswith(("blob:", "data:"))] == [path.as_uri()]
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert visit.page.evaluate("window.pwned") is None
+    assert visit.page.locator("figure.plot .main-svg").count() >= 20

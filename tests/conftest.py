@@ -31,6 +31,14 @@ def load(tmp_path_factory):
     return load_once
 
 
+@pytest.fixture
+def forked_workers(monkeypatch):
+    """Runs of pytest inside the test fork their workers, which have all imports then."""
+    from tests.support import forks
+
+    forks.fork_workers(monkeypatch)
+
+
 # Files that take longest, longest first. Begun last, one of them would keep one worker busy while
 # the others have nothing left to do.
 LONGEST = (

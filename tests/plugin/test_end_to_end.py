@@ -77,6 +77,7 @@ def test_a_damaged_cache_entry_is_named_and_measured_again(folder, first, tmp_pa
     assert comparable(again) == comparable(records)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_workers_and_batch_sizes_do_not_change_a_verdict(folder, first, tmp_path):
     records, _, _ = first
     other, _ = run(folder, tmp_path / "out", tmp_path / "cache", "-n1", "--batch-size=7")

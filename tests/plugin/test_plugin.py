@@ -1,11 +1,13 @@
 """The plugin on five-line hypothesis files: outcomes, options, records, xdist."""
 
 import json
+from functools import partial
 from types import FunctionType
 
 import pytest
 
 from harness.plugin import hooks
+from tests.support import forks
 from tests.support.inner_runs import ROOT, alone
 
 CLAIM = '''
@@ -157,6 +159,7 @@ def test_workers_send_the_same_verdicts_and_figures_and_have_a_model_each(study)
     assert "mini-llama: dose" in (folder / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_model_stays_on_one_worker_however_tests_are_dealt_out(study):
     study.makepyfile(test_h9_x=CLAIM + WHERE)
     study.runpytest("-n2", "--dist=worksteal", *BOTH).assert_outcomes(passed=8)
@@ -328,6 +331,7 @@ def test_options_can_be_set_in_the_environment_and_are_shown(study, monkeypatch)
     assert {r["model"]["name"] for r in records(study)} == {"mini-llama"}
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_hub_model_has_one_commit_in_all_of_a_run(study):
     study.makeconftest(
         'pytest_plugins = ("harness.plugin.hooks", "harness.plugin.fixtures")\n'
@@ -347,7 +351,7 @@ def test_commit(subject, verdict, n):
         print(subject.spec.commit, file=file)
 """
     )
-    result = study.runpytest_subprocess("--model=org/name", "--model=org/other", "-n2")
+    result = forks.run(study, "--model=org/name", "--model=org/other", "-n2")
     printed = [line.split()[-1] for line in result.outlines if ": commit " in line]
     assert len(printed) == 2
     used = (study.path / "commits").read_text().split()
@@ -479,7 +483,7 @@ def test_a_signal_of_which_a_library_makes_an_error_of_its_own_stops_the_run(stu
         )
         + prediction("third", HOLDS)
     )
-    result = study.runpytest_subprocess("--model=mini-qwen", "--gate=none")
+    result = forks.run(study, "--model=mini-qwen", "--gate=none")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["report: *", "*KeyboardInterrupt*"])
@@ -502,12 +506,13 @@ def stopped(large):
 """
         + prediction("first", "(lambda large: stopped(Large()))(Large())")
     )
-    result = study.runpytest_subprocess("-s")
+    result = forks.run(study, "-s")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
     assert result.stdout.str().count("written out") <= 1  # of the function that was stopped
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -520,7 +525,7 @@ def test_sigterm_before_the_run_begins_is_said(study, options, said):
     """On workers without options of ours, nothing but the files tells what is run."""
     early = """
         import os, signal
-        import harness.plugin.settings
+        import harness.plugin.predictions
 
         def now(*_):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -529,10 +534,10 @@ def test_sigterm_before_the_run_begins_is_said(study, options, said):
             now()
     """
     if "-n1" not in options:
-        early += "\n        harness.plugin.settings.settings_of = now\n"
+        early += "\n        harness.plugin.predictions.settings_of = now\n"
     study.makepyfile(early=early)
     (study.mkdir("own claims") / "test_h9_x.py").write_text(THREE)
-    result = study.runpytest_subprocess("-p", "early", *options)
+    result = forks.run(study, "-p", "early", *options)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert "Traceback" not in result.stderr.str()
     (result.stdout if "-n1" in options else result.stderr).fnmatch_lines([said])
@@ -564,12 +569,16 @@ def test_a_signal_after_the_last_prediction_changes_nothing(study, sent):
             now()
         """,
     )
-    result = study.runpytest_subprocess("-p", "late", "--model=mini-qwen")
+    options = ("-p", "late", "--model=mini-qwen")
+    ends_as_python_does = study.runpytest_subprocess
+    run = ends_as_python_does if sent == "SIGINT" else partial(forks.run, study)
+    result = run(*options)
     assert result.ret == 0
     assert "KeyboardInterrupt" not in result.stdout.str() + result.stderr.str()
     assert (study.path / "reports" / "report.html").is_file()
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("sent", ["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("workers", [(), ("-n1",)])
 def test_a_run_that_is_stopped_from_outside_writes_its_report(study, sent, workers):
@@ -589,7 +598,7 @@ def test_a_run_that_is_stopped_from_outside_writes_its_report(study, sent, worke
             "    time.sleep(0.05)",
         )
     )
-    result = study.runpytest_subprocess("--model=mini-qwen", *workers)
+    result = forks.run(study, "--model=mini-qwen", *workers)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*supported*It holds.*", "*report: *report.html"])
     assert (study.path / "reports" / "report.html").is_file()

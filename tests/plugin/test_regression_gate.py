@@ -71,6 +71,7 @@ def suite(pytester, monkeypatch):
     return Suite(alone(pytester, monkeypatch))
 
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
 GATED = ("--baseline=one", "--gate=regressions")
 
 
@@ -334,13 +335,12 @@ def test_a_choice_of_models_must_be_told(suite):
     assert suite.verdicts()["kept"].baseline.outcome == "supported"
 
 
-@pytest.mark.parametrize("way", ["one", "0001", "0001_one", "LAST", "path", "file"])
-def test_a_baseline_is_found_by_name_number_and_path(suite, way):
+def test_a_baseline_is_found_by_name_number_and_path(suite):
     suite.keep()
     folder = suite.path / ".baselines" / "0001_one"
-    named = {"path": str(folder), "file": str(folder / "verdicts.json")}.get(way, way)
-    assert suite.run(BEFORE, f"--baseline={named}", "--gate=regressions").ret == 0
-    assert suite.verdicts()["kept"].baseline.name == "0001_one"
+    for way in ("one", "0001", "0001_one", "LAST", folder, folder / "verdicts.json"):
+        assert suite.run(BEFORE, f"--baseline={way}", "--gate=regressions").ret == 0, way
+        assert suite.verdicts()["kept"].baseline.name == "0001_one", way
 
 
 def test_a_damaged_table_of_samples_is_said_before_anything_is_measured(suite):
@@ -354,22 +354,22 @@ def test_a_damaged_table_of_samples_is_said_before_anything_is_measured(suite):
     assert not (suite.path / "reports" / "report.html").exists()
 
 
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        (["--gate=regressions"], "--gate regressions compares with an earlier run: give *"),
-        (["--baseline=oen"], "there is no baseline 'oen' in *: did you mean one*"),
-        (["--baseline=one", "--baseline-dir=none"], "there is no baseline 'one': */none holds*"),
-        (["--baseline=reports"], "--baseline reports lies where this run writes its report*"),
-        (["--baseline=world.json"], "*world.json is not a file of verdicts: expected*"),
-        (["--baseline=one", "--baseline-on=some"], "--baseline-on 'some': expected one of same*"),
-        (["--baseline=one", "--baseline-model=x"], "--baseline-model 'x': expected OURS=THEIRS*"),
-        (["--baseline=one", "--baseline-model=x=y"], "*x=y: there is no model 'x'; known are*"),
-    ],
-)
-def test_a_wrong_option_is_one_sentence(suite, options, sentence):
+WRONG = {
+    "--gate=regressions": "--gate regressions compares with an earlier run: give *",
+    "--baseline=oen": "there is no baseline 'oen' in *: did you mean one*",
+    "--baseline=one --baseline-dir=none": "there is no baseline 'one': */none holds*",
+    "--baseline=reports": "--baseline reports lies where this run writes its report*",
+    "--baseline=world.json": "*world.json is not a file of verdicts: expected*",
+    "--baseline=one --baseline-on=some": "--baseline-on 'some': expected one of same*",
+    "--baseline=one --baseline-model=x": "--baseline-model 'x': expected OURS=THEIRS*",
+    "--baseline=one --baseline-model=x=y": "*x=y: there is no model 'x'; known are*",
+}
+
+
+def test_a_wrong_option_is_one_sentence(suite):
     suite.keep({"kept": 2.0})
-    result = suite.run({"kept": 2.0}, *options)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: {sentence}"])
-    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+    for options, sentence in WRONG.items():
+        result = suite.run({"kept": 2.0}, *options.split())
+        assert result.ret == pytest.ExitCode.USAGE_ERROR, options
+        result.stderr.fnmatch_lines([f"ERROR: {sentence}"])
+        assert "Traceback" not in result.stderr.str() + result.stdout.str(), options

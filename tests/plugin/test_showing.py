@@ -11,6 +11,7 @@ import time
 import pytest
 
 from harness.study.progress import Progress, clock
+from tests.support import forks
 from tests.support.inner_runs import alone
 
 pty = pytest.importorskip("pty")
@@ -85,16 +86,16 @@ def test_the_number_of_collected_tests_is_the_number_listed():
     assert "\n1 test collected" in done.stdout
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("workers", [(), ("-n1",)])
 def test_without_a_terminal_a_line_says_how_far_the_run_is(slow, workers):
     with (slow.path / "conftest.py").open("a") as file:
         file.write("\nfrom harness.study import progress\nprogress.EVERY = 0.5\n")
-    command = [*COMMAND, "--model=mini-qwen", *workers]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = forks.run(slow, *COMMAND[3:], "--model=mini-qwen", *workers).stdout.str()
     line = r"0 of 1 predictions in \d+:\d\d; now mini-qwen \(model 1 of 1\), h9"
     measured = r", sweep on made: 6 of 8 prompts, \d+:\d\d left"
-    assert re.search(line if workers else line + measured, done.stdout), done.stdout
-    assert "\x1b[K" not in done.stdout
+    assert re.search(line if workers else line + measured, said), said
+    assert "\x1b[K" not in said
 
 
 @pytest.mark.parametrize(("columns", "named"), [("80", False), ("160", True)])

@@ -134,6 +134,7 @@ def test_a_changed_claim_is_measured_again(study):
     assert record["evidence"][0]["effect"]["value"] == 3.0
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_workers_keep_reference_models_apart_too(study):
     study.makepyfile(test_h6_x=HEADS.replace("VALUE", "2.0"))
     study.runpytest("-n2", *BOTH).assert_outcomes(passed=5)

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.support import tiny_models
-
 # Workers and the runs inside tests are processes: what one has compiled, the others only read.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -19,6 +17,7 @@ def load(tmp_path_factory):
     """Load a tiny random model of an architecture, once a module."""
     from harness.adapter import Model
     from harness.models.specs import LoadOptions, resolve
+    from tests.support import tiny_models  # torch: seconds, which the process that deals out saves
 
     loaded = {}
 
@@ -29,6 +28,15 @@ def load(tmp_path_factory):
         return loaded[kind]
 
     return load_once
+
+
+@pytest.fixture(scope="module")
+def tab():
+    """A page of the browser. Of a module, not of all: its event loop is in the way of others."""
+    from tests.support import browser
+
+    with browser.launched() as page:
+        yield page
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -329,18 +327,6 @@ def test_code_in_another_repository_is_refused_before_it_runs(load, tmp_path):
     )
     with pytest.raises(ModelError, match=r"code of another repository .*o/n--m\.Config"):
         Model.load(resolve(str(folder)), LoadOptions(device="cpu", trust_remote_code=True))
-
-
-def test_importing_nnsight_first_breaks_nothing():
-    program = (
-        "import nnsight, pkgutil, importlib, harness\n"
-        "for m in pkgutil.walk_packages(harness.__path__, 'harness.'):\n"
-        "    m.name.endswith('__main__') or importlib.import_module(m.name)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def post_process(folder: Path, processor: dict[str, object]) -> ModelSpec:

@@ -12,11 +12,8 @@ from harness.compare import past
 from harness.verdicts import records
 from harness.verdicts.judge import Outcome
 from harness.verdicts.verdict import plan_of
-from tests.support import browser
 from tests.support.browser import CHROMIUM, Visit
 from tests.support.sample_records import NASTY, components, sample
-
-launched, chromium = browser.launched, browser.chromium  # the fixtures
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +158,7 @@ def test_a_page_needs_no_network_and_names_are_not_markup(compared, request):
     assert "Something regressed: 2 of 10 predictions changed" in path.read_text()
     if not CHROMIUM.exists():
         return
-    visit = Visit(request.getfixturevalue("chromium"), path)
+    visit = Visit(request.getfixturevalue("tab"), path)
     assert visit.faults == []
     assert visit.requests == [path.as_uri()]
     assert visit.page.locator("#changed tbody tr").count() == 2

@@ -79,6 +79,16 @@ for line in sys.argv[1:]:
         assert not end.code, line
 """
 
+# A run of pytest in a process that has imported nnsight already, and then the rest of the package.
+AFTER_NNSIGHT = """
+import sys
+import nnsight, pytest
+assert not pytest.main(sys.argv[1:])
+import importlib, pkgutil, harness
+for module in pkgutil.walk_packages(harness.__path__, "harness."):
+    module.name.endswith("__main__") or importlib.import_module(module.name)
+"""
+
 
 def test_commands_find_their_data_and_a_claim_of_ones_own_runs_without_a_conftest(run, tmp_path):
     said = run("-c", EACH, "prompts list", "hypotheses", "models", "new claim mine_reasoning")
@@ -92,7 +102,8 @@ def test_commands_find_their_data_and_a_claim_of_ones_own_runs_without_a_conftes
         "--cache=off",
         "--strict-markers",
     )
-    said = run("-m", "pytest", "-p", "no:hypothesispytest", "test_mine_reasoning.py", *options)
+    without = ("-p", "no:hypothesispytest", "-p", "no:anyio")  # anyio must come before nnsight
+    said = run("-c", AFTER_NNSIGHT, *without, "test_mine_reasoning.py", *options)
     assert "1 prediction takes " in said  # at the speed that was measured
     assert "1 passed" in said
     (record,) = json.loads((tmp_path / "reports" / "verdicts.json").read_text())["verdicts"]

@@ -51,7 +51,7 @@ model = "checkpoints/step-{{step}}"
 steps = {second}
 """
 LOOKED = 0.1  # seconds between two looks at the folder
-LEFT = 60  # seconds that processes get to end after their driver
+SOON, LEFT = 10, 90  # seconds that processes get to end after their driver
 
 
 @dataclass
@@ -61,16 +61,14 @@ class Start:
     Attributes:
         whole: Tasks that were whole when it ended.
         at_work: Tasks that an attempt was at when it was killed.
-        over: Seconds until every process of it had ended after the kill.
-        left_running: Those that had not.
+        lingering: Its processes that had not ended some seconds after the kill.
     """
 
     seconds: float
     killed: bool
     whole: list[str]
     at_work: list[str]
-    over: float
-    left_running: list[str]
+    lingering: list[str]
     status: int | None
     said: list[str] = field(default_factory=list)
 
@@ -83,6 +81,7 @@ class Scene:
         self.attempts: dict[str, set[str]] = {}
         self.written: dict[str, int] = {}
         self.problems: list[str] = []
+        self.family: list[psutil.Process] = []
 
     def look(self) -> tuple[list[str], list[str]]:
         """Tasks that are whole, and tasks at which an attempt is; notes what is new."""
@@ -111,7 +110,7 @@ class Scene:
                 command, cwd=self.work, stdout=log, stderr=subprocess.STDOUT, env=_environment()
             )
             family: list[psutil.Process] = []
-            killed, at_work, over = False, [], 0.0
+            killed, at_work = False, []
             while process.poll() is None:
                 whole, working = self.look()
                 if until is not None and len(whole) >= until and working:
@@ -122,13 +121,12 @@ class Scene:
                     killed = True
                 time.sleep(LOOKED)
             seconds = round(time.monotonic() - begun, 1)
-            since = time.monotonic()
-            _, alive = psutil.wait_procs(family, LEFT)
-            over = round(time.monotonic() - since, 1)
+            _, alive = psutil.wait_procs(family, SOON)
             log.seek(0)
             said = log.read().splitlines()
-        left = [one.name() for one in alive if one.is_running()]
-        return Start(seconds, killed, self.look()[0], at_work, over, left, process.returncode, said)
+        self.family += alive
+        names = sorted(one.name() for one in alive)
+        return Start(seconds, killed, self.look()[0], at_work, names, process.returncode, said)
 
 
 def _environment() -> dict[str, str]:
@@ -162,7 +160,8 @@ def judge(scene: Scene, starts: list[Start]) -> list[str]:
     notes = [note for note in read_fleet_record(out).notes if "was not measured" in note]
     if len(notes) != 1 or not notes[0].startswith(DAMAGED):
         found.append(f"sentences of what was not measured: {notes}")
-    found += [f"left running: {', '.join(s.left_running)}" for s in starts if s.left_running]
+    _, alive = psutil.wait_procs(scene.family, LEFT)
+    found += [f"left running: {one.name()}" for one in alive]
     lost = Counter(task for start in starts if start.killed for task in start.at_work)
     for task, attempts in scene.attempts.items():
         if len(attempts) > 1 + lost[task]:

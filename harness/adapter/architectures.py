@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from harness.adapter.division import Divided
 from harness.models.specs import ModelError
 
 # A torch module or nnsight's view of one: both lead to their children by name.
@@ -178,3 +179,16 @@ def mix_weight(module: nn.Module) -> Tensor:
     """A projection's weight as [out, in]; GPT-2's modules keep it transposed."""
     weight: Tensor = module.weight  # type: ignore[assignment]
     return weight.T if type(module).__name__ == "Conv1D" else weight
+
+
+def mix_shape(module: nn.Module) -> tuple[int, int]:
+    """The widths that a projection gives and takes."""
+    if isinstance(module, Divided):
+        return module.out_features, module.in_features
+    given, taken = mix_weight(module).shape
+    return given, taken
+
+
+def largest_weights(module: nn.Module) -> Float[Tensor, " in"]:
+    """The largest absolute weight of each input of a projection."""
+    return module.largest if isinstance(module, Divided) else mix_weight(module).abs().amax(0)

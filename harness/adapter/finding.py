@@ -16,7 +16,7 @@ from typing import Any
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from harness.adapter.architectures import PATTERN_EDIT, Sites, Tree, follow, mix_weight
+from harness.adapter.architectures import PATTERN_EDIT, Sites, Tree, follow, mix_shape
 from harness.adapter.encoder_decoders import T5_KINDS, OneStream
 from harness.adapter.encoders import is_encoder
 from harness.adapter.experts import Flattened, OpenMixture
@@ -207,4 +207,4 @@ def _name(module: Tree, names: Iterable[str]) -> str | None:
 
 def _share(mlp: nn.Module, gate: str, neuron_mix: str) -> int:
     """How many times the neurons the gate's projection gives: 2 where it is joined with another."""
-    return len(mix_weight(follow(mlp, gate))) // mix_weight(follow(mlp, neuron_mix)).shape[1]
+    return mix_shape(follow(mlp, gate))[0] // mix_shape(follow(mlp, neuron_mix))[1]

@@ -16,6 +16,7 @@ from nnsight import _c as nnsight_extension
 from transformers import PreTrainedTokenizerBase
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
+from harness.adapter.division import divide, is_divided, planned
 from harness.adapter.encoders import is_encoder
 from harness.adapter.experts import opened
 from harness.adapter.finding import READABLE, VERIFIED, refuse_other_kinds, sites_in, unreadable
@@ -137,6 +138,7 @@ def load_engine(
     if options.dtype not in DTYPES:
         raise ModelError(f"--dtype {options.dtype!r} is not known: expected {', '.join(DTYPES)}.")
     device = choose_device(options)
+    on_cpu = device == "cpu" or options.tensor_parallel
     quiet()
     try:
         config = transformers.AutoConfig.from_pretrained(
@@ -146,13 +148,15 @@ def load_engine(
             refuse_unreadable(config.model_type, config.to_dict())
         if spec.gguf is None:
             refuse_quantised(config.to_dict(), spec.name)
+        if options.tensor_parallel:
+            _refuse_undividable(spec, config)
         how = {
             **_source(spec),
             "attn_implementation": "eager",
             "dtype": options.dtype,
             "use_safetensors": None if spec.gguf else True,
             "trust_remote_code": options.trust_remote_code,
-            "device_map": options.device_map or (None if device == "cpu" else {"": device}),
+            "device_map": options.device_map or (None if on_cpu else {"": device}),
         }
         how |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
         if is_encoder(config):
@@ -162,6 +166,8 @@ def load_engine(
             _refuse_incomplete(spec, report)
         if spec.gguf:
             del module.config.quantization_config  # weights are plain now, those of a twin too
+        if options.tensor_parallel:
+            module = divide(module)
         engine = _engine(module, tokenizer)
     except Exception as error:
         raise explain(error, spec, options, part="model") from error
@@ -170,6 +176,17 @@ def load_engine(
         size = sum(p.numel() for p in engine._module.parameters())
         torch.set_num_threads(_threads(size))
     return engine
+
+
+def _refuse_undividable(spec: ModelSpec, config: transformers.PretrainedConfig) -> None:
+    """Refuse what cannot be divided over processes, before weights are read."""
+    if config.model_type not in VERIFIED:
+        raise ModelError(
+            f"the architecture {config.model_type!r} of {spec.name} is known to no test, and a "
+            "trial of it needs whole weights: leave out --tensor-parallel."
+        )
+    with torch.device("meta"):
+        planned(language_model(config).from_config(config))
 
 
 def refuse_unreadable(kind: str, config: Mapping[str, Any]) -> None:
@@ -289,8 +306,8 @@ def fresh_engine(
     """The same architecture with newly drawn weights; the global random state is untouched."""
     config = copy.deepcopy(engine._module.config)
     device_map = getattr(engine._module, "hf_device_map", None) or {}
-    spread = len(set(device_map.values())) > 1
-    placement = torch.device("cpu" if spread else device)
+    spread, divided = len(set(device_map.values())) > 1, is_divided(engine._module)
+    placement = torch.device("cpu" if spread or divided else device)
     gpus = [placement.index or 0] if placement.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus), placement:
         torch.manual_seed(seed)
@@ -299,7 +316,7 @@ def fresh_engine(
         )
     if spread:
         module = accelerate.dispatch_model(module, device_map)
-    return _engine(module, tokenizer)
+    return _engine(divide(module) if divided else module, tokenizer)
 
 
 def _engine(

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
-from harness.adapter.architectures import first, follow, mix_weight, widened
+from harness.adapter.architectures import first, follow, largest_weights, widened
 from harness.adapter.chunks import KNOWN, Chunk
 from harness.adapter.clean import Clean, Network
 from harness.adapter.editing import (
@@ -252,15 +252,15 @@ class Forward:
         layer = follow(self.network.engine._module, self.network.sites.layers)[site.layer]
         if site.kind in ("head", "pattern"):
             attention = follow(layer, self.network.sites.attention)
-            weight = mix_weight(follow(attention, self.network.sites.head_mix))
+            weight = largest_weights(follow(attention, self.network.sites.head_mix))
             if site.index is not None:
-                weight = weight.reshape(len(weight), self.network.heads, -1)[:, site.index]
+                weight = weight.reshape(self.network.heads, -1)[site.index]
             values = 1.0 if self.mixed is None or site.kind == "head" else float(self.mixed)
-            return float(weight.abs().amax()) * values
+            return float(weight.amax()) * values
         if site.kind == "neuron":
             mlp = follow(layer, self.network.sites.mlp)
-            weight = mix_weight(follow(mlp, self.network.sites.neuron_mix))
+            weight = largest_weights(follow(mlp, self.network.sites.neuron_mix))
             if isinstance(site.index, tuple):
-                weight = weight[:, list(site.index)]
-            return float(weight.abs().amax())
+                weight = weight[list(site.index)]
+            return float(weight.amax())
         return 1.0

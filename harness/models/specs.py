@@ -70,6 +70,7 @@ class LoadOptions:
     Attributes:
         device: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
         device_map: Accelerate's placement over several devices, e.g. `auto`; overrides `device`.
+        tensor_parallel: Whether weights are divided over the processes that torchrun started.
         dtype: `auto` (as the checkpoint says), float32, bfloat16 or float16.
         batch_size: Prompts in a forward pass; None starts from what memory allows and halves the
             number each time memory runs out.
@@ -80,6 +81,7 @@ class LoadOptions:
 
     device: str = "auto"
     device_map: str | None = None
+    tensor_parallel: bool = False
     dtype: str = "auto"
     batch_size: int | None = None
     trust_remote_code: bool = False

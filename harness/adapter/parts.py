@@ -95,9 +95,12 @@ def device() -> torch.device:
 
 
 def serve() -> None:
-    """Do this process's part of every order, until the first process says stop."""
+    """Do this process's part of every order, until the first process says stop or has ended."""
     while True:
-        order, number, *more = _send()
+        try:
+            order, number, *more = _send()
+        except RuntimeError:
+            return
         match order:
             case Order.STOP:
                 return

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness.plugin.options import DEFAULT_MODELS, add_options, given
+from harness.plugin.options import DEFAULT_MODELS, add_options, given, option_of
 
 MARKER = (
     "criterion(name, plain=False, part='', prompts=None, primary=False): whose rule a prediction "
@@ -33,6 +33,17 @@ prepared_key = pytest.StashKey[bool]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the options; each can also be set in the environment."""
     add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Under --tensor-parallel, run the tests in the first process alone."""
+    count = option_of(config, "--tensor-parallel")
+    if count is None:
+        return None
+    from harness.plugin.tensor_parallel import begin  # noqa: PLC0415
+
+    return begin(config, count)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -118,6 +118,13 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
     ("--device", str, "auto", "cpu, cuda, cuda:1, mps"),
     ("--device-map", str, None, "placement over several devices, passed to accelerate, e.g. auto"),
     (
+        "--tensor-parallel",
+        whole_number(2),
+        None,
+        "divide each model's weights over N processes, a GPU each: begin the command with torchrun "
+        "--nproc-per-node N -m pytest",
+    ),
+    (
         "--dtype",
         ("auto", "float32", "bfloat16", "float16"),
         "auto",

@@ -185,6 +185,7 @@ def _load_options(config: pytest.Config) -> LoadOptions:
     return LoadOptions(
         device=option_of(config, "--device"),
         device_map=option_of(config, "--device-map"),
+        tensor_parallel=option_of(config, "--tensor-parallel") is not None,
         dtype=option_of(config, "--dtype"),
         batch_size=option_of(config, "--batch-size"),
         trust_remote_code=option_of(config, "--trust-remote-code"),

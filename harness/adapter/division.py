@@ -47,7 +47,7 @@ class Divided(nn.Module):
 
     def forward(self, values: Float[Tensor, "*axes in"]) -> Float[Tensor, "*axes out"]:
         """What `nn.Linear` gives, up to the order of adding."""
-        made: Tensor = _Product.apply(values, self.number, self.in_features)
+        made: Tensor = _Product.apply(values, self.number, self.in_features)  # type: ignore
         made = made[..., : self.out_features]
         return made if self.bias is None else made + self.bias
 

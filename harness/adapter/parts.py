@@ -5,7 +5,7 @@ does its part of it. The others wait for the next order (`serve`) and know nothi
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -105,11 +105,11 @@ def serve() -> None:
             case Order.STOP:
                 return
             case Order.HOLD:
-                _hold(number, *more)
+                _hold(number, more)
             case Order.DROP:
                 del ours.parts[number]
             case Order.MULTIPLY:
-                _multiply(number, *more[:2])
+                _multiply(number, more)
             case Order.GATHER:
                 _gather(number)
 
@@ -117,9 +117,9 @@ def serve() -> None:
 def hold(weight: Float[Tensor, "out in"], axis: int) -> int:
     """Divide a weight over all processes along an axis; its number, for the functions below."""
     number = max(ours.parts, default=-1) + 1
-    words = (axis, *weight.shape, DTYPES.index(weight.dtype))
+    words = [axis, *weight.shape, DTYPES.index(weight.dtype)]
     with _together(Order.HOLD, number, *words):
-        _hold(number, *words, weight=weight)
+        _hold(number, words, weight)
     return number
 
 
@@ -142,8 +142,9 @@ def multiply(
         transposed: Multiply by the weight itself, [given, made], as the gradient does.
     """
     flat = values.reshape(-1, values.shape[-1])
-    with _together(Order.MULTIPLY, number, int(transposed), len(flat)):
-        made = _multiply(number, int(transposed), len(flat), flat)
+    words = [int(transposed), len(flat)]
+    with _together(Order.MULTIPLY, number, *words):
+        made = _multiply(number, words, flat)
     assert made is not None
     return made.reshape(*values.shape[:-1], -1)
 
@@ -186,10 +187,8 @@ def _send(*words: int) -> list[int]:
     return received
 
 
-def _hold(
-    number: int, axis: int, rows: int, columns: int, dtype: int, weight: Tensor | None = None
-) -> None:
-    shape = [rows, columns]
+def _hold(number: int, words: Sequence[int], weight: Tensor | None = None) -> None:
+    axis, *shape, dtype = words
     shape[axis] = -(-shape[axis] // dist.get_world_size())
     part = torch.empty(shape, dtype=DTYPES[dtype], device=device())
     pieces = None if weight is None else _pieces(weight.to(part.device), axis)
@@ -197,11 +196,9 @@ def _hold(
     ours.parts[number] = Part(part, axis)
 
 
-def _multiply(
-    number: int, transposed: int, count: int, values: Tensor | None = None
-) -> Tensor | None:
-    """What the processes make of the values together; None but in the first."""
-    part = ours.parts[number]
+def _multiply(number: int, words: Sequence[int], values: Tensor | None = None) -> Tensor | None:
+    """What the processes make of the first one's values together; None but in the first."""
+    (transposed, count, *_), part = words, ours.parts[number]
     part = part.transposed if transposed else part
     if part.axis == 0:
         given = part.values.new_empty(count, part.values.shape[1]) if values is None else values
@@ -221,7 +218,7 @@ def _gather(number: int) -> Tensor | None:
 
 
 def _pieces(values: Float[Tensor, "a b"], axis: int) -> list[Tensor]:
-    """One piece for each process, all of one size: zeros are put at the end where that is needed."""
+    """One piece for each process, all of one size: where that needs it, zeros are added."""
     count = dist.get_world_size()
     missing = -values.shape[axis] % count
     if missing:

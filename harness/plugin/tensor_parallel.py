@@ -57,5 +57,5 @@ def _wrong(config: pytest.Config, count: int) -> str:
 
     gpus, here = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", count))
     if torch.cuda.is_available() and gpus < here:
-        return f"needs a GPU for each process, and this machine has {gpus}: use --nproc-per-node {gpus}."
+        return f"needs as many GPUs, and this machine has {gpus}: divide over fewer."
     return ""

@@ -59,7 +59,7 @@ class Processes:
 
     Attributes:
         parts: Its part of each weight, by the weight's number.
-        unwanted: Weights that the first process no longer needs, to be dropped by all.
+        unwanted: In the first process, weights that the others still have to drop.
         lost: Why the processes are out of step; '' if they are not.
     """
 
@@ -124,10 +124,11 @@ def hold(weight: Float[Tensor, "out in"], axis: int) -> int:
 
 
 def drop(number: int) -> None:
-    """Let all processes forget their parts of a weight, before the next order.
+    """Forget this process's part of a weight, and let the others do so before the next order.
 
-    May be called at any moment, also while an order is carried out.
+    May be called at any moment, also while an order on another weight is carried out.
     """
+    ours.parts.pop(number, None)
     ours.unwanted.append(number)
 
 
@@ -168,9 +169,7 @@ def _together(order: Order, *words: int) -> Iterator[None]:
     ours.lost = "the last order was not carried out"
     try:
         while ours.unwanted:
-            number = ours.unwanted.pop()
-            _send(Order.DROP, number)
-            del ours.parts[number]
+            _send(Order.DROP, ours.unwanted.pop())
         _send(order, *words)
         yield
     except Exception as error:

@@ -322,7 +322,9 @@ def _check_complete(spec: ModelSpec, size: sizes.Size) -> None:
 def _remedy(dtype: str, device: Device) -> str:
     halve = "--dtype bfloat16 halves it, " if dtype == "float32" else ""
     other = "--device cpu" if device.name != "cpu" else "a machine with more"
-    return f"{halve}--device-map auto spreads it over several devices, or take {other}"
+    spread = "--device-map auto spreads it over several devices, of which one works at a time"
+    divide = "--tensor-parallel N divides it over N GPUs that work together (docs/scale.md)"
+    return f"{halve}{spread}, {divide}, or take {other}"
 
 
 def _download(spec: ModelSpec, weights: int) -> DoctorCheck:

@@ -266,7 +266,7 @@ class Subject:
             # A twin does not depend on the trained weights, only on the architecture and on the
             # random numbers of its device.
             key["weights"] = config_identity(self.spec)
-            key["device"] = self.options.device
+            key["device"] = "cpu" if self.options.tensor_parallel else self.options.device
         built: list[Model] = []  # built once, and only if something is missing
         measured = f"{what['kind']} on {prompts.name}"
         said = measured if twin is None else f"untrained twin {twin}, {measured}"

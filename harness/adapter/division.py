@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from harness.adapter import parts
+from harness.adapter import parts, processes
 from harness.models.specs import ModelError
 
 # Styles of a plan: each process makes some of the outputs, or a share of every output.
@@ -89,7 +89,7 @@ def divide(module: PreTrainedModel) -> PreTrainedModel:
         linear = module.get_submodule(name)
         assert isinstance(linear, nn.Linear)
         module.set_submodule(name, Divided(linear, axis))
-    return module.to(parts.device())
+    return module.to(processes.device())
 
 
 def is_divided(module: nn.Module) -> bool:

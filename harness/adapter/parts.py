@@ -4,11 +4,9 @@ The first process leads: it gives an order, with the values where there are any,
 does its part of it. The others wait for the next order (`serve`) and know nothing else of the run.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import IntEnum
 
 import torch
@@ -16,16 +14,14 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
+from harness.adapter import processes
 from harness.models.specs import ModelError
 
-# Between two orders the first process may compute for hours without the others.
-PATIENCE = timedelta(days=30)
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-WORDS = 6  # whole numbers of an order: which, on which weight, and up to four more
 
 
 class Order(IntEnum):
-    """What the first process asks of all."""
+    """What the first process asks of all: on which weight, and up to four numbers more."""
 
     STOP = 0
     HOLD = 1  # a part of a new weight: axis, rows, columns, dtype
@@ -54,7 +50,7 @@ class Part:
 
 
 @dataclass
-class Processes:
+class State:
     """What this process knows of the others.
 
     Attributes:
@@ -68,37 +64,14 @@ class Processes:
     lost: str = ""
 
 
-ours = Processes({}, [])
-
-
-def join() -> None:
-    """Join the processes that torchrun started; waits until all have joined."""
-    gpus = torch.cuda.is_available()
-    if gpus:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE)
-
-
-def leave() -> None:
-    """End the others, if they are still in step, and part from them."""
-    if dist.get_rank() == 0 and not ours.lost:
-        with suppress(RuntimeError):  # one that has ended by itself
-            _send(Order.STOP)
-    ours.parts.clear()
-    dist.destroy_process_group()
-
-
-def device() -> torch.device:
-    """Where this process has its parts."""
-    on_gpu = torch.cuda.is_available()
-    return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
+ours = State({}, [])
 
 
 def serve() -> None:
     """Do this process's part of every order, until the first process says stop or has ended."""
     while True:
         try:
-            order, number, *more = _send()
+            order, number, *more = processes.send()
         except RuntimeError:
             return
         match order:
@@ -112,6 +85,15 @@ def serve() -> None:
                 _multiply(number, more)
             case Order.GATHER:
                 _gather(number)
+
+
+def leave() -> None:
+    """Let the others end, if they are still in step, and part from them."""
+    if processes.leads() and not ours.lost:
+        with suppress(RuntimeError):  # one has ended by itself
+            processes.send(Order.STOP)
+    ours.parts.clear()
+    dist.destroy_process_group()
 
 
 def hold(weight: Float[Tensor, "out in"], axis: int) -> int:
@@ -169,8 +151,8 @@ def _together(order: Order, *words: int) -> Iterator[None]:
     ours.lost = "the last order was not carried out"
     try:
         while ours.unwanted:
-            _send(Order.DROP, ours.unwanted.pop())
-        _send(order, *words)
+            processes.send(Order.DROP, ours.unwanted.pop())
+        processes.send(order, *words)
         yield
     except Exception as error:
         ours.lost = " ".join(str(error).split())[:200]
@@ -178,20 +160,11 @@ def _together(order: Order, *words: int) -> Iterator[None]:
     ours.lost = ""
 
 
-def _send(*words: int) -> list[int]:
-    """An order from the first process to all; every process has it afterwards."""
-    order = torch.tensor([*words, *[0] * (WORDS - len(words))])
-    dist.broadcast(order, src=0)
-    received: list[int] = order.tolist()
-    return received
-
-
 def _hold(number: int, words: Sequence[int], weight: Tensor | None = None) -> None:
     axis, *shape, dtype = words
     shape[axis] = -(-shape[axis] // dist.get_world_size())
-    part = torch.empty(shape, dtype=DTYPES[dtype], device=device())
-    pieces = None if weight is None else _pieces(weight.to(part.device), axis)
-    dist.scatter(part, pieces, src=0)
+    part = torch.empty(shape, dtype=DTYPES[dtype], device=processes.device())
+    processes.spread(part, None if weight is None else weight.to(part.device), axis)
     ours.parts[number] = Part(part, axis)
 
 
@@ -201,34 +174,13 @@ def _multiply(number: int, words: Sequence[int], values: Tensor | None = None) -
     part = part.transposed if transposed else part
     if part.axis == 0:
         given = part.values.new_empty(count, part.values.shape[1]) if values is None else values
-        given = given.contiguous()
-        dist.broadcast(given, src=0)
-        return _joined(given @ part.values.T, axis=1)
+        given = processes.shared(given)
+        return processes.joined(given @ part.values.T, axis=1)
     share = part.values.new_empty(count, part.values.shape[1])
-    dist.scatter(share, None if values is None else _pieces(values, 1), src=0)
-    made = share @ part.values.T
-    dist.reduce(made, dst=0)
-    return made if dist.get_rank() == 0 else None
+    processes.spread(share, values, axis=1)
+    return processes.summed(share @ part.values.T)
 
 
 def _gather(number: int) -> Tensor | None:
     part = ours.parts[number]
-    return _joined(part.values, part.axis)
-
-
-def _pieces(values: Float[Tensor, "a b"], axis: int) -> list[Tensor]:
-    """One piece for each process, all of one size: where that needs it, zeros are added."""
-    count = dist.get_world_size()
-    missing = -values.shape[axis] % count
-    if missing:
-        values = torch.nn.functional.pad(values, (0, missing) if axis else (0, 0, 0, missing))
-    return [piece.contiguous() for piece in values.chunk(count, axis)]
-
-
-def _joined(piece: Tensor, axis: int) -> Tensor | None:
-    """The pieces of all processes side by side, in the first; None in the others."""
-    piece = piece.contiguous()
-    first = dist.get_rank() == 0
-    pieces = [torch.empty_like(piece) for _ in range(dist.get_world_size())] if first else None
-    dist.gather(piece, pieces, dst=0)
-    return torch.cat(pieces, axis) if pieces else None
+    return processes.joined(part.values, part.axis)

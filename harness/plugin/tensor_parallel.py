@@ -28,9 +28,9 @@ def begin(config: pytest.Config, count: int) -> int | None:
         return pytest.ExitCode.USAGE_ERROR  # the first process says why
     if wrong:
         raise pytest.UsageError(f"--tensor-parallel {count} {wrong}")
-    from harness.adapter import parts
+    from harness.adapter import parts, processes
 
-    parts.join()
+    processes.join()
     config.add_cleanup(parts.leave)
     if first:
         return None

@@ -48,6 +48,13 @@ class Part:
         """For the gradient: the same part of the transposed weight."""
         return Part(self.values.T, 1 - self.axis)
 
+    @property
+    def whole_shape(self) -> tuple[int, int]:
+        """That of the weight, with the zeros."""
+        rows, columns = self.values.shape
+        count = dist.get_world_size()
+        return (rows * count, columns) if self.axis == 0 else (rows, columns * count)
+
 
 @dataclass
 class State:
@@ -126,6 +133,8 @@ def multiply(
     """
     flat = values.reshape(-1, values.shape[-1])
     words = [int(transposed), len(flat)]
+    # What the order will need, so that memory runs out here, where a batch can still be halved.
+    flat.new_empty(len(flat), 3 * sum(ours.parts[number].whole_shape))
     with _together(Order.MULTIPLY, number, *words):
         made = _multiply(number, words, flat)
     assert made is not None

@@ -1,16 +1,25 @@
-"""The published figures: a table of error rates and power in docs/, made from calibration.json."""
+"""The published figures: tables in docs/, made from calibration.json."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.calibration.rates import ALL, AS_USED, BEHIND
-from harness.files import DATA
+from harness.files import DATA, write_text
 from harness.verdicts import typeset
 
 RECORD = DATA / "benchmarks" / "results" / "calibration.json"  # the one that is published
 PAGE = DATA / "docs" / "calibration.md"  # where the table stands
 START, END = "<!-- calibration: made from benchmarks/results/calibration.json -->", "<!-- end -->"
+PROGRAMS = DATA / "benchmarks" / "results" / "programs.json"
+PROGRAM_MARKS = (
+    "<!-- programs: made from benchmarks/results/programs.json -->",
+    "<!-- end programs -->",
+)
+_TAUGHT = {"circuit": "taught the circuit", "answers": "answers alone"}
+_KINDS = {"head": "heads", "component": "heads and MLPs"}
+_WAYS = {"mean": "mean ablation (as h5)", "attribution": "attribution on a path"}
 _NULLS = (
     ("untrained", AS_USED, "untrained networks"),
     ("untrained", BEHIND, "the same, gate open"),
@@ -30,10 +39,10 @@ def published_table(record: _Entry) -> str:
     return "\n".join(lines)
 
 
-def between_marks(text: str) -> str | None:
+def between_marks(text: str, start: str = START, end: str = END) -> str | None:
     """The table that stands in a text between the marks; None if there is none."""
-    _, start, rest = text.partition(START)
-    table, end, _ = rest.partition(END)
+    _, start, rest = text.partition(start)
+    table, end, _ = rest.partition(end)
     return table.strip() if start and end else None
 
 
@@ -43,12 +52,16 @@ def put_into(path: Path, record: _Entry) -> None:
     Raises:
         ValueError: If the file has no marks.
     """
+    _put(path, published_table(record), START, END)
+
+
+def _put(path: Path, table: str, start: str, end: str) -> None:
     text = path.read_text(encoding="utf-8")
-    if between_marks(text) is None:
-        raise ValueError(f"{path} has no place for the table: expected {START!r} and {END!r}.")
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{START}\n{published_table(record)}\n{END}{after}", encoding="utf-8")
+    if between_marks(text, start, end) is None:
+        raise ValueError(f"{path} has no place for the table: expected {start!r} and {end!r}.")
+    before, _, rest = text.partition(start)
+    _, _, after = rest.partition(end)
+    path.write_text(f"{before}{start}\n{table}\n{end}{after}", encoding="utf-8")
 
 
 def _line(cells: Iterable[str]) -> str:
@@ -97,3 +110,31 @@ def _power(record: _Entry, claim: str, criterion: str, model: str) -> str:
     ]
     n = sum(e["rate"]["n"] for e in mine)
     return f"{sum(e['supported'] for e in mine)} of {typeset.plural(n, 'verdict')}" if n else "–"
+
+
+def publish_programs(record: _Entry) -> Path:
+    """Write what was measured on programs beside the record of claims, and its table in docs/."""
+    kept = {name: record[name] for name in ("created", "provenance", "programs")}
+    write_text(PROGRAMS, json.dumps(kept, ensure_ascii=False, indent=1) + "\n")
+    _put(PAGE, programs_table(record["programs"]), *PROGRAM_MARKS)
+    return PROGRAMS
+
+
+def programs_table(programs: _Entry) -> str:
+    """A Markdown table: a way to rank a row; what was taught, and what is ranked, a column."""
+    columns = [(taught, kind) for taught in ("circuit", "answers") for kind in _KINDS]
+    heads = [f"{_TAUGHT[taught]}: {_KINDS[kind]}" for taught, kind in columns]
+    table = {(e["way"], e["taught"], e["kind"]): e for e in programs["recovery"]}
+    lines = [_line(["ranked by", *heads]), _line(["---"] * (1 + len(heads)))]
+    for way in dict.fromkeys(e["way"] for e in programs["recovery"]):
+        cells = (_auroc(table[way, taught, kind]) for taught, kind in columns)
+        lines.append(_line([_WAYS.get(way, f"{way} ablation"), *cells]))
+    return "\n".join(lines)
+
+
+def _auroc(entry: _Entry) -> str:
+    if entry["auroc"] is None:
+        return "–"
+    span = entry["interval"]
+    beside = f" [{_short(span[0])}, {_short(span[1])}]" if span else ""
+    return f"{_short(entry['auroc'])}{beside}, {typeset.plural(entry['networks'], 'network')}"

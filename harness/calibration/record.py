@@ -30,7 +30,10 @@ _SCHEMA_VERSION = 1
 
 
 def calibration(
-    settings: CalibrationSettings, outcome: RunOutcome, processes: Sequence[dict[str, Any]] = ()
+    settings: CalibrationSettings,
+    outcome: RunOutcome,
+    processes: Sequence[dict[str, Any]] = (),
+    programs: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything that these runs say, as plain values.
 
@@ -38,6 +41,7 @@ def calibration(
         settings: What was asked.
         outcome: The runs.
         processes: What `measured_processes` says of each model.
+        programs: What `measured_programs` says of networks with a published circuit.
     """
     runs = sorted(outcome.ran, key=lambda run: run.job.name)
     rows = rows_of(runs)
@@ -68,6 +72,7 @@ def calibration(
         "expected": expected(rows, told, settings.items),
         "processes": list(processes),
         "organisms": on_organisms(rows, _organisms(runs)),
+        "programs": programs,
         "simulated": simulated_power(),
         "consistency": consistency(runs),
         "agreement": agreement(runs, settings.items),

@@ -6,11 +6,15 @@ from typing import Any, Self
 
 from harness.study.reference_models import shipped
 
-CALIBRATION_PARTS = ("null", "power", "consistency", "processes", "organisms")
+CALIBRATION_PARTS = ("null", "power", "consistency", "processes", "organisms", "programs")
 ORGANISMS = (  # of fixtures/training/written.py, which writes them when they are needed
     *("apart", "apart-llama", "apart-75", "apart-50", "apart-25", "backup", "steerable"),
     *("together", "together-llama", "one-relation", "two-relations", "one-step-apart"),
     "labels-alone",
+)
+PROGRAMS = (  # of fixtures/training/programs.py: their circuits were published by others
+    *("frac_prevs", "pair_balance", "detect_pattern", "hist", "count_less_freq"),
+    "unique_extractor",
 )
 NULLS = ("untrained", "redrawn", "shuffled")
 
@@ -30,6 +34,7 @@ class CalibrationSettings:
             same-process contrasts, from activations that are measured once.
         organisms: Networks written by hand whose verdicts are known, judged with each of
             `power_seeds`.
+        programs: Programs that small networks are taught with a circuit that is known.
         consistent: The model that is run twice, in other batches, and so on; "" for none.
         seeds: Runs of each kind of null, each on its own network, shuffling or drawing.
         power_seeds: Drawings of the materials for each point of a power curve.
@@ -39,6 +44,7 @@ class CalibrationSettings:
         permutations, resamples, twins: As the options of a run.
         shuffles: Of the labels of each process and kind of component.
         process_seeds: Draws of same-process contrasts, 40 pairings of relations each.
+        program_seeds: Networks of each program.
         claims: Ids of the claims that are run, such as h2; all if empty.
     """
 
@@ -49,6 +55,7 @@ class CalibrationSettings:
     power: tuple[str, ...] = ("mini-qwen",)
     processes: tuple[str, ...] = ("mini-qwen", "mini-llama")
     organisms: tuple[str, ...] = ORGANISMS
+    programs: tuple[str, ...] = PROGRAMS
     consistent: str = "mini-qwen"
     seeds: int = 20
     power_seeds: int = 3
@@ -60,6 +67,7 @@ class CalibrationSettings:
     twins: int = 3
     shuffles: int = 1000
     process_seeds: int = 5
+    program_seeds: int = 3
     claims: tuple[str, ...] = ()
 
     @classmethod
@@ -82,8 +90,10 @@ class CalibrationSettings:
             untrained=self.untrained[:1],
             processes=self.power[:1],
             organisms=("apart", "together"),
+            programs=("pair_balance",),
             shuffles=100,
             process_seeds=1,
+            program_seeds=1,
             seeds=2,
             power_seeds=1,
             items=60,

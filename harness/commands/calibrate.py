@@ -29,6 +29,9 @@ that are measured once (--part processes).
 Networks written by hand, whose verdicts were stated beforehand, are judged as any other model
 (--part organisms).
 
+Small networks that are taught published programs with their circuits say how well heads and MLPs
+are ranked (--part programs).
+
 The competence gate stops most untrained networks. Their error rates are given with the gate, and
 without it (--competence-gate 0).
 
@@ -113,6 +116,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         ("--shuffled", "shuffle the labels of this model's materials"),
         ("--power", "measure power on this model, and recovery if it has a circuit.json"),
         ("--organisms", "judge this network written by hand, whose verdicts are known"),
+        ("--programs", "teach networks this program, and rank their heads and MLPs"),
         ("--processes", "judge processes on this model's activations under shuffled labels"),
     ):
         shown = ", ".join(getattr(default, name.removeprefix("--"))) or "none"
@@ -131,6 +135,7 @@ def _add_numbers(parser: argparse.ArgumentParser) -> None:
         ("--seeds", "runs of each kind of null"),
         ("--shuffles", "sets of shuffled labels on a model's activations"),
         ("--process-seeds", "draws of 40 same-process contrasts"),
+        ("--program-seeds", "networks that are taught each program"),
         ("--power-seeds", "draws of the materials for each point of a power curve"),
         ("--items", "facts of each task, except on the power curve"),
         ("--permutations", "of each permutation test"),
@@ -180,13 +185,14 @@ def _settings_of(options: argparse.Namespace) -> CalibrationSettings:
         "power": options.power,
         "processes": options.processes,
         "organisms": options.organisms,
+        "programs": options.programs,
         "claims": options.claim,
         "power_items": options.power_items,
         "shares": options.shares,
     }
     numbers = (
         *("seeds", "power_seeds", "items", "permutations", "resamples", "twins"),
-        *("shuffles", "process_seeds"),
+        *("shuffles", "process_seeds", "program_seeds"),
     )
     changes: dict[str, Any] = {name: tuple(value) for name, value in selected.items() if value}
     changes |= {name: value for name in numbers if (value := getattr(options, name))}
@@ -236,11 +242,15 @@ def _ship_references(cores: int) -> int:
 
 
 def _publish(record: dict[str, Any]) -> None:
+    """Whole records of the claims, and what was measured on programs, have a table each."""
     from harness.calibration import published  # noqa: PLC0415
     from harness.calibration.record import write_calibration  # noqa: PLC0415
 
-    published.put_into(published.PAGE, record)
-    print(f"published: {write_calibration(published.RECORD, record)}")
+    if record["runs"]:
+        published.put_into(published.PAGE, record)
+        print(f"published: {write_calibration(published.RECORD, record)}")
+    if record.get("programs"):
+        print(f"published: {published.publish_programs(record)}")
 
 
 def _processes(settings: CalibrationSettings, work: Path) -> list[dict[str, Any]]:
@@ -255,6 +265,16 @@ def _processes(settings: CalibrationSettings, work: Path) -> list[dict[str, Any]
         print(f"processes of {model}: {settings.shuffles} shuffles of each kind")
         found += measured_processes(model, stage, work)
     return found
+
+
+def _programs(settings: CalibrationSettings, work: Path, cores: int) -> dict[str, Any] | None:
+    """Networks taught a program with its circuit; those that are there are not taught again."""
+    from harness.calibration.programs import measured_programs  # noqa: PLC0415
+
+    if "programs" not in settings.parts:
+        return None
+    print(f"{len(settings.programs)} programs, {settings.program_seeds} networks of each and kind")
+    return measured_programs(settings.programs, settings.program_seeds, work, cores)
 
 
 def _calibrate(settings: CalibrationSettings, options: argparse.Namespace) -> int:
@@ -277,10 +297,11 @@ def _calibrate(settings: CalibrationSettings, options: argparse.Namespace) -> in
     for failed in outcome.failed:
         print(f"failed: {failed.job.name}: {failed.said}", file=sys.stderr)
     processes = [] if outcome.interrupted else _processes(settings, options.work)
-    if not outcome.ran and not processes:
+    programs = None if outcome.interrupted else _programs(settings, options.work, options.cores)
+    if not outcome.ran and not processes and not programs:
         print("no run finished: there is nothing to count", file=sys.stderr)
         return 1
-    record = calibration(settings, outcome, processes)
+    record = calibration(settings, outcome, processes, programs)
     written = write_calibration(options.output, record)
     print(f"{len(outcome.ran)} of {outcome.planned} runs: {written}")
     print(f"page: {write_page(record, written.with_suffix('.html'))}")

@@ -44,6 +44,7 @@ RECIPE = ("programs.py", "interchange.py")  # of fixtures/training
 CIRCUITS, ANSWERS = "circuit", "answers"  # what a network was taught
 TAUGHT = 0.95  # share right, of answers, exchange and strictness, from which the truth is known
 ATTRIBUTION = "attribution"  # gradients on the way to the ablation of all, as neurons are ranked
+TASK = "program"  # of all prompts: there is no other task to compare with
 KINDS = ("head", "component")  # heads alone; heads and MLPs together
 
 
@@ -157,17 +158,13 @@ def _measured(network: Network, folder: Any, work: Path) -> dict[str, Any]:
 
 def prompts_of(folder: Path) -> PromptSet:
     """A network's materials, as whoever taught it wrote them: inputs that were held out."""
-    written = specs.read_json(folder / "prompts.json")
     items = [
         Item(
-            id=str(n),
-            task="program",
-            pair=str(n),
-            **{**told, "distractors": tuple(told["distractors"])},
+            id=str(n), task=TASK, pair=str(n), **told | {"distractors": tuple(told["distractors"])}
         )
-        for n, told in enumerate(written["prompts"])
+        for n, told in enumerate(parsed((folder / "prompts.json").read_bytes()))
     ]
-    return PromptSet("program", tuple(items), tasks=("program", "program"))
+    return PromptSet("program", tuple(items))
 
 
 def sites_of(subject: Subject) -> list[Site]:

@@ -1,0 +1,103 @@
+"""Networks with published circuits: scored by the suite's own sweep, and counted when known."""
+
+import json
+
+import jsonschema
+import numpy as np
+import pytest
+import torch
+
+from fixtures.training import interchange
+from fixtures.training.interchange import Circuit
+from fixtures.training.programs import PROGRAMS
+from harness.calibration import programs, published
+from harness.calibration.programs import ANSWERS, CIRCUITS, Network
+from harness.calibration.record import _SCHEMA
+
+NETWORK = Network("pair_balance", seed=0)
+
+
+@pytest.fixture(scope="module")
+def entry(tmp_path_factory):
+    """Measured of an untrained network whose heads and MLPs but the circuit's write nothing.
+
+    Its prompts ask for what it says anyway.
+    """
+    work = tmp_path_factory.mktemp("work")
+    circuit = Circuit.of(PROGRAMS["pair_balance"], seed=0)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(interchange, "STEPS", 1)
+        interchange.write(NETWORK.folder(work), "pair_balance", 0)
+    folder = NETWORK.folder(work)
+    model = interchange.GPT2LMHeadModel.from_pretrained(folder).eval()
+    each = interchange.WIDTH // interchange.HEADS
+    with torch.no_grad():
+        model.transformer.h[1].attn.c_proj.weight *= 30  # so that answers differ
+        for place in circuit.outside:
+            kind, layer, number = circuit.places[place]
+            block = model.transformer.h[layer]
+            if kind == "mlp":
+                block.mlp.c_proj.weight.zero_()
+            else:
+                block.attn.c_proj.weight[number * each : (number + 1) * each] = 0
+        tokenizer = interchange.tokenizer_of(circuit.program)
+        told = json.loads((folder / "prompts.json").read_text())
+        for prompt in told:
+            ids = torch.tensor([tokenizer(prompt["prompt"]).input_ids])
+            logits = model(ids).logits[0, -1]
+            answers = [*prompt["distractors"], prompt["answer"]]
+            order = logits[tokenizer.convert_tokens_to_ids(answers)].argsort(descending=True)
+            prompt["answer"], *prompt["distractors"] = (answers[i] for i in order.tolist())
+    model.save_pretrained(folder)
+    (folder / "prompts.json").write_text(json.dumps(told))
+    return programs._kept(NETWORK, work)
+
+
+def test_what_writes_nothing_comes_after_what_is_in_the_circuit(entry):
+    assert entry["answered"] == 1
+    heads = {r["way"]: r for r in entry["recovery"] if r["kind"] == "head"}
+    assert (heads["mean"]["positives"], heads["mean"]["negatives"]) == (2, 6)
+    both = {r["way"]: r for r in entry["recovery"] if r["kind"] == "component"}
+    assert (both["mean"]["positives"], both["mean"]["negatives"]) == (4, 6)
+    # Ablating what writes nothing costs exactly nothing; what the others cost may have any sign.
+    assert all(r["auroc"] in {0.0, 0.5, 1.0} for r in heads.values())
+    assert not entry["known"]
+
+
+def made(program, seed, auroc, *, taught=CIRCUITS, known=True):
+    return {
+        **{"program": program, "seed": seed, "taught": taught, "known": known},
+        "recovery": [{"way": "mean", "kind": "head", "auroc": auroc}],
+    }
+
+
+def test_only_networks_whose_circuit_is_known_are_counted():
+    entries = [
+        made("a", 0, 1.0),
+        made("b", 0, 0.8),
+        made("b", 1, 0.6),
+        made("a", 1, 0, known=False),
+    ]
+    entries.append(made("a", 0, 0.5, taught=ANSWERS, known=False))
+    over = {(e["taught"], e["way"], e["kind"]): e for e in programs._over_networks(entries)}
+    found = over[CIRCUITS, "mean", "head"]
+    assert (found["networks"], found["left_out"]) == (3, 1)
+    assert found["auroc"] == pytest.approx((1.0 + 0.7) / 2)  # programs count alike
+    assert found["interval"][0] < found["auroc"] < found["interval"][1]
+    assert over[ANSWERS, "mean", "head"]["auroc"] == 0.5
+    assert over[CIRCUITS, "zero", "head"]["auroc"] is None
+
+
+def test_a_record_of_programs_keeps_to_its_schema_and_has_a_table(entry, monkeypatch, tmp_path):
+    told = {"networks": [entry], "recovery": list(programs._over_networks([entry]))}
+    schema = json.loads(_SCHEMA.read_text())
+    jsonschema.validate(told, {**schema["properties"]["programs"], "$defs": schema["$defs"]})
+    page = tmp_path / "page.md"
+    page.write_text("before\n" + "\nold\n".join(published.PROGRAM_MARKS) + "\nafter")
+    monkeypatch.setattr(published, "PAGE", page)
+    monkeypatch.setattr(published, "PROGRAMS", tmp_path / "programs.json")
+    published.publish_programs({"created": "now", "provenance": {}, "programs": told})
+    text = page.read_text()
+    assert "old" not in text
+    assert text.count("\n| ") == 2 + len({e["way"] for e in told["recovery"]})
+    assert np.all([mark in text for mark in ("before", "after", *published.PROGRAM_MARKS)])

@@ -66,6 +66,7 @@ def view(record: dict[str, Any]) -> dict[str, Any]:
         "power": power_rows(record, sentences),
         "recovery": recovery_rows(record),
         "processes": record.get("processes", []),
+        "programs": record.get("programs"),
         "style": source("report.css"),
         "box": (drawing.WIDTH, drawing.HEIGHT),
     }

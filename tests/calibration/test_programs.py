@@ -11,19 +11,32 @@ from fixtures.training import interchange
 from fixtures.training.interchange import Circuit
 from fixtures.training.programs import PROGRAMS
 from harness.calibration import programs, published
+from harness.calibration.processes import claim_module
 from harness.calibration.programs import ANSWERS, CIRCUITS, Network
 from harness.calibration.record import _SCHEMA
+from harness.findings.processes.circuit import Search
+from harness.models import specs
+from harness.models.specs import LoadOptions
+from harness.store.store import Store
+from harness.study.plan import Plan
+from harness.study.study import Study
+from harness.study.subject import Subject
 
 NETWORK = Network("pair_balance", seed=0)
 
 
 @pytest.fixture(scope="module")
-def entry(tmp_path_factory):
+def work(tmp_path_factory):
+    """A calibration's work folder."""
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def entry(work):
     """Measured of an untrained network whose heads and MLPs but the circuit's write nothing.
 
     Its prompts ask for what it says anyway.
     """
-    work = tmp_path_factory.mktemp("work")
     circuit = Circuit.of(PROGRAMS["pair_balance"], seed=0)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(interchange, "STEPS", 1)
@@ -59,9 +72,21 @@ def test_what_writes_nothing_comes_after_what_is_in_the_circuit(entry):
     assert (heads["mean"]["positives"], heads["mean"]["negatives"]) == (2, 6)
     both = {r["way"]: r for r in entry["recovery"] if r["kind"] == "component"}
     assert (both["mean"]["positives"], both["mean"]["negatives"]) == (4, 6)
-    # Ablating what writes nothing costs exactly nothing; what the others cost may have any sign.
-    assert all(r["auroc"] in {0.0, 0.5, 1.0} for r in heads.values())
+    assert {r["auroc"] for r in heads.values()} == {1.0}
     assert not entry["known"]
+
+
+@pytest.mark.usefixtures("entry")
+def test_heads_are_ranked_as_the_search_of_h5_ranks_within_a_cell(work):
+    folder = NETWORK.folder(work)
+    subject = Subject(specs.resolve(str(folder)), LoadOptions(), Store(work / "again"))
+    prompts, sites = programs.prompts_of(folder), programs.sites_of(subject)
+    mine = programs.scores(subject, prompts, sites)["mean"]
+    search = Search(Study(subject, prompts, Plan()), "head", prompts, claim_module("h5").rule)
+    costs = search._mean_cost(search.costs, np.ones(len(prompts), dtype=bool))
+    for site, cost in zip(sites, mine, strict=True):
+        if site.kind == "head":
+            assert cost == pytest.approx(costs[site.layer, site.index], abs=1e-6)
 
 
 def made(program, seed, auroc, *, taught=CIRCUITS, known=True):

@@ -36,6 +36,15 @@ PROCESSES = [
         **{"shuffled": None, "same_process": None, "recovery": []},
     },
 ]
+PROGRAMS = {
+    "networks": [],
+    "recovery": [
+        {
+            **{"taught": "circuit", "way": "mean", "kind": "head", "auroc": 0.87},
+            **{"networks": 17, "left_out": 1, "interval": [0.79, 0.96]},
+        }
+    ],
+}
 NASTY = "<script>alert('x')</script>"
 
 
@@ -54,7 +63,7 @@ def record(tmp_path):
     runs += [ran(tmp_path, Job("consistency", kind, "mini-qwen"), verdict()) for kind in kinds]
     failed = Failed(Job("null", "shuffled", "mini-qwen"), NASTY)
     outcome = RunOutcome(tuple(runs), (failed,), len(runs) + 1, False)
-    return calibration(SETTINGS, outcome, PROCESSES)
+    return calibration(SETTINGS, outcome, PROCESSES, PROGRAMS)
 
 
 def test_a_record_keeps_to_its_schema_and_comes_back_as_it_was(record, tmp_path):
@@ -107,16 +116,18 @@ def test_the_page_says_the_rates_and_escapes_whatever_a_run_said(record, tmp_pat
     assert "0 of 4 controlled verdicts" in said
     assert "Not every planned run is in it" in said
     sections = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
-    assert sections == ["errors", "p-values", "processes", "power", "consistency", "provenance"]
+    between = ["processes", "programs", "power"]
+    assert sections == ["errors", "p-values", *between, "consistency", "provenance"]
     charts = [attrs for tag, attrs in page.tags if tag == "svg"]
     assert charts
     assert all(attrs["aria-label"] for attrs in charts)
     assert "http" not in text.partition("</style>")[2]
 
 
-def test_the_page_shows_processes_and_a_gate_that_is_not_met(record, tmp_path):
+def test_the_page_shows_processes_programs_and_a_gate_that_is_not_met(record, tmp_path):
     page = write_page(record, tmp_path / "page.html").read_text()
-    for words in ("3 of 200", "1 of 42", "0.93", "8 of 48", "reasoning is not answered"):
+    told = ("3 of 200", "1 of 42", "0.93", "8 of 48", "reasoning is not answered", "0.87", "0.79")
+    for words in told:
         assert words in page, words
 
 

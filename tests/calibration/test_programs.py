@@ -126,3 +126,10 @@ def test_a_record_of_programs_keeps_to_its_schema_and_has_a_table(entry, monkeyp
     assert "old" not in text
     assert text.count("\n| ") == 2 + len({e["way"] for e in told["recovery"]})
     assert np.all([mark in text for mark in ("before", "after", *published.PROGRAM_MARKS)])
+
+
+def test_the_table_in_the_docs_is_that_of_the_record():
+    record = json.loads(published.PROGRAMS.read_text())
+    text = published.PAGE.read_text()
+    table = published.between_marks(text, *published.PROGRAM_MARKS)
+    assert table == published.programs_table(record["programs"])

@@ -21,18 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
 
 from harness import stats
+from harness.calibration.ranking import WAYS, compared, prompts_of, scores, sites_of
 from harness.calibration.recovery import CIRCUIT
 from harness.calibration.running import run_environment
 from harness.files import DATA, write_text
-from harness.findings.circuits.neuron_scores import PATH_STEPS
-from harness.findings.effects import mean_activations, swept
 from harness.foreign import parsed
-from harness.interventions.interventions import ABLATIONS, Intervention
-from harness.interventions.sites import Site
-from harness.materials.items import Item, PromptSet
 from harness.models import identity, specs
 from harness.models.specs import LoadOptions, ModelError
 from harness.store.store import Store
@@ -43,8 +38,6 @@ FOLDER = "programs"  # of a calibration's work folder
 RECIPE = ("programs.py", "interchange.py")  # of fixtures/training
 CIRCUITS, ANSWERS = "circuit", "answers"  # what a network was taught
 TAUGHT = 0.95  # share right, of answers, exchange and strictness, from which the truth is known
-ATTRIBUTION = "attribution"  # gradients on the way to the ablation of all, as neurons are ranked
-TASK = "program"  # of all prompts: there is no other task to compare with
 KINDS = ("head", "component")  # heads alone; heads and MLPs together
 
 
@@ -144,7 +137,7 @@ def _measured(network: Network, folder: Any, work: Path) -> dict[str, Any]:
     recovery = []
     for way, score in scores(subject, prompts, sites).items():
         for kind, kept in zip(KINDS, (is_head, np.ones(len(sites), dtype=bool)), strict=True):
-            recovery.append({"way": way, "kind": kind, **_compared(score[kept], positive[kept])})
+            recovery.append({"way": way, "kind": kind, **compared(score[kept], positive[kept])})
     subject.forget()
     return {
         **asdict(network),
@@ -156,91 +149,26 @@ def _measured(network: Network, folder: Any, work: Path) -> dict[str, Any]:
     }
 
 
-def prompts_of(folder: Path) -> PromptSet:
-    """A network's materials, as whoever taught it wrote them: inputs that were held out."""
-    items = [
-        Item(
-            id=str(n), task=TASK, pair=str(n), **told | {"distractors": tuple(told["distractors"])}
-        )
-        for n, told in enumerate(parsed((folder / "prompts.json").read_bytes()))
-    ]
-    return PromptSet("program", tuple(items))
-
-
-def sites_of(subject: Subject) -> list[Site]:
-    """Every head and MLP, layer by layer."""
-    shape = subject.architecture
-    return [
-        site
-        for layer in range(shape.layers)
-        for site in (*(Site("head", layer, h) for h in range(shape.heads)), Site("mlp", layer))
-    ]
-
-
-def scores(
-    subject: Subject, prompts: PromptSet, sites: Sequence[Site]
-) -> dict[str, Float[np.ndarray, " site"]]:
-    """By way to rank, what the loss of each component costs: a share of the logit difference.
-
-    Over the prompts that are answered right. The mean ablation is what the search of h5 ranks by;
-    the other ablations, and the attribution, are beside.
-    """
-    found = {}
-    for method in ABLATIONS:
-        each = [Intervention((site,), method) for site in sites]
-        result = swept(subject, prompts, each, means_over=prompts)
-        right = result.answered
-        intact = result.clean_logit_difference[right].mean()
-        found[method.name] = result.lost[:, right].mean(1) / intact
-    found[ATTRIBUTION] = _attributed(subject, prompts, sites)
-    return found
-
-
-def _attributed(
-    subject: Subject, prompts: PromptSet, sites: Sequence[Site]
-) -> Float[np.ndarray, " site"]:
-    """Heads by their path scores, an MLP by the sum over its neurons."""
-    reference = mean_activations(subject, subject.model, prompts)
-    right = subject.answers(prompts).correct == 1
-    head, neuron = (
-        subject.model.path_scores(prompts.items, kind, reference, steps=PATH_STEPS).scores[right]
-        for kind in ("head", "neuron")
-    )
-    heads, mlps = head.mean(0), neuron.sum(2).mean(0)
-    return np.array([mlps[s.layer] if s.kind == "mlp" else heads[s.layer, s.index] for s in sites])
-
-
-def _compared(
-    score: Float[np.ndarray, " site"], positive: Bool[np.ndarray, " site"]
-) -> dict[str, Any]:
-    found = stats.recovery(score, np.zeros(len(score), dtype=bool), positive)
-    return {
-        "auroc": None if np.isnan(found.auroc) else found.auroc,
-        "positives": found.positives,
-        "negatives": found.negatives,
-    }
-
-
 def _over_networks(entries: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Mean AUROC by what was taught, way and kind; interval over programs and their networks.
 
+    Found are components whose loss costs more than h5 lets another cell lose, in all networks.
     Of networks that were taught the circuit, those of which it is known that they have it.
     """
     for taught in (CIRCUITS, ANSWERS):
         mine = [e for e in entries if e["taught"] == taught]
         counted = [e for e in mine if e["known"] or taught == ANSWERS]
-        for way in (*(method.name for method in ABLATIONS), ATTRIBUTION):
+        for way in WAYS:
             for kind in KINDS:
-                value = [
-                    (e["program"], str(e["seed"]), r["auroc"])
-                    for e in counted
-                    for r in e["recovery"]
-                    if (r["way"], r["kind"]) == (way, kind) and r["auroc"] is not None
+                place = (way, kind)
+                each = [
+                    (e, r) for e in counted for r in e["recovery"] if (r["way"], r["kind"]) == place
                 ]
                 yield {
                     **{"taught": taught, "way": way, "kind": kind},
-                    **{"networks": len(value), "left_out": len(mine) - len(value)},
-                    **_mean(value),
+                    **{"networks": len(each), "left_out": len(mine) - len(each)},
+                    **_mean([(e["program"], str(e["seed"]), r["auroc"]) for e, r in each]),
+                    **{n: sum(r[n] for _, r in each) for n in ("positives", "found", "found_own")},
                 }
 
 

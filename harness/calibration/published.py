@@ -125,10 +125,13 @@ def programs_table(programs: _Entry) -> str:
     columns = [(taught, kind) for taught in ("circuit", "answers") for kind in _KINDS]
     heads = [f"{_TAUGHT[taught]}: {_KINDS[kind]}" for taught, kind in columns]
     table = {(e["way"], e["taught"], e["kind"]): e for e in programs["recovery"]}
+    heads.append("found, of these in the circuit, of all in it")
     lines = [_line(["ranked by", *heads]), _line(["---"] * (1 + len(heads)))]
     for way in dict.fromkeys(e["way"] for e in programs["recovery"]):
         cells = (_auroc(table[way, taught, kind]) for taught, kind in columns)
-        lines.append(_line([_WAYS.get(way, f"{way} ablation"), *cells]))
+        both = table[way, "circuit", "component"]
+        counts = f"{both['found']}, {both['found_own']} of {both['positives']}"
+        lines.append(_line([_WAYS.get(way, f"{way} ablation"), *cells, counts]))
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ import torch
 from fixtures.training import interchange
 from fixtures.training.interchange import Circuit
 from fixtures.training.programs import PROGRAMS
-from harness.calibration import programs, published
+from harness.calibration import programs, published, ranking
 from harness.calibration.processes import claim_module
 from harness.calibration.programs import ANSWERS, CIRCUITS, Network
 from harness.calibration.record import _SCHEMA
@@ -73,6 +73,9 @@ def test_what_writes_nothing_comes_after_what_is_in_the_circuit(entry):
     both = {r["way"]: r for r in entry["recovery"] if r["kind"] == "component"}
     assert (both["mean"]["positives"], both["mean"]["negatives"]) == (4, 6)
     assert {r["auroc"] for r in heads.values()} == {1.0}
+    for told in heads.values():
+        assert told["most_outside"] == pytest.approx(0, abs=1e-6)
+        assert told["least_own"] > 1e-3
     assert not entry["known"]
 
 
@@ -80,8 +83,8 @@ def test_what_writes_nothing_comes_after_what_is_in_the_circuit(entry):
 def test_heads_are_ranked_as_the_search_of_h5_ranks_within_a_cell(work):
     folder = NETWORK.folder(work)
     subject = Subject(specs.resolve(str(folder)), LoadOptions(), Store(work / "again"))
-    prompts, sites = programs.prompts_of(folder), programs.sites_of(subject)
-    mine = programs.scores(subject, prompts, sites)["mean"]
+    prompts, sites = ranking.prompts_of(folder), ranking.sites_of(subject)
+    mine = ranking.scores(subject, prompts, sites)["mean"]
     search = Search(Study(subject, prompts, Plan()), "head", prompts, claim_module("h5").rule)
     costs = search._mean_cost(search.costs, np.ones(len(prompts), dtype=bool))
     for site, cost in zip(sites, mine, strict=True):
@@ -92,7 +95,12 @@ def test_heads_are_ranked_as_the_search_of_h5_ranks_within_a_cell(work):
 def made(program, seed, auroc, *, taught=CIRCUITS, known=True):
     return {
         **{"program": program, "seed": seed, "taught": taught, "known": known},
-        "recovery": [{"way": "mean", "kind": "head", "auroc": auroc}],
+        "recovery": [
+            {
+                **{"way": "mean", "kind": "head", "auroc": auroc, "positives": 2},
+                **{"found": 3, "found_own": 1},
+            }
+        ],
     }
 
 
@@ -107,6 +115,7 @@ def test_only_networks_whose_circuit_is_known_are_counted():
     over = {(e["taught"], e["way"], e["kind"]): e for e in programs._over_networks(entries)}
     found = over[CIRCUITS, "mean", "head"]
     assert (found["networks"], found["left_out"]) == (3, 1)
+    assert (found["positives"], found["found"], found["found_own"]) == (6, 9, 3)
     assert found["auroc"] == pytest.approx((1.0 + 0.7) / 2)  # programs count alike
     assert found["interval"][0] < found["auroc"] < found["interval"][1]
     assert over[ANSWERS, "mean", "head"]["auroc"] == 0.5

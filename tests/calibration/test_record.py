@@ -42,6 +42,7 @@ PROGRAMS = {
         {
             **{"taught": "circuit", "way": "mean", "kind": "head", "auroc": 0.87},
             **{"networks": 17, "left_out": 1, "interval": [0.79, 0.96]},
+            **{"positives": 34, "found": 40, "found_own": 33},
         }
     ],
 }

@@ -1,0 +1,96 @@
+"""Heads and MLPs ranked by what their loss costs, against those of a circuit that is known."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from harness import stats
+from harness.calibration.processes import claim_module
+from harness.findings.circuits.neuron_scores import PATH_STEPS
+from harness.findings.effects import mean_activations, swept
+from harness.foreign import parsed
+from harness.interventions.interventions import ABLATIONS, Intervention
+from harness.interventions.sites import Site
+from harness.materials.items import Item, PromptSet
+from harness.study.subject import Subject
+
+TASK = "program"  # of all prompts: there is no other task to compare with
+ATTRIBUTION = "attribution"  # gradients on the way to the ablation of all, as neurons are ranked
+WAYS = (*(method.name for method in ABLATIONS), ATTRIBUTION)
+
+
+def prompts_of(folder: Path) -> PromptSet:
+    """A network's materials, as whoever taught it wrote them: inputs that were held out."""
+    items = [
+        Item(
+            id=str(n), task=TASK, pair=str(n), **told | {"distractors": tuple(told["distractors"])}
+        )
+        for n, told in enumerate(parsed((folder / "prompts.json").read_bytes()))
+    ]
+    return PromptSet("program", tuple(items))
+
+
+def sites_of(subject: Subject) -> list[Site]:
+    """Every head and MLP, layer by layer."""
+    shape = subject.architecture
+    return [
+        site
+        for layer in range(shape.layers)
+        for site in (*(Site("head", layer, h) for h in range(shape.heads)), Site("mlp", layer))
+    ]
+
+
+def scores(
+    subject: Subject, prompts: PromptSet, sites: Sequence[Site]
+) -> dict[str, Float[np.ndarray, " site"]]:
+    """By way to rank, what the loss of each component costs: a share of the logit difference.
+
+    Over the prompts that are answered right. The mean ablation is what the search of h5 ranks by;
+    the other ablations, and the attribution, are beside.
+    """
+    found = {}
+    for method in ABLATIONS:
+        each = [Intervention((site,), method) for site in sites]
+        result = swept(subject, prompts, each, means_over=prompts)
+        right = result.answered
+        intact = result.clean_logit_difference[right].mean()
+        found[method.name] = result.lost[:, right].mean(1) / intact
+    found[ATTRIBUTION] = _attributed(subject, prompts, sites)
+    return found
+
+
+def _attributed(
+    subject: Subject, prompts: PromptSet, sites: Sequence[Site]
+) -> Float[np.ndarray, " site"]:
+    """Heads by their path scores, an MLP by the sum over its neurons."""
+    reference = mean_activations(subject, subject.model, prompts)
+    right = subject.answers(prompts).correct == 1
+    head, neuron = (
+        subject.model.path_scores(prompts.items, kind, reference, steps=PATH_STEPS).scores[right]
+        for kind in ("head", "neuron")
+    )
+    heads, mlps = head.mean(0), neuron.sum(2).mean(0)
+    return np.array([mlps[s.layer] if s.kind == "mlp" else heads[s.layer, s.index] for s in sites])
+
+
+def compared(
+    score: Float[np.ndarray, " site"], positive: Bool[np.ndarray, " site"]
+) -> dict[str, Any]:
+    """How scores tell the components of the circuit.
+
+    Found are those whose loss costs more than h5 lets another cell lose.
+    """
+    passed = score > claim_module("h5").rule.margin
+    found = stats.recovery(score, passed, positive)
+    return {
+        "auroc": found.auroc,  # every program leaves some head and some component out
+        "positives": found.positives,
+        "negatives": found.negatives,
+        "found": found.found,
+        "found_own": int((passed & positive).sum()),
+        "least_own": float(score[positive].min()),
+        "most_outside": float(score[~positive].max()),
+    }

@@ -123,7 +123,7 @@ class Scene:
             seconds = round(time.monotonic() - begun, 1)
             _, alive = psutil.wait_procs(family, SOON)
             log.seek(0)
-            said = log.read().splitlines()
+            said = log.read().replace(f"{self.work}/", "").splitlines()
         self.family += alive
         names = sorted(one.name() for one in alive)
         return Start(seconds, killed, self.look()[0], at_work, names, process.returncode, said)

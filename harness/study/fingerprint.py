@@ -47,6 +47,7 @@ def _files() -> Iterator[tuple[str, Path]]:
                 yield name, path
 
 
+@cache
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that compute."""
     return {name: version(name) for name in _LIBRARIES}

@@ -10,6 +10,9 @@ import pytest
 # Workers and the runs inside tests are processes: what one has compiled, the others only read.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# One thread a process, before anything imports torch. Several workers of several threads wait for
+# one another with all cores busy: the tests of training took five times as much of the processor.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +53,14 @@ def forked_workers(monkeypatch):
 # Files that take longest, longest first. Begun last, one of them would keep one worker busy while
 # the others have nothing left to do.
 LONGEST = (
-    *("tests/report/test_report.py", "tests/plugin/test_end_to_end.py"),
-    *("tests/plugin/test_plugin.py", "tests/plugin/test_installed.py"),
-    *("tests/adapter/test_sweep.py", "tests/plugin/test_regression_gate.py"),
-    *("tests/adapter/test_prefix_sharing.py", "tests/training/test_cells.py"),
-    *("tests/materials/test_cells.py", "tests/training/test_training.py"),
-    *("tests/calibration/test_calibrate.py", "tests/adapter/test_attribution.py"),
+    *("tests/report/test_in_browser.py", "tests/plugin/test_plugin.py"),
+    *("tests/plugin/test_end_to_end.py", "tests/plugin/test_installed.py"),
+    *("tests/plugin/test_regression_gate.py", "tests/report/test_report.py"),
+    *("tests/adapter/test_prefix_sharing.py", "tests/adapter/test_sweep.py"),
+    *("tests/report/test_accessible.py", "tests/report/test_drawn.py", "tests/test_border.py"),
+    *("tests/adapter/test_encoders.py", "tests/training/test_cells.py"),
+    *("tests/training/test_training.py", "tests/report/test_plot_figures.py"),
+    *("tests/calibration/test_calibrate.py", "tests/adapter/test_architectures.py"),
 )
 
 

@@ -234,7 +234,8 @@ def test_means_are_over_the_tokens_that_a_layer_has(model):
 
 
 def test_path_scores_add_up_to_what_all_components_do(model):
-    scores = model.path_scores(SOME, "head", steps=64)
+    steps = 64 if model.sites.decoder else 16  # a decoder's way bends more
+    scores = model.path_scores(SOME, "head", steps=steps)
     assert scores.scores.shape == (2, model.architecture.layers, model.architecture.heads)
     reference = model.references(SOME)
     every = tuple(

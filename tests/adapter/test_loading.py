@@ -35,6 +35,19 @@ def model(load):
     return load("qwen2")
 
 
+def test_workers_share_the_threads(model, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "4")
+    monkeypatch.setattr(loading, "DEFAULT_THREADS", 12)
+    monkeypatch.setattr(loading, "SMALL", 0)
+    before = torch.get_num_threads()
+    try:
+        reloaded(model)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def reloaded(model: Model, **options: object) -> Model:
     return Model.load(model.spec, LoadOptions(device="cpu", **options))
 

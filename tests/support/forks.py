@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import pytest
@@ -21,7 +22,7 @@ from execnet import gateway_io
 from execnet.gateway_base import Popen2IO
 
 
-def start(work: Callable[[], int], files: Mapping[int, int]) -> int:
+def start(work: Callable[[], int], files: Mapping[int, int] = MappingProxyType({})) -> int:
     """Begin `work` in a copy of this process, which ends with its number; the copy's process id.
 
     Args:

@@ -1,11 +1,12 @@
 """Verdicts on disk: schema, round trip, several writers, torn and damaged files."""
 
 import json
-import multiprocessing
+import os
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import harness
 from harness.files import DATA
 from harness.verdicts import records, table
+from tests.support import forks
 from tests.support.sample_plots import curve, entry
 from tests.support.sample_records import MODELS, NASTY, sample
 
@@ -120,17 +122,13 @@ def test_an_interrupted_run_is_read_from_its_lines(tmp_path, verdicts):
 def _append(path, record, times):
     for _ in range(times):
         records.append_jsonl(path, record)
+    return 0
 
 
 def test_lines_of_two_processes_stay_whole(tmp_path, verdicts):
     path = tmp_path / "verdicts.jsonl"
-    fork = multiprocessing.get_context("spawn")
-    writers = [fork.Process(target=_append, args=(path, verdicts[i], 20)) for i in (5, 12)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert [w.exitcode for w in writers] == [0, 0]
+    writers = [forks.start(partial(_append, path, verdicts[i], 20)) for i in (5, 12)]
+    assert [os.waitpid(writer, 0)[1] for writer in writers] == [0, 0]
     read = records.read_verdicts(path)
     assert sorted(v.prediction_id for v in read) == sorted(
         [verdicts[5].prediction_id] * 20 + [verdicts[12].prediction_id] * 20

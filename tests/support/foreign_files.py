@@ -5,9 +5,11 @@ import datetime
 import io
 import json
 import random
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +157,19 @@ def _read_circuit(folder: Path) -> object:
 
 
 def _run(folder: Path) -> None:
+    for name, content in _written_run().items():
+        (folder / name).write_bytes(content)
+
+
+@cache
+def _written_run() -> dict[str, bytes]:
+    """Files of a run by name; to write them anew takes longer than to read them."""
+    with tempfile.TemporaryDirectory() as folder:
+        _write_run(Path(folder))
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def _write_run(folder: Path) -> None:
     found = sample(("mini-qwen",))[:3]
     records.write_verdicts(folder, found)
     (folder / records.JSONL_NAME).write_text(

@@ -1,6 +1,7 @@
 """Prompts with a shared prefix, run in one tree: the same numbers from fewer tokens."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -35,9 +36,16 @@ def folder_of(tmp_path_factory):
 
 def load(folder: str, *, share: bool = True, **options: object) -> Model:
     """A model; without `share`, one whose prompts never share a prefix."""
-    model = Model.load(resolve(folder), LoadOptions(device="cpu", **options))
     if not share:
-        model.batcher.prefix_check = PrefixCheck(np.zeros(2), np.inf)
+        return apart_of(folder, **options)
+    return Model.load(resolve(folder), LoadOptions(device="cpu", **options))
+
+
+@cache
+def apart_of(folder: str, **options: object) -> Model:
+    """Loaded once: tests compare with it, and change the other."""
+    model = load(folder, **options)
+    model.batcher.prefix_check = PrefixCheck(np.zeros(2), np.inf)
     return model
 
 

@@ -65,13 +65,20 @@ from harness.stats.hierarchical import (
     bootstrap_statistic,
     relation_weights,
 )
-from harness.stats.intervals import Estimate
+from harness.stats.intervals import Estimate, student_quantile
 from harness.stats.means import bootstrap_of_means, pseudo_values
 from harness.stats.moderated import ModeratedTest, moderated_max
 from harness.stats.overlap import Overlap, overlap_by_layer
 from harness.stats.permutation import MaxTest, sign_flip_max
 from harness.stats.primaries import expected_false_supports, holm_over_primaries
-from harness.stats.ranks import RankTest, auc, mann_whitney, mann_whitney_floor, rank_contrast
+from harness.stats.ranks import (
+    RankTest,
+    auc,
+    mann_whitney,
+    mann_whitney_floor,
+    rank_contrast,
+    ranks_in_rows,
+)
 from harness.stats.recovery import Recovery, auroc_interval, recovery
 from harness.stats.relations import least_over_relations, leave_one_out_sign
 from harness.stats.requirements import Decision, all_decided, decided
@@ -142,11 +149,13 @@ __all__ = [
     "random_signs",
     "rank_contrast",
     "rank_correlation",
+    "ranks_in_rows",
     "recovery",
     "relation_weights",
     "scaled_count",
     "sign_flip_max",
     "signs_by_name",
+    "student_quantile",
     "surface_auc",
     "transfer_auc",
     "uniformity",

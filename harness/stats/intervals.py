@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, stdtrit
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ def check_level(level: float) -> None:
     """Check that a level lies between 0 and 1; 95 is refused."""
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; it must lie between 0 and 1, such as 0.95.")
+
+
+def student_quantile(share: float, degrees: int) -> float:
+    """The value that Student's t stays below in this share of cases; as `scipy.stats.t.ppf`."""
+    return float(stdtrit(degrees, share))
 
 
 def bca(

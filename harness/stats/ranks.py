@@ -76,6 +76,13 @@ def auc(
     return (u / (len(first) * len(second))).reshape(shape)
 
 
+def ranks_in_rows(values: Float[np.ndarray, "row item"]) -> Float[np.ndarray, "row item"]:
+    """Rank of each value in its row, 1 = least, ties at their mean; as `scipy.stats.rankdata`."""
+    from scipy.stats import rankdata  # noqa: PLC0415  (half a second to import)
+
+    return np.asarray(rankdata(values, axis=1), dtype=float)
+
+
 def rank_contrast(
     values: Float[np.ndarray, "prompt ..."],
     treated: Int[np.ndarray, "pair k"],

@@ -236,11 +236,9 @@ def _jackknife_half_width(left_out: Float[np.ndarray, " relation"]) -> float:
 
     Tukey 1958; Student's t with as many degrees of freedom as relations less one.
     """
-    from scipy.stats import t  # noqa: PLC0415  (half a second to import, which every run would wait)
-
     n = len(left_out)
     error = np.sqrt((n - 1) / n * np.square(left_out - left_out.mean()).sum())
-    return float(t.ppf(0.975, n - 1) * error)
+    return float(stats.student_quantile(0.975, n - 1) * error)
 
 
 def _same_process(profiles: Profiles) -> Iterator[float]:

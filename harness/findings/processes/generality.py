@@ -11,6 +11,7 @@ from itertools import product
 import numpy as np
 from jaxtyping import Float
 
+from harness import stats
 from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.processes.circuit import CircuitRule, Search, searched
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, Process, cell_of
@@ -95,11 +96,9 @@ def rank_correlations(
 
     The diagonal is nan: what two effects of one relation share may be its items.
     """
-    from scipy.stats import rankdata  # noqa: PLC0415  (half a second to import)
-
     standard = []
     for values in (one, other):
-        ranks = rankdata(values, axis=1)
+        ranks = stats.ranks_in_rows(values)
         ranks -= ranks.mean(1, keepdims=True)
         standard.append(ranks / np.linalg.norm(ranks, axis=1, keepdims=True))
     rho: Float[np.ndarray, "relation relation"] = standard[0] @ standard[1].T

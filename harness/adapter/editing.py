@@ -72,7 +72,8 @@ def values_of(store: Tensor, site: Site, heads: int) -> Float[Tensor, "row pos *
     return store
 
 
-def _put(store: Tensor, site: Site, heads: int, values: Tensor) -> None:
+def put(store: Tensor, site: Site, heads: int, values: Tensor) -> None:
+    """Write the site's part of its tensor, in place."""
     if site.kind == "neuron" and site.index is not None:
         store.index_copy_(-1, _numbers(site.index, store.device), values)
     else:
@@ -159,7 +160,7 @@ def write(
         something = torch.zeros_like(moved)
         if not placed.edit.may_be_idle:  # otherwise not needed
             something = (values * mask).flatten(2).abs().amax(2).float()
-        _put(rows, site, heads, changed)
+        put(rows, site, heads, changed)
         done.append(Written(number, placed, columns, moved, something))
     return done
 

@@ -1,6 +1,6 @@
-"""Greedy generation of bounded length; the residual stream may be edited meanwhile."""
+"""Greedy generation of bounded length; the model may be edited meanwhile."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -9,31 +9,32 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from harness.adapter.architectures import Sites, first, follow
+from harness.adapter.architectures import first, follow
 from harness.adapter.attention import fused_attention
+from harness.adapter.clean import Network
+from harness.adapter.editing import SourceValues, mix_of, put, store_at, values_of
 from harness.adapter.encoding import Batch
 from harness.adapter.scoring import last_tokens_only
 from harness.interventions.edits import Edit, EditContext, EditSet
 from harness.interventions.sites import EditError
 
+EDITED = ("resid", "head", "neuron")  # kinds of sites
 
-def generate(
-    module: PreTrainedModel,
-    sites: Sites,
-    batch: Batch,
-    tokenizer: Any,
-    most: int,
-    edits: EditSet = (),
-) -> list[str]:
+
+def generate(network: Network, batch: Batch, most: int, edits: EditSet = ()) -> list[str]:
     """What the model writes after each prompt, `most` tokens at most, special tokens left out.
 
     Greedy, whatever the model's own generation settings say. Edits apply to every token, also to
     the generated ones. A prefix that prompts share is read once.
+
+    Raises:
+        EditError: If an edit cannot be made while generating.
     """
+    module, tokenizer = network.engine._module, network.encoder.tokenizer
     ends = getattr(module.generation_config, "eos_token_id", None) or tokenizer.eos_token_id
     with torch.no_grad(), fused_attention(module), ExitStack() as stack:
-        for edit in edits:
-            stack.enter_context(_hooked(module, sites, edit))
+        for place, some in _by_tensor(edits, network.layers).items():
+            stack.enter_context(_hooked(network, place, some))
         written = _greedy(module, batch, most, torch.tensor(ends if ends is not None else []))
     written = written.where(written >= 0, tokenizer.pad_token_id)
     texts: list[str] = tokenizer.batch_decode(written, skip_special_tokens=True)
@@ -65,20 +66,46 @@ def _greedy(
     return torch.stack(written, dim=1)
 
 
-@contextmanager
-def _hooked(module: PreTrainedModel, sites: Sites, edit: Edit) -> Iterator[None]:
-    if edit.site.kind != "resid" or edit.site.layer < 0 or edit.positions != "all" or edit.source:
-        raise EditError(
-            f"{edit} cannot be made while generating: only edits of the residual stream after a "
-            "layer, at all positions, from no other run."
-        )
+def _by_tensor(edits: EditSet, layers: int) -> dict[SourceValues, list[Edit]]:
+    """The edits by the tensor that holds their site, each tensor's in order."""
+    found: dict[SourceValues, list[Edit]] = {}
+    for edit in edits:
+        inside = edit.site.kind in EDITED and 0 <= edit.site.layer < layers
+        if not inside or edit.positions != "all" or edit.source:
+            raise EditError(
+                f"{edit} cannot be made while generating: only edits of heads, of neurons and of "
+                f"the residual stream after one of the {layers} layers, at all positions, from no "
+                "other run."
+            )
+        found.setdefault(store_at(edit.site), []).append(edit)
+    return found
 
-    def change(_module: Any, _inputs: Any, output: Any) -> Any:
-        values: Tensor = edit.function(first(output).clone(), EditContext()).to(first(output))
+
+@contextmanager
+def _hooked(network: Network, place: SourceValues, edits: Sequence[Edit]) -> Iterator[None]:
+    """Edit one tensor in every forward pass: the prompt's, and that of each token written."""
+    store, number = place
+    layer = follow(network.engine._module, network.sites.layers)[number]
+
+    def changed(tensor: Tensor) -> Tensor:
+        tensor = tensor.clone()
+        for edit in edits:
+            values = values_of(tensor, edit.site, network.heads)
+            edited = edit.function(values.clone(), EditContext()).to(values)
+            put(tensor, edit.site, network.heads, edited)
+        return tensor
+
+    def after(_module: Any, _inputs: Any, output: Any) -> Any:
+        values = changed(first(output))
         return (values, *output[1:]) if isinstance(output, tuple) else values
 
-    layer = follow(module, sites.layers)[edit.site.layer]
-    handle = layer.register_forward_hook(change)
+    def before(_module: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (changed(given[0]), *given[1:])
+
+    if store == "resid":
+        handle = layer.register_forward_hook(after)
+    else:
+        handle = mix_of(layer, network.sites, store).register_forward_pre_hook(before)
     try:
         yield
     finally:

@@ -314,7 +314,8 @@ class Model:
         Args:
             items: The prompts.
             most: Tokens written at most; fewer where the model ends its text.
-            edits: Applied at every token; edits of the residual stream after a layer only.
+            edits: Applied at every token that is read and written; edits of heads, of neurons and
+                of the residual stream after a layer only.
             progress: Called with the number of prompts done, after each batch.
 
         Raises:
@@ -329,9 +330,7 @@ class Model:
         texts = [""] * len(items)
 
         def work(batch: Batch) -> None:
-            written = generation.generate(
-                self.module, self.sites, batch, self.tokenizer, most, edits
-            )
+            written = generation.generate(self.network, batch, most, edits)
             for row, text in zip(batch.rows, written, strict=True):
                 texts[row] = text
 

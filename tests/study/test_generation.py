@@ -1,5 +1,7 @@
 """Generated answers: what the model writes, and what counts as an answer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -142,11 +144,42 @@ def test_an_edit_reaches_every_token_that_is_read_and_written(model):
         assert text == greedy(model, ids, 5, *changes)
 
 
+def test_what_is_ablated_while_writing_is_ablated_as_in_a_sweep(tmp_path):
+    """Heads and neurons take their mean in the prompt and in every token that is written."""
+    for kind in ("llama", "gpt2"):
+        model = Model.load(
+            resolve(str(tiny_models.save(tmp_path / kind, kind))), LoadOptions(device="cpu")
+        )
+        shared = replace(ITEMS[2], id="shared", prompt=f"{ITEMS[2].prompt[:-2]}Peru?")
+        items = (*ITEMS, shared)  # two that begin alike
+        means = model.references(items)
+        sites = (Site("head", 0, 1), Site("head", 0, 2), Site("neuron", 1, (3, 7, 11)))
+        made = tuple(edits.mean_ablation(site, means) for site in sites)
+        changes = tuple(
+            (
+                s.kind,
+                s.layer,
+                oracle_edits.change(s.kind, s.index, slice(None), 4, mean_of(means, s)),
+            )
+            for s in sites
+        )
+        texts = model.generate(items, 5, made)
+        assert texts != model.generate(items, 5)
+        for item, text in zip(items, texts, strict=True):
+            (ids,) = model.encoder.ids([item])
+            assert text == greedy(model, ids, 5, *changes)
+
+
+def mean_of(means, site):
+    return lambda values: means.at(site).expand_as(values)
+
+
 @pytest.mark.parametrize(
     "edit",
     [
         edits.zero_ablation(Site("mlp", 0)),
         edits.zero_ablation(Site("resid", -1)),
+        edits.zero_ablation(Site("head", 2, 0)),
         edits.zero_ablation(Site("resid", 0), "final"),
         edits.patch_from(Site("resid", 0)),
     ],

@@ -176,8 +176,7 @@ def _drawn(
             f"{wanted.named(difficulty)}: latent questions have {LATENT_STEPS} steps; take "
             f"--steps {LATENT_STEPS}, so that the source alone differs."
         )
-    relations = load_relations(folder, difficulty.names)
-    stories = _stories(wanted, relations, items, seed, difficulty)
+    stories = stories_of(wanted, items, seed, difficulty, folder)
     make = _crossed_items if wanted.crossed else _single_items
     made = [item for story in stories for item in make(story, wanted.tasks)]
     name = wanted.named(difficulty)
@@ -188,14 +187,11 @@ def _drawn(
     return prompts
 
 
-def _stories(
-    wanted: CellSet,
-    relations: Sequence[Relation],
-    items: int,
-    seed: int,
-    difficulty: Difficulty,
+def stories_of(
+    wanted: CellSet, items: int, seed: int, difficulty: Difficulty, folder: Path = FOLDER
 ) -> Iterator[Story]:
-    """Blocks in turn: halves alternate, then relations."""
+    """The stories of a set, block by block: halves alternate, then relations."""
+    relations = load_relations(folder, difficulty.names)
     blocks = 2 * -(-items // (2 * difficulty.chains))
     usable = [
         r
@@ -317,13 +313,18 @@ def _turns(story: Story, solved: Sequence[tuple[str, str]]) -> tuple[tuple[str, 
     return tuple((f"{told}\n{m}" if n == 0 else m, answer) for n, (m, answer) in enumerate(solved))
 
 
+def item_id(story: Story, task: str) -> str:
+    """The id of the item that asks a story's question of a task by itself."""
+    return f"{story.block}-{story.number}-{task}"
+
+
 def _item(story: Story, task: str, question: Question, turns: tuple[tuple[str, str], ...]) -> Item:
     shared = "\n".join(f"{message} {answer}" for message, answer in turns)
     shared = shared or " ".join(story.premises)
     other, frame = story.counterfactuals[task], frames("cells")["single"]
     prompt = put(frame, (shared,), question=question.text)
     return Item(
-        id=f"{story.block}-{story.number}-{task}",
+        id=item_id(story, task),
         task=task,
         prompt=prompt,
         pair=story.block,

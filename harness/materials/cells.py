@@ -35,7 +35,12 @@ TURN = {"recall": 0, "lookup": 1, "reasoning": 2, "latent": 0}
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question of a cell, with its answer and all answers that the story holds."""
+    """A question of a cell, with its answer and all answers that the story holds.
+
+    Attributes:
+        chain: From the name asked about to the answer; empty where the steps are not stated.
+        told: The steps along the chain, as sentences in the story's own words.
+    """
 
     cell: str
     relation: str
@@ -44,6 +49,8 @@ class Question:
     answer: str
     options: tuple[str, ...]
     steps: int
+    chain: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,9 +267,7 @@ class _Drawing:
         ladders = self._ladders(rng)
         told = []
         for ladder, answer in zip(ladders, self.answers, strict=True):
-            links = range(len(ladder) - 1, 0, -1)
-            told += [relation.lead(k, ladder[k], ladder[k - 1]) for k in links]
-            told.append(relation.state(ladder[0], answer))
+            told += relation.tell(ladder, answer)
         cells = [cell for cell in CELLS if cell != "latent" or self.supply.holders]
         shift = number % max(1, len(self.plan))
         plan = [*self.plan[shift:], *self.plan[:shift]]
@@ -304,7 +309,12 @@ class _Drawing:
             name = self.supply.holder(rng, answer)
         else:
             name = ladders[chain][level]
-        return self._about(cell, name, answer)
+        question = self._about(cell, name, answer)
+        if cell == "latent":  # what leads to a known entity has no sentence
+            return question
+        ladder = [name] if cell == "recall" else ladders[chain][: level + 1]
+        told = tuple(self.supply.relation.tell(ladder, answer))
+        return replace(question, chain=(*ladder[::-1], answer), told=told)
 
     def _about(self, cell: str, name: str, answer: str) -> Question:
         relation, level = self.supply.relation, self._level(cell)

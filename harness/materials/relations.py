@@ -101,6 +101,12 @@ class Relation:
         """The premise by which a holder leads to the name before it."""
         return _sentence(self.links[level - 1].text.format(holder=holder, entity=entity))
 
+    def tell(self, ladder: Sequence[str], answer: str) -> list[str]:
+        """The premises from the last name of a ladder down to the answer of its first, in order."""
+        links = range(len(ladder) - 1, 0, -1)
+        told = [self.lead(k, ladder[k], ladder[k - 1]) for k in links]
+        return [*told, self.state(ladder[0], answer)]
+
 
 @cache
 def half_of(name: str) -> str:

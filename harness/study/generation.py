@@ -74,7 +74,7 @@ def parse_answer(text: str, candidates: Sequence[str], lettered: Mapping[str, in
     head = NEXT.split(text.lstrip(BEFORE), maxsplit=1)[0]
     stated = STATED.search(head)
     for start in (0, stated.end() if stated else 0):
-        first = _begins(head[start:].lstrip(BEFORE), candidates, lettered)
+        first = begins(head[start:].lstrip(BEFORE), candidates, lettered)
         if first is not None:
             return first
     named = {place for place, c in enumerate(candidates) if _search(rf"(?<!\w){_word(c)}", head)}
@@ -82,7 +82,8 @@ def parse_answer(text: str, candidates: Sequence[str], lettered: Mapping[str, in
     return named.pop() if len(named) == 1 else None
 
 
-def _begins(text: str, candidates: Sequence[str], lettered: Mapping[str, int]) -> int | None:
+def begins(text: str, candidates: Sequence[str], lettered: Mapping[str, int]) -> int | None:
+    """The index of the one candidate, or of its letter, that a text begins with."""
     whole = [place for place, c in enumerate(candidates) if _matches(c, text)]
     if whole:  # of "New York" and "New York City" the longer
         place = max(whole, key=lambda place: len(candidates[place]))

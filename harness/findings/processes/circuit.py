@@ -223,10 +223,27 @@ def _smallest_as_good(
     return int(np.argmax(score >= score[best] - spread))
 
 
+def searchable(study: Study, process: Process, gate: float) -> tuple[tuple[Gate, ...], Parts]:
+    """The gates of all claims on circuits of processes, and the prompts; nothing is searched yet.
+
+    Args:
+        study: The model, on prompts with one question each.
+        process: That is asked for; composing, where both are.
+        gate: Least accuracy in each of recall, lookup and reasoning.
+
+    Raises:
+        Inconclusive: If a gate is unmet.
+    """
+    gates = require(*order_gate(study.prompts, process), *design_gates(study, CELLS))
+    gates += require(*asked_first(study, CELLS, gate))
+    parts = Parts.of(study)
+    return gates + require(*_items_gates(study, parts)), parts
+
+
 def searched(
     study: Study, kind: CircuitKind, process: Process, rule: CircuitRule, gate: float
 ) -> tuple[tuple[Gate, ...], Parts, Search]:
-    """The gates of all claims on circuits of processes, then the search.
+    """The gates as in `searchable`, then the search.
 
     Args:
         study: The model, on prompts with one question each.
@@ -238,10 +255,7 @@ def searched(
     Raises:
         Inconclusive: If a gate is unmet.
     """
-    gates = require(*order_gate(study.prompts, process), *design_gates(study, CELLS))
-    gates += require(*asked_first(study, CELLS, gate))
-    parts = Parts.of(study)
-    gates += require(*_items_gates(study, parts))
+    gates, parts = searchable(study, process, gate)
     return gates, parts, Search(study, kind, parts.selection, rule)
 
 

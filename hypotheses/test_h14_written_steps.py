@@ -33,5 +33,5 @@ rule = WritingRule(circuit=circuit, gate=GATE, tokens=TOKENS, readable=READABLE)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.criterion("controlled", prompts="cells", plain=True, primary=True)
 def test_the_composing_circuit_acts_while_steps_are_written(study, verdict, kind):
-    """Without it answers after written steps go wrong; texts still end in one, lookup is spared."""
+    """Without it right answers after written steps become other ones; those of lookup do not."""
     verdict(writing_finding(study, kind, rule))

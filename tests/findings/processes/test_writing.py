@@ -1,0 +1,138 @@
+"""h14: a circuit that acts while steps are written, one that does not, and texts that break."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import pytest
+
+from harness.findings.processes.circuit import CircuitRule
+from harness.findings.processes.kinds import cell_of
+from harness.findings.processes.writing import WritingRule
+from harness.findings.processes.writing_finding import writing_finding
+from harness.materials.cell_sets import draw_cells
+from harness.study.plan import Plan
+from harness.study.study import Study
+from harness.verdicts.judge import Criterion, Outcome, judge
+from tests.support.judging import finding_of
+from tests.support.planted_circuits import Planted
+
+CIRCUIT = CircuitRule(doses=(1 / 16, 1 / 8), target=0.5, margin=0.1, alpha=0.05, draws=20)
+RULE = WritingRule(circuit=CIRCUIT, gate=0.6, tokens=64, readable=0.8)
+PLAN = Plan(seed=0, items=100, resamples=199)
+A = ("head", 1, 2)
+
+
+def right(item):
+    return f" {' leads to '.join(item.entities)}.\nAnswer: {item.answer}"
+
+
+def wrong(item):
+    """The right steps, all but the last one."""
+    *steps, _ = item.entities
+    return f" {' leads to '.join(steps)}.\nAnswer: {item.distractors[0]}"
+
+
+def endless(_item):
+    return " and so on" * 9
+
+
+@dataclass
+class Writes(Planted):
+    """A model that needs A for short answers in two steps, and writes what is stated."""
+
+    intact: Callable = right
+    without: Callable = right  # in A's absence
+
+    def __post_init__(self):
+        self.costs = lambda item: {A: 0.8} if cell_of(item) == "reasoning" else {}
+        self.asked = 0
+
+    def fetch(self, what, prompts, measure, shard_size=64):
+        def also(model, items):
+            return measure(SimpleNamespace(**vars(model), generate=self.generate), items)
+
+        return super().fetch(what, prompts, also, shard_size)
+
+    def sweep(self, *arguments, **named):
+        self.asked += 1
+        return super().sweep(*arguments, **named)
+
+    def generate(self, items, most, edits):
+        assert most == RULE.tokens
+        taken = {(e.site.kind, e.site.layer, e.site.index) for e in edits}
+        text = self.without if A in taken else self.intact
+        return [text(item) for item in items]
+
+
+def of(cell, text, other=right):
+    """A text for one cell."""
+    return lambda item: text(item) if cell_of(item) == cell else other(item)
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    return draw_cells("cells@chains4-shots4-shuffled-steps2", PLAN.items, PLAN.seed)
+
+
+def found(prompts, **texts):
+    model = Writes(**texts)
+    finding = finding_of(writing_finding, Study(model, prompts, PLAN), "head", RULE)
+    return model, finding, *judge(finding, Criterion.CONTROLLED)
+
+
+def test_a_circuit_that_composes_in_writing_is_supported(prompts):
+    _, finding, outcome, why = found(prompts, without=of("reasoning", wrong))
+    assert (outcome, why) == (Outcome.SUPPORTED, "every requirement holds")
+    lost, spared, beyond, first_wrong, *readable = finding.evidence
+    assert lost.effect.value == pytest.approx(
+        4 / 3
+    )  # always wrong, where guessing is at times right
+    assert spared.effect.value == 0
+    assert (beyond.effect.value, beyond.threshold) == (pytest.approx(4 / 3), 0)
+    assert first_wrong.effect.value == 0
+    assert "a later step is wrong in 1.00" in first_wrong.effect.method
+    assert [e.effect.value for e in readable] == [1, 1, 1, 1]
+    assert (finding.severity.supported, finding.severity.contrasts) == (0, CIRCUIT.draws)
+    assert set(finding.samples[lost.name]) == {item.relation for item in judged(prompts)}
+
+
+def judged(prompts):
+    names = sorted({item.relation for item in prompts.items})[1::2]
+    return [item for item in prompts.items if item.relation in names]
+
+
+def test_a_circuit_that_written_steps_do_without_is_refuted(prompts):
+    _, finding, outcome, why = found(prompts)
+    assert outcome is Outcome.REFUTED
+    assert why.startswith("reasoning after written steps, lost without the composing heads: 0 [")
+    assert any("other circuits were not measured" in note for note in finding.notes)
+
+
+def test_a_circuit_that_lookup_needs_in_writing_too_is_refuted(prompts):
+    _, _, outcome, why = found(prompts, without=wrong)
+    assert outcome is Outcome.REFUTED
+    assert why.startswith("lookup after a written step, lost without them: 1.33")
+
+
+def test_a_model_that_writes_no_steps_shows_nothing_and_nothing_is_searched(prompts):
+    model, _, outcome, why = found(prompts, intact=of("lookup", endless))
+    assert outcome is Outcome.INCONCLUSIVE
+    assert why.startswith("the model does not write steps: of")
+    assert "lookup texts of at most 64 tokens 0.00 end in an answer" in why
+    assert model.asked == 0
+    assert "0.00 in the right one (needed 0.60)" in found(prompts, intact=wrong)[3]
+
+
+def test_where_the_ablation_costs_the_writing_nothing_is_said(prompts):
+    _, _, outcome, why = found(prompts, without=of("reasoning", endless))
+    assert outcome is Outcome.INCONCLUSIVE
+    assert why.startswith(
+        "without the composing heads 0.00 of the reasoning texts end in an answer"
+    )
+    assert "what is lost is the writing" in why
+
+
+def test_prompts_whose_steps_are_not_known_cannot_show_it(prompts):
+    own = replace(prompts, name="own.jsonl")
+    assert "the steps to the answers of own.jsonl are not known" in found(own)[3]

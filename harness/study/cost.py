@@ -34,6 +34,7 @@ DIRECTIONS, BAND, BAND_PAIRS = 20, 5, 8  # random ones of each sort; behind the 
 STORY = 3  # prompts of a cell in a story
 NEUTRAL = 44  # prompts: two other cells and a statement, of the stories that controls take
 TEXT = 4  # passes of an answer in full: the prompt by itself, then eight tokens one by one
+STEPS_TEXT = 25  # the same with written steps, sixty-four tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +247,15 @@ def _few_heads(name: str) -> "Planned":
     return works
 
 
+def _written_steps(sizes: Sizes) -> Iterator[Work]:
+    texts = 2 * sizes.half // 2  # of two cells, half of the relations
+    yield from _found("composing", sizes)
+    yield Work("answers", "cells", texts, STEPS_TEXT, "steps")
+    yield Work("answers", "cells", texts, STEPS_TEXT, f"{sizes.kind} steps")
+    others = 2 * REFERENCES * STEPS_TEXT
+    yield Work("answers", "cells", _compared(sizes) // CELLS, others, f"{sizes.kind} steps, others")
+
+
 def _generality(sizes: Sizes) -> Iterator[Work]:
     yield from _found("retrieval", sizes)
 
@@ -358,6 +368,7 @@ PREDICTIONS: Mapping[str, Planned] = {
     "test_relations_agree_on_what_serves_composing": _generality,
     "test_patching_the_retrieval_circuit_lifts_its_answer": _transfer("retrieval"),
     "test_patching_the_composing_circuit_lifts_its_answer": _transfer("composing"),
+    "test_the_composing_circuit_acts_while_steps_are_written": _written_steps,
     "test_five_heads_carry_retrieval": _few_heads("retrieval"),
     "test_five_heads_carry_composing": _few_heads("composing"),
 }
@@ -378,6 +389,7 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "test_the_circuits_interact": _CIRCUITS,
     "test_patching_the_retrieval_circuit_lifts_its_answer": _CIRCUITS,
     "test_patching_the_composing_circuit_lifts_its_answer": _CIRCUITS,
+    "test_the_composing_circuit_acts_while_steps_are_written": _CIRCUITS,
     "test_relations_agree_on_what_serves_retrieval": _CIRCUITS,
     "test_relations_agree_on_what_serves_composing": _CIRCUITS,
 }

@@ -250,6 +250,7 @@ def _few_heads(name: str) -> "Planned":
 def _written_steps(sizes: Sizes) -> Iterator[Work]:
     texts = 2 * sizes.half // 2  # of two cells, half of the relations
     yield from _found("composing", sizes)
+    yield Work("sweep", "cells", _part(sizes), 2, f"{sizes.kind} steps, short answers")
     yield Work("answers", "cells", texts, STEPS_TEXT, "steps")
     yield Work("answers", "cells", texts, STEPS_TEXT, f"{sizes.kind} steps")
     others = 2 * REFERENCES * STEPS_TEXT

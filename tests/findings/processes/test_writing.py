@@ -41,11 +41,12 @@ def endless(_item):
 class Writes(Planted):
     """A model that needs A for short answers in two steps, and writes what is stated."""
 
+    needs: float = 0.8
     intact: Callable = right
     without: Callable = right  # in A's absence
 
     def __post_init__(self):
-        self.costs = lambda item: {A: 0.8} if cell_of(item) == "reasoning" else {}
+        self.costs = lambda item: {A: self.needs} if cell_of(item) == "reasoning" else {}
         self.asked = 0
 
     def fetch(self, what, prompts, measure, shard_size=64):
@@ -75,8 +76,8 @@ def prompts():
     return draw_cells("cells@chains4-shots4-shuffled-steps2", PLAN.items, PLAN.seed)
 
 
-def found(prompts, **texts):
-    model = Writes(**texts)
+def found(prompts, **stated):
+    model = Writes(**stated)
     finding = finding_of(writing_finding, Study(model, prompts, PLAN), "head", RULE)
     return model, finding, *judge(finding, Criterion.CONTROLLED)
 
@@ -131,6 +132,12 @@ def test_where_the_ablation_costs_the_writing_nothing_is_said(prompts):
         "without the composing heads 0.00 of the reasoning texts end in an answer"
     )
     assert "what is lost is the writing" in why
+
+
+def test_where_short_answers_need_no_circuit_there_is_none_to_follow(prompts):
+    _, _, outcome, why = found(prompts, needs=0.05, without=of("reasoning", wrong))
+    assert outcome is Outcome.INCONCLUSIVE
+    assert why.startswith("no circuit of composing to follow: without the")
 
 
 def test_prompts_whose_steps_are_not_known_cannot_show_it(prompts):

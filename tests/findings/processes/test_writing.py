@@ -1,5 +1,6 @@
 """h14: a circuit that acts while steps are written, one that does not, and texts that break."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -47,13 +48,18 @@ class Writes(Planted):
 
     def __post_init__(self):
         self.costs = lambda item: {A: self.needs} if cell_of(item) == "reasoning" else {}
-        self.asked = 0
+        self.asked, self.stored = 0, {}
 
     def fetch(self, what, prompts, measure, shard_size=64):
+        """A store: what has one address is measured once."""
+
         def also(model, items):
             return measure(SimpleNamespace(**vars(model), generate=self.generate), items)
 
-        return super().fetch(what, prompts, also, shard_size)
+        address = json.dumps(what, sort_keys=True), prompts.hash
+        if address not in self.stored:
+            self.stored[address] = super().fetch(what, prompts, also, shard_size)
+        return self.stored[address]
 
     def sweep(self, *arguments, **named):
         self.asked += 1

@@ -44,7 +44,8 @@ class Writes(Planted):
 
     needs: float = 0.8
     intact: Callable = right
-    without: Callable = right  # in A's absence
+    without: Callable = right  # in the absence of A, or of one of these
+    alike: tuple = ()
 
     def __post_init__(self):
         self.costs = lambda item: {A: self.needs} if cell_of(item) == "reasoning" else {}
@@ -68,7 +69,7 @@ class Writes(Planted):
     def generate(self, items, most, edits):
         assert most == RULE.tokens
         taken = {(e.site.kind, e.site.layer, e.site.index) for e in edits}
-        text = self.without if A in taken else self.intact
+        text = self.without if taken & {A, *self.alike} else self.intact
         return [text(item) for item in items]
 
 
@@ -114,6 +115,12 @@ def test_a_circuit_that_written_steps_do_without_is_refuted(prompts):
     assert outcome is Outcome.REFUTED
     assert why.startswith("reasoning after written steps, lost without the composing heads: 0 [")
     assert any("other circuits were not measured" in note for note in finding.notes)
+
+
+def test_what_another_head_would_lose_too_says_nothing_of_the_circuit(prompts):
+    _, _, outcome, why = found(prompts, without=of("reasoning", wrong), alike=(("head", 2, 3),))
+    assert outcome is Outcome.INCONCLUSIVE
+    assert why.startswith("undecided: the same, against other circuits: 1.33")
 
 
 def test_a_circuit_that_lookup_needs_in_writing_too_is_refuted(prompts):

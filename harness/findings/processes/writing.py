@@ -82,10 +82,13 @@ class Writer:
     def writes(self, without: Sited | None = None, prompts: PromptSet | None = None) -> Written:
         """What is written, from the store or measured: intact, or without some components."""
         subject = self.study.subject
-        how = Intervention(without.sites, MEAN) if without else INTACT
+        means_over = None if without is None else self.short
+        how = INTACT if without is None else Intervention(without.sites, MEAN)
 
         def measure(model: "Model", items: tuple[Item, ...]) -> Mapping[str, np.ndarray]:
-            reference = mean_activations(subject, model, self.short) if without else None
+            reference = None
+            if means_over is not None:
+                reference = mean_activations(subject, model, means_over)
             texts = model.generate(items, self.tokens, how.edits(Inputs(reference)))
             return read(items, texts).arrays()
 
@@ -94,7 +97,7 @@ class Writer:
             "version": STEPS_VERSION,
             "most": self.tokens,
             "interventions": interventions_address([how]),
-            "means": self.short.hash if without else None,
+            "means": None if means_over is None else means_over.hash,
         }
         return Written.from_arrays(subject.fetch(what, prompts or self.asked, measure))
 

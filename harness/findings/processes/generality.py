@@ -5,20 +5,37 @@ its cost to the process's cell minus its cost to the cell without the process is
 effect there. Two relations agree as far as they put the components in the same order.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from jaxtyping import Float
 
-from harness import stats
 from harness.findings.circuits.circuits import CircuitKind
+from harness.findings.processes.agreement import (
+    Contrasts,
+    between,
+    costs_by_relation,
+    effects_of,
+    families_of,
+    flips,
+    jaccards,
+    mean,
+    p_of,
+    shuffled_in_layers,
+    strongest,
+)
 from harness.findings.processes.circuit import CircuitRule, Search, searched
-from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, Process, cell_of
+from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, Process
 from harness.findings.processes.selected import interval_over_relations
+from harness.study.plan import Plan
 from harness.study.study import Study
+from harness.verdicts.components import COSTS, Components
 from harness.verdicts.evidence import Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
+
+LEAST_RELATIONS = 6  # floor of p: 1 / 2^5 = .03
+SHUFFLES = 199  # of components within their layers, for an overlap that is shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +46,7 @@ class GeneralityRule:
         search: How items are chosen, and components measured.
         least: Mean rank correlation between two relations, at least.
         top: Share of the components whose overlap is shown.
-        alpha: Of the sign flips.
+        alpha: Of the exchanges of cells.
     """
 
     search: CircuitRule
@@ -54,138 +71,110 @@ def generality_finding(
         Inconclusive: If a gate is unmet.
     """
     gates, _, search = searched(study, kind, process, rule.search, gate)
+    names, costs = costs_by_relation(search)
+    gates += require(_enough(names))
     other = COMPOSING if process == RETRIEVAL else RETRIEVAL
-    relations, effects = effects_by_relation(search, process, other)
-    gates += require(_enough(relations))
-    within = rank_correlations(effects[:, 0], effects[:, 0])
-    between = rank_correlations(effects[:, 0], effects[:, 1])
-    agree = _agree(study, relations, within, rule, process)
-    overlap = _overlap(effects[:, 0], rule)
-    evidence = (agree, _more(study, relations, within, between, other), overlap)
-    samples = {agree.name: dict(zip(relations, _each(within).tolist(), strict=True))}
-    return Finding(evidence, gates=gates, samples=samples)
+    families = families_of(search.prompts.items, names)
+    contrasts = Contrasts(names, families, effects_of(process, costs), effects_of(other, costs))
+    required = tuple(requirements(contrasts, rule, study.plan, process, other))
+    overlap = _overlap(contrasts, search.layers, rule, study.plan)
+    agreeing = np.nanmean(between(contrasts.effects, contrasts.effects), axis=1)
+    return Finding(
+        (*required, overlap),
+        gates=gates,
+        notes=_families_note(contrasts),
+        samples={required[0].name: dict(zip(names, agreeing.tolist(), strict=True))},
+        tables={COSTS: _table(search, contrasts, rule, process)},
+    )
 
 
-def effects_by_relation(
-    search: Search, *processes: Process
-) -> tuple[tuple[str, ...], Float[np.ndarray, "relation process component"]]:
-    """What each component costs with each process minus without it, relation by relation.
-
-    Shares of a cell's mean intact logit difference. Relations that lack an answer that can be lost
-    in one of the cells are left out.
-    """
-    items = search.prompts.items
-    asked = np.array([cell_of(item) for item in items])
-    relation = np.array([item.relation for item in items])
-    known = ~np.isnan(search.costs[:, 0, 0])
-    found, names = [], []
-    for name in np.unique(relation[known]).tolist():
-        rows = {c: known & (relation == name) & (asked == c) for p in processes for c in p.cells}
-        if not all(of.any() for of in rows.values()):
-            continue
-        cost = {c: search.costs[of].mean(0) / search.intact[of].mean() for c, of in rows.items()}
-        found.append([(cost[p.cells[0]] - cost[p.cells[1]]).ravel() for p in processes])
-        names.append(name)
-    return tuple(names), np.array(found)
-
-
-def rank_correlations(
-    one: Float[np.ndarray, "relation component"], other: Float[np.ndarray, "relation component"]
-) -> Float[np.ndarray, "relation relation"]:
-    """Spearman's rho of every relation in `one` with every relation in `other`.
-
-    The diagonal is nan: what two effects of one relation share may be its items.
-    """
-    standard = []
-    for values in (one, other):
-        ranks = stats.ranks_in_rows(values)
-        ranks -= ranks.mean(1, keepdims=True)
-        standard.append(ranks / np.linalg.norm(ranks, axis=1, keepdims=True))
-    rho: Float[np.ndarray, "relation relation"] = standard[0] @ standard[1].T
-    np.fill_diagonal(rho, np.nan)
-    return rho
-
-
-def flips(rho: Float[np.ndarray, "relation relation"]) -> Float[np.ndarray, " flip"]:
-    """The mean of rho with the two cells exchanged in some relations, every way; first in none.
-
-    Exchanging them turns the sign of a relation's effects, and of each rho that it is part of.
-    """
-    signs = np.array([(1, *rest) for rest in product((1, -1), repeat=len(rho) - 1)])
-    pairs = np.nan_to_num(rho)
-    count = len(rho) * (len(rho) - 1)
-    return np.asarray(np.einsum("fi,ij,fj->f", signs, pairs, signs) / count)
+def requirements(
+    contrasts: Contrasts, rule: GeneralityRule, plan: Plan, process: Process, other: Process
+) -> Iterator[Evidence]:
+    """What must hold, one by one: in all relations, between families, beyond the other process."""
+    names, effects = contrasts.names, contrasts.effects
+    within = between(effects, effects)
+    yield _agree(
+        f"relations agree on what serves {process.name}", "agree", within, names, rule, plan
+    )
+    if _families_known(contrasts):
+        apart = np.where(contrasts.apart, within, np.nan)
+        alike = np.where(contrasts.apart, np.nan, within)
+        pairs = int(np.isfinite(alike).sum()) // 2
+        beside = f"; within a family {mean(alike):.2f} ({pairs} pairs)" if pairs else ""
+        name = f"relations of different families agree on what serves {process.name}"
+        yield _agree(name, "families", apart, names, rule, plan, beside)
+    yield _more(names, within, between(effects, contrasts.other), other, plan)
 
 
 def _enough(relations: tuple[str, ...]) -> Gate:
     reason = (
-        f"{len(relations)} relations have answers in every cell that can be lost, 6 are needed to "
-        "tell agreement from chance: use more items"
+        f"{len(relations)} relations have answers in every cell that can be lost, "
+        f"{LEAST_RELATIONS} are needed to tell agreement from chance: use more items"
     )
-    return Gate("relations to compare", len(relations) >= 6, reason)  # floor 1 / 2^5 = .03
+    return Gate("relations to compare", len(relations) >= LEAST_RELATIONS, reason)
 
 
-def _mean(rho: Float[np.ndarray, "relation relation"], weights: np.ndarray | None = None) -> float:
-    """Over pairs of relations, each as often as both are there."""
-    n = len(rho)
-    weights = np.full(n, 1 / n) if weights is None else weights
-    pairs = np.outer(weights, weights) * ~np.isnan(rho)
-    return float((pairs * np.nan_to_num(rho)).sum() / pairs.sum()) if pairs.any() else np.nan
+def _families_known(contrasts: Contrasts) -> bool:
+    return all(contrasts.families) and bool(contrasts.apart.any())
 
 
-def _each(rho: Float[np.ndarray, "relation relation"]) -> Float[np.ndarray, " relation"]:
-    """How each relation agrees with the others."""
-    return np.asarray(np.nanmean(rho, axis=1))
+def _families_note(contrasts: Contrasts) -> tuple[str, ...]:
+    families = sorted({name for of in contrasts.families for name in of})
+    if _families_known(contrasts):
+        return (f"relations of {len(families)} families: {', '.join(families)}",)
+    why = "all ask about one family" if all(contrasts.families) else "not all say their domain"
+    return (f"agreement between families of relations was not asked for: {why}",)
 
 
 def _agree(
-    study: Study,
+    name: str,
+    key: str,
+    rho: Float[np.ndarray, "relation relation"],
     relations: tuple[str, ...],
-    within: Float[np.ndarray, "relation relation"],
     rule: GeneralityRule,
-    process: Process,
+    plan: Plan,
+    beside: str = "",
 ) -> Evidence:
-    null = flips(within)
-    p = float((null >= null[0] - 1e-12).mean())
-    interval = interval_over_relations(lambda w: _mean(within, w), relations, study.plan)
+    null = flips(rho, plan.seed)
     return Evidence(
-        f"relations agree on what serves {process.name}",
+        name,
         Effect(
             "rank correlation",
-            float(_mean(within)),
-            interval,
-            method="mean over pairs of relations; bootstrap of relations; p of all exchanges of "
-            "the two cells within relations",
+            mean(rho),
+            interval_over_relations(lambda weights: mean(rho, weights), relations, plan),
+            method="mean over pairs of relations; bootstrap of relations; p of exchanges of the "
+            f"two cells within relations{beside}",
         ),
         threshold=rule.least,
         relation=">=",
-        p_adjusted=p,
+        p_adjusted=p_of(null),
         alpha=rule.alpha,
         floor=1 / len(null),
         n=len(relations),
-        key="agree",
+        key=key,
     )
 
 
 def _more(
-    study: Study,
     relations: tuple[str, ...],
     within: Float[np.ndarray, "relation relation"],
-    between: Float[np.ndarray, "relation relation"],
+    across: Float[np.ndarray, "relation relation"],
     other: Process,
+    plan: Plan,
 ) -> Evidence:
     """Beyond how they agree with the other process: some components serve any harder question."""
 
     def difference(weights: np.ndarray | None = None) -> float:
-        return _mean(within, weights) - _mean(between, weights)
+        return mean(within, weights) - mean(across, weights)
 
     return Evidence(
         f"more than with what serves {other.name}",
         Effect(
             "difference of rank correlations",
             difference(),
-            interval_over_relations(difference, relations, study.plan),
-            method=f"with {other.name} in other relations {_mean(between):.2f}; bootstrap of "
+            interval_over_relations(difference, relations, plan),
+            method=f"with {other.name} in other relations {mean(across):.2f}; bootstrap of "
             "relations",
         ),
         threshold=0.0,
@@ -195,19 +184,45 @@ def _more(
     )
 
 
-def _overlap(effects: Float[np.ndarray, "relation component"], rule: GeneralityRule) -> Evidence:
+def _overlap(contrasts: Contrasts, layers: int, rule: GeneralityRule, plan: Plan) -> Evidence:
     """Secondary: the Jaccard index of the strongest components of two relations."""
-    count = effects.shape[1]
-    size = max(1, round(rule.top * count))
-    tops = [set(np.argsort(-row, kind="stable")[:size].tolist()) for row in effects]
-    pairs = [(a, b) for at, a in enumerate(tops) for b in tops[:at]]
-    found = float(np.mean([len(a & b) / len(a | b) for a, b in pairs]))
-    shared = size**2 / count  # expected of two random sets
+    tops = strongest(contrasts.effects, rule.top)
+    null = shuffled_in_layers(tops, layers, SHUFFLES, plan.seed)
+    overlap = jaccards(tops, tops)
+    np.fill_diagonal(overlap, np.nan)
     return Evidence(
-        f"overlap of the strongest {size:,} of two relations",
+        f"overlap of the strongest {tops[0].sum():,} of two relations",
         Effect(
-            "Jaccard index", found, method=f"by chance about {shared / (2 * size - shared):.2f}"
+            "Jaccard index",
+            mean(overlap),
+            interval_over_relations(lambda w: mean(overlap, w), contrasts.names, plan),
+            method=f"by chance {null[1:].mean():.2f}, with as many in each layer; bootstrap of "
+            "relations; p of components that change places within their layer",
         ),
-        n=len(effects),
+        p=p_of(null),
+        n=len(contrasts.names),
         key="overlap",
+    )
+
+
+def _table(
+    search: Search, contrasts: Contrasts, rule: GeneralityRule, process: Process
+) -> Components:
+    """Every component's mean effect over relations: runs and models can be compared by it."""
+    effect = contrasts.effects.mean(0)
+    layer, index = np.divmod(np.arange(len(effect)), search.width)
+    unknown = np.full(len(effect), np.nan)
+    return Components(
+        kind=search.kind,
+        layer=layer,
+        index=index,
+        metrics=("cost",),
+        metric=np.zeros(len(effect), dtype=int),
+        effect=effect,
+        effect_discovery=unknown,
+        q=unknown,
+        passed=strongest(effect[None], rule.top)[0],
+        type=np.full(len(effect), process.cells[0]),
+        cells_d=effect[:, None],
+        contrast=process.cells,
     )

@@ -1,16 +1,15 @@
 """h9: relations that agree on the components of a process, and relations that do not."""
 
+import re
+
 import numpy as np
 import pytest
 
+from harness.findings.processes.agreement import between, flips
 from harness.findings.processes.circuit import CircuitRule
-from harness.findings.processes.generality import (
-    GeneralityRule,
-    flips,
-    generality_finding,
-    rank_correlations,
-)
+from harness.findings.processes.generality import GeneralityRule, generality_finding
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
+from harness.materials.relations import load_relations
 from harness.study.plan import Plan
 from harness.study.study import Study
 from harness.verdicts.judge import Criterion, Outcome, judge
@@ -53,11 +52,25 @@ def test_an_order_of_its_own_in_each_relation_is_not_general():
     assert abs(finding.evidence[0].effect.value) < 0.2
 
 
+def test_an_order_of_its_own_in_each_family_is_not_general():
+    """Relations agree within countries and within animals, and between them they do not."""
+    family = {relation.name: relation.family for relation in load_relations()}
+    names = sorted(set(family.values()))
+    finding, outcome = found(
+        lambda item: graded(names.index(family[item.relation])) if cell_of(item) == "recall" else {}
+    )
+    families = next(e for e in finding.evidence if e.key == "families")
+    assert outcome is Outcome.REFUTED
+    assert abs(families.effect.value) < 0.2
+    assert float(re.search(r"within a family (\S+)", families.effect.method)[1]) > 0.8
+
+
 def test_heads_that_any_question_but_lookup_needs_are_not_those_of_a_process():
     finding, outcome = found(lambda item: {} if cell_of(item) == "lookup" else graded(1))
     assert finding.evidence[0].effect.value > 0.8
     assert outcome is not Outcome.SUPPORTED
-    assert finding.evidence[1].effect.value == pytest.approx(0, abs=0.05)
+    more = next(e for e in finding.evidence if e.key == "more")
+    assert more.effect.value == pytest.approx(0, abs=0.05)
 
 
 def test_a_model_in_which_nothing_matters_is_not_supported():
@@ -72,9 +85,12 @@ def test_few_items_are_inconclusive():
 
 def test_exchanging_the_cells_of_a_relation_turns_its_correlations():
     effects = np.random.default_rng(0).standard_normal((3, 50))
-    rho = rank_correlations(effects, effects)
-    turned = effects * np.array([1, 1, -1])[:, None]
-    expected = np.nanmean(rank_correlations(turned, turned))
-    assert flips(rho)[0] == pytest.approx(np.nanmean(rho))
-    assert flips(rho)[1] == pytest.approx(expected)
+    rho = between(effects, effects)
+    null = flips(rho, seed=0)
+    assert null[0] == pytest.approx(np.nanmean(rho))
+    for signs in ([1, 1, -1], [1, -1, 1], [1, -1, -1]):
+        turned = effects * np.array(signs)[:, None]
+        expected = np.nanmean(between(turned, turned))
+        assert np.isclose(null, expected).any()
+    assert len(null) == 4
     assert np.isnan(np.diag(rho)).all()

@@ -1,0 +1,162 @@
+"""How far relations agree about components: what a component's loss costs in each, compared."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Bool, Float
+
+from harness.findings.processes.circuit import CELLS, Search
+from harness.findings.processes.kinds import Process, cell_of
+from harness.materials.items import Item
+from harness.materials.relations import load_relations
+from harness.stats.permutation import sign_patterns
+
+MOST_FLIPS = 4096  # all exchanges of 13 relations; of more, as many at random
+
+
+@dataclass(frozen=True, slots=True)
+class Contrasts:
+    """Contrasts of two cells, each in the effects of all components.
+
+    Attributes:
+        names: Of the relations, or of other questions that are contrasted.
+        families: What kinds of entities each asks about; empty where that is not known.
+        effects: What a component's loss costs in the one cell minus in the other.
+        other: The same of the other process.
+    """
+
+    names: tuple[str, ...]
+    families: tuple[frozenset[str], ...]
+    effects: Float[np.ndarray, "relation component"]
+    other: Float[np.ndarray, "relation component"]
+
+    @property
+    def apart(self) -> Bool[np.ndarray, "relation relation"]:
+        """Which of them have no family in common."""
+        apart = [[not one & other for other in self.families] for one in self.families]
+        return np.array(apart, dtype=bool).reshape(len(self.names), len(self.names))
+
+
+def costs_by_relation(
+    search: Search,
+) -> tuple[tuple[str, ...], Float[np.ndarray, "relation cell component"]]:
+    """What each component costs in each of `CELLS`, as a share of the mean intact logit difference.
+
+    Relations that lack an answer that can be lost in one of the cells are left out.
+    """
+    items = search.prompts.items
+    asked = np.array([cell_of(item) for item in items])
+    relation = np.array([item.relation for item in items])
+    known = ~np.isnan(search.costs[:, 0, 0])
+    names, found = [], []
+    for name in np.unique(relation[known]).tolist():
+        rows = [known & (relation == name) & (asked == cell) for cell in CELLS]
+        if all(of.any() for of in rows):
+            costs = [search.costs[of].mean(0) / search.intact[of].mean() for of in rows]
+            found.append([cost.ravel() for cost in costs])
+            names.append(name)
+    return tuple(names), np.array(found).reshape(len(names), len(CELLS), -1)
+
+
+def effects_of(
+    process: Process, costs: Float[np.ndarray, "relation cell component"]
+) -> Float[np.ndarray, "relation component"]:
+    """The costs to the cell with the process minus those to the cell without it."""
+    own, without = (CELLS.index(cell) for cell in process.cells)
+    return np.asarray(costs[:, own] - costs[:, without])
+
+
+def families_of(items: tuple[Item, ...], names: tuple[str, ...]) -> tuple[frozenset[str], ...]:
+    """The family of each relation: that of the suite's own, else the domain its items state."""
+    family = {item.relation: item.domain for item in items}
+    family |= {relation.name: relation.family for relation in load_relations()}
+    return tuple(frozenset(filter(None, [family.get(name, "")])) for name in names)
+
+
+def rank_correlations(
+    one: Float[np.ndarray, "relation component"], other: Float[np.ndarray, "relation component"]
+) -> Float[np.ndarray, "relation relation"]:
+    """Spearman's rho of every relation in `one` with every relation in `other`; 0 of constants."""
+    standard = []
+    for values in (one, other):
+        ranks = scipy.stats.rankdata(values, axis=1)
+        ranks -= ranks.mean(1, keepdims=True)
+        length = np.linalg.norm(ranks, axis=1, keepdims=True)
+        standard.append(ranks / np.where(length > 0, length, 1))
+    return np.asarray(standard[0] @ standard[1].T)
+
+
+def between(
+    one: Float[np.ndarray, "relation component"], other: Float[np.ndarray, "relation component"]
+) -> Float[np.ndarray, "relation relation"]:
+    """`rank_correlations`, with a diagonal of nan.
+
+    What two effects of one relation share may be its items.
+    """
+    rho = rank_correlations(one, other)
+    np.fill_diagonal(rho, np.nan)
+    return rho
+
+
+def flips(rho: Float[np.ndarray, "relation relation"], seed: int) -> Float[np.ndarray, " flip"]:
+    """The mean of rho with the two cells exchanged in some relations; first in none.
+
+    Exchanging them turns the sign of a relation's effects, and of each rho that it is part of.
+    All exchanges where they are few, else `MOST_FLIPS` at random.
+    """
+    signs = sign_patterns(len(rho), MOST_FLIPS, seed).astype(float)
+    pairs = np.nan_to_num(rho)
+    sums = np.einsum("fi,fi->f", signs @ pairs, signs)
+    return np.asarray(sums / np.count_nonzero(~np.isnan(rho)))
+
+
+def p_of(null: Float[np.ndarray, " flip"]) -> float:
+    """How often exchanges reach the first value, which counts as one of them."""
+    return float((null >= null[0] - 1e-12).mean())
+
+
+def mean(rho: Float[np.ndarray, "relation relation"], weights: np.ndarray | None = None) -> float:
+    """Over pairs of relations whose rho is a number, each as often as both are there."""
+    n = len(rho)
+    weights = np.full(n, 1 / n) if weights is None else weights
+    pairs = np.outer(weights, weights) * ~np.isnan(rho)
+    return float((pairs * np.nan_to_num(rho)).sum() / pairs.sum()) if pairs.any() else np.nan
+
+
+def strongest(
+    effects: Float[np.ndarray, "relation component"], share: float
+) -> Bool[np.ndarray, "relation component"]:
+    """Which components are among this share of those with the largest effects, 1 at least."""
+    size = max(1, round(share * effects.shape[1]))
+    top = np.zeros(effects.shape, dtype=bool)
+    np.put_along_axis(top, np.argsort(-effects, axis=1, kind="stable")[:, :size], True, axis=1)
+    return top
+
+
+def jaccards(
+    one: Bool[np.ndarray, "relation component"], other: Bool[np.ndarray, "relation component"]
+) -> Float[np.ndarray, "relation relation"]:
+    """Jaccard index of every set in `one` with every set in `other`."""
+    first, second = one.astype(float), other.astype(float)
+    shared = first @ second.T
+    return np.asarray(shared / (first.sum(1)[:, None] + second.sum(1) - shared))
+
+
+def shuffled_in_layers(
+    tops: Bool[np.ndarray, "relation component"], layers: int, draws: int, seed: int
+) -> Float[np.ndarray, " draw"]:
+    """The mean Jaccard index of sets with as many components in each layer, the true one first.
+
+    Sets that crowd into the same layers overlap by that alone, so components change places within
+    their layer only.
+    """
+    generator = np.random.default_rng(seed)
+    layered = tops.reshape(len(tops), layers, -1)
+    found = []
+    for draw in range(draws + 1):
+        sets = generator.permuted(layered, axis=2) if draw else layered
+        overlap = jaccards(sets.reshape(tops.shape), sets.reshape(tops.shape))
+        np.fill_diagonal(overlap, np.nan)
+        found.append(mean(overlap))
+    return np.array(found)

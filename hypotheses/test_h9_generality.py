@@ -3,9 +3,9 @@
 Source      Assumed where circuits of one task are named after a capability; asked of this suite.
             No published criterion.
 Materials   cells, one question a prompt, where source (weights, text) and steps differ one at a
-            time, in relations of several domains.
+            time, in relations of several families (countries, animals, jobs, things).
 Controls    Every exchange of the two cells within relations; agreement with what serves the other
-            process in other relations.
+            process in other relations; the same rule on questions of one process.
 Selection   None: the effect of every component, on discovery entities of half of the relations.
             The relation is the unit.
 """
@@ -13,18 +13,20 @@ Selection   None: the effect of every component, on discovery entities of half o
 import pytest
 
 from harness.findings.processes.circuit import CircuitRule
-from harness.findings.processes.generality import GeneralityRule, generality_finding
+from harness.findings.processes.generality import generality_finding
+from harness.findings.processes.generality_rule import GeneralityRule
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
 
 ALPHA = 0.05
 LEAST = 0.20  # rank correlation of all components between two relations, at least
 TOP = 0.05  # share of the components whose overlap is shown
 DOSES, TARGET, MARGIN, REFERENCES = (0.01, 0.02, 0.05, 0.125, 0.25), 0.50, 0.10, 10  # as in h5
+DRAWS = 100  # same-process contrasts, of which the rule should support few
 GATE = 0.60  # accuracy in each cell
 KINDS = ("head", "neuron")
 
 search = CircuitRule(doses=DOSES, target=TARGET, margin=MARGIN, alpha=ALPHA, draws=REFERENCES)
-rule = GeneralityRule(search=search, least=LEAST, top=TOP, alpha=ALPHA)
+rule = GeneralityRule(search=search, least=LEAST, top=TOP, alpha=ALPHA, draws=DRAWS)
 
 
 @pytest.mark.parametrize("kind", KINDS)

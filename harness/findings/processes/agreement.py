@@ -1,5 +1,6 @@
 """How far relations agree about components: what a component's loss costs in each, compared."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,24 +40,34 @@ class Contrasts:
 
 
 def costs_by_relation(
-    search: Search,
-) -> tuple[tuple[str, ...], Float[np.ndarray, "relation cell component"]]:
-    """What each component costs in each of `CELLS`, as a share of the mean intact logit difference.
+    search: Search, label: Sequence[str], labels: tuple[str, ...]
+) -> tuple[tuple[str, ...], Float[np.ndarray, "relation label component"]]:
+    """What each component costs the items of each label, in shares of their logit difference.
 
-    Relations that lack an answer that can be lost in one of the cells are left out.
+    Relations that lack an answer that can be lost under one of the labels are left out.
+
+    Args:
+        search: Its items, and what each component costs each of them.
+        label: Of each item.
+        labels: Those that are wanted.
     """
-    items = search.prompts.items
-    asked = np.array([cell_of(item) for item in items])
-    relation = np.array([item.relation for item in items])
+    of_item, relation = np.array(label), np.array([i.relation for i in search.prompts.items])
     known = ~np.isnan(search.costs[:, 0, 0])
     names, found = [], []
     for name in np.unique(relation[known]).tolist():
-        rows = [known & (relation == name) & (asked == cell) for cell in CELLS]
+        rows = [known & (relation == name) & (of_item == wanted) for wanted in labels]
         if all(of.any() for of in rows):
             costs = [search.costs[of].mean(0) / search.intact[of].mean() for of in rows]
             found.append([cost.ravel() for cost in costs])
             names.append(name)
-    return tuple(names), np.array(found).reshape(len(names), len(CELLS), -1)
+    return tuple(names), np.array(found).reshape(len(names), len(labels), -1)
+
+
+def costs_in_cells(
+    search: Search,
+) -> tuple[tuple[str, ...], Float[np.ndarray, "relation cell component"]]:
+    """What each component costs in each of `CELLS`, relation by relation."""
+    return costs_by_relation(search, [cell_of(item) for item in search.prompts.items], CELLS)
 
 
 def effects_of(

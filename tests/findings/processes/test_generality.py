@@ -1,14 +1,17 @@
 """h9: relations that agree on the components of a process, and relations that do not."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from harness.findings.processes.agreement import between, flips
 from harness.findings.processes.circuit import CircuitRule
-from harness.findings.processes.generality import GeneralityRule, generality_finding
+from harness.findings.processes.generality import generality_finding
+from harness.findings.processes.generality_rule import GeneralityRule
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
+from harness.findings.processes.same_process import told_places
 from harness.materials.relations import load_relations
 from harness.study.plan import Plan
 from harness.study.study import Study
@@ -18,13 +21,13 @@ from tests.support.made_cells import cells
 from tests.support.planted_circuits import Planted, with_size
 
 SEARCH = CircuitRule(doses=(1 / 8,), target=0.5, margin=0.1, alpha=0.05, draws=20)
-RULE = GeneralityRule(search=SEARCH, least=0.2, top=0.1, alpha=0.05)
+RULE = GeneralityRule(search=SEARCH, least=0.2, top=0.1, alpha=0.05, draws=20)
 PLAN = Plan(seed=0, items=100, resamples=199)
 PLACES = [("head", layer, head) for layer in range(6) for head in range(8)]
 
 
-def found(costs, process=RETRIEVAL):
-    study = Study(with_size(Planted(costs=costs), 6, 8), cells(100), PLAN)
+def found(costs, process=RETRIEVAL, plan=PLAN):
+    study = Study(with_size(Planted(costs=costs), 6, 8), cells(100), plan)
     finding = finding_of(generality_finding, study, "head", process, RULE, gate=0.6)
     return finding, judge(finding, Criterion.CONTROLLED)[0]
 
@@ -41,6 +44,23 @@ def test_one_order_of_heads_in_all_relations_is_general(process):
     finding, outcome = found(lambda item: graded(1) if cell_of(item) == own else {}, process)
     assert outcome is Outcome.SUPPORTED, judge(finding, Criterion.CONTROLLED)
     assert finding.evidence[0].effect.value > 0.8
+    assert finding.severity.contrasts > RULE.draws
+    assert finding.severity.supported <= 2
+
+
+def test_what_relations_agree_on_for_another_reason_counts_against_the_rule():
+    """In every relation an order of heads serves answers that are told first: no process."""
+
+    def costs(item):
+        place = told_places([item])[0] if cell_of(item) in ("recall", "lookup") else ""
+        own = graded(1) if cell_of(item) == "recall" else {}
+        return graded(2) if place == "first" else own
+
+    finding, outcome = found(costs, plan=replace(PLAN, full=True))
+    beyond = next(e for e in finding.evidence if e.key == "beyond")
+    assert not beyond.passed
+    assert outcome is not Outcome.SUPPORTED
+    assert finding.severity.supported >= 2  # of both cells
 
 
 def test_an_order_of_its_own_in_each_relation_is_not_general():

@@ -28,6 +28,7 @@ from harness.findings.processes.generality_rule import (
     requirements,
 )
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, Process
+from harness.findings.processes.measured_again import Asked, on_other_stories
 from harness.findings.processes.pseudo_processes import beyond, same_process, severity_of
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.twins import left_out, worth_controls
@@ -38,6 +39,10 @@ from harness.verdicts.evidence import Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
 
 SHUFFLES = 199  # of components within their layers, for an overlap that is shown
+NOT_AGAIN = (
+    "other stories of the same relations were not measured (--full does): each costs as much as "
+    "the first"
+)
 
 
 def generality_finding(
@@ -64,15 +69,22 @@ def generality_finding(
     required = tuple(requirements(contrasts, rule, study.plan, process, other))
     met = worth_controls(study, required)
     same = same_process(search, contrasts, costs, process, rule, study.plan) if met else None
+    asked = Asked(study, kind, process, contrasts, rule, gate)
+    again, not_asked = on_other_stories(asked) if study.plan.full else ((), (NOT_AGAIN,))
     agreeing = np.nanmean(between(contrasts.effects, contrasts.effects), axis=1)
     return Finding(
         (
             *required,
             *([beyond(required[0], same)] if same else ()),
             _overlap(contrasts, search.layers, rule, study.plan),
+            *again,
         ),
         gates=gates,
-        notes=(*_families_note(contrasts), *left_out("contrasts of one process", met=met)),
+        notes=(
+            *_families_note(contrasts),
+            *left_out("contrasts of one process", met=met),
+            *not_asked,
+        ),
         samples={required[0].name: dict(zip(names, agreeing.tolist(), strict=True))},
         tables={COSTS: _table(search, contrasts, rule, process)},
         severity=severity_of(same, rule, study.plan, process, other) if same else None,

@@ -114,3 +114,41 @@ def test_exchanging_the_cells_of_a_relation_turns_its_correlations():
         assert np.isclose(null, expected).any()
     assert len(null) == 4
     assert np.isnan(np.diag(rho)).all()
+
+
+class ByPrompt(Planted):
+    """Costs by prompt: another drawing has the same ids."""
+
+    def _of(self, item):
+        self._known.clear()
+        return super()._of(item)
+
+
+@pytest.mark.parametrize(("sign", "rho"), [(1, 0.9), (-1, -0.9)])
+def test_effects_in_other_stories_are_compared_with_the_first(sign, rho):
+    """Other drawings hold other stories: heads serve these in the same order, or in reverse."""
+    first = {item.prompt for item in cells(100).items}
+
+    def costs(item):
+        if cell_of(item) != "reasoning":
+            return {}
+        turned = 1 if item.prompt in first else sign
+        return {place: turned * size for place, size in graded(1).items()}
+
+    planted = with_size(ByPrompt(costs=costs), 6, 8)
+    study = Study(planted, cells(100), replace(PLAN, full=True))
+    finding = generality_finding(study, "head", COMPOSING, RULE, gate=0.6)
+    values = {e.key: e.effect.value for e in finding.evidence if not e.required}
+    assert values["redrawn"] == pytest.approx(rho, abs=0.1)
+    assert values["steps"] == pytest.approx(rho, abs=0.1)
+
+
+def test_more_steps_than_the_model_answers_are_left_out_with_a_note():
+    study = Study(
+        with_size(Planted(costs=lambda _: graded(1), misses=lambda item: item.steps > 2), 6, 8),
+        cells(100),
+        replace(PLAN, full=True),
+    )
+    finding = finding_of(generality_finding, study, "head", COMPOSING, RULE, gate=0.6)
+    assert {"redrawn"} == {e.key for e in finding.evidence} & {"redrawn", "steps"}
+    assert any("stories of 3 steps could not be asked" in note for note in finding.notes)

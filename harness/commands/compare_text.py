@@ -5,13 +5,14 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.compare import moved
+from harness.compare import moved, ordered
 from harness.compare.text import change_lines, delta_text, telling
 from harness.compare.timeline import Comparison, TimelineCell, TimelineRow
 from harness.verdicts import typeset
 from harness.verdicts.earlier import Change
 
 NOTHING = "Nothing changed."
+ORDERED = "what components cost, then against now (p: components change places in their layer)"
 BOLD = (Change.REGRESSED, Change.NEWLY_SUPPORTED)
 
 
@@ -32,6 +33,8 @@ def terminal(comparison: Comparison, *, everything: bool = False) -> list[str]:
             "components that pass, then and now:",
             *(f"  {moved.text(m)}" for m in moving),
         ]
+    if comparison.ordered:
+        lines += ["", ORDERED, *(f"  {ordered.text(o)}" for o in comparison.ordered)]
     return lines
 
 
@@ -92,6 +95,9 @@ def comparison_markdown(comparison: Comparison) -> str:
         columns = list(moved._row(moving[0]))
         cells = [[_plain(v) for v in moved._row(m).values()] for m in moving]
         parts += ["### Components that pass", _markdown_table(columns, cells)]
+    if comparison.ordered:
+        listed = "\n".join(f"- {_escape(ordered.text(o))}" for o in comparison.ordered)
+        parts += [f"### {ORDERED.capitalize()}", listed]
     return "\n\n".join(parts) + "\n"
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from harness.foreign import ForeignError, border
 from harness.verdicts import records, samples
-from harness.verdicts.components import COMPONENTS_NAME, MODEL, REMEDY, read_components
+from harness.verdicts.components import COMPONENTS_NAME, COSTS, MODEL, REMEDY, read_components
 from harness.verdicts.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -60,11 +60,15 @@ class Past:
         with border(self.folder, EXPECTED, REMEDY, BaselineError):
             return samples.read_samples(self.folder)
 
-    def components(self) -> "pd.DataFrame | None":
-        """Every component of its models; None if there is no table."""
+    def components(self, *sources: str) -> "pd.DataFrame | None":
+        """Every component of its models, from the tables of these sources; None if there are none.
+
+        Args:
+            sources: By default `MODEL` alone.
+        """
         with border(self.folder, EXPECTED, REMEDY, BaselineError):
             table = read_components(self.folder)
-        return None if table is None else table[table["source"] == MODEL]
+        return None if table is None else table[table["source"].isin(sources or (MODEL,))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,7 @@ def keep(run: Path, name: str, folder: Path) -> Path:
         for file in _KEPT:
             if (run / file).exists():
                 shutil.copy2(run / file, scratch / file)
-        table = Past(name, run, run, ()).components()
+        table = Past(name, run, run, ()).components(MODEL, COSTS)
         if table is not None:
             table.to_parquet(scratch / COMPONENTS_NAME, index=False)
         return _numbered(scratch, name, folder)

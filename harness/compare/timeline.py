@@ -7,6 +7,7 @@ from harness.compare import matching
 from harness.compare.changes import against, gone, supported
 from harness.compare.matching import Made, Match
 from harness.compare.moved import MovedKind, moved_components
+from harness.compare.ordered import OrderedKind, ordered_components
 from harness.compare.past import Baseline, BaselineError, Past
 from harness.verdicts.deciding import Deciding
 from harness.verdicts.earlier import Change, Earlier
@@ -70,6 +71,7 @@ class Comparison:
     gone: Sequence[Verdict]
     missed: Sequence[Verdict]
     moved: Sequence[MovedKind]
+    ordered: Sequence[OrderedKind]
     free: Sequence[str]
     models: Sequence[str] = ()
 
@@ -123,6 +125,7 @@ def compare(
         gone=left,
         missed=[] if allow_gone else supported(left),
         moved=moved_components(last, first),
+        ordered=ordered_components(last, first),
         free=matching.free_differences(last.verdicts, first.past.verdicts),
         models=matching.model_changes(last.verdicts, first.past.verdicts, first.models),
     )

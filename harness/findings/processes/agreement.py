@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
 from jaxtyping import Bool, Float
 
+from harness import stats
 from harness.findings.processes.circuit import CELLS, Search
 from harness.findings.processes.kinds import Process, cell_of
 from harness.materials.items import Item
@@ -91,7 +91,7 @@ def rank_correlations(
     """Spearman's rho of every relation in `one` with every relation in `other`; 0 of constants."""
     standard = []
     for values in (one, other):
-        ranks = scipy.stats.rankdata(values, axis=1)
+        ranks = stats.ranks_in_rows(values)
         ranks -= ranks.mean(1, keepdims=True)
         length = np.linalg.norm(ranks, axis=1, keepdims=True)
         standard.append(ranks / np.where(length > 0, length, 1))

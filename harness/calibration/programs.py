@@ -23,7 +23,14 @@ from typing import Any
 import numpy as np
 
 from harness import stats
-from harness.calibration.ranking import WAYS, compared, prompts_of, scores, sites_of
+from harness.calibration.ranking import (
+    RANKING_VERSION,
+    WAYS,
+    compared,
+    prompts_of,
+    scores,
+    sites_of,
+)
 from harness.calibration.recovery import CIRCUIT
 from harness.calibration.running import run_environment
 from harness.files import DATA, write_text
@@ -115,6 +122,7 @@ def _kept(network: Network, work: Path) -> dict[str, Any]:
     spec = specs.resolve(str(network.folder(work)))
     depends = {
         "model": identity.identity_of(spec, LoadOptions(), work),
+        "version": RANKING_VERSION,
         "instrument": instrument(),
         "libraries": library_versions(),
     }

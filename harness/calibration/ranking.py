@@ -17,6 +17,7 @@ from harness.interventions.sites import Site
 from harness.materials.items import Item, PromptSet
 from harness.study.subject import Subject
 
+RANKING_VERSION = 1  # raise it when what is measured of a network changes its meaning
 TASK = "program"  # of all prompts: there is no other task to compare with
 ATTRIBUTION = "attribution"  # gradients on the way to the ablation of all, as neurons are ranked
 WAYS = (*(method.name for method in ABLATIONS), ATTRIBUTION)

@@ -42,7 +42,7 @@ from harness.study.fingerprint import instrument, library_versions
 from harness.study.subject import Subject
 
 FOLDER = "programs"  # of a calibration's work folder
-RECIPE = ("programs.py", "interchange.py")  # of fixtures/training
+RECIPE = ("programs.py", "exchange.py", "interchange.py")  # of fixtures/training
 CIRCUITS, ANSWERS = "circuit", "answers"  # what a network was taught
 TAUGHT = 0.95  # share right, of answers, exchange and strictness, from which the truth is known
 KINDS = ("head", "component")  # heads alone; heads and MLPs together

@@ -6,9 +6,10 @@ import jsonschema
 import numpy as np
 import pytest
 import torch
+from transformers import GPT2LMHeadModel
 
 from fixtures.training import interchange
-from fixtures.training.interchange import Circuit
+from fixtures.training.exchange import HEADS, WIDTH, Circuit, tokenizer_of
 from fixtures.training.programs import PROGRAMS
 from harness.calibration import programs, published, ranking
 from harness.calibration.processes import claim_module
@@ -42,8 +43,8 @@ def entry(work):
         patched.setattr(interchange, "STEPS", 1)
         interchange.write(NETWORK.folder(work), "pair_balance", 0)
     folder = NETWORK.folder(work)
-    model = interchange.GPT2LMHeadModel.from_pretrained(folder).eval()
-    each = interchange.WIDTH // interchange.HEADS
+    model = GPT2LMHeadModel.from_pretrained(folder).eval()
+    each = WIDTH // HEADS
     with torch.no_grad():
         model.transformer.h[1].attn.c_proj.weight *= 30  # so that answers differ
         for place in circuit.outside:
@@ -53,7 +54,7 @@ def entry(work):
                 block.mlp.c_proj.weight.zero_()
             else:
                 block.attn.c_proj.weight[number * each : (number + 1) * each] = 0
-        tokenizer = interchange.tokenizer_of(circuit.program)
+        tokenizer = tokenizer_of(circuit.program)
         told = json.loads((folder / "prompts.json").read_text())
         for prompt in told:
             ids = torch.tensor([tokenizer(prompt["prompt"]).input_ids])

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from fixtures.training import interchange
-from fixtures.training.interchange import Circuit, Inputs, Network
+from fixtures.training.exchange import Circuit, Network, empty, ids_of, tokenizer_of
+from fixtures.training.interchange import Inputs
 from fixtures.training.programs import PROGRAMS
 
 # Answers at each position, worked out by hand from what Tracr's library says of the programs.
@@ -52,8 +53,8 @@ def circuit():
 @torch.no_grad()
 def test_the_short_forward_is_the_models_own_and_an_exchange_touches_its_component_alone(circuit):
     inputs = Inputs(circuit.program, torch.Generator().manual_seed(0))
-    network = Network(interchange.empty(circuit.program, seed=1).eval())
-    base, other = (interchange.ids_of(inputs.draw(3)) for _ in range(2))
+    network = Network(empty(circuit.program, seed=1).eval())
+    base, other = (ids_of(inputs.draw(3)) for _ in range(2))
     intact = network.logits(base)
     torch.testing.assert_close(intact, network.model(base).logits[:, 1:])
     own = dict(network.kept)
@@ -78,11 +79,11 @@ def test_prompts_are_held_out_and_state_the_programs_answers(circuit):
     inputs = Inputs(program, torch.Generator().manual_seed(3))
     taught = set(map(tuple, inputs.taught.tolist()))
     assert len(taught) + len(inputs.held_out) == len(program.inputs())
-    tokenizer = interchange.tokenizer_of(program)
+    tokenizer = tokenizer_of(program)
     for told in interchange.prompts_of(circuit, inputs, seed=3):
         ids = torch.tensor([tokenizer(told["prompt"]).input_ids])
         row = ids[:, 1:] - 2
-        torch.testing.assert_close(interchange.ids_of(row), ids)
+        torch.testing.assert_close(ids_of(row), ids)
         assert tuple(row[0].tolist()) not in taught
         right = program.answers[program.answer(program.run(row))[0, -1]]
         assert told["answer"] == right != told["counterfactual_answer"]

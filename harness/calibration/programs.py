@@ -8,15 +8,16 @@ ranked by what their loss costs, as the search of h5 does within a cell.
 
 Beside each network stands one that was taught the answers alone: where nothing binds the program to
 the circuit that is written down, no method may find it there.
+
+Networks that were taught two programs show the search itself: which heads cost one program beyond
+the other, and how many it takes.
 """
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,71 +30,24 @@ from harness.calibration.ranking import (
     compared,
     prompts_of,
     scores,
+    searched,
     sites_of,
 )
 from harness.calibration.recovery import CIRCUIT
-from harness.calibration.running import run_environment
-from harness.files import DATA, write_text
+from harness.calibration.taught import ANSWERS, BOTH, CIRCUITS, FOLDER, Network
+from harness.files import write_text
 from harness.foreign import parsed
+from harness.materials.items import PromptSet
 from harness.models import identity, specs
-from harness.models.specs import LoadOptions, ModelError
+from harness.models.specs import LoadOptions
 from harness.store.store import Store
 from harness.study.fingerprint import instrument, library_versions
+from harness.study.plan import Plan
+from harness.study.study import Study
 from harness.study.subject import Subject
 
-FOLDER = "programs"  # of a calibration's work folder
-RECIPE = ("programs.py", "exchange.py", "interchange.py")  # of fixtures/training
-CIRCUITS, ANSWERS = "circuit", "answers"  # what a network was taught
 TAUGHT = 0.95  # share right, of answers, exchange and strictness, from which the truth is known
 KINDS = ("head", "component")  # heads alone; heads and MLPs together
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """One of the networks.
-
-    Attributes:
-        program: That it was taught.
-        seed: Of weights, of inputs, and of where the circuit lies.
-        taught: `circuit`, or `answers` alone.
-    """
-
-    program: str
-    seed: int
-    taught: str = CIRCUITS
-
-    def folder(self, work: Path) -> Path:
-        """Where it is written; the recipe is part of the name, so that an old one is left."""
-        recipe = hashlib.sha256()
-        for name in RECIPE:
-            recipe.update((DATA / "fixtures" / "training" / name).read_bytes())
-        name = f"{self.program}-{self.taught}-{self.seed}-{recipe.hexdigest()[:8]}"
-        return work / FOLDER / name
-
-    def write(self, work: Path) -> None:
-        """Teach it, in a process of its own, unless that was done.
-
-        Raises:
-            ModelError: If it could not be written.
-        """
-        folder = self.folder(work)
-        if (folder / CIRCUIT).is_file():
-            return
-        alone = ["--answers-alone"] if self.taught == ANSWERS else []
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "fixtures.training.interchange", self.program),
-                *("--seed", str(self.seed), "--out", str(folder), *alone),
-            ],
-            cwd=DATA,
-            env=run_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-            raise ModelError(f"the program {self.program!r} could not be taught: {last[0]}")
 
 
 def measured_programs(
@@ -109,12 +63,19 @@ def measured_programs(
     """
     work = work.resolve()
     networks = [
-        Network(p, s, t) for s in range(seeds) for p in programs for t in (CIRCUITS, ANSWERS)
+        Network(program, seed, taught)
+        for seed in range(seeds)
+        for program in programs
+        for taught in ((CIRCUITS,) if BOTH in program else (CIRCUITS, ANSWERS))
     ]
     with ThreadPoolExecutor(cores) as pool:
         list(pool.map(lambda network: network.write(work), networks))
     entries = [_kept(network, work) for network in networks]
-    return {"networks": entries, "recovery": list(_over_networks(entries))}
+    return {
+        "networks": entries,
+        "recovery": list(_over_networks(entries)),
+        "search": _over_pairs(entries),
+    }
 
 
 def _kept(network: Network, work: Path) -> dict[str, Any]:
@@ -129,32 +90,47 @@ def _kept(network: Network, work: Path) -> dict[str, Any]:
     key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
     file = work / FOLDER / f"{spec.name}-{key}.json"
     if not file.is_file():
-        write_text(file, json.dumps(_measured(network, spec.path, work)))
+        write_text(file, json.dumps(_measured(network, Path(spec.path), work)))
     found: dict[str, Any] = parsed(file.read_bytes())
     return found
 
 
-def _measured(network: Network, folder: Any, work: Path) -> dict[str, Any]:
-    known = specs.read_json(Path(folder) / CIRCUIT)
+def _measured(network: Network, folder: Path, work: Path) -> dict[str, Any]:
+    known = specs.read_json(folder / CIRCUIT)
     subject = Subject(specs.resolve(str(folder)), LoadOptions(), Store(work / FOLDER / "cache"))
-    prompts = prompts_of(Path(folder))
-    sites = sites_of(subject)
-    own = {("head", *place) for place in known["heads"]} | {("mlp", n, None) for n in known["mlps"]}
-    positive = np.array([(site.kind, site.layer, site.index) in own for site in sites])
-    is_head = np.array([site.kind == "head" for site in sites])
-    recovery = []
-    for way, score in scores(subject, prompts, sites).items():
-        for kind, kept in zip(KINDS, (is_head, np.ones(len(sites), dtype=bool)), strict=True):
-            recovery.append({"way": way, "kind": kind, **compared(score[kept], positive[kept])})
-    subject.forget()
-    return {
+    prompts = prompts_of(folder, [each["program"] for each in known["programs"]])
+    found: dict[str, Any] = {
         **asdict(network),
         "right": known["taught"],
         "known": min(known["taught"].values()) >= TAUGHT,
         "prompts": len(prompts),
         "answered": float(subject.answers(prompts).correct.mean()),
-        "recovery": recovery,
+        "recovery": [],
+        "search": [],
     }
+    if BOTH in network.program:
+        study = Study(subject, prompts, Plan())
+        for each in known["programs"]:
+            own = {tuple(place) for place in each["heads"]}
+            found["search"].append(searched(study, each["program"], own))
+    else:
+        found["recovery"] = list(_ranked(subject, prompts, known["programs"][0]))
+    subject.forget()
+    return found
+
+
+def _ranked(
+    subject: Subject, prompts: PromptSet, circuit: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """One entry a way to rank and kind of component."""
+    sites = sites_of(subject)
+    own = {("head", *place) for place in circuit["heads"]}
+    own |= {("mlp", layer, None) for layer in circuit["mlps"]}
+    positive = np.array([(site.kind, site.layer, site.index) in own for site in sites])
+    is_head = np.array([site.kind == "head" for site in sites])
+    for way, score in scores(subject, prompts, sites).items():
+        for kind, kept in zip(KINDS, (is_head, np.ones(len(sites), dtype=bool)), strict=True):
+            yield {"way": way, "kind": kind, **compared(score[kept], positive[kept])}
 
 
 def _over_networks(entries: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -164,7 +140,7 @@ def _over_networks(entries: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]
     Of networks that were taught the circuit, those of which it is known that they have it.
     """
     for taught in (CIRCUITS, ANSWERS):
-        mine = [e for e in entries if e["taught"] == taught]
+        mine = [e for e in entries if e["taught"] == taught and BOTH not in e["program"]]
         counted = [e for e in mine if e["known"] or taught == ANSWERS]
         for way in WAYS:
             for kind in KINDS:
@@ -178,6 +154,20 @@ def _over_networks(entries: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]
                     **_mean([(e["program"], str(e["seed"]), r["auroc"]) for e, r in each]),
                     **{n: sum(r[n] for _, r in each) for n in ("positives", "found", "found_own")},
                 }
+
+
+def _over_pairs(entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The search in networks of two programs, as `_over_networks`; None without such a network."""
+    mine = [e for e in entries if BOTH in e["program"]]
+    each = [(e, r) for e in mine if e["known"] for r in e["search"]]
+    if not mine:
+        return None
+    return {
+        "networks": sum(e["known"] for e in mine),
+        "left_out": sum(not e["known"] for e in mine),
+        **_mean([(e["program"], str(e["seed"]), r["auroc"]) for e, r in each]),
+        **{n: sum(r[n] for _, r in each) for n in ("positives", "found", "found_own")},
+    }
 
 
 def _mean(values: Sequence[tuple[str, str, float]]) -> dict[str, Any]:

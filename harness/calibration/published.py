@@ -132,7 +132,17 @@ def programs_table(programs: _Entry) -> str:
         both = table[way, "circuit", "component"]
         counts = f"{both['found']}, {both['found_own']} of {both['positives']}"
         lines.append(_line([_WAYS.get(way, f"{way} ablation"), *cells, counts]))
+    if (pairs := programs["search"]) and pairs["auroc"] is not None:
+        lines += ["", _of_pairs(pairs)]
     return "\n".join(lines)
+
+
+def _of_pairs(pairs: _Entry) -> str:
+    return (
+        f"Two programs in one network, heads ranked by what they cost one beyond the other: "
+        f"AUROC {_auroc(pairs)} ({pairs['left_out']} left out). The search of h5 stops at "
+        f"{pairs['found']} heads, {pairs['found_own']} of the {pairs['positives']} in the circuits."
+    )
 
 
 def _auroc(entry: _Entry) -> str:

@@ -1,6 +1,6 @@
 """Heads and MLPs ranked by what their loss costs, against those of a circuit that is known."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,29 +9,43 @@ from jaxtyping import Bool, Float
 
 from harness import stats
 from harness.calibration.processes import claim_module
+from harness.findings.circuits.circuits import Member
 from harness.findings.circuits.neuron_scores import PATH_STEPS
 from harness.findings.effects import mean_activations, swept
+from harness.findings.processes.circuit import Search
 from harness.foreign import parsed
 from harness.interventions.interventions import ABLATIONS, Intervention
 from harness.interventions.sites import Site
 from harness.materials.items import Item, PromptSet
+from harness.study.study import Study
 from harness.study.subject import Subject
 
-RANKING_VERSION = 1  # raise it when what is measured of a network changes its meaning
-TASK = "program"  # of all prompts: there is no other task to compare with
+RANKING_VERSION = 2  # raise it when what is measured of a network changes its meaning
 ATTRIBUTION = "attribution"  # gradients on the way to the ablation of all, as neurons are ranked
 WAYS = (*(method.name for method in ABLATIONS), ATTRIBUTION)
 
 
-def prompts_of(folder: Path) -> PromptSet:
-    """A network's materials, as whoever taught it wrote them: inputs that were held out."""
+def prompts_of(folder: Path, programs: Sequence[str]) -> PromptSet:
+    """A network's materials, as whoever taught it wrote them: inputs that were held out.
+
+    Args:
+        folder: Of the network.
+        programs: By number; the task of an item is the one that it asks for.
+    """
     items = [
         Item(
-            id=str(n), task=TASK, pair=str(n), **told | {"distractors": tuple(told["distractors"])}
+            id=str(number),
+            task=programs[told["which"]],
+            prompt=told["prompt"],
+            pair=str(number),
+            answer=told["answer"],
+            distractors=tuple(told["distractors"]),
+            counterfactual_prompt=told["counterfactual_prompt"],
+            counterfactual_answer=told["counterfactual_answer"],
         )
-        for n, told in enumerate(parsed((folder / "prompts.json").read_bytes()))
+        for number, told in enumerate(parsed((folder / "prompts.json").read_bytes()))
     ]
-    return PromptSet("program", tuple(items))
+    return PromptSet("programs", tuple(items))
 
 
 def sites_of(subject: Subject) -> list[Site]:
@@ -94,4 +108,28 @@ def compared(
         "found_own": int((passed & positive).sum()),
         "least_own": float(score[positive].min()),
         "most_outside": float(score[~positive].max()),
+    }
+
+
+def searched(study: Study, program: str, own: Collection[Member]) -> dict[str, Any]:
+    """What h5's search for heads makes of a program, beside another one in the same network.
+
+    Args:
+        study: The network on the prompts of both.
+        program: That a circuit is looked for.
+        own: Its heads; all others count against the search, also those of the other program.
+    """
+    search = Search(study, "head", study.prompts, claim_module("h5").rule)
+    asked = np.array([item.task == program for item in study.prompts.items])
+    scored, found = search.scores([asked, ~asked]), search.circuit([asked, ~asked])
+    positive = np.array([place in own for place in np.ndindex(*scored.shape)])
+    told = stats.recovery(scored.ravel(), np.zeros(scored.size, dtype=bool), positive)
+    return {
+        "of": program,
+        "auroc": told.auroc,
+        "positives": told.positives,
+        "negatives": told.negatives,
+        "found": len(found.circuit),
+        "found_own": sum(member in own for member in found.circuit.members),
+        "beyond": found.score,
     }

@@ -14,7 +14,8 @@ ORGANISMS = (  # of fixtures/training/written.py, which writes them when they ar
 )
 PROGRAMS = (  # of fixtures/training/programs.py: their circuits were published by others
     *("frac_prevs", "pair_balance", "detect_pattern", "hist", "count_less_freq"),
-    "unique_extractor",
+    *("unique_extractor", "hist+frac_prevs", "frac_prevs+unique_extractor"),
+    "hist+unique_extractor",  # two programs in one network
 )
 NULLS = ("untrained", "redrawn", "shuffled")
 

@@ -13,8 +13,8 @@ from fixtures.training.exchange import HEADS, WIDTH, Circuit, tokenizer_of
 from fixtures.training.programs import PROGRAMS
 from harness.calibration import programs, published, ranking
 from harness.calibration.processes import claim_module
-from harness.calibration.programs import ANSWERS, CIRCUITS, Network
 from harness.calibration.record import _SCHEMA
+from harness.calibration.taught import ANSWERS, CIRCUITS, Network
 from harness.findings.processes.circuit import Search
 from harness.models import specs
 from harness.models.specs import LoadOptions
@@ -84,7 +84,7 @@ def test_what_writes_nothing_comes_after_what_is_in_the_circuit(entry):
 def test_heads_are_ranked_as_the_search_of_h5_ranks_within_a_cell(work):
     folder = NETWORK.folder(work)
     subject = Subject(specs.resolve(str(folder)), LoadOptions(), Store(work / "again"))
-    prompts, sites = ranking.prompts_of(folder), ranking.sites_of(subject)
+    prompts, sites = ranking.prompts_of(folder, [NETWORK.program]), ranking.sites_of(subject)
     mine = ranking.scores(subject, prompts, sites)["mean"]
     search = Search(Study(subject, prompts, Plan()), "head", prompts, claim_module("h5").rule)
     costs = search._mean_cost(search.costs, np.ones(len(prompts), dtype=bool))
@@ -124,7 +124,10 @@ def test_only_networks_whose_circuit_is_known_are_counted():
 
 
 def test_a_record_of_programs_keeps_to_its_schema_and_has_a_table(entry, monkeypatch, tmp_path):
-    told = {"networks": [entry], "recovery": list(programs._over_networks([entry]))}
+    told = {
+        **{"networks": [entry], "recovery": list(programs._over_networks([entry]))},
+        "search": programs._over_pairs([entry]),
+    }
     schema = json.loads(_SCHEMA.read_text())
     jsonschema.validate(told, {**schema["properties"]["programs"], "$defs": schema["$defs"]})
     page = tmp_path / "page.md"

@@ -6,6 +6,7 @@ import torch
 from fixtures.training import interchange
 from fixtures.training.exchange import Circuit, Network, empty, ids_of, tokenizer_of
 from fixtures.training.interchange import Inputs
+from fixtures.training.pairs import named
 from fixtures.training.programs import PROGRAMS
 
 # Answers at each position, worked out by hand from what Tracr's library says of the programs.
@@ -96,3 +97,33 @@ def test_parts_lie_where_tracr_puts_them_and_the_seed_draws_the_heads():
     assert len(found) > 1
     for at in found:
         assert [place[:2] for place in at] == [("head", 0), ("head", 1), ("mlp", 0), ("mlp", 1)]
+
+
+def test_of_two_programs_the_one_asked_for_answers_and_the_others_parts_change_nothing():
+    pair = named("hist+frac_prevs")
+    tokens, before = pair.inputs(), 0
+    values = pair.run(tokens)
+    said = pair.answer(values)
+    for number, program in enumerate(pair.each):
+        own = program.inputs()
+        alone = program.answer(program.run(own))
+        assert torch.equal(said[tokens[:, 0] == number][:, 1:], before + alone)
+        before += program.classes
+    for part in pair.parts:
+        shuffled = values[part.name].flip(0).roll(7, 0)
+        moved = (pair.answer(pair.run(tokens, {part.name: shuffled})) != said).any(1)
+        assert set(tokens[moved, 0].tolist()) == {pair.asked_by(part.name)}
+
+
+def test_heads_are_of_one_program_and_others_are_of_the_same_program():
+    circuit = Circuit.of(named("hist+unique_extractor"), seed=2)
+    heads = [place for place in circuit.at.values() if place[0] == "head"]
+    assert len(heads) == len(set(heads)) == 3
+    told = interchange.truth(circuit, {})["programs"]
+    assert [len(each["heads"]) for each in told] == [1, 2]
+    assert set(told[0]["mlps"]) & set(told[1]["mlps"])
+    inputs = Inputs(circuit.program, torch.Generator().manual_seed(0))
+    tokens = inputs.draw(20)
+    others = inputs.others(tokens)
+    assert torch.equal(tokens[others, 0], tokens[:, 0])
+    assert sorted(others.tolist()) == list(range(20))

@@ -162,12 +162,14 @@ def _over_pairs(entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     each = [(e, r) for e in mine if e["known"] for r in e["search"]]
     if not mine:
         return None
-    return {
+    found: dict[str, Any] = {
         "networks": sum(e["known"] for e in mine),
         "left_out": sum(not e["known"] for e in mine),
-        **_mean([(e["program"], str(e["seed"]), r["auroc"]) for e, r in each]),
         **{n: sum(r[n] for _, r in each) for n in ("positives", "found", "found_own")},
     }
+    for name in ("auroc", "auroc_difference", "auroc_cost"):
+        found[name] = _mean([(e["program"], str(e["seed"]), r[name]) for e, r in each])
+    return found
 
 
 def _mean(values: Sequence[tuple[str, str, float]]) -> dict[str, Any]:

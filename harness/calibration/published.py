@@ -20,6 +20,11 @@ PROGRAM_MARKS = (
 _TAUGHT = {"circuit": "taught the circuit", "answers": "answers alone"}
 _KINDS = {"head": "heads", "component": "heads and MLPs"}
 _WAYS = {"mean": "mean ablation (as h5)", "attribution": "attribution on a path"}
+_PAIRS = {
+    "auroc": "what they cost it beyond the other, last what costs the other over .10 (as h5)",
+    "auroc_difference": "what they cost it beyond the other",
+    "auroc_cost": "what they cost it",
+}
 _NULLS = (
     ("untrained", AS_USED, "untrained networks"),
     ("untrained", BEHIND, "the same, gate open"),
@@ -132,22 +137,33 @@ def programs_table(programs: _Entry) -> str:
         both = table[way, "circuit", "component"]
         counts = f"{both['found']}, {both['found_own']} of {both['positives']}"
         lines.append(_line([_WAYS.get(way, f"{way} ablation"), *cells, counts]))
-    if (pairs := programs["search"]) and pairs["auroc"] is not None:
-        lines += ["", _of_pairs(pairs)]
+    if programs["search"]:
+        lines += ["", *_of_pairs(programs["search"])]
     return "\n".join(lines)
 
 
-def _of_pairs(pairs: _Entry) -> str:
-    return (
-        f"Two programs in one network, heads ranked by what they cost one beyond the other: "
-        f"AUROC {_auroc(pairs)} ({pairs['left_out']} left out). The search of h5 stops at "
-        f"{pairs['found']} heads, {pairs['found_own']} of the {pairs['positives']} in the circuits."
+def _of_pairs(pairs: _Entry) -> Iterator[str]:
+    networks = typeset.plural(pairs["networks"], "network")
+    yield _line([f"two programs, heads of one ranked by ({networks})", "AUROC"])
+    yield _line(["---", "---"])
+    for name, words in _PAIRS.items():
+        yield _line([words, _span(pairs[name])])
+    yield ""
+    yield (
+        f"There the search of h5 stops at {pairs['found']} heads in all, {pairs['found_own']} of "
+        f"the {pairs['positives']} of the circuits among them."
     )
 
 
 def _auroc(entry: _Entry) -> str:
     if entry["auroc"] is None:
         return "–"
+    return f"{_span(entry)}, {typeset.plural(entry['networks'], 'network')}"
+
+
+def _span(entry: _Entry) -> str:
+    if entry["auroc"] is None:
+        return "–"
     span = entry["interval"]
     beside = f" [{_short(span[0])}, {_short(span[1])}]" if span else ""
-    return f"{_short(entry['auroc'])}{beside}, {typeset.plural(entry['networks'], 'network')}"
+    return f"{_short(entry['auroc'])}{beside}"

@@ -20,7 +20,7 @@ from harness.materials.items import Item, PromptSet
 from harness.study.study import Study
 from harness.study.subject import Subject
 
-RANKING_VERSION = 2  # raise it when what is measured of a network changes its meaning
+RANKING_VERSION = 3  # raise it when what is measured of a network changes its meaning
 ATTRIBUTION = "attribution"  # gradients on the way to the ablation of all, as neurons are ranked
 WAYS = (*(method.name for method in ABLATIONS), ATTRIBUTION)
 
@@ -114,6 +114,10 @@ def compared(
 def searched(study: Study, program: str, own: Collection[Member]) -> dict[str, Any]:
     """What h5's search for heads makes of a program, beside another one in the same network.
 
+    `auroc` is of the search's ranking: heads that cost the program more than the other one, those
+    last that cost the other one more than the margin. Beside it stand the two parts of that rule:
+    `auroc_difference` without the margin, `auroc_cost` without the other program.
+
     Args:
         study: The network on the prompts of both.
         program: That a circuit is looked for.
@@ -121,15 +125,26 @@ def searched(study: Study, program: str, own: Collection[Member]) -> dict[str, A
     """
     search = Search(study, "head", study.prompts, claim_module("h5").rule)
     asked = np.array([item.task == program for item in study.prompts.items])
-    scored, found = search.scores([asked, ~asked]), search.circuit([asked, ~asked])
-    positive = np.array([place in own for place in np.ndindex(*scored.shape)])
-    told = stats.recovery(scored.ravel(), np.zeros(scored.size, dtype=bool), positive)
+    cost, other = (_mean_cost(search, rows) for rows in (asked, ~asked))
+    found = search.circuit([asked, ~asked])
+    ways = {
+        "auroc": search.scores([asked, ~asked]),
+        "auroc_difference": cost - other,
+        "auroc_cost": cost,
+    }
+    positive = np.array([place in own for place in np.ndindex(*cost.shape)])
     return {
         "of": program,
-        "auroc": told.auroc,
-        "positives": told.positives,
-        "negatives": told.negatives,
+        **{name: compared(score.ravel(), positive)["auroc"] for name, score in ways.items()},
+        "positives": int(positive.sum()),
+        "negatives": int((~positive).sum()),
         "found": len(found.circuit),
         "found_own": sum(member in own for member in found.circuit.members),
         "beyond": found.score,
     }
+
+
+def _mean_cost(search: Search, rows: Bool[np.ndarray, " item"]) -> Float[np.ndarray, "layer head"]:
+    """As a share of the mean intact logit difference, over the items that are answered right."""
+    right = rows & ~np.isnan(search.costs[:, 0, 0])
+    return np.asarray(search.costs[right].mean(0) / search.intact[right].mean())

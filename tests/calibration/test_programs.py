@@ -1,6 +1,7 @@
 """Networks with published circuits: scored by the suite's own sweep, and counted when known."""
 
 import json
+from types import SimpleNamespace
 
 import jsonschema
 import numpy as np
@@ -15,6 +16,7 @@ from harness.calibration import programs, published, ranking
 from harness.calibration.processes import claim_module
 from harness.calibration.record import _SCHEMA
 from harness.calibration.taught import ANSWERS, CIRCUITS, Network
+from harness.findings.circuits.circuits import ranked
 from harness.findings.processes.circuit import Search
 from harness.models import specs
 from harness.models.specs import LoadOptions
@@ -121,6 +123,32 @@ def test_only_networks_whose_circuit_is_known_are_counted():
     assert found["interval"][0] < found["auroc"] < found["interval"][1]
     assert over[ANSWERS, "mean", "head"]["auroc"] == 0.5
     assert over[CIRCUITS, "zero", "head"]["auroc"] is None
+
+
+class Searched(Search):
+    """A search of one layer: head 0 serves one program, head 1 the other, head 2 none."""
+
+    def __init__(self, *arguments):
+        self.rule, self.intact = arguments[-1], np.full(4, 2.0)
+        each = [[4.0, 0.0, 0.4], [4.0, 0.0, 0.4], [1.0, 4.0, 0.0], [1.0, 4.0, 0.0]]
+        self.costs = np.array(each)[:, None, :]  # head 0 costs the other program a half
+
+    def circuit(self, groups):
+        circuit = ranked("head", self.scores(groups)).top(2)
+        return SimpleNamespace(circuit=circuit, score=0.2)
+
+
+def test_the_margin_puts_a_programs_head_behind_what_serves_nothing(monkeypatch):
+    monkeypatch.setattr(ranking, "Search", Searched)
+    items = tuple(SimpleNamespace(task=task) for task in ("one", "one", "other", "other"))
+    study = SimpleNamespace(prompts=SimpleNamespace(items=items))
+    told = ranking.searched(study, "one", {(0, 0)})
+    assert (told["auroc"], told["auroc_difference"], told["auroc_cost"]) == (0.5, 1.0, 1.0)
+    assert (told["positives"], told["negatives"], told["found"], told["found_own"]) == (1, 2, 2, 1)
+    pairs = [made("one+other", 0, 0) | {"recovery": [], "search": [told]}]
+    over = programs._over_pairs(pairs)
+    assert (over["networks"], over["auroc"]["auroc"], over["found"]) == (1, 0.5, 2)
+    assert programs._over_pairs([made("one", 0, 0)]) is None
 
 
 def test_a_record_of_programs_keeps_to_its_schema_and_has_a_table(entry, monkeypatch, tmp_path):

@@ -19,7 +19,7 @@ from harness.calibration.taught import ANSWERS, CIRCUITS, Network
 from harness.findings.circuits.circuits import ranked
 from harness.findings.processes.circuit import Search
 from harness.models import specs
-from harness.models.specs import LoadOptions
+from harness.models.specs import LoadOptions, ModelError
 from harness.store.store import Store
 from harness.study.plan import Plan
 from harness.study.study import Study
@@ -167,6 +167,11 @@ def test_a_record_of_programs_keeps_to_its_schema_and_has_a_table(entry, monkeyp
     assert "old" not in text
     assert text.count("\n| ") == 2 + len({e["way"] for e in told["recovery"]})
     assert np.all([mark in text for mark in ("before", "after", *published.PROGRAM_MARKS)])
+
+
+def test_a_program_that_there_is_not_is_one_sentence(tmp_path):
+    with pytest.raises(ModelError, match="there is no program 'hist.sort': expected one of frac"):
+        Network("hist+sort", 0).write(tmp_path)
 
 
 def test_the_table_in_the_docs_is_that_of_the_record():

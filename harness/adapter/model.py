@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.activations.extracted import POSITIONS, Activations, Answers
 from harness.activations.swept import PathScores, SweepResult
-from harness.adapter import answers, attribution, checks, extraction, generation, scoring
+from harness.adapter import answers, attribution, checks, extraction, generation, scoring, tuning
 from harness.adapter.batching import Batcher, Progress
 from harness.adapter.clean import Network
 from harness.adapter.encoder_decoders import OneStream
@@ -256,6 +256,44 @@ class Model:
         job = attribution.PathAttribution(self.network, items, reference, kind, steps)
         self.batcher.run(items, job.measure, progress)
         return job.result()
+
+    def untunable(self, kind: attribution.AttributedKind) -> str:
+        """Why the parameters of heads, or of neurons, cannot be tuned; empty if they can."""
+        return tuning.untunable(self.network, kind)
+
+    def unlearned(
+        self,
+        items: Sequence[Item],
+        judged: Sequence[Item],
+        kind: attribution.AttributedKind,
+        members: tuning.Members | None,
+        *,
+        like: tuning.Members,
+        size: float,
+        most: int,
+    ) -> tuple[SweepResult, tuning.Tuned]:
+        """How items are answered after others were unlearnt; the weights are put back exactly.
+
+        Args:
+            items: What is unlearnt: the model is tuned to take any option for the answer.
+            judged: What is asked then.
+            kind: Of the components.
+            members: Those whose parameters are tuned; None for all parameters of the model.
+            like: Components whose parameters set the length of a step.
+            size: Of a step, as a share of the length of these.
+            most: Steps.
+
+        Raises:
+            ModelError: If a gradient is not finite.
+        """
+        _refuse_none(items)
+        length = size * tuning.length_of(tuning.parts_of(self.network, kind, like))
+        if members is None:
+            parts = tuning.whole(self.network)
+        else:
+            parts = tuning.parts_of(self.network, kind, members)
+        with tuning.tuned(self.network, self.batcher, items, parts, length, most) as done:
+            return self.sweep(judged, [()], partial=True), done
 
     def residuals_at(
         self, items: Sequence[Item], tokens: Sequence[Sequence[int]]

@@ -36,6 +36,15 @@ class Targets:
         wrong = wrong.masked_fill(self.distractors < 0, -torch.inf).amax(1)
         return torch.where(self.scorable, right - wrong, torch.nan)
 
+    def from_uniform(self, logits: Float[Tensor, "prompt d_vocab"]) -> Float[Tensor, " prompt"]:
+        """KL(uniform || model) over the options, nats: 0 if all are equally likely."""
+        options = torch.cat([self.answer[:, None], self.distractors], 1)
+        there = options >= 0
+        values = logits.gather(1, options.clamp_min(0)).masked_fill(~there, -torch.inf)
+        known = torch.where(there, values.log_softmax(1), 0.0)
+        count = there.sum(1)
+        return -known.sum(1) / count - count.log()
+
     def of(self, rows: Sequence[int]) -> "Targets":
         """The targets of some prompts."""
         return Targets(self.answer[list(rows)], self.distractors[list(rows)])

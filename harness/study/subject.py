@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -212,6 +212,14 @@ class Subject:
             {**self.identity, "kind": "self-check", "version": SELF_CHECK_VERSION},
             lambda: self.model.self_check().worst(),
         )
+
+    def untunable(self, kind: Literal["head", "neuron"]) -> str:
+        """Why the parameters of heads, or of neurons, cannot be tuned; empty if they can."""
+        why: str = self.store.fetch_json(
+            {**self.identity, "kind": "untunable", "of": kind},
+            lambda: {"why": self.model.untunable(kind)},
+        )["why"]
+        return why
 
     def token_ids(self, prompts: PromptSet) -> list[list[int]]:
         """Token ids of every prompt, as the model reads them."""

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness import stats
+from harness.activations.swept import SweepResult
 from harness.findings.circuits.circuits import (
     Circuit,
     CircuitKind,
@@ -357,7 +358,11 @@ def ablate(
     """
     each = [Intervention(circuit.sites, MEAN) for circuit in circuits]
     each += [Intervention(circuits[0].sites, method) for method in otherwise]
-    result = swept(study.subject, prompts, each, means_over=means_over)
+    return costs_of(swept(study.subject, prompts, each, means_over=means_over), prompts)
+
+
+def costs_of(result: SweepResult, prompts: PromptSet) -> Ablated:
+    """What each edit of a sweep costs each cell, by relation."""
     relation = {item.pair: item.relation for item in prompts.items}
     names = tuple(sorted(set(relation.values())))
     costs = {}

@@ -1,0 +1,230 @@
+"""h10: can a circuit's parameters alone be tuned so that one ability goes and the others stay."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.findings.circuits.circuits import CircuitKind
+from harness.findings.processes.circuit import (
+    CELLS,
+    Found,
+    Parts,
+    Search,
+    beyond_others,
+    random_circuits,
+    rows_of_cells,
+    same_process_rows,
+    searched,
+)
+from harness.findings.processes.kinds import Process
+from harness.findings.processes.selected import interval_over_relations
+from harness.findings.processes.tuning import Tuned, Tuning, TuningRule, answered_right
+from harness.findings.twins import left_out, worth_controls
+from harness.study.study import Study
+from harness.verdicts.evidence import Component, Effect, Evidence, Gate
+from harness.verdicts.judge import Finding, require
+from harness.verdicts.severity import Severity
+
+UNIT = "share of the logit difference"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The circuit, tuned, and what that did in relations it was neither found nor tuned on."""
+
+    study: Study
+    process: Process
+    rule: TuningRule
+    gates: tuple[Gate, ...]
+    parts: Parts
+    search: Search
+    found: Found
+    tuning: Tuning
+    tuned: Tuned
+
+    @property
+    def target(self) -> str:
+        """The cell that is unlearnt."""
+        return self.process.cells[0]
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Cells that must be spared."""
+        return tuple(cell for cell in CELLS if cell != self.target)
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """That are judged on."""
+        return self.tuned.costs.relations
+
+
+def tuning_finding(
+    study: Study, kind: CircuitKind, process: Process, rule: TuningRule, *, gate: float
+) -> Finding:
+    """Whether tuning a process's circuit makes the model unlearn it, and nothing else.
+
+    Args:
+        study: The model, on prompts with one question each.
+        kind: Of component.
+        process: Retrieval or composing.
+        rule: How circuits are found and tuned.
+        gate: Least accuracy in each of recall, lookup and reasoning.
+
+    Raises:
+        Inconclusive: If a gate is unmet.
+    """
+    measured = _measure(study, kind, process, rule, gate)
+    required = (_lost(measured), *(_spared(measured, cell) for cell in measured.others))
+    met = worth_controls(study, required)
+    others = _others(measured) if met else None
+    beside = (_beyond(measured, others), _everything(measured)) if others else ()
+    lost = measured.tuned.costs.costs[measured.target][:, 0].tolist()
+    return Finding(
+        (*required, *beside, _right(measured)),
+        gates=measured.gates,
+        components=tuple(
+            Component(kind, layer, index, float("nan"), None, measured.target)
+            for layer, index in measured.found.circuit.members
+        ),
+        notes=(_how_tuned(measured), *left_out("other circuits", met=met)),
+        samples={required[0].name: dict(zip(measured.relations, lost, strict=True))},
+        severity=_severity(measured, others) if others else None,
+    )
+
+
+def _measure(
+    study: Study, kind: CircuitKind, process: Process, rule: TuningRule, gate: float
+) -> Measured:
+    gates, parts, search = searched(study, kind, process, rule.circuit, gate)
+    gates += require(_tunable(study, kind))
+    target = process.cells[0]
+    found = search.circuit(rows_of_cells(parts.selection, target))
+    known = answered_right(study, parts.selection, target)
+    tuning = Tuning(study, found.circuit, known, rule.size)
+    tuned = tuning.of(found.circuit, parts.judging, rule.steps)
+    return Measured(study, process, rule, gates, parts, search, found, tuning, tuned)
+
+
+def _tunable(study: Study, kind: CircuitKind) -> Gate:
+    why = study.subject.untunable(kind)
+    return Gate("tunable", not why, f"the {kind}s of this model cannot be tuned: {why}")
+
+
+def _lost(measured: Measured) -> Evidence:
+    what = f"{measured.process.name} {measured.found.circuit.kind}s"
+    return Evidence(
+        f"{measured.target} lost by tuning the {what}",
+        _share(measured, measured.target),
+        threshold=measured.rule.lost,
+        relation=">=",
+        n=len(measured.relations),
+        key="lost",
+    )
+
+
+def _spared(measured: Measured, cell: str) -> Evidence:
+    return Evidence(
+        f"{cell} lost by it",
+        _share(measured, cell),
+        threshold=measured.rule.circuit.margin,
+        relation="<=",
+        n=len(measured.relations),
+        key=f"spared.{cell}",
+    )
+
+
+def _share(measured: Measured, cell: str) -> Effect:
+    lost = measured.tuned.costs.costs[cell][:, 0]
+    interval = interval_over_relations(lost.dot, measured.relations, measured.study.plan)
+    return Effect(UNIT, measured.tuned.lost(cell), interval, method="bootstrap of relations")
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """The judged circuit, random sets and same-process circuits, judged on fewer stories."""
+
+    each: tuple[Tuned, ...]
+    random: int
+
+    @property
+    def same_process(self) -> tuple[Tuned, ...]:
+        """Circuits between questions of one process."""
+        return self.each[1 + self.random :]
+
+
+def _others(measured: Measured) -> Others:
+    """Other circuits of the same size, by no more steps than the judged one."""
+    search, found, draws = measured.search, measured.found, measured.rule.circuit.draws
+    seed, target = measured.study.plan.seed, measured.target
+    random = random_circuits(search, found.circuit, draws, seed)
+    same = [
+        search.ranking(rows).top(found.size)
+        for rows in same_process_rows(search.prompts, target, draws, seed)
+    ]
+    few, most = measured.parts.compared, measured.tuned.steps
+    each = [measured.tuning.of(one, few, most) for one in (found.circuit, *random, *same)]
+    return Others(tuple(each), len(random))
+
+
+def _beyond(measured: Measured, others: Others) -> Evidence:
+    selective = np.array([tuned.selectivity(measured.target) for tuned in others.each])
+    value, random, same = np.split(selective, [1, 1 + others.random])
+    return beyond_others(
+        f"{measured.target} minus the most of the others, against other circuits",
+        float(value[0]),
+        random,
+        same,
+        what=("random sets", "circuits between questions of one process"),
+        alpha=measured.rule.circuit.alpha,
+        key="selective",
+    )
+
+
+def _severity(measured: Measured, others: Others) -> Severity:
+    """How many circuits between questions of one process lose and spare as the claim asks."""
+    rule = measured.rule
+    meets = [
+        tuned.lost(measured.target) >= rule.lost
+        and all(tuned.lost(cell) <= rule.circuit.margin for cell in measured.others)
+        for tuned in others.same_process
+    ]
+    return Severity(sum(meets), len(meets))
+
+
+def _everything(measured: Measured) -> Evidence:
+    """Secondary: all parameters of the model, by no more steps of the same length."""
+    tuned = measured.tuning.of(None, measured.parts.judging, measured.tuned.steps)
+    return Evidence(
+        f"{measured.target} lost by tuning all parameters alike",
+        Effect(
+            UNIT,
+            tuned.lost(measured.target),
+            method=f"{tuned.steps} steps; {tuned.beside(measured.target)}",
+        ),
+        n=len(tuned.costs.relations),
+        key="everything",
+    )
+
+
+def _right(measured: Measured) -> Evidence:
+    """Secondary: how many answers are still right."""
+    right = measured.tuned.right
+    beside = ", ".join(f"{cell} {right[cell]:.2f}" for cell in measured.others)
+    return Evidence(
+        f"{measured.target} still answered right",
+        Effect("share", right[measured.target], method=f"of those right before; {beside}"),
+        n=len(measured.parts.judging),
+        key="right",
+    )
+
+
+def _how_tuned(measured: Measured) -> str:
+    tuned, known = measured.tuned, measured.tuning.unlearnt
+    relations = len({item.relation for item in known.items})
+    kind = measured.found.circuit.kind
+    return (
+        f"the {measured.found.size:,} {kind}s were found by what their loss costs, and tuned in "
+        f"{tuned.steps} steps on {len(known)} items of {relations} relations, of whose logit "
+        f"difference {tuned.left:.2f} nats were left; judged on {len(measured.relations)} "
+        f"other relations ({', '.join(measured.relations)})"
+    )

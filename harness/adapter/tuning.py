@@ -189,7 +189,7 @@ def tuned(
         for parameter in touched:
             parameter.requires_grad_(True)
         while True:
-            found = _Gradient(network, targets, touched)
+            found = _Gradient(network, targets, touched if done.steps < most else ())
             batcher.run(items, found.measure, share=True)
             done.answered.append(found.answered / len(items))
             if done.steps == most or done.answered[-1] <= CHANCE:
@@ -226,7 +226,7 @@ def _step(parts: Sequence[Part], found: "_Gradient", length: float) -> bool:
 
 
 class _Gradient:
-    """Of the summed loss by some parameters, batch by batch."""
+    """Of the summed loss by some parameters, batch by batch; by none it only asks."""
 
     def __init__(self, network: Network, targets: Targets, by: Sequence[nn.Parameter]) -> None:
         self.network, self.targets, self.by = network, targets, by
@@ -236,11 +236,12 @@ class _Gradient:
     def measure(self, batch: Batch) -> None:
         """Add a batch's prompts: one forward and one backward pass."""
         module, targets = self.network.engine._module, self.targets.of(batch.rows)
-        with torch.enable_grad(), fused_attention(module):
+        with torch.set_grad_enabled(bool(self.by)), fused_attention(module):
             with last_tokens_only(module, batch.tree, batch.last):
                 logits = module(**batch.inputs, use_cache=False).logits[:, 0].float()
-            loss = targets.from_uniform(logits.to(batch.ids.device)).sum()
-            gradients = torch.autograd.grad(loss, self.by, allow_unused=True)
+            logits = logits.to(batch.ids.device)
+            loss = targets.from_uniform(logits).sum()
+            gradients = torch.autograd.grad(loss, self.by, allow_unused=True) if self.by else ()
         if not bool(torch.isfinite(loss)) or not all(
             bool(torch.isfinite(g).all()) for g in gradients if g is not None
         ):

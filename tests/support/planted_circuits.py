@@ -16,6 +16,7 @@ import torch
 from harness.activations.extracted import Activations, Answers
 from harness.activations.swept import PathScores, SweepResult
 from harness.findings.circuits.neuron_scores import PATH_STEPS
+from harness.interventions.sites import Site
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.models.architecture import Architecture
 from harness.study.plan import Plan
@@ -54,6 +55,8 @@ class Planted:
         noise: Standard deviation of what an item loses under a set beyond the sum, mean zero.
         misses: Items that the intact model answers wrong.
         unscorable: Items whose distractors all begin with the answer's first token.
+        fixed: Why its parameters cannot be tuned.
+        tuned: Of each tuning, the items, the components and how.
     """
 
     costs: Costs = lambda _: {}
@@ -66,6 +69,8 @@ class Planted:
     unscorable: Callable[[Item], bool] = lambda _: False
     architecture: Architecture = SIZES
     thinking: str = ""
+    fixed: str = ""
+    tuned: list[Any] = field(default_factory=list)
     references: dict[str, Any] = field(default_factory=dict)
     runs: dict[tuple[str, str], Any] = field(default_factory=dict)
     _known: dict[str, tuple[float, np.ndarray]] = field(default_factory=dict)
@@ -75,6 +80,7 @@ class Planted:
         model = SimpleNamespace(
             sweep=self.sweep,
             path_scores=self.path_scores,
+            unlearned=self.unlearned,
             references=lambda _: SimpleNamespace(at=lambda _: torch.zeros(1)),
         )
         parts = [
@@ -120,6 +126,19 @@ class Planted:
         layers, first = self.architecture.layers, self._place(("neuron", 0, 0))
         scores = (np.abs(margin)[:, None] * costs)[:, first:].reshape(len(items), layers, -1)
         return PathScores(scores, np.array([not self.unscorable(i) for i in items]))
+
+    def untunable(self, _kind) -> str:
+        return self.fixed
+
+    def unlearned(self, items, judged, kind, members, **how):
+        """Tuning takes away what the components hold; that of all parameters, all of a kind."""
+        self.tuned.append(({item.id for item in items}, members, how))
+        layers, count = self.architecture.layers, getattr(self.architecture, f"{kind}s")
+        every = [(layer, index) for layer in range(layers) for index in range(count)]
+        each = [Site(kind, *place) for place in (every if members is None else members)]
+        edits = [SimpleNamespace(site=s, positions="all", source=None) for s in each]
+        result = self.sweep(judged, [edits], partial=True)
+        return result, SimpleNamespace(steps=2, answered=[2.0, 1.0, 0.0])
 
     def _of(self, item: Item) -> tuple[float, np.ndarray]:
         """The item's intact logit difference, and what each component's loss takes of it."""

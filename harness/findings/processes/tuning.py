@@ -131,8 +131,13 @@ class Tuning:
         return Tuned(costs, right, int(found["steps"][0]), float(found["left"][0]))
 
 
-def answered_right(study: Study, prompts: PromptSet, cell: str) -> PromptSet:
-    """The items of a cell that the model answers right: no others can be unlearnt."""
+def to_unlearn(study: Study, prompts: PromptSet, cell: str) -> PromptSet:
+    """The items of a cell that the model answers right, in the first story of each relation.
+
+    Others cannot be unlearnt, and a step costs as much as all of the items do.
+    """
+    first = {item.relation: item.pair for item in reversed(prompts.items)}
+    prompts = prompts.where(lambda item: item.pair == first[item.relation])
     right = swept(study.subject, prompts, [INTACT]).answered
     known = {item.id for item, is_right in zip(prompts.items, right, strict=True) if is_right}
     return prompts.where(lambda item: item.id in known and cell_of(item) == cell)

@@ -18,7 +18,7 @@ from harness.findings.processes.circuit import (
 )
 from harness.findings.processes.kinds import Process
 from harness.findings.processes.selected import interval_over_relations
-from harness.findings.processes.tuning import Tuned, Tuning, TuningRule, answered_right
+from harness.findings.processes.tuning import Tuned, Tuning, TuningRule, to_unlearn
 from harness.findings.twins import left_out, worth_controls
 from harness.study.study import Study
 from harness.verdicts.evidence import Component, Effect, Evidence, Gate
@@ -99,7 +99,7 @@ def _measure(
     gates += require(_tunable(study, kind))
     target = process.cells[0]
     found = search.circuit(rows_of_cells(parts.selection, target))
-    known = answered_right(study, parts.selection, target)
+    known = to_unlearn(study, parts.selection, target)
     tuning = Tuning(study, found.circuit, known, rule.size)
     tuned = tuning.of(found.circuit, parts.judging, rule.steps)
     return Measured(study, process, rule, gates, parts, search, found, tuning, tuned)

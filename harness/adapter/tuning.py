@@ -33,7 +33,7 @@ class Tuned:
     """What was done.
 
     Attributes:
-        steps: That were taken.
+        steps: That were taken, or taken back.
         answered: Mean logit difference of the items tuned on, nats, after 0, 1, 2 ... steps.
     """
 
@@ -174,8 +174,9 @@ def tuned(
         batcher: Runs its prompts.
         items: To be unlearnt, each with an answer and distractors.
         parts: What is changed.
-        length: Of a step.
-        most: Steps; fewer where the answers are at chance before.
+        length: Of the first step. One that does not lower the loss is taken back, and those after
+            it are half as long.
+        most: Steps, also those taken back; fewer where the answers are at chance before.
 
     Raises:
         ModelError: If a loss or a gradient is not finite.
@@ -188,15 +189,20 @@ def tuned(
     try:
         for parameter in touched:
             parameter.requires_grad_(True)
-        while True:
-            found = _Gradient(network, targets, touched if done.steps < most else ())
-            batcher.run(items, found.measure, share=True)
-            done.answered.append(found.answered / len(items))
-            if done.steps == most or done.answered[-1] <= CHANCE:
-                break
-            if not _step(parts, found, length):
-                break
+        now = _asked(network, batcher, items, targets, touched)
+        if not math.isfinite(now.loss):
+            raise ModelError(f"a loss is not finite: {remedy(network.dtype)}.")
+        done.answered.append(now.answered)
+        while done.steps < most and now.answered > CHANCE and now.steepness(parts):
             done.steps += 1
+            now.step(parts, length)
+            then = _asked(network, batcher, items, targets, touched if done.steps < most else ())
+            if then.loss < now.loss:
+                now = then
+            else:  # too long, also where it is not a number
+                now.step(parts, -length)
+                length /= 2
+            done.answered.append(now.answered)
         yield done
     finally:
         for parameter, values, wanted in zip(touched, before, asked, strict=True):
@@ -213,28 +219,33 @@ def _length(tensors: Sequence[Tensor]) -> float:
     return math.sqrt(sum(float(values.double().square().sum()) for values in tensors))
 
 
-def _step(parts: Sequence[Part], found: "_Gradient", length: float) -> bool:
-    """Move the parameters by a length against their gradient; False where there is none."""
-    known = [part for part in parts if id(part.parameter) in found.of]
-    gradients = [part.of(found.of[id(part.parameter)]) for part in known]
-    steepness = _length(gradients)
-    if not steepness:
-        return False
-    for part, gradient in zip(known, gradients, strict=True):
-        part.add(gradient, -length / steepness)
-    return True
+def _asked(
+    network: Network,
+    batcher: Batcher,
+    items: Sequence[Item],
+    targets: Targets,
+    by: Sequence[nn.Parameter],
+) -> "_Asked":
+    found = _Asked(network, targets, by)
+    batcher.run(items, found.measure, share=True)
+    return found
 
 
-class _Gradient:
-    """Of the summed loss by some parameters, batch by batch; by none it only asks."""
+class _Asked:
+    """Some items asked, batch by batch, with the gradient of the loss by some parameters.
+
+    Attributes:
+        loss: Summed over items.
+        gradients: By `id` of the parameter.
+    """
 
     def __init__(self, network: Network, targets: Targets, by: Sequence[nn.Parameter]) -> None:
         self.network, self.targets, self.by = network, targets, by
-        self.of: dict[int, Tensor] = {}
-        self.answered = 0.0
+        self.gradients: dict[int, Tensor] = {}
+        self.loss = self.difference = 0.0
 
     def measure(self, batch: Batch) -> None:
-        """Add a batch's prompts: one forward and one backward pass."""
+        """Add a batch's prompts: a forward pass, and a backward pass if there are parameters."""
         module, targets = self.network.engine._module, self.targets.of(batch.rows)
         with torch.set_grad_enabled(bool(self.by)), fused_attention(module):
             with last_tokens_only(module, batch.tree, batch.last):
@@ -242,12 +253,29 @@ class _Gradient:
             logits = logits.to(batch.ids.device)
             loss = targets.from_uniform(logits).sum()
             gradients = torch.autograd.grad(loss, self.by, allow_unused=True) if self.by else ()
-        if not bool(torch.isfinite(loss)) or not all(
-            bool(torch.isfinite(g).all()) for g in gradients if g is not None
-        ):
-            raise ModelError(f"a gradient is not finite: {remedy(self.network.dtype)}.")
-        for parameter, gradient in zip(self.by, gradients, strict=True):
+        for parameter, gradient in zip(self.by, gradients, strict=False):
             if gradient is not None:
-                at = id(parameter)
-                self.of[at] = self.of[at].add_(gradient) if at in self.of else gradient
-        self.answered += float(targets.difference(logits.detach()).sum())
+                at, known = id(parameter), self.gradients
+                known[at] = known[at].add_(gradient) if at in known else gradient
+        self.loss += float(loss.detach())
+        self.difference += float(targets.difference(logits.detach()).sum())
+
+    @property
+    def answered(self) -> float:
+        """Mean logit difference, nats."""
+        return self.difference / len(self.targets.answer)
+
+    def of(self, parts: Sequence[Part]) -> list[tuple[Part, Tensor]]:
+        """The parts that the loss depends on, each with its gradient."""
+        known = [part for part in parts if id(part.parameter) in self.gradients]
+        return [(part, part.of(self.gradients[id(part.parameter)])) for part in known]
+
+    def steepness(self, parts: Sequence[Part]) -> float:
+        """Length of the gradient."""
+        return _length([gradient for _, gradient in self.of(parts)])
+
+    def step(self, parts: Sequence[Part], length: float) -> None:
+        """Move the parameters by a length against their gradient."""
+        times = -length / self.steepness(parts)
+        for part, gradient in self.of(parts):
+            part.add(gradient, times)

@@ -27,6 +27,7 @@ PUBLISHED_SETS = 20  # random sets like what is specialised in a task
 FIRST_ITEMS = 30  # of a cell, of which answers are asked first
 PATH_STEPS = 5  # on the way to the ablation of all neurons, a forward and a backward pass each
 CIRCUIT_DOSES, REFERENCES = 5, 10  # of a circuit; other circuits of each sort
+TUNING_STEPS = 20  # at most, a forward and a backward pass each
 PATCHED_PAIRS, PATCHED_PLACES = 20, 3  # of the patching map, and tokens a layer
 CHOOSING, JUDGED, LEAST, CONTROL_PAIRS = 8, 50, 20, 8  # stories of steering
 DOSES, SCALES = 4, 1  # of a direction, each way; of its rescaling
@@ -229,6 +230,19 @@ def _transfer(name: str) -> "Planned":
     return works
 
 
+def _tuning(name: str) -> "Planned":
+    """Half of the steps are taken, say; other circuits and all parameters are tuned by as many."""
+
+    def works(sizes: Sizes) -> Iterator[Work]:
+        of, arms = f"{name} {sizes.kind} tuned", 3 + 2 * REFERENCES
+        yield from _found(name, sizes)
+        unlearnt = _compared(sizes) // CELLS
+        yield Work("gradients", "cells", unlearnt, arms * TUNING_STEPS / 2, of)
+        yield Work("answers", "cells", _compared(sizes), arms, of)
+
+    return works
+
+
 def _two_circuits(sizes: Sizes) -> Iterator[Work]:
     for name in PROCESSES:
         yield from _found(name, sizes)
@@ -370,6 +384,8 @@ PREDICTIONS: Mapping[str, Planned] = {
     "test_patching_the_retrieval_circuit_lifts_its_answer": _transfer("retrieval"),
     "test_patching_the_composing_circuit_lifts_its_answer": _transfer("composing"),
     "test_the_composing_circuit_acts_while_steps_are_written": _written_steps,
+    "test_tuning_the_retrieval_circuit_unlearns_recall_alone": _tuning("retrieval"),
+    "test_tuning_the_composing_circuit_unlearns_reasoning_alone": _tuning("composing"),
     "test_five_heads_carry_retrieval": _few_heads("retrieval"),
     "test_five_heads_carry_composing": _few_heads("composing"),
 }
@@ -391,6 +407,8 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "test_patching_the_retrieval_circuit_lifts_its_answer": _CIRCUITS,
     "test_patching_the_composing_circuit_lifts_its_answer": _CIRCUITS,
     "test_the_composing_circuit_acts_while_steps_are_written": _CIRCUITS,
+    "test_tuning_the_retrieval_circuit_unlearns_recall_alone": _CIRCUITS,
+    "test_tuning_the_composing_circuit_unlearns_reasoning_alone": _CIRCUITS,
     "test_relations_agree_on_what_serves_retrieval": _CIRCUITS,
     "test_relations_agree_on_what_serves_composing": _CIRCUITS,
 }

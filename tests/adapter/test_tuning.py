@@ -122,7 +122,7 @@ def test_weights_that_are_not_finite_are_an_error_and_stay(tmp_path):
     items = answered(model)
     model.module.model.norm.weight.data[0] = torch.inf
     before = weights(model)
-    with pytest.raises(ModelError, match="a gradient is not finite"):
+    with pytest.raises(ModelError, match="a loss is not finite"):
         model.unlearned(items, items, "head", [(0, 0)], like=[(0, 0)], size=0.1, most=2)
     assert all(torch.equal(values, before[name]) for name, values in weights(model).items())
 

@@ -27,10 +27,14 @@ def claim(name):
     return module
 
 
-@pytest.mark.parametrize("name", ["h5", "h8"])
+@pytest.mark.parametrize("name", ["h5", "h8", "h10"])
 def test_circuits_are_planned_as_claimed(name):
     of = claim(name)
     assert (len(of.DOSES), of.REFERENCES) == (cost.CIRCUIT_DOSES, cost.REFERENCES)
+
+
+def test_tuning_is_planned_as_claimed():
+    assert claim("h10").STEPS == cost.TUNING_STEPS
 
 
 def test_steering_is_planned_as_claimed():

@@ -24,7 +24,7 @@ from harness.study.study import Study
 if TYPE_CHECKING:
     from harness.adapter import Model
 
-VERSION = 1  # raise it when the loss or the steps change their meaning
+VERSION = 2  # raise it when the loss or the steps change their meaning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,8 @@ class TuningRule:
     Attributes:
         circuit: How circuits are found, the rank among other ones, and what other cells may lose.
         lost: Share of its own logit difference that the target loses, at least.
-        size: Of a step, as a share of the length of the circuit's parameters.
+        size: Of the first step, as a share of the length of the circuit's parameters; one that
+            does not lower the loss is taken back, and those after it are half as long.
         steps: At most; fewer where the answers tuned on are at chance before.
     """
 
@@ -51,7 +52,7 @@ class Tuned:
     Attributes:
         costs: By cell and relation, in one column: the share of its logit difference that is lost.
         right: Of each cell, the share of answers right before that still are.
-        steps: That were taken.
+        steps: That were taken, or taken back.
         left: Of the logit difference of the items tuned on, nats, their mean.
     """
 

@@ -7,6 +7,7 @@ import numpy as np
 from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.processes.circuit import (
     CELLS,
+    LEAST_JUDGED,
     Found,
     Parts,
     Search,
@@ -20,6 +21,7 @@ from harness.findings.processes.kinds import Process
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.processes.tuning import Tuned, Tuning, TuningRule, to_unlearn
 from harness.findings.twins import left_out, worth_controls
+from harness.materials.items import PromptSet
 from harness.study.study import Study
 from harness.verdicts.evidence import Component, Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
@@ -100,6 +102,7 @@ def _measure(
     target = process.cells[0]
     found = search.circuit(rows_of_cells(parts.selection, target))
     known = to_unlearn(study, parts.selection, target)
+    gates += require(_enough(known, target))
     tuning = Tuning(study, found.circuit, known, rule.size)
     tuned = tuning.of(found.circuit, parts.judging, rule.steps)
     return Measured(study, process, rule, gates, parts, search, found, tuning, tuned)
@@ -108,6 +111,12 @@ def _measure(
 def _tunable(study: Study, kind: CircuitKind) -> Gate:
     why = study.subject.untunable(kind)
     return Gate("tunable", not why, f"the {kind}s of this model cannot be tuned: {why}")
+
+
+def _enough(known: PromptSet, target: str) -> Gate:
+    found = len({item.relation for item in known.items})
+    reason = f"{target} can be unlearnt in {found} relations, {LEAST_JUDGED} are needed"
+    return Gate("relations unlearnt", found >= LEAST_JUDGED, reason)
 
 
 def _lost(measured: Measured) -> Evidence:

@@ -1,11 +1,10 @@
 """A circuit's parameters alone can be tuned so that one ability goes and the others stay.
 
-Source      The question that this project began with; no published criterion. What is known of
-            tuning parts of a model is on editing facts, not on unlearning a process.
+Source      A question that this project began with; no published criterion.
 Materials   cells: one question a prompt.
 Controls    Random sets of the circuit's size, matched by layer, and circuits that the same search
-            finds between questions of one process: tuned on the same items, by steps of the same
-            length and no more of them. All parameters of the model, tuned alike, are shown.
+            finds between questions of one process: tuned on the same items, by steps that begin as
+            long, and no more of them. All parameters of the model, tuned alike, are shown.
 Selection   Circuits found by ablation on half of the relations (h5), tuned there on the items that
             the model answers right, judged on other entities of the others. The relation is the
             unit. The loss names the ability that is to go, and none that is to stay.

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -115,6 +116,17 @@ def test_tuning_everything_ends_at_chance_and_leaves_no_trace(tmp_path):
     assert 0 < done.steps < 200
     assert model.unlearned(items, items, "head", None, most=0, **asked)[1].steps == 0
     assert all(torch.equal(values, before[name]) for name, values in weights(model).items())
+
+
+def test_a_step_that_is_too_long_is_taken_back_and_halved(tmp_path):
+    model = load(tmp_path, "qwen2")
+    items, head = answered(model), [(1, 2)]
+    intact = model.sweep(items, [()], partial=True).clean_logit_difference
+    result, done = model.unlearned(items, items, "head", head, like=head, size=1000, most=1)
+    assert (done.steps, done.answered[1]) == (1, done.answered[0])
+    np.testing.assert_allclose(result.logit_difference[0], intact, atol=1e-2)
+    _, done = model.unlearned(items, items, "head", head, like=head, size=1000, most=30)
+    assert done.answered[-1] < 0.9 * done.answered[0]
 
 
 def test_weights_that_are_not_finite_are_an_error_and_stay(tmp_path):

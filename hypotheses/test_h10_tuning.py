@@ -16,11 +16,14 @@ from harness.findings.processes.circuit import CircuitRule
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
 from harness.findings.processes.tuning import TuningRule
 from harness.findings.processes.tuning_finding import tuning_finding
+from harness.interventions.steps import Steps
 
 DOSES = (0.01, 0.02, 0.05, 0.125, 0.25)  # shares of the components of a kind, as in h5
 TARGET = 0.50  # of what ablating all components of the kind costs: heads are ranked again below
-STEPS = 20  # of a twentieth of the length of the circuit's parameters each: together no longer
-SIZE = 1 / STEPS  # than the way to deleting them
+STEPS = 20  # of a twentieth of the length of the circuit's parameters each, or less: together no
+SIZE = 1 / STEPS  # longer than the way to deleting them
+PROMISED = 0.50  # of what the gradient promises: a step that lowers the loss less was too long
+LEFT = 0.10  # of the logit difference of the items tuned on: then these are unlearnt
 LOST = 0.50  # of its own logit difference, that the target loses at least
 MARGIN = 0.10  # of its own, that another cell loses at most
 ALPHA, REFERENCES = 0.05, 10  # rank among random sets and circuits of one process, as in h5
@@ -30,8 +33,7 @@ KINDS = ("head", "neuron")
 rule = TuningRule(
     circuit=CircuitRule(doses=DOSES, target=TARGET, margin=MARGIN, alpha=ALPHA, draws=REFERENCES),
     lost=LOST,
-    size=SIZE,
-    steps=STEPS,
+    steps=Steps(size=SIZE, most=STEPS, promised=PROMISED, left=LEFT),
 )
 
 

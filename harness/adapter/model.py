@@ -28,6 +28,7 @@ from harness.adapter.overflow import refuse_overflow, remedy
 from harness.adapter.sweep import Sweep
 from harness.adapter.trial import refuse_misread
 from harness.interventions.edits import EditSet, Reference
+from harness.interventions.steps import Steps
 from harness.materials.items import Item
 from harness.models.architecture import stated_in
 from harness.models.hub import pinned
@@ -269,8 +270,7 @@ class Model:
         members: tuning.Members | None,
         *,
         like: tuning.Members,
-        size: float,
-        most: int,
+        steps: Steps,
     ) -> tuple[SweepResult, tuning.Tuned]:
         """How items are answered after others were unlearnt; the weights are put back exactly.
 
@@ -279,20 +279,19 @@ class Model:
             judged: What is asked then.
             kind: Of the components.
             members: Those whose parameters are tuned; None for all parameters of the model.
-            like: Components whose parameters set the length of a step.
-            size: Of a step, as a share of the length of these.
-            most: Steps.
+            like: Components by whose parameters the size of a step is measured.
+            steps: How far the tuning goes.
 
         Raises:
             ModelError: If a gradient is not finite.
         """
         _refuse_none(items)
-        length = size * tuning.length_of(tuning.parts_of(self.network, kind, like))
+        length = steps.size * tuning.length_of(tuning.parts_of(self.network, kind, like))
         if members is None:
             parts = tuning.whole(self.network)
         else:
             parts = tuning.parts_of(self.network, kind, members)
-        with tuning.tuned(self.network, self.batcher, items, parts, length, most) as done:
+        with tuning.tuned(self.network, self.batcher, items, parts, length, steps) as done:
             return self.sweep(judged, [()], partial=True), done
 
     def residuals_at(

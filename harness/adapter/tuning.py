@@ -1,7 +1,7 @@
 """A few gradient steps on the parameters of some components, which are then put back exactly.
 
 A step has a length and no learning rate: the chosen parameters move by that length against their
-gradient. So every choice of parameters moves equally far, and what differs is what that does.
+gradient. So every choice of parameters moves alike, and what differs is what that does.
 """
 
 import math
@@ -21,11 +21,11 @@ from harness.adapter.encoding import Batch
 from harness.adapter.overflow import remedy
 from harness.adapter.scoring import last_tokens_only
 from harness.adapter.targets import Targets, targets_of
+from harness.interventions.steps import Steps
 from harness.materials.items import Item
 from harness.models.specs import ModelError
 
 Members = Sequence[tuple[int, int]]  # components by layer and number there
-CHANCE = 0.0  # nats between the answer and the best distractor: then it is not known any more
 
 
 @dataclass(slots=True)
@@ -162,7 +162,7 @@ def tuned(
     items: Sequence[Item],
     parts: Sequence[Part],
     length: float,
-    most: int,
+    steps: Steps,
 ) -> Iterator[Tuned]:
     """The model, tuned to know the answers no more; afterwards every weight is what it was.
 
@@ -174,9 +174,8 @@ def tuned(
         batcher: Runs its prompts.
         items: To be unlearnt, each with an answer and distractors.
         parts: What is changed.
-        length: Of the first step. One that does not lower the loss is taken back, and those after
-            it are half as long.
-        most: Steps, also those taken back; fewer where the answers are at chance before.
+        length: Of the first step.
+        steps: How many, and when one is taken back.
 
     Raises:
         ModelError: If a loss or a gradient is not finite.
@@ -193,13 +192,15 @@ def tuned(
         if not math.isfinite(now.loss):
             raise ModelError(f"a loss is not finite: {remedy(network.dtype)}.")
         done.answered.append(now.answered)
-        while done.steps < most and now.answered > CHANCE and now.steepness(parts):
+        enough = steps.left * now.answered
+        while done.steps < steps.most and now.answered > enough and now.steepness(parts):
             done.steps += 1
             now.step(parts, length)
-            then = _asked(network, batcher, items, targets, touched if done.steps < most else ())
-            if then.loss < now.loss:
+            by = touched if done.steps < steps.most else ()
+            then = _asked(network, batcher, items, targets, by)
+            if now.loss - then.loss >= steps.promised * length * now.steepness(parts):
                 now = then
-            else:  # too long, also where it is not a number
+            else:  # too long, also where the loss is not a number
                 now.step(parts, -length)
                 length /= 2
             done.answered.append(now.answered)

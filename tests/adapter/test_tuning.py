@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from harness.adapter import LoadOptions, Model, tuning
+from harness.interventions.steps import Steps
 from harness.models.specs import ModelError, resolve
 from tests.support import tiny_models
 from tests.support.tiny_models import ITEMS
@@ -32,6 +33,7 @@ OWN = {  # of head 2, 8 wide, and of neuron 5 of 48 (GPT-2: 128): axis and numbe
         "mlp.c_proj.weight": (0, [5]),
     },
 }
+ONE = Steps(size=0.02, most=1, promised=0.5, left=0.1)
 MEMBER = {"head": (1, 2), "neuron": (1, 5)}
 
 
@@ -63,7 +65,7 @@ def test_a_step_moves_the_components_parameters_alone_and_is_undone(tmp_path, ar
     gradient = expected_gradient(model, items)
     with (
         suppress(KeyboardInterrupt),
-        tuning.tuned(model.network, model.batcher, items, parts, 0.05, 1) as done,
+        tuning.tuned(model.network, model.batcher, items, parts, 0.01, ONE) as done,
     ):
         moved = {name: p - before[name] for name, p in weights(model).items()}
         raise KeyboardInterrupt
@@ -77,7 +79,7 @@ def test_a_step_moves_the_components_parameters_alone_and_is_undone(tmp_path, ar
     for name, change in moved.items():
         assert bool((change == 0)[owned(name, change, architecture, kind) == 0].all()), name
     one, other = (torch.cat([v.flatten() for v in each.values()]) for each in (moved, downhill))
-    assert float(one.norm()) == pytest.approx(0.05, rel=1e-3)
+    assert float(one.norm()) == pytest.approx(0.01, rel=1e-3)
     assert float(torch.cosine_similarity(one, other, dim=0)) == pytest.approx(1, abs=1e-3)
 
 
@@ -104,17 +106,18 @@ def expected_gradient(model, items):
     return {name: torch.zeros_like(p) if g is None else g for (name, p), g in named}
 
 
-def test_tuning_everything_ends_at_chance_and_leaves_no_trace(tmp_path):
+def test_tuning_everything_ends_where_little_is_left_and_leaves_no_trace(tmp_path):
     model = load(tmp_path, "qwen2")
     items, before = answered(model), weights(model)
     intact = model.sweep(items, [()], partial=True).clean_logit_difference
-    asked = {"like": [MEMBER["head"]], "size": 0.02}
-    result, done = model.unlearned(items, items, "head", None, most=200, **asked)
+    like, many = [MEMBER["head"]], replace(ONE, most=200)
+    result, done = model.unlearned(items, items, "head", None, like=like, steps=many)
     assert done.answered[0] == pytest.approx(float(intact.mean()), abs=1e-5)
-    assert done.answered[-1] <= 0 < done.answered[-2]
+    assert done.answered[-1] <= 0.1 * done.answered[0] < done.answered[-2]
     assert float(result.logit_difference.mean()) == pytest.approx(done.answered[-1], abs=1e-5)
     assert 0 < done.steps < 200
-    assert model.unlearned(items, items, "head", None, most=0, **asked)[1].steps == 0
+    none = model.unlearned(items, items, "head", None, like=like, steps=replace(ONE, most=0))[1]
+    assert none.steps == 0
     assert all(torch.equal(values, before[name]) for name, values in weights(model).items())
 
 
@@ -122,10 +125,12 @@ def test_a_step_that_is_too_long_is_taken_back_and_halved(tmp_path):
     model = load(tmp_path, "qwen2")
     items, head = answered(model), [(1, 2)]
     intact = model.sweep(items, [()], partial=True).clean_logit_difference
-    result, done = model.unlearned(items, items, "head", head, like=head, size=1000, most=1)
+    long = replace(ONE, size=1000)
+    result, done = model.unlearned(items, items, "head", head, like=head, steps=long)
     assert (done.steps, done.answered[1]) == (1, done.answered[0])
     np.testing.assert_allclose(result.logit_difference[0], intact, atol=1e-2)
-    _, done = model.unlearned(items, items, "head", head, like=head, size=1000, most=30)
+    more = replace(long, most=30)
+    _, done = model.unlearned(items, items, "head", head, like=head, steps=more)
     assert done.answered[-1] < 0.9 * done.answered[0]
 
 
@@ -135,7 +140,7 @@ def test_weights_that_are_not_finite_are_an_error_and_stay(tmp_path):
     model.module.model.norm.weight.data[0] = torch.inf
     before = weights(model)
     with pytest.raises(ModelError, match="a loss is not finite"):
-        model.unlearned(items, items, "head", [(0, 0)], like=[(0, 0)], size=0.1, most=2)
+        model.unlearned(items, items, "head", [(0, 0)], like=[(0, 0)], steps=ONE)
     assert all(torch.equal(values, before[name]) for name, values in weights(model).items())
 
 

@@ -8,7 +8,7 @@ items, by steps of the same length.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,13 +18,14 @@ from harness.findings.effects import swept
 from harness.findings.processes.circuit import CELLS, Ablated, CircuitRule, costs_of
 from harness.findings.processes.kinds import cell_of
 from harness.interventions.interventions import INTACT
+from harness.interventions.steps import Steps
 from harness.materials.items import Item, PromptSet
 from harness.study.study import Study
 
 if TYPE_CHECKING:
     from harness.adapter import Model
 
-VERSION = 2  # raise it when the loss or the steps change their meaning
+VERSION = 1  # raise it when the loss or the steps change their meaning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +35,12 @@ class TuningRule:
     Attributes:
         circuit: How circuits are found, the rank among other ones, and what other cells may lose.
         lost: Share of its own logit difference that the target loses, at least.
-        size: Of the first step, as a share of the length of the circuit's parameters; one that
-            does not lower the loss is taken back, and those after it are half as long.
-        steps: At most; fewer where the answers tuned on are at chance before.
+        steps: How far the tuning goes; sizes are shares of the circuit's parameters.
     """
 
     circuit: CircuitRule
     lost: float
-    size: float
-    steps: int
+    steps: Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +77,15 @@ class Tuning:
     """A way to tune, the same for every choice of components.
 
     Attributes:
-        circuit: The judged one: its parameters set the length of a step.
+        circuit: The judged one: the size of a step is measured by its parameters.
         unlearnt: The items that are unlearnt.
-        size: See `TuningRule`.
+        steps: How far it goes.
     """
 
     study: Study
     circuit: Circuit
     unlearnt: PromptSet
-    size: float
+    steps: Steps
 
     def of(self, chosen: Circuit | None, prompts: PromptSet, most: int) -> Tuned:
         """Tune components and ask all cells; from the store, or measured.
@@ -102,10 +100,11 @@ class Tuning:
         """
         kind, like = self.circuit.kind, self.circuit.members
         members = None if chosen is None else chosen.members
+        steps = replace(self.steps, most=most)
 
         def measure(model: "Model", items: tuple[Item, ...]) -> dict[str, np.ndarray]:
             result, done = model.unlearned(
-                self.unlearnt.items, items, kind, members, like=like, size=self.size, most=most
+                self.unlearnt.items, items, kind, members, like=like, steps=steps
             )
             each = np.ones(len(items))
             return {
@@ -115,7 +114,7 @@ class Tuning:
                 "left": each * done.answered[-1],
             }
 
-        how = [kind, members and sorted(members), sorted(like), self.size, most]
+        how = [kind, members and sorted(members), sorted(like), asdict(steps)]
         what = {
             "kind": "unlearned",
             "version": VERSION,

@@ -103,8 +103,8 @@ def _measure(
     found = search.circuit(rows_of_cells(parts.selection, target))
     known = to_unlearn(study, parts.selection, target)
     gates += require(_enough(known, target))
-    tuning = Tuning(study, found.circuit, known, rule.size)
-    tuned = tuning.of(found.circuit, parts.judging, rule.steps)
+    tuning = Tuning(study, found.circuit, known, rule.steps)
+    tuned = tuning.of(found.circuit, parts.judging, rule.steps.most)
     return Measured(study, process, rule, gates, parts, search, found, tuning, tuned)
 
 

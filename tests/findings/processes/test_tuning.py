@@ -1,5 +1,7 @@
 """h10: a circuit that holds one ability alone is supported, one that others need as well is not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
 from harness.findings.processes.tuning import Tuning, TuningRule, to_unlearn
 from harness.findings.processes.tuning_finding import tuning_finding
 from harness.interventions.interventions import INTACT
+from harness.interventions.steps import Steps
 from harness.materials.cell_sets import draw_cells
 from harness.models.specs import LoadOptions, resolve
 from harness.store.store import Store
@@ -23,8 +26,7 @@ from tests.support.planted_circuits import Planted
 RULE = TuningRule(
     circuit=CircuitRule(doses=(1 / 16, 1 / 8), target=0.5, margin=0.1, alpha=0.05, draws=10),
     lost=0.5,
-    size=0.05,
-    steps=20,
+    steps=Steps(size=0.05, most=20, promised=0.5, left=0.1),
 )
 PLAN = Plan(seed=0, items=100, resamples=199)
 A = ("head", 1, 2)
@@ -61,11 +63,11 @@ def test_a_circuit_of_one_ability_is_supported(prompts, process):
     asked = (item for item in parts.selection.items if item.pair in stories)
     wanted = {item.id for item in asked if cell_of(item) == target}
     first, *others = subject.tuned
-    assert first == (wanted, [(1, 2)], {"like": [(1, 2)], "size": 0.05, "most": 20})
+    assert first == (wanted, [(1, 2)], {"like": [(1, 2)], "steps": RULE.steps})
     assert len(others) == 22  # itself on fewer stories, two sorts of ten, all parameters
     assert others[-1][1] is None
     for items, _, how in others:  # the same items, steps as long, and no more than it needed
-        assert (items, how) == (wanted, {"like": [(1, 2)], "size": 0.05, "most": 2})
+        assert (items, how) == (wanted, {"like": [(1, 2)], "steps": replace(RULE.steps, most=2)})
 
 
 def test_a_circuit_that_other_abilities_need_is_refuted(prompts):
@@ -103,8 +105,8 @@ def test_answers_of_a_tuned_model_are_never_those_of_the_model(tmp_path):
     def measured(subject):
         study = Study(subject, first, PLAN)
         head = Circuit("head", np.array([1]), np.array([2]))
-        tuning = Tuning(study, head, to_unlearn(study, first, "recall"), 0.5)
-        return [tuning.of(None, first, most).lost("recall") for most in (1, 0)]
+        tuning = Tuning(study, head, to_unlearn(study, first, "recall"), RULE.steps)
+        return [tuning.of(None, first, most).lost("recall") for most in (8, 0)]
 
     one, other = subject(), subject()
     before = swept(one, first, [INTACT]).logit_difference

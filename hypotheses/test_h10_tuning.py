@@ -22,7 +22,7 @@ DOSES = (0.01, 0.02, 0.05, 0.125, 0.25)  # shares of the components of a kind, a
 TARGET = 0.50  # of what ablating all components of the kind costs: heads are ranked again below
 STEPS = 20  # of a twentieth of the length of the circuit's parameters each, or less: together no
 SIZE = 1 / STEPS  # longer than the way to deleting them
-PROMISED = 0.50  # of what the gradient promises: a step that lowers the loss less was too long
+POOR, GOOD = 0.25, 0.75  # of what the gradient promises: a step was too long, might be longer
 LEFT = 0.10  # of the logit difference of the items tuned on: then these are unlearnt
 LOST = 0.50  # of its own logit difference, that the target loses at least
 MARGIN = 0.10  # of its own, that another cell loses at most
@@ -33,7 +33,7 @@ KINDS = ("head", "neuron")
 rule = TuningRule(
     circuit=CircuitRule(doses=DOSES, target=TARGET, margin=MARGIN, alpha=ALPHA, draws=REFERENCES),
     lost=LOST,
-    steps=Steps(size=SIZE, most=STEPS, promised=PROMISED, left=LEFT),
+    steps=Steps(size=SIZE, most=STEPS, poor=POOR, good=GOOD, left=LEFT),
 )
 
 

@@ -175,7 +175,7 @@ def tuned(
         items: To be unlearnt, each with an answer and distractors.
         parts: What is changed.
         length: Of the first step.
-        steps: How many, and when one is taken back.
+        steps: How many, and when they become shorter or longer.
 
     Raises:
         ModelError: If a loss or a gradient is not finite.
@@ -193,16 +193,19 @@ def tuned(
             raise ModelError(f"a loss is not finite: {remedy(network.dtype)}.")
         done.answered.append(now.answered)
         enough = steps.left * now.answered
+        first = length
         while done.steps < steps.most and now.answered > enough and now.steepness(parts):
             done.steps += 1
+            promised = length * now.steepness(parts)
             now.step(parts, length)
             by = touched if done.steps < steps.most else ()
             then = _asked(network, batcher, items, targets, by)
-            if now.loss - then.loss >= steps.promised * length * now.steepness(parts):
-                now = then
-            else:  # too long, also where the loss is not a number
+            kept = (now.loss - then.loss) / promised
+            if kept >= steps.poor:
+                now, length = then, min(2 * length, first) if kept > steps.good else length
+            else:  # also where the loss is not a number
                 now.step(parts, -length)
-                length /= 2
+                length /= 4
             done.answered.append(now.answered)
         yield done
     finally:

@@ -33,7 +33,7 @@ OWN = {  # of head 2, 8 wide, and of neuron 5 of 48 (GPT-2: 128): axis and numbe
         "mlp.c_proj.weight": (0, [5]),
     },
 }
-ONE = Steps(size=0.02, most=1, promised=0.5, left=0.1)
+ONE = Steps(size=0.02, most=1, poor=0.25, good=0.75, left=0.1)
 MEMBER = {"head": (1, 2), "neuron": (1, 5)}
 
 
@@ -121,7 +121,7 @@ def test_tuning_everything_ends_where_little_is_left_and_leaves_no_trace(tmp_pat
     assert all(torch.equal(values, before[name]) for name, values in weights(model).items())
 
 
-def test_a_step_that_is_too_long_is_taken_back_and_halved(tmp_path):
+def test_a_step_that_is_too_long_is_taken_back_and_the_next_is_shorter(tmp_path):
     model = load(tmp_path, "qwen2")
     items, head = answered(model), [(1, 2)]
     intact = model.sweep(items, [()], partial=True).clean_logit_difference

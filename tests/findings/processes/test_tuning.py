@@ -26,7 +26,7 @@ from tests.support.planted_circuits import Planted
 RULE = TuningRule(
     circuit=CircuitRule(doses=(1 / 16, 1 / 8), target=0.5, margin=0.1, alpha=0.05, draws=10),
     lost=0.5,
-    steps=Steps(size=0.05, most=20, promised=0.5, left=0.1),
+    steps=Steps(size=0.05, most=20, poor=0.25, good=0.75, left=0.1),
 )
 PLAN = Plan(seed=0, items=100, resamples=199)
 A = ("head", 1, 2)

@@ -15,8 +15,8 @@ class Steps:
         good: Share after which the next step is twice as long, but never longer than the first.
         left: Share of the first mean logit difference at which the descent ends.
 
-    Source: a trust region (Nocedal and Wright 2006, Numerical Optimization, algorithm 4.1). Differs:
-    the step is along the gradient, and one that is poor is never kept.
+    Source: a trust region (Nocedal and Wright 2006, Numerical Optimization, algorithm 4.1).
+    Differs: the step is along the gradient, and one that is poor is never kept.
     """
 
     size: float

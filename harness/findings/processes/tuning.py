@@ -126,8 +126,9 @@ class Tuning:
         before = swept(subject, prompts, [INTACT])
         now = {name: found[name][None] for name in ("logit_difference", "correct")}
         cells = np.array([cell_of(item) for item in prompts.items])
-        right = {c: float(found["correct"][before.answered & (cells == c)].mean()) for c in CELLS}
-        costs = costs_of(replace(before, **now), prompts).answered()
+        asked = {cell: found["correct"][before.answered & (cells == cell)] for cell in CELLS}
+        right = {cell: float(of.mean()) for cell, of in asked.items() if len(of)}
+        costs = costs_of(replace(before, **now), prompts)
         return Tuned(costs, right, int(found["steps"][0]), float(found["left"][0]))
 
 

@@ -1,6 +1,6 @@
 """h10: can a circuit's parameters alone be tuned so that one ability goes and the others stay."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -105,6 +105,7 @@ def _measure(
     gates += require(_enough(known, target))
     tuning = Tuning(study, found.circuit, known, rule.steps)
     tuned = tuning.of(found.circuit, parts.judging, rule.steps.most)
+    tuned = replace(tuned, costs=tuned.costs.answered())
     return Measured(study, process, rule, gates, parts, search, found, tuning, tuned)
 
 

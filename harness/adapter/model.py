@@ -12,7 +12,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.activations.extracted import POSITIONS, Activations, Answers
 from harness.activations.swept import PathScores, SweepResult
-from harness.adapter import answers, attribution, checks, extraction, generation, scoring, tuning
+from harness.adapter import (
+    answers,
+    attribution,
+    checks,
+    extraction,
+    generation,
+    owned,
+    scoring,
+    tuning,
+)
 from harness.adapter.batching import Batcher, Progress
 from harness.adapter.clean import Network
 from harness.adapter.encoder_decoders import OneStream
@@ -260,16 +269,16 @@ class Model:
 
     def untunable(self, kind: attribution.AttributedKind) -> str:
         """Why the parameters of heads, or of neurons, cannot be tuned; empty if they can."""
-        return tuning.untunable(self.network, kind)
+        return owned.untunable(self.network, kind)
 
     def unlearned(
         self,
         items: Sequence[Item],
         judged: Sequence[Item],
         kind: attribution.AttributedKind,
-        members: tuning.Members | None,
+        members: owned.Members | None,
         *,
-        like: tuning.Members,
+        like: owned.Members,
         steps: Steps,
     ) -> tuple[SweepResult, tuning.Tuned]:
         """How items are answered after others were unlearnt; the weights are put back exactly.
@@ -286,11 +295,12 @@ class Model:
             ModelError: If a gradient is not finite.
         """
         _refuse_none(items)
-        length = steps.size * tuning.length_of(tuning.parts_of(self.network, kind, like))
+        measure = owned.parts_of(self.network, kind, like)
+        length = steps.size * owned.length_of([part.of(part.parameter.data) for part in measure])
         if members is None:
-            parts = tuning.whole(self.network)
+            parts = owned.whole(self.network)
         else:
-            parts = tuning.parts_of(self.network, kind, members)
+            parts = owned.parts_of(self.network, kind, members)
         with tuning.tuned(self.network, self.batcher, items, parts, length, steps) as done:
             return self.sweep(judged, [()], partial=True), done
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.adapter import LoadOptions, Model, tuning
+from harness.adapter import LoadOptions, Model, owned, tuning
 from harness.interventions.steps import Steps
 from harness.models.specs import ModelError, resolve
 from tests.support import tiny_models
@@ -61,7 +61,7 @@ def test_a_step_moves_the_components_parameters_alone_and_is_undone(tmp_path, ar
     more = {"num_key_value_heads": 4} if architecture == "llama" else {}
     model = load(tmp_path, architecture, **more)
     items, before = answered(model), weights(model)
-    parts = tuning.parts_of(model.network, kind, [MEMBER[kind]])
+    parts = owned.parts_of(model.network, kind, [MEMBER[kind]])
     gradient = expected_gradient(model, items)
     with (
         suppress(KeyboardInterrupt),
@@ -75,15 +75,15 @@ def test_a_step_moves_the_components_parameters_alone_and_is_undone(tmp_path, ar
         assert torch.equal(values, before[name]), name
     assert not any(p.requires_grad for p in model.module.parameters())
 
-    downhill = {name: -g * owned(name, g, architecture, kind) for name, g in gradient.items()}
+    downhill = {name: -g * belongs(name, g, architecture, kind) for name, g in gradient.items()}
     for name, change in moved.items():
-        assert bool((change == 0)[owned(name, change, architecture, kind) == 0].all()), name
+        assert bool((change == 0)[belongs(name, change, architecture, kind) == 0].all()), name
     one, other = (torch.cat([v.flatten() for v in each.values()]) for each in (moved, downhill))
     assert float(one.norm()) == pytest.approx(0.01, rel=1e-3)
     assert float(torch.cosine_similarity(one, other, dim=0)) == pytest.approx(1, abs=1e-3)
 
 
-def owned(name, values, architecture, kind):
+def belongs(name, values, architecture, kind):
     """1 where a parameter belongs to the component, else 0."""
     own = torch.zeros_like(values)
     for end, (axis, numbers) in OWN[architecture, kind].items():

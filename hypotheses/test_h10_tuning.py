@@ -4,7 +4,7 @@ Source      A question that this project began with; no published criterion.
 Materials   cells: one question a prompt.
 Controls    Random sets of the circuit's size, matched by layer, and circuits that the same search
             finds between questions of one process: tuned on the same items, by steps that begin as
-            long, and no more of them. All parameters of the model, tuned alike, are shown.
+            long, and no more of them. What tuning all parameters does is shown.
 Selection   Circuits found by ablation on half of the relations (h5), tuned there on the items that
             the model answers right, judged on other entities of the others. The relation is the
             unit. The loss names the ability that is to go, and none that is to stay.

@@ -204,12 +204,13 @@ def _severity(measured: Measured, others: Others) -> Severity:
 def _everything(measured: Measured) -> Evidence:
     """Secondary: all parameters of the model, until as little is left."""
     tuned = measured.tuning.of(None, measured.parts.judging, measured.rule.steps.most)
+    beside = tuned.beside(measured.target)
     return Evidence(
         f"{measured.target} lost by tuning all parameters",
         Effect(
             UNIT,
             tuned.lost(measured.target),
-            method=f"{tuned.steps} steps, {tuned.left:.2f} nats left; {tuned.beside(measured.target)}",
+            method=f"{tuned.steps} steps, {tuned.left:.2f} nats left; {beside}",
         ),
         n=len(tuned.costs.relations),
         key="everything",

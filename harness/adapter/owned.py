@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from harness.adapter.architectures import Tree, follow
 from harness.adapter.attribution import AttributedKind
+from harness.adapter.division import is_divided
 from harness.adapter.clean import Network
 
 Members = Sequence[tuple[int, int]]  # components by layer and number there
@@ -37,6 +38,8 @@ class Part:
 def untunable(network: Network, kind: AttributedKind) -> str:
     """Why the components' parameters cannot be tuned, as a clause; empty if they can."""
     module = network.engine._module
+    if is_divided(module):
+        return "the weights are divided over several processes (--tensor-parallel)"
     if any(p.device.type == "meta" for p in module.parameters()):
         return "some of the weights are not in memory (--device-map)"
     if network.dtype != torch.float32:

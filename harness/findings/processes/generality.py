@@ -132,7 +132,7 @@ def _table(
     search: Search, contrasts: Contrasts, rule: GeneralityRule, process: Process
 ) -> Components:
     """Every component's mean effect over relations: runs and models can be compared by it."""
-    effect = contrasts.effects.mean(0)
+    effect = contrasts.effects.mean(0, dtype=float)
     layer, index = np.divmod(np.arange(len(effect)), search.width)
     unknown = np.full(len(effect), np.nan)
     return Components(

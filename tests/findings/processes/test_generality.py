@@ -85,6 +85,19 @@ def test_an_order_of_its_own_in_each_family_is_not_general():
     assert float(re.search(r"within a family (\S+)", families.effect.method)[1]) > 0.8
 
 
+@pytest.mark.parametrize(("domain", "why"), [("", "not all say"), ("one", "one family")])
+def test_own_relations_without_families_are_not_compared_between_families(domain, why):
+    shipped = cells(100)
+    items = (replace(i, relation=f"my_{i.relation}", domain=domain) for i in shipped.items)
+    own = replace(shipped, name="mine.csv", items=tuple(items))
+    planted = Planted(costs=lambda item: graded(1) if cell_of(item) == "recall" else {})
+    study = Study(with_size(planted, 6, 8), own, replace(PLAN, full=True))
+    finding = generality_finding(study, "head", RETRIEVAL, RULE, gate=0.6)
+    assert judge(finding, Criterion.CONTROLLED)[0] is Outcome.SUPPORTED
+    assert not {"families", "redrawn"} & {e.key for e in finding.evidence}
+    assert any(why in note for note in finding.notes)
+
+
 def test_heads_that_any_question_but_lookup_needs_are_not_those_of_a_process():
     finding, outcome = found(lambda item: {} if cell_of(item) == "lookup" else graded(1))
     assert finding.evidence[0].effect.value > 0.8

@@ -33,8 +33,8 @@ def terminal(comparison: Comparison, *, everything: bool = False) -> list[str]:
             "components that pass, then and now:",
             *(f"  {moved.text(m)}" for m in moving),
         ]
-    if comparison.ordered:
-        lines += ["", ORDERED, *(f"  {ordered.text(o)}" for o in comparison.ordered)]
+    if costs := [o for o in comparison.ordered if everything or not o.steady]:
+        lines += ["", ORDERED, *(f"  {ordered.text(o)}" for o in costs)]
     return lines
 
 
@@ -95,8 +95,8 @@ def comparison_markdown(comparison: Comparison) -> str:
         columns = list(moved._row(moving[0]))
         cells = [[_plain(v) for v in moved._row(m).values()] for m in moving]
         parts += ["### Components that pass", _markdown_table(columns, cells)]
-    if comparison.ordered:
-        listed = "\n".join(f"- {_escape(ordered.text(o))}" for o in comparison.ordered)
+    if costs := [o for o in comparison.ordered if not o.steady]:
+        listed = "\n".join(f"- {_escape(ordered.text(o))}" for o in costs)
         parts += [f"### {ORDERED.capitalize()}", listed]
     return "\n\n".join(parts) + "\n"
 

@@ -36,6 +36,11 @@ class OrderedKind:
     kind: str
     correlation: stats.RankCorrelation | None
 
+    @property
+    def steady(self) -> bool:
+        """Whether the order is the same as far as is shown."""
+        return self.correlation is not None and f"{self.correlation.rho:.2f}" == "1.00"
+
 
 def ordered_components(past: Past, baseline: Baseline) -> list[OrderedKind]:
     """Every kind of component of every claim that both runs have costs of.

@@ -39,7 +39,8 @@ def test_costs_of_one_order_agree_and_an_order_within_layers_is_needed_for_a_sma
     assert alike.correlation.p < 0.01
     assert by_layer.correlation.rho > 0.8
     assert by_layer.correlation.p > 0.05
-    assert "h9" in ordered.text(alike)
+    assert alike.steady
+    assert not by_layer.steady
     assert "costs of 32 heads, rho 1.00" in ordered.text(alike)
 
 

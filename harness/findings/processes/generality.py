@@ -29,7 +29,7 @@ from harness.findings.processes.generality_rule import (
 )
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, Process
 from harness.findings.processes.measured_again import Asked, on_other_stories
-from harness.findings.processes.pseudo_processes import beyond, same_process, severity_of
+from harness.findings.processes.pseudo_processes import beyond, same_process
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.twins import left_out, worth_controls
 from harness.study.plan import Plan
@@ -68,7 +68,8 @@ def generality_finding(
     contrasts = Contrasts(names, families, effects_of(process, costs), effects_of(other, costs))
     required = tuple(requirements(contrasts, rule, study.plan, process, other))
     met = worth_controls(study, required)
-    same = same_process(search, contrasts, costs, process, rule, study.plan) if met else None
+    both = (process, other)
+    same = same_process(search, contrasts, costs, both, rule, study.plan) if met else None
     asked = Asked(study, kind, process, contrasts, rule, gate)
     again, not_asked = on_other_stories(asked) if study.plan.full else ((), (NOT_AGAIN,))
     agreeing = np.nanmean(between(contrasts.effects, contrasts.effects), axis=1)
@@ -87,7 +88,7 @@ def generality_finding(
         ),
         samples={required[0].name: dict(zip(names, agreeing.tolist(), strict=True))},
         tables={COSTS: _table(search, contrasts, rule, process)},
-        severity=severity_of(same, rule, study.plan, process, other) if same else None,
+        severity=same.severity if same else None,
     )
 
 

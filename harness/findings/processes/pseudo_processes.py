@@ -8,16 +8,16 @@ may well agree about them.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from harness.findings.processes.agreement import (
     Contrasts,
     between,
     costs_by_relation,
     flips,
-    mean,
     p_of,
 )
 from harness.findings.processes.circuit import CELLS, Search
@@ -38,22 +38,29 @@ WHAT = "same-process contrasts"
 
 @dataclass(frozen=True, slots=True)
 class SameProcess:
-    """Contrasts of questions of one process.
+    """What contrasts of questions of one process show; each is compared as the claim's is.
 
     Attributes:
-        contrasts: Each compared like the claim's, over as many relations or pairs of them.
+        agreement: The mean rank correlation of each.
+        supported: Which of them meet all that is asked of the claim by itself.
         alike: Which of them differ alike in every relation.
     """
 
-    contrasts: tuple[Contrasts, ...]
-    alike: np.ndarray
+    agreement: Float[np.ndarray, " contrast"]
+    supported: Bool[np.ndarray, " contrast"]
+    alike: Bool[np.ndarray, " contrast"]
+
+    @property
+    def severity(self) -> Severity:
+        """How many of them the rule supports."""
+        return Severity(int(self.supported.sum()), len(self.supported))
 
 
 def same_process(
     search: Search,
     claim: Contrasts,
     costs: Float[np.ndarray, "relation cell component"],
-    process: Process,
+    processes: tuple[Process, Process],
     rule: GeneralityRule,
     plan: Plan,
 ) -> SameProcess:
@@ -63,13 +70,18 @@ def same_process(
         search: The items, and what each component costs each of them.
         claim: The contrasts of the process.
         costs: In each of `CELLS`, that they were made of.
-        process: Contrasts are drawn in its cells.
+        processes: The one of the claim, in whose cells contrasts are drawn, and the other one.
         rule: Of the claim.
         plan: Of the run.
     """
-    drawn = tuple(_drawn(claim, costs, process, rule.draws, plan.seed))
-    told = tuple(_told(search, claim, process))
-    return SameProcess((*drawn, *told), np.arange(len(drawn) + len(told)) >= len(drawn))
+    drawn = _drawn(claim, costs, processes[0], rule.draws, plan.seed)
+    told = _told(search, claim, processes[0])
+    found = [  # one in memory at a time: neurons are many
+        (*_judged(of, rule, plan, processes), alike)
+        for of, alike in chain(zip(drawn, repeat(False)), zip(told, repeat(True)))
+    ]
+    agreement, supported, alike = zip(*found, strict=True)
+    return SameProcess(np.array(agreement), np.array(supported), np.array(alike))
 
 
 def beyond(agree: Evidence, same: SameProcess) -> Evidence:
@@ -77,19 +89,11 @@ def beyond(agree: Evidence, same: SameProcess) -> Evidence:
     return beyond_same_process(
         f"more than in {WHAT}",
         Effect("rank correlation", agree.effect.value, agree.effect.interval),
-        np.array([mean(between(of.effects, of.effects)) for of in same.contrasts]),
+        same.agreement,
         WHAT,
         each=same.alike,
         key="beyond",
     )
-
-
-def severity_of(
-    same: SameProcess, rule: GeneralityRule, plan: Plan, process: Process, other: Process
-) -> Severity:
-    """How many of the contrasts meet all that is asked of the claim by itself."""
-    met = [_supported(of, rule, plan, process, other) for of in same.contrasts]
-    return Severity(sum(met), len(met))
 
 
 def _drawn(
@@ -140,10 +144,15 @@ def _told(search: Search, claim: Contrasts, process: Process) -> Iterator[Contra
         )
 
 
-def _supported(
-    contrasts: Contrasts, rule: GeneralityRule, plan: Plan, process: Process, other: Process
-) -> bool:
-    """Whether all requirements hold; the cheap one first, since most contrasts fail it."""
-    if p_of(flips(between(contrasts.effects, contrasts.effects), plan.seed)) > rule.alpha:
-        return False
-    return all(row.passed for row in requirements(contrasts, rule, plan, process, other))
+def _judged(
+    contrasts: Contrasts, rule: GeneralityRule, plan: Plan, processes: tuple[Process, Process]
+) -> tuple[float, bool]:
+    """How far it agrees over relations, and whether all requirements hold.
+
+    The cheap one first, since most contrasts fail it.
+    """
+    null = flips(between(contrasts.effects, contrasts.effects), plan.seed)
+    if p_of(null) > rule.alpha:
+        return float(null[0]), False
+    required = requirements(contrasts, rule, plan, *processes)
+    return float(null[0]), all(row.passed for row in required)

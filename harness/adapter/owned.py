@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from harness.adapter.architectures import Tree, follow
 from harness.adapter.attribution import AttributedKind
-from harness.adapter.division import is_divided
 from harness.adapter.clean import Network
+from harness.adapter.division import is_divided
 
 Members = Sequence[tuple[int, int]]  # components by layer and number there
 

@@ -1,0 +1,273 @@
+"""h12: in which order a model finds what a question of several steps asks for.
+
+Where two steps are composed one after the other, the name that the first one leads to (the bridge)
+becomes readable before the answer. Nothing is edited: only the depths of words are compared.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from harness.findings.processes.kinds import COMPOSING
+from harness.findings.processes.materials import (
+    LEAST_RELATIONS,
+    asked_first,
+    design_gates,
+    order_gate,
+    shown_by,
+)
+from harness.findings.processes.readable import (
+    ANSWER,
+    BESIDE,
+    BRIDGE,
+    Curves,
+    Readings,
+    Two,
+    answered_stories,
+    onset,
+    readings,
+    two_cells,
+)
+from harness.findings.processes.selected import interval_over_relations
+from harness.findings.requirements import beyond_same_process, interval
+from harness.findings.twins import TwinResult, missing_twins, twin_controls, worth_controls
+from harness.materials.cell_sets import whole_cells
+from harness.materials.difficulty import Difficulty
+from harness.materials.items import EVALUATION, PromptSet
+from harness.study.study import Study
+from harness.verdicts.evidence import Control, Effect, Evidence, Gate
+from harness.verdicts.judge import Finding, require
+from harness.verdicts.samples import by_sample
+from harness.verdicts.severity import Severity
+
+LEAST_CHAINS = 3  # two are asked about, and another one has the words to compare with
+UNIT = "share of the layers"
+
+
+@dataclass(frozen=True, slots=True)
+class HopRule:
+    """When words count as readable in an order.
+
+    Attributes:
+        needed: By how much more of its comparisons a word wins where it is needed, at least.
+        least: Difference of depths, as a share of the layers, at least.
+        halves: Pairs of random halves of the relations, of each word.
+        gate: Least accuracy in lookup and in reasoning.
+    """
+
+    needed: float
+    least: float
+    halves: int
+    gate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read in which prompts."""
+
+    study: Study
+    rule: HopRule
+    prompts: PromptSet
+    difficulty: Difficulty
+    stories: list[Two]
+    found: Readings
+    gates: tuple[Gate, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """How much there was to read."""
+        answered = f"{len(self.stories)} stories of which both questions are answered right"
+        return f"words were read in {answered}, at the last token of {self.prompts.name}"
+
+
+def bridge_finding(study: Study, rule: HopRule) -> Finding:
+    """Whether the bridge is readable where it is needed alone, and before the answer.
+
+    Args:
+        study: The model, on prompts with one question each.
+        rule: When words count as readable in an order.
+
+    Raises:
+        Inconclusive: If a gate is unmet.
+    """
+    read = measured(study, rule)
+    curves = {word: read.found.curves(word) for word in (BRIDGE, ANSWER)}
+    order = in_order(read, "depth of the answer minus depth of the bridge", curves)
+    required = (_needed(read), _beyond_beside(read), *order.evidence)
+    met = worth_controls(study, required)
+    crossed, notes = _in_the_same_words(read) if met else ((), ())
+    return Finding(
+        (*required, *crossed),
+        _twins(read) if met else (),
+        read.gates,
+        notes=(read.note, *notes, *missing_twins(study, met=met)),
+        samples=order.samples,
+        severity=order.severity,
+    )
+
+
+def measured(study: Study, rule: HopRule) -> Read:
+    """The words of both questions of every story, behind the gates.
+
+    Raises:
+        Inconclusive: If a gate is unmet.
+    """
+    whole = whole_cells(study.prompts.name)
+    chains = whole[1].chains if whole else 0
+    reason = (
+        f"{study.prompts.name} tells {chains or 'no'} chains of names that can be read back, and "
+        f"{LEAST_CHAINS} are needed: words are compared with those of a chain that no question is "
+        f"about; take the set cells with --chains {LEAST_CHAINS}"
+    )
+    gates = require(Gate("chains", chains >= LEAST_CHAINS, reason))
+    gates += require(*design_gates(study, COMPOSING.cells), *order_gate(study.prompts, COMPOSING))
+    gates += require(*asked_first(study, COMPOSING.cells, rule.gate))
+    assert whole is not None
+    read = read_in(study, rule, two_cells(study.prompts), whole[1])
+    return replace(read, gates=gates + require(relations_gate(read)))
+
+
+def read_in(study: Study, rule: HopRule, prompts: PromptSet, difficulty: Difficulty) -> Read:
+    """The words of some prompts, two of each story."""
+    stories = answered_stories(study, prompts)
+    found = readings(study, prompts, difficulty, stories)
+    return Read(study, rule, prompts, difficulty, stories, found)
+
+
+def relations_gate(read: Read) -> Gate:
+    """Whether there are relations enough with stories in both halves of the entities."""
+    found = len(read.found.relations)
+    reason = (
+        f"in {found} relations of {read.prompts.name} both questions of a story are answered right "
+        f"in both halves of the entities; {LEAST_RELATIONS} are needed"
+    )
+    return Gate("relations read", found >= LEAST_RELATIONS, reason)
+
+
+def _needed(read: Read) -> Evidence:
+    """The bridge, where the question needs it against where it does not."""
+    layer = read.found.best(BRIDGE)
+    return _readable(
+        read,
+        "readability of the bridge where it is needed",
+        read.found.of(BRIDGE, EVALUATION)[:, layer],
+        "more comparisons won, with names in its place in chains that are not asked about, than in "
+        f"the prompt of the same story that asks for a lookup; layer {layer}, selected on "
+        "discovery; bootstrap of relations",
+        key="needed",
+    )
+
+
+def _beyond_beside(read: Read) -> Evidence:
+    """The same beyond a name that is told beside the one asked about, and that nothing needs."""
+    layer = read.found.best(BRIDGE)
+    bridge, beside = (read.found.of(word, EVALUATION)[:, layer] for word in (BRIDGE, BESIDE))
+    return _readable(
+        read,
+        "the same, beyond a name that is not needed",
+        bridge - beside,
+        f"the other name has {beside.mean():.2f}: it is told in one sentence with the name that a "
+        "lookup asks about; bootstrap of relations",
+        key="beside",
+    )
+
+
+def _readable(
+    read: Read, name: str, values: Float[np.ndarray, " story"], method: str, *, key: str
+) -> Evidence:
+    relation = read.found.relation[read.found.split == EVALUATION]
+    within = interval(values, read.study, relation)
+    return Evidence(
+        name,
+        Effect("share of comparisons", float(values.mean()), within, method=method),
+        threshold=read.rule.needed,
+        relation=">=",
+        n=len(read.found.relations),
+        key=key,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """Two words, and what is required of their order."""
+
+    evidence: tuple[Evidence, ...]
+    samples: dict[str, dict[str, float]]
+    severity: Severity
+
+
+def in_order(read: Read, name: str, curves: dict[str, Curves]) -> Ordered:
+    """Whether the second word is readable deeper than the first, and than itself elsewhere."""
+    rule, relations = read.rule, read.found.relations
+    later = deeper(read, name, curves, relations, key="order")
+    same = np.array([*_same_word(curves, rule.halves, read.study.plan.seed)])
+    beyond = beyond_same_process(
+        "the same, further apart than one word in other questions",
+        Effect(UNIT, later.effect.value),
+        same,
+        "pairs of depths of one word, each in another half of the relations",
+        key="beyond",
+    )
+    alike = (same >= rule.least) & (same > np.float64(beyond.threshold))
+    early, late = (np.array([onset(row) for row in each]) for each in curves.values())
+    samples = {name: by_sample(relations, late - early)}
+    return Ordered((later, beyond), samples, Severity(int(alike.sum()), len(same)))
+
+
+def deeper(
+    read: Read, name: str, curves: dict[str, Curves], relations: tuple[str, ...], *, key: str
+) -> Evidence:
+    """By how much deeper the second of two words is readable than the first."""
+    early, late = curves.values()
+
+    def apart(weights: Float[np.ndarray, " relation"]) -> float:
+        return onset(weights @ late) - onset(weights @ early)
+
+    depths = (f"{word} {onset(each.mean(0)):.2f}" for word, each in curves.items())
+    return Evidence(
+        name,
+        Effect(
+            UNIT,
+            apart(np.full(len(relations), 1 / len(relations))),
+            interval_over_relations(apart, relations, read.study.plan),
+            method=f"{' and '.join(depths)}: where half of the largest readability is "
+            "passed, on evaluation entities; bootstrap of relations",
+        ),
+        threshold=read.rule.least,
+        relation=">=",
+        n=len(relations),
+        key=key,
+    )
+
+
+def _same_word(curves: dict[str, Curves], halves: int, seed: int) -> Iterator[float]:
+    """How far apart one word's depths lie in random halves of the relations."""
+    generator = np.random.default_rng(seed)
+    for each in curves.values():
+        for _ in range(halves):
+            one, other = np.array_split(generator.permutation(len(each)), 2)
+            yield abs(onset(each[one].mean(0)) - onset(each[other].mean(0)))
+
+
+def _in_the_same_words(read: Read) -> tuple[tuple[Evidence, ...], tuple[str, ...]]:
+    """The bridge in prompts that hold both questions: nothing but the label says which is asked."""
+    shown = shown_by(read.study, COMPOSING, read.rule.gate)
+    if shown.prompts.crossed:
+        there = read_in(shown, read.rule, shown.prompts, read.difficulty)
+        if relations_gate(there).met:
+            name = "the same in prompts of the same words"
+            needed = replace(_needed(there), name=name, key="same_words")
+            return (replace(needed, threshold=0.0, relation=">"),), ()
+    reason = "the model does not answer both questions in one prompt: its last question differs"
+    return (), (f"{reason} between a prompt that needs the bridge and one that does not",)
+
+
+def _twins(read: Read) -> tuple[Control, ...]:
+    results = {}
+    for number in range(1, read.study.plan.twins + 1):
+        found = readings(read.study, read.prompts, read.difficulty, read.stories, number)
+        results[f"twin {number}"] = TwinResult(_needed(replace(read, found=found)).effect.value)
+    least = read.rule.needed
+    return twin_controls(results, meets=lambda value: value >= least, measured="the bridge")

@@ -6,6 +6,7 @@ afterwards (a scale, a soft cap) does not matter.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -40,8 +41,9 @@ def lens(
         ModelError: If what follows the last layer does not give the model's own logits.
     """
     ended = _Ended(model, items[0])
-    prompts = model.encoder.ids(items)
-    tokens = model.encoder.continuations(items, prompts, words)
+    # Words are encoded after the prompt's last line alone: what is before does not change them.
+    lines = [replace(item, prompt=item.prompt.rpartition("\n")[2], turns=()) for item in items]
+    tokens = model.encoder.continuations(lines, model.encoder.ids(lines), words)
     firsts = torch.tensor([[word[0] for word in row] for row in tokens])
     return ended.logits(torch.from_numpy(resid), firsts).cpu().numpy()
 

@@ -252,8 +252,12 @@ def _same_word(curves: dict[str, Curves], halves: int, seed: int) -> Iterator[fl
 
 
 def _in_the_same_words(read: Read) -> tuple[tuple[Evidence, ...], tuple[str, ...]]:
-    """The bridge in prompts that hold both questions: nothing but the label says which is asked."""
-    shown = shown_by(read.study, COMPOSING, read.rule.gate)
+    """The bridge in prompts that hold both questions: nothing but the label says which is asked.
+
+    Half as many, as of every second set.
+    """
+    plan = replace(read.study.plan, items=max(read.study.plan.items // 2, 1))
+    shown = shown_by(replace(read.study, plan=plan), COMPOSING, read.rule.gate)
     if shown.prompts.crossed:
         there = read_in(shown, read.rule, shown.prompts, read.difficulty)
         if relations_gate(there).met:

@@ -41,11 +41,24 @@ def lens(
         ModelError: If what follows the last layer does not give the model's own logits.
     """
     ended = _Ended(model, items[0])
-    # Words are encoded after the prompt's last line alone: what is before does not change them.
+    return ended.logits(torch.from_numpy(resid), _firsts(model, items, words)).cpu().numpy()
+
+
+def unembedded(
+    model: Model, items: Sequence[Item], words: Sequence[Sequence[str]]
+) -> Float[np.ndarray, "prompt word d_model"]:
+    """The unembedding of the first token of words, float32; arguments as in `lens`."""
+    weight: Tensor = model.module.get_output_embeddings().weight
+    rows = weight.detach()[_firsts(model, items, words).to(weight.device)]
+    return rows.float().cpu().numpy()
+
+
+def _firsts(model: Model, items: Sequence[Item], words: Sequence[Sequence[str]]) -> Tensor:
+    """First tokens [prompt word]."""
+    # Encoded after the prompt's last line alone: what stands before it does not change them.
     lines = [replace(item, prompt=item.prompt.rpartition("\n")[2], turns=()) for item in items]
     tokens = model.encoder.continuations(lines, model.encoder.ids(lines), words)
-    firsts = torch.tensor([[word[0] for word in row] for row in tokens])
-    return ended.logits(torch.from_numpy(resid), firsts).cpu().numpy()
+    return torch.tensor([[word[0] for word in row] for row in tokens])
 
 
 class _Ended:

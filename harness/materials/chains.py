@@ -1,5 +1,7 @@
 """The chains of names that a story of the cells tells, read back from its sentences."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.materials.difficulty import Difficulty
@@ -36,21 +38,29 @@ def chains_told(item: Item, difficulty: Difficulty) -> tuple[Chain, ...]:
         raise MaterialsError(f"prompt {item.id!r}: {item.relation!r} is no relation of the suite.")
     relation = known[item.relation]
     answers = sorted({item.answer, *item.distractors})
-    return tuple(_chain(relation, story, answer, difficulty.steps, item.id) for answer in answers)
+    there = {*re.findall(r"\w+", story)}
+    names = [[n for n in some if n in there] for some in _names(relation, difficulty.steps)]
+    return tuple(_chain(relation, story, answer, names, item.id) for answer in answers)
 
 
-def _chain(relation: Relation, story: str, answer: str, steps: int, of: str) -> Chain:
-    names: list[str] = []
-    for level in range(steps):
-        options = relation.links[level - 1].names if level else relation.names
-        found = [n for n in options if _told(relation, level, n, [answer, *names][-1]) in story]
+def _names(relation: Relation, steps: int) -> list[Sequence[str]]:
+    """Names that may stand at each place of a chain."""
+    return [relation.names, *(link.names for link in relation.links[: steps - 1])]
+
+
+def _chain(
+    relation: Relation, story: str, answer: str, names: Sequence[Sequence[str]], of: str
+) -> Chain:
+    chain = [answer]
+    for level, some in enumerate(names):
+        found = [name for name in some if _told(relation, level, name, chain[-1]) in story]
         if len(found) != 1:
             raise MaterialsError(
-                f"prompt {of!r}: {len(found)} names of its story lead to {[answer, *names][-1]!r} "
-                "in the words of its relation; expected 1, as the suite's own stories have."
+                f"prompt {of!r}: {len(found)} names of its story lead to {chain[-1]!r} in the "
+                "words of its relation; expected 1, as the suite's own stories have."
             )
-        names += found
-    return Chain(answer, tuple(names))
+        chain += found
+    return Chain(answer, tuple(chain[1:]))
 
 
 def _told(relation: Relation, level: int, name: str, leads_to: str) -> str:

@@ -23,13 +23,13 @@ from harness.findings.processes.readable import (
     BESIDE,
     BRIDGE,
     Curves,
+    Reader,
     Readings,
-    Two,
-    answered_stories,
+    Stories,
+    most_readable,
     onset,
-    readings,
-    two_cells,
 )
+from harness.findings.processes.readers import by_fitted_map, by_lens
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.requirements import beyond_same_process, interval
 from harness.findings.twins import TwinResult, missing_twins, twin_controls, worth_controls
@@ -42,6 +42,7 @@ from harness.verdicts.judge import Finding, require
 from harness.verdicts.samples import by_sample
 from harness.verdicts.severity import Severity
 
+READERS = {by_lens: "the logit lens", by_fitted_map: "a map fitted on other relations"}
 LEAST_CHAINS = 3  # two are asked about, and another one has the words to compare with
 UNIT = "share of the layers"
 
@@ -65,21 +66,26 @@ class HopRule:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What was read in which prompts."""
+    """What was read in which stories.
+
+    Attributes:
+        reader: The same for all words: the one that reads the bridge best on discovery entities.
+    """
 
     study: Study
     rule: HopRule
-    prompts: PromptSet
-    difficulty: Difficulty
-    stories: list[Two]
+    stories: Stories
+    reader: Reader
     found: Readings
     gates: tuple[Gate, ...] = ()
 
     @property
     def note(self) -> str:
-        """How much there was to read."""
-        answered = f"{len(self.stories)} stories of which both questions are answered right"
-        return f"words were read in {answered}, at the last token of {self.prompts.name}"
+        """How much there was to read, and how it was read."""
+        return (
+            f"words were read at the last token by {READERS[self.reader]}, in {len(self.stories)} "
+            f"stories of {self.stories.prompts.name} of which both questions are answered right"
+        )
 
 
 def bridge_finding(study: Study, rule: HopRule) -> Finding:
@@ -125,23 +131,24 @@ def measured(study: Study, rule: HopRule) -> Read:
     gates += require(*design_gates(study, COMPOSING.cells), *order_gate(study.prompts, COMPOSING))
     gates += require(*asked_first(study, COMPOSING.cells, rule.gate))
     assert whole is not None
-    read = read_in(study, rule, two_cells(study.prompts), whole[1])
+    stories = Stories.answered(study, study.prompts, whole[1])
+    reader, found = most_readable(tuple(READERS), stories)
+    read = Read(study, rule, stories, reader, found)
     return replace(read, gates=gates + require(relations_gate(read)))
 
 
-def read_in(study: Study, rule: HopRule, prompts: PromptSet, difficulty: Difficulty) -> Read:
-    """The words of some prompts, two of each story."""
-    stories = answered_stories(study, prompts)
-    found = readings(study, prompts, difficulty, stories)
-    return Read(study, rule, prompts, difficulty, stories, found)
+def read_alike(read: Read, study: Study, prompts: PromptSet, difficulty: Difficulty) -> Read:
+    """The words of other prompts, by the same reader."""
+    stories = Stories.answered(study, prompts, difficulty)
+    return replace(read, stories=stories, found=Readings.by(read.reader, stories))
 
 
 def relations_gate(read: Read) -> Gate:
     """Whether there are relations enough with stories in both halves of the entities."""
     found = len(read.found.relations)
     reason = (
-        f"in {found} relations of {read.prompts.name} both questions of a story are answered right "
-        f"in both halves of the entities; {LEAST_RELATIONS} are needed"
+        f"in {found} relations of {read.stories.prompts.name} both questions of a story are "
+        f"answered right in both halves of the entities; {LEAST_RELATIONS} are needed"
     )
     return Gate("relations read", found >= LEAST_RELATIONS, reason)
 
@@ -161,15 +168,17 @@ def _needed(read: Read) -> Evidence:
 
 
 def _beyond_beside(read: Read) -> Evidence:
-    """The same beyond a name that is told beside the one asked about, and that nothing needs."""
+    """The bridge beyond a name that is told beside the one asked about, and that nothing needs."""
     layer = read.found.best(BRIDGE)
-    bridge, beside = (read.found.of(word, EVALUATION)[:, layer] for word in (BRIDGE, BESIDE))
+    bridge, beside = (
+        read.found.won_where_asked(word, EVALUATION)[:, layer] for word in (BRIDGE, BESIDE)
+    )
     return _readable(
         read,
-        "the same, beyond a name that is not needed",
+        "comparisons won by the bridge beyond a name that is not needed",
         bridge - beside,
-        f"the other name has {beside.mean():.2f}: it is told in one sentence with the name that a "
-        "lookup asks about; bootstrap of relations",
+        f"the bridge wins {bridge.mean():.2f}, the other name {beside.mean():.2f}: it is told in "
+        "one sentence with the name that a lookup asks about; bootstrap of relations",
         key="beside",
     )
 
@@ -259,7 +268,7 @@ def _in_the_same_words(read: Read) -> tuple[tuple[Evidence, ...], tuple[str, ...
     plan = replace(read.study.plan, items=max(read.study.plan.items // 2, 1))
     shown = shown_by(replace(read.study, plan=plan), COMPOSING, read.rule.gate)
     if shown.prompts.crossed:
-        there = read_in(shown, read.rule, shown.prompts, read.difficulty)
+        there = read_alike(read, shown, shown.prompts, read.stories.difficulty)
         if relations_gate(there).met:
             name = "the same in prompts of the same words"
             needed = replace(_needed(there), name=name, key="same_words")
@@ -271,7 +280,7 @@ def _in_the_same_words(read: Read) -> tuple[tuple[Evidence, ...], tuple[str, ...
 def _twins(read: Read) -> tuple[Control, ...]:
     results = {}
     for number in range(1, read.study.plan.twins + 1):
-        found = readings(read.study, read.prompts, read.difficulty, read.stories, number)
+        found = Readings.by(read.reader, replace(read.stories, twin=number))
         results[f"twin {number}"] = TwinResult(_needed(replace(read, found=found)).effect.value)
     least = read.rule.needed
     return twin_controls(results, meets=lambda value: value >= least, measured="the bridge")

@@ -1,18 +1,17 @@
 """At which layer the words of a two-step question become readable at the last token.
 
-A word is read by the logit lens. It is compared with the words in its place in chains of the same
-story that no question is about, once in the prompt that needs it and once in the prompt of the
-same story that asks the other question. What the second one shows too is owed to the word, to its
-place and to its standing in the story; the rest, *readability*, is owed to what is asked.
+A word is compared with the words in its place in chains of the same story that no question is
+about, once in the prompt that needs it and once in the prompt of the same story that asks the
+other question. What the second one shows too is owed to the word, to its place and to its standing
+in the story; the rest, *readability*, is owed to what is asked.
 """
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from harness.findings.processes.kinds import cell_of
 from harness.materials.chains import Chain, chains_told
@@ -20,32 +19,112 @@ from harness.materials.difficulty import Difficulty
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.study.study import Study
 
-if TYPE_CHECKING:
-    from harness.adapter import Model
-
 BRIDGE, ANSWER, ONE_STEP, BESIDE = "bridge", "answer", "answer of one step", "name beside"
 WORDS = (BRIDGE, ANSWER, ONE_STEP, BESIDE)
-LENS_VERSION = 1  # raise it when what is stored changes its meaning
+CELLS = ("reasoning", "lookup")
 
 Curves = Float[np.ndarray, "relation layer"]
+
+
+@dataclass(frozen=True)
+class Stories:
+    """Stories of which both questions are answered right, and where their words are told.
+
+    Attributes:
+        study: The model.
+        prompts: With two prompts of each story; crossed ones, of each order.
+        difficulty: Of the stories.
+        rows: Of the two prompts, in the order of `CELLS`.
+        twin: Seed of the untrained twin that is read in the model's place.
+    """
+
+    study: Study
+    prompts: PromptSet
+    difficulty: Difficulty
+    rows: Int[np.ndarray, "story cell"]
+    twin: int | None = None
+
+    @classmethod
+    def answered(cls, study: Study, prompts: PromptSet, difficulty: Difficulty) -> "Stories":
+        """Those of some prompts; prompts of other cells are left out."""
+        prompts = prompts.where(lambda item: cell_of(item) in CELLS, f"{prompts.name}, told steps")
+        found: dict[str, dict[str, int]] = {}
+        correct = study.subject.answers(prompts).correct == 1
+        for row, (item, right) in enumerate(zip(prompts.items, correct, strict=True)):
+            if right:
+                found.setdefault(_story(item), {})[cell_of(item)] = row
+        rows = [[two[cell] for cell in CELLS] for two in found.values() if len(two) == len(CELLS)]
+        return cls(study, prompts, difficulty, np.array(rows, dtype=int).reshape(-1, len(CELLS)))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def chains(self) -> list[tuple[Chain, ...]]:
+        """Of each prompt's story."""
+        return [chains_told(item, self.difficulty) for item in self.prompts.items]
+
+    @cached_property
+    def words(self) -> list[list[str]]:
+        """What each prompt's story tells: the answer of each chain, then its names."""
+        return [[w for chain in told for w in (chain.answer, *chain.names)] for told in self.chains]
+
+    @cached_property
+    def asked(self) -> Int[np.ndarray, "story cell"]:
+        """Number of the chain that each prompt asks about."""
+
+        def chain(row: int) -> int:
+            return [told.answer for told in self.chains[row]].index(self.prompts.items[row].answer)
+
+        return np.array([[chain(row) for row in two] for two in self.rows], dtype=int)
+
+    @property
+    def places(self) -> tuple[tuple[int, int], ...]:
+        """Of each word: its place in its chain, from the answer on, and the cell it belongs to.
+
+        A reasoning question is about the last name of its chain: the bridge is the one that this
+        leads to. A lookup is about the first: the name beside is told in one sentence with it, and
+        not needed.
+        """
+        return ((self.difficulty.steps - 1, 0), (0, 0), (0, 1), (2, 1))
+
+    @property
+    def items(self) -> list[Item]:
+        """One of each story."""
+        return [self.prompts.items[row] for row in self.rows[:, 0]]
+
+
+# How high each chain's word stands in the prompt that needs the word, and in the other one.
+Scores = Float[np.ndarray, "story word two layer chain"]
+Reader = Callable[[Stories], Scores]
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
     """How readable each word is, story by story.
 
-    The bridge is the name that the first step of a reasoning question leads to. The name beside is
-    told in one sentence with the name that a lookup question is about, and not needed there.
-
     Attributes:
-        excess: Share of comparisons won where the word is needed, less that where it is not; from
-            -1 to 1, and 0 by chance. The words are `WORDS`.
+        won: Share of comparisons won in the prompt that needs the word, and in the other one; one
+            half by chance. The words are `WORDS`.
         relation, split: Of each story.
     """
 
-    excess: Float[np.ndarray, "story word layer"]
+    won: Float[np.ndarray, "story word two layer"]
     relation: Shaped[np.ndarray, " story"]
     split: Shaped[np.ndarray, " story"]
+
+    @classmethod
+    def by(cls, reader: Reader, stories: Stories) -> "Readings":
+        """As a reader has them."""
+        scores, layers = reader(stories), stories.study.subject.architecture.layers
+        won = np.zeros((len(stories), len(WORDS), 2, layers))
+        for story, asked in enumerate(stories.asked):
+            rest = [c for c in range(stories.difficulty.chains) if c not in asked]
+            for word, (_, cell) in enumerate(stories.places):
+                each = scores[story, word]
+                won[story, word] = _won(each[..., asked[cell]], each[..., rest])
+        relation = np.array([item.relation for item in stories.items])
+        return cls(won, relation, np.array([item.split for item in stories.items]))
 
     @property
     def relations(self) -> tuple[str, ...]:
@@ -54,8 +133,13 @@ class Readings:
         return tuple(sorted(set.intersection(*halves)))
 
     def of(self, word: str, split: str) -> Float[np.ndarray, "story layer"]:
-        """Of one word in the stories of a split."""
-        return self.excess[self.split == split, WORDS.index(word)]
+        """Readability of one word in the stories of a split: -1 to 1, 0 by chance."""
+        needed, not_needed = self.won[self.split == split, WORDS.index(word)].swapaxes(0, 1)
+        return np.asarray(needed - not_needed)
+
+    def won_where_asked(self, word: str, split: str) -> Float[np.ndarray, "story layer"]:
+        """Share of comparisons that one word wins in its own prompt."""
+        return np.asarray(self.won[self.split == split, WORDS.index(word), 0])
 
     def curves(self, word: str, split: str = EVALUATION) -> Curves:
         """Of one word, means over the stories of each relation."""
@@ -67,105 +151,26 @@ class Readings:
         return int(self.curves(word, DISCOVERY).mean(0).argmax())
 
 
-@dataclass(frozen=True, slots=True)
-class Two:
-    """The two prompts of a story, as rows of a set: what one needs, the other does not."""
-
-    reasoning: int
-    lookup: int
-
-
-def answered_stories(study: Study, prompts: PromptSet) -> list[Two]:
-    """Stories of which both questions are answered right; of crossed prompts, for each order."""
-    found: dict[str, dict[str, int]] = {}
-    correct = study.subject.answers(prompts).correct == 1
-    for row, (item, right) in enumerate(zip(prompts.items, correct, strict=True)):
-        if right:
-            found.setdefault(_story(item), {})[cell_of(item)] = row
-    return [Two(**rows) for rows in found.values() if rows.keys() == {"reasoning", "lookup"}]
-
-
 def _story(item: Item) -> str:
     """What the two prompts share of their ids: all but the label, or the question."""
     return item.id[:-1] if item.label else item.id.rpartition("-")[0]
 
 
-def two_cells(prompts: PromptSet) -> PromptSet:
-    """The prompts that ask for one or more steps in the story."""
-    return prompts.where(
-        lambda item: cell_of(item) in ("reasoning", "lookup"), f"{prompts.name}, told steps"
-    )
-
-
-def readings(
-    study: Study,
-    prompts: PromptSet,
-    difficulty: Difficulty,
-    stories: Sequence[Two],
-    twin: int | None = None,
-) -> Readings:
-    """Read every word of some stories, from the model or from an untrained twin.
-
-    Args:
-        study: The model.
-        prompts: With two prompts of each story.
-        difficulty: Of the stories, which tell three chains or more.
-        stories: Which.
-        twin: Seed of the twin that is read in the model's place.
-    """
-    chains = [chains_told(item, difficulty) for item in prompts.items]
-    logits = _logits(study, prompts, chains, twin)
-    made = []
-    for two in stories:
-        rows = (two.reasoning, two.lookup)
-        asked = [_asked(prompts.items[row], chains[row]) for row in rows]
-        rest = [c for c in range(difficulty.chains) if c not in asked]
-        composed, looked = (_won(logits[list(rows)], own, rest) for own in asked)
-        steps = composed.shape[1] - 1
-        first, one_step = composed[0] - composed[1], looked[1] - looked[0]
-        made.append([first[steps - 1], first[0], one_step[0], one_step[2]])
-    items = [prompts.items[two.reasoning] for two in stories]
-    return Readings(
-        np.array(made).reshape(-1, len(WORDS), logits.shape[1]),  # there may be no stories
-        np.array([item.relation for item in items]),
-        np.array([item.split for item in items]),
-    )
-
-
-def _asked(item: Item, chains: Sequence[Chain]) -> int:
-    return [chain.answer for chain in chains].index(item.answer)
-
-
 def _won(
-    logits: Float[np.ndarray, "two layer chain level"], own: int, rest: Sequence[int]
-) -> Float[np.ndarray, "two level layer"]:
-    """Share of the other chains whose word has a lower logit; one half where they are equal."""
-    over = np.sign(logits[:, :, [own]] - logits[:, :, list(rest)])
-    return np.asarray((0.5 + over / 2).mean(2).transpose(0, 2, 1))
+    own: Float[np.ndarray, "two layer"], rest: Float[np.ndarray, "two layer chain"]
+) -> Float[np.ndarray, "two layer"]:
+    """Share of the others that a word stands above; one half where they are equal."""
+    return np.asarray((0.5 + np.sign(own[..., None] - rest) / 2).mean(-1))
 
 
-def _logits(
-    study: Study, prompts: PromptSet, chains: Sequence[Sequence[Chain]], twin: int | None
-) -> Float[np.ndarray, "prompt layer chain level"]:
-    """Of every word that a story tells, by chain: its answer, then its names; from the store."""
-    told = [[w for chain in each for w in (chain.answer, *chain.names)] for each in chains]
-    words = {item.id: row for item, row in zip(prompts.items, told, strict=True)}
-    at = {item.id: row for row, item in enumerate(prompts.items)}
+def most_readable(readers: Sequence[Reader], stories: Stories) -> tuple[Reader, Readings]:
+    """The reader that reads the bridge best on discovery entities, and what it reads."""
+    each = [(reader, Readings.by(reader, stories)) for reader in readers]
+    return max(each, key=lambda two: _highest(two[1]))
 
-    def measure(model: "Model", items: tuple[Item, ...]) -> dict[str, np.ndarray]:
-        from harness.adapter.lens import lens  # noqa: PLC0415 - torch and nnsight load here
 
-        resid = study.subject.activations(prompts, twin=twin).resid[[at[item.id] for item in items]]
-        return {"logits": lens(model, items, resid, [words[item.id] for item in items])}
-
-    what = {
-        "kind": "words in the stream",
-        "version": LENS_VERSION,
-        "words": hashlib.sha256(repr(told).encode()).hexdigest(),
-        "twin": twin,
-    }
-    found = study.subject.fetch(what, prompts, measure, twin)["logits"]
-    return found.reshape(*found.shape[:2], len(chains[0]), -1)
+def _highest(found: Readings) -> float:
+    return float(found.curves(BRIDGE, DISCOVERY).mean(0).max()) if found.relations else 0.0
 
 
 def onset(curve: Float[np.ndarray, " layer"]) -> float:

@@ -9,7 +9,7 @@ from harness.findings.processes.hops import (
     deeper,
     in_order,
     measured,
-    read_in,
+    read_alike,
     relations_gate,
 )
 from harness.findings.processes.readable import ANSWER, ONE_STEP, Curves
@@ -34,7 +34,7 @@ def steps_finding(study: Study, rule: HopRule) -> Finding:
         Inconclusive: If a gate is unmet.
     """
     read = measured(study, rule)
-    steps = read.difficulty.steps
+    steps = read.stories.difficulty.steps
     name = f"depth of the answer of {steps} steps minus that of one"
     curves = {ONE_STEP: read.found.curves(ONE_STEP), _of(steps): read.found.curves(ANSWER)}
     order = in_order(read, name, curves)
@@ -54,17 +54,17 @@ def _of(steps: int) -> str:
 
 def _further(read: Read) -> tuple[tuple[Evidence, ...], tuple[str, ...]]:
     """The answer of one step more against that of the reasoning questions; or why not."""
-    study, steps = read.study, read.difficulty.steps
+    study, steps = read.study, read.stories.difficulty.steps
     if steps == MOST_STEPS:
         return (), (f"no story has more than {MOST_STEPS} steps",)
-    harder = replace(read.difficulty, steps=steps + 1)
+    harder = replace(read.stories.difficulty, steps=steps + 1)
     name, items = f"cells:lookup-reasoning@{harder}", max(study.plan.items // 2, 1)
     prompts = study.plan.labelled(draw_cells(name, items, study.plan.seed))
     there = replace(study, prompts=prompts)
     unmet = [gate.reason for gate in competence_gates(there, read.rule.gate) if not gate.met]
     if unmet:
         return (), (f"{steps + 1} steps could not be asked for: {'; '.join(unmet)}",)
-    more = read_in(there, read.rule, prompts, harder)
+    more = read_alike(read, there, prompts, harder)
     both = tuple(sorted({*read.found.relations} & {*more.found.relations}))
     gate = relations_gate(more)
     if not gate.met or len(both) < len(more.found.relations):

@@ -1,0 +1,200 @@
+"""h12: the order in which the bridge and the answer become readable, in worlds where it is known."""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from harness.activations.extracted import Answers
+from harness.findings.processes.hops import HopRule, bridge_finding
+from harness.findings.processes.kinds import cell_of
+from harness.findings.processes.readable import onset
+from harness.findings.processes.steps import steps_finding
+from harness.materials.cell_sets import draw_cells
+from harness.materials.chains import chains_told
+from harness.materials.difficulty import parse_difficulty
+from harness.study.plan import Plan
+from harness.study.study import Study
+from harness.verdicts.judge import Criterion, Outcome, judge
+from tests.support.judging import finding_of
+from tests.support.synthetic import SIZES
+
+RULE = HopRule(needed=0.1, least=0.05, halves=20, gate=0.6)
+PLAN = Plan(seed=0, items=128, resamples=199, twins=1)
+SETTING = "chains4-shots4-shuffled-steps2"
+LAYERS, WIDTH, LIFTED = SIZES.layers, 48, 4.0
+IN_TURN = {"bridge": 1, "answer": 2, "answer of one step": 1}
+
+
+@dataclass
+class Speaks:
+    """Stands in for `study.Subject`: at which layer which words stand in the stream is stated.
+
+    Attributes:
+        shows: From which layer on the asked chain's words stand above the others: `bridge` and
+            `answer` of reasoning, `answer of one step` and `name beside` of lookup, and `elsewhere`,
+            the bridge in the prompt that does not need it.
+        hidden: Whether words stand in directions that the output does not have.
+        misses: Steps that it answers wrong.
+    """
+
+    shows: Mapping[str, int]
+    hidden: bool = False
+    misses: tuple[int, ...] = ()
+    architecture: object = SIZES
+    thinking: str = ""
+    drawn: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def answers(self, prompts):
+        right = np.array([item.steps not in self.misses for item in prompts.items], np.float32)
+        return Answers(right, right, right, right, right)
+
+    def activations(self, prompts, twin=None):
+        rows = self._alike(prompts, WIDTH)
+        if self.hidden and twin is None:
+            turned = np.linalg.qr(np.random.default_rng(1).standard_normal((WIDTH, WIDTH)))[0]
+            for row, layer, word in self._shown(prompts):
+                rows[row, layer:] += LIFTED * code(word) @ turned
+        return SimpleNamespace(resid=rows.astype(np.float32))
+
+    def fetch(self, what, prompts, _measure, twin=None):
+        words = [told(item, prompts) for item in prompts.items]
+        if what["kind"] == "words, unembedding":
+            return {"rows": np.array([[code(word) for word in row] for row in words])}
+        logits = self._alike(prompts, len(words[0]))
+        if not self.hidden and twin is None:
+            for row, layer, word in self._shown(prompts):
+                logits[row, layer:, words[row].index(word)] += LIFTED
+        return {"logits": logits}
+
+    def _alike(self, prompts, width):
+        """Noise that the two prompts of a story share, as where the question is not read yet."""
+        noise = np.zeros((len(prompts), LAYERS, width))
+        for two in stories(prompts).values():
+            noise[[*two.values()]] = self.drawn.standard_normal((LAYERS, width))
+        return noise
+
+    def _shown(self, prompts):
+        """(row, first layer, word) of what stands in the stream of a prompt."""
+        for two in stories(prompts).values():
+            reasoning, lookup = two["reasoning"], two["lookup"]
+            composed, looked = (own(prompts.items[row], prompts) for row in (reasoning, lookup))
+            bridge = composed.names[-2]
+            words = {
+                "bridge": (reasoning, bridge),
+                "answer": (reasoning, composed.answer),
+                "answer of one step": (lookup, looked.answer),
+                "name beside": (lookup, looked.names[1]),
+                "elsewhere": (lookup, bridge),
+            }
+            for name, layer in self.shows.items():
+                late = len(composed.names) - 2 if name == "answer" else 0  # a layer for each step
+                yield words[name][0], layer + late, words[name][1]
+
+
+def stories(prompts):
+    """Rows of the two prompts of each story, by cell."""
+    rows = {}
+    for row, item in enumerate(prompts.items):
+        key = item.id[:-1] if item.label else item.id.rpartition("-")[0]
+        rows.setdefault(key, {})[cell_of(item)] = row
+    return rows
+
+
+@cache
+def code(word):
+    return np.random.default_rng(zlib.crc32(word.encode())).standard_normal(WIDTH)
+
+
+def difficulty_of(prompts):
+    return parse_difficulty(prompts.name.partition("@")[2].partition(",")[0])
+
+
+def told(item, prompts):
+    chains = chains_told(item, difficulty_of(prompts))
+    return [word for chain in chains for word in (chain.answer, *chain.names)]
+
+
+def own(item, prompts):
+    chains = chains_told(item, difficulty_of(prompts))
+    return next(chain for chain in chains if chain.answer == item.answer)
+
+
+def found(finding, subject, setting=SETTING):
+    study = Study(subject, draw_cells(f"cells@{setting}", PLAN.items, PLAN.seed), PLAN)
+    made = finding_of(finding, study, RULE)
+    return made, *judge(made, Criterion.CONTROLLED)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_bridge_that_comes_first_is_supported(hidden):
+    finding, outcome, why = found(bridge_finding, Speaks(IN_TURN, hidden=hidden))
+    assert (outcome, why) == (Outcome.SUPPORTED, "every requirement holds")
+    by_key = {e.key: e.effect for e in finding.evidence}
+    assert by_key["order"].value == pytest.approx(1 / LAYERS, abs=0.04)
+    assert by_key["same_words"].value > 0.3
+    assert len(finding.controls) == PLAN.twins
+    assert finding.severity.contrasts == 2 * RULE.halves
+    assert ("a map fitted on other relations" in finding.notes[0]) is hidden
+
+
+@pytest.mark.parametrize(
+    ("world", "failed"),
+    [
+        ({"bridge": 2, "answer": 1}, "depth of the answer"),
+        ({"bridge": 1, "answer": 1}, "depth of the answer"),
+        ({"answer": 1}, "readability of the bridge"),
+        ({"bridge": 1, "elsewhere": 1, "answer": 2}, "readability of the bridge"),
+        ({"bridge": 1, "name beside": 1, "answer": 2}, "comparisons won by the bridge"),
+    ],
+    ids=["the answer first", "together", "no bridge", "a bridge that is merely told", "beside"],
+)
+def test_any_other_order_is_refuted(world, failed):
+    finding, outcome, why = found(bridge_finding, Speaks(world))
+    assert (outcome, why[: len(failed)]) == (Outcome.REFUTED, failed)
+    assert not finding.controls  # they can only take support away
+
+
+def test_each_further_step_that_takes_a_layer_is_supported():
+    finding, outcome, _ = found(steps_finding, Speaks(IN_TURN))
+    assert outcome is Outcome.SUPPORTED
+    assert [e.key for e in finding.evidence] == ["order", "beyond", "further"]
+    for evidence in (finding.evidence[0], finding.evidence[2]):
+        assert evidence.effect.value == pytest.approx(1 / LAYERS, abs=0.04)
+
+
+def test_answers_that_come_as_early_in_two_steps_are_refuted():
+    finding, outcome, _ = found(steps_finding, Speaks({"answer": 2, "answer of one step": 2}))
+    assert outcome is Outcome.REFUTED
+    assert finding.evidence[0].effect.value == pytest.approx(0, abs=0.04)
+
+
+def test_three_steps_that_are_not_answered_are_left_out():
+    finding, outcome, _ = found(steps_finding, Speaks(IN_TURN, misses=(3,)))
+    assert outcome is Outcome.SUPPORTED
+    assert any("3 steps could not be asked for" in note for note in finding.notes)
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("chains4-shots4-told-steps2", "told in order"),
+        ("chains2-shots2-shuffled-steps2", "3 are needed: words are compared"),
+    ],
+)
+def test_stories_that_cannot_show_it_are_inconclusive(setting, reason):
+    _, outcome, why = found(bridge_finding, Speaks(IN_TURN), setting)
+    assert outcome is Outcome.INCONCLUSIVE
+    assert reason in why
+
+
+def test_a_word_is_readable_from_half_of_its_height_on():
+    assert onset(np.array([0, 0.4, 0.1, 0.1])) == pytest.approx(1.5 / 4)
+    assert onset(np.array([0, 0, 0.2, 0.4])) == pytest.approx(3 / 4)
+    assert onset(np.array([0.21, 0, 0.2, 0.4])) == pytest.approx(3 / 4)  # noise before is no onset
+    assert onset(np.array([0.4, 0.4, 0.4, 0.4])) == pytest.approx(0.5 / 4)
+    assert onset(np.array([-0.1, -0.2, 0.0, 0.0])) == pytest.approx(5 / 4)

@@ -33,5 +33,5 @@ def test_after_the_last_layer_it_reads_what_the_model_says(kind, tmp_path):
 
 def test_a_model_that_does_more_than_its_modules_say_is_refused(tmp_path):
     model = loaded("roberta", tmp_path)
-    with pytest.raises(ModelError, match="cannot be read by the logit lens: .*0.99"):
+    with pytest.raises(ModelError, match=r"cannot be read by the logit lens: .*0\.99"):
         lens(model, ITEMS, model.extract(ITEMS).resid, WORDS)

@@ -31,7 +31,7 @@ def test_a_story_that_does_not_tell_them_is_refused():
     difficulty = parse_difficulty("chains3-shots3-shuffled-steps2")
     item = draw_cells(f"cells@{difficulty}", 6).items[0]
     other = replace(item, premises=("Velm is a town.",))
-    with pytest.raises(MaterialsError, match="0 names of its story lead to .*; expected 1"):
+    with pytest.raises(MaterialsError, match=r"0 names of its story lead to .*; expected 1"):
         chains_told(other, difficulty)
     with pytest.raises(MaterialsError, match="'weather' is no relation of the suite"):
         chains_told(replace(item, relation="weather"), difficulty)

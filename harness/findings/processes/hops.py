@@ -42,7 +42,10 @@ from harness.verdicts.judge import Finding, require
 from harness.verdicts.samples import by_sample
 from harness.verdicts.severity import Severity
 
-READERS = {by_lens: "the logit lens", by_fitted_map: "a map fitted on other relations"}
+READERS: dict[Reader, str] = {
+    by_lens: "the logit lens",
+    by_fitted_map: "a map fitted on other relations",
+}
 LEAST_CHAINS = 3  # two are asked about, and another one has the words to compare with
 UNIT = "share of the layers"
 
@@ -261,12 +264,8 @@ def _same_word(curves: dict[str, Curves], halves: int, seed: int) -> Iterator[fl
 
 
 def _in_the_same_words(read: Read) -> tuple[tuple[Evidence, ...], tuple[str, ...]]:
-    """The bridge in prompts that hold both questions: nothing but the label says which is asked.
-
-    Half as many, as of every second set.
-    """
-    plan = replace(read.study.plan, items=max(read.study.plan.items // 2, 1))
-    shown = shown_by(replace(read.study, plan=plan), COMPOSING, read.rule.gate)
+    """The bridge in prompts that hold both questions: nothing but the label says which is asked."""
+    shown = shown_by(read.study, COMPOSING, read.rule.gate)
     if shown.prompts.crossed:
         there = read_alike(read, shown, shown.prompts, read.stories.difficulty)
         if relations_gate(there).met:

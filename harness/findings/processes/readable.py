@@ -47,7 +47,9 @@ class Stories:
     @classmethod
     def answered(cls, study: Study, prompts: PromptSet, difficulty: Difficulty) -> "Stories":
         """Those of some prompts; prompts of other cells are left out."""
-        prompts = prompts.where(lambda item: cell_of(item) in CELLS, f"{prompts.name}, told steps")
+        if {cell_of(item) for item in prompts.items} != {*CELLS}:
+            name = f"{prompts.name}, steps told"
+            prompts = prompts.where(lambda item: cell_of(item) in CELLS, name)
         found: dict[str, dict[str, int]] = {}
         correct = study.subject.answers(prompts).correct == 1
         for row, (item, right) in enumerate(zip(prompts.items, correct, strict=True)):

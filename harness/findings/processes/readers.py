@@ -96,9 +96,8 @@ def _unembedded(stories: Stories) -> Float[np.ndarray, "story chain level d_mode
 
     what, prompts = _what("unembedding", stories), stories.prompts
     rows = stories.study.subject.fetch(what, prompts, measure, stories.twin)["rows"]
-    return rows.reshape(len(prompts), stories.difficulty.chains, -1, rows.shape[-1])[
-        stories.rows[:, 0]
-    ]
+    by_chain = rows.reshape(len(prompts), stories.difficulty.chains, -1, rows.shape[-1])
+    return np.asarray(by_chain[stories.rows[:, 0]])
 
 
 def _by_id(stories: Stories) -> tuple[dict[str, list[str]], dict[str, int]]:

@@ -1,4 +1,4 @@
-"""h12: the order in which the bridge and the answer become readable, in worlds where it is known."""
+"""h12: in which order the bridge and the answer become readable, where that is known."""
 
 import zlib
 from collections.abc import Mapping
@@ -35,9 +35,9 @@ class Speaks:
     """Stands in for `study.Subject`: at which layer which words stand in the stream is stated.
 
     Attributes:
-        shows: From which layer on the asked chain's words stand above the others: `bridge` and
-            `answer` of reasoning, `answer of one step` and `name beside` of lookup, and `elsewhere`,
-            the bridge in the prompt that does not need it.
+        shows: From which layer on words of the asked chain stand above the others: `bridge` and
+            `answer` of reasoning, `answer of one step` and `name beside` of lookup, and the bridge
+            in the prompt that does not need it, `elsewhere`.
         hidden: Whether words stand in directions that the output does not have.
         misses: Steps that it answers wrong.
     """

@@ -14,7 +14,8 @@ Selection   The layer of the bridge on discovery entities; all is judged on othe
 
 import pytest
 
-from harness.findings.processes.hops import HopRule, bridge_finding
+from harness.findings.processes.bridge import bridge_finding
+from harness.findings.processes.hops import HopRule
 from harness.findings.processes.steps import steps_finding
 
 NEEDED = 0.10  # of its comparisons, that the bridge wins more often where it is needed, at least

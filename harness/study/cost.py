@@ -275,6 +275,26 @@ def _generality(sizes: Sizes) -> Iterator[Work]:
     yield from _found("retrieval", sizes)
 
 
+def _words(sizes: Sizes) -> Iterator[Work]:
+    yield from _difficulty()
+    yield Work("answers", "cells", 2 * sizes.items, 1, "words")
+    yield Work("activations", "cells", 2 * sizes.items, 1, "words")
+
+
+def _bridge(sizes: Sizes) -> Iterator[Work]:
+    yield from _words(sizes)
+    yield Work("answers", "cells-crossed", 4 * sizes.items, 1, "composing")
+    yield Work("activations", "cells-crossed", 4 * sizes.items, 1, "composing")
+    if sizes.twins:
+        yield Work("activations", "cells", 2 * sizes.items, sizes.twins, "words, twins")
+
+
+def _steps(sizes: Sizes) -> Iterator[Work]:
+    yield from _words(sizes)
+    yield Work("answers", "cells", 2 * sizes.half, 1, "one step more")
+    yield Work("activations", "cells", 2 * sizes.half, 1, "one step more")
+
+
 def _process_depth(sizes: Sizes) -> Iterator[Work]:
     for kind in _CIRCUITS:
         for name in PROCESSES:
@@ -386,6 +406,8 @@ PREDICTIONS: Mapping[str, Planned] = {
     "test_the_composing_circuit_acts_while_steps_are_written": _written_steps,
     "test_tuning_the_retrieval_circuit_unlearns_recall_alone": _tuning("retrieval"),
     "test_tuning_the_composing_circuit_unlearns_reasoning_alone": _tuning("composing"),
+    "test_the_bridge_is_readable_before_the_answer": _bridge,
+    "test_each_further_step_is_readable_later": _steps,
     "test_five_heads_carry_retrieval": _few_heads("retrieval"),
     "test_five_heads_carry_composing": _few_heads("composing"),
 }

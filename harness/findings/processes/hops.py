@@ -1,7 +1,6 @@
-"""h12: in which order a model finds what a question of several steps asks for.
+"""h12: the depths at which words of a question of several steps become readable, and their order.
 
-Where two steps are composed one after the other, the name that the first one leads to (the bridge)
-becomes readable before the answer. Nothing is edited: only the depths of words are compared.
+Nothing is edited: only readings at the last token are compared.
 """
 
 from collections.abc import Iterator
@@ -16,12 +15,8 @@ from harness.findings.processes.materials import (
     asked_first,
     design_gates,
     order_gate,
-    shown_by,
 )
 from harness.findings.processes.readable import (
-    ANSWER,
-    BESIDE,
-    BRIDGE,
     Curves,
     Reader,
     Readings,
@@ -31,14 +26,13 @@ from harness.findings.processes.readable import (
 )
 from harness.findings.processes.readers import by_fitted_map, by_lens
 from harness.findings.processes.selected import interval_over_relations
-from harness.findings.requirements import beyond_same_process, interval
-from harness.findings.twins import TwinResult, missing_twins, twin_controls, worth_controls
+from harness.findings.requirements import beyond_same_process
 from harness.materials.cell_sets import whole_cells
 from harness.materials.difficulty import Difficulty
-from harness.materials.items import EVALUATION, PromptSet
+from harness.materials.items import PromptSet
 from harness.study.study import Study
-from harness.verdicts.evidence import Control, Effect, Evidence, Gate
-from harness.verdicts.judge import Finding, require
+from harness.verdicts.evidence import Effect, Evidence, Gate
+from harness.verdicts.judge import require
 from harness.verdicts.samples import by_sample
 from harness.verdicts.severity import Severity
 
@@ -91,32 +85,6 @@ class Read:
         )
 
 
-def bridge_finding(study: Study, rule: HopRule) -> Finding:
-    """Whether the bridge is readable where it is needed alone, and before the answer.
-
-    Args:
-        study: The model, on prompts with one question each.
-        rule: When words count as readable in an order.
-
-    Raises:
-        Inconclusive: If a gate is unmet.
-    """
-    read = measured(study, rule)
-    curves = {word: read.found.curves(word) for word in (BRIDGE, ANSWER)}
-    order = in_order(read, "depth of the answer minus depth of the bridge", curves)
-    required = (_needed(read), _beyond_beside(read), *order.evidence)
-    met = worth_controls(study, required)
-    crossed, notes = _in_the_same_words(read) if met else ((), ())
-    return Finding(
-        (*required, *crossed),
-        _twins(read) if met else (),
-        read.gates,
-        notes=(read.note, *notes, *missing_twins(study, met=met)),
-        samples=order.samples,
-        severity=order.severity,
-    )
-
-
 def measured(study: Study, rule: HopRule) -> Read:
     """The words of both questions of every story, behind the gates.
 
@@ -154,51 +122,6 @@ def relations_gate(read: Read) -> Gate:
         f"answered right in both halves of the entities; {LEAST_RELATIONS} are needed"
     )
     return Gate("relations read", found >= LEAST_RELATIONS, reason)
-
-
-def _needed(read: Read) -> Evidence:
-    """The bridge, where the question needs it against where it does not."""
-    layer = read.found.best(BRIDGE)
-    return _readable(
-        read,
-        "readability of the bridge where it is needed",
-        read.found.of(BRIDGE, EVALUATION)[:, layer],
-        "more comparisons won, with names in its place in chains that are not asked about, than in "
-        f"the prompt of the same story that asks for a lookup; layer {layer}, selected on "
-        "discovery; bootstrap of relations",
-        key="needed",
-    )
-
-
-def _beyond_beside(read: Read) -> Evidence:
-    """The bridge beyond a name that is told beside the one asked about, and that nothing needs."""
-    layer = read.found.best(BRIDGE)
-    bridge, beside = (
-        read.found.won_where_asked(word, EVALUATION)[:, layer] for word in (BRIDGE, BESIDE)
-    )
-    return _readable(
-        read,
-        "comparisons won by the bridge beyond a name that is not needed",
-        bridge - beside,
-        f"the bridge wins {bridge.mean():.2f}, the other name {beside.mean():.2f}: it is told in "
-        "one sentence with the name that a lookup asks about; bootstrap of relations",
-        key="beside",
-    )
-
-
-def _readable(
-    read: Read, name: str, values: Float[np.ndarray, " story"], method: str, *, key: str
-) -> Evidence:
-    relation = read.found.relation[read.found.split == EVALUATION]
-    within = interval(values, read.study, relation)
-    return Evidence(
-        name,
-        Effect("share of comparisons", float(values.mean()), within, method=method),
-        threshold=read.rule.needed,
-        relation=">=",
-        n=len(read.found.relations),
-        key=key,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,25 +184,3 @@ def _same_word(curves: dict[str, Curves], halves: int, seed: int) -> Iterator[fl
         for _ in range(halves):
             one, other = np.array_split(generator.permutation(len(each)), 2)
             yield abs(onset(each[one].mean(0)) - onset(each[other].mean(0)))
-
-
-def _in_the_same_words(read: Read) -> tuple[tuple[Evidence, ...], tuple[str, ...]]:
-    """The bridge in prompts that hold both questions: nothing but the label says which is asked."""
-    shown = shown_by(read.study, COMPOSING, read.rule.gate)
-    if shown.prompts.crossed:
-        there = read_alike(read, shown, shown.prompts, read.stories.difficulty)
-        if relations_gate(there).met:
-            name = "the same in prompts of the same words"
-            needed = replace(_needed(there), name=name, key="same_words")
-            return (replace(needed, threshold=0.0, relation=">"),), ()
-    reason = "the model does not answer both questions in one prompt: its last question differs"
-    return (), (f"{reason} between a prompt that needs the bridge and one that does not",)
-
-
-def _twins(read: Read) -> tuple[Control, ...]:
-    results = {}
-    for number in range(1, read.study.plan.twins + 1):
-        found = Readings.by(read.reader, replace(read.stories, twin=number))
-        results[f"twin {number}"] = TwinResult(_needed(replace(read, found=found)).effect.value)
-    least = read.rule.needed
-    return twin_controls(results, meets=lambda value: value >= least, measured="the bridge")

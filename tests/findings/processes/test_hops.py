@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from harness.activations.extracted import Answers
-from harness.findings.processes.hops import HopRule, bridge_finding
+from harness.findings.processes.bridge import bridge_finding
+from harness.findings.processes.hops import HopRule
 from harness.findings.processes.kinds import cell_of
 from harness.findings.processes.readable import onset
 from harness.findings.processes.steps import steps_finding

@@ -19,7 +19,7 @@ from harness.findings.processes.hops import (
 )
 from harness.findings.processes.kinds import COMPOSING
 from harness.findings.processes.materials import shown_by
-from harness.findings.processes.readable import ANSWER, BESIDE, BRIDGE, WORDS, Readings
+from harness.findings.processes.readable import ANSWER, BESIDE, BRIDGE, WORDS, Readings, Stories
 from harness.findings.requirements import interval
 from harness.findings.twins import TwinResult, missing_twins, twin_controls, worth_controls
 from harness.materials.items import EVALUATION
@@ -107,8 +107,9 @@ def _in_the_same_words(read: Read) -> tuple[tuple[Evidence, ...], tuple[str, ...
     """The bridge in prompts that hold both questions: nothing but the label says which is asked."""
     shown = shown_by(read.study, COMPOSING, read.rule.gate)
     if shown.prompts.crossed:
-        there = read_alike(read, shown, shown.prompts, read.stories.difficulty)
-        if relations_gate(there).met:
+        stories = Stories.answered(shown, shown.prompts, read.stories.difficulty)
+        if relations_gate(stories).met:
+            there = read_alike(read, stories)
             name = "readability of the bridge in prompts of the same words"
             needed = replace(_needed(there), name=name, key="same_words")
             return (replace(needed, threshold=0.0, relation=">"),), ()
@@ -126,7 +127,7 @@ def _twins(read: Read) -> tuple[Control, ...]:
 
 
 def _plot(read: Read, order: Evidence) -> Plot:
-    found, layers = read.found, read.study.subject.architecture.layers
+    found = read.found
     curves = {word: found.curves(word).mean(0) for word in WORDS}
     return Plot(
         form="curve",
@@ -143,7 +144,7 @@ def _plot(read: Read, order: Evidence) -> Plot:
             PlotPanel(
                 "evaluation entities",
                 tuple(
-                    Series(word, colour, [*range(layers)], curve.tolist())
+                    Series(word, colour, [*range(len(curve))], curve.tolist())
                     for (word, curve), colour in zip(curves.items(), COLOURS, strict=True)
                 ),
                 lines=(0.0,),

@@ -28,8 +28,6 @@ from harness.findings.processes.readers import by_fitted_map, by_lens
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.requirements import beyond_same_process
 from harness.materials.cell_sets import whole_cells
-from harness.materials.difficulty import Difficulty
-from harness.materials.items import PromptSet
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Gate
 from harness.verdicts.judge import require
@@ -103,23 +101,22 @@ def measured(study: Study, rule: HopRule) -> Read:
     gates += require(*asked_first(study, COMPOSING.cells, rule.gate))
     assert whole is not None
     stories = Stories.answered(study, study.prompts, whole[1])
+    gates += require(relations_gate(stories))
     reader, found = most_readable(tuple(READERS), stories)
-    read = Read(study, rule, stories, reader, found)
-    return replace(read, gates=gates + require(relations_gate(read)))
+    return Read(study, rule, stories, reader, found, gates)
 
 
-def read_alike(read: Read, study: Study, prompts: PromptSet, difficulty: Difficulty) -> Read:
-    """The words of other prompts, by the same reader."""
-    stories = Stories.answered(study, prompts, difficulty)
+def read_alike(read: Read, stories: Stories) -> Read:
+    """The words of other stories, by the same reader."""
     return replace(read, stories=stories, found=Readings.by(read.reader, stories))
 
 
-def relations_gate(read: Read) -> Gate:
+def relations_gate(stories: Stories) -> Gate:
     """Whether there are relations enough with stories in both halves of the entities."""
-    found = len(read.found.relations)
+    found = len(stories.relations)
     reason = (
-        f"in {found} relations of {read.stories.prompts.name} both questions of a story are "
-        f"answered right in both halves of the entities; {LEAST_RELATIONS} are needed"
+        f"in {found} relations of {stories.prompts.name} both questions of a story are answered "
+        f"right in both halves of the entities; {LEAST_RELATIONS} are needed"
     )
     return Gate("relations read", found >= LEAST_RELATIONS, reason)
 

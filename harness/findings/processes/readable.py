@@ -91,9 +91,27 @@ class Stories:
         return ((self.difficulty.steps - 1, 0), (0, 0), (0, 1), (2, 1))
 
     @property
-    def items(self) -> list[Item]:
-        """One of each story."""
-        return [self.prompts.items[row] for row in self.rows[:, 0]]
+    def relation(self) -> Shaped[np.ndarray, " story"]:
+        """Of each story."""
+        return np.array([self.prompts.items[row].relation for row in self.rows[:, 0]])
+
+    @property
+    def split(self) -> Shaped[np.ndarray, " story"]:
+        """Of each story."""
+        return np.array([self.prompts.items[row].split for row in self.rows[:, 0]])
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """Those that have stories in both splits."""
+        return in_both(self.relation, self.split)
+
+
+def in_both(
+    relation: Shaped[np.ndarray, " story"], split: Shaped[np.ndarray, " story"]
+) -> tuple[str, ...]:
+    """Relations that have stories in both splits."""
+    halves = [set(relation[split == half].tolist()) for half in (DISCOVERY, EVALUATION)]
+    return tuple(sorted(set.intersection(*halves)))
 
 
 # How high each chain's word stands in the prompt that needs the word, and in the other one.
@@ -118,21 +136,19 @@ class Readings:
     @classmethod
     def by(cls, reader: Reader, stories: Stories) -> "Readings":
         """As a reader has them."""
-        scores, layers = reader(stories), stories.study.subject.architecture.layers
-        won = np.zeros((len(stories), len(WORDS), 2, layers))
+        scores = reader(stories)
+        won = np.zeros(scores.shape[:-1])
         for story, asked in enumerate(stories.asked):
             rest = [c for c in range(stories.difficulty.chains) if c not in asked]
             for word, (_, cell) in enumerate(stories.places):
                 each = scores[story, word]
                 won[story, word] = _won(each[..., asked[cell]], each[..., rest])
-        relation = np.array([item.relation for item in stories.items])
-        return cls(won, relation, np.array([item.split for item in stories.items]))
+        return cls(won, stories.relation, stories.split)
 
     @property
     def relations(self) -> tuple[str, ...]:
         """Those that have stories in both splits."""
-        halves = [set(self.relation[self.split == s].tolist()) for s in (DISCOVERY, EVALUATION)]
-        return tuple(sorted(set.intersection(*halves)))
+        return in_both(self.relation, self.split)
 
     def of(self, word: str, split: str) -> Float[np.ndarray, "story layer"]:
         """Readability of one word in the stories of a split: -1 to 1, 0 by chance."""
@@ -168,11 +184,7 @@ def _won(
 def most_readable(readers: Sequence[Reader], stories: Stories) -> tuple[Reader, Readings]:
     """The reader that reads the bridge best on discovery entities, and what it reads."""
     each = [(reader, Readings.by(reader, stories)) for reader in readers]
-    return max(each, key=lambda two: _highest(two[1]))
-
-
-def _highest(found: Readings) -> float:
-    return float(found.curves(BRIDGE, DISCOVERY).mean(0).max()) if found.relations else 0.0
+    return max(each, key=lambda two: float(two[1].curves(BRIDGE, DISCOVERY).mean(0).max()))
 
 
 def onset(curve: Float[np.ndarray, " layer"]) -> float:

@@ -24,12 +24,13 @@ def by_lens(stories: Stories) -> Scores:
     """The logits of words if the model ended after each layer (nostalgebraist 2020)."""
     prompts = stories.prompts
     words, at = _by_id(stories)
+    resid = _resid(stories)  # before the twin is built that the lens is of
 
     def measure(model: "Model", items: tuple[Item, ...]) -> dict[str, np.ndarray]:
         from harness.adapter.lens import lens  # noqa: PLC0415 - torch and nnsight load here
 
-        resid = _resid(stories)[[at[item.id] for item in items]]
-        return {"logits": lens(model, items, resid, [words[item.id] for item in items])}
+        stream = resid[[at[item.id] for item in items]]
+        return {"logits": lens(model, items, stream, [words[item.id] for item in items])}
 
     logits = stories.study.subject.fetch(_what("lens", stories), prompts, measure, stories.twin)
     chains, layers = stories.difficulty.chains, logits["logits"].shape[1]
@@ -47,8 +48,7 @@ def by_fitted_map(stories: Stories) -> Scores:
     that the question needs, and not to what the model says in the end.
     """
     rows, resid = _unembedded(stories), _resid(stories)
-    relation = np.array([item.relation for item in stories.items])
-    discovery = np.array([item.split for item in stories.items]) == DISCOVERY
+    relation, discovery = stories.relation, stories.split == DISCOVERY
     story, chains = np.arange(len(stories)), stories.difficulty.chains
     scores = np.zeros((len(stories), len(stories.places), 2, resid.shape[1], chains))
     for name in np.unique(relation):

@@ -10,9 +10,9 @@ from harness.findings.processes.hops import (
     in_order,
     measured,
     read_alike,
-    relations_gate,
 )
-from harness.findings.processes.readable import ANSWER, ONE_STEP, Curves
+from harness.findings.processes.materials import LEAST_RELATIONS
+from harness.findings.processes.readable import ANSWER, ONE_STEP, Curves, Stories
 from harness.materials.cell_sets import draw_cells
 from harness.materials.difficulty import MOST_STEPS
 from harness.study.study import Study
@@ -64,11 +64,11 @@ def _further(read: Read) -> tuple[tuple[Evidence, ...], tuple[str, ...]]:
     unmet = [gate.reason for gate in competence_gates(there, read.rule.gate) if not gate.met]
     if unmet:
         return (), (f"{steps + 1} steps could not be asked for: {'; '.join(unmet)}",)
-    more = read_alike(read, there, prompts, harder)
-    both = tuple(sorted({*read.found.relations} & {*more.found.relations}))
-    gate = relations_gate(more)
-    if not gate.met or len(both) < len(more.found.relations):
-        return (), (f"{steps + 1} steps could not be compared: {gate.reason}",)
+    stories = Stories.answered(there, prompts, harder)
+    both = tuple(sorted({*read.found.relations} & {*stories.relations}))
+    if len(both) < LEAST_RELATIONS:
+        return (), (f"{steps + 1} steps are answered in {len(both)} of the relations alone",)
+    more = read_alike(read, stories)
     curves = {_of(steps): _answers(read, both), _of(steps + 1): _answers(more, both)}
     name = f"depth of the answer of {steps + 1} steps minus that of {steps}"
     return (deeper(read, name, curves, both, key="further"),), ()

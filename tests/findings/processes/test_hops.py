@@ -147,7 +147,7 @@ def test_a_bridge_that_comes_first_is_supported(hidden):
     ("world", "failed"),
     [
         ({"bridge": 2, "answer": 1}, "depth of the answer"),
-        ({"bridge": 1, "answer": 1}, "depth of the answer"),
+        ({"bridge": 1, "answer": 1}, "further apart than one word"),
         ({"answer": 1}, "readability of the bridge"),
         ({"bridge": 1, "elsewhere": 1, "answer": 2}, "readability of the bridge"),
         ({"bridge": 1, "name beside": 1, "answer": 2}, "comparisons won by the bridge"),
@@ -156,7 +156,8 @@ def test_a_bridge_that_comes_first_is_supported(hidden):
 )
 def test_any_other_order_is_refuted(world, failed):
     finding, outcome, why = found(bridge_finding, Speaks(world))
-    assert (outcome, why[: len(failed)]) == (Outcome.REFUTED, failed)
+    assert outcome is Outcome.REFUTED
+    assert failed in why
     assert not finding.controls  # they can only take support away
 
 

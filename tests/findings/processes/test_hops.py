@@ -56,6 +56,7 @@ class Speaks:
 
     def activations(self, prompts, twin=None):
         rows = self._alike(prompts, WIDTH)
+        rows[:, 0] = 1.0  # the last token is the same in all prompts
         if self.hidden and twin is None:
             turned = np.linalg.qr(np.random.default_rng(1).standard_normal((WIDTH, WIDTH)))[0]
             for row, layer, word in self._shown(prompts):

@@ -137,7 +137,7 @@ def in_order(read: Read, name: str, curves: dict[str, Curves]) -> Ordered:
     same = np.array([*_same_word(curves, rule.halves, read.study.plan.seed)])
     beyond = beyond_same_process(
         "the same, further apart than one word in other questions",
-        Effect(UNIT, later.effect.value),
+        Effect(UNIT, later.effect.value, later.effect.interval),
         same,
         "pairs of depths of one word, each in another half of the relations",
         key="beyond",
@@ -164,8 +164,8 @@ def deeper(
             UNIT,
             apart(np.full(len(relations), 1 / len(relations))),
             interval_over_relations(apart, relations, read.study.plan),
-            method=f"{' and '.join(depths)}: where half of the largest readability is "
-            "passed, on evaluation entities; bootstrap of relations",
+            method=f"{' and '.join(depths)}: where half of what a word has in the layers that "
+            "show it is passed, on evaluation entities; bootstrap of relations",
         ),
         threshold=read.rule.least,
         relation=">=",

@@ -5,6 +5,7 @@ which a map that is fitted on other relations finds.
 """
 
 import hashlib
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,19 +50,18 @@ def by_fitted_map(stories: Stories) -> Scores:
     """
     rows, resid = _unembedded(stories), _resid(stories)
     relation, discovery = stories.relation, stories.split == DISCOVERY
-    story, chains = np.arange(len(stories)), stories.difficulty.chains
-    scores = np.zeros((len(stories), len(stories.places), 2, resid.shape[1], chains))
+    scores = np.zeros((len(stories), len(stories.places), 2, resid.shape[1], rows.shape[1]))
     for name in np.unique(relation):
         fit, new = (relation != name) & discovery, relation == name
-        for word, (level, cell) in enumerate(stories.places):
-            words = rows[:, :, level]
-            target = (words[story, stories.asked[:, cell]] - words.mean(1))[fit]
-            for layer in range(resid.shape[1]):
-                seen = resid[stories.rows[fit, cell], layer]
-                for place, which in enumerate(_two(cell)):
-                    weights = _ridge(seen, resid[stories.rows[new, which], layer])
-                    read = np.einsum("sd,scd->sc", weights @ target, words[new])
-                    scores[new, word, place, layer] = read
+        for cell, layer in product((0, 1), range(resid.shape[1])):
+            both = [resid[stories.rows[new, which], layer] for which in _two(cell)]
+            weights = _ridge(resid[stories.rows[fit, cell], layer], np.concatenate(both))
+            for word, (level, of) in enumerate(stories.places):
+                if of == cell:
+                    words = rows[:, :, level]
+                    own = words[np.arange(len(words)), stories.asked[:, cell]]
+                    read = (weights @ (own - words.mean(1))[fit]).reshape(2, new.sum(), -1)
+                    scores[new, word, :, layer] = np.einsum("psd,scd->spc", read, words[new])
     return scores
 
 

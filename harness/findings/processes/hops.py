@@ -164,8 +164,8 @@ def deeper(
             UNIT,
             apart(np.full(len(relations), 1 / len(relations))),
             interval_over_relations(apart, relations, read.study.plan),
-            method=f"{' and '.join(depths)}: where half of what a word has in the layers that "
-            "show it is passed, on evaluation entities; bootstrap of relations",
+            method=f"{' and '.join(depths)}: where half of the largest readability is passed, "
+            "on evaluation entities; bootstrap of relations",
         ),
         threshold=read.rule.least,
         relation=">=",

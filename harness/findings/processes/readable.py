@@ -22,6 +22,7 @@ from harness.study.study import Study
 BRIDGE, ANSWER, ONE_STEP, BESIDE = "bridge", "answer", "answer of one step", "name beside"
 WORDS = (BRIDGE, ANSWER, ONE_STEP, BESIDE)
 CELLS = ("reasoning", "lookup")
+DIP = 1 / 8  # of the layers
 
 Curves = Float[np.ndarray, "relation layer"]
 
@@ -190,19 +191,17 @@ def most_readable(readers: Sequence[Reader], stories: Stories) -> tuple[Reader, 
 def onset(curve: Float[np.ndarray, " layer"]) -> float:
     """The depth at which a word becomes readable, as a share of the layers; above 1 if it never is.
 
-    A word is readable in a stretch of layers: the one whose mean, with 0 elsewhere, is nearest to
-    the curve (least squares), so that no single layer decides. The depth is where half of that mean
-    is passed on the way in, with a straight line from the layer before; before the first it is 0.
+    Half of the largest readability is passed there, on the way to it: sought back from the layer
+    where it is largest, so that noise in layers before is no onset, with straight lines between
+    layers. A dip below half that is no longer than `DIP` of the layers is noise too. Before the
+    first layer readability is 0.
     """
-    layers, sums = len(curve), np.concatenate([[0.0], np.cumsum(curve)])
-    first, end = np.triu_indices(layers + 1, 1)
-    total = sums[end] - sums[first]
-    explained = np.where(total > 0, total**2 / (end - first), 0.0)
-    if not explained.any():
+    layers, peak = len(curve), int(curve.argmax())
+    half, dip = curve[peak] / 2, int(DIP * layers)
+    if half <= 0:
         return (layers + 1) / layers
-    best = int(explained.argmax())
-    at, half = int(first[best]), total[best] / (end - first)[best] / 2
-    before = curve[at - 1] if at else 0.0
-    rise = curve[at] - before
-    way = (half - before) / rise if rise > 0 else 0.0
-    return float(at + min(max(way, 0.0), 1.0)) / layers
+    low = peak - 1
+    while low >= 0 and (curve[max(low - dip, 0) : low + 1] >= half).any():
+        low -= 1
+    before = curve[low] if low >= 0 else 0.0
+    return float(low + 1 + (half - before) / (curve[low + 1] - before)) / layers

@@ -200,13 +200,14 @@ def test_stories_that_cannot_show_it_are_inconclusive(setting, reason):
 @pytest.mark.parametrize(
     ("curve", "depth"),
     [
-        ([0, 0.4, 0, 0], 1.5),  # on the way in, half of .4
-        ([0, 0, 0.2, 0.4], 2.75),  # .15 of a mean of .3
-        ([0.1, 0, 0.4, 0.4], 2.5),  # what is noise before is no part of the stretch
-        ([0, 0.4, 0.1, 0.4], 1.375),  # nor does one layer divide it
+        ([0, 0.4, 0.1, 0.1], 1.5),
+        ([0.1, 0, 0.1, 0.4], 3 + 1 / 3),
+        ([0.3, 0, 0.2, 0.4], 3.0),  # noise before is no onset
         ([0.4, 0.4, 0.4, 0.4], 0.5),
         ([-0.1, -0.2, 0, 0], 5.0),  # never: deeper than every layer
+        ([0, 0, 0.4, 0.4, 0.1, 0.4, 0.5, 0.4], 2 + 0.25 / 0.4),  # one layer of eight ends nothing
+        ([0, 0, 0.4, 0.4, 0.1, 0.1, 0.5, 0.4], 6 + 0.15 / 0.4),  # two do
     ],
 )
-def test_a_word_is_readable_where_half_of_its_stretch_is_passed(curve, depth):
+def test_a_word_is_readable_where_half_of_its_height_is_passed(curve, depth):
     assert onset(np.array(curve)) * len(curve) == pytest.approx(depth)

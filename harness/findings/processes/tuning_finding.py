@@ -17,6 +17,7 @@ from harness.findings.processes.circuit import (
     same_process_rows,
     searched,
 )
+from harness.findings.processes.followed import needed_elsewhere
 from harness.findings.processes.kinds import Process
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.processes.tuning import Tuned, Tuning, TuningRule, to_unlearn
@@ -101,6 +102,7 @@ def _measure(
     gates += require(_tunable(study, kind))
     target = process.cells[0]
     found = search.circuit(rows_of_cells(parts.selection, target))
+    gates += require(needed_elsewhere(study, kind, process, parts, found, rule.circuit))
     known = to_unlearn(study, parts.selection, target)
     gates += require(_enough(known, target))
     tuning = Tuning(study, found.circuit, known, rule.steps)

@@ -17,13 +17,12 @@ from harness.findings.processes.circuit import (
     LEAST_JUDGED,
     CircuitRule,
     Found,
-    Parts,
     Search,
     Sited,
-    ablate,
     rows_of_cells,
     searchable,
 )
+from harness.findings.processes.followed import needed_elsewhere
 from harness.findings.processes.kinds import COMPOSING, cell_of
 from harness.interventions.interventions import (
     INTACT,
@@ -144,7 +143,9 @@ def measure_writing(study: Study, kind: CircuitKind, rule: WritingRule) -> Measu
     gates += require(*_writes(writer, intact, rule))
     search = Search(study, kind, parts.selection, rule.circuit)
     found = search.circuit(rows_of_cells(parts.selection, CELLS[0]))
-    gates += require(_serves(study, kind, parts, found, rule.circuit))
+    gates += require(
+        needed_elsewhere(study, kind, COMPOSING, parts, found, rule.circuit, spared=CELLS[1:])
+    )
     ablated = writer.writes(found.circuit)
     gates += require(*_still_writes(writer, kind, intact, ablated, rule))
     each, names = losses(asked, intact, ablated), sorted({item.relation for item in asked.items})
@@ -195,21 +196,6 @@ def _writes(writer: Writer, intact: Written, rule: WritingRule) -> Iterator[Gate
         )
         met = ends >= rule.readable and right >= least
         yield Gate(f"writes steps, {cell}", met, reason + (f"; {thinking}" if thinking else ""))
-
-
-def _serves(study: Study, kind: CircuitKind, parts: Parts, found: Found, rule: CircuitRule) -> Gate:
-    """Whether short answers to the judged relations need what was found, as h5 asks."""
-    both = [found.circuit, found.ranking]
-    ablated = ablate(study, parts.judging, both, means_over=parts.selection).answered()
-    (own, every), (beside, _) = (ablated.mean(cell) for cell in CELLS)
-    return Gate(
-        "circuit",
-        own >= rule.target * every and own > rule.margin and beside <= rule.margin,
-        f"no circuit of composing to follow: without the {found.size:,} {kind}s found, short "
-        f"answers to {CELLS[0]} lose {own:.2f} of their logit difference (needed {rule.target:.2f} "
-        f"of the {every:.2f} that all {kind}s cost, and above {rule.margin:.2f}), those to "
-        f"{CELLS[1]} {beside:.2f} (at most {rule.margin:.2f})",
-    )
 
 
 def _still_writes(

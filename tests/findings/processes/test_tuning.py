@@ -87,6 +87,19 @@ def test_a_circuit_that_other_abilities_need_is_refuted(prompts):
     assert any("other circuits were not measured" in note for note in finding.notes)
 
 
+def test_where_other_relations_do_not_need_the_circuit_there_is_none_to_tune(prompts):
+    parts = Parts.of(Study(None, prompts, PLAN))
+    here = {item.relation for item in parts.selection.items}
+    subject, _, outcome, why = found(
+        prompts,
+        RETRIEVAL,
+        lambda item: serving("recall")(item) if item.relation in here else {("head", 0, 0): 0.6},
+    )
+    assert outcome is Outcome.INCONCLUSIVE
+    assert why.startswith("no circuit of retrieval to follow: without the 1 heads found, short")
+    assert not subject.tuned
+
+
 def test_what_cannot_be_tuned_is_inconclusive(prompts):
     fixed = "its weights are not in memory"
     subject, _, outcome, why = found(prompts, RETRIEVAL, serving("recall"), fixed=fixed)

@@ -412,20 +412,20 @@ def test_a_write_that_the_model_does_not_read_is_an_error(model, monkeypatch, ki
     edit = (
         edits.knockout(site, "all", (0, 1, 2)) if kind == "pattern" else edits.zero_ablation(site)
     )
-    monkeypatch.setattr(editing, "_put", lambda *_: None)
+    monkeypatch.setattr(editing, "put", lambda *_: None)
     with pytest.raises(EditError, match=f"{site} changed values that the model does not read"):
         model.sweep(STORY[:2], [(edit,)])
 
 
 def test_a_write_that_cancels_in_one_prompt_is_no_error(model, monkeypatch):
-    put = editing._put
+    put = editing.put
 
     def all_but_the_first(store, site, heads, values):
         kept = store[:1].clone()
         put(store, site, heads, values)
         store[:1] = kept
 
-    monkeypatch.setattr(editing, "_put", all_but_the_first)
+    monkeypatch.setattr(editing, "put", all_but_the_first)
     found = model.sweep([STORY[0], STORY[5]], [(edits.zero_ablation(Site("neuron", 0)),)])
     assert (found.log_probability != found.clean_log_probability).any()
 

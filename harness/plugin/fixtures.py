@@ -98,7 +98,7 @@ def study(
 ) -> "Study":
     """The model on the materials; with --crossed, files are crossed for controlled predictions."""
     from harness.materials.files.crossing import cross_set
-    from harness.plugin.predictions import is_plain
+    from harness.plugin.predictions import has_stored, is_plain
     from harness.study.study import Study
 
     settings = _settings(request)
@@ -108,8 +108,8 @@ def study(
         # Crossed first: labels are then shuffled pair by pair, whatever was a pair before.
         alone = _as_they_are(prompts_name, settings)
         prompts = settings.plan.labelled(cross_set(alone, f"{alone.name}-crossed"))
-    elif _is_open(prompts_name, settings):
-        chosen = chosen_difficulty()
+    elif _is_open(prompts_name, settings) and not has_stored(request.node):
+        chosen = chosen_difficulty()  # a model is asked: seconds, for a verdict that is known
         drawn = _as_they_are(prompts_name, settings, chosen.difficulty)
         prompts = settings.plan.labelled(replace(drawn, notes=chosen.notes))
     return Study(subject, prompts, settings.plan)

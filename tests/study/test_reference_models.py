@@ -7,7 +7,8 @@ import pytest
 
 from harness.files import DATA
 from harness.models.specs import LoadOptions
-from harness.study import reference_models
+from harness.study import difficulty, reference_models
+from harness.study.difficulty import Chosen
 from harness.study.plan import Plan
 from harness.study.reference_models import StoredVerdicts, shipped
 from harness.verdicts.verdict import Known
@@ -118,6 +119,24 @@ def test_a_second_run_takes_the_stored_verdict_and_says_so(study):
     assert second["created"] == first["created"]
     assert second["run_id"] != first["run_id"]
     assert second["evidence"] == first["evidence"]
+
+
+def test_a_stored_verdict_asks_nothing_of_the_model(study, monkeypatch):
+    """Not even at which difficulty it answers, which takes seconds."""
+    asked = []
+
+    def chosen(subject, difficulty, _seed):
+        asked.append(subject.spec.name)
+        return Chosen(next(iter(difficulty.settings())), ())
+
+    monkeypatch.setattr(difficulty, "choose_difficulty", chosen)
+    claim = HEADS.replace('("controlled")', '("controlled", prompts="cells", plain=True)')
+    study.makepyfile(test_h6_x=claim.replace("model_name", "study").replace("VALUE", "2.0"))
+    run = ("-k", "planted", "--model=mini-qwen", f"--cache-dir={study.path / 'cache'}")
+    for _ in range(2):
+        study.runpytest(*run).assert_outcomes(passed=1)
+    assert asked == ["planted-qwen"]
+    assert kept(study)[0]["cached"]
 
 
 def test_without_a_cache_that_can_be_written_everything_is_measured(study):

@@ -92,9 +92,13 @@ class Parts:
             return prompts.where(kept)
 
         judging = part(EVALUATION, judged)
-        first = {item.relation: item.pair for item in reversed(judging.items)}
-        compared = judging.where(lambda item: item.pair == first[item.relation])
-        return cls(part(DISCOVERY, searched), judging, compared)
+        return cls(part(DISCOVERY, searched), judging, first_stories(judging))
+
+
+def first_stories(prompts: PromptSet) -> PromptSet:
+    """The items of each relation's first story."""
+    first = {item.relation: item.pair for item in reversed(prompts.items)}
+    return prompts.where(lambda item: item.pair == first[item.relation])
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,3 +433,22 @@ def random_circuits(search: Search, circuit: Circuit, draws: int, seed: int) -> 
     """Sets outside the circuit with as many components in each layer."""
     matched = matched_sets(circuit, search.layers, search.width, draws, draws, seed)
     return list(matched.circuits)
+
+
+def other_circuits(
+    search: Search, circuit: Circuit, cell: str, draws: int, seed: int
+) -> tuple[list[Circuit], list[Circuit]]:
+    """What a circuit is compared with: random sets and same-process circuits, all of its size.
+
+    Args:
+        search: That found it.
+        circuit: The judged one.
+        cell: Its target: the others are found between questions of this cell.
+        draws: Of each sort, at most.
+        seed: Of both.
+    """
+    same = [
+        search.ranking(rows).top(len(circuit))
+        for rows in same_process_rows(search.prompts, cell, draws, seed)
+    ]
+    return random_circuits(search, circuit, draws, seed), same

@@ -16,9 +16,8 @@ from harness.findings.processes.circuit import (
     Search,
     ablate,
     beyond_others,
-    random_circuits,
+    other_circuits,
     rows_of_cells,
-    same_process_rows,
     searched,
 )
 from harness.findings.processes.kinds import Process
@@ -227,13 +226,10 @@ def _compared(measured: Measured) -> Compared:
 
     A larger circuit costs more: all have the claim's size.
     """
-    parts, found, rule = measured.parts, measured.found, measured.rule
-    seed, target = measured.study.plan.seed, measured.target
-    random = random_circuits(measured.search, found.circuit, rule.draws, seed)
-    same = [
-        measured.search.ranking(rows).top(found.size)
-        for rows in same_process_rows(parts.selection, target, rule.draws, seed)
-    ]
+    parts, found, seed = measured.parts, measured.found, measured.study.plan.seed
+    random, same = other_circuits(
+        measured.search, found.circuit, measured.target, measured.rule.draws, seed
+    )
     each = [found.circuit, *random, *same, found.ranking]
     ablated = ablate(measured.study, parts.compared, each, means_over=parts.selection)
     return Compared(ablated, len(random))

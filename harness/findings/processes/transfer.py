@@ -22,9 +22,9 @@ from harness.findings.processes.circuit import (
     Search,
     Sited,
     beyond_others,
-    random_circuits,
+    first_stories,
+    other_circuits,
     rows_of_cells,
-    same_process_rows,
     searched,
 )
 from harness.findings.processes.kinds import Process, cell_of
@@ -232,13 +232,8 @@ def _others(measured: Transferred) -> Others:
     """Other circuits of the same size, on the first prompts of each relation."""
     search, found, draws = measured.search, measured.found, measured.rule.draws
     seed, own = measured.study.plan.seed, measured.process.cells[0]
-    random = random_circuits(search, found.circuit, draws, seed)
-    same = [
-        search.ranking(rows).top(found.size)
-        for rows in same_process_rows(search.prompts, own, draws, seed)
-    ]
-    first = {item.relation: item.pair for item in reversed(measured.prompts.items)}
-    few = measured.prompts.where(lambda item: item.pair == first[item.relation])
+    random, same = other_circuits(search, found.circuit, own, draws, seed)
+    few = first_stories(measured.prompts)
     each = [found.circuit, *random, *same, found.ranking]
     moved = patched(measured.study, few, each)[0].mean(0)
     return Others(moved[:-1], float(moved[-1]), len(random))

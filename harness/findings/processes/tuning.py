@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.findings.circuits.circuits import Circuit
 from harness.findings.effects import swept
-from harness.findings.processes.circuit import CELLS, Ablated, CircuitRule, costs_of
+from harness.findings.processes.circuit import CELLS, Ablated, CircuitRule, costs_of, first_stories
 from harness.findings.processes.kinds import cell_of
 from harness.interventions.interventions import INTACT
 from harness.interventions.steps import Steps
@@ -137,8 +137,7 @@ def to_unlearn(study: Study, prompts: PromptSet, cell: str) -> PromptSet:
 
     Others cannot be unlearnt, and a step costs as much as all of the items do.
     """
-    first = {item.relation: item.pair for item in reversed(prompts.items)}
-    prompts = prompts.where(lambda item: item.pair == first[item.relation])
+    prompts = first_stories(prompts)
     right = swept(study.subject, prompts, [INTACT]).answered
     known = {item.id for item, is_right in zip(prompts.items, right, strict=True) if is_right}
     return prompts.where(lambda item: item.id in known and cell_of(item) == cell)

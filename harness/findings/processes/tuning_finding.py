@@ -12,9 +12,8 @@ from harness.findings.processes.circuit import (
     Parts,
     Search,
     beyond_others,
-    random_circuits,
+    other_circuits,
     rows_of_cells,
-    same_process_rows,
     searched,
 )
 from harness.findings.processes.followed import needed_elsewhere
@@ -168,11 +167,7 @@ def _others(measured: Measured) -> Others:
     """Other circuits of the same size, by no more steps than the judged one."""
     search, found, draws = measured.search, measured.found, measured.rule.circuit.draws
     seed, target = measured.study.plan.seed, measured.target
-    random = random_circuits(search, found.circuit, draws, seed)
-    same = [
-        search.ranking(rows).top(found.size)
-        for rows in same_process_rows(search.prompts, target, draws, seed)
-    ]
+    random, same = other_circuits(search, found.circuit, target, draws, seed)
     few, most = measured.parts.compared, measured.tuned.steps
     each = [measured.tuning.of(one, few, most) for one in (found.circuit, *random, *same)]
     return Others(tuple(each), len(random))

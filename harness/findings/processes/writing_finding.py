@@ -13,8 +13,7 @@ from jaxtyping import Float
 from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.processes.circuit import (
     beyond_others,
-    random_circuits,
-    same_process_rows,
+    other_circuits,
 )
 from harness.findings.processes.kinds import cell_of
 from harness.findings.processes.selected import interval_over_relations
@@ -137,11 +136,7 @@ def _others(measured: Measured) -> Others:
     )
     kept = {item.id for item in few.items}
     rows = [place for place, item in enumerate(writer.asked.items) if item.id in kept]
-    random = random_circuits(search, circuit, draws, seed)
-    same = [
-        search.ranking(groups).top(len(circuit))
-        for groups in same_process_rows(search.prompts, REASONING, draws, seed)
-    ]
+    random, same = other_circuits(search, circuit, REASONING, draws, seed)
     intact = _at(measured.intact, rows)
     each = [_at(measured.ablated, rows), *(writer.writes(c, few) for c in (*random, *same))]
     names = list(measured.relations)

@@ -167,7 +167,7 @@ def _over_pairs(entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         "left_out": sum(not e["known"] for e in mine),
         **{n: sum(r[n] for _, r in each) for n in ("positives", "found", "found_own")},
     }
-    for name in ("auroc", "auroc_difference", "auroc_cost"):
+    for name in ("auroc", "auroc_cost"):
         found[name] = _mean([(e["program"], str(e["seed"]), r[name]) for e, r in each])
     return found
 

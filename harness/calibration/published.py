@@ -21,8 +21,7 @@ _TAUGHT = {"circuit": "taught the circuit", "answers": "answers alone"}
 _KINDS = {"head": "heads", "component": "heads and MLPs"}
 _WAYS = {"mean": "mean ablation (as h5)", "attribution": "attribution on a path"}
 _PAIRS = {
-    "auroc": "what they cost it beyond the other, last what costs the other over .10 (as h5)",
-    "auroc_difference": "what they cost it beyond the other",
+    "auroc": "what they cost it beyond the other (as h5)",
     "auroc_cost": "what they cost it",
 }
 _NULLS = (

@@ -20,7 +20,7 @@ from harness.materials.items import Item, PromptSet
 from harness.study.study import Study
 from harness.study.subject import Subject
 
-RANKING_VERSION = 3  # raise it when what is measured of a network changes its meaning
+RANKING_VERSION = 4  # raise it when what is measured of a network changes its meaning
 ATTRIBUTION = "attribution"  # gradients on the way to the ablation of all, as neurons are ranked
 WAYS = (*(method.name for method in ABLATIONS), ATTRIBUTION)
 
@@ -114,9 +114,8 @@ def compared(
 def searched(study: Study, program: str, own: Collection[Member]) -> dict[str, Any]:
     """What h5's search for heads makes of a program, beside another one in the same network.
 
-    `auroc` is of the search's ranking: heads that cost the program more than the other one, those
-    last that cost the other one more than the margin. Beside it stand the two parts of that rule:
-    `auroc_difference` without the margin, `auroc_cost` without the other program.
+    `auroc` is of the search's ranking: what heads cost the program beyond the other one. Beside it
+    stands `auroc_cost`: what they cost the program, whatever the other one loses.
 
     Args:
         study: The network on the prompts of both.
@@ -125,13 +124,9 @@ def searched(study: Study, program: str, own: Collection[Member]) -> dict[str, A
     """
     search = Search(study, "head", study.prompts, claim_module("h5").rule)
     asked = np.array([item.task == program for item in study.prompts.items])
-    cost, other = (_mean_cost(search, rows) for rows in (asked, ~asked))
+    cost = _mean_cost(search, asked)
     found = search.circuit([asked, ~asked])
-    ways = {
-        "auroc": search.scores([asked, ~asked]),
-        "auroc_difference": cost - other,
-        "auroc_cost": cost,
-    }
+    ways = {"auroc": search.scores([asked, ~asked]), "auroc_cost": cost}
     positive = np.array([place in own for place in np.ndindex(*cost.shape)])
     return {
         "of": program,

@@ -138,16 +138,16 @@ class Searched(Search):
         return SimpleNamespace(circuit=circuit, score=0.2)
 
 
-def test_the_margin_puts_a_programs_head_behind_what_serves_nothing(monkeypatch):
+def test_a_programs_head_comes_first_though_it_costs_the_other_program(monkeypatch):
     monkeypatch.setattr(ranking, "Search", Searched)
     items = tuple(SimpleNamespace(task=task) for task in ("one", "one", "other", "other"))
     study = SimpleNamespace(prompts=SimpleNamespace(items=items))
     told = ranking.searched(study, "one", {(0, 0)})
-    assert (told["auroc"], told["auroc_difference"], told["auroc_cost"]) == (0.5, 1.0, 1.0)
+    assert (told["auroc"], told["auroc_cost"]) == (1.0, 1.0)
     assert (told["positives"], told["negatives"], told["found"], told["found_own"]) == (1, 2, 2, 1)
     pairs = [made("one+other", 0, 0) | {"recovery": [], "search": [told]}]
     over = programs._over_pairs(pairs)
-    assert (over["networks"], over["auroc"]["auroc"], over["found"]) == (1, 0.5, 2)
+    assert (over["networks"], over["auroc"]["auroc"], over["found"]) == (1, 1.0, 2)
     assert programs._over_pairs([made("one", 0, 0)]) is None
 
 

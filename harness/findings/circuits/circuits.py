@@ -62,20 +62,6 @@ def shape(study: Study, kind: CircuitKind) -> tuple[int, int]:
     return architecture.layers, architecture.heads if kind == "head" else architecture.neurons
 
 
-def specificity(
-    own: Float[np.ndarray, "layer component"],
-    other: Float[np.ndarray, "layer component"],
-    margin: float,
-) -> Float[np.ndarray, "layer component"]:
-    """How much more a component costs its cell than the others; what costs these is last.
-
-    Effects and margin are shares of the intact logit difference.
-    """
-    difference = own - other
-    below = np.nanmin(difference) - np.nanmax(difference) - 1.0  # lower than any other
-    return np.asarray(np.where(other > margin, difference + below, difference))
-
-
 def ranked(
     kind: CircuitKind, score: Float[np.ndarray, "layer component"], sign: float = 1.0
 ) -> Circuit:

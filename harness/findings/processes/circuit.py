@@ -22,7 +22,6 @@ from harness.findings.circuits.circuits import (
     ranked,
     shape,
     sizes,
-    specificity,
 )
 from harness.findings.circuits.neuron_scores import neuron_scores
 from harness.findings.effects import TaskEffects, effects_on_correct, means, swept
@@ -110,6 +109,8 @@ class Found:
         size: The smallest dose within a standard error of the best.
         score: Share of its logit difference that the target loses, minus the most of the others.
         share: Of what ablating all components of the kind costs the target.
+        serves: The target loses enough, and no other cell too much.
+        sparing: Components that cost another cell more than the margin were ranked last.
         without: The component that was ablated when the others were ranked once more.
     """
 
@@ -117,6 +118,8 @@ class Found:
     size: int
     score: float
     share: float
+    serves: bool
+    sparing: bool = False
     without: Circuit | None = None
 
     @property
@@ -143,25 +146,37 @@ class Search:
     def circuit(self, groups: Sequence[np.ndarray]) -> Found:
         """The components that cost the first group most and the others least.
 
-        A head may stand in for another one, so that neither costs much alone. Where a circuit
-        does not cost the target enough, heads are ranked once more with the best one ablated.
+        Where the first order gives no circuit that serves the group and spares the others, two more
+        are tried. Parts that all groups share may cost the group most: those that cost another one
+        more than the margin are ranked last. And a head may stand in for another one, so that
+        neither costs much alone: heads are ranked once more with the best one ablated.
 
         Args:
             groups: Rows of the selection prompts; the first is the target.
         """
         first = self.scores(groups)
         found = self._at_best_dose(first, groups)
-        if self.kind == "neuron" or found.share >= self.rule.target:
-            return found  # neurons are scored on the way to the ablation of all of them
-        best = found.ranking.top(1)
-        alone = self._lost([Intervention(best.sites, MEAN)])[0]
-        after = self._specificity(self._head_costs(best) - alone[:, None, None], groups)
-        again = self._at_best_dose(np.maximum(first, after), groups)
-        return replace(again, without=best) if again.score > found.score else found
+        if found.serves:
+            return found
+        spared = self._order(self.costs, groups, sparing=True)
+        tried = [found, replace(self._at_best_dose(spared, groups), sparing=True)]
+        # Neurons are scored on the way to the ablation of all of them: none hides another one.
+        if self.kind == "head" and found.share < self.rule.target:
+            best = found.ranking.top(1)
+            alone = self._lost([Intervention(best.sites, MEAN)])[0]
+            after = self._order(self._head_costs(best) - alone[:, None, None], groups)
+            again = self._at_best_dose(np.maximum(first, after), groups)
+            tried.append(replace(again, without=best))
+        return max(tried, key=lambda each: (each.serves, each.score))
 
-    def ranking(self, groups: Sequence[np.ndarray]) -> Circuit:
-        """Every component, those first that cost the first group most and the others least."""
-        return ranked(self.kind, self.scores(groups))
+    def ranking(self, groups: Sequence[np.ndarray], *, sparing: bool = False) -> Circuit:
+        """Every component, those first that cost the first group most and the others least.
+
+        Args:
+            groups: As in `circuit`.
+            sparing: Those that cost another group more than the margin come last.
+        """
+        return ranked(self.kind, self._order(self.costs, groups, sparing=sparing))
 
     def _lost(self, interventions: Sequence[Intervention]) -> Float[np.ndarray, "set item"]:
         """What each costs each item's logit difference, nats; nan where the answer was wrong."""
@@ -184,17 +199,21 @@ class Search:
         return np.asarray(np.where(wrong[:, None, None], np.nan, scored.scores))
 
     def scores(self, groups: Sequence[np.ndarray]) -> Float[np.ndarray, "layer component"]:
-        """What each component costs the first group beyond the worst of the others.
+        """What each component costs the first group beyond the worst of the others."""
+        return self._order(self.costs, groups)
 
-        Those that cost another one more than the margin come last.
-        """
-        return self._specificity(self.costs, groups)
-
-    def _specificity(
-        self, costs: Float[np.ndarray, "item layer component"], groups: Sequence[np.ndarray]
+    def _order(
+        self,
+        costs: Float[np.ndarray, "item layer component"],
+        groups: Sequence[np.ndarray],
+        *,
+        sparing: bool = False,
     ) -> Float[np.ndarray, "layer component"]:
         own, *others = (self._mean_cost(costs, rows) for rows in groups)
-        return specificity(own, np.max(others, axis=0), self.rule.margin)
+        worst = np.max(others, axis=0)
+        beyond = np.asarray(own - worst)
+        last = beyond - np.nanmax(beyond) + np.nanmin(beyond) - 1.0
+        return np.where(worst > self.rule.margin, last, beyond) if sparing else beyond
 
     def _mean_cost(
         self, costs: Float[np.ndarray, "item layer component"], rows: np.ndarray
@@ -212,11 +231,13 @@ class Search:
         lost = self._lost(each)
         shares = [lost[:, rows] / self.intact[rows & ~np.isnan(lost[0])].mean() for rows in groups]
         own, *others = (means(values[:-1]) for values in shares)
-        score = own - np.max(others, axis=0)
+        worst = np.max(others, axis=0)
+        score = own - worst
         at = _smallest_as_good(score, shares[0][:-1])
         everything = float(means(shares[0][-1:])[0])
         of_all = float(own[at]) / everything if everything > 0 else 0.0
-        return Found(ranking, doses[at], float(score[at]), of_all)
+        serves = of_all >= self.rule.target and float(worst[at]) <= self.rule.margin
+        return Found(ranking, doses[at], float(score[at]), of_all, serves)
 
 
 def _smallest_as_good(
@@ -440,6 +461,9 @@ def other_circuits(
 ) -> tuple[list[Circuit], list[Circuit]]:
     """What a circuit is compared with: random sets and same-process circuits, all of its size.
 
+    A same-process circuit costs some questions and spares others. Without that a search between
+    halves that hardly differ would find what both need: the circuit of the process itself.
+
     Args:
         search: That found it.
         circuit: The judged one.
@@ -448,7 +472,7 @@ def other_circuits(
         seed: Of both.
     """
     same = [
-        search.ranking(rows).top(len(circuit))
+        search.ranking(rows, sparing=True).top(len(circuit))
         for rows in same_process_rows(search.prompts, cell, draws, seed)
     ]
     return random_circuits(search, circuit, draws, seed), same

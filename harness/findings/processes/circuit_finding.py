@@ -124,6 +124,7 @@ def process_circuit_finding(
 def _how_found(measured: Measured) -> str:
     found, relations = measured.found, measured.ablated.relations
     again = f", once more with {_named(found.without)} ablated" if found.without else ""
+    again += ", those last that cost another cell much" if found.sparing else ""
     return (
         f"the {found.size:,} {measured.kind}s were found by what their loss costs{again}; judged "
         f"on {len(relations)} other relations ({', '.join(relations)})"

@@ -262,20 +262,22 @@ def _as_found(profiles: Profiles, at: int, within: Bool[np.ndarray, " prompt"] |
     """Depth of the best components for a process, each on its own, as the search sees them.
 
     Args:
-        profiles: Of the claim, whose circuits have the same sizes.
+        profiles: Of the claim, whose circuits have the same sizes and orders.
         at: Which process.
         within: The prompts to find them on.
     """
     selection = profiles.searches[0].prompts
     rows = [of & within for of in rows_of_cells(selection, PROCESSES[at].cells[0])]
-    each = zip(profiles.searches, profiles.sizes[at], strict=True)
-    return float(centroid(np.sum([_by_layer(s, rows, size) for s, size in each], axis=0)))
+    each = zip(profiles.searches, profiles.found[at], strict=True)
+    return float(centroid(np.sum([_by_layer(s, rows, found) for s, found in each], axis=0)))
 
 
-def _by_layer(search: Search, rows: Sequence[np.ndarray], size: int) -> Float[np.ndarray, " layer"]:
+def _by_layer(
+    search: Search, rows: Sequence[np.ndarray], found: Found
+) -> Float[np.ndarray, " layer"]:
     """What the best components cost the first group beyond the others, each on its own."""
     scores = search.scores(rows)
-    best = search.ranking(rows).top(size)
+    best = search.ranking(rows, sparing=found.sparing).top(found.size)
     total = np.zeros(search.layers)
     np.add.at(total, best.layer, np.maximum(scores[best.layer, best.index], 0))
     return total

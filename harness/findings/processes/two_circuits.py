@@ -109,7 +109,7 @@ def _between_questions(search: Search, pair: Pair, seed: int) -> list[Pair]:
     """Circuits that the same search finds between halves of the relations of one cell."""
     prompts, draws = search.prompts, search.rule.draws
     both = [
-        [search.ranking(rows).top(len(circuit.layer)) for rows in drawn]
+        [search.ranking(rows, sparing=True).top(len(circuit.layer)) for rows in drawn]
         for circuit, drawn in (
             (circuit, same_process_rows(prompts, cell, draws, seed))
             for circuit, cell in zip(pair, OWN, strict=True)

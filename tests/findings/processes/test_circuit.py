@@ -83,6 +83,14 @@ def test_a_circuit_of_recall_that_lookup_needs_too_is_no_circuit_of_retrieval():
     assert outcome(finding) is Outcome.REFUTED
 
 
+def test_a_part_that_all_cells_share_does_not_hide_the_circuit_behind_it():
+    """LATE costs recall most, also beyond lookup, but no circuit that holds it spares lookup."""
+    finding = found(by_cell(recall={A: 0.42, B: 0.42, LATE: 0.6}, lookup={LATE: 0.15}))
+    assert {(c.layer, c.index) for c in finding.components} == {A[1:], B[1:]}
+    assert "those last that cost another cell much" in finding.notes[0]
+    assert outcome(finding) is Outcome.SUPPORTED
+
+
 @pytest.mark.parametrize("beside", ["lookup", ""])
 def test_a_head_that_stands_in_for_the_best_one_is_found(beside):
     """Without A another head does most of the work: neither costs much alone, both cost all."""

@@ -18,6 +18,7 @@ from harness.activations.swept import SweepResult
 from harness.findings.circuits.circuits import (
     Circuit,
     CircuitKind,
+    Member,
     matched_sets,
     ranked,
     shape,
@@ -111,6 +112,7 @@ class Found:
         share: Of what ablating all components of the kind costs the target.
         serves: The target loses enough, and no other cell too much.
         sparing: Components that cost another cell more than the margin were ranked last.
+        named: The claim named its components; they were not searched for.
         without: The component that was ablated when the others were ranked once more.
     """
 
@@ -120,6 +122,7 @@ class Found:
     share: float
     serves: bool
     sparing: bool = False
+    named: bool = False
     without: Circuit | None = None
 
     @property
@@ -155,19 +158,32 @@ class Search:
             groups: Rows of the selection prompts; the first is the target.
         """
         first = self.scores(groups)
-        found = self._at_best_dose(first, groups)
+        found = self._at_best_dose(ranked(self.kind, first), groups)
         if found.serves:
             return found
-        spared = self._order(self.costs, groups, sparing=True)
-        tried = [found, replace(self._at_best_dose(spared, groups), sparing=True)]
+        spared = self._at_best_dose(self.ranking(groups, sparing=True), groups)
+        tried = [found, replace(spared, sparing=True)]
         # Neurons are scored on the way to the ablation of all of them: none hides another one.
         if self.kind == "head" and found.share < self.rule.target:
             best = found.ranking.top(1)
             alone = self._lost([Intervention(best.sites, MEAN)])[0]
             after = self._order(self._head_costs(best) - alone[:, None, None], groups)
-            again = self._at_best_dose(np.maximum(first, after), groups)
+            again = self._at_best_dose(ranked(self.kind, np.maximum(first, after)), groups)
             tried.append(replace(again, without=best))
         return max(tried, key=lambda each: (each.serves, each.score))
+
+    def named(self, members: Sequence[Member], groups: Sequence[np.ndarray]) -> Found:
+        """A circuit that nobody searched for: the components named, before all others by rank.
+
+        Args:
+            members: (layer, number) of each.
+            groups: As in `circuit`.
+        """
+        own = dict.fromkeys(members)
+        each = [*own, *(m for m in self.ranking(groups).members if m not in own)]
+        layer, index = np.array(each, dtype=int).T
+        found = self._at_best_dose(Circuit(self.kind, layer, index), groups, (len(own),))
+        return replace(found, named=True)
 
     def ranking(self, groups: Sequence[np.ndarray], *, sparing: bool = False) -> Circuit:
         """Every component, those first that cost the first group most and the others least.
@@ -223,10 +239,9 @@ class Search:
         return np.asarray(costs[correct].mean(0) / self.intact[correct].mean())
 
     def _at_best_dose(
-        self, scores: Float[np.ndarray, "layer component"], groups: Sequence[np.ndarray]
+        self, ranking: Circuit, groups: Sequence[np.ndarray], doses: Sequence[int] = ()
     ) -> Found:
-        ranking = ranked(self.kind, scores)
-        doses = sizes(self.rule.doses, self.layers * self.width)
+        doses = doses or sizes(self.rule.doses, self.layers * self.width)
         each = [Intervention(c.sites, MEAN) for c in (*map(ranking.top, doses), ranking)]
         lost = self._lost(each)
         shares = [lost[:, rows] / self.intact[rows & ~np.isnan(lost[0])].mean() for rows in groups]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from harness.findings.circuits.circuits import Circuit, CircuitKind
+from harness.findings.circuits.circuits import Circuit, CircuitKind, Member, shape
 from harness.findings.processes.circuit import (
     CELLS,
     Ablated,
@@ -102,7 +102,47 @@ def process_circuit_finding(
         rule: When a circuit serves it.
         gate: Least accuracy in each of recall, lookup and reasoning.
     """
-    measured = _measure(study, kind, process, rule, gate)
+    return _judged(_measure(study, kind, process, rule, gate))
+
+
+def named_circuit_finding(
+    study: Study,
+    kind: CircuitKind,
+    members: Sequence[Member],
+    process: Process,
+    rule: CircuitRule,
+    *,
+    gate: float,
+) -> Finding:
+    """Whether the components that a claim names are a circuit of a process, by the rule of h5.
+
+    They must be named before these prompts are measured, or on other prompts: what is named
+    because of what it does here is judged on what it was chosen by.
+
+    Args:
+        study: The model, on prompts with one question each.
+        kind: Of component.
+        members: (layer, number) of each; layers, heads and neurons are counted from 0.
+        process: Retrieval or composing.
+        rule: When a circuit serves it; its doses are not read.
+        gate: Least accuracy in each of recall, lookup and reasoning.
+
+    Raises:
+        ValueError: If none is named, or one that the model does not have.
+    """
+    layers, width = shape(study, kind)
+    absent = [m for m in members if not (0 <= m[0] < layers and 0 <= m[1] < width)]
+    if absent or not members:
+        raise ValueError(
+            f"{absent[0] if absent else 'nothing'} is named as a {kind}; expected (layer, number) "
+            f"of at least one, with layers 0 to {layers - 1} and numbers 0 to {width - 1}: change "
+            "what the claim names."
+        )
+    return _judged(_measure(study, kind, process, rule, gate, members))
+
+
+def _judged(measured: Measured) -> Finding:
+    study = measured.study
     lost = _lost(measured)
     required = (lost, _falls(measured), *(_spared(measured, cell) for cell in measured.others))
     met = worth_controls(study, required)
@@ -123,6 +163,11 @@ def process_circuit_finding(
 
 def _how_found(measured: Measured) -> str:
     found, relations = measured.found, measured.ablated.relations
+    if found.named:
+        return (
+            f"the {found.size:,} {measured.kind}s are those that the claim names; judged on "
+            f"{len(relations)} relations ({', '.join(relations)})"
+        )
     again = f", once more with {_named(found.without)} ablated" if found.without else ""
     again += ", those last that cost another cell much" if found.sparing else ""
     return (
@@ -136,10 +181,16 @@ def _named(circuit: Circuit) -> str:
 
 
 def _measure(
-    study: Study, kind: CircuitKind, process: Process, rule: CircuitRule, gate: float
+    study: Study,
+    kind: CircuitKind,
+    process: Process,
+    rule: CircuitRule,
+    gate: float,
+    members: Sequence[Member] | None = None,
 ) -> Measured:
     gates, parts, search = searched(study, kind, process, rule, gate)
-    found = search.circuit(rows_of_cells(parts.selection, process.cells[0]))
+    rows = rows_of_cells(parts.selection, process.cells[0])
+    found = search.circuit(rows) if members is None else search.named(members, rows)
     own = [found.circuit, found.ranking]
     ablated = ablate(study, parts.judging, own, means_over=parts.selection).answered()
     return Measured(study, process, kind, rule, gates, parts, search, found, ablated)

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from harness.findings.processes.circuit import CircuitRule, Parts
-from harness.findings.processes.circuit_finding import process_circuit_finding
+from harness.findings.processes.circuit_finding import (
+    named_circuit_finding,
+    process_circuit_finding,
+)
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
 from harness.study.plan import Plan
 from harness.study.study import Study
@@ -89,6 +92,25 @@ def test_a_part_that_all_cells_share_does_not_hide_the_circuit_behind_it():
     assert {(c.layer, c.index) for c in finding.components} == {A[1:], B[1:]}
     assert "those last that cost another cell much" in finding.notes[0]
     assert outcome(finding) is Outcome.SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("named", "comes_out"), [([A], Outcome.SUPPORTED), ([B, LATE], Outcome.REFUTED)]
+)
+def test_components_that_a_claim_names_are_judged_as_those_that_are_found(named, comes_out):
+    study = Study(Planted(costs=by_cell(recall={A: 0.8}, reasoning={B: 0.8})), cells(100), PLAN)
+    members = [place[1:] for place in named]
+    finding = named_circuit_finding(study, "head", members, RETRIEVAL, RULE, gate=0.6)
+    assert outcome(finding) is comes_out
+    assert [(c.layer, c.index) for c in finding.components] == members
+    assert "those that the claim names" in finding.notes[0]
+
+
+def test_components_that_the_model_lacks_cannot_be_named():
+    study = Study(Planted(), cells(100), PLAN)
+    for members, words in (([(0, 99)], r"\(0, 99\) is named as a head"), ([], "nothing is named")):
+        with pytest.raises(ValueError, match=words):
+            named_circuit_finding(study, "head", members, RETRIEVAL, RULE, gate=0.6)
 
 
 @pytest.mark.parametrize("beside", ["lookup", ""])

@@ -4,10 +4,13 @@
 
 Story and demonstrations are run once for all questions of a story.
 
-The goal of 1.3 is not reached: a story has three or four questions, and even run once the
-demonstrations are 46 tokens beside the 69 of story and questions, a ratio of 1.66. More questions
-of a story would bring it down. So this holds the cost to that of the tokens, which no machine
-changes.
+The goal of 1.3 lies below what these materials allow. A story is 40 tokens, its demonstrations are
+46, and its three or four questions, which begin alike, add 29: run once a story, all this is
+(40 + 46 + 29) / (40 + 29) = 1.66 times the tokens. For 1.3 a story needs 113 tokens of questions,
+fourteen questions or more; it has three answers, and four cells to ask for each. Stories cannot
+have demonstrations in common, which are about names of their story. Demonstrations about a story
+of their own, before it, could be run once for all, but then every prompt tells two stories. So this
+holds the cost to that of the tokens, which no machine changes: `times_floor` is what is above.
 """
 
 from dataclasses import replace
@@ -94,10 +97,12 @@ def test_without_demonstrations(benchmark, shape, work, what):
 def test_demonstrations_cost_what_their_tokens_do(benchmark, shape, model, work, what):
     benchmark.group = f"demonstrations, {what}, {shape}"
     run, run_bare = tokens(model, ITEMS), tokens(model, BARE)
-    benchmark.extra_info["times_tokens"] = round(run / run_bare, 3)
+    floor = run / run_bare
+    benchmark.extra_info["times_tokens"] = round(floor, 3)
     without = {"without_demonstrations": lambda: work[what](BARE)}
     for ratio in beside(benchmark, lambda: work[what](ITEMS), without).values():
-        assert ratio <= GOAL * run / run_bare
+        benchmark.extra_info["times_floor"] = round(ratio / floor, 3)
+        assert ratio <= GOAL * floor
     stories = {item.premises[0] for item in ITEMS}
     shown = {item.premises[0].split("\n", 1)[1] for item in ITEMS}
     once = sum(map(len, model.tokenizer(sorted(shown)).input_ids))

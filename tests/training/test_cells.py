@@ -4,6 +4,7 @@ import json
 import random
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from fixtures.training import cell_corpus, choices, corpus, teach_cells, train
+from fixtures.training.cell_corpus import Shares
 from fixtures.training.new_words import start_like_known_words
 from fixtures.training.tokenizer import grown, read_tokenizer
 from harness.materials.cell_sets import draw_cells
@@ -119,6 +121,23 @@ def test_every_cell_relation_and_fact_of_both_halves_is_taught():
     for relation in load_relations():
         asked_for = [relation.ask(entity) in read for entity in relation.facts]
         assert sum(asked_for) > 0.9 * len(asked_for)
+
+
+def test_texts_are_as_hard_as_asked():
+    rng = random.Random(3)
+    hard = Shares(three_steps=1.0, crossed=1.0, shuffled=0.0, furthest=1.0, second=1.0)
+    pieces = [piece for _ in range(200) for piece in cell_corpus.cell_text(rng, hard)]
+    asked = [(before, task) for (before, _), (_, task) in pairwise(pieces) if task]
+    crossed = [task for before, task in asked if before.endswith("question 2:")]
+    assert not [before for before, _ in asked if before.endswith("question 1:")]
+    assert crossed.count("reasoning3") > 0.7 * len(crossed) > 500
+
+
+def test_more_words_stand_before_an_answer_if_asked():
+    rng, far = random.Random(4), Shares(crossed=0.0, far=1.0)
+    pieces = [piece for _ in range(100) for piece in cell_corpus.cell_text(rng, far)]
+    ends = {text.rsplit("\n", 1)[-1] for text, task in pieces if not task}
+    assert {end for end in ends if end.startswith("Answer")} == {"Answer:", *cell_corpus.FURTHER}
 
 
 def test_a_batch_holds_texts_of_one_length():

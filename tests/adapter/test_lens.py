@@ -35,3 +35,11 @@ def test_a_model_that_does_more_than_its_modules_say_is_refused(tmp_path):
     model = loaded("roberta", tmp_path)
     with pytest.raises(ModelError, match=r"cannot be read by the logit lens: .*0\.99"):
         lens(model, ITEMS, model.extract(ITEMS).resid, WORDS)
+
+
+def test_words_that_were_never_read_may_tie(tmp_path):
+    model = loaded("gpt2", tmp_path)
+    weight = model.module.get_output_embeddings().weight
+    most = len(weight) * 9 // 10
+    weight.data[:most] = weight.data[0] + 1e-7 * weight.data[:most]  # in another order each time
+    assert lens(model, ITEMS, model.extract(ITEMS).resid, WORDS).shape[-1] == 3

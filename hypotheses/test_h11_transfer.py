@@ -6,7 +6,8 @@ Materials   cells. The circuit is found on prompts with one question each; it is
             crossed prompts, which have the same words and ask for one of two questions by a label.
 Controls    Random sets of the circuit's size, matched by layer, and circuits that the same search
             finds between questions of one process. The answer of the other question must rise above
-            other wrong ones, so that an edit that ruins the model does not pass.
+            other wrong ones, so that an edit that ruins the model does not pass. Patched the other
+            way round, from lookup, the circuit must move less: what reads the label moves either.
 Selection   Circuits found by ablation on half of the relations (h5), patched in other entities of
             the others. The relation is the unit.
 """

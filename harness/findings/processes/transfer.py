@@ -5,6 +5,9 @@ are taken from the prompt that asks for the process's own question and put into 
 same words that asks for the other one. If the circuit carries the process, the answer to its own
 question rises above other wrong answers. It need not overtake the answer that was asked for, which
 what is not patched still gives: with nothing but the circuit moved the two may end level.
+
+A component that reads the label moves either answer, whatever is asked. So the patch is made the
+other way round as well, where a circuit of this process has nothing to carry.
 """
 
 from collections.abc import Sequence
@@ -48,6 +51,7 @@ class Transferred:
     Attributes:
         found: The circuit, found by what its loss costs in other relations.
         prompts: Those that are patched.
+        back: Prompts that ask for the process's own question, to be patched from the others.
         relations: Of the rows.
         moved: Change of the logit difference, nats: the circuit, then all of its kind.
         first: Share of prompts in which that answer is above the other wrong ones: the same.
@@ -61,6 +65,7 @@ class Transferred:
     search: Search
     found: Found
     prompts: PromptSet
+    back: PromptSet
     relations: tuple[str, ...]
     moved: Float[np.ndarray, "relation two"]
     first: Float[np.ndarray, "relation two"]
@@ -85,10 +90,11 @@ def transfer_finding(
     moved = _moved(measured)
     met = worth_controls(study, [moved])
     others = _others(measured) if met else None
+    beside = (_back(measured), _beyond(measured, others)) if others else ()
     return Finding(
-        (moved, *((_beyond(measured, others),) if others else ()), _first(measured)),
+        (moved, *beside, _first(measured)),
         gates=measured.gates,
-        notes=(_how_found(measured), *left_out("other circuits", met=met)),
+        notes=(_how_found(measured), *left_out("other circuits and the other way", met=met)),
         samples={moved.name: dict(zip(measured.relations, _shares(measured), strict=True))},
         severity=_severity(measured, others) if others else None,
     )
@@ -103,12 +109,13 @@ def _measure(
     judged = {item.relation for item in parts.judging.items}
     prompts = asked_otherwise(shown, process, judged)
     gates += require(_enough(prompts))
+    back = asked_otherwise(shown, replace(process, cells=process.cells[::-1]), judged)
     found = search.circuit(rows_of_cells(parts.selection, process.cells[0]))
     relations = tuple(sorted({item.relation for item in prompts.items}))
     moved, first = patched(study, prompts, [found.circuit, found.ranking])
     gates += require(_all_move(study, relations, moved[:, 1]))
     return Transferred(
-        study, kind, process, rule, gates, search, found, prompts, relations, moved, first
+        study, kind, process, rule, gates, search, found, prompts, back, relations, moved, first
     )
 
 
@@ -189,28 +196,47 @@ def _all_move(
 
 def _moved(measured: Transferred) -> Evidence:
     """The share of what patching all of the kind moves."""
-    both = measured.moved
+    to, where = measured.process.cells
+    return Evidence(
+        f"from {where} to {to}, moved by the {measured.process.name} {measured.kind}s",
+        _of_all(measured, measured.moved, measured.relations),
+        threshold=measured.rule.target,
+        relation=">=",
+        n=len(measured.moved),
+        key="moved",
+    )
+
+
+def _back(measured: Transferred) -> Evidence:
+    """The same the other way round: what is patched in there comes from another process."""
+    found, prompts = measured.found, measured.back
+    moved, _ = patched(measured.study, prompts, [found.circuit, found.ranking])
+    own, other = measured.process.cells
+    return Evidence(
+        f"the other way, from {own} to {other}, moved by them",
+        _of_all(measured, moved, sorted({item.relation for item in prompts.items})),
+        threshold=measured.rule.target,
+        relation="<",
+        n=len(moved),
+        key="back",
+    )
+
+
+def _of_all(
+    measured: Transferred, both: Float[np.ndarray, "relation two"], relations: Sequence[str]
+) -> Effect:
     own, everything = both.mean(0)
 
     def share(weights: Float[np.ndarray, " relation"]) -> float:
         one, every = weights @ both
         return float(one / every) if every > 0 else 0.0
 
-    weights = np.full(len(both), 1 / len(both))
-    to, where = measured.process.cells
-    return Evidence(
-        f"from {where} to {to}, moved by the {measured.process.name} {measured.kind}s",
-        Effect(
-            UNIT,
-            share(weights),
-            interval_over_relations(share, measured.relations, measured.study.plan),
-            method=f"{measured.found.size:,} {measured.kind}s move the answer by {own:.2f} nats, "
-            f"all by {everything:.2f}; bootstrap of relations",
-        ),
-        threshold=measured.rule.target,
-        relation=">=",
-        n=len(both),
-        key="moved",
+    return Effect(
+        UNIT,
+        share(np.full(len(both), 1 / len(both))),
+        interval_over_relations(share, relations, measured.study.plan),
+        method=f"{measured.found.size:,} {measured.kind}s move the answer by {own:.2f} nats, "
+        f"all by {everything:.2f}; bootstrap of relations",
     )
 
 

@@ -17,6 +17,7 @@ RULE = CircuitRule(doses=(1 / 16, 1 / 8, 1 / 4), target=0.5, margin=0.1, alpha=0
 PLAN = Plan(seed=0, items=100, resamples=199)
 A = ("head", 1, 2)
 EVERY = heads(*((layer, head) for layer in range(4) for head in range(4)))
+OTHERS = dict.fromkeys((place for place in EVERY if place != A), 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +25,13 @@ def prompts():
     return draw_cells("cells@chains4-shots4-shuffled-steps2", PLAN.items, PLAN.seed)
 
 
-def found(prompts, process, moves, kind="head"):
+def found(prompts, process, moves, back=OTHERS, kind="head"):
     """A is needed for the process; patching moves what is stated by component, in shares."""
 
     def costs(item):
-        if item.counterfactual_prompt and cell_of(item) == "lookup" and item.label:
-            return {place: -share for place, share in moves.items()}  # what is moved is gained
+        if item.counterfactual_prompt and item.label:  # what is moved is gained
+            there = moves if cell_of(item) == "lookup" else back
+            return {place: -share for place, share in there.items()}
         return {A: 0.8} if cell_of(item) == process.cells[0] else {}
 
     study = Study(Planted(costs=costs), prompts, PLAN)
@@ -45,12 +47,19 @@ def test_a_circuit_that_carries_the_process_is_supported(prompts, process):
     assert (finding.severity.supported, finding.severity.contrasts) == (0, RULE.draws)
 
 
+def test_a_component_that_reads_the_label_carries_no_process(prompts):
+    _, outcome, why = found(prompts, RETRIEVAL, {A: 2.0}, back={A: 2.0})
+    assert outcome is Outcome.REFUTED
+    assert why.startswith("the other way, from recall to lookup, moved by them")
+
+
 def test_a_circuit_that_is_needed_and_carries_nothing_is_refuted(prompts):
-    others = dict.fromkeys((place for place in EVERY if place != A), 0.2)
-    finding, outcome, why = found(prompts, RETRIEVAL, others)
+    finding, outcome, why = found(prompts, RETRIEVAL, OTHERS)
     assert outcome is Outcome.REFUTED
     assert why.startswith("from lookup to recall, moved by the retrieval heads")
-    assert any("other circuits were not measured" in note for note in finding.notes)
+    assert any(
+        "other circuits and the other way were not measured" in note for note in finding.notes
+    )
 
 
 def test_where_patching_everything_moves_nothing_nothing_is_said(prompts):

@@ -2,6 +2,7 @@
 
 import json
 
+from harness.commands import main
 from tests.commands.test_prompts import questions, write
 from tests.support.inner_runs import run_hypotheses
 
@@ -67,3 +68,47 @@ def test_a_difficulty_that_there_is_not_ends_the_run(capfd):
     assert status != 0
     said = "--shots 4 with --chains 3: every answer is demonstrated equally often"
     assert said in capfd.readouterr().err
+
+
+def graded_questions(count):
+    """Multiple choice with graded scores, as in MMLU-Pro-R/M; reasoning is longer, with digits."""
+    for number, row in enumerate(questions(count)):
+        reasoning = row["label"] == "Reasoning"
+        yield {
+            "question_id": number,
+            "question": row["question"].removesuffix(f" {number}?") + (" 7?" if reasoning else "?"),
+            "options": row["choices"],
+            "answer_index": row["answer"],
+            "category": ("law", "math")[reasoning],
+            "memory_reason_score": (1 + number % 4) / 10 + 0.5 * reasoning,
+        }
+
+
+def test_a_graded_multiple_choice_file_is_judged_beside_what_alone_separates_it(tmp_path, capsys):
+    path = write(tmp_path, graded_questions(40), "graded.jsonl")
+    assert main(["prompts", "check", path]) == 0
+    checked = capsys.readouterr().out
+    assert "memory_reason_score is our score" in checked
+    assert "digits present: AUC 1.00 (no overlap), more in reasoning" in checked
+    status, text = run_hypotheses(
+        ["test_h7_direction.py"],
+        *("-k", "published", "--model=mini-qwen", "--gate=none", f"--prompts={path}"),
+        *("--twins=1", "--permutations=200", "--resamples=100", "--no-controls"),
+        *(f"--cache-dir={tmp_path}", f"--report={tmp_path / 'out' / 'report.html'}"),
+    )
+    assert status == 0, text
+    (record,) = json.loads((tmp_path / "out" / "verdicts.json").read_text())["verdicts"]
+    assert record["materials"]["n"] == {"recall": 20, "reasoning": 20}
+    assert record["outcome"] in ("supported", "refuted")
+    controls = {control["name"]: control for control in record["controls"]}
+    for name in ("digits present alone", "subject alone"):
+        assert (controls[name]["value"], controls[name]["passed"]) == (1, False)
+    (note,) = [note for note in record["notes"] if note.startswith("confounds: ")]
+    assert "told apart by digits present (AUC 1.00), subject (AUC 1.00), " in note
+    assert note in (tmp_path / "out" / "report.html").read_text()
+    rho = {e["name"]: e["effect"] for e in record["evidence"] if e["effect"]["name"] == "rho"}
+    assert set(rho) == {
+        "projection against the graded score",
+        "prompt length against the graded score",
+    }
+    assert all("within recall" in effect["method"] for effect in rho.values())

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from harness import stats
 from harness.activations.extracted import Activations
 from harness.findings.direction import vectors
+from harness.findings.direction.confounds import confound_controls, confounds, confounds_note
 from harness.findings.direction.plots import auc_by_layer_plot, projections_plot
 from harness.findings.direction.search import (
     DirectionRule,
@@ -49,6 +50,7 @@ class InSample:
         fitted: The directions of these prompts.
         aucs: Their AUC along these directions.
         best: Position of the largest AUC.
+        lengths: Tokens of each prompt.
         length: AUC of prompt length alone, the larger of both signs.
         shuffled: AUCs under every shuffled labelling.
         twins: AUCs of every untrained twin, by name.
@@ -60,6 +62,7 @@ class InSample:
     fitted: Directions
     aucs: Float[np.ndarray, " layer"]
     best: int
+    lengths: Float[np.ndarray, " prompt"]
     length: float
     shuffled: list[Float[np.ndarray, " layer"]]
     twins: Mapping[str, Float[np.ndarray, " layer"]]
@@ -84,14 +87,15 @@ def published_direction_finding(
 ) -> Finding:
     """Best layer's in-sample AUC; `published` gives what is reported of `auc` and of `gap`."""
     measured = _measure(study, rule)
-    twins = _twin_controls(measured, least)
+    twins, alone = _twin_controls(measured, least), confounds(study)
+    length, *others = _controls(measured, rule, least)
     return Finding(
         evidence=(
             *_decisive(measured, least, published["auc"]),
             *_secondary(measured, rule, published["gap"]),
         ),
-        controls=(*_controls(measured, rule, least), *twins),
-        notes=(EMBEDDING, *twins_that_pass(twins)),
+        controls=(length, *confound_controls(alone, least), *others, *twins),
+        notes=(confounds_note(alone, measured.length), EMBEDDING, *twins_that_pass(twins)),
         plots=_plots(measured),
     )
 
@@ -109,6 +113,7 @@ def _measure(study: Study, rule: DirectionRule) -> InSample:
         return np.asarray(in_sample(twin.resid[rows, :-1], labelled.side[None])[0])
 
     aucs, *shuffled = in_sample(resid, sides)
+    lengths = prompt_lengths(study)[rows]
     require(direction_gate(not np.isnan(aucs).all()))
     return InSample(
         study=study,
@@ -117,7 +122,8 @@ def _measure(study: Study, rule: DirectionRule) -> InSample:
         fitted=vectors.difference_in_means(resid, labelled.side),
         aucs=aucs,
         best=int(np.nanargmax(aucs)),
-        length=_larger_auc(prompt_lengths(study)[rows], labelled),
+        lengths=lengths,
+        length=_larger_auc(lengths, labelled),
         shuffled=shuffled,
         twins=on_twins(study, measure),
     )
@@ -154,6 +160,10 @@ def _secondary(measured: InSample, rule: DirectionRule, published_gap: str) -> l
         _gap(measured, published_gap),
         *_left_out(measured, rule.folds),
         *graded(measured.study, measured.labelled, along, "the same prompts"),
+        *graded(
+            *(measured.study, measured.labelled, measured.lengths, "without a model"),
+            what="prompt length",
+        ),
     ]
 
 

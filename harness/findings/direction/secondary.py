@@ -110,8 +110,22 @@ def _lookup(selected: SelectedLayer, fitted: Directions) -> list[Evidence]:
     return evidence
 
 
-def graded(study: Study, labelled: Labelled, scores: np.ndarray, whose: str) -> list[Evidence]:
-    """Rank correlation with the score that the materials carry, overall and within each task."""
+def graded(
+    study: Study,
+    labelled: Labelled,
+    scores: np.ndarray,
+    whose: str,
+    what: str = "projection",
+) -> list[Evidence]:
+    """Rank correlation of one number a prompt with the graded score, overall and within each task.
+
+    Args:
+        study: The study.
+        labelled: The labels of the prompts, with their scores.
+        scores: What is correlated, one number a prompt.
+        whose: Of which prompts, for the method.
+        what: What is correlated, in words.
+    """
     known = (labelled.side != 0) & ~np.isnan(labelled.score)
     if known.sum() < LEAST_SCORED:
         return []
@@ -131,5 +145,5 @@ def graded(study: Study, labelled: Labelled, scores: np.ndarray, whose: str) -> 
     overall = correlate(known)
     method = "; ".join([f"Spearman's, {whose}", *within])
     effect = Effect("rho", overall.rho, (overall.low, overall.high), method=method)
-    name = "projection against the graded score"
+    name = f"{what} against the graded score"
     return [Evidence(name, effect, p=overall.p, floor=overall.floor, n=int(known.sum()))]

@@ -1,29 +1,20 @@
-"""A model writes its steps before it answers, intact and with a circuit ablated (h14).
+"""A model writes its steps before it answers, intact and with something taken away (h14).
 
-The circuit is found on short answers, where both steps are taken before the first token. It is
-ablated in all that is read and written afterwards.
+What is taken away is found on short answers, where both steps are taken before the first token. It
+is gone in all that is read and written afterwards.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.effects import mean_activations, means
-from harness.findings.processes.circuit import (
-    LEAST_JUDGED,
-    CircuitRule,
-    Found,
-    Search,
-    Sited,
-    rows_of_cells,
-    searchable,
-)
-from harness.findings.processes.followed import needed_elsewhere
+from harness.findings.processes.circuit import LEAST_JUDGED, CircuitRule, Parts, searchable
 from harness.findings.processes.kinds import COMPOSING, cell_of
+from harness.interventions.directions import Directions
 from harness.interventions.interventions import (
     INTACT,
     MEAN,
@@ -46,7 +37,7 @@ CELLS = COMPOSING.cells  # what must be lost, and what must be spared
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WritingRule:
-    """When a circuit acts while steps are written.
+    """When what is taken away acts while steps are written.
 
     Attributes:
         circuit: How it is found. Its target is the least loss of reasoning, its margin the largest
@@ -54,13 +45,38 @@ class WritingRule:
         gate: Least accuracy in recall, lookup and reasoning, and after written steps.
         tokens: Written at most.
         readable: Share of texts that must end in an answer; of that share, as much must be left
-            without the circuit.
+            without what is taken away.
     """
 
     circuit: CircuitRule
     gate: float
     tokens: int
     readable: float
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What is taken away from the model.
+
+    Attributes:
+        called: In words, such as `composing heads`.
+        sort: Of such a thing, in the plural: `circuits` or `directions`.
+        found: How it was found, in words.
+        how: It is taken away.
+        others: Makes what it is compared with: random ones, and those of one process.
+        directions: Those that all of these name by number.
+    """
+
+    called: str
+    sort: str
+    found: str
+    how: Intervention
+    others: Callable[[], tuple[list[Intervention], list[Intervention]]]
+    directions: tuple[Directions, ...] = ()
+
+
+# Finds it for the model, on its prompts, and says whether short answers need it.
+Take = Callable[[Study, Parts, CircuitRule], tuple[Taken, Gate]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +94,28 @@ class Writer:
     short: PromptSet
     tokens: int
 
-    def writes(self, without: Sited | None = None, prompts: PromptSet | None = None) -> Written:
-        """What is written, from the store or measured: intact, or without some components."""
+    def writes(
+        self,
+        how: Intervention = INTACT,
+        directions: tuple[Directions, ...] = (),
+        prompts: PromptSet | None = None,
+    ) -> Written:
+        """What is written, from the store or measured: intact, or with something taken away."""
         subject = self.study.subject
-        means_over = None if without is None else self.short
-        how = INTACT if without is None else Intervention(without.sites, MEAN)
+        means_over = self.short if how.method == MEAN else None
 
         def measure(model: "Model", items: tuple[Item, ...]) -> Mapping[str, np.ndarray]:
             reference = None
             if means_over is not None:
                 reference = mean_activations(subject, model, means_over)
-            texts = model.generate(items, self.tokens, how.edits(Inputs(reference)))
+            texts = model.generate(items, self.tokens, how.edits(Inputs(reference, directions)))
             return read(items, texts).arrays()
 
         what = {
             "kind": "written steps",
             "version": STEPS_VERSION,
             "most": self.tokens,
-            "interventions": interventions_address([how]),
+            "interventions": interventions_address([how], directions),
             "means": None if means_over is None else means_over.hash,
         }
         return Written.from_arrays(subject.fetch(what, prompts or self.asked, measure))
@@ -107,7 +127,7 @@ class Writer:
 
 @dataclass(frozen=True)
 class Measured:
-    """Steps written with and without the circuit.
+    """Steps written by the intact model, and without what is taken away.
 
     Attributes:
         relations: Those with an answer that can be lost in both cells.
@@ -115,22 +135,21 @@ class Measured:
     """
 
     writer: Writer
-    kind: CircuitKind
+    taken: Taken
     rule: WritingRule
     gates: tuple[Gate, ...]
-    search: Search
-    found: Found
     intact: Written
     ablated: Written
     relations: tuple[str, ...]
     lost: Mapping[str, Float[np.ndarray, " relation"]]
 
 
-def measure_writing(study: Study, kind: CircuitKind, rule: WritingRule) -> Measured:
-    """Find the circuit of composing, and let the model write with and without it.
+def measure_writing(study: Study, take: Take, rule: WritingRule) -> Measured:
+    """Find what is taken away, and let the model write with and without it.
 
     Raises:
-        Inconclusive: If a gate is unmet. Whether the model writes steps is asked before the search.
+        Inconclusive: If a gate is unmet. Whether the model writes steps is asked before anything is
+            searched for.
     """
     gates, parts = searchable(study, COMPOSING, rule.gate)
     judged = parts.judging.where(lambda item: cell_of(item) in CELLS)
@@ -141,13 +160,10 @@ def measure_writing(study: Study, kind: CircuitKind, rule: WritingRule) -> Measu
     writer = Writer(study, asked, parts.selection, rule.tokens)
     intact = writer.writes()
     gates += require(*_writes(writer, intact, rule))
-    search = Search(study, kind, parts.selection, rule.circuit)
-    found = search.circuit(rows_of_cells(parts.selection, CELLS[0]))
-    gates += require(
-        needed_elsewhere(study, kind, COMPOSING, parts, found, rule.circuit, spared=CELLS[1:])
-    )
-    ablated = writer.writes(found.circuit)
-    gates += require(*_still_writes(writer, kind, intact, ablated, rule))
+    taken, needed = take(study, parts, rule.circuit)
+    gates += require(needed)
+    ablated = writer.writes(taken.how, taken.directions)
+    gates += require(*_still_writes(writer, taken, intact, ablated, rule))
     each, names = losses(asked, intact, ablated), sorted({item.relation for item in asked.items})
     lost = {
         cell: by_relation(np.where(writer.rows(cell), each, np.nan), asked, names) for cell in CELLS
@@ -155,7 +171,7 @@ def measure_writing(study: Study, kind: CircuitKind, rule: WritingRule) -> Measu
     known = np.all([np.isfinite(values) for values in lost.values()], axis=0)
     gates += require(_enough(int(known.sum()), len(names)))
     return Measured(
-        *(writer, kind, rule, gates, search, found, intact, ablated),
+        *(writer, taken, rule, gates, intact, ablated),
         relations=tuple(np.array(names)[known].tolist()),
         lost={cell: values[known] for cell, values in lost.items()},
     )
@@ -199,17 +215,17 @@ def _writes(writer: Writer, intact: Written, rule: WritingRule) -> Iterator[Gate
 
 
 def _still_writes(
-    writer: Writer, kind: CircuitKind, intact: Written, ablated: Written, rule: WritingRule
+    writer: Writer, taken: Taken, intact: Written, ablated: Written, rule: WritingRule
 ) -> Iterator[Gate]:
-    """Whether texts still end in an answer without the circuit."""
+    """Whether texts still end in an answer without what is taken away."""
     for cell in CELLS:
         rows = writer.rows(cell)
         before, after = float(intact.parsed[rows].mean()), float(ablated.parsed[rows].mean())
         yield Gate(
             f"still writes, {cell}",
             after >= rule.readable * before,
-            f"without the composing {kind}s {after:.2f} of the {cell} texts end in an answer, with "
-            f"them {before:.2f} (needed {rule.readable:.2f} of that): what is lost is the writing, "
+            f"without the {taken.called} {after:.2f} of the {cell} texts end in an answer, intact "
+            f"{before:.2f} (needed {rule.readable:.2f} of that): what is lost is the writing, "
             "so that nothing is said about the steps",
         )
 
@@ -218,6 +234,6 @@ def _enough(known: int, asked: int) -> Gate:
     return Gate(
         "relations judged",
         known >= LEAST_JUDGED,
-        f"of {asked} relations that circuits are judged on, {known} have an answer that is right "
+        f"of {asked} relations that are judged, {known} have an answer that is right "
         f"after written steps in each of {' and '.join(CELLS)}; {LEAST_JUDGED} are needed",
     )

@@ -1,4 +1,4 @@
-"""The finding of h14: the circuit of composing, while a model writes its steps.
+"""The finding of h14: what composes in silence, while a model writes its steps.
 
 If the right answers stay without it, each written step is a lookup, and what composes in silence is
 not needed. If they go and lookup after one written step stays, it composes in writing too.
@@ -10,16 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from harness.findings.circuits.circuits import CircuitKind
-from harness.findings.processes.circuit import (
-    beyond_others,
-    other_circuits,
-)
+from harness.findings.processes.circuit import beyond_others
 from harness.findings.processes.kinds import cell_of
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.processes.writing import (
     CELLS,
     Measured,
+    Take,
     WritingRule,
     by_relation,
     losses,
@@ -36,18 +33,18 @@ UNIT = "share of what guessing loses"
 REASONING, LOOKUP = CELLS
 
 
-def writing_finding(study: Study, kind: CircuitKind, rule: WritingRule) -> Finding:
-    """Whether answers that follow written steps are lost without the circuit of composing.
+def writing_finding(study: Study, take: Take, rule: WritingRule) -> Finding:
+    """Whether answers that follow written steps are lost without what composes in silence.
 
     Args:
         study: The model, on prompts with one question each.
-        kind: Of component.
-        rule: When a circuit acts.
+        take: Finds it.
+        rule: When it acts.
 
     Raises:
         Inconclusive: If a gate is unmet.
     """
-    measured = measure_writing(study, kind, rule)
+    measured = measure_writing(study, take, rule)
     lost, spared = _lost(measured), _spared(measured)
     met = worth_controls(study, [lost, spared])
     others = _others(measured) if met else None
@@ -56,7 +53,7 @@ def writing_finding(study: Study, kind: CircuitKind, rule: WritingRule) -> Findi
     return Finding(
         (lost, spared, *compared, *_first_wrong(measured), *_readable(measured, others)),
         gates=measured.gates,
-        notes=(_how_found(measured), *left_out("other circuits", met=met)),
+        notes=(_how_found(measured), *left_out(f"other {measured.taken.sort}", met=met)),
         samples={lost.name: dict(by_name)},
         severity=_severity(measured, others) if others else None,
     )
@@ -78,7 +75,7 @@ def _effect(measured: Measured, cell: str) -> Effect:
 
 def _lost(measured: Measured) -> Evidence:
     return Evidence(
-        f"{REASONING} after written steps, lost without the composing {measured.kind}s",
+        f"{REASONING} after written steps, lost without the {measured.taken.called}",
         _effect(measured, REASONING),
         threshold=measured.rule.circuit.target,
         relation=">=",
@@ -89,7 +86,7 @@ def _lost(measured: Measured) -> Evidence:
 
 def _spared(measured: Measured) -> Evidence:
     return Evidence(
-        f"{LOOKUP} after a written step, lost without them",
+        f"{LOOKUP} after a written step, lost without the {measured.taken.called}",
         _effect(measured, LOOKUP),
         threshold=measured.rule.circuit.margin,
         relation="<=",
@@ -100,31 +97,30 @@ def _spared(measured: Measured) -> Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """The judged circuit, random sets and same-process circuits, on a few stories.
+    """The judged circuit or direction, random ones and same-process ones, on a few stories.
 
     Attributes:
         lost: Of reasoning, mean over relations; an answer that cannot be read counts as lost.
         readable: Share of texts that end in an answer.
-        random: How many sets are random.
+        random: How many are random.
     """
 
-    lost: Float[np.ndarray, " set"]
-    readable: Float[np.ndarray, " set"]
+    lost: Float[np.ndarray, " taken"]
+    readable: Float[np.ndarray, " taken"]
     random: int
 
-    def split(self, values: Float[np.ndarray, " set"]) -> list[Float[np.ndarray, " part"]]:
+    def split(self, values: Float[np.ndarray, " taken"]) -> list[Float[np.ndarray, " part"]]:
         """The judged one, random sets, same-process circuits."""
         return np.split(values, [1, 1 + self.random])
 
 
 def _others(measured: Measured) -> Others:
-    """Other circuits of the same size, on the first stories of each relation with a right answer.
+    """Others of the same size, on the first stories of each relation with a right answer.
 
     There an answer counts as lost also if it cannot be read, alike for all, so that each has a
     number.
     """
-    writer, search, circuit = measured.writer, measured.search, measured.found.circuit
-    draws, seed = measured.rule.circuit.draws, writer.study.plan.seed
+    writer, taken = measured.writer, measured.taken
     items = [
         item
         for item, right in zip(writer.asked.items, measured.intact.right, strict=True)
@@ -136,10 +132,10 @@ def _others(measured: Measured) -> Others:
     )
     kept = {item.id for item in few.items}
     rows = [place for place, item in enumerate(writer.asked.items) if item.id in kept]
-    random, same = other_circuits(search, circuit, REASONING, draws, seed)
-    intact = _at(measured.intact, rows)
-    each = [_at(measured.ablated, rows), *(writer.writes(c, few) for c in (*random, *same))]
-    names = list(measured.relations)
+    random, same = taken.others()
+    each = [writer.writes(how, taken.directions, few) for how in (*random, *same)]
+    each = [_at(measured.ablated, rows), *each]
+    intact, names = _at(measured.intact, rows), list(measured.relations)
     lost = [by_relation(losses(few, intact, e, unread=True), few, names).mean() for e in each]
     return Others(np.array(lost), np.array([e.parsed.mean() for e in each]), len(random))
 
@@ -150,12 +146,13 @@ def _at(written: Written, rows: Sequence[int]) -> Written:
 
 def _beyond(measured: Measured, others: Others) -> Evidence:
     value, random, same = others.split(others.lost)
+    sort = measured.taken.sort
     return beyond_others(
-        "the same, against other circuits",
+        f"the same, against other {sort}",
         float(value[0]),
         random,
         same,
-        what=("random sets", "circuits between questions of one process"),
+        what=(f"random {sort}", f"{sort} between questions of one process"),
         alpha=measured.rule.circuit.alpha,
         key="beyond",
         unit=UNIT,
@@ -163,7 +160,7 @@ def _beyond(measured: Measured, others: Others) -> Evidence:
 
 
 def _severity(measured: Measured, others: Others) -> Severity:
-    """How many circuits between questions of one process lose as much as the claim asks."""
+    """How many between questions of one process lose as much as the claim asks."""
     same = others.split(others.lost)[-1] >= measured.rule.circuit.target
     return Severity(int(same.sum()), len(same))
 
@@ -194,11 +191,12 @@ def _first_wrong(measured: Measured) -> tuple[Evidence, ...]:
 
 def _readable(measured: Measured, others: Others | None) -> list[Evidence]:
     """Secondary: how many texts end in an answer, in every arm."""
-    arms = {"intact": measured.intact, f"without the {measured.kind}s": measured.ablated}
+    sort = measured.taken.sort
+    arms = {"intact": measured.intact, f"without the {measured.taken.called}": measured.ablated}
     shares = {name: _said(measured, written) for name, written in arms.items()}
     if others:
         _, *rest = others.split(others.readable)
-        names = ("without random sets", "without circuits between questions")
+        names = (f"without random {sort}", f"without {sort} between questions")
         for name, values in zip(names, rest, strict=True):
             if len(values):
                 shares[name] = float(values.mean()), f"mean of {len(values)}; {REASONING} alone"
@@ -219,8 +217,8 @@ def _said(measured: Measured, written: Written) -> tuple[float, str]:
 
 def _how_found(measured: Measured) -> str:
     return (
-        f"the {measured.found.size:,} {measured.kind}s were found by what their loss costs short "
-        f"answers, and ablated while the model read {len(measured.writer.asked)} prompts of other "
-        f"relations ({', '.join(measured.relations)}) and wrote at most {measured.rule.tokens} "
-        "tokens after each"
+        f"{measured.taken.found}, and taken away while the model read "
+        f"{len(measured.writer.asked)} prompts of other relations "
+        f"({', '.join(measured.relations)}) and wrote at most {measured.rule.tokens} tokens after "
+        "each"
     )

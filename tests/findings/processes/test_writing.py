@@ -11,6 +11,7 @@ from harness.findings.processes.circuit import CircuitRule
 from harness.findings.processes.kinds import cell_of
 from harness.findings.processes.writing import WritingRule
 from harness.findings.processes.writing_finding import writing_finding
+from harness.findings.processes.writing_taken import circuit_of
 from harness.materials.cell_sets import draw_cells
 from harness.study.plan import Plan
 from harness.study.study import Study
@@ -85,7 +86,7 @@ def prompts():
 
 def found(prompts, **stated):
     model = Writes(**stated)
-    finding = finding_of(writing_finding, Study(model, prompts, PLAN), "head", RULE)
+    finding = finding_of(writing_finding, Study(model, prompts, PLAN), circuit_of("head"), RULE)
     return model, finding, *judge(finding, Criterion.CONTROLLED)
 
 
@@ -126,7 +127,7 @@ def test_what_another_head_would_lose_too_says_nothing_of_the_circuit(prompts):
 def test_a_circuit_that_lookup_needs_in_writing_too_is_refuted(prompts):
     _, _, outcome, why = found(prompts, without=wrong)
     assert outcome is Outcome.REFUTED
-    assert why.startswith("lookup after a written step, lost without them: 1.33")
+    assert why.startswith("lookup after a written step, lost without the composing heads: 1.33")
 
 
 def test_a_model_that_writes_no_steps_shows_nothing_and_nothing_is_searched(prompts):

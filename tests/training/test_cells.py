@@ -64,6 +64,22 @@ def test_a_text_is_written_as_the_suite_writes_a_prompt(name):
         assert [token for some in ids for token in some] == tokenizer(whole).input_ids
 
 
+def test_written_steps_are_the_storys_sentences_in_the_suites_form():
+    tokenizer, rng = read_tokenizer(FOLDERS["mini-qwen"]), random.Random(0)
+    for _ in range(30):
+        pieces = cell_corpus.steps_text(rng)
+        whole = "".join(text for text, _ in pieces)
+        story, _, solved = whole.partition("\n")
+        found = re.findall(r"Question: (.*)\nSteps: (.*)\nAnswer: (.*)", solved)
+        assert len(found) == cell_corpus.SOLVED
+        for _, steps, answer in found:
+            *leads, last = re.split(r"(?<=\.) ", steps)
+            assert last.endswith(f"{answer}.")
+            assert all(lead in story for lead in (*leads, *([last] if leads else [])))
+        ids = tokenizer([text for text, _ in pieces]).input_ids
+        assert [token for some in ids for token in some] == tokenizer(whole).input_ids
+
+
 def test_every_word_of_the_suites_prompts_is_one_token():
     tokenizer = grown(read_tokenizer(FOLDERS["mini-qwen"]), cell_corpus.vocabulary())
     for name in SETS:

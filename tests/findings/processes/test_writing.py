@@ -1,4 +1,7 @@
-"""h14: a circuit that acts while steps are written, one that does not, and texts that break."""
+"""h14: a circuit that acts while steps are written, one that does not, and texts that break.
+
+On a stand-in whose texts are stated, and on a network that writes its own.
+"""
 
 import json
 from collections.abc import Callable
@@ -7,14 +10,22 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.findings.processes.circuit import CircuitRule
+from harness.files import DATA
+from harness.findings.effects import swept
+from harness.findings.processes.circuit import CircuitRule, costs_of
 from harness.findings.processes.kinds import cell_of
-from harness.findings.processes.writing import WritingRule
+from harness.findings.processes.writing import Writer, WritingRule
 from harness.findings.processes.writing_finding import writing_finding
 from harness.findings.processes.writing_taken import circuit_of
+from harness.interventions.interventions import MEAN, Intervention
+from harness.interventions.sites import Site
 from harness.materials.cell_sets import draw_cells
+from harness.materials.written_steps import with_steps
+from harness.models.specs import LoadOptions, resolve
+from harness.store.store import Store
 from harness.study.plan import Plan
 from harness.study.study import Study
+from harness.study.subject import Subject
 from harness.verdicts.judge import Criterion, Outcome, judge
 from tests.support.judging import finding_of
 from tests.support.planted_circuits import Planted
@@ -157,3 +168,25 @@ def test_where_short_answers_need_no_circuit_there_is_none_to_follow(prompts):
 def test_prompts_whose_steps_are_not_known_cannot_show_it(prompts):
     own = replace(prompts, name="own.jsonl")
     assert "the steps to the answers of own.jsonl are not known" in found(own)[3]
+
+
+ORGANISMS = DATA / "fixtures" / "organisms"
+
+
+def test_a_network_writes_its_steps_without_the_heads_that_its_short_answers_need(tmp_path):
+    subject = Subject(resolve(str(ORGANISMS / "mini-steps")), LoadOptions(), Store(tmp_path))
+    drawn = draw_cells("cells@chains4-shots4-shuffled-steps2", 16, PLAN.seed)
+    short = drawn.where(lambda item: cell_of(item) in ("reasoning", "lookup"))
+    truth = json.loads((ORGANISMS / "planted-qwen" / "circuit.json").read_text())
+    heads = truth["processes"]["composing"]["heads"]
+    gone = Intervention(tuple(Site("head", *place) for place in heads), MEAN)
+    lost = costs_of(swept(subject, short, [gone], means_over=short), short)
+    asked = with_steps(short, 16, PLAN.seed)
+    writer = Writer(Study(subject, short, PLAN), asked, short, 32)
+    intact, without = writer.writes(), writer.writes(gone)
+    reasoning = writer.rows("reasoning")
+    assert lost.mean("reasoning")[0] > 0.5
+    assert lost.mean("lookup")[0] < 0.1
+    for written in (intact, without):
+        assert written.parsed.mean() > 0.9
+        assert written.right[reasoning].mean() > 0.8

@@ -132,7 +132,5 @@ class _Ended:
 
 def _ranks(logits: Float[Tensor, " token"]) -> np.ndarray:
     """Ranks of the vocabulary; words whose logits differ by rounding alone share one."""
-    from scipy.stats import rankdata  # noqa: PLC0415  (half a second to import)
-
     values = logits.float().cpu().numpy()
-    return np.asarray(rankdata(np.round(values / np.abs(values).max(), DIGITS)))
+    return np.unique(np.round(values / np.abs(values).max(), DIGITS), return_inverse=True)[1]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from harness import stats
+from harness.calibration.jobs import CONSISTENCY, CONTROLS
 from harness.calibration.recovery import CLAIMS, components, observational
 from harness.calibration.results import verdicts_of
 from harness.calibration.running import Ran
@@ -29,7 +30,7 @@ def consistency(runs: Sequence[Ran]) -> list[dict[str, Any]]:
     `same` is whether what has to be the same is: all that is recorded but times and run ids, or
     for another batch size the outcomes, as sums are then added in another order.
     """
-    mine = {run.job.kind: run for run in runs if run.job.part == "consistency"}
+    mine = {run.job.kind: run for run in runs if run.job.part == CONSISTENCY}
     if "base" not in mine:
         return []
     first = _by_place(verdicts_of(mine["base"]))
@@ -88,14 +89,14 @@ def _moved(first: Verdict, other: Verdict) -> float:
     return moved
 
 
-def agreement(runs: Sequence[Ran], items: int) -> list[dict[str, Any]]:
+def agreement(runs: Sequence[Ran]) -> list[dict[str, Any]]:
     """Mean pairwise Jaccard of what passes h1 to h3, over drawings of the materials.
 
     One entry a model and kind; None where two drawings found nothing.
     """
     by_model: dict[str, list[Ran]] = {}
     for run in runs:
-        if run.job.part == "power" and (run.job.items, run.job.share) == (items, 0.0):
+        if run.job.part == CONTROLS:
             by_model.setdefault(run.job.base, []).append(run)
     found = []
     for model, mine in by_model.items():

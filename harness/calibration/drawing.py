@@ -35,7 +35,6 @@ class Chart:
         title, x, y: Words.
         says: What is seen, read aloud in place of the picture.
         marks: Points; `line` joins them.
-        guide: Ends of a dashed line: the diagonal of a QQ plot.
     """
 
     title: str
@@ -46,7 +45,6 @@ class Chart:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     line: str = ""
-    guide: tuple[float, float, float, float] | None = None
 
 
 def across(share: float) -> float:
@@ -64,26 +62,6 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 def _ticks(vertical: bool) -> tuple[Tick, ...]:
     return tuple(Tick((up if vertical else across)(s), f"{s:g}") for s in SHARES)
-
-
-def quantiles(title: str, values: Sequence[float], says: str) -> Chart:
-    """p-values, ascending, against the quantiles of the uniform distribution."""
-    n = len(values)
-    marks = []
-    for rank, p in enumerate(sorted(values)):
-        expected = (rank + 0.5) / n
-        y = up(p)
-        marks.append(Mark(across(expected), y, y, y, f"expected {expected:.3f}, p {p:.3g}"))
-    return Chart(
-        title,
-        "uniform quantile",
-        "p",
-        says,
-        tuple(marks),
-        _ticks(vertical=False),
-        _ticks(vertical=True),
-        guide=(across(0), up(0), across(1), up(1)),
-    )
 
 
 def shares(

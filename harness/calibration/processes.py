@@ -1,41 +1,33 @@
-"""What the claims on processes say where nothing is, from activations that are measured once.
+"""What the claims on processes say where nothing is, from what is measured once of each model.
 
-A run of the suite for every shuffled set of labels would take minutes; the rule of h1 to h3 on
-measured activations takes a fraction of a second. So it is applied many times here:
-
-- *Shuffled labels*: in every block of questions (those of the same stories) a fair coin exchanges
-  the two cells. Counted is how often as many components hold as the claim asks for. The claim's
-  other requirements can only take support away, so the share bounds its rate of errors from above.
-- *Same-process contrasts*: relations of one cell, put together in other random pairs by each seed,
-  and answers told first against last.
-
-On models with a circuit.json that names processes, components are compared with it besides.
+A run of the suite for every shuffled set of labels would take minutes; the rules of the claims on
+activations, or on effects of components, that are measured already take a fraction of a second.
+`from_activations` asks h1 to h4 and h7, `from_effects` h5, h6 and h8. On models with a circuit.json
+that names processes, components are compared with it besides.
 """
 
 import hashlib
-import importlib.util
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from harness import stats
-from harness.calibration.rates import rate
+from harness.calibration.claims import claim_module
+from harness.calibration.from_activations import activation_entries, measured
+from harness.calibration.from_effects import effect_entries
 from harness.calibration.recovery import CLAIMS, circuit_of, places
-from harness.files import DATA, write_text
+from harness.calibration.running import written_organism
+from harness.calibration.settings import ON_ORGANISMS, ORGANISMS
+from harness.files import write_text
 from harness.findings.processes.circuit import Parts, Search, rows_of_cells
-from harness.findings.processes.contrasts import Questions, relation_contrasts
-from harness.findings.processes.kinds import PROCESSES, Process
-from harness.findings.processes.measured import Measured, measure_model, same_process
+from harness.findings.processes.kinds import PROCESSES
 from harness.foreign import parsed
 from harness.materials.cell_sets import draw_cells
-from harness.materials.items import DISCOVERY, EVALUATION
 from harness.models import identity, specs
 from harness.models.specs import LoadOptions
 from harness.store.store import Store
@@ -47,6 +39,7 @@ from harness.study.subject import Subject
 from harness.verdicts.judge import Inconclusive
 
 FOLDER = "processes"  # of a calibration's work folder
+Entries = Iterator[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +47,32 @@ class Stage:
     """How much is asked of each model.
 
     Attributes:
-        shuffles: Of labels, for each process and kind of component.
-        seeds: Draws of same-process contrasts.
+        shuffles: Of labels, on activations (h1 to h4, h7).
+        seeds: Draws of same-process contrasts on activations, 40 pairings each.
+        effects: Shuffles, and as many same-process contrasts, on effects of components.
         items: Of each cell.
     """
 
     shuffles: int
     seeds: int
+    effects: int
     items: int
 
 
 def measured_processes(model: str, stage: Stage, work: Path) -> list[dict[str, Any]]:
-    """One entry a process and kind of component, kept in the work folder when it is whole.
+    """One entry a claim, kind of component and process.
+
+    Each of three parts is kept in the work folder when it is whole: what is asked of activations,
+    what is asked of effects, and how well components are ranked where the truth is known.
 
     Args:
-        model: As `--model` names it.
+        model: As `--model` names it, or an organism, which is written first.
         stage: How much is asked.
         work: The calibration's work folder.
     """
+    called, asked = Path(model).name, Asked()
+    if model in ORGANISMS:
+        model, asked = str(written_organism(model, work)), Asked(**ON_ORGANISMS)
     spec = specs.resolve(model)
     depends = {
         "model": identity.identity_of(spec, LoadOptions(), work),
@@ -80,136 +81,60 @@ def measured_processes(model: str, stage: Stage, work: Path) -> list[dict[str, A
         "stage": asdict(stage),
     }
     key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
-    file = work / FOLDER / f"{spec.name}-{key}.json"
-    if file.is_file():
-        kept: list[dict[str, Any]] = parsed(file.read_bytes())
-        return kept
-    study, known = _study(model, stage.items, work), circuit_of(model)
+    about = {"model": called, "items": stage.items, "instrument": instrument()}
+    study: list[Study] = []  # made once, and only if something is missing
     found = []
-    for kind in CLAIMS:
-        for process in PROCESSES.values():
-            entry = _entry(study, kind, process, stage)
-            found.append({"model": spec.name, "items": stage.items, **entry})
-    for entry in found:
-        truth = (known or {}).get("processes", {}).get(entry["process"])
-        entry["recovery"] = [] if truth is None else list(_recovery(study, entry, truth))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_text(file, json.dumps(found))
+    for name, part in _PARTS.items():
+        file = work / FOLDER / f"{called}-{name}-{key}.json"
+        if not file.is_file():
+            study = study or [_study(spec, asked, stage.items, work)]
+            entries = [{**about, "part": name, **entry} for entry in part(study[0], stage)]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_text(file, json.dumps(entries))
+        found += parsed(file.read_bytes())
     return found
 
 
-def _study(model: str, items: int, work: Path) -> Study:
-    """The model on the materials of a run with the default options."""
-    subject = Subject(specs.resolve(model), LoadOptions(), Store(work / FOLDER / "cache"))
+def _study(spec: specs.ModelSpec, asked: Asked, items: int, work: Path) -> Study:
+    """The model on the materials of a run."""
+    subject = Subject(spec, LoadOptions(), Store(work / FOLDER / "cache"))
     plan = Plan(items=items)
-    difficulty = choose_difficulty(subject, Asked(), plan.seed).difficulty
+    difficulty = choose_difficulty(subject, asked, plan.seed).difficulty
     return Study(subject, draw_cells("cells", items, plan.seed, difficulty), plan)
 
 
-@cache
-def claim_module(claim_id: str) -> ModuleType:
-    """The file of a claim, for its constants and its rule."""
-    (file,) = (DATA / "hypotheses").glob(f"test_{claim_id}_*.py")
-    spec = importlib.util.spec_from_file_location(f"claim_{claim_id}", file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file} cannot be read.")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def _recovery(study: Study) -> Entries:
+    """How well what a component does, and what its loss costs, tell those of a process."""
+    known = circuit_of(str(study.subject.spec.path)) or {}
+    for name, truth in known.get("processes", {}).items():
+        for kind in CLAIMS:
+            for source, scores in _scores(study, kind, name):
+                is_own = [place in places(truth, kind) for place, _ in scores]
+                compared = _compared(np.array([score for _, score in scores]), np.array(is_own))
+                yield {"kind": kind, "process": name, "source": source, **compared}
 
 
-def measured(study: Study, kind: Any, process: Process) -> Measured:
-    """A process on one kind of component, under the rule of its claim.
-
-    Raises:
-        Inconclusive: If a gate is unmet.
-    """
-    claim = claim_module(CLAIMS[kind])
-    rule = claim.rule_of(study)
-    return measure_model(study, kind, process, rule, needed=claim.NEEDED, gate=claim.GATE)
-
-
-def _entry(study: Study, kind: str, process: Process, stage: Stage) -> dict[str, Any]:
-    place = {"kind": kind, "process": process.name}
+def _scores(
+    study: Study, kind: Any, process: str
+) -> Iterator[tuple[str, list[tuple[tuple[int, int], float]]]]:
+    """Scores of every component by its place, as the claims rank them."""
     try:
-        found = measured(study, kind, process)
-    except Inconclusive as reason:
-        return {**place, "unmet": str(reason), "count": None, "bar": None} | dict.fromkeys(
-            ("shuffled", "same_process")
-        )
-    counts = shuffled_counts(found, stage.shuffles)
-    same = [
-        other.count
-        for seed in range(stage.seeds)
-        for other in same_process(replace(found, rule=replace(found.rule, seed=seed)))
-    ]
-    return {
-        **place,
-        "unmet": None,
-        "count": found.model.count,
-        "bar": found.bar,
-        "shuffled": rate(sum(count >= found.bar for count in counts), len(counts)),
-        "same_process": rate(sum(count >= found.bar for count in same), len(same)),
-    }
-
-
-def shuffled_counts(measured: Measured, shuffles: int) -> list[int]:
-    """Components that hold under each set of shuffled labels.
-
-    Args:
-        measured: A process on a model; its rule's seed is that of the shuffles.
-        shuffles: How many sets.
-    """
-    cells, process = measured.contrasts.cells, measured.process
-    questions = Questions.of(cells.values, measured.study.prompts.items)
-    questions = questions.rows(np.isin(questions.asked, process.cells))
-    generator = np.random.default_rng(measured.rule.seed)
-    counts = []
-    for _ in range(shuffles):
-        relabelled = replace(questions, asked=exchanged(questions, process.cells, generator))
-        sides = (
-            relation_contrasts(
-                relabelled.rows(relabelled.split == split),
-                process.cells,
-                measured.contrasts.relations,
-            )
-            for split in (DISCOVERY, EVALUATION)
-        )
-        decisions = measured.rule.decide(*sides)
-        counts.append(measured.rule.count(decisions, len(cells.metrics)))
-    return counts
-
-
-def exchanged(
-    questions: Questions, cells: tuple[str, str], generator: np.random.Generator
-) -> np.ndarray:
-    """The cell of each prompt, both cells exchanged in blocks that a fair coin chooses."""
-    blocks, number = np.unique(questions.block, return_inverse=True)
-    coin = generator.random(len(blocks)) < 1 / 2
-    swapped = np.where(questions.asked == cells[0], cells[1], cells[0])
-    return np.where(coin[number], swapped, questions.asked)
-
-
-def _recovery(
-    study: Study, entry: Mapping[str, Any], truth: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """How well what a component does, and what its loss costs, tell those of the process."""
-    kind, process = entry["kind"], PROCESSES[entry["process"]]
-    positive = places(truth, kind)
-    if entry["unmet"] is None:
-        table = measured(study, kind, process).model
-        at = zip(table.layer.tolist(), table.index.tolist(), strict=True)
-        is_own = np.array([place in positive for place in at])
-        yield {"source": "observational", **_compared(np.abs(table.effect), is_own)}
+        table = measured(study, kind, PROCESSES[process]).model
+    except Inconclusive:  # nothing is measured where the model does not answer
+        return
+    at = zip(table.layer.tolist(), table.index.tolist(), strict=True)
+    yield "observational", list(zip(at, np.abs(table.effect).tolist(), strict=True))
     if kind != "layer":
-        search = _search(study, kind)
-        scores = search.scores(rows_of_cells(search.prompts, process.cells[0]))
-        own = [[(n, c) in positive for c in range(scores.shape[1])] for n in range(len(scores))]
-        yield {"source": "causal", **_compared(scores.ravel(), np.array(own).ravel())}
+        search = Search(study, kind, Parts.of(study).selection, claim_module("h5").rule)
+        scores = search.scores(rows_of_cells(search.prompts, PROCESSES[process].cells[0]))
+        yield "causal", [(place, float(scores[place])) for place in np.ndindex(*scores.shape)]
 
 
-def _search(study: Study, kind: Any) -> Search:
-    return Search(study, kind, Parts.of(study).selection, claim_module("h5").rule)
+_PARTS: Mapping[str, Callable[[Study, Stage], Entries]] = {
+    "activations": lambda study, stage: activation_entries(study, stage.shuffles, stage.seeds),
+    "effects": lambda study, stage: effect_entries(study, stage.effects),
+    "recovery": lambda study, _: _recovery(study),
+}
 
 
 def _compared(

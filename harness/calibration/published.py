@@ -5,13 +5,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.calibration.rates import ALL, AS_USED, BEHIND
 from harness.files import DATA, write_text
 from harness.verdicts import typeset
 
 RECORD = DATA / "benchmarks" / "results" / "calibration.json"  # the one that is published
 PAGE = DATA / "docs" / "calibration.md"  # where the table stands
 START, END = "<!-- calibration: made from benchmarks/results/calibration.json -->", "<!-- end -->"
+KNOWN_MARKS = (
+    "<!-- known verdicts: made from benchmarks/results/calibration.json -->",
+    "<!-- end known verdicts -->",
+)
 PROGRAMS = DATA / "benchmarks" / "results" / "programs.json"
 PROGRAM_MARKS = (
     "<!-- programs: made from benchmarks/results/programs.json -->",
@@ -24,23 +27,48 @@ _PAIRS = {
     "auroc": "what they cost it beyond the other (as h5)",
     "auroc_cost": "what they cost it",
 }
-_NULLS = (
-    ("untrained", AS_USED, "untrained networks"),
-    ("untrained", BEHIND, "the same, gate open"),
-    ("shuffled", BEHIND, "labels shuffled"),
-)
+_NULLS = {"shuffled": "labels shuffled", "same_process": "questions of one process"}
+_KNOWN = {"not supported": "nothing to find", "supported": "something to find"}
 _Entry = Mapping[str, Any]
 
 
 def published_table(record: _Entry) -> str:
-    """A Markdown table: a claim a row, runs that support any of its predictions, and power."""
-    models = list(dict.fromkeys(e["model"] for e in record["power"]))
-    heads = ["claim, controlled", *(words for *_, words in _NULLS), *(f"`{m}`" for m in models)]
+    """A Markdown table: a claim a row; errors where nothing is, and what was found where it is."""
+    heads = ["claim", *_NULLS.values(), *(f"{words}: supported" for words in _KNOWN.values())]
     lines = [_line(heads), _line(["---"] * len(heads))]
-    claims = sorted({e["claim_id"] for e in record["any_error"]} - {ALL})
-    lines += [_line(_row(record, claim, "controlled", models)) for claim in claims]
-    lines += [_line(_row(record, ALL, c, models)) for c in ("controlled", "published")]
+    asked = {e["claim"] for e in record["processes"] if "claim" in e}
+    asked |= {e["prediction"].partition("/")[0] for e in record["known"]}
+    return "\n".join([*lines, *(_line(_row(record, claim)) for claim in sorted(asked))])
+
+
+def known_table(record: _Entry) -> str:
+    """A Markdown table: a model whose verdicts are known a row, and what came out."""
+    heads = [
+        "model",
+        "verdicts that must be",
+        "came out",
+        "did not",
+        "undecided",
+        "not as expected",
+    ]
+    lines = [_line(heads), _line(["---"] * len(heads))]
+    for model, expected in dict.fromkeys((e["model"], e["expected"]) for e in record["known"]):
+        mine = [e for e in record["known"] if (e["model"], e["expected"]) == (model, expected)]
+        hits = sum(e["rate"]["count"] for e in mine)
+        missed = [e for e in mine if e["rate"]["count"] < e["rate"]["n"]]
+        cells = [f"`{model}`", expected, str(hits), str(sum(e["rate"]["n"] for e in mine) - hits)]
+        cells.append(str(sum(e["inconclusive"] for e in mine)))
+        lines.append(_line([*cells, ", ".join(_place(e) for e in missed) or "–"]))
     return "\n".join(lines)
+
+
+def _place(entry: _Entry) -> str:
+    """h5 of retrieval, heads: the claim and what tells its predictions apart."""
+    claim, _, prediction = entry["prediction"].partition("/")
+    named = [process for process in ("retrieval", "composing") if process in prediction]
+    of = f" of {named[0]}" if len(named) == 1 else ""
+    kind = prediction.partition("-")[2]
+    return f"{claim}{of}" + (f", {kind}s" if kind else "")
 
 
 def between_marks(text: str, start: str = START, end: str = END) -> str | None:
@@ -51,12 +79,13 @@ def between_marks(text: str, start: str = START, end: str = END) -> str | None:
 
 
 def put_into(path: Path, record: _Entry) -> None:
-    """Write the table between the marks of a file.
+    """Write both tables between the marks of a file.
 
     Raises:
         ValueError: If the file has no marks.
     """
     _put(path, published_table(record), START, END)
+    _put(path, known_table(record), *KNOWN_MARKS)
 
 
 def _put(path: Path, table: str, start: str, end: str) -> None:
@@ -72,48 +101,50 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _row(record: _Entry, claim: str, criterion: str, models: Sequence[str]) -> Iterator[str]:
-    yield claim if claim != ALL else f"any, {criterion}"
-    for null, gate, _ in _NULLS:
-        place = (claim, criterion, null, gate)
-        names = ("claim_id", "criterion", "null", "gate")
-        mine = [e for e in record["any_error"] if tuple(e[n] for n in names) == place]
-        yield _errors(mine[0]) if mine else "–"
-    for model in models:
-        yield _power(record, claim, criterion, model)
+def _row(record: _Entry, claim: str) -> Iterator[str]:
+    yield claim
+    for null in _NULLS:
+        mine = [e[null] for e in record["processes"] if e.get("claim") == claim and e[null]]
+        yield _errors(mine)
+    for expected in _KNOWN:
+        yield _supported(
+            e
+            for e in record["known"]
+            if (e["prediction"].partition("/")[0], e["expected"]) == (claim, expected)
+        )
 
 
-def _errors(entry: _Entry) -> str:
-    """Runs that support it, of those that decided anything; the others are counted beside."""
-    decided, undecided = entry.get("rate_decided", entry["rate"]), entry.get("undecided", 0)
-    beside = f"; {undecided} undecided" if undecided else ""
-    return (_share(decided) if decided["n"] else "0 of 0") + beside
-
-
-def _share(rate: _Entry) -> str:
-    if not rate["n"]:
+def _errors(entries: Sequence[_Entry]) -> str:
+    """All draws together, how many of them decided, and the largest upper bound of one entry."""
+    if not entries:
         return "–"
-    low, high = (_short(bound) for bound in rate["interval"])
-    return f"{rate['count']} of {rate['n']} [{low}, {high}]"
+    errors = sum(e["count"] for e in entries)
+    draws = sum(e["of_all"]["n"] for e in entries)
+    decided = sum(e["n"] for e in entries)
+    most = max(e["of_all"]["interval"][1] for e in entries)
+    return f"{errors} of {draws:,}, {decided:,} decided; each at most {_precise(most)}"
+
+
+def _supported(entries: Iterable[_Entry]) -> str:
+    """Verdicts that decided, of all models and seeds; the others are counted beside."""
+    words = ("supported", "refuted", "inconclusive")
+    found = list(entries)
+    supported, refuted, open_ = (sum(e[word] for e in found) for word in words)
+    if not supported + refuted + open_:
+        return "–"
+    beside = f"; {open_} undecided" if open_ else ""
+    return f"{supported} of {supported + refuted}{beside}"
+
+
+def _precise(share: float) -> str:
+    """.0037 or .014."""
+    return f"{share:.2g}".removeprefix("0")
 
 
 def _short(share: float) -> str:
     """.07, 0 or 1."""
     text = f"{share:.2f}"
     return {"0.00": "0", "1.00": "1"}.get(text, text.removeprefix("0"))
-
-
-def _power(record: _Entry, claim: str, criterion: str, model: str) -> str:
-    """Verdicts that support it, of a model that has what is looked for, at the usual size."""
-    mine = [
-        e
-        for e in record["power"]
-        if (e["model"], e["criterion"]) == (model, criterion)
-        and (e["items"], e["share"]) == (record["settings"]["items"], 0)
-        and (e["claim_id"] == claim or (claim == ALL and e["claim_id"] != "h0"))
-    ]
-    n = sum(e["rate"]["n"] for e in mine)
-    return f"{sum(e['supported'] for e in mine)} of {typeset.plural(n, 'verdict')}" if n else "–"
 
 
 def publish_programs(record: _Entry) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from harness import stats
-from harness.calibration.processes import claim_module
+from harness.calibration.claims import claim_module
 from harness.findings.circuits.circuits import Member
 from harness.findings.circuits.neuron_scores import PATH_STEPS
 from harness.findings.effects import mean_activations, swept

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.calibration.agreement import agreement, consistency
-from harness.calibration.power import expected, on_organisms, power
-from harness.calibration.pvalues import p_values
-from harness.calibration.rates import any_error, error_rates
-from harness.calibration.recovery import circuit_of, recovered
-from harness.calibration.results import NO_NULL, ResultRow, rows_of, verdicts_of
+from harness.calibration.jobs import CONTROLS, ORGANISMS, WRITTEN
+from harness.calibration.power import known_verdicts, power
+from harness.calibration.recovery import circuit_of
+from harness.calibration.results import ResultRow, rows_of, verdicts_of
 from harness.calibration.running import CIRCUIT, Ran, RunOutcome, organism_folder
 from harness.calibration.settings import CalibrationSettings
 from harness.calibration.simulated import simulated_power
@@ -26,7 +25,7 @@ from harness.study.fingerprint import instrument
 from harness.verdicts.verdict import to_plain
 
 _SCHEMA = Path(__file__).with_name("calibration.schema.json")
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 
 
 def calibration(
@@ -45,8 +44,6 @@ def calibration(
     """
     runs = sorted(outcome.ran, key=lambda run: run.job.name)
     rows = rows_of(runs)
-    circuits = {model: circuit_of(model) for model in settings.power}
-    told = {model: known.get("expected", {}) for model, known in circuits.items() if known}
     record = {
         "schema_version": _SCHEMA_VERSION,
         "created": now(),
@@ -62,20 +59,14 @@ def calibration(
         "seconds": round(sum(run.seconds for run in runs), 1),
         "runs": [_run(run) for run in runs],
         "failed": [{"name": f.job.name, "said": f.said} for f in outcome.failed],
-        "no_null": dict(NO_NULL),
         "predictions": _predictions(rows),
-        "error_rates": error_rates(rows),
-        "any_error": any_error(rows),
-        "p_values": p_values(rows),
         "power": power(rows),
-        "recovery": recovered(runs, settings.items),
-        "expected": expected(rows, told, settings.items),
         "processes": list(processes),
-        "organisms": on_organisms(rows, _organisms(runs)),
+        "known": known_verdicts(rows, _told(runs)),
         "programs": programs,
         "simulated": simulated_power(),
         "consistency": consistency(runs),
-        "agreement": agreement(runs, settings.items),
+        "agreement": agreement(runs),
     }
     plain: dict[str, Any] = to_plain(record)
     return plain
@@ -88,13 +79,16 @@ def _fingerprint(settings: CalibrationSettings, runs: Sequence[Ran]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _organisms(runs: Sequence[Ran]) -> dict[str, dict[str, str]]:
-    """What is expected of each organism that was run, as its circuit.json says."""
+def _told(runs: Sequence[Ran]) -> dict[str, dict[str, str]]:
+    """What is expected of each model that was run, as its circuit.json says."""
     found = {}
-    for run in runs:
-        if run.job.part == "organisms":
-            file = organism_folder(run.folder.parents[1], run.job.base) / CIRCUIT
-            found[run.job.base] = parsed(file.read_bytes())["expected"]
+    known_of = [run for run in runs if run.job.part in (CONTROLS, ORGANISMS)]
+    for job, folder in {(run.job, run.folder.parents[1]) for run in known_of}:
+        if job.kind == WRITTEN:
+            known = parsed((organism_folder(folder, job.base) / CIRCUIT).read_bytes())
+        else:
+            known = circuit_of(job.base) or {}
+        found[job.base] = known.get("expected", {})
     return found
 
 
@@ -106,11 +100,8 @@ def _run(run: Ran) -> dict[str, Any]:
         "part": job.part,
         "kind": job.kind,
         "base": Path(job.base).name,
-        "network": job.network,
         "seed": job.seed,
         "items": job.items,
-        "share": job.share,
-        "gate": job.gate,
         "seconds": run.seconds,
         "outcomes": dict(said),
     }

@@ -1,42 +1,14 @@
 """What the runs left, as rows: one a verdict, with what is counted of it."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.calibration.jobs import OPEN, Job
+from harness.calibration.jobs import Job
 from harness.calibration.running import Ran
 from harness.verdicts.judge import Outcome
 from harness.verdicts.records import JSON_NAME, read_verdicts
 from harness.verdicts.verdict import Verdict
-
-# Predictions that may well hold where the labels are shuffled or the network is untrained, so
-# that their support is no error. All of h0 is such: it says that the instrument works.
-MEASUREMENT = "h0"
-NO_NULL = {
-    "the_sets_interact": "two sets of components may interact whatever the tasks are called",
-    "steering_activates_the_capability": "a direction may move wrong answers whatever it is of",
-}
-# Evidence whose p is uniform where labels are shuffled: it tests the labels and nothing else. An
-# ablation costs answers, and more than another one does, whatever the tasks are called, so the p
-# of such evidence is small on shuffled labels too, and rightly.
-EXACT = ("largest", "transfer", "separation")  # the first part of the evidence's key
-
-
-@dataclass(frozen=True, slots=True)
-class PValue:
-    """A p of a prediction, of the evidence with this key (this name, where it has no key)."""
-
-    evidence: str
-    raw: float | None
-    adjusted: float
-    floor: float
-
-    @property
-    def exact(self) -> bool:
-        """Whether it is uniform on shuffled labels if the test is right."""
-        return self.evidence.partition(".")[0] in EXACT
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +21,11 @@ class ResultRow:
     prediction: str
     criterion: str
     outcome: str
-    reason: str
-    p_values: tuple[PValue, ...]
 
     @property
     def key(self) -> tuple[str, str, str]:
         """What is counted together: claim, criterion, prediction."""
         return self.claim_id, self.criterion, self.prediction_id
-
-    @property
-    def has_null(self) -> bool:
-        """Whether support is an error where there is nothing to be found."""
-        return self.claim_id != MEASUREMENT and self.prediction_id.split("-")[0] not in NO_NULL
 
 
 def verdicts_of(run: Ran) -> list[Verdict]:
@@ -81,12 +46,6 @@ def _row(job: Job, verdict: Verdict) -> ResultRow:
         verdict.prediction,
         verdict.criterion,
         verdict.outcome,
-        verdict.reason,
-        tuple(
-            PValue(e.identity, e.p, e.p_adjusted, e.floor or 0.0)
-            for e in verdict.evidence
-            if e.p_adjusted is not None and math.isfinite(e.p_adjusted)
-        ),
     )
 
 
@@ -105,11 +64,6 @@ def identity(row: ResultRow) -> dict[str, Any]:
         "prediction_id": row.prediction_id,
         "criterion": row.criterion,
     }
-
-
-def gate_of(job: Job) -> str:
-    """Whether a run's gate was as it is used, or open."""
-    return "open" if job.gate == OPEN else "as used"
 
 
 def outcome_counts(rows: Sequence[ResultRow]) -> dict[str, int]:

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from harness.calibration.jobs import FIRST_UNTRAINED, Job, jobs_of
+from harness.calibration.jobs import CONTROLS, ORGANISMS, WRITTEN, Job, jobs_of
 from harness.calibration.settings import CalibrationSettings
 from harness.files import DATA, write_text
 from harness.foreign import parsed
@@ -78,32 +78,25 @@ class Workshop:
         self.settings = settings
         self._specs: dict[str, ModelSpec] = {}
         self._identities: dict[str, dict[str, Any]] = {}
-        for name in ("networks", "organisms", "runs", "caches"):
+        for name in ("organisms", "runs", "caches"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
     def prepare(self, jobs: Sequence[Job]) -> None:
-        """Before runs begin, write untrained networks and organisms, and hash every model.
+        """Before runs begin, write organisms and hash every model.
 
         Raises:
             ModelError: If there is no such model or claim.
         """
         self._files()
         for job in jobs:
-            if job.network is not None and not Path(self.model(job)).is_dir():
-                from harness.adapter.untrained import write_untrained  # noqa: PLC0415 - torch
-
-                seed = FIRST_UNTRAINED + job.network
-                write_untrained(self._spec(job.base), Path(self.model(job)), seed)
-            if job.part == "organisms" and not (Path(self.model(job)) / CIRCUIT).is_file():
-                _write_organism(job.base, Path(self.model(job)))
+            if job.kind == WRITTEN:
+                written_organism(job.base, self.folder)
         for job in jobs:
             self._identity(job)
 
     def model(self, job: Job) -> str:
         """What the job's run is told to study: a folder, a GGUF file, or a hub model's commit."""
-        if job.network is not None:
-            return str(self.folder / "networks" / f"{Path(job.base).name}-{job.network:03d}")
-        if job.part == "organisms":
+        if job.kind == WRITTEN:
             return str(organism_folder(self.folder, job.base))
         spec = self._spec(job.base)
         if spec.is_local or spec.fixed is None:
@@ -129,6 +122,7 @@ class Workshop:
             "model": self._identity(job),
             "instrument": instrument(),
             "libraries": library_versions(),
+            "only": self._only(job),
         }
         key = job.fingerprint(self.settings, depends)
         return self.folder / "runs" / f"{job.name.replace(' ', '-')}-{key}"
@@ -156,7 +150,15 @@ class Workshop:
             *(f"--model={self.model(job)}", f"--cache-dir={self.cache(job)}"),
             f"--report={self.run_folder(job) / 'report.html'}",
             *job.options(self.settings),
+            *self._only(job),
         ]
+
+    def _only(self, job: Job) -> list[str]:
+        """Of a model whose verdicts are known, the option for the predictions that they are of."""
+        if job.part not in (CONTROLS, ORGANISMS):
+            return []
+        names = [place.partition("/")[2].split("-") for place in expected_of(self.model(job))]
+        return ["-k", " or ".join(sorted(f"({' and '.join(name)})" for name in names))]
 
     def _files(self) -> list[str]:
         folder = DATA / "hypotheses"
@@ -171,12 +173,27 @@ class Workshop:
         return found
 
 
+def expected_of(model: str) -> dict[str, str]:
+    """Outcome by `<claim>/<prediction>`, as the circuit.json beside a model's weights says."""
+    folder = specs.resolve(model).path
+    expected: dict[str, str] = parsed((Path(folder) / CIRCUIT).read_bytes())["expected"]
+    return expected
+
+
 def organism_folder(work: Path, name: str) -> Path:
     """Where an organism is written; its recipe is part of the name, so that an old one is left."""
     recipe = hashlib.sha256()
     for file in sorted((DATA / "fixtures" / "training").glob("*.py")):
         recipe.update(file.read_bytes())
     return work / "organisms" / f"{name}-{recipe.hexdigest()[:8]}"
+
+
+def written_organism(name: str, work: Path) -> Path:
+    """An organism's folder, written if it is not there."""
+    folder = organism_folder(work, name)
+    if not (folder / CIRCUIT).is_file():
+        _write_organism(name, folder)
+    return folder
 
 
 def _write_organism(name: str, folder: Path) -> None:
@@ -237,6 +254,8 @@ class Runner:
                     (ran if isinstance(made, Ran) else failed).append(made)  # type: ignore[arg-type]
                     bar.set_postfix_str(made.job.name)
                     bar.update()
+                    if stream is None:  # a log, not a terminal: a line a run
+                        print(f"{len(ran) + len(failed)} of {len(jobs)} runs: {made.job.name}")
             except KeyboardInterrupt:
                 return RunOutcome(tuple(ran), tuple(failed), len(jobs), interrupted=True)
             finally:

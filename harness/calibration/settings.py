@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from harness.study.reference_models import shipped
 
-CALIBRATION_PARTS = ("null", "power", "consistency", "processes", "organisms", "programs")
+CALIBRATION_PARTS = ("processes", "controls", "organisms", "power", "programs", "consistency")
 ORGANISMS = (  # of fixtures/training/written.py, which writes them when they are needed
     *("apart", "apart-llama", "apart-75", "apart-50", "apart-25", "backup", "steerable"),
     *("together", "together-llama", "one-relation", "two-relations", "one-step-apart"),
@@ -17,92 +17,91 @@ PROGRAMS = (  # of fixtures/training/programs.py: their circuits were published 
     *("unique_extractor", "hist+frac_prevs", "frac_prevs+unique_extractor"),
     "hist+unique_extractor",  # two programs in one network
 )
-NULLS = ("untrained", "redrawn", "shuffled")
+
+
+# Organisms answer without a demonstration, and prompts that hold none are a quarter as long.
+ON_ORGANISMS: Mapping[str, Any] = {"shots": 0, "chains": 3, "order": "shuffled"}
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSettings:
-    """The runs of a calibration.
+    """What a calibration asks.
 
     Attributes:
-        parts: Which of `PARTS` are run.
-        nulls: Which of `NULLS` are run.
-        untrained: Models whose architecture and tokenizer untrained networks are made with.
-        shuffled: Trained models whose labels are shuffled.
-        power: Models on which the suite should find something; recovery is measured on those
-            with a circuit.json.
-        processes: Models whose claims on processes are judged on shuffled labels and on
-            same-process contrasts, from activations that are measured once.
-        organisms: Networks written by hand whose verdicts are known, judged with each of
-            `power_seeds`.
+        parts: Which of `CALIBRATION_PARTS` are made.
+        processes: Models and organisms whose claims are judged where nothing is, from activations
+            and effects of components that are measured once.
+        controls: Models whose verdicts are known, judged over `seeds`.
+        organisms: Networks written by hand whose verdicts are known, judged over `organism_seeds`.
+        power: Models that have what is looked for, judged with fewer facts.
         programs: Programs that small networks are taught with a circuit that is known.
         consistent: The model that is run twice, in other batches, and so on; "" for none.
-        seeds: Runs of each kind of null, each on its own network, shuffling or drawing.
-        power_seeds: Drawings of the materials for each point of a power curve.
-        items: Facts a task in null runs, and where shares are varied.
-        power_items: Facts a task of the power curve.
-        shares: Shares of shuffled pairs of the power curve.
+        seeds: Drawings of the materials for each of the controls.
+        organism_seeds: The same for each organism, and for each point of a power curve.
+        items: Facts of each task, of models where nothing is and of the run that is made twice.
+        control_items, organism_items: The same on controls, and on organisms, whose answers are
+            surer.
+        power_items: The same on the power curve.
         permutations, resamples, twins: As the options of a run.
-        shuffles: Of the labels of each process and kind of component.
-        process_seeds: Draws of same-process contrasts, 40 pairings of relations each.
+        shuffles: Of the labels of each process and kind of component, on activations.
+        effect_shuffles: The same on effects, and as many same-process contrasts there.
+        process_seeds: Draws of same-process contrasts on activations, 40 pairings each.
         program_seeds: Networks of each program.
         claims: Ids of the claims that are run, such as h2; all if empty.
     """
 
     parts: tuple[str, ...] = CALIBRATION_PARTS
-    nulls: tuple[str, ...] = NULLS
-    untrained: tuple[str, ...] = ("mini-qwen", "mini-llama")
-    shuffled: tuple[str, ...] = ("mini-qwen",)
-    power: tuple[str, ...] = ("mini-qwen",)
     processes: tuple[str, ...] = ("mini-qwen", "mini-llama")
+    controls: tuple[str, ...] = ()
     organisms: tuple[str, ...] = ORGANISMS
+    power: tuple[str, ...] = ("mini-qwen",)
     programs: tuple[str, ...] = PROGRAMS
     consistent: str = "mini-qwen"
     seeds: int = 20
-    power_seeds: int = 3
+    organism_seeds: int = 3
     items: int = 200
-    power_items: tuple[int, ...] = (15, 30, 60, 100, 200)
-    shares: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 0.9)
+    control_items: int = 120
+    organism_items: int = 100
+    power_items: tuple[int, ...] = (60, 200)
     permutations: int = 1000
     resamples: int = 1000
-    twins: int = 3
+    twins: int = 1
     shuffles: int = 1000
+    effect_shuffles: int = 368
     process_seeds: int = 5
     program_seeds: int = 3
     claims: tuple[str, ...] = ()
 
     @classmethod
     def usual(cls) -> Self:
-        """The defaults, on the models with planted circuits where they are there."""
+        """The defaults, on the reference models where they are there."""
         known = shipped()
-        planted = tuple(model.name for model in known if model.role == "positive")
-        if not planted:
+        names = tuple(model.name for model in known)
+        if not known:
             return cls()
         return cls(
-            shuffled=(*cls().shuffled, planted[0]),
-            power=planted,
-            processes=(*cls().processes, *(model.name for model in known)),
+            processes=(*cls().processes, *names, ORGANISMS[0]),
+            controls=names,
+            power=tuple(model.name for model in known if model.role == "positive"),
         )
 
     def quick(self) -> "CalibrationSettings":
         """The same in little: to see that it works, not to publish."""
         return replace(
             self,
-            untrained=self.untrained[:1],
+            parts=("processes", "organisms", "programs"),
             processes=self.power[:1],
             organisms=("apart", "together"),
             programs=("pair_balance",),
+            claims=("h5",),
             shuffles=100,
+            effect_shuffles=20,
             process_seeds=1,
             program_seeds=1,
-            seeds=2,
-            power_seeds=1,
-            items=60,
-            power_items=(15, 60),
-            shares=(0.0, 0.75),
+            organism_seeds=1,
+            items=100,
             permutations=199,
             resamples=199,
-            twins=1,
         )
 
     def to_json(self) -> Mapping[str, Any]:

@@ -11,41 +11,34 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.calibration.settings import CALIBRATION_PARTS, NULLS, CalibrationSettings
+from harness.calibration.settings import CALIBRATION_PARTS, ORGANISMS, CalibrationSettings
 from harness.files import DATA, IN_CHECKOUT
 from harness.models.specs import ModelError, resolve
 from harness.study import reference_models
-from harness.study.plan import parse_share, whole_number
+from harness.study.plan import whole_number
 
 HELP = """\
-Measures how often the suite errs, by running it many times as a user would. Every supported claim
-is an error on untrained networks, with shuffled labels, and on redrawn materials of an untrained
-network. Every unsupported claim is a miss on models that have the property, with fewer facts and
-partly shuffled labels. The same run twice must agree.
+Measures how often the suite errs where nothing is to be found, and how often it finds what is.
 
-Claims on processes are also judged on shuffled labels and same-process contrasts from activations
-that are measured once (--part processes).
-
-Networks written by hand, whose verdicts were stated beforehand, are judged as any other model
-(--part organisms).
-
-Small networks that are taught published programs with their circuits say how well heads and MLPs
-are ranked (--part programs).
-
-The competence gate stops most untrained networks. Their error rates are given with the gate, and
-without it (--competence-gate 0).
+processes    shuffled labels and same-process contrasts: the rules of h1 to h8 on activations and
+             effects of components that are measured once of each model
+controls     the reference models, whose verdicts are known, judged over seeds
+organisms    networks written by hand, whose verdicts were stated beforehand
+power        a reference model that has what is looked for, with fewer facts
+programs     small networks taught published programs with their circuits: how heads and MLPs rank
+consistency  the same run twice must agree
 
 Writes calibration.json (described by harness/calibration/calibration.schema.json) and a page beside
-it, with one process on each core. Finished runs are stored and not repeated, also after Ctrl-C. A
-full calibration has about 200 runs and takes hours on two cores; --quick takes minutes.
+it. Runs go one to a core. What is finished is stored and not repeated, also after Ctrl-C: the same
+command goes on. It says beforehand how long the whole will take: hours; --quick takes minutes.
 
 Exit status: 0 all runs finished, 1 some failed or it was stopped, 2 the command cannot be run."""
 EPILOG = """\
 examples:
   python -m harness calibrate --quick
-  python -m harness calibrate --power fixtures/organisms/planted-qwen --cores 2
-  python -m harness calibrate --part null --seeds 4 --claim h1 --claim h2
-  python -m harness calibrate --part processes --shuffles 1000
+  python -m harness calibrate --part processes --processes mini-qwen
+  python -m harness calibrate --part controls --seeds 5 --cores 2
+  python -m harness calibrate --part organisms --organisms apart --claim h5 --organism-seeds 1
   python -m harness calibrate --controls
   python -m harness calibrate --page reports/calibration.json --publish"""
 OUTPUT = Path("reports") / "calibration.json"
@@ -112,12 +105,10 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 def _add_selection(parser: argparse.ArgumentParser) -> None:
     default = CalibrationSettings.usual()
     for name, why in (
-        ("--untrained", "make untrained networks like this model"),
-        ("--shuffled", "shuffle the labels of this model's materials"),
-        ("--power", "measure power on this model, and recovery if it has a circuit.json"),
+        ("--processes", "judge claims where nothing is, on what is measured once of this model"),
+        ("--power", "measure power on this model, which has what is looked for"),
         ("--organisms", "judge this network written by hand, whose verdicts are known"),
         ("--programs", "teach networks this program, and rank their heads and MLPs"),
-        ("--processes", "judge processes on this model's activations under shuffled labels"),
     ):
         shown = ", ".join(getattr(default, name.removeprefix("--"))) or "none"
         parser.add_argument(
@@ -126,18 +117,23 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part", action="append", choices=CALIBRATION_PARTS, help="only these; repeatable"
     )
-    parser.add_argument("--null", action="append", choices=NULLS, help="only these; repeatable")
     parser.add_argument("--claim", metavar="ID", action="append", help="only these; repeatable")
 
 
 def _add_numbers(parser: argparse.ArgumentParser) -> None:
     for name, why in (
-        ("--seeds", "runs of each kind of null"),
+        ("--seeds", "draws of the materials for each of the controls"),
+        ("--organism-seeds", "draws for each organism, and for each point of a power curve"),
         ("--shuffles", "sets of shuffled labels on a model's activations"),
-        ("--process-seeds", "draws of 40 same-process contrasts"),
+        (
+            "--effect-shuffles",
+            "the same on effects of components, and of same-process contrasts",
+        ),
+        ("--process-seeds", "draws of 40 same-process contrasts on activations"),
         ("--program-seeds", "networks that are taught each program"),
-        ("--power-seeds", "draws of the materials for each point of a power curve"),
-        ("--items", "facts of each task, except on the power curve"),
+        ("--items", "facts of each task of models where nothing is, and of the same run twice"),
+        ("--control-items", "facts of each task of controls"),
+        ("--organism-items", "facts of each task of organisms"),
         ("--permutations", "of each permutation test"),
         ("--resamples", "of each bootstrap"),
         ("--twins", "untrained twins of each run"),
@@ -151,13 +147,6 @@ def _add_numbers(parser: argparse.ArgumentParser) -> None:
         type=_typed(whole_number(1)),
         nargs="+",
         help="facts of each task on the power curve",
-    )
-    parser.add_argument(
-        "--shares",
-        metavar="S",
-        type=_typed(parse_share),
-        nargs="+",
-        help="shares of shuffled pairs on the power curve",
     )
 
 
@@ -179,25 +168,20 @@ def _settings_of(options: argparse.Namespace) -> CalibrationSettings:
     settings = usual.quick() if options.quick else usual
     selected = {
         "parts": options.part,
-        "nulls": options.null,
-        "untrained": options.untrained,
-        "shuffled": options.shuffled,
         "power": options.power,
         "processes": options.processes,
         "organisms": options.organisms,
         "programs": options.programs,
         "claims": options.claim,
         "power_items": options.power_items,
-        "shares": options.shares,
     }
     numbers = (
-        *("seeds", "power_seeds", "items", "permutations", "resamples", "twins"),
-        *("shuffles", "process_seeds", "program_seeds"),
+        *("seeds", "organism_seeds", "items", "control_items", "organism_items"),
+        *("permutations", "resamples", "twins", "shuffles", "effect_shuffles"),
+        *("process_seeds", "program_seeds"),
     )
     changes: dict[str, Any] = {name: tuple(value) for name, value in selected.items() if value}
     changes |= {name: value for name in numbers if (value := getattr(options, name))}
-    if options.shuffled:
-        changes["consistent"] = options.shuffled[0]
     return replace(settings, **changes)
 
 
@@ -259,10 +243,12 @@ def _processes(settings: CalibrationSettings, work: Path) -> list[dict[str, Any]
 
     if "processes" not in settings.parts:
         return []
-    stage = Stage(settings.shuffles, settings.process_seeds, settings.items)
+    stage = Stage(
+        settings.shuffles, settings.process_seeds, settings.effect_shuffles, settings.items
+    )
     found = []
     for model in settings.processes:
-        print(f"processes of {model}: {settings.shuffles} shuffles of each kind")
+        print(f"processes of {model}: {settings.shuffles} shuffles of each kind", flush=True)
         found += measured_processes(model, stage, work)
     return found
 
@@ -278,16 +264,21 @@ def _programs(settings: CalibrationSettings, work: Path, cores: int) -> dict[str
 
 
 def _calibrate(settings: CalibrationSettings, options: argparse.Namespace) -> int:
+    from harness.calibration.expected_time import forecast  # noqa: PLC0415
     from harness.calibration.jobs import chains, jobs_of  # noqa: PLC0415
     from harness.calibration.page import write_page  # noqa: PLC0415
     from harness.calibration.record import calibration, write_calibration  # noqa: PLC0415
     from harness.calibration.running import Runner, Workshop  # noqa: PLC0415
 
-    for name in {*settings.untrained, *settings.shuffled, *settings.power, *settings.processes}:
+    for name in {*settings.controls, *settings.power, *settings.processes} - {*ORGANISMS}:
         resolve(name)
     plan = chains(settings)
     runner = Runner(Workshop(options.work, settings), plan, options.cores)
-    print(f"{len(jobs_of(plan))} runs, {options.cores} at a time, stored in {options.work}")
+    print(
+        f"{forecast(settings, options.cores)}, less what is stored in {options.work}: "
+        f"{len(jobs_of(plan))} runs, {', '.join(settings.parts)}",
+        flush=True,
+    )
     # A batch system ends a job with SIGTERM: stop the runs then too, as on Ctrl-C.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

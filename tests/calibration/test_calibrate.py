@@ -17,9 +17,11 @@ from harness.commands import main
 from tests.support import tiny_models
 from tests.support.inner_runs import IMPORTED, KNOWN_SPEED, within_this_process
 
+PLACE = "h2/some_heads_serve_retrieval"
 CIRCUIT = {
-    "tasks": {"recall": {"heads": [[0, 1]]}, "reasoning": {"heads": [[1, 2]]}},
-    "expected": {"h2/some_heads_serve_retrieval": "inconclusive"},
+    "role": "negative",
+    "processes": {"retrieval": {"heads": [[0, 1]]}, "composing": {"heads": [[1, 2]]}},
+    "expected": {PLACE: "not supported"},
 }
 
 
@@ -33,13 +35,11 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def arguments(model, tmp_path_factory):
     base = tmp_path_factory.mktemp("calibrate")
-    numbers = {"seeds": 1, "items": 12, "permutations": 99, "resamples": 100, "twins": 1}
+    numbers = {"organism-seeds": 1, "items": 12, "permutations": 99, "resamples": 100, "twins": 1}
     return [
-        *("calibrate", "--quick", "--part", "null", "--part", "power"),
-        *("--null", "untrained", "--claim", "h2"),
+        *("calibrate", "--quick", "--part", "processes", "--part", "power", "--claim", "h2"),
         *(f"--{name}={value}" for name, value in numbers.items()),
-        *("--power-items", "12", "--shares", "0", "--cores", "1"),
-        *(f"--untrained={model}", f"--power={model}"),
+        *("--power-items", "12", "--cores", "1", f"--power={model}", f"--processes={model}"),
         *(f"--work={base / 'work'}", f"--output={base / 'out' / 'calibration.json'}"),
     ]
 
@@ -75,39 +75,21 @@ def made(arguments):
     return read_calibration(output), said.getvalue(), output
 
 
-def test_every_kind_of_run_is_made_and_counted(made):
+def test_what_is_asked_is_measured_and_counted(made):
     record, said, output = made
     assert record["whole"]
-    assert "3 of 3 runs" in said
-    kinds = [(run["part"], run["kind"], run["gate"]) for run in record["runs"]]
-    assert sorted(map(str, kinds)) == sorted(
-        map(
-            str,
-            [
-                ("null", "untrained", None),
-                ("null", "untrained", 0.0),
-                ("power", "planted", None),
-            ],
-        )
-    )
+    assert "1 of 1 runs" in said
+    assert [(run["part"], run["items"]) for run in record["runs"]] == [("power", 12)]
+    claims = {e["claim"] for e in record["processes"] if "claim" in e}
+    assert claims == {f"h{n}" for n in range(1, 9)}
     assert output.with_suffix(".html").stat().st_size > 1000
 
 
-def test_the_gate_stops_untrained_networks_and_opens_when_told(made):
+def test_nothing_is_counted_of_a_model_that_does_not_answer(made):
     record, *_ = made
-    rates = {
-        (e["null"], e["gate"]): e for e in record["error_rates"] if e["criterion"] == "controlled"
-    }
-    assert rates["untrained", "as used"]["inconclusive"] == 1
-    assert "accuracy" not in json.dumps(record["failed"])
-    assert all(e["supported"] == 0 for e in rates.values())
-
-
-def test_recovery_is_not_measured_on_a_model_that_does_not_answer(made):
-    record, *_ = made
-    assert record["recovery"] == []
-    (expected,) = record["expected"]
-    assert expected["rate"]["n"] == 1
+    assert all(e["unmet"] and not e["shuffled"] for e in record["processes"] if "claim" in e)
+    power = [e for e in record["power"] if e["criterion"] == "controlled"]
+    assert [(e["inconclusive"], e["rate"]["count"]) for e in power] == [(1, 0)] * 3
 
 
 def test_a_second_time_nothing_is_run_and_the_same_is_said(made, arguments, capsys):

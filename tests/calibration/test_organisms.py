@@ -11,8 +11,8 @@ import pytest
 from fixtures.training.written import WRITTEN
 from harness.calibration import running, simulated
 from harness.calibration.jobs import Job, chains, jobs_of
-from harness.calibration.power import on_organisms
-from harness.calibration.record import _organisms
+from harness.calibration.power import known_verdicts
+from harness.calibration.record import _told
 from harness.calibration.results import rows_of
 from harness.calibration.running import Workshop, _write_organism, organism_folder
 from harness.calibration.settings import ORGANISMS, CalibrationSettings
@@ -24,7 +24,7 @@ PLACE = "h5/circuit-head"
 
 def test_every_organism_is_judged_with_each_seed():
     assert set(ORGANISMS) == set(WRITTEN)
-    settings = replace(CalibrationSettings(), parts=("organisms",), power_seeds=2)
+    settings = replace(CalibrationSettings(), parts=("organisms",), organism_seeds=2)
     jobs = jobs_of(chains(settings))
     assert len(jobs) == 2 * len(ORGANISMS)
     assert {(job.part, job.seed) for job in jobs} == {("organisms", 0), ("organisms", 1)}
@@ -67,7 +67,7 @@ def test_rates_are_over_runs_that_decided_and_others_are_counted_beside(tmp_path
         )
         for seed, outcome in enumerate(said)
     ]
-    (entry,) = on_organisms(rows_of(runs), _organisms(runs))
+    (entry,) = known_verdicts(rows_of(runs), _told(runs))
     assert (entry["prediction"], entry["inconclusive"]) == (PLACE, 1)
     assert (entry["rate"]["count"], entry["rate"]["n"]) == (2, 3)
 
@@ -75,7 +75,7 @@ def test_rates_are_over_runs_that_decided_and_others_are_counted_beside(tmp_path
 def test_of_a_negative_organism_a_refuted_claim_is_what_was_expected(tmp_path):
     job = Job("organisms", "written", "together")
     rows = rows_of([ran(tmp_path, job, verdict("h5", "circuit-head", outcome="refuted"))])
-    (entry,) = on_organisms(rows, {"together": {PLACE: "not supported"}})
+    (entry,) = known_verdicts(rows, {"together": {PLACE: "not supported"}})
     assert entry["rate"]["count"] == 1
 
 

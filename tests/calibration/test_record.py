@@ -7,33 +7,33 @@ from html.parser import HTMLParser
 import pytest
 
 from harness.calibration import published
-from harness.calibration.jobs import OPEN, Job
+from harness.calibration.jobs import Job
 from harness.calibration.page import write_page
 from harness.calibration.rates import rate
 from harness.calibration.record import calibration, read_calibration, write_calibration
 from harness.calibration.running import Failed, RunOutcome
 from harness.calibration.settings import CalibrationSettings
+from harness.calibration.tally import Null, Tally, said
 from harness.files import DATA
 from harness.report.rendering import render
-from tests.support.made_runs import heads_table, ran, verdict
+from harness.verdicts.evidence import Gate, State
+from harness.verdicts.judge import Inconclusive
+from tests.support.made_runs import ran, verdict
 
-SETTINGS = CalibrationSettings(power=("mini-qwen",), items=60)
+SETTINGS = CalibrationSettings(controls=("planted-qwen",), items=60)
+ABOUT = {"model": "planted", "items": 60, "instrument": "0" * 64, "process": "retrieval"}
 PROCESSES = [
     {
-        **{"model": "planted", "items": 60, "kind": "head", "process": "retrieval"},
-        **{"unmet": None, "count": 7, "bar": 2, "shuffled": rate(3, 200)},
-        "same_process": rate(1, 42),
-        "recovery": [
-            {
-                **{"source": "causal", "auroc": 0.93, "interval": [0.81, 0.99]},
-                **{"positives": 8, "negatives": 40},
-            }
-        ],
+        **{**ABOUT, "part": "activations", "claim": "h2", "kind": "head"},
+        **said(Null(State.HELD, Tally(3, 100, 97), Tally(1, 41, 0), (0.1, 0.9) * 5)),
     },
     {
-        **{"model": "planted", "items": 60, "kind": "head", "process": "composing"},
-        **{"unmet": "reasoning is not answered", "count": None, "bar": None},
-        **{"shuffled": None, "same_process": None, "recovery": []},
+        **{**ABOUT, "part": "activations", "claim": "h4", "kind": "head"},
+        **said(Inconclusive(Gate("competence", False, "reasoning is not answered"))),
+    },
+    {
+        **{**ABOUT, "part": "recovery", "kind": "head", "source": "causal"},
+        **{"auroc": 0.93, "interval": [0.81, 0.99], "positives": 8, "negatives": 40},
     },
 ]
 PROGRAMS = {
@@ -51,23 +51,22 @@ PROGRAMS = {
         }
     ],
 }
+OUTCOMES = ("supported", "supported", "refuted", "inconclusive")
 NASTY = "<script>alert('x')</script>"
 
 
 @pytest.fixture
 def record(tmp_path):
     runs = []
-    for n in range(4):
-        job = Job("null", "untrained", "mini-qwen", network=n, gate=OPEN)
-        published = verdict("h2", "as_published", "published", outcome="supported")
-        runs.append(ran(tmp_path, job, verdict(p=0.2 * (n + 1)), published))
-        job = Job("power", "planted", "mini-qwen", seed=n, items=60)
-        runs.append(
-            ran(tmp_path, job, verdict(outcome="supported"), components=heads_table({}, [(1, 1)]))
-        )
+    for seed in range(4):
+        job = Job("controls", "shipped", "planted-qwen", seed=seed, items=60)
+        neurons = verdict("h3", "some_neurons_serve_retrieval", outcome=OUTCOMES[seed])
+        runs.append(ran(tmp_path, job, neurons, verdict()))
+        job = Job("power", "shipped", "planted-qwen", seed=seed, items=30)
+        runs.append(ran(tmp_path, job, verdict(outcome="supported")))
     kinds = ("base", "again")
     runs += [ran(tmp_path, Job("consistency", kind, "mini-qwen"), verdict()) for kind in kinds]
-    failed = Failed(Job("null", "shuffled", "mini-qwen"), NASTY)
+    failed = Failed(Job("controls", "shipped", "mini-qwen"), NASTY)
     outcome = RunOutcome(tuple(runs), (failed,), len(runs) + 1, False)
     return calibration(SETTINGS, outcome, PROCESSES, PROGRAMS)
 
@@ -83,7 +82,7 @@ def test_a_record_keeps_to_its_schema_and_comes_back_as_it_was(record, tmp_path)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"schema_version": 2}, "schema_version 2"),
+        ({"schema_version": 1}, "schema_version 1"),
         ({"seconds": "long"}, "seconds"),
         ({"more": 1}, "the record"),
     ],
@@ -119,11 +118,12 @@ def test_the_page_says_the_rates_and_escapes_whatever_a_run_said(record, tmp_pat
     assert "script" not in [tag for tag, _ in page.tags]
     assert NASTY not in text
     said = " ".join(" ".join(page.said).split())
-    assert "0 of 4 controlled verdicts" in said
+    assert "3 of 200 sets of shuffled labels meet what a claim asks for" in said
+    assert "Where something is, 2 of 3 verdicts that decided are supported" in said
     assert "Not every planned run is in it" in said
     sections = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
-    between = ["processes", "programs", "power"]
-    assert sections == ["errors", "p-values", *between, "consistency", "provenance"]
+    between = ["recovery", "known", "programs", "power"]
+    assert sections == ["errors", *between, "consistency", "provenance"]
     charts = [attrs for tag, attrs in page.tags if tag == "svg"]
     assert charts
     assert all(attrs["aria-label"] for attrs in charts)
@@ -136,7 +136,7 @@ def test_the_page_shows_processes_programs_and_a_gate_that_is_not_met(record, tm
         "3 of 200",
         "1 of 42",
         "0.93",
-        "8 of 48",
+        "8, 48",
         "reasoning is not answered",
         "0.87",
         "0.79",
@@ -162,15 +162,21 @@ def test_a_record_of_nothing_makes_a_page_too(tmp_path):
 
 def test_the_table_is_made_from_the_record(record, tmp_path):
     table = published.published_table(record)
-    assert table.splitlines()[0].startswith("| claim, controlled | untrained networks |")
-    (row,) = [line for line in table.splitlines() if line.startswith("| h2 |")]
-    assert row == "| h2 | – | 0 of 4 [0, .60] | – | 4 of 4 verdicts |"
-    assert "| any, published | – | 4 of 4 [.40, 1] | – | – |" in table
-    path = tmp_path / "README.md"
-    path.write_text(f"before\n\n{published.START}\nold\n{published.END}\n\nafter\n")
+    rows = {line.split("|")[1].strip(): line for line in table.splitlines()[2:]}
+    assert set(rows) == {"h2", "h3", "h4"}
+    bound = f"{rate(3, 200)['interval'][1]:.2g}".removeprefix("0")
+    assert f"| 3 of 200, 103 decided; each at most {bound} |" in rows["h2"]
+    assert rows["h3"] == "| h3 | – | – | – | 2 of 3; 1 undecided |"
+    assert rows["h4"] == "| h4 | – | – | – | – |"
+    path, known = tmp_path / "page.md", published.KNOWN_MARKS
+    marks = "\nold\n".join((published.START, f"{published.END}\n{known[0]}", known[1]))
+    path.write_text(f"before\n\n{marks}\n\nafter\n")
     published.put_into(path, record)
-    assert published.between_marks(path.read_text()) == table
-    assert path.read_text().endswith("\n\nafter\n")
+    text = path.read_text()
+    assert published.between_marks(text) == table
+    row = "| `planted-qwen` | supported | 2 | 1 | 1 | h3 of retrieval |"
+    assert published.between_marks(text, *known).endswith(row)
+    assert text.endswith("\n\nafter\n")
     path.write_text("no marks")
     with pytest.raises(ValueError, match="no place for the table"):
         published.put_into(path, record)
@@ -180,5 +186,7 @@ def test_the_table_of_the_docs_is_that_of_the_published_record():
     if not published.RECORD.exists():
         pytest.skip(f"no calibration is published yet: {published.RECORD.relative_to(DATA)}")
     text = published.PAGE.read_text(encoding="utf-8")
-    expected = published.published_table(read_calibration(published.RECORD))
-    assert published.between_marks(text) == expected
+    record = read_calibration(published.RECORD)
+    assert published.between_marks(text) == published.published_table(record)
+    assert published.between_marks(text, *published.KNOWN_MARKS) == published.known_table(record)
+    assert len(published.published_table(record).splitlines()) <= 2 + 8

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -12,14 +13,13 @@ import pytest
 
 from harness.calibration import running
 from harness.calibration import settings as module
-from harness.calibration.jobs import FIRST_UNTRAINED, OPEN, Job, chains, jobs_of
+from harness.calibration.expected_time import forecast, seconds
+from harness.calibration.jobs import Job, chains, jobs_of
 from harness.calibration.settings import CalibrationSettings
 from harness.models.specs import ModelSpec
 from harness.study.reference_models import ReferenceModel
 
-SETTINGS = CalibrationSettings(
-    parts=("consistency",), untrained=(), shuffled=("mini-qwen",), power=()
-)
+SETTINGS = CalibrationSettings(parts=("consistency",))
 WRITES = """
 import json, pathlib, sys, time
 out = pathlib.Path(sys.argv[1]); name = sys.argv[2]
@@ -51,29 +51,33 @@ def workshop(tmp_path, monkeypatch):
 
 
 def test_every_run_of_a_plan_has_a_name_and_an_address_of_its_own():
-    for settings in (CalibrationSettings(), CalibrationSettings().quick()):
+    for settings in (CalibrationSettings.usual(), CalibrationSettings.usual().quick()):
         jobs = jobs_of(chains(settings))
         assert len({job.name for job in jobs}) == len(jobs)
-        prints = {job.fingerprint(settings, {"model": job.base, "n": job.network}) for job in jobs}
+        prints = {job.fingerprint(settings, {"model": job.base}) for job in jobs}
         assert len(prints) == len(jobs)
 
 
-def test_the_full_plan_has_twenty_of_each_null_and_each_untrained_one_twice():
-    jobs = [job for job in jobs_of(chains(CalibrationSettings())) if job.part == "null"]
-    for gate in (None, OPEN):
-        at = [job for job in jobs if job.gate == gate]
-        for base in CalibrationSettings().untrained:
-            assert sum(job.kind == "untrained" and job.base == base for job in at) == 20
-        assert sum(job.kind == "redrawn" for job in at) == 20
-    shuffled = [job for job in jobs if job.kind == "shuffled"]
-    assert {(job.seed, job.share) for job in shuffled} == {(n, 1.0) for n in range(20)}
+def test_every_control_is_judged_with_twenty_seeds_and_only_on_what_is_known_of_it(tmp_path):
+    settings = CalibrationSettings.usual()
+    jobs = [job for job in jobs_of(chains(settings)) if job.part == "controls"]
+    for name in ("planted-qwen", "shared-qwen"):
+        assert sorted(job.seed for job in jobs if job.base == name) == [*range(20)]
+    shop = running.Workshop(tmp_path, settings)
+    option, asked = shop._only(next(job for job in jobs if job.base == "planted-qwen"))
+    assert option == "-k"
+    assert "(each_circuit_serves_its_own_process_more and neuron)" in asked.split(" or ")
+    assert "circuit_of_retrieval" not in asked  # nothing is known of it
+    assert shop._only(Job("consistency", "base", "mini-qwen")) == []
 
 
-def test_kinds_of_null_can_be_chosen():
-    jobs = jobs_of(
-        chains(replace(CalibrationSettings(), parts=("null",), nulls=("redrawn", "shuffled")))
-    )
-    assert {job.kind for job in jobs} == {"redrawn", "shuffled"}
+def test_how_long_it_takes_is_said_for_what_is_asked_and_for_the_cores():
+    runs = replace(CalibrationSettings.usual(), parts=("controls",))
+    assert seconds(runs, 2) == seconds(runs, 1) / 2
+    assert seconds(replace(runs, seeds=10), 1) == seconds(runs, 1) / 2
+    whole, quick = CalibrationSettings.usual(), CalibrationSettings.usual().quick()
+    assert seconds(quick, 2) < 300
+    assert re.fullmatch(r"about \d+ h.* on 2 idle cores", forecast(whole, 2))
 
 
 def test_planted_models_are_used_where_they_are_there(monkeypatch):
@@ -83,25 +87,21 @@ def test_planted_models_are_used_where_they_are_there(monkeypatch):
         module, "shipped", lambda: (ReferenceModel(spec, "positive", {}, ""), negative)
     )
     assert CalibrationSettings.usual().power == ("planted-x",)
-    assert CalibrationSettings.usual().shuffled == ("mini-qwen", "planted-x")
+    assert CalibrationSettings.usual().controls == ("planted-x", "shared-x")
     monkeypatch.setattr(module, "shipped", lambda: ())
     assert CalibrationSettings.usual() == CalibrationSettings()
 
 
-def test_no_untrained_network_is_one_of_the_suites_own_twins():
-    assert CalibrationSettings().twins < FIRST_UNTRAINED
-
-
 def test_a_fingerprint_changes_with_whatever_the_outcome_depends_on():
-    job, depends = Job("null", "shuffled", "m"), {"model": "a", "libraries": {"torch": "1"}}
+    job, depends = Job("controls", "shipped", "m"), {"model": "a", "libraries": {"torch": "1"}}
     prints = {
         job.fingerprint(SETTINGS, depends),
         job.fingerprint(SETTINGS, {**depends, "model": "b"}),
         job.fingerprint(SETTINGS, {**depends, "libraries": {"torch": "2"}}),
         job.fingerprint(CalibrationSettings(permutations=99), depends),
         job.fingerprint(CalibrationSettings(claims=("h1",)), depends),
-        Job("null", "shuffled", "m", seed=1).fingerprint(SETTINGS, depends),
-        Job("null", "shuffled", "m", gate=0.0).fingerprint(SETTINGS, depends),
+        Job("controls", "shipped", "m", seed=1).fingerprint(SETTINGS, depends),
+        Job("controls", "shipped", "m", more=("--shots=0",)).fingerprint(SETTINGS, depends),
     }
     assert len(prints) == 7
 
@@ -184,5 +184,5 @@ def test_every_run_studies_a_hub_model_at_the_same_commit(tmp_path, monkeypatch)
     hub = type("Hub", (), {"model_info": lambda *_, **__: SimpleNamespace(sha=next(commits))})
     monkeypatch.setattr("huggingface_hub.HfApi", hub)
     shop = running.Workshop(tmp_path, SETTINGS)
-    told = [shop.model(Job("null", "shuffled", "org/name", seed=seed)) for seed in range(3)]
+    told = [shop.model(Job("controls", "shipped", "org/name", seed=seed)) for seed in range(3)]
     assert told == [f"org/name@{'a' * 40}"] * 3

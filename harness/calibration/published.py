@@ -11,6 +11,8 @@ from harness.verdicts import typeset
 RECORD = DATA / "benchmarks" / "results" / "calibration.json"  # the one that is published
 PAGE = DATA / "docs" / "calibration.md"  # where the table stands
 START, END = "<!-- calibration: made from benchmarks/results/calibration.json -->", "<!-- end -->"
+README = DATA / "README.md"
+README_ROWS = {"h1 to h4, h7": ("h1", "h2", "h3", "h4", "h7"), "h5, h6, h8": ("h5", "h6", "h8")}
 KNOWN_MARKS = (
     "<!-- known verdicts: made from benchmarks/results/calibration.json -->",
     "<!-- end known verdicts -->",
@@ -39,6 +41,19 @@ def published_table(record: _Entry) -> str:
     asked = {e["claim"] for e in record["processes"] if "claim" in e}
     asked |= {e["prediction"].partition("/")[0] for e in record["known"]}
     return "\n".join([*lines, *(_line(_row(record, claim)) for claim in sorted(asked))])
+
+
+def readme_table(record: _Entry) -> str:
+    """A Markdown table: claims that are asked of the same draws a row, errors of all together."""
+    lines = [_line(["wrongly held", *_NULLS.values()]), _line(["---"] * (1 + len(_NULLS)))]
+    for words, claims in README_ROWS.items():
+        cells = [words]
+        for null in _NULLS:
+            mine = [e[null] for e in record["processes"] if e.get("claim") in claims and e[null]]
+            errors, draws = (sum(e["count"] for e in mine), sum(e["of_all"]["n"] for e in mine))
+            cells.append(f"{errors} of {draws:,}")
+        lines.append(_line(cells))
+    return "\n".join(lines)
 
 
 def known_table(record: _Entry) -> str:
@@ -86,6 +101,11 @@ def put_into(path: Path, record: _Entry) -> None:
     """
     _put(path, published_table(record), START, END)
     _put(path, known_table(record), *KNOWN_MARKS)
+
+
+def put_into_readme(record: _Entry) -> None:
+    """Write the short table between the marks of the README."""
+    _put(README, readme_table(record), START, END)
 
 
 def _put(path: Path, table: str, start: str, end: str) -> None:

@@ -232,6 +232,7 @@ def _publish(record: dict[str, Any]) -> None:
 
     if record["runs"]:
         published.put_into(published.PAGE, record)
+        published.put_into_readme(record)
         print(f"published: {write_calibration(published.RECORD, record)}")
     if record.get("programs"):
         print(f"published: {published.publish_programs(record)}")

@@ -142,7 +142,11 @@ def test_every_cell_relation_and_fact_of_both_halves_is_taught():
 def test_texts_are_as_hard_as_asked():
     rng = random.Random(3)
     hard = Shares(three_steps=1.0, crossed=1.0, shuffled=0.0, furthest=1.0, second=1.0)
-    pieces = [piece for _ in range(200) for piece in cell_corpus.cell_text(rng, hard)]
+    pieces = [
+        piece
+        for _ in range(200)
+        for piece in cell_corpus.cell_text(rng, cell_corpus.Texts(shares=hard))
+    ]
     asked = [(before, task) for (before, _), (_, task) in pairwise(pieces) if task]
     crossed = [task for before, task in asked if before.endswith("question 2:")]
     assert not [before for before, _ in asked if before.endswith("question 1:")]
@@ -151,7 +155,11 @@ def test_texts_are_as_hard_as_asked():
 
 def test_more_words_stand_before_an_answer_if_asked():
     rng, far = random.Random(4), Shares(crossed=0.0, far=1.0)
-    pieces = [piece for _ in range(100) for piece in cell_corpus.cell_text(rng, far)]
+    pieces = [
+        piece
+        for _ in range(100)
+        for piece in cell_corpus.cell_text(rng, cell_corpus.Texts(shares=far))
+    ]
     ends = {text.rsplit("\n", 1)[-1] for text, task in pieces if not task}
     assert {end for end in ends if end.startswith("Answer")} == {"Answer:", *cell_corpus.FURTHER}
 

@@ -262,13 +262,23 @@ def _few_heads(name: str) -> "Planned":
 
 
 def _written_steps(sizes: Sizes) -> Iterator[Work]:
-    texts = 2 * sizes.half // 2  # of two cells, half of the relations
     yield from _found("composing", sizes)
     yield Work("sweep", "cells", _part(sizes), 2, f"{sizes.kind} steps, short answers")
+    yield from _texts(sizes, sizes.kind)
+
+
+def _written_direction(sizes: Sizes) -> Iterator[Work]:
+    yield Work("activations", "cells-crossed", 4 * sizes.items, 1, "composing")
+    yield Work("sweep", "cells", 2 * _part(sizes), sizes.layers + 1, "direction, short answers")
+    yield from _texts(sizes, "direction")
+
+
+def _texts(sizes: Sizes, what: str) -> Iterator[Work]:
+    texts = 2 * sizes.half // 2  # of two cells, half of the relations
     yield Work("answers", "cells", texts, STEPS_TEXT, "steps")
-    yield Work("answers", "cells", texts, STEPS_TEXT, f"{sizes.kind} steps")
+    yield Work("answers", "cells", texts, STEPS_TEXT, f"{what} steps")
     others = 2 * REFERENCES * STEPS_TEXT
-    yield Work("answers", "cells", _compared(sizes) // CELLS, others, f"{sizes.kind} steps, others")
+    yield Work("answers", "cells", _compared(sizes) // CELLS, others, f"{what} steps, others")
 
 
 def _generality(sizes: Sizes) -> Iterator[Work]:
@@ -404,6 +414,7 @@ PREDICTIONS: Mapping[str, Planned] = {
     "test_patching_the_retrieval_circuit_lifts_its_answer": _transfer("retrieval"),
     "test_patching_the_composing_circuit_lifts_its_answer": _transfer("composing"),
     "test_the_composing_circuit_acts_while_steps_are_written": _written_steps,
+    "test_the_composing_direction_acts_while_steps_are_written": _written_direction,
     "test_tuning_the_retrieval_circuit_unlearns_recall_alone": _tuning("retrieval"),
     "test_tuning_the_composing_circuit_unlearns_reasoning_alone": _tuning("composing"),
     "test_the_bridge_is_readable_before_the_answer": _bridge,

@@ -96,6 +96,7 @@ STAGES = {
     "competence": ("h0",),
     "specialisation": ("h1", "h2", "h3", "h7", "h4"),  # h4 draws all again: last
     "causes": ("h5", "h6", "h8"),
+    "further": ("h9", "h10", "h11", "h12", "h13", "h14"),
 }
 
 

@@ -11,6 +11,7 @@ STAGES = {
     "competence": "competence: h0",
     "specialisation": "specialisation: h1 to h4, h7",
     "causes": "causes: h5, h6, h8",
+    "further": "further claims: h9 to h14",
 }
 CELLS = ("recall", "lookup", "reasoning", "latent")
 KINDS = ("layer", "head", "neuron")

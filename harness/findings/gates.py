@@ -1,7 +1,7 @@
 """Gates that claims share: conditions that a measurement needs to say anything."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness import stats
@@ -109,19 +109,34 @@ def _answered(study: Study, least: float, tasks: Sequence[str] | None) -> tuple[
 def asked(study: Study, least: float, tasks: Sequence[str] | None = None) -> Study:
     """The study on the prompts that it takes to know whether tasks are answered.
 
-    That is the first pairs alone, where all of a task's interval on them lies below the gate: the
-    other prompts could not change that.
+    The first pairs are asked, then twice as many, and on: where all of a task's interval lies
+    below the gate, the other prompts could not change that. The level holds over all looks.
     """
-    first = replace(study, prompts=first_pairs(study.prompts))
-    if least == 0 or not _saves(first, study):
+    if least == 0:
         return study
-    counts = first.prompts.count()
-    highest = (
-        stats.binomial_interval(round(accuracy * counts[task]), counts[task], level=SURE)[1]
-        for task, accuracy in first.accuracy().items()
-        if tasks is None or task in tasks
-    )
-    return first if any(high < least for high in highest) else study
+    looks = list(_growing(study))
+    for first in looks:
+        counts = first.prompts.count()
+        highest = (
+            stats.binomial_interval(
+                round(accuracy * counts[task]), counts[task], level=1 - (1 - SURE) / len(looks)
+            )[1]
+            for task, accuracy in first.accuracy().items()
+            if tasks is None or task in tasks
+        )
+        if any(high < least for high in highest):
+            return first
+    return study
+
+
+def _growing(study: Study) -> Iterator[Study]:
+    """The study on its first pairs, on twice as many, and on, up to half of all."""
+    items = FIRST_ITEMS
+    first = replace(study, prompts=first_pairs(study.prompts, items))
+    while _saves(first, study):
+        yield first
+        items *= 2
+        first = replace(study, prompts=first_pairs(study.prompts, items))
 
 
 def _saves(first: Study, study: Study) -> bool:
@@ -129,9 +144,9 @@ def _saves(first: Study, study: Study) -> bool:
     return 2 * len(first.prompts) <= len(study.prompts)
 
 
-def first_pairs(prompts: PromptSet) -> PromptSet:
-    """The first pairs of a set, until they hold as many items of each task as are asked first."""
-    left = dict.fromkeys(prompts.count(), FIRST_ITEMS)
+def first_pairs(prompts: PromptSet, items: int = FIRST_ITEMS) -> PromptSet:
+    """The first pairs of a set, until they hold so many items of each task."""
+    left = dict.fromkeys(prompts.count(), items)
     kept: set[str] = set()
     for item in prompts.items:
         if item.pair in kept or any(left.values()):

@@ -124,6 +124,15 @@ def test_a_task_that_is_surely_not_answered_is_known_from_the_first_pairs():
     assert asked(study_of(null_subject, accuracy={"recall": 0.5}), 0.6).prompts.pairs[15:]
 
 
+def test_more_pairs_are_asked_until_a_task_is_surely_not_answered():
+    many = crossed_set(pairs=160)
+    found = asked(study_of(null_subject, many, accuracy={"recall": 0.42}), 0.6)
+    assert 15 < len(found.prompts.pairs) < 160
+    assert (
+        len(asked(study_of(null_subject, many, accuracy={"recall": 0.6}), 0.6).prompts.pairs) == 160
+    )
+
+
 def test_an_accuracy_about_the_gate_is_undecided():
     study = study_of(null_subject, accuracy={"recall": 0.5})
     found, reason = outcome(finding_of(validity.competence_finding, study, 0.6))

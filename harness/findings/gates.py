@@ -106,26 +106,31 @@ def _answered(study: Study, least: float, tasks: Sequence[str] | None) -> tuple[
     )
 
 
-def asked(study: Study, least: float, tasks: Sequence[str] | None = None) -> Study:
+def asked(
+    study: Study, least: float, tasks: Sequence[str] | None = None, *, surely: bool = True
+) -> Study:
     """The study on the prompts that it takes to know whether tasks are answered.
 
     The first pairs are asked, then twice as many, and on: where all of a task's interval lies
     below the gate, the other prompts could not change that. The level holds over all looks.
+
+    Args:
+        study: On all prompts.
+        least: The gate.
+        tasks: Those that must be answered; by default all.
+        surely: Whether it must be known; else an accuracy below the gate is enough.
     """
     if least == 0:
         return study
     looks = list(_growing(study))
+    level = 1 - (1 - SURE) / max(1, len(looks))
     for first in looks:
         counts = first.prompts.count()
-        highest = (
-            stats.binomial_interval(
-                round(accuracy * counts[task]), counts[task], level=1 - (1 - SURE) / len(looks)
-            )[1]
-            for task, accuracy in first.accuracy().items()
-            if tasks is None or task in tasks
-        )
-        if any(high < least for high in highest):
-            return first
+        for task, accuracy in first.accuracy().items():
+            right = round(accuracy * counts[task])
+            high = stats.binomial_interval(right, counts[task], level=level)[1]
+            if (tasks is None or task in tasks) and (high if surely else accuracy) < least:
+                return first
     return study
 
 

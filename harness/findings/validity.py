@@ -112,14 +112,13 @@ def competence_finding(study: Study, gate: float) -> Finding:
     """Accuracy of each task on plain and on crossed prompts, each with its interval.
 
     Of the cells the plain prompts decide: where crossed ones are not answered, claims on them are
-    judged on plain prompts.
+    judged on plain prompts. So no more crossed ones are asked than it takes to see that.
     """
     require(answers_gate(study))
-    answered = [
-        task
-        for asks in _sets(study)
-        for task in _answered(asked(replace(study, prompts=asks.prompts), gate, asks.tasks), asks)
-    ]
+    answered = []
+    for asks in _sets(study):
+        of_set = replace(study, prompts=asks.prompts)
+        answered += _answered(asked(of_set, gate, asks.tasks, surely=asks.decides), asks)
     evidence = tuple(_accuracy(task, gate) for task in answered)
     samples = {task.name: _share_by_pair(task) for task in answered}
     thinking = study.subject.thinking if not all(e.passed for e in evidence) else ""

@@ -133,6 +133,12 @@ def test_more_pairs_are_asked_until_a_task_is_surely_not_answered():
     )
 
 
+def test_what_decides_nothing_is_left_at_the_first_pairs_below_the_gate():
+    short = study_of(null_subject, accuracy={"recall": 0.55})
+    assert asked(short, 0.6) is short
+    assert len(asked(short, 0.6, surely=False).prompts.pairs) == 15
+
+
 def test_an_accuracy_about_the_gate_is_undecided():
     study = study_of(null_subject, accuracy={"recall": 0.5})
     found, reason = outcome(finding_of(validity.competence_finding, study, 0.6))

@@ -150,7 +150,7 @@ def store_times(folder: Path) -> dict:
         "shards": ENTRIES * SHARDS,
         "made_in_seconds": round(made, 1),
         "ms": {
-            "list the entries": timed(store._entries),
+            "list the entries": timed(store.entries),
             "find that an entry is not there": timed(
                 lambda: read_shard(folder / "store" / f"{ENTRIES * 2:032x}", 0)
             ),
@@ -159,7 +159,7 @@ def store_times(folder: Path) -> dict:
                 lambda: store.fetch(key, 3200, _never, shard_size=32)
             ),
             "which entries another store of as many has more": timed(
-                lambda: other - {path.name for path in store._entries()}
+                lambda: other - {path.name for path in store.entries()}
             ),
             "add up its size (doctor)": timed(store.size, 1),
         },

@@ -1,5 +1,6 @@
 """docs/architecture.md shows the tree and the layers as they are, and names what exists."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 HARNESS = ROOT / "harness"
+OWN = ("harness", "hypotheses", "fixtures", "benchmarks")
 
 
 def block(title):
@@ -41,3 +43,23 @@ def test_every_file_and_name_of_the_page_exists():
         path = HARNESS / place if (HARNESS / place).exists() else ROOT / place
         assert path.is_file(), place
         assert re.search(rf"\b(def|class) {name}\b|^{name}\b", path.read_text(), re.M), name
+
+
+def sources():
+    """Code that others build on; tests may look inside a module."""
+    for folder in OWN:
+        yield from (ROOT / folder).rglob("*.py")
+    yield ROOT / "conftest.py"
+
+
+def test_no_module_imports_the_private_names_of_another():
+    """Ruff's SLF finds `module._name`, and not `from module import _name`."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {name.name}"
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in OWN
+        for name in node.names
+        if name.name.startswith("_")
+    ]
+    assert not found

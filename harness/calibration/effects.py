@@ -49,7 +49,7 @@ class Every:
         """Measured, or from the store."""
         search = Search(study, kind, prompts, rule)
         everything = ranked(kind, np.zeros((search.layers, search.width)))
-        return cls(search, search._lost([Intervention(everything.sites, MEAN)])[0])
+        return cls(search, search.lost([Intervention(everything.sites, MEAN)])[0])
 
     def rows(self, prompts: PromptSet) -> list[int]:
         """Where some of the prompts are, whatever their labels."""
@@ -78,11 +78,8 @@ class Summed(Search):
         again.rule = rule
         return again
 
-    def lost(self, circuits: Sequence[Sited]) -> Float[np.ndarray, "set item"]:
+    def lost(self, interventions: Sequence[Intervention]) -> Float[np.ndarray, "set item"]:
         """What the components of this kind in each set cost each item, nats."""
-        return self._lost([Intervention(circuit.sites, MEAN) for circuit in circuits])
-
-    def _lost(self, interventions: Sequence[Intervention]) -> Float[np.ndarray, "set item"]:
         return np.array([self._of(each.sites) for each in interventions])
 
     def _of(self, sites: Sequence[Site]) -> Float[np.ndarray, " item"]:
@@ -167,6 +164,7 @@ class Labelled:
         rows = self.effects.judging["head"].rows(prompts)
         arrays = {name: a[..., rows] for name, a in self.effects.intact.arrays().items()}
         several = {n: np.repeat(a, len(circuits), 0) for n, a in arrays.items() if a.ndim == 2}
-        lost = np.sum([np.nan_to_num(each.lost(circuits)) for each in self.judging.values()], 0)
+        sets = [Intervention(circuit.sites, MEAN) for circuit in circuits]
+        lost = np.sum([np.nan_to_num(each.lost(sets)) for each in self.judging.values()], 0)
         several["logit_difference"] = arrays["clean_logit_difference"] - lost
         return costs_of(SweepResult(**{**arrays, **several}), prompts).answered()

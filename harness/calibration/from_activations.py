@@ -23,17 +23,17 @@ from harness.calibration.tally import Null, said, tallied
 from harness.findings.processes.contrasts import Questions, relation_contrasts
 from harness.findings.processes.direction import (
     ProcessDirectionRule,
-    _by_cell,
-    _same_process,
-    _separates,
-    _stream,
+    residual_streams,
+    same_process_units,
     separated,
+    separation_evidence,
+    unit_of_relation,
 )
 from harness.findings.processes.finding import count_evidence
-from harness.findings.processes.held_out import _folds, _held
+from harness.findings.processes.held_out import folds_of, held_evidence
 from harness.findings.processes.kinds import PROCESSES, Process
 from harness.findings.processes.materials import gates_of, relations_of, shown_by
-from harness.findings.processes.measured import Measured, _same_process_contrasts, measure_model
+from harness.findings.processes.measured import Measured, measure_model, same_process_contrasts_of
 from harness.findings.processes.rule import Decisions, ProcessRule
 from harness.findings.processes.same_process import SameProcess
 from harness.materials.items import DISCOVERY, EVALUATION
@@ -134,10 +134,10 @@ def holds(found: Measured, drawn: SameProcess) -> State:
         found.contrasts, relations=names, discovery=drawn.discovery, evaluation=drawn.evaluation
     )
     for rule in (_untested(found.rule), found.rule):
-        folds = list(_folds(contrasts, rule, claim.FOLDS))
+        folds = list(folds_of(contrasts, rule, claim.FOLDS))
         if not any(fold.found for fold in folds):
             return State.UNDECIDED
-    return _state(_held(found.study, found.model.kind, folds, names, claim.CONSISTENT))
+    return _state(held_evidence(found.study, found.model.kind, folds, names, claim.CONSISTENT))
 
 
 def _state(evidence: Evidence) -> State:
@@ -174,7 +174,7 @@ def exchanged(
 def _between_questions(found: Measured, seeds: int) -> Iterator[SameProcess]:
     for seed in range(seeds):
         seeded = replace(found, rule=replace(found.rule, seed=seed))
-        yield from (contrast for contrast, _ in _same_process_contrasts(seeded))
+        yield from (contrast for contrast, _ in same_process_contrasts_of(seeded))
 
 
 def smallest_p(found: Measured, shuffles: int) -> tuple[float, ...]:
@@ -194,11 +194,11 @@ def direction_separates(study: Study, process: Process, shuffles: int, seeds: in
     shown = shown_by(study, process, claim.GATE)
     gates_of(shown, process, claim.GATE)
     relations = relations_of(shown.prompts, cells)
-    questions = _stream(shown, shown.activations)
+    questions = residual_streams(shown, shown.activations)
 
     def separation(asked: Questions) -> Evidence:
-        units = [_by_cell(asked, cells, name) for name in relations]
-        return _separates(separated(units), process, rule)
+        units = [unit_of_relation(asked, cells, name) for name in relations]
+        return separation_evidence(separated(units), process, rule)
 
     generator = np.random.default_rng(rule.seed)
     drawn = (
@@ -222,5 +222,5 @@ def _same_process_directions(
     questions: Questions, process: Process, rule: ProcessDirectionRule, seeds: int
 ) -> Iterator[Evidence]:
     for seed in range(seeds):
-        for units in _same_process(questions, process, replace(rule, seed=seed)):
-            yield _separates(separated(units), process, rule)
+        for units in same_process_units(questions, process, replace(rule, seed=seed)):
+            yield separation_evidence(separated(units), process, rule)

@@ -23,17 +23,21 @@ from harness.calibration.relabelled import Relabel, shuffled_cells, three_relati
 from harness.calibration.tally import Null, said, tallied, together
 from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.processes.circuit import CELLS, ablate, rows_of_cells
-from harness.findings.processes.circuit_finding import Measured, _falls, _lost, _spared
-from harness.findings.processes.depth import (
-    Profiles,
-    _beyond,
-    _by_process,
-    _deeper,
-    _depth_gates,
-    _in_layer,
-    _same_process,
+from harness.findings.processes.circuit_finding import (
+    Measured,
+    cell_spared,
+    target_falls,
+    target_lost,
 )
-from harness.findings.processes.interaction import _on_own
+from harness.findings.processes.depth import (
+    deeper,
+    depth_gates,
+    further_apart,
+    parts_by_layer,
+    profiles_of,
+    same_process_distances,
+)
+from harness.findings.processes.interaction import main_effect_on_own
 from harness.findings.processes.kinds import PROCESSES, Process
 from harness.findings.processes.two_circuits import OWN, TwoCircuits
 from harness.study.study import Study
@@ -100,9 +104,9 @@ def costs_its_cell(labelled: Labelled, kind: CircuitKind, process: Process) -> S
     circuit = Measured(study, process, kind, rule, (), parts, search, found, ablated)
 
     def required() -> Iterator[Evidence]:
-        yield _falls(circuit)
-        yield from (_spared(circuit, cell) for cell in circuit.others)
-        yield _lost(circuit)
+        yield target_falls(circuit)
+        yield from (cell_spared(circuit, cell) for cell in circuit.others)
+        yield target_lost(circuit)
 
     return together(required())
 
@@ -115,7 +119,7 @@ def serve_their_own(labelled: Labelled, kind: CircuitKind) -> State:
     rule, search = claim_module("h8").rule, labelled.searching[kind]
     study, parts, relations = labelled.effects.study, labelled.parts, judged.relations
     both = TwoCircuits(study, kind, rule, (), parts, search, (one, two), relations, costs)
-    return together(_on_own(both, at) for at in range(len(OWN)))
+    return together(main_effect_on_own(both, at) for at in range(len(OWN)))
 
 
 def lie_apart(labelled: Labelled) -> State:
@@ -126,18 +130,16 @@ def lie_apart(labelled: Labelled) -> State:
         tuple(labelled.circuit(kind, process.cells[0]) for kind in KINDS)
         for process in PROCESSES.values()
     )
-    each = [_in_layer(circuits, layer) for circuits in found for layer in range(layers)]
-    ablated = labelled.ablated(each)
-    own, lookup = (_by_process(ablated, cell, layers) for cell in (0, 1))
+    ablated = labelled.ablated(parts_by_layer(found, layers))
     searches = tuple(labelled.searching[kind].under(claim.search) for kind in KINDS)
-    profiles = Profiles(study, searches, found, own - lookup, own, ablated.relations, ())
-    if not all(gate.met for gate in _depth_gates(profiles, claim.BEYOND)):
+    profiles = profiles_of(study, searches, found, ablated)
+    if not all(gate.met for gate in depth_gates(profiles, claim.BEYOND)):
         return State.UNDECIDED
     bar = claim.LEAST_DEPTH * layers
 
     def required() -> Iterator[Evidence]:
-        yield _deeper(profiles, bar)
-        yield _beyond(profiles, np.array(list(_same_process(profiles))), bar)
+        yield deeper(profiles, bar)
+        yield further_apart(profiles, np.array(list(same_process_distances(profiles))), bar)
 
     return together(required())
 

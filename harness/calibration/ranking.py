@@ -124,7 +124,7 @@ def searched(study: Study, program: str, own: Collection[Member]) -> dict[str, A
     """
     search = Search(study, "head", study.prompts, claim_module("h5").rule)
     asked = np.array([item.task == program for item in study.prompts.items])
-    cost = _mean_cost(search, asked)
+    cost = search.mean_cost(asked)
     found = search.circuit([asked, ~asked])
     ways = {"auroc": search.scores([asked, ~asked]), "auroc_cost": cost}
     positive = np.array([place in own for place in np.ndindex(*cost.shape)])
@@ -137,9 +137,3 @@ def searched(study: Study, program: str, own: Collection[Member]) -> dict[str, A
         "found_own": sum(member in own for member in found.circuit.members),
         "beyond": found.score,
     }
-
-
-def _mean_cost(search: Search, rows: Bool[np.ndarray, " item"]) -> Float[np.ndarray, "layer head"]:
-    """As a share of the mean intact logit difference, over the items that are answered right."""
-    right = rows & ~np.isnan(search.costs[:, 0, 0])
-    return np.asarray(search.costs[right].mean(0) / search.intact[right].mean())

@@ -92,8 +92,8 @@ def comparison_markdown(comparison: Comparison) -> str:
         parts.append(NOTHING)
     parts += [_escape(line) for line in _gone(comparison)]
     if moving := [m for m in comparison.moved if not m.steady]:
-        columns = list(moved._row(moving[0]))
-        cells = [[_plain(v) for v in moved._row(m).values()] for m in moving]
+        columns = list(moved.row(moving[0]))
+        cells = [[_plain(v) for v in moved.row(m).values()] for m in moving]
         parts += ["### Components that pass", _markdown_table(columns, cells)]
     if costs := [o for o in comparison.ordered if not o.steady]:
         listed = "\n".join(f"- {_escape(ordered.text(o))}" for o in costs)

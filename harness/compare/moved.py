@@ -155,8 +155,8 @@ def text(moved: MovedKind) -> str:
     return f"{said}, Jaccard {moved.jaccard:.2f}" + (f"; most: {most}" if most else "")
 
 
-def _row(moved: MovedKind) -> Mapping[str, Any]:
-    """The same as values, for tables."""
+def row(moved: MovedKind) -> Mapping[str, Any]:
+    """The same as values, for tables: column names to text, counts and the Jaccard index."""
     return {
         "model": moved.model,
         "claim": moved.claim_id,

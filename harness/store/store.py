@@ -164,7 +164,7 @@ class Store:
     def size(self) -> int:
         """Bytes in the entries that can be read."""
         size = 0
-        for entry in self._entries():
+        for entry in self.entries():
             with suppress(OSError), os.scandir(entry) as files:  # another user's, or taken away
                 size += sum(file.stat().st_size for file in files if file.is_file())
         return size
@@ -172,12 +172,13 @@ class Store:
     def clear(self) -> int:
         """Delete every entry and nothing else; returns the bytes freed."""
         freed = self.size()
-        for folder in self._entries():
+        for folder in self.entries():
             with FileLock(self._lock_path(folder)):
                 shutil.rmtree(folder)
         return freed
 
-    def _entries(self) -> list[Path]:
+    def entries(self) -> list[Path]:
+        """The folders of all entries, also of those that are not complete."""
         if not self.root.is_dir():
             return []
         with os.scandir(self.root) as there:  # tens of thousands, of which few are looked at

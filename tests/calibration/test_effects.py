@@ -88,7 +88,7 @@ def test_a_set_costs_the_sum_of_its_components_and_all_of_them_what_was_measured
     search = model.searching["head"]
     ranking = ranked("head", np.zeros((LAYERS, WIDTH)))
     two = ranking.top(2)
-    lost = search._lost([Intervention(two.sites, MEAN), Intervention(ranking.sites, MEAN)])
+    lost = search.lost([Intervention(two.sites, MEAN), Intervention(ranking.sites, MEAN)])
     assert lost[0] == pytest.approx(search.costs[:, 0, :2].sum(1))
     assert lost[1] == pytest.approx(search.together)
     assert search.lost([SimpleNamespace(sites=())])[0] == pytest.approx(0)

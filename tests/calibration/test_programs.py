@@ -89,7 +89,7 @@ def test_heads_are_ranked_as_the_search_of_h5_ranks_within_a_cell(work):
     prompts, sites = ranking.prompts_of(folder, [NETWORK.program]), ranking.sites_of(subject)
     mine = ranking.scores(subject, prompts, sites)["mean"]
     search = Search(Study(subject, prompts, Plan()), "head", prompts, claim_module("h5").rule)
-    costs = search._mean_cost(search.costs, np.ones(len(prompts), dtype=bool))
+    costs = search.mean_cost(np.ones(len(prompts), dtype=bool))
     for site, cost in zip(sites, mine, strict=True):
         if site.kind == "head":
             assert cost == pytest.approx(costs[site.layer, site.index], abs=1e-6)

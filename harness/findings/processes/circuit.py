@@ -166,7 +166,7 @@ class Search:
         # Neurons are scored on the way to the ablation of all of them: none hides another one.
         if self.kind == "head" and found.share < self.rule.target:
             best = found.ranking.top(1)
-            alone = self._lost([Intervention(best.sites, MEAN)])[0]
+            alone = self.lost([Intervention(best.sites, MEAN)])[0]
             after = self._order(self._head_costs(best) - alone[:, None, None], groups)
             again = self._at_best_dose(ranked(self.kind, np.maximum(first, after)), groups)
             tried.append(replace(again, without=best))
@@ -194,8 +194,25 @@ class Search:
         """
         return ranked(self.kind, self._order(self.costs, groups, sparing=sparing))
 
-    def _lost(self, interventions: Sequence[Intervention]) -> Float[np.ndarray, "set item"]:
-        """What each costs each item's logit difference, nats; nan where the answer was wrong."""
+    def scores(self, groups: Sequence[np.ndarray]) -> Float[np.ndarray, "layer component"]:
+        """What each component costs the first group beyond the worst of the others."""
+        return self._order(self.costs, groups)
+
+    def mean_cost(self, rows: np.ndarray) -> Float[np.ndarray, "layer component"]:
+        """What the loss of each component costs some items on average.
+
+        As a share of their own mean intact logit difference, over those answered right.
+
+        Args:
+            rows: Of the selection prompts, as booleans.
+        """
+        return self._mean_cost(self.costs, rows)
+
+    def lost(self, interventions: Sequence[Intervention]) -> Float[np.ndarray, "set item"]:
+        """What each costs each item's logit difference, nats; nan where the answer was wrong.
+
+        Every site takes its mean over the selection prompts.
+        """
         found = swept(self.study.subject, self.prompts, interventions, means_over=self.prompts)
         return np.where(found.answered, found.lost, np.nan)
 
@@ -207,16 +224,12 @@ class Search:
             for layer in range(self.layers)
             for head in range(self.width)
         ]
-        return self._lost(each).T.reshape(-1, self.layers, self.width)
+        return self.lost(each).T.reshape(-1, self.layers, self.width)
 
     def _neuron_costs(self) -> Float[np.ndarray, "item layer neuron"]:
         scored = neuron_scores(self.study.subject, self.prompts)
-        wrong = np.isnan(self._lost([INTACT])[0]) | ~scored.scorable
+        wrong = np.isnan(self.lost([INTACT])[0]) | ~scored.scorable
         return np.asarray(np.where(wrong[:, None, None], np.nan, scored.scores))
-
-    def scores(self, groups: Sequence[np.ndarray]) -> Float[np.ndarray, "layer component"]:
-        """What each component costs the first group beyond the worst of the others."""
-        return self._order(self.costs, groups)
 
     def _order(
         self,
@@ -243,7 +256,7 @@ class Search:
     ) -> Found:
         doses = doses or sizes(self.rule.doses, self.layers * self.width)
         each = [Intervention(c.sites, MEAN) for c in (*map(ranking.top, doses), ranking)]
-        lost = self._lost(each)
+        lost = self.lost(each)
         shares = [lost[:, rows] / self.intact[rows & ~np.isnan(lost[0])].mean() for rows in groups]
         own, *others = (means(values[:-1]) for values in shares)
         worst = np.max(others, axis=0)

@@ -143,8 +143,12 @@ def named_circuit_finding(
 
 def _judged(measured: Measured) -> Finding:
     study = measured.study
-    lost = _lost(measured)
-    required = (lost, _falls(measured), *(_spared(measured, cell) for cell in measured.others))
+    lost = target_lost(measured)
+    required = (
+        lost,
+        target_falls(measured),
+        *(cell_spared(measured, cell) for cell in measured.others),
+    )
     met = worth_controls(study, required)
     others = _compared(measured) if met else None
     beside = (_selective(measured, others), *_otherwise(measured)) if others else ()
@@ -205,8 +209,8 @@ def _other_ways(items: Sequence[Item]) -> tuple[Method, ...]:
     return tuple(way for way in ABLATIONS if way != MEAN and apt.get(way, True))
 
 
-def _lost(measured: Measured) -> Evidence:
-    """The share of what ablating all of the kind costs the target, with an interval."""
+def target_lost(measured: Measured) -> Evidence:
+    """The requirement on the share of what ablating all of the kind costs the target."""
     target = measured.target
     both = measured.ablated.costs[target][:, :2]
     own, everything = both.mean(0)
@@ -239,8 +243,11 @@ def _interval(
     return interval_over_relations(statistic, measured.ablated.relations, measured.study.plan)
 
 
-def _falls(measured: Measured) -> Evidence:
-    """The target loses more than others may: half of next to nothing is no loss."""
+def target_falls(measured: Measured) -> Evidence:
+    """The requirement that the target lose more than others may.
+
+    Half of next to nothing is no loss.
+    """
     costs = measured.ablated.costs[measured.target][:, 0]
     return Evidence(
         f"{measured.target} lost of its own logit difference",
@@ -252,7 +259,8 @@ def _falls(measured: Measured) -> Evidence:
     )
 
 
-def _spared(measured: Measured, cell: str) -> Evidence:
+def cell_spared(measured: Measured, cell: str) -> Evidence:
+    """The requirement that another cell lose no more than the margin."""
     costs = measured.ablated.costs[cell][:, 0]
     return Evidence(
         f"{cell} lost without them",

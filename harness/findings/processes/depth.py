@@ -97,8 +97,8 @@ def process_depth_finding(
         gate: Least accuracy in each of recall, lookup and reasoning.
     """
     profiles = _measure(study, rule, beyond, gate)
-    same, bar = np.array(list(_same_process(profiles))), least * profiles.layers
-    difference, further = _deeper(profiles, bar), _beyond(profiles, same, bar)
+    same, bar = np.array(list(same_process_distances(profiles))), least * profiles.layers
+    difference, further = deeper(profiles, bar), further_apart(profiles, same, bar)
     alike = (same >= bar) & (same > np.float64(further.threshold))  # the rule would support these
     return Finding(
         (difference, further),
@@ -126,11 +126,41 @@ def _measure(study: Study, rule: CircuitRule, beyond: float, gate: float) -> Pro
         tuple(s.circuit(rows_of_cells(parts.selection, process.cells[0])) for s in searches)
         for process in PROCESSES
     )
-    each = [_in_layer(circuits, layer) for circuits in found for layer in range(layers)]
+    each = parts_by_layer(found, layers)
     ablated = ablate(study, parts.judging, each, means_over=parts.selection).answered()
-    own, lookup = _by_process(ablated, 0, layers), _by_process(ablated, 1, layers)
-    profiles = Profiles(study, searches, found, own - lookup, own, ablated.relations, gates)
-    return replace(profiles, gates=gates + require(*_depth_gates(profiles, beyond)))
+    profiles = profiles_of(study, searches, found, ablated, gates)
+    return replace(profiles, gates=gates + require(*depth_gates(profiles, beyond)))
+
+
+def profiles_of(
+    study: Study,
+    searches: tuple[Search, ...],
+    found: tuple[tuple[Found, ...], ...],
+    ablated: Ablated,
+    gates: tuple[Gate, ...] = (),
+) -> Profiles:
+    """What each layer's part costs its process, from what it costs each cell.
+
+    Args:
+        study: The model, for its number of layers.
+        searches: For heads and for neurons.
+        found: By process, the circuit of each search.
+        ablated: The sets of `parts_by_layer`, in their order.
+        gates: All of them met.
+    """
+    layers = study.subject.architecture.layers
+    own, lookup = (_by_process(ablated, cell, layers) for cell in (0, 1))
+    return Profiles(study, searches, found, own - lookup, own, ablated.relations, gates)
+
+
+def parts_by_layer(found: Sequence[Sequence[Found]], layers: int) -> list[Part]:
+    """What of each process's circuit lies in each layer, process by process.
+
+    Args:
+        found: By process, circuits that together make one.
+        layers: Of the model.
+    """
+    return [_in_layer(circuits, layer) for circuits in found for layer in range(layers)]
 
 
 def _by_process(
@@ -150,7 +180,7 @@ def _in_layer(circuits: Sequence[Found], layer: int) -> Part:
     )
 
 
-def _depth_gates(profiles: Profiles, beyond: float) -> list[Gate]:
+def depth_gates(profiles: Profiles, beyond: float) -> list[Gate]:
     """Both circuits cost their process something beyond reading: noise has a centroid too.
 
     A circuit that costs lookup nearly as much serves reading: its depth says nothing of a process.
@@ -180,7 +210,8 @@ def _difference(depth: Float[np.ndarray, " process"]) -> float:
     return float(depth[1] - depth[0])
 
 
-def _deeper(profiles: Profiles, bar: float) -> Evidence:
+def deeper(profiles: Profiles, bar: float) -> Evidence:
+    """The requirement that composing lie deeper than retrieval by at least `bar` layers."""
     retrieval, composing = profiles.depth
     between = interval_over_relations(
         lambda weights: _difference(centroid(np.tensordot(weights, profiles.costs, 1))),
@@ -204,8 +235,16 @@ def _deeper(profiles: Profiles, bar: float) -> Evidence:
     )
 
 
-def _beyond(profiles: Profiles, same: Float[np.ndarray, " half"], bar: float) -> Evidence:
-    """On the relations searched, where halves of them give circuits of one process too."""
+def further_apart(profiles: Profiles, same: Float[np.ndarray, " half"], bar: float) -> Evidence:
+    """The requirement that both lie further apart than circuits of one process do.
+
+    It is judged on the relations searched, where halves of them give circuits of one process too.
+
+    Args:
+        profiles: Of the claim.
+        same: Distances of two circuits of one process, in layers.
+        bar: Least distance of the claim, in layers: how many of `same` reach it is said.
+    """
     relation = _relations_searched(profiles)
     value = _between(profiles, np.ones(len(relation), dtype=bool))
     left_out = [_between(profiles, relation != name) for name in np.unique(relation)]
@@ -241,8 +280,11 @@ def _jackknife_half_width(left_out: Float[np.ndarray, " relation"]) -> float:
     return float(stats.student_quantile(0.975, n - 1) * error)
 
 
-def _same_process(profiles: Profiles) -> Iterator[float]:
-    """How far apart circuits of one process lie, found on random halves of the relations."""
+def same_process_distances(profiles: Profiles) -> Iterator[float]:
+    """How many layers apart circuits of one process lie, found on random halves of the relations.
+
+    Yields as many distances for each process as the rule of the search draws.
+    """
     generator = np.random.default_rng(profiles.study.plan.seed)
     relation = _relations_searched(profiles)
     names = np.unique(relation)

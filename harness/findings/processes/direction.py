@@ -93,11 +93,13 @@ def process_direction_finding(
     shown = shown_by(study, process, gate)
     gates = gates_of(shown, process, gate)
     relations = relations_of(shown.prompts, process.cells)
-    questions = _stream(shown, shown.activations)
-    found = separated([_by_cell(questions, process.cells, name) for name in relations])
-    same = np.array([separated(units).auc for units in _same_process(questions, process, rule)])
+    questions = residual_streams(shown, shown.activations)
+    found = separated([unit_of_relation(questions, process.cells, name) for name in relations])
+    same = np.array(
+        [separated(units).auc for units in same_process_units(questions, process, rule)]
+    )
     required: tuple[Evidence, ...] = (
-        _separates(found, process, rule),
+        separation_evidence(found, process, rule),
         beyond_same_process(
             "the same, against same-process directions",
             Effect("AUC", found.auc),
@@ -121,13 +123,19 @@ def process_direction_finding(
     )
 
 
-def _stream(study: Study, activations: Activations) -> Questions:
-    """The residual stream after each layer, at the last token."""
+def residual_streams(study: Study, activations: Activations) -> Questions:
+    """The residual stream after each layer, at the last token: `prompt layer d_model`."""
     return Questions.of(activations.resid, study.prompts.items)
 
 
-def _by_cell(questions: Questions, cells: tuple[str, str], relation: str) -> Unit:
-    """Prompts of one relation, by cell."""
+def unit_of_relation(questions: Questions, cells: tuple[str, str], relation: str) -> Unit:
+    """Prompts of one relation: those of the first cell against those of the second.
+
+    Args:
+        questions: With values of shape `prompt layer d_model`.
+        cells: Their names.
+        relation: Its name.
+    """
     sides = [[(cell, relation, split) for cell in cells] for split in (DISCOVERY, EVALUATION)]
     return _unit(questions, sides)
 
@@ -147,10 +155,18 @@ def _unit(questions: Questions, sides: Sequence[Sequence[tuple[str, str, str]]])
     return Unit(*halves)
 
 
-def _same_process(
+def same_process_units(
     questions: Questions, process: Process, rule: ProcessDirectionRule
 ) -> Iterator[list[Unit]]:
-    """Pairs of relations of one cell in place of the two cells of one relation."""
+    """Pairs of relations of one cell in place of the two cells of one relation.
+
+    Yields `DRAWS` lists, each of as many units as there are relations.
+
+    Args:
+        questions: With values of shape `prompt layer d_model`.
+        process: Whose cells they are drawn in.
+        rule: For its seed.
+    """
     count = len(set(questions.relation.tolist()))
     for pairs in drawn_pairs(questions, process.cells, units=count, draws=DRAWS, seed=rule.seed):
         yield [
@@ -192,7 +208,8 @@ def _along(
     return np.asarray(np.einsum("pld,ld->pl", side, direction))
 
 
-def _separates(found: Separated, process: Process, rule: ProcessDirectionRule) -> Evidence:
+def separation_evidence(found: Separated, process: Process, rule: ProcessDirectionRule) -> Evidence:
+    """The requirement on the mean AUC over relations left out, with its interval and p."""
     test = stats.moderated_max(
         found.aucs[:, None] - 0.5, permutations=rule.permutations, seed=rule.seed
     )
@@ -227,7 +244,7 @@ def _in_second(
     """The same direction on the second set, fitted without the relation that it is tested on."""
     if again.study is None:
         return ()
-    second, there = again.second, _stream(again.study, again.study.activations)
+    second, there = again.second, residual_streams(again.study, again.study.activations)
     aucs = []
     for relation in again.relations:
         others = questions.rows((questions.relation != relation) & (questions.split == DISCOVERY))
@@ -274,8 +291,8 @@ def _severity(same: Float[np.ndarray, " contrast"], rule: ProcessDirectionRule) 
 
 def _twins(study: Study, process: Process, relations: Sequence[str]) -> dict[str, TwinResult]:
     def on_twin(activations: Activations) -> TwinResult:
-        questions = _stream(study, activations)
-        units = [_by_cell(questions, process.cells, name) for name in relations]
+        questions = residual_streams(study, activations)
+        units = [unit_of_relation(questions, process.cells, name) for name in relations]
         return TwinResult(separated(units).auc)
 
     return on_twins(study, on_twin)

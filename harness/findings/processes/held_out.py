@@ -76,11 +76,11 @@ def held_out_relations_finding(
 
     def measure(activations: Activations) -> list[Fold]:
         contrasts = contrasts_of(kind, shown, activations, process)
-        return list(_folds(contrasts, rule, folds))
+        return list(folds_of(contrasts, rule, folds))
 
     model, relations = measure(shown.activations), relations_of(shown.prompts, process.cells)
     gates += require(_found_gate(model, kind, process))
-    held = _held(shown, kind, model, relations, share)
+    held = held_evidence(shown, kind, model, relations, share)
     worth = worth_controls(study, [held])
     twins = on_twins(shown, measure) if worth else {}
     notes = (grade_note(shown), *missing_twins(study, met=worth))
@@ -101,7 +101,17 @@ def _folds_gate(study: Study, process: Process, folds: int) -> Gate:
     )
 
 
-def _folds(contrasts: ProcessContrasts, rule: ProcessRule, folds: int) -> Iterator[Fold]:
+def folds_of(contrasts: ProcessContrasts, rule: ProcessRule, folds: int) -> Iterator[Fold]:
+    """What each part of the relations finds of the components found in all other parts.
+
+    Args:
+        contrasts: Of a process, by relation.
+        rule: When a component serves it.
+        folds: Parts of the relations, each left out once.
+
+    Raises:
+        Inconclusive: If the relations that are left cannot reach the rule's alpha.
+    """
     metrics = len(contrasts.cells.metrics)
     # The relations left out had no part in the choice, so that all of their entities count.
     both = (contrasts.discovery + contrasts.evaluation) / 2
@@ -134,14 +144,22 @@ def _found_gate(folds: Sequence[Fold], kind: ComponentKind, process: Process) ->
     return Gate("something to find", any(f.found for f in folds), reason + "the relations")
 
 
-def _held(
+def held_evidence(
     study: Study,
     kind: ComponentKind,
     folds: Sequence[Fold],
     relations: Sequence[str],
     share: float,
 ) -> Evidence:
-    """The pooled share, with an interval over relations."""
+    """The requirement on the share that holds, pooled over folds, with its interval.
+
+    Args:
+        study: For its plan.
+        kind: Of component.
+        folds: At least one of them found a component.
+        relations: All of them, by name.
+        share: That must hold, at least.
+    """
     equal = np.ones(len(relations)) / len(relations)
     held, found = _counts(folds, equal)
     value = held / found

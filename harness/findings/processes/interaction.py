@@ -41,7 +41,7 @@ def separable_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate: 
         gate: Least accuracy in each of recall, lookup and reasoning.
     """
     two = measure_two(study, kind, rule, gate=gate)
-    own = [_on_own(two, at) for at in range(len(PROCESSES))]
+    own = [main_effect_on_own(two, at) for at in range(len(PROCESSES))]
     met = worth_controls(study, own)
     others = measure_others(two) if met else None
     samples = {
@@ -83,8 +83,13 @@ def _separable_beyond_others(compared: Compared) -> list[Evidence]:
     ]
 
 
-def _on_own(two: TwoCircuits, at: int) -> Evidence:
-    """The main effect of a circuit on its own cell, minus the largest on another one."""
+def main_effect_on_own(two: TwoCircuits, at: int) -> Evidence:
+    """The requirement on the main effect of a circuit: larger on its own cell than on another.
+
+    Args:
+        two: Both circuits, ablated.
+        at: Which of them, 0 for that of retrieval and 1 for that of composing.
+    """
     process, on = PROCESSES[at], main_effects(two.costs.mean(0), at)
     each = ", ".join(f"{cell} {effect:.2f}" for cell, effect in zip(CELLS, on, strict=True))
 

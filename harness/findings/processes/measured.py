@@ -153,14 +153,18 @@ def same_process(measured: Measured) -> tuple[Found, ...]:
     """What the rule makes of each same-process contrast of the model on the same prompts."""
     rule, metrics = measured.rule.on_same_process(), len(measured.contrasts.cells.metrics)
     found = []
-    for contrast, alike in _same_process_contrasts(measured):
+    for contrast, alike in same_process_contrasts_of(measured):
         decisions = rule.decide(contrast.discovery, contrast.evaluation)
         found.append(Found(rule.count(decisions, metrics), decisions.largest, alike))
     return tuple(found)
 
 
-def _same_process_contrasts(measured: Measured) -> Iterator[tuple[SameProcess, bool]]:
-    """Pairs of relations at random, and, alike in all, the places of answers within each cell."""
+def same_process_contrasts_of(measured: Measured) -> Iterator[tuple[SameProcess, bool]]:
+    """Each same-process contrast of the model, and whether it is alike in every relation.
+
+    Pairs of relations at random, which are not; and the places of answers within each cell, which
+    are. A contrast has d by unit and place, as many units as there are relations.
+    """
     items, cells = measured.study.prompts.items, measured.process.cells
     questions = Questions.of(measured.contrasts.cells.values, items)
     units, seed = len(measured.contrasts.relations), measured.rule.seed

@@ -41,7 +41,7 @@ class Means:
         """Add a batch's tokens."""
         layers = range(self.network.layers)
         wanted = {(store, layer) for store in (*MEASURED, "resid") for layer in layers}
-        with fused_attention(self.network.engine._module):
+        with fused_attention(self.network.module):
             clean = run_clean(self.network, batch, wanted | {("resid", -1)})
         for at, values in clean.stores.items():
             real = tokens_in(batch, self.network.sites, at[1])
@@ -101,7 +101,7 @@ class PathAttribution:
 
     def measure(self, batch: Batch) -> None:
         """Fill the rows of a batch: one forward and one backward pass a step."""
-        with fused_attention(self.network.engine._module):
+        with fused_attention(self.network.module):
             self._measure(batch)
 
     def _measure(self, batch: Batch) -> None:

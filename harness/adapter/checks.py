@@ -139,7 +139,7 @@ def prefix_check(network: Network) -> PrefixCheck:
     a mask of single precision for one of double precision.
     """
     eager = _prefix_check(network)
-    with fused_attention(network.engine._module):
+    with fused_attention(network.module):
         fused = _prefix_check(network)
     parted = float(np.maximum(eager.parted, fused.parted))
     return PrefixCheck(np.maximum(eager.error, fused.error), parted)

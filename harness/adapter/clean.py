@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from nnsight import TransformersModel
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
 from harness.adapter.architectures import Sites, first, follow, widened
 from harness.adapter.editing import KEPT_STORES, SourceValues, read_store
@@ -28,9 +28,14 @@ class Network:
     device: torch.device
 
     @property
+    def module(self) -> PreTrainedModel:
+        """The bare transformers model, for which nnsight has no public name."""
+        return self.engine._module
+
+    @property
     def dtype(self) -> torch.dtype:
         """Of the weights."""
-        dtype: torch.dtype = next(self.engine._module.parameters()).dtype
+        dtype: torch.dtype = next(self.module.parameters()).dtype
         return dtype
 
     @property
@@ -55,7 +60,7 @@ class Network:
     @property
     def window(self) -> int | None:
         """Tokens that a sliding-window layer sees; None if there is no such layer."""
-        config = self.engine._module.config.get_text_config()
+        config = self.module.config.get_text_config()
         window: int | None = getattr(config, "sliding_window", None)
         return window
 
@@ -88,7 +93,7 @@ def run_clean(network: Network, batch: Batch, wanted: set[SourceValues]) -> Clea
     whole = any((store, last) in wanted for store in ("neurons", "feedforward", "mlp", "resid"))
     narrow = not whole and len(batch.ends) < width and network.sites.mlp_alone
     with (
-        last_tokens_only(network.engine._module, batch.tree, batch.last),
+        last_tokens_only(network.module, batch.tree, batch.last),
         network.engine.trace(**inputs) as tracer,
     ):
         resid = nnsight.save([])

@@ -30,7 +30,7 @@ def generate(network: Network, batch: Batch, most: int, edits: EditSet = ()) -> 
     Raises:
         EditError: If an edit cannot be made while generating.
     """
-    module, tokenizer = network.engine._module, network.encoder.tokenizer
+    module, tokenizer = network.module, network.encoder.tokenizer
     ends = getattr(module.generation_config, "eos_token_id", None) or tokenizer.eos_token_id
     with torch.no_grad(), fused_attention(module), ExitStack() as stack:
         for place, some in _by_tensor(edits, network.layers).items():
@@ -85,7 +85,7 @@ def _by_tensor(edits: EditSet, layers: int) -> dict[SourceValues, list[Edit]]:
 def _hooked(network: Network, place: SourceValues, edits: Sequence[Edit]) -> Iterator[None]:
     """Edit one tensor in every forward pass: the prompt's, and that of each token written."""
     store, number = place
-    layer = follow(network.engine._module, network.sites.layers)[number]
+    layer = follow(network.module, network.sites.layers)[number]
 
     def changed(tensor: Tensor) -> Tensor:
         tensor = tensor.clone()

@@ -68,21 +68,21 @@ class Model:
         engine: TransformersModel,
         tokenizer: PreTrainedTokenizerBase,
     ) -> None:
-        config = engine._module.config
         self.spec, self.options, self.tokenizer = spec, options, tokenizer
         self.engine = engine
+        config = self.module.config
         self.architecture = stated_in(config.to_dict(), spec.name)
-        self.sites = sites_in(engine._module)
-        parameter = next(engine._module.parameters())
+        self.sites = sites_in(self.module)
+        parameter = next(self.module.parameters())
         self.device: torch.device = parameter.device
         self.dtype: torch.dtype = parameter.dtype
         longest = getattr(config.get_text_config(), "max_position_embeddings", None)
-        words = engine._module.get_input_embeddings().num_embeddings
+        words = self.module.get_input_embeddings().num_embeddings
         self.encoder = Encoder(
             tokenizer, options.chat_template, longest, words, dict(options.template_args)
         )
         if is_encoder(config):
-            self.encoder = answers.asking_masks(self.encoder, engine._module, spec.name)
+            self.encoder = answers.asking_masks(self.encoder, self.module, spec.name)
         elif not self.sites.causal:
             self.encoder = replace(self.encoder, causal=False)
         self.network = Network(engine, self.sites, self.encoder, self.architecture, self.device)

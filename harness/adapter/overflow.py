@@ -37,7 +37,7 @@ def refuse_overflow(network: Network, batch: Batch, logits: Tensor, prompts: Seq
 @torch.no_grad()
 def _first_layer(network: Network, batch: Batch) -> int | None:
     """The first layer whose output is not finite on a real token; None if all are finite."""
-    module, found, real = network.engine._module, [], batch.mask.bool()
+    module, found, real = network.module, [], batch.mask.bool()
     handles = []
     for number, layer in enumerate(follow(module, network.sites.layers)):
 

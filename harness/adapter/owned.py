@@ -37,7 +37,7 @@ class Part:
 
 def untunable(network: Network, kind: AttributedKind) -> str:
     """Why the components' parameters cannot be tuned, as a clause; empty if they can."""
-    module = network.engine._module
+    module = network.module
     if is_divided(module):
         return "the weights are divided over several processes (--tensor-parallel)"
     if any(p.device.type == "meta" for p in module.parameters()):
@@ -59,7 +59,7 @@ def parts_of(network: Network, kind: AttributedKind, members: Members) -> list[P
     neuron its rows of the projections into the MLP, and its column of the one out of it.
     """
     parts = []
-    for number, layer in enumerate(follow(network.engine._module, network.sites.layers)):
+    for number, layer in enumerate(follow(network.module, network.sites.layers)):
         own = torch.tensor(sorted(index for at, index in members if at == number))
         if not len(own):
             continue
@@ -78,7 +78,7 @@ def parts_of(network: Network, kind: AttributedKind, members: Members) -> list[P
 
 def whole(network: Network) -> list[Part]:
     """Every parameter of the model."""
-    return [Part(parameter) for parameter in network.engine._module.parameters()]
+    return [Part(parameter) for parameter in network.module.parameters()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class Forward:
         read = self._read_by_decoder(entering)
         attention, feedforward = self._known_outputs()
         with (
-            last_tokens_only(network.engine._module, *self._ends_of_rows()),
+            last_tokens_only(network.module, *self._ends_of_rows()),
             network.engine.trace(**self._inputs()) as tracer,
         ):
             for number, layer in enumerate(follow(network.engine, network.sites.layers)):
@@ -130,7 +130,7 @@ class Forward:
         """Outputs of the first layer's attention and MLP, where they need not be run."""
         if not self.chunk.stage:
             return None, None
-        layer = follow(self.network.engine._module, self.network.sites.layers)[self.chunk.start]
+        layer = follow(self.network.module, self.network.sites.layers)[self.chunk.start]
         if self.chunk.stage == 1:
             attention = follow(layer, self.network.sites.attention)
             return follow(attention, self.network.sites.head_mix)(self._stacked("z")), None
@@ -249,7 +249,7 @@ class Forward:
 
     def _carried(self, site: Site) -> float:
         """The largest weight from a value at the site to the residual stream."""
-        layer = follow(self.network.engine._module, self.network.sites.layers)[site.layer]
+        layer = follow(self.network.module, self.network.sites.layers)[site.layer]
         if site.kind in ("head", "pattern"):
             attention = follow(layer, self.network.sites.attention)
             weight = largest_weights(follow(attention, self.network.sites.head_mix))

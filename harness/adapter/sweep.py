@@ -128,7 +128,7 @@ class Sweep:
     @torch.no_grad()
     def measure(self, batch: Batch, rows: int) -> None:
         """Fill the table's columns of one batch; a forward takes about `rows` trees."""
-        module = self.network.engine._module
+        module = self.network.module
         with nullcontext() if self.patterns else fused_attention(module):
             self._measure(batch, rows)
 

@@ -124,7 +124,7 @@ class _Asked:
 
     def measure(self, batch: Batch) -> None:
         """Add a batch's prompts: a forward pass, and a backward pass if there are parameters."""
-        module, targets = self.network.engine._module, self.targets.of(batch.rows)
+        module, targets = self.network.module, self.targets.of(batch.rows)
         with torch.set_grad_enabled(bool(self.by)), fused_attention(module):
             with last_tokens_only(module, batch.tree, batch.last):
                 logits = module(**batch.inputs, use_cache=False).logits[:, 0].float()

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from harness.adapter import owned, tuning
 from harness.calibration.processes import claim_module
-from harness.findings.processes.circuit import rows_of_cells, searched
+from harness.findings.processes.circuit import rows_of_cells
+from harness.findings.processes.circuit_search import searched
 from harness.findings.processes.kinds import PROCESSES
 from harness.findings.processes.tuning import to_unlearn
 from harness.materials.cell_sets import draw_cells

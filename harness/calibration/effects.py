@@ -19,15 +19,14 @@ from harness.findings.effects import swept
 from harness.findings.processes.circuit import (
     Ablated,
     CircuitRule,
-    Found,
     Parts,
-    Search,
     Sited,
     costs_of,
     first_stories,
     rows_of_cells,
     searchable,
 )
+from harness.findings.processes.circuit_search import Found, Search
 from harness.findings.processes.kinds import COMPOSING
 from harness.interventions.interventions import INTACT, MEAN, Intervention
 from harness.interventions.sites import Site

@@ -24,7 +24,8 @@ from harness.calibration.recovery import CLAIMS, circuit_of, places
 from harness.calibration.running import written_organism
 from harness.calibration.settings import ON_ORGANISMS, ORGANISMS
 from harness.files import write_text
-from harness.findings.processes.circuit import Parts, Search, rows_of_cells
+from harness.findings.processes.circuit import Parts, rows_of_cells
+from harness.findings.processes.circuit_search import Search
 from harness.findings.processes.kinds import PROCESSES
 from harness.foreign import parsed
 from harness.materials.cell_sets import draw_cells

@@ -17,7 +17,7 @@ from harness.calibration.processes import claim_module
 from harness.calibration.record import _SCHEMA
 from harness.calibration.taught import ANSWERS, CIRCUITS, Network
 from harness.findings.circuits.circuits import ranked
-from harness.findings.processes.circuit import Search
+from harness.findings.processes.circuit_search import Search
 from harness.models import specs
 from harness.models.specs import LoadOptions, ModelError
 from harness.store.store import Store

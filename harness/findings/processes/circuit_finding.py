@@ -11,16 +11,13 @@ from harness.findings.processes.circuit import (
     CELLS,
     Ablated,
     CircuitRule,
-    Found,
     Parts,
-    Search,
     ablate,
-    beyond_others,
-    other_circuits,
     rows_of_cells,
-    searched,
 )
+from harness.findings.processes.circuit_search import Found, Search, searched
 from harness.findings.processes.kinds import Process
+from harness.findings.processes.other_circuits import beyond_others, other_circuits
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.twins import left_out, worth_controls
 from harness.interventions.donors import have_donors

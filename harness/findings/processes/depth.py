@@ -16,15 +16,8 @@ from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.circuits.patching import patching_plots
 from harness.findings.circuits.plots import depth_profile
 from harness.findings.processes.centroid import centroid
-from harness.findings.processes.circuit import (
-    Ablated,
-    CircuitRule,
-    Found,
-    Search,
-    ablate,
-    rows_of_cells,
-    searched,
-)
+from harness.findings.processes.circuit import Ablated, CircuitRule, ablate, rows_of_cells
+from harness.findings.processes.circuit_search import Found, Search, searched
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.requirements import beyond_same_process

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from harness.findings.circuits.circuits import CircuitKind
-from harness.findings.processes.circuit import CircuitRule, Found, Parts, ablate
+from harness.findings.processes.circuit import CircuitRule, Parts, ablate
+from harness.findings.processes.circuit_search import Found
 from harness.findings.processes.kinds import Process
 from harness.study.study import Study
 from harness.verdicts.evidence import Gate

@@ -20,7 +20,7 @@ from harness.findings.processes.agreement import (
     shuffled_in_layers,
     strongest,
 )
-from harness.findings.processes.circuit import Search, searched
+from harness.findings.processes.circuit_search import Search, searched
 from harness.findings.processes.generality_rule import (
     LEAST_RELATIONS,
     GeneralityRule,

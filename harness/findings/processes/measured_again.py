@@ -20,7 +20,8 @@ from harness.findings.processes.agreement import (
     rank_correlations,
     strongest,
 )
-from harness.findings.processes.circuit import CELLS, Search
+from harness.findings.processes.circuit import CELLS
+from harness.findings.processes.circuit_search import Search
 from harness.findings.processes.generality_rule import LEAST_RELATIONS, GeneralityRule
 from harness.findings.processes.kinds import COMPOSING, Process, cell_of
 from harness.findings.processes.materials import asked_first

@@ -21,17 +21,14 @@ from harness.findings.effects import swept
 from harness.findings.processes.circuit import (
     LEAST_JUDGED,
     CircuitRule,
-    Found,
-    Search,
     Sited,
-    beyond_others,
     first_stories,
-    other_circuits,
     rows_of_cells,
-    searched,
 )
+from harness.findings.processes.circuit_search import Found, Search, searched
 from harness.findings.processes.kinds import Process, cell_of
 from harness.findings.processes.materials import shown_by
+from harness.findings.processes.other_circuits import beyond_others, other_circuits
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.twins import left_out, worth_controls
 from harness.interventions.interventions import COUNTERFACTUAL, Intervention

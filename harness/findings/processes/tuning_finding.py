@@ -5,19 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.findings.circuits.circuits import CircuitKind
-from harness.findings.processes.circuit import (
-    CELLS,
-    LEAST_JUDGED,
-    Found,
-    Parts,
-    Search,
-    beyond_others,
-    other_circuits,
-    rows_of_cells,
-    searched,
-)
+from harness.findings.processes.circuit import CELLS, LEAST_JUDGED, Parts, rows_of_cells
+from harness.findings.processes.circuit_search import Found, Search, searched
 from harness.findings.processes.followed import needed_elsewhere
 from harness.findings.processes.kinds import Process
+from harness.findings.processes.other_circuits import beyond_others, other_circuits
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.processes.tuning import Tuned, Tuning, TuningRule, to_unlearn
 from harness.findings.twins import left_out, worth_controls

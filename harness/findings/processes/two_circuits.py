@@ -12,13 +12,12 @@ from harness.findings.processes.circuit import (
     Ablated,
     CircuitRule,
     Parts,
-    Search,
     ablate,
     rows_of_cells,
-    same_process_rows,
-    searched,
 )
+from harness.findings.processes.circuit_search import Search, searched
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
+from harness.findings.processes.other_circuits import same_process_rows
 from harness.materials.items import PromptSet
 from harness.study.study import Study
 from harness.verdicts.evidence import Gate

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from harness.findings.processes.circuit import beyond_others
 from harness.findings.processes.kinds import cell_of
+from harness.findings.processes.other_circuits import beyond_others
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.processes.writing import (
     CELLS,

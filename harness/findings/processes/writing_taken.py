@@ -8,18 +8,12 @@ from jaxtyping import Bool, Float
 from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.direction.vectors import difference_in_means
 from harness.findings.effects import swept
-from harness.findings.processes.circuit import (
-    CircuitRule,
-    Parts,
-    Search,
-    costs_of,
-    other_circuits,
-    rows_of_cells,
-    same_process_rows,
-)
+from harness.findings.processes.circuit import CircuitRule, Parts, costs_of, rows_of_cells
+from harness.findings.processes.circuit_search import Search
 from harness.findings.processes.followed import needed_elsewhere
 from harness.findings.processes.kinds import COMPOSING, cell_of
 from harness.findings.processes.materials import contrasted
+from harness.findings.processes.other_circuits import other_circuits, same_process_rows
 from harness.findings.processes.writing import Take, Taken
 from harness.findings.steering.fitting import fitting_prompts
 from harness.interventions.directions import Directions

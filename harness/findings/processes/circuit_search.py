@@ -1,0 +1,213 @@
+"""The search for a circuit: what costs one group of questions most and others least."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from harness.findings.circuits.circuits import Circuit, CircuitKind, Member, ranked, shape, sizes
+from harness.findings.circuits.neuron_scores import neuron_scores
+from harness.findings.effects import means, swept
+from harness.findings.processes.circuit import CircuitRule, Parts, searchable
+from harness.findings.processes.kinds import Process
+from harness.interventions.interventions import INTACT, MEAN, Intervention
+from harness.interventions.sites import Site, joined
+from harness.materials.items import PromptSet
+from harness.study.study import Study
+from harness.verdicts.evidence import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A circuit and how it was found, all on the selection prompts.
+
+    Attributes:
+        ranking: Every component, best first.
+        size: The smallest dose within a standard error of the best.
+        score: Share of its logit difference that the target loses, minus the most of the others.
+        share: Of what ablating all components of the kind costs the target.
+        serves: The target loses enough, and no other cell too much.
+        sparing: Components that cost another cell more than the margin were ranked last.
+        named: The claim named its components; they were not searched for.
+        without: The component that was ablated when the others were ranked once more.
+    """
+
+    ranking: Circuit
+    size: int
+    score: float
+    share: float
+    serves: bool
+    sparing: bool = False
+    named: bool = False
+    without: Circuit | None = None
+
+    @property
+    def circuit(self) -> Circuit:
+        """The selected components."""
+        return self.ranking.top(self.size)
+
+
+class Search:
+    """The search for circuits on the selection prompts: every component is measured once.
+
+    A circuit may be asked for by any division of the items into a target and others, so the same
+    search serves the claim and its same-process circuits.
+    """
+
+    def __init__(
+        self, study: Study, kind: CircuitKind, prompts: PromptSet, rule: CircuitRule
+    ) -> None:
+        self.study, self.kind, self.prompts, self.rule = study, kind, prompts, rule
+        self.layers, self.width = shape(study, kind)
+        self.costs = self._neuron_costs() if kind == "neuron" else self._head_costs()
+        self.intact = swept(study.subject, prompts, [INTACT]).clean_logit_difference
+
+    def circuit(self, groups: Sequence[np.ndarray]) -> Found:
+        """The components that cost the first group most and the others least.
+
+        Where the first order gives no circuit that serves the group and spares the others, two more
+        are tried. Parts that all groups share may cost the group most: those that cost another one
+        more than the margin are ranked last. And a head may stand in for another one, so that
+        neither costs much alone: heads are ranked once more with the best one ablated.
+
+        Args:
+            groups: Rows of the selection prompts; the first is the target.
+        """
+        first = self.scores(groups)
+        found = self._at_best_dose(ranked(self.kind, first), groups)
+        if found.serves:
+            return found
+        spared = self._at_best_dose(self.ranking(groups, sparing=True), groups)
+        tried = [found, replace(spared, sparing=True)]
+        # Neurons are scored on the way to the ablation of all of them: none hides another one.
+        if self.kind == "head" and found.share < self.rule.target:
+            best = found.ranking.top(1)
+            alone = self.lost([Intervention(best.sites, MEAN)])[0]
+            after = self._order(self._head_costs(best) - alone[:, None, None], groups)
+            again = self._at_best_dose(ranked(self.kind, np.maximum(first, after)), groups)
+            tried.append(replace(again, without=best))
+        return max(tried, key=lambda each: (each.serves, each.score))
+
+    def named(self, members: Sequence[Member], groups: Sequence[np.ndarray]) -> Found:
+        """A circuit that nobody searched for: the components named, before all others by rank.
+
+        Args:
+            members: (layer, number) of each.
+            groups: As in `circuit`.
+        """
+        own = dict.fromkeys(members)
+        each = [*own, *(m for m in self.ranking(groups).members if m not in own)]
+        layer, index = np.array(each, dtype=int).T
+        found = self._at_best_dose(Circuit(self.kind, layer, index), groups, (len(own),))
+        return replace(found, named=True)
+
+    def ranking(self, groups: Sequence[np.ndarray], *, sparing: bool = False) -> Circuit:
+        """Every component, those first that cost the first group most and the others least.
+
+        Args:
+            groups: As in `circuit`.
+            sparing: Those that cost another group more than the margin come last.
+        """
+        return ranked(self.kind, self._order(self.costs, groups, sparing=sparing))
+
+    def scores(self, groups: Sequence[np.ndarray]) -> Float[np.ndarray, "layer component"]:
+        """What each component costs the first group beyond the worst of the others."""
+        return self._order(self.costs, groups)
+
+    def mean_cost(self, rows: np.ndarray) -> Float[np.ndarray, "layer component"]:
+        """What the loss of each component costs some items on average.
+
+        As a share of their own mean intact logit difference, over those answered right.
+
+        Args:
+            rows: Of the selection prompts, as booleans.
+        """
+        return self._mean_cost(self.costs, rows)
+
+    def lost(self, interventions: Sequence[Intervention]) -> Float[np.ndarray, "set item"]:
+        """What each costs each item's logit difference, nats; nan where the answer was wrong.
+
+        Every site takes its mean over the selection prompts.
+        """
+        found = swept(self.study.subject, self.prompts, interventions, means_over=self.prompts)
+        return np.where(found.answered, found.lost, np.nan)
+
+    def _head_costs(self, beside: Circuit | None = None) -> Float[np.ndarray, "item layer head"]:
+        """What the loss of each head takes, together with what is ablated beside it."""
+        sites = beside.sites if beside else ()
+        each = [
+            Intervention(joined(list({*sites, Site("head", layer, head)})), MEAN)
+            for layer in range(self.layers)
+            for head in range(self.width)
+        ]
+        return self.lost(each).T.reshape(-1, self.layers, self.width)
+
+    def _neuron_costs(self) -> Float[np.ndarray, "item layer neuron"]:
+        scored = neuron_scores(self.study.subject, self.prompts)
+        wrong = np.isnan(self.lost([INTACT])[0]) | ~scored.scorable
+        return np.asarray(np.where(wrong[:, None, None], np.nan, scored.scores))
+
+    def _order(
+        self,
+        costs: Float[np.ndarray, "item layer component"],
+        groups: Sequence[np.ndarray],
+        *,
+        sparing: bool = False,
+    ) -> Float[np.ndarray, "layer component"]:
+        own, *others = (self._mean_cost(costs, rows) for rows in groups)
+        worst = np.max(others, axis=0)
+        beyond = np.asarray(own - worst)
+        last = beyond - np.nanmax(beyond) + np.nanmin(beyond) - 1.0
+        return np.where(worst > self.rule.margin, last, beyond) if sparing else beyond
+
+    def _mean_cost(
+        self, costs: Float[np.ndarray, "item layer component"], rows: np.ndarray
+    ) -> Float[np.ndarray, "layer component"]:
+        """As a share of the group's own mean intact logit difference."""
+        correct = rows & ~np.isnan(costs[:, 0, 0])
+        return np.asarray(costs[correct].mean(0) / self.intact[correct].mean())
+
+    def _at_best_dose(
+        self, ranking: Circuit, groups: Sequence[np.ndarray], doses: Sequence[int] = ()
+    ) -> Found:
+        doses = doses or sizes(self.rule.doses, self.layers * self.width)
+        each = [Intervention(c.sites, MEAN) for c in (*map(ranking.top, doses), ranking)]
+        lost = self.lost(each)
+        shares = [lost[:, rows] / self.intact[rows & ~np.isnan(lost[0])].mean() for rows in groups]
+        own, *others = (means(values[:-1]) for values in shares)
+        worst = np.max(others, axis=0)
+        score = own - worst
+        at = _smallest_as_good(score, shares[0][:-1])
+        everything = float(means(shares[0][-1:])[0])
+        of_all = float(own[at]) / everything if everything > 0 else 0.0
+        serves = of_all >= self.rule.target and float(worst[at]) <= self.rule.margin
+        return Found(ranking, doses[at], float(score[at]), of_all, serves)
+
+
+def _smallest_as_good(
+    score: Float[np.ndarray, " dose"], target: Float[np.ndarray, "dose item"]
+) -> int:
+    """The first dose within one standard error of the best."""
+    best = int(np.nanargmax(score))
+    spread = np.sqrt(np.nanvar(target[best]) / np.count_nonzero(~np.isnan(target[best])))
+    return int(np.argmax(score >= score[best] - spread))
+
+
+def searched(
+    study: Study, kind: CircuitKind, process: Process, rule: CircuitRule, gate: float
+) -> tuple[tuple[Gate, ...], Parts, Search]:
+    """The gates as in `searchable`, then the search.
+
+    Args:
+        study: The model, on prompts with one question each.
+        kind: Of component.
+        process: That is asked for; composing, where both are.
+        rule: How circuits are found.
+        gate: Least accuracy in each of recall, lookup and reasoning.
+
+    Raises:
+        Inconclusive: If a gate is unmet.
+    """
+    gates, parts = searchable(study, process, gate)
+    return gates, parts, Search(study, kind, parts.selection, rule)

@@ -1,0 +1,101 @@
+"""What a circuit is compared with: random sets, and circuits of questions of one process."""
+
+import numpy as np
+from jaxtyping import Float
+
+from harness import stats
+from harness.findings.circuits.circuits import Circuit, matched_sets
+from harness.findings.processes.circuit_search import Search
+from harness.findings.processes.kinds import cell_of
+from harness.materials.items import PromptSet
+from harness.verdicts.evidence import Effect, Evidence
+
+
+def same_process_rows(
+    prompts: PromptSet, cell: str, draws: int, seed: int
+) -> list[list[np.ndarray]]:
+    """Rows of one cell in random halves of its relations: a difference of questions alone."""
+    generator = np.random.default_rng(seed)
+    asked = np.array([cell_of(item) == cell for item in prompts.items])
+    relation = np.array([item.relation for item in prompts.items])
+    names = np.unique(relation[asked])
+    found = []
+    for _ in range(draws):
+        half = set(generator.permutation(names)[: len(names) // 2].tolist())
+        inside = np.isin(relation, list(half))
+        found.append([asked & inside, asked & ~inside])
+    return found
+
+
+def beyond_others(
+    name: str,
+    value: float,
+    random: Float[np.ndarray, " draw"],
+    same: Float[np.ndarray, " draw"],
+    *,
+    what: tuple[str, str],
+    alpha: float,
+    key: str,
+    unit: str = "share of the logit difference",
+) -> Evidence:
+    """The requirement that a value lie beyond those of other circuits, by rank among all of them.
+
+    Args:
+        name: Of the evidence.
+        value: Of the judged one.
+        random: Of random sets; there may be none.
+        same: Of circuits that the same search finds between questions of one process.
+        what: Both, in words that follow their number.
+        alpha: Of the rank.
+        key: Of the evidence.
+        unit: Of the values.
+    """
+    null = np.concatenate([random, same])
+    test = stats.exceedance(value, null)
+    said = (
+        f"{len(draws)} {words} (at most {draws.max():.2f})" if len(draws) else f"0 {words}"
+        for draws, words in zip((random, same), what, strict=True)
+    )
+    return Evidence(
+        name,
+        Effect(
+            unit,
+            value,
+            method=f"95th percentile of {' and '.join(said)}",
+        ),
+        threshold=float(test.quantile),
+        relation=">",
+        p_adjusted=float(test.p),
+        alpha=alpha,
+        floor=float(test.floor),
+        n=len(null),
+        key=key,
+    )
+
+
+def random_circuits(search: Search, circuit: Circuit, draws: int, seed: int) -> list[Circuit]:
+    """Sets outside the circuit with as many components in each layer."""
+    matched = matched_sets(circuit, search.layers, search.width, draws, draws, seed)
+    return list(matched.circuits)
+
+
+def other_circuits(
+    search: Search, circuit: Circuit, cell: str, draws: int, seed: int
+) -> tuple[list[Circuit], list[Circuit]]:
+    """What a circuit is compared with: random sets and same-process circuits, all of its size.
+
+    A same-process circuit costs some questions and spares others. Without that a search between
+    halves that hardly differ would find what both need: the circuit of the process itself.
+
+    Args:
+        search: That found it.
+        circuit: The judged one.
+        cell: Its target: the others are found between questions of this cell.
+        draws: Of each sort, at most.
+        seed: Of both.
+    """
+    same = [
+        search.ranking(rows, sparing=True).top(len(circuit))
+        for rows in same_process_rows(search.prompts, cell, draws, seed)
+    ]
+    return random_circuits(search, circuit, draws, seed), same

@@ -22,7 +22,7 @@ from harness.calibration.effects import KINDS, Effects, Labelled
 from harness.calibration.relabelled import Relabel, shuffled_cells, three_relations
 from harness.calibration.tally import Null, said, tallied, together
 from harness.findings.circuits.circuits import CircuitKind
-from harness.findings.processes.circuit import CELLS, ablate, rows_of_cells
+from harness.findings.processes.circuit import ablate, rows_of_cells
 from harness.findings.processes.circuit_finding import (
     Measured,
     cell_spared,
@@ -38,7 +38,7 @@ from harness.findings.processes.depth import (
     same_process_distances,
 )
 from harness.findings.processes.interaction import main_effect_on_own
-from harness.findings.processes.kinds import PROCESSES, Process
+from harness.findings.processes.kinds import CELLS, PROCESSES, Process
 from harness.findings.processes.two_circuits import OWN, TwoCircuits
 from harness.study.study import Study
 from harness.verdicts.evidence import Evidence, State
@@ -97,7 +97,7 @@ def _judged(claim: str, kind: Any, process: str, labelled: Labelled) -> State:
 
 def costs_its_cell(labelled: Labelled, kind: CircuitKind, process: Process) -> State:
     """h5: without the circuit its cell falls, by half of what all parts cost; others are spared."""
-    found = labelled.circuit(kind, process.cells[0])
+    found = labelled.circuit(kind, process.target)
     ablated = labelled.ablated([found.circuit, found.ranking])
     rule, search = claim_module("h5").rule, labelled.searching[kind]
     study, parts = labelled.effects.study, labelled.parts
@@ -105,7 +105,7 @@ def costs_its_cell(labelled: Labelled, kind: CircuitKind, process: Process) -> S
 
     def required() -> Iterator[Evidence]:
         yield target_falls(circuit)
-        yield from (cell_spared(circuit, cell) for cell in circuit.others)
+        yield from (cell_spared(circuit, cell) for cell in process.others)
         yield target_lost(circuit)
 
     return together(required())
@@ -127,7 +127,7 @@ def lie_apart(labelled: Labelled) -> State:
     claim, study = claim_module("h6"), labelled.effects.study
     layers = study.subject.architecture.layers
     found = tuple(
-        tuple(labelled.circuit(kind, process.cells[0]) for kind in KINDS)
+        tuple(labelled.circuit(kind, process.target) for kind in KINDS)
         for process in PROCESSES.values()
     )
     ablated = labelled.ablated(parts_by_layer(found, layers))
@@ -146,7 +146,7 @@ def lie_apart(labelled: Labelled) -> State:
 
 def _sums(model: Labelled, kind: Any, process: str) -> dict[str, float]:
     """What the circuit of a process costs its cell, as a sum and as the claim measures it."""
-    effects, cell = model.effects, PROCESSES[process].cells[0]
+    effects, cell = model.effects, PROCESSES[process].target
     parts = effects.parts
     found = effects.searching[kind].search.circuit(rows_of_cells(parts.selection, cell))
     measured = ablate(effects.study, parts.judging, [found.circuit], means_over=parts.selection)

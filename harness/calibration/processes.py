@@ -127,7 +127,7 @@ def _scores(
     yield "observational", list(zip(at, np.abs(table.effect).tolist(), strict=True))
     if kind != "layer":
         search = Search(study, kind, Parts.of(study).selection, claim_module("h5").rule)
-        scores = search.scores(rows_of_cells(search.prompts, PROCESSES[process].cells[0]))
+        scores = search.scores(rows_of_cells(search.prompts, PROCESSES[process].target))
         yield "causal", [(place, float(scores[place])) for place in np.ndindex(*scores.shape)]
 
 

@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.findings.processes.circuit import CELLS
-from harness.findings.processes.kinds import cell_of
+from harness.findings.processes.kinds import CELLS, cell_of
 from harness.materials.items import Item, PromptSet
 
 Relabel = Callable[[PromptSet, np.random.Generator], PromptSet]

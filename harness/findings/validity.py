@@ -9,7 +9,7 @@ from jaxtyping import Float
 from harness import stats
 from harness.findings.direction.surface_baselines import stored_surface_auc
 from harness.findings.gates import answers_gate, asked, paired_gate
-from harness.findings.processes.circuit import CELLS
+from harness.findings.processes.kinds import CELLS
 from harness.findings.specialisation.contrasts import Contrast, controlled_contrast
 from harness.materials import surface
 from harness.materials.cell_sets import draw_cells, whole_cells

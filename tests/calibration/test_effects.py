@@ -18,8 +18,8 @@ from harness.calibration.from_effects import (
 )
 from harness.calibration.relabelled import shuffled_cells, three_relations
 from harness.findings.circuits.circuits import ranked
-from harness.findings.processes.circuit import CELLS, Parts
-from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
+from harness.findings.processes.circuit import Parts
+from harness.findings.processes.kinds import CELLS, COMPOSING, RETRIEVAL, cell_of
 from harness.interventions.interventions import MEAN, Intervention
 from harness.verdicts.evidence import State
 from tests.support.made_cells import cells

@@ -8,7 +8,7 @@ import pytest
 
 from harness.findings.circuits import neuron_scores, patching, published
 from harness.findings.gates import FIRST_ITEMS
-from harness.findings.processes.circuit import CELLS
+from harness.findings.processes.kinds import CELLS
 from harness.findings.steering.doses import BAND_PAIRS
 from harness.findings.steering.fitting import neutral_prompts
 from harness.materials.cell_sets import draw_cells

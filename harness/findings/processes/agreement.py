@@ -7,9 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from harness import stats
-from harness.findings.processes.circuit import CELLS
 from harness.findings.processes.circuit_search import Search
-from harness.findings.processes.kinds import Process, cell_of
+from harness.findings.processes.kinds import CELLS, Process, cell_of
 from harness.materials.items import Item
 from harness.materials.relations import load_relations
 from harness.stats.permutation import sign_patterns

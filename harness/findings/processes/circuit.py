@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from harness.activations.swept import SweepResult
 from harness.findings.effects import TaskEffects, effects_on_correct, means, swept
-from harness.findings.processes.kinds import Process, cell_of
+from harness.findings.processes.kinds import CELLS, Process, cell_of
 from harness.findings.processes.materials import (
     asked_first,
     design_gates,
@@ -29,7 +29,6 @@ from harness.study.study import Study
 from harness.verdicts.evidence import Gate
 from harness.verdicts.judge import require
 
-CELLS = ("recall", "lookup", "reasoning")
 LEAST_JUDGED = 6  # relations with a right answer in every cell
 LEAST_ITEMS = 20  # of a cell that are answered right, to search on and to judge on
 

@@ -7,16 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.findings.circuits.circuits import Circuit, CircuitKind, Member, shape
-from harness.findings.processes.circuit import (
-    CELLS,
-    Ablated,
-    CircuitRule,
-    Parts,
-    ablate,
-    rows_of_cells,
-)
+from harness.findings.processes.circuit import Ablated, CircuitRule, Parts, ablate, rows_of_cells
 from harness.findings.processes.circuit_search import Found, Search, searched
-from harness.findings.processes.kinds import Process
+from harness.findings.processes.kinds import CELLS, Process
 from harness.findings.processes.other_circuits import beyond_others, other_circuits
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.twins import left_out, worth_controls
@@ -52,16 +45,6 @@ class Measured:
     search: Search
     found: Found
     ablated: Ablated
-
-    @property
-    def target(self) -> str:
-        """The cell that must be lost."""
-        return self.process.cells[0]
-
-    @property
-    def others(self) -> tuple[str, ...]:
-        """Cells that must be spared."""
-        return tuple(cell for cell in CELLS if cell != self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +127,7 @@ def _judged(measured: Measured) -> Finding:
     required = (
         lost,
         target_falls(measured),
-        *(cell_spared(measured, cell) for cell in measured.others),
+        *(cell_spared(measured, cell) for cell in measured.process.others),
     )
     met = worth_controls(study, required)
     others = _compared(measured) if met else None
@@ -190,7 +173,7 @@ def _measure(
     members: Sequence[Member] | None = None,
 ) -> Measured:
     gates, parts, search = searched(study, kind, process, rule, gate)
-    rows = rows_of_cells(parts.selection, process.cells[0])
+    rows = rows_of_cells(parts.selection, process.target)
     found = search.circuit(rows) if members is None else search.named(members, rows)
     own = [found.circuit, found.ranking]
     ablated = ablate(study, parts.judging, own, means_over=parts.selection).answered()
@@ -208,7 +191,7 @@ def _other_ways(items: Sequence[Item]) -> tuple[Method, ...]:
 
 def target_lost(measured: Measured) -> Evidence:
     """The requirement on the share of what ablating all of the kind costs the target."""
-    target = measured.target
+    target = measured.process.target
     both = measured.ablated.costs[target][:, :2]
     own, everything = both.mean(0)
     return Evidence(
@@ -245,9 +228,9 @@ def target_falls(measured: Measured) -> Evidence:
 
     Half of next to nothing is no loss.
     """
-    costs = measured.ablated.costs[measured.target][:, 0]
+    costs = measured.ablated.costs[measured.process.target][:, 0]
     return Evidence(
-        f"{measured.target} lost of its own logit difference",
+        f"{measured.process.target} lost of its own logit difference",
         _of_own(measured, costs),
         threshold=measured.rule.margin,
         relation=">",
@@ -285,7 +268,7 @@ def _compared(measured: Measured) -> Compared:
     """
     parts, found, seed = measured.parts, measured.found, measured.study.plan.seed
     random, same = other_circuits(
-        measured.search, found.circuit, measured.target, measured.rule.draws, seed
+        measured.search, found.circuit, measured.process.target, measured.rule.draws, seed
     )
     each = [found.circuit, *random, *same, found.ranking]
     ablated = ablate(measured.study, parts.compared, each, means_over=parts.selection)
@@ -294,9 +277,9 @@ def _compared(measured: Measured) -> Compared:
 
 def _selective(measured: Measured, compared: Compared) -> Evidence:
     """Beyond random sets and beyond circuits that the same search finds between questions."""
-    selectivity = compared.ablated.selectivity(measured.target)
+    selectivity = compared.ablated.selectivity(measured.process.target)
     return beyond_others(
-        f"{measured.target} minus the most of the others, against other circuits",
+        f"{measured.process.target} minus the most of the others, against other circuits",
         float(selectivity[0]),
         selectivity[compared.drawn_at_random],
         selectivity[compared.same_process],
@@ -309,17 +292,17 @@ def _selective(measured: Measured, compared: Compared) -> Evidence:
 def _severity(measured: Measured, compared: Compared) -> Severity:
     """How many circuits between questions of one process cost and spare as the claim asks."""
     rule, ablated = measured.rule, compared.ablated
-    own = ablated.mean(measured.target)
+    own = ablated.mean(measured.process.target)
     same = own[compared.same_process]
     meets = (same >= rule.target * own[-1]) & (same > rule.margin)
-    for cell in measured.others:
+    for cell in measured.process.others:
         meets &= ablated.mean(cell)[compared.same_process] <= rule.margin
     return Severity(int(meets.sum()), len(meets))
 
 
 def _otherwise(measured: Measured) -> list[Evidence]:
     """Secondary: what each cell loses where the circuit is ablated in other ways."""
-    judging, target = measured.parts.judging, measured.target
+    judging, target = measured.parts.judging, measured.process.target
     ways = _other_ways(judging.items)
     ablated = ablate(
         measured.study,
@@ -331,7 +314,7 @@ def _otherwise(measured: Measured) -> list[Evidence]:
     rows = []
     for number, method in enumerate(ways, start=1):
         each = {cell: float(ablated.mean(cell)[number]) for cell in CELLS}
-        others = ", ".join(f"{cell} {each[cell]:.2f}" for cell in measured.others)
+        others = ", ".join(f"{cell} {each[cell]:.2f}" for cell in measured.process.others)
         rows.append(
             Evidence(
                 f"{target} lost, {method.name} ablation",
@@ -346,12 +329,12 @@ def _otherwise(measured: Measured) -> list[Evidence]:
 def _components(measured: Measured) -> tuple[Component, ...]:
     circuit = measured.found.circuit
     return tuple(
-        Component(measured.kind, layer, index, float("nan"), None, measured.target)
+        Component(measured.kind, layer, index, float("nan"), None, measured.process.target)
         for layer, index in circuit.members
     )
 
 
 def _samples(measured: Measured) -> dict[str, float]:
     """By relation, the share of the target's logit difference that the circuit's loss takes."""
-    costs = measured.ablated.costs[measured.target][:, 0].tolist()
+    costs = measured.ablated.costs[measured.process.target][:, 0].tolist()
     return dict(zip(measured.ablated.relations, costs, strict=True))

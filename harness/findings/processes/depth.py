@@ -116,7 +116,7 @@ def _measure(study: Study, rule: CircuitRule, beyond: float, gate: float) -> Pro
     gates += searching[0][0]
     parts, searches = searching[0][1], tuple(search for *_, search in searching)
     found = tuple(
-        tuple(s.circuit(rows_of_cells(parts.selection, process.cells[0])) for s in searches)
+        tuple(s.circuit(rows_of_cells(parts.selection, process.target)) for s in searches)
         for process in PROCESSES
     )
     each = parts_by_layer(found, layers)
@@ -190,7 +190,7 @@ def depth_gates(profiles: Profiles, beyond: float) -> list[Gate]:
         low, _ = interval_over_relations(least, profiles.relations, profiles.study.plan)
         reason = (
             f"in relations it was not found on, the circuit of {process.name} costs "
-            f"{process.cells[0]} {own.mean():.2f} of the logit difference (its layers together), "
+            f"{process.target} {own.mean():.2f} of the logit difference (its layers together), "
             f"{more.mean():.2f} of it beyond lookup: not clearly {beyond:.0%} of it, so that its "
             "depth may be that of reading"
         )
@@ -302,7 +302,7 @@ def _as_found(profiles: Profiles, at: int, within: Bool[np.ndarray, " prompt"] |
         within: The prompts to find them on.
     """
     selection = profiles.searches[0].prompts
-    rows = [of & within for of in rows_of_cells(selection, PROCESSES[at].cells[0])]
+    rows = [of & within for of in rows_of_cells(selection, PROCESSES[at].target)]
     each = zip(profiles.searches, profiles.found[at], strict=True)
     return float(centroid(np.sum([_by_layer(s, rows, found) for s, found in each], axis=0)))
 

@@ -55,7 +55,7 @@ def _alone(
     parts = Parts.of(study)
     others = Circuit("head", *(_numbers(rest, axis) for axis in (0, 1)))
     ablated = ablate(study, parts.judging, [others], means_over=parts.selection).answered()
-    cell = process.cells[0]
+    cell = process.target
     return Evidence(
         f"{cell} left with these heads alone",
         Effect(

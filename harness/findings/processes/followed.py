@@ -40,7 +40,7 @@ def needed_elsewhere(
     ablated = ablate(
         study, parts.judging, [found.circuit, found.ranking], means_over=parts.selection
     ).answered()
-    target = process.cells[0]
+    target = process.target
     own, every = ablated.mean(target)
     beside = {cell: float(ablated.mean(cell)[0]) for cell in spared}
     others = "".join(

@@ -146,7 +146,7 @@ def _table(
         effect_discovery=unknown,
         q=unknown,
         passed=strongest(effect[None], rule.top)[0],
-        type=np.full(len(effect), process.cells[0]),
+        type=np.full(len(effect), process.target),
         cells_d=effect[:, None],
         contrast=process.cells,
     )

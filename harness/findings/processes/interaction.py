@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 
 from harness import stats
 from harness.findings.circuits.circuits import CircuitKind
-from harness.findings.processes.circuit import CELLS
+from harness.findings.processes.kinds import CELLS
 from harness.findings.processes.other_circuits import beyond_others
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.processes.two_circuits import (

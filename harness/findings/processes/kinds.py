@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from harness.materials.items import Item
 
+CELLS = ("recall", "lookup", "reasoning")  # in which claims on circuits ask
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -25,6 +27,16 @@ class Process:
 
     name: str
     cells: tuple[str, str]
+
+    @property
+    def target(self) -> str:
+        """The cell that needs it."""
+        return self.cells[0]
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Those of `CELLS` that do not need it."""
+        return tuple(cell for cell in CELLS if cell != self.target)
 
 
 RETRIEVAL = Process("retrieval", ("recall", "lookup"))

@@ -156,7 +156,7 @@ def surface_gate(study: Study, process: Process) -> tuple[Gate, ...]:
     features = surface_features(items, [ids[i] for i in kept])
     found = stats.transfer_auc(
         _within_blocks(features, [item.pair for item in items]),
-        np.array([cell_of(item) == process.cells[0] for item in items]),
+        np.array([cell_of(item) == process.target for item in items]),
         [item.relation for item in items],
         np.array([item.split == DISCOVERY for item in items]),
     )

@@ -20,10 +20,9 @@ from harness.findings.processes.agreement import (
     rank_correlations,
     strongest,
 )
-from harness.findings.processes.circuit import CELLS
 from harness.findings.processes.circuit_search import Search
 from harness.findings.processes.generality_rule import LEAST_RELATIONS, GeneralityRule
-from harness.findings.processes.kinds import COMPOSING, Process, cell_of
+from harness.findings.processes.kinds import CELLS, COMPOSING, Process, cell_of
 from harness.findings.processes.materials import asked_first
 from harness.findings.processes.redrawn import drawn_again
 from harness.findings.processes.selected import interval_over_relations

@@ -20,14 +20,13 @@ from harness.findings.processes.agreement import (
     flips,
     p_of,
 )
-from harness.findings.processes.circuit import CELLS
 from harness.findings.processes.circuit_search import Search
 from harness.findings.processes.generality_rule import (
     LEAST_RELATIONS,
     GeneralityRule,
     requirements,
 )
-from harness.findings.processes.kinds import Process, cell_of
+from harness.findings.processes.kinds import CELLS, Process, cell_of
 from harness.findings.processes.same_process import told_places
 from harness.findings.requirements import beyond_same_process
 from harness.study.plan import Plan

@@ -107,7 +107,7 @@ def _measure(
     prompts = asked_otherwise(shown, process, judged)
     gates += require(_enough(prompts))
     back = asked_otherwise(shown, replace(process, cells=process.cells[::-1]), judged)
-    found = search.circuit(rows_of_cells(parts.selection, process.cells[0]))
+    found = search.circuit(rows_of_cells(parts.selection, process.target))
     relations = tuple(sorted({item.relation for item in prompts.items}))
     moved, first = patched(study, prompts, [found.circuit, found.ranking])
     gates += require(_all_move(study, relations, moved[:, 1]))
@@ -123,7 +123,7 @@ def asked_otherwise(shown: Study, process: Process, relations: set[str]) -> Prom
     counterfactual. Left out are those of which the model answers either wrong, or both alike, and
     those that leave no other wrong answer.
     """
-    prompts, own = shown.prompts, process.cells[0]
+    prompts, own = shown.prompts, process.target
     correct = shown.subject.answers(prompts).correct == 1
     asked = {
         item.id.removesuffix(str(item.label)): item
@@ -254,7 +254,7 @@ class Others:
 def _others(measured: Transferred) -> Others:
     """Other circuits of the same size, on the first prompts of each relation."""
     search, found, draws = measured.search, measured.found, measured.rule.draws
-    seed, own = measured.study.plan.seed, measured.process.cells[0]
+    seed, own = measured.study.plan.seed, measured.process.target
     random, same = other_circuits(search, found.circuit, own, draws, seed)
     few = first_stories(measured.prompts)
     each = [found.circuit, *random, *same, found.ranking]
@@ -286,7 +286,7 @@ def _first(measured: Transferred) -> Evidence:
     """Secondary: how often the process's own answer stands above the other wrong ones then."""
     own, everything = measured.first.mean(0)
     return Evidence(
-        f"answers of {measured.process.cells[0]} above other wrong ones",
+        f"answers of {measured.process.target} above other wrong ones",
         Effect("share", float(own), method=f"with all {measured.kind}s {everything:.2f}"),
         n=len(measured.prompts),
         key="first",

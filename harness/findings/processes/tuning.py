@@ -15,8 +15,8 @@ import numpy as np
 
 from harness.findings.circuits.circuits import Circuit
 from harness.findings.effects import swept
-from harness.findings.processes.circuit import CELLS, Ablated, CircuitRule, costs_of, first_stories
-from harness.findings.processes.kinds import cell_of
+from harness.findings.processes.circuit import Ablated, CircuitRule, costs_of, first_stories
+from harness.findings.processes.kinds import CELLS, cell_of
 from harness.interventions.interventions import INTACT
 from harness.interventions.steps import Steps
 from harness.materials.items import Item, PromptSet

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.findings.circuits.circuits import CircuitKind
-from harness.findings.processes.circuit import CELLS, LEAST_JUDGED, Parts, rows_of_cells
+from harness.findings.processes.circuit import LEAST_JUDGED, Parts, rows_of_cells
 from harness.findings.processes.circuit_search import Found, Search, searched
 from harness.findings.processes.followed import needed_elsewhere
 from harness.findings.processes.kinds import Process
@@ -37,16 +37,6 @@ class Measured:
     tuned: Tuned
 
     @property
-    def target(self) -> str:
-        """The cell that is unlearnt."""
-        return self.process.cells[0]
-
-    @property
-    def others(self) -> tuple[str, ...]:
-        """Cells that must be spared."""
-        return tuple(cell for cell in CELLS if cell != self.target)
-
-    @property
     def relations(self) -> tuple[str, ...]:
         """That are judged on."""
         return self.tuned.costs.relations
@@ -68,16 +58,16 @@ def tuning_finding(
         Inconclusive: If a gate is unmet.
     """
     measured = _measure(study, kind, process, rule, gate)
-    required = (_lost(measured), *(_spared(measured, cell) for cell in measured.others))
+    required = (_lost(measured), *(_spared(measured, cell) for cell in measured.process.others))
     met = worth_controls(study, required)
     others = _others(measured) if met else None
     beside = (_beyond(measured, others), _everything(measured)) if others else ()
-    lost = measured.tuned.costs.costs[measured.target][:, 0].tolist()
+    lost = measured.tuned.costs.costs[measured.process.target][:, 0].tolist()
     return Finding(
         (*required, *beside, _right(measured)),
         gates=measured.gates,
         components=tuple(
-            Component(kind, layer, index, float("nan"), None, measured.target)
+            Component(kind, layer, index, float("nan"), None, measured.process.target)
             for layer, index in measured.found.circuit.members
         ),
         notes=(_how_tuned(measured), *left_out("other circuits", met=met)),
@@ -91,7 +81,7 @@ def _measure(
 ) -> Measured:
     gates, parts, search = searched(study, kind, process, rule.circuit, gate)
     gates += require(_tunable(study, kind))
-    target = process.cells[0]
+    target = process.target
     found = search.circuit(rows_of_cells(parts.selection, target))
     gates += require(needed_elsewhere(study, kind, process, parts, found, rule.circuit))
     known = to_unlearn(study, parts.selection, target)
@@ -116,8 +106,8 @@ def _enough(known: PromptSet, target: str) -> Gate:
 def _lost(measured: Measured) -> Evidence:
     what = f"{measured.process.name} {measured.found.circuit.kind}s"
     return Evidence(
-        f"{measured.target} lost by tuning the {what}",
-        _share(measured, measured.target),
+        f"{measured.process.target} lost by tuning the {what}",
+        _share(measured, measured.process.target),
         threshold=measured.rule.lost,
         relation=">=",
         n=len(measured.relations),
@@ -158,7 +148,7 @@ class Others:
 def _others(measured: Measured) -> Others:
     """Other circuits of the same size, by no more steps than the judged one."""
     search, found, draws = measured.search, measured.found, measured.rule.circuit.draws
-    seed, target = measured.study.plan.seed, measured.target
+    seed, target = measured.study.plan.seed, measured.process.target
     random, same = other_circuits(search, found.circuit, target, draws, seed)
     few, most = measured.parts.compared, measured.tuned.steps
     each = [measured.tuning.of(one, few, most) for one in (found.circuit, *random, *same)]
@@ -166,10 +156,10 @@ def _others(measured: Measured) -> Others:
 
 
 def _beyond(measured: Measured, others: Others) -> Evidence:
-    selective = np.array([tuned.selectivity(measured.target) for tuned in others.each])
+    selective = np.array([tuned.selectivity(measured.process.target) for tuned in others.each])
     value, random, same = np.split(selective, [1, 1 + others.random])
     return beyond_others(
-        f"{measured.target} minus the most of the others, against other circuits",
+        f"{measured.process.target} minus the most of the others, against other circuits",
         float(value[0]),
         random,
         same,
@@ -183,8 +173,8 @@ def _severity(measured: Measured, others: Others) -> Severity:
     """How many circuits between questions of one process lose and spare as the claim asks."""
     rule = measured.rule
     meets = [
-        tuned.lost(measured.target) >= rule.lost
-        and all(tuned.lost(cell) <= rule.circuit.margin for cell in measured.others)
+        tuned.lost(measured.process.target) >= rule.lost
+        and all(tuned.lost(cell) <= rule.circuit.margin for cell in measured.process.others)
         for tuned in others.same_process
     ]
     return Severity(sum(meets), len(meets))
@@ -193,12 +183,12 @@ def _severity(measured: Measured, others: Others) -> Severity:
 def _everything(measured: Measured) -> Evidence:
     """Secondary: all parameters of the model, until as little is left."""
     tuned = measured.tuning.of(None, measured.parts.judging, measured.rule.steps.most)
-    beside = tuned.beside(measured.target)
+    beside = tuned.beside(measured.process.target)
     return Evidence(
-        f"{measured.target} lost by tuning all parameters",
+        f"{measured.process.target} lost by tuning all parameters",
         Effect(
             UNIT,
-            tuned.lost(measured.target),
+            tuned.lost(measured.process.target),
             method=f"{tuned.steps} steps, {tuned.left:.2f} nats left; {beside}",
         ),
         n=len(tuned.costs.relations),
@@ -209,10 +199,10 @@ def _everything(measured: Measured) -> Evidence:
 def _right(measured: Measured) -> Evidence:
     """Secondary: how many answers are still right."""
     right = measured.tuned.right
-    beside = ", ".join(f"{cell} {right[cell]:.2f}" for cell in measured.others)
+    beside = ", ".join(f"{cell} {right[cell]:.2f}" for cell in measured.process.others)
     return Evidence(
-        f"{measured.target} still answered right",
-        Effect("share", right[measured.target], method=f"of those right before; {beside}"),
+        f"{measured.process.target} still answered right",
+        Effect("share", right[measured.process.target], method=f"of those right before; {beside}"),
         n=len(measured.parts.judging),
         key="right",
     )

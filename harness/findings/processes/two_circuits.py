@@ -7,23 +7,16 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.findings.circuits.circuits import Circuit, CircuitKind, relocated
-from harness.findings.processes.circuit import (
-    CELLS,
-    Ablated,
-    CircuitRule,
-    Parts,
-    ablate,
-    rows_of_cells,
-)
+from harness.findings.processes.circuit import Ablated, CircuitRule, Parts, ablate, rows_of_cells
 from harness.findings.processes.circuit_search import Search, searched
-from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
+from harness.findings.processes.kinds import CELLS, COMPOSING, RETRIEVAL
 from harness.findings.processes.other_circuits import same_process_rows
 from harness.materials.items import PromptSet
 from harness.study.study import Study
 from harness.verdicts.evidence import Gate
 
 PROCESSES = (RETRIEVAL, COMPOSING)
-OWN = tuple(process.cells[0] for process in PROCESSES)  # the cell of each process
+OWN = tuple(process.target for process in PROCESSES)  # the cell of each process
 IN_CELLS = [CELLS.index(cell) for cell in OWN]
 BOTH = 2  # column of both circuits; those of each alone are 0 and 1
 

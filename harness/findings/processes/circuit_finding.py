@@ -10,7 +10,7 @@ from harness.findings.circuits.circuits import Circuit, CircuitKind, Member, sha
 from harness.findings.processes.circuit import Ablated, CircuitRule, Parts, ablate, rows_of_cells
 from harness.findings.processes.circuit_search import Found, Search, searched
 from harness.findings.processes.kinds import CELLS, Process
-from harness.findings.processes.other_circuits import beyond_others, other_circuits
+from harness.findings.processes.other_circuits import Compared, beyond_others, other_circuits
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.twins import left_out, worth_controls
 from harness.interventions.donors import have_donors
@@ -25,7 +25,6 @@ from harness.materials.items import Item
 from harness.study.study import Study
 from harness.verdicts.evidence import Component, Effect, Evidence, Gate
 from harness.verdicts.judge import Finding
-from harness.verdicts.severity import Severity
 
 
 @dataclass(frozen=True)
@@ -45,29 +44,6 @@ class Measured:
     search: Search
     found: Found
     ablated: Ablated
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """Circuits ablated on fewer stories.
-
-    Attributes:
-        ablated: The judged circuit, random sets, same-process circuits, all of the kind.
-        random: How many sets are random.
-    """
-
-    ablated: Ablated
-    random: int
-
-    @property
-    def drawn_at_random(self) -> slice:
-        """Columns of the random sets."""
-        return slice(1, 1 + self.random)
-
-    @property
-    def same_process(self) -> slice:
-        """Columns of the circuits between questions of one process."""
-        return slice(1 + self.random, -1)
 
 
 def process_circuit_finding(
@@ -141,7 +117,7 @@ def _judged(measured: Measured) -> Finding:
             *left_out("other circuits and other ways to ablate", met=met),
         ),
         samples={lost.name: _samples(measured)},
-        severity=_severity(measured, others) if others else None,
+        severity=others.severity if others else None,
     )
 
 
@@ -262,42 +238,30 @@ def _of_own(measured: Measured, costs: Float[np.ndarray, " relation"]) -> Effect
 
 
 def _compared(measured: Measured) -> Compared:
-    """The circuit, random sets, and circuits of its size between questions of one process.
+    """What the target loses beyond the others, without the circuit and without other ones.
 
     A larger circuit costs more: all have the claim's size.
     """
-    parts, found, seed = measured.parts, measured.found, measured.study.plan.seed
-    random, same = other_circuits(
-        measured.search, found.circuit, measured.process.target, measured.rule.draws, seed
-    )
+    parts, found, rule = measured.parts, measured.found, measured.rule
+    target, seed = measured.process.target, measured.study.plan.seed
+    random, same = other_circuits(measured.search, found.circuit, target, rule.draws, seed)
     each = [found.circuit, *random, *same, found.ranking]
     ablated = ablate(measured.study, parts.compared, each, means_over=parts.selection)
-    return Compared(ablated, len(random))
+    own = ablated.mean(target)
+    meets = (own >= rule.target * own[-1]) & (own > rule.margin)
+    for cell in measured.process.others:
+        meets &= ablated.mean(cell) <= rule.margin
+    return Compared.of(ablated.selectivity(target)[:-1], meets[:-1], len(random))
 
 
-def _selective(measured: Measured, compared: Compared) -> Evidence:
+def _selective(measured: Measured, others: Compared) -> Evidence:
     """Beyond random sets and beyond circuits that the same search finds between questions."""
-    selectivity = compared.ablated.selectivity(measured.process.target)
     return beyond_others(
         f"{measured.process.target} minus the most of the others, against other circuits",
-        float(selectivity[0]),
-        selectivity[compared.drawn_at_random],
-        selectivity[compared.same_process],
-        what=("random sets", "circuits between questions of one process"),
+        others,
         alpha=measured.rule.alpha,
         key="selective",
     )
-
-
-def _severity(measured: Measured, compared: Compared) -> Severity:
-    """How many circuits between questions of one process cost and spare as the claim asks."""
-    rule, ablated = measured.rule, compared.ablated
-    own = ablated.mean(measured.process.target)
-    same = own[compared.same_process]
-    meets = (same >= rule.target * own[-1]) & (same > rule.margin)
-    for cell in measured.process.others:
-        meets &= ablated.mean(cell)[compared.same_process] <= rule.margin
-    return Severity(int(meets.sum()), len(meets))
 
 
 def _otherwise(measured: Measured) -> list[Evidence]:

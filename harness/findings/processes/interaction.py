@@ -6,13 +6,13 @@ from jaxtyping import Bool, Float
 from harness import stats
 from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.processes.kinds import CELLS
-from harness.findings.processes.other_circuits import beyond_others
+from harness.findings.processes.other_circuits import Compared, beyond_others
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.processes.two_circuits import (
     IN_CELLS,
     OWN,
     PROCESSES,
-    Compared,
+    OtherPairs,
     PairRule,
     TwoCircuits,
     interactions,
@@ -24,7 +24,6 @@ from harness.findings.twins import left_out, worth_controls
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Family, Gate
 from harness.verdicts.judge import Finding, require
-from harness.verdicts.severity import Severity
 
 OTHER_PAIRS = "other pairs of sets"
 TIE = 1e-9  # shares of the logit difference: closer values are equal
@@ -44,7 +43,11 @@ def separable_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate: 
     two = measure_two(study, kind, rule, gate=gate)
     own = [main_effect_on_own(two, at) for at in range(len(PROCESSES))]
     met = worth_controls(study, own)
-    others = measure_others(two) if met else None
+    compared = _on_own_compared(two) if met else []
+    beside = [
+        _beyond_others(two, each, f"{PROCESSES[at].name} circuit", f"beyond.{PROCESSES[at].name}")
+        for at, each in enumerate(compared)
+    ]
     samples = {
         evidence.name: dict(
             zip(two.relations, _own_minus_most(two.costs, at).tolist(), strict=True)
@@ -52,36 +55,23 @@ def separable_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate: 
         for at, evidence in enumerate(own)
     }
     return Finding(
-        (*own, *(_separable_beyond_others(others) if others else ())),
+        (*own, *beside),
         gates=two.gates,
         notes=(_sizes(two), *left_out(OTHER_PAIRS, met=met)),
         samples=samples,
-        severity=_severity(others, separable(others, rule.smallest)) if others else None,
+        severity=compared[0].severity if compared else None,
     )
 
 
-def separable(compared: Compared, smallest: float) -> Bool[np.ndarray, " pair"]:
-    """Of every pair of circuits, whether each has more of an effect on its own cell."""
-    each = [_own_minus_most(compared.costs, at) > smallest for at in range(len(PROCESSES))]
-    return np.asarray(np.logical_and(*each))
+def _on_own_compared(two: TwoCircuits) -> list[Compared]:
+    """By process, the main effect on its cell minus the most on another one, of every pair.
 
-
-def _severity(compared: Compared, meets: Bool[np.ndarray, " pair"]) -> Severity:
-    """How many pairs of circuits between questions of one process the same rule supports."""
-    same = meets[1 + compared.random :]
-    return Severity(int(same.sum()), len(same))
-
-
-def _separable_beyond_others(compared: Compared) -> list[Evidence]:
-    return [
-        _beyond_others(
-            compared,
-            f"{process.name} circuit, against other pairs of sets",
-            _own_minus_most(compared.costs, at),
-            key=f"beyond.{process.name}",
-        )
-        for at, process in enumerate(PROCESSES)
-    ]
+    A pair is separable where each of its circuits has more of an effect on its own cell.
+    """
+    pairs = measure_others(two)
+    each = [_own_minus_most(pairs.costs, at) for at in range(len(PROCESSES))]
+    meets = np.logical_and(*(values > two.rule.smallest for values in each))
+    return [_compared(pairs, values, meets) for values in each]
 
 
 def main_effect_on_own(two: TwoCircuits, at: int) -> Evidence:
@@ -129,28 +119,23 @@ def interaction_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate
     signed = np.sign(values[:, at].mean()) * values[:, at]
     largest = _largest(two, values, at, signed)
     met = worth_controls(study, [largest])
-    others = measure_others(two) if met else None
+    compared = _most_compared(two) if met else None
+    name = f"interaction on {OWN[at]}"
+    beside = (_beyond_others(two, compared, name, "beyond"),) if compared else ()
     return Finding(
-        (largest, *([_interaction_beyond_others(others, OWN[at])] if others else ())),
+        (largest, *beside),
         gates=gates,
         notes=(_sizes(two), *left_out(OTHER_PAIRS, met=met)),
         samples={largest.name: dict(zip(two.relations, signed.tolist(), strict=True))},
-        severity=_severity(others, _most(others) > rule.smallest) if others else None,
+        severity=compared.severity if compared else None,
     )
 
 
-def _interaction_beyond_others(compared: Compared, cell: str) -> Evidence:
-    return _beyond_others(
-        compared,
-        f"interaction on {cell}, against other pairs of sets",
-        _most(compared),
-        key="beyond",
-    )
-
-
-def _most(compared: Compared) -> Float[np.ndarray, " pair"]:
+def _most_compared(two: TwoCircuits) -> Compared:
     """The larger interaction of every pair on the two cells: the judged one was chosen so too."""
-    return np.asarray(np.abs(interactions(compared.costs)[:, IN_CELLS]).max(1))
+    pairs = measure_others(two)
+    most = np.asarray(np.abs(interactions(pairs.costs)[:, IN_CELLS]).max(1))
+    return _compared(pairs, most, most > two.rule.smallest)
 
 
 def _own_minus_most(
@@ -198,24 +183,24 @@ def _largest(
     )
 
 
-def _beyond_others(
-    compared: Compared, name: str, values: Float[np.ndarray, " pair"], *, key: str
-) -> Evidence:
-    """Beyond random pairs and pairs between questions of one process, by rank.
+def _compared(
+    pairs: OtherPairs, values: Float[np.ndarray, " pair"], meets: Bool[np.ndarray, " pair"]
+) -> Compared:
+    """A number of every pair, and which of them the claim's bars let pass.
 
     A random pair may hold one of the judged circuits: in a model whose effects add up its value
     differs by the order of summation alone, so that values closer than `TIE` count against it.
     """
-    value, others = float(values[0]), values[1:]
-    null = np.where(np.isclose(others, value, rtol=0, atol=TIE), value, others)
-    random, same = np.split(null, [compared.random])
+    tied = np.isclose(values, values[0], rtol=0, atol=TIE)
+    return Compared.of(np.where(tied, values[0], values), meets, pairs.random)
+
+
+def _beyond_others(two: TwoCircuits, compared: Compared, name: str, key: str) -> Evidence:
     return beyond_others(
-        name,
-        value,
-        random,
-        same,
+        f"{name}, against {OTHER_PAIRS}",
+        compared,
         what=("random pairs of sets", "pairs of circuits between questions of one process"),
-        alpha=compared.alpha,
+        alpha=two.rule.search.alpha,
         key=key,
     )
 

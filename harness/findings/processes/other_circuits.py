@@ -1,7 +1,9 @@
 """What a circuit is compared with: random sets, and circuits of questions of one process."""
 
+from dataclasses import dataclass
+
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from harness import stats
 from harness.findings.circuits.circuits import Circuit, matched_sets
@@ -9,6 +11,7 @@ from harness.findings.processes.circuit_search import Search
 from harness.findings.processes.kinds import cell_of
 from harness.materials.items import PromptSet
 from harness.verdicts.evidence import Effect, Evidence
+from harness.verdicts.severity import Severity
 
 
 def same_process_rows(
@@ -27,40 +30,73 @@ def same_process_rows(
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A circuit and the others, measured alike, on fewer stories than the circuit is judged on.
+
+    Attributes:
+        value: What is compared, of the judged circuit.
+        random: The same of random sets; there may be none.
+        same: The same of circuits that the search finds between questions of one process.
+        meets: Which of these cost and spare as the claim asks.
+    """
+
+    value: float
+    random: Float[np.ndarray, " draw"]
+    same: Float[np.ndarray, " circuit"]
+    meets: Bool[np.ndarray, " circuit"]
+
+    @classmethod
+    def of(
+        cls, values: Float[np.ndarray, " set"], meets: Bool[np.ndarray, " set"], random: int
+    ) -> "Compared":
+        """From the numbers of all sets: the judged one, random ones, circuits of one process.
+
+        Args:
+            values: What is compared.
+            meets: Which cost and spare as the claim asks; only those of one process are read.
+            random: How many sets are random.
+        """
+        judged, drawn, same = np.split(values, [1, 1 + random])
+        return cls(float(judged[0]), drawn, same, meets[1 + random :])
+
+    @property
+    def severity(self) -> Severity:
+        """How many circuits between questions of one process the claim's bars let pass."""
+        return Severity(int(self.meets.sum()), len(self.meets))
+
+
 def beyond_others(
     name: str,
-    value: float,
-    random: Float[np.ndarray, " draw"],
-    same: Float[np.ndarray, " draw"],
+    compared: Compared,
     *,
-    what: tuple[str, str],
     alpha: float,
     key: str,
+    what: tuple[str, str] = ("random sets", "circuits between questions of one process"),
     unit: str = "share of the logit difference",
 ) -> Evidence:
     """The requirement that a value lie beyond those of other circuits, by rank among all of them.
 
     Args:
         name: Of the evidence.
-        value: Of the judged one.
-        random: Of random sets; there may be none.
-        same: Of circuits that the same search finds between questions of one process.
-        what: Both, in words that follow their number.
+        compared: The values.
         alpha: Of the rank.
         key: Of the evidence.
+        what: The random ones and those of one process, in words that follow their number.
         unit: Of the values.
     """
-    null = np.concatenate([random, same])
-    test = stats.exceedance(value, null)
+    drawn = (compared.random, compared.same)
+    null = np.concatenate(drawn)
+    test = stats.exceedance(compared.value, null)
     said = (
         f"{len(draws)} {words} (at most {draws.max():.2f})" if len(draws) else f"0 {words}"
-        for draws, words in zip((random, same), what, strict=True)
+        for draws, words in zip(drawn, what, strict=True)
     )
     return Evidence(
         name,
         Effect(
             unit,
-            value,
+            compared.value,
             method=f"95th percentile of {' and '.join(said)}",
         ),
         threshold=float(test.quantile),

@@ -28,7 +28,7 @@ from harness.findings.processes.circuit import (
 from harness.findings.processes.circuit_search import Found, Search, searched
 from harness.findings.processes.kinds import Process, cell_of
 from harness.findings.processes.materials import shown_by
-from harness.findings.processes.other_circuits import beyond_others, other_circuits
+from harness.findings.processes.other_circuits import Compared, beyond_others, other_circuits
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.twins import left_out, worth_controls
 from harness.interventions.interventions import COUNTERFACTUAL, Intervention
@@ -36,7 +36,6 @@ from harness.materials.items import EVALUATION, PromptSet
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
-from harness.verdicts.severity import Severity
 
 UNIT = "share of what all components move"
 
@@ -93,7 +92,7 @@ def transfer_finding(
         gates=measured.gates,
         notes=(_how_found(measured), *left_out("other circuits and the other way", met=met)),
         samples={moved.name: dict(zip(measured.relations, _shares(measured), strict=True))},
-        severity=_severity(measured, others) if others else None,
+        severity=others.severity if others else None,
     )
 
 
@@ -242,44 +241,26 @@ def _shares(measured: Transferred) -> list[float]:
     return list((measured.moved[:, 0] / measured.moved[:, 1].mean()).tolist())
 
 
-@dataclass(frozen=True, slots=True)
-class Others:
-    """The judged circuit, random sets and same-process circuits: nats, mean over relations."""
-
-    moved: Float[np.ndarray, " set"]
-    everything: float
-    random: int
-
-
-def _others(measured: Transferred) -> Others:
-    """Other circuits of the same size, on the first prompts of each relation."""
-    search, found, draws = measured.search, measured.found, measured.rule.draws
+def _others(measured: Transferred) -> Compared:
+    """Nats that other circuits of the same size move, on the first prompts of each relation."""
+    search, found, rule = measured.search, measured.found, measured.rule
     seed, own = measured.study.plan.seed, measured.process.target
-    random, same = other_circuits(search, found.circuit, own, draws, seed)
+    random, same = other_circuits(search, found.circuit, own, rule.draws, seed)
     few = first_stories(measured.prompts)
     each = [found.circuit, *random, *same, found.ranking]
     moved = patched(measured.study, few, each)[0].mean(0)
-    return Others(moved[:-1], float(moved[-1]), len(random))
+    meets = moved >= rule.target * moved[-1]
+    return Compared.of(moved[:-1], meets[:-1], len(random))
 
 
-def _beyond(measured: Transferred, others: Others) -> Evidence:
-    value, random, same = np.split(others.moved, [1, 1 + others.random])
+def _beyond(measured: Transferred, others: Compared) -> Evidence:
     return beyond_others(
         "the same, against other circuits",
-        float(value[0]),
-        random,
-        same,
-        what=("random sets", "circuits between questions of one process"),
+        others,
         alpha=measured.rule.alpha,
         key="beyond",
         unit="nats",
     )
-
-
-def _severity(measured: Transferred, others: Others) -> Severity:
-    """How many circuits between questions of one process move as much as the claim asks."""
-    same = others.moved[1 + others.random :] >= measured.rule.target * others.everything
-    return Severity(int(same.sum()), len(same))
 
 
 def _first(measured: Transferred) -> Evidence:

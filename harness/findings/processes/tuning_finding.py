@@ -9,7 +9,7 @@ from harness.findings.processes.circuit import LEAST_JUDGED, Parts, rows_of_cell
 from harness.findings.processes.circuit_search import Found, Search, searched
 from harness.findings.processes.followed import needed_elsewhere
 from harness.findings.processes.kinds import Process
-from harness.findings.processes.other_circuits import beyond_others, other_circuits
+from harness.findings.processes.other_circuits import Compared, beyond_others, other_circuits
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.processes.tuning import Tuned, Tuning, TuningRule, to_unlearn
 from harness.findings.twins import left_out, worth_controls
@@ -17,7 +17,6 @@ from harness.materials.items import PromptSet
 from harness.study.study import Study
 from harness.verdicts.evidence import Component, Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
-from harness.verdicts.severity import Severity
 
 UNIT = "share of the logit difference"
 
@@ -72,7 +71,7 @@ def tuning_finding(
         ),
         notes=(_how_tuned(measured), *left_out("other circuits", met=met)),
         samples={required[0].name: dict(zip(measured.relations, lost, strict=True))},
-        severity=_severity(measured, others) if others else None,
+        severity=others.severity if others else None,
     )
 
 
@@ -132,52 +131,32 @@ def _share(measured: Measured, cell: str) -> Effect:
     return Effect(UNIT, measured.tuned.lost(cell), interval, method="bootstrap of relations")
 
 
-@dataclass(frozen=True, slots=True)
-class Others:
-    """The judged circuit, random sets and same-process circuits, judged on fewer stories."""
+def _others(measured: Measured) -> Compared:
+    """What the target loses beyond the others by tuning the circuit, and by tuning other ones.
 
-    each: tuple[Tuned, ...]
-    random: int
-
-    @property
-    def same_process(self) -> tuple[Tuned, ...]:
-        """Circuits between questions of one process."""
-        return self.each[1 + self.random :]
-
-
-def _others(measured: Measured) -> Others:
-    """Other circuits of the same size, by no more steps than the judged one."""
-    search, found, draws = measured.search, measured.found, measured.rule.circuit.draws
-    seed, target = measured.study.plan.seed, measured.process.target
-    random, same = other_circuits(search, found.circuit, target, draws, seed)
+    All have its size and are tuned by no more steps.
+    """
+    process, rule, found = measured.process, measured.rule, measured.found
+    draws, seed = rule.circuit.draws, measured.study.plan.seed
+    random, same = other_circuits(measured.search, found.circuit, process.target, draws, seed)
     few, most = measured.parts.compared, measured.tuned.steps
     each = [measured.tuning.of(one, few, most) for one in (found.circuit, *random, *same)]
-    return Others(tuple(each), len(random))
+    meets = [
+        tuned.lost(process.target) >= rule.lost
+        and all(tuned.lost(cell) <= rule.circuit.margin for cell in process.others)
+        for tuned in each
+    ]
+    selective = [tuned.selectivity(process.target) for tuned in each]
+    return Compared.of(np.array(selective), np.array(meets), len(random))
 
 
-def _beyond(measured: Measured, others: Others) -> Evidence:
-    selective = np.array([tuned.selectivity(measured.process.target) for tuned in others.each])
-    value, random, same = np.split(selective, [1, 1 + others.random])
+def _beyond(measured: Measured, others: Compared) -> Evidence:
     return beyond_others(
         f"{measured.process.target} minus the most of the others, against other circuits",
-        float(value[0]),
-        random,
-        same,
-        what=("random sets", "circuits between questions of one process"),
+        others,
         alpha=measured.rule.circuit.alpha,
         key="selective",
     )
-
-
-def _severity(measured: Measured, others: Others) -> Severity:
-    """How many circuits between questions of one process lose and spare as the claim asks."""
-    rule = measured.rule
-    meets = [
-        tuned.lost(measured.process.target) >= rule.lost
-        and all(tuned.lost(cell) <= rule.circuit.margin for cell in measured.process.others)
-        for tuned in others.same_process
-    ]
-    return Severity(sum(meets), len(meets))
 
 
 def _everything(measured: Measured) -> Evidence:

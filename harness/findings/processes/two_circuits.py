@@ -58,19 +58,17 @@ class TwoCircuits:
 
 
 @dataclass(frozen=True)
-class Compared:
+class OtherPairs:
     """Both circuits and other pairs ablated on fewer stories, alone and together.
 
     Attributes:
         costs: Mean over relations; the circuits first, then random pairs of sets, then pairs of
             circuits between questions of one process.
         random: How many of these are random.
-        alpha: Of the rank.
     """
 
     costs: Float[np.ndarray, "pair cell three"]
     random: int
-    alpha: float
 
 
 def measure_two(study: Study, kind: CircuitKind, rule: PairRule, *, gate: float) -> TwoCircuits:
@@ -87,14 +85,14 @@ def measure_two(study: Study, kind: CircuitKind, rule: PairRule, *, gate: float)
     return TwoCircuits(study, kind, rule, gates, parts, search, pair, judged.relations, costs)
 
 
-def measure_others(two: TwoCircuits) -> Compared:
+def measure_others(two: TwoCircuits) -> OtherPairs:
     """Ablate random pairs of sets and pairs of circuits between questions of one process."""
     search, seed = two.search, two.study.plan.seed
     random = relocated(two.pair, search.width, search.rule.draws, seed)
     pairs = [two.pair, *random, *_between_questions(search, two.pair, seed)]
     ablated = _ablated(two.study, two.parts.compared, pairs, two.parts.selection)
     costs = np.stack([ablated.mean(cell).reshape(len(pairs), 3) for cell in CELLS], axis=1)
-    return Compared(costs, len(random), search.rule.alpha)
+    return OtherPairs(costs, len(random))
 
 
 def _between_questions(search: Search, pair: Pair, seed: int) -> list[Pair]:

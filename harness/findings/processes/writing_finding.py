@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.findings.processes.kinds import cell_of
-from harness.findings.processes.other_circuits import beyond_others
+from harness.findings.processes.other_circuits import Compared, beyond_others
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.processes.writing import (
     CELLS,
@@ -27,7 +27,6 @@ from harness.study.steps import Written
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Finding
-from harness.verdicts.severity import Severity
 
 UNIT = "share of what guessing loses"
 REASONING, LOOKUP = CELLS
@@ -55,7 +54,7 @@ def writing_finding(study: Study, take: Take, rule: WritingRule) -> Finding:
         gates=measured.gates,
         notes=(_how_found(measured), *left_out(f"other {measured.taken.sort}", met=met)),
         samples={lost.name: dict(by_name)},
-        severity=_severity(measured, others) if others else None,
+        severity=others.lost.severity if others else None,
     )
 
 
@@ -101,17 +100,11 @@ class Others:
 
     Attributes:
         lost: Of reasoning, mean over relations; an answer that cannot be read counts as lost.
-        readable: Share of texts that end in an answer.
-        random: How many are random.
+        readable: Share of texts that end in an answer: without random ones, without the others.
     """
 
-    lost: Float[np.ndarray, " taken"]
-    readable: Float[np.ndarray, " taken"]
-    random: int
-
-    def split(self, values: Float[np.ndarray, " taken"]) -> list[Float[np.ndarray, " part"]]:
-        """The judged one, random sets, same-process circuits."""
-        return np.split(values, [1, 1 + self.random])
+    lost: Compared
+    readable: tuple[Float[np.ndarray, " draw"], Float[np.ndarray, " circuit"]]
 
 
 def _others(measured: Measured) -> Others:
@@ -137,7 +130,12 @@ def _others(measured: Measured) -> Others:
     each = [_at(measured.ablated, rows), *each]
     intact, names = _at(measured.intact, rows), list(measured.relations)
     lost = [by_relation(losses(few, intact, e, unread=True), few, names).mean() for e in each]
-    return Others(np.array(lost), np.array([e.parsed.mean() for e in each]), len(random))
+    meets = np.array(lost) >= measured.rule.circuit.target
+    readable = np.array([e.parsed.mean() for e in each[1:]])
+    return Others(
+        Compared.of(np.array(lost), meets, len(random)),
+        (readable[: len(random)], readable[len(random) :]),
+    )
 
 
 def _at(written: Written, rows: Sequence[int]) -> Written:
@@ -145,24 +143,15 @@ def _at(written: Written, rows: Sequence[int]) -> Written:
 
 
 def _beyond(measured: Measured, others: Others) -> Evidence:
-    value, random, same = others.split(others.lost)
     sort = measured.taken.sort
     return beyond_others(
         f"the same, against other {sort}",
-        float(value[0]),
-        random,
-        same,
+        others.lost,
         what=(f"random {sort}", f"{sort} between questions of one process"),
         alpha=measured.rule.circuit.alpha,
         key="beyond",
         unit=UNIT,
     )
-
-
-def _severity(measured: Measured, others: Others) -> Severity:
-    """How many between questions of one process lose as much as the claim asks."""
-    same = others.split(others.lost)[-1] >= measured.rule.circuit.target
-    return Severity(int(same.sum()), len(same))
 
 
 def _first_wrong(measured: Measured) -> tuple[Evidence, ...]:
@@ -195,9 +184,8 @@ def _readable(measured: Measured, others: Others | None) -> list[Evidence]:
     arms = {"intact": measured.intact, f"without the {measured.taken.called}": measured.ablated}
     shares = {name: _said(measured, written) for name, written in arms.items()}
     if others:
-        _, *rest = others.split(others.readable)
         names = (f"without random {sort}", f"without {sort} between questions")
-        for name, values in zip(names, rest, strict=True):
+        for name, values in zip(names, others.readable, strict=True):
             if len(values):
                 shares[name] = float(values.mean()), f"mean of {len(values)}; {REASONING} alone"
     return [

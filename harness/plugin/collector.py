@@ -39,6 +39,7 @@ class Collector:
         self.written: Path | None = None
         self.cache_notes: dict[str, None] = {}
         self.failure = ""
+        self.interrupted = False
         self.node_ids: dict[Place, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -82,6 +83,7 @@ class Collector:
         whole = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         whole = whole and not (session.shouldstop or session.shouldfail)
         let_finish(self.config)
+        self.interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         try:
             self.written = self.run.finish(stopped=not whole)
         except Exception as error:  # the verdicts are on disk; say why the report is not
@@ -122,6 +124,7 @@ class Collector:
             for line in reference_lines(self.run.controls):
                 terminalreporter.write_line(line)
         if not self.run.verdicts:
+            self._say_unjudged(terminalreporter)
             return
         terminalreporter.section("verdicts")
         for line in (
@@ -150,6 +153,17 @@ class Collector:
                 f"the verdicts are in {self.run.folder} as far as they could be written",
                 red=True,
             )
+
+    def _say_unjudged(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """One sentence where the run was stopped before it could say anything of a model."""
+        if not self.interrupted:
+            return
+        report, stored = self.run.report, self.config.stash[settings_key].cache != "off"
+        terminalreporter.write_line(
+            "\nstopped before the first verdict: nothing is judged yet and no report was written"
+            + (f" ({report} is that of an earlier run)" if report.exists() else "")
+            + ("; what was measured is stored, the same command goes on from it" if stored else "")
+        )
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -90,17 +90,22 @@ class Run:
         return self.report.parent
 
     def add(self, verdict: Verdict) -> None:
-        """Keep a verdict, on disk before anything else happens."""
-        first = not self.verdicts and not self.controls
+        """Keep a verdict, on disk before anything else happens.
+
+        Those on reference models wait for the first one on a model: until then there is no report
+        they could stand in, and the files of the last run stay as they are.
+        """
         if self.command:
             verdict = _with_provenance(verdict, command=self.command)
-        (self.verdicts if verdict.control is None else self.controls).append(verdict)
+        own = verdict.control is None
+        (self.verdicts if own else self.controls).append(verdict)
+        first = own and len(self.verdicts) == 1
         if first:
             self.start_files()
-        if verdict.control is not None:
+        if own:
+            records.append_jsonl(self.folder, verdict)
+        if self.controls and self.verdicts and (first or not own):
             records.write_verdicts(self.folder / records.CONTROLS_NAME, self.controls)
-            return
-        records.append_jsonl(self.folder, verdict)
 
     def start_files(self) -> None:
         """Clear the verdicts of the last run; component parts of this one may be there already."""

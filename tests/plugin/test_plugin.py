@@ -489,6 +489,24 @@ def test_a_signal_of_which_a_library_makes_an_error_of_its_own_stops_the_run(stu
     result.stdout.fnmatch_lines(["report: *", "*KeyboardInterrupt*"])
 
 
+def test_a_run_stopped_before_its_first_verdict_says_so_and_keeps_the_last_report(study):
+    study.makepyfile(test_h9_x=CLAIM + prediction("first", HOLDS))
+    study.runpytest("--model=mini-qwen").assert_outcomes(passed=1)
+    before = {p: p.read_bytes() for p in (study.path / "reports").rglob("*") if p.is_file()}
+    study.makepyfile(test_h9_x=CLAIM + prediction("first", "raise KeyboardInterrupt"))
+    result = forks.run(study, "--model=mini-qwen")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        [
+            "stopped before the first verdict: nothing is judged yet and no report was written "
+            "(*report.html is that of an earlier run); what was measured is stored, the same "
+            "command goes on from it"
+        ]
+    )
+    after = {p: p.read_bytes() for p in (study.path / "reports").rglob("*") if p.is_file()}
+    assert after == before
+
+
 def test_sigterm_in_the_first_prediction_is_an_interruption_too(study):
     """What functions were given is not written out: for a model's arrays it takes half a minute."""
     study.makepyfile(
@@ -508,7 +526,7 @@ def stopped(large):
     )
     result = forks.run(study, "-s")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
+    result.stdout.fnmatch_lines(["stopped before the first verdict: *", "*KeyboardInterrupt*"])
     assert result.stdout.str().count("written out") <= 1  # of the function that was stopped
 
 

@@ -23,7 +23,7 @@ from harness.verdicts.records import (
     validate,
 )
 from harness.verdicts.table import load_verdicts
-from harness.verdicts.verdict import Verdict
+from harness.verdicts.verdict import Known, Verdict
 from tests.support.synthetic import crossed_set, noise, plain_set, planted
 
 ASKED = Prediction(
@@ -97,6 +97,19 @@ def test_a_new_run_replaces_the_verdicts_of_the_last_one(tmp_path):
         run = Run(tmp_path / "report.html")
         run.add(row(run, name))
     assert [r["prediction_id"] for r in lines(tmp_path)] == ["test_new"]
+
+
+def test_verdicts_on_reference_models_replace_no_run_before_there_is_one_on_a_model(tmp_path):
+    old = Run(tmp_path / "report.html")
+    old.add(row(old, "test_old"))
+    run, known = Run(tmp_path / "report.html"), Known("negative", "refuted", "shares all parts")
+    run.add(replace(row(run), control=known))
+    assert [r["prediction_id"] for r in lines(tmp_path)] == ["test_old"]
+    assert run.finish(stopped=True) is None
+    run.add(row(run, "test_new"))
+    run.add(replace(row(run), control=known))
+    assert [r["prediction_id"] for r in lines(tmp_path)] == ["test_new"]
+    assert len(json.loads((tmp_path / "controls.json").read_text())["verdicts"]) == 2
 
 
 def test_what_json_has_no_type_for_is_written_as_a_text(tmp_path):

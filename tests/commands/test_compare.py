@@ -4,12 +4,14 @@ import csv
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from harness.commands import main
 from harness.compare import past
 from harness.verdicts import records
+from harness.verdicts.components import COSTS
 from harness.verdicts.judge import Outcome
 from harness.verdicts.verdict import plan_of
 from tests.support.browser import CHROMIUM, Visit
@@ -162,6 +164,30 @@ def test_a_page_needs_no_network_and_names_are_not_markup(compared, request):
     assert visit.faults == []
     assert visit.requests == [path.as_uri()]
     assert visit.page.locator("#changed tbody tr").count() == 2
+
+
+def test_the_order_of_costs_is_in_every_form(compared):
+    """The last release has the order of the first one reversed."""
+    path = compared.folder / "run-release-{}" / "components.parquet"
+    table = pd.read_parquet(str(path).format(1))
+    heads = table[(table.source == "model") & (table.claim_id == "h2")]
+    heads = heads[heads.criterion == "controlled"]
+    for number, order in ((1, 1.0), (2, -1.0)):
+        cost = order * np.arange(float(len(heads)))
+        costs = heads.assign(source=COSTS, claim_id="h9", effect=cost)
+        both = pd.concat([table, costs], ignore_index=True)
+        both.to_parquet(str(path).format(number), index=False)
+    page, summary = compared.folder / "page.html", compared.folder / "summary.md"
+    _, out, _ = compared(
+        *("run-release-1", "run-release-2", "--html", str(page), "--markdown", str(summary))
+    )
+    assert "mini-qwen h9: costs of 16 heads, rho -1.00" in out
+    assert "costs of 16 heads, rho -1.00" in summary.read_text()
+    section = page.read_text().split('<section id="costs">')[1].split("</section>")[0]
+    assert "mini-qwen" in section
+    assert '<td class="num">16</td><td class="num">−1 [−1, −1]</td>' in section
+    compared("run-release-1", "run-release-1", "--html", str(page))
+    assert '<section id="costs">' not in page.read_text()  # the same order is no change
 
 
 def test_other_plans_are_refused_and_can_be_left_out(compared):

@@ -63,6 +63,7 @@ class Sizes:
 
     Attributes:
         kind: Parameters of the prediction beside model and prompts, such as `retrieval head`.
+        full: Whether h9 is asked on other stories too (`--full`).
     """
 
     items: int
@@ -70,11 +71,13 @@ class Sizes:
     layers: int
     heads: int
     kind: str = ""
+    full: bool = False
 
     @classmethod
     def of(cls, plan: Plan, architecture: Architecture, kind: str = "") -> "Sizes":
         """Of a prediction in a run of a model."""
-        return cls(plan.items, plan.twins, architecture.layers, architecture.heads, kind)
+        layers, heads = architecture.layers, architecture.heads
+        return cls(plan.items, plan.twins, layers, heads, kind, plan.full)
 
     @property
     def half(self) -> int:
@@ -202,21 +205,28 @@ def _compared(sizes: Sizes) -> int:
 
 
 def _found(name: str, sizes: Sizes) -> Iterator[Work]:
-    """A circuit: every component's cost (heads one by one, neurons by gradients), then doses.
+    """A circuit: every component's cost, then doses.
 
     Heads are ranked once more with the best one ablated, from its layer on.
     """
     part, doses = _part(sizes), CIRCUIT_DOSES + 1  # and all of the kind
     yield from _difficulty()
     yield Work("answers", "cells", 2 * part, 1, "circuits")
-    yield Work("activations", "cells", part, 1, "means")
+    yield from _search(sizes)
     if "head" in sizes.kind:
-        yield Work("sweep", "cells", part, sizes.head_by_head, "head search")
         again = sizes.head_by_head + doses
         yield Work("sweep", "cells", part, again, f"{name} head search once more")
-    else:
-        yield Work("gradients", "cells", part, PATH_STEPS, "neuron search")
     yield Work("sweep", "cells", part, doses, f"{name} {sizes.kind} doses")
+
+
+def _search(sizes: Sizes, stories: str = "") -> Iterator[Work]:
+    """What every component costs, heads one by one and neurons by gradients."""
+    part = _part(sizes)
+    yield Work("activations", "cells", part, 1, f"means{stories}")
+    if "head" in sizes.kind:
+        yield Work("sweep", "cells", part, sizes.head_by_head, f"head search{stories}")
+    else:
+        yield Work("gradients", "cells", part, PATH_STEPS, f"neuron search{stories}")
 
 
 def _transfer(name: str) -> "Planned":
@@ -281,8 +291,16 @@ def _texts(sizes: Sizes, what: str) -> Iterator[Work]:
     yield Work("answers", "cells", _compared(sizes) // CELLS, others, f"{what} steps, others")
 
 
-def _generality(sizes: Sizes) -> Iterator[Work]:
-    yield from _found("retrieval", sizes)
+def _generality(*others: str) -> "Planned":
+    """The search of h5, under `--full` once more on each sort of other stories."""
+
+    def works(sizes: Sizes) -> Iterator[Work]:
+        yield from _found("retrieval", sizes)
+        for stories in others if sizes.full else ():
+            yield Work("answers", "cells", CELLS * FIRST_ITEMS, 1, stories)
+            yield from _search(sizes, f", {stories}")
+
+    return works
 
 
 def _words(sizes: Sizes) -> Iterator[Work]:
@@ -409,8 +427,8 @@ PREDICTIONS: Mapping[str, Planned] = {
     "test_steering_activates_the_capability": _corrected,
     "test_each_circuit_serves_its_own_process_more": _two_circuits,
     "test_the_circuits_interact": _two_circuits,
-    "test_relations_agree_on_what_serves_retrieval": _generality,
-    "test_relations_agree_on_what_serves_composing": _generality,
+    "test_relations_agree_on_what_serves_retrieval": _generality("drawn again"),
+    "test_relations_agree_on_what_serves_composing": _generality("drawn again", "one more step"),
     "test_patching_the_retrieval_circuit_lifts_its_answer": _transfer("retrieval"),
     "test_patching_the_composing_circuit_lifts_its_answer": _transfer("composing"),
     "test_the_composing_circuit_acts_while_steps_are_written": _written_steps,

@@ -46,9 +46,10 @@ class OwnPrompts:
 def works_on(own: OwnPrompts, prediction: str, sizes: Sizes) -> tuple[Work, ...]:
     """The measurements of a prediction on a file; see `cost.works_of`.
 
-    A claim on processes ends before it measures anything on a file that states none.
+    A claim on processes ends before it measures anything on a file that states none. A file has
+    no other stories that could be drawn.
     """
-    works = works_of(prediction, replace(sizes, items=own.items))
+    works = works_of(prediction, replace(sizes, items=own.items, full=False))
     published = all(work.materials == "published" for work in works)
     ships = prediction in PREDICTIONS
     if ships and not published and prediction not in (*ANSWERS, *CROSSED) and not own.states_cells:

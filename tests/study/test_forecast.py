@@ -19,6 +19,7 @@ from harness.study.forecast import (
     all_asked,
     asked_of,
     at_speed,
+    measurements,
     planned,
     rough,
 )
@@ -71,6 +72,27 @@ def test_heads_are_planned_one_by_one_from_their_layer_on():
     search = next(w for w in works if w.what == "head search")
     assert search.prompts == 150  # three cells of 100 items, in half of the relations
     assert search.passes == 9 * sum(range(1, 31)) / 30
+
+
+@pytest.mark.parametrize(("process", "searches"), [("retrieval", 2), ("composing", 3)])
+@pytest.mark.parametrize(("kind", "measured"), [("head", "sweep"), ("neuron", "gradients")])
+def test_other_stories_of_h9_are_planned_under_full_as_large_as_the_first(
+    process, searches, kind, measured
+):
+    name = f"test_relations_agree_on_what_serves_{process}"
+    asked = [asked_of(f"test_h9.py::{name}[m-cells-{kind}]", ["m"])]
+    for plan, count in ((Plan(), 1), (Plan(full=True), searches)):
+        [works] = measurements(asked, plan, QWEN).values()
+        found = [w for w in works if f"{kind} search" in w.what and "once more" not in w.what]
+        assert {(w.kind, w.prompts, w.passes) for w in found} == {
+            (measured, found[0].prompts, found[0].passes)
+        }
+        assert len(found) == count
+    seconds = [
+        sum(p.seconds for p in planned(asked, Plan(full=full), QWEN, SPEED).values())
+        for full in (False, True)
+    ]
+    assert seconds[1] > seconds[0]
 
 
 def test_a_claim_of_somebody_else_is_planned_as_answers_and_activations():

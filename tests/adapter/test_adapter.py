@@ -12,6 +12,7 @@ from harness.materials import sets
 from harness.models.architecture import architecture_of
 from harness.models.specs import ModelError, resolve
 from tests.support import oracle, tiny_models
+from tests.support.memory import short_of_memory
 from tests.support.tiny_models import ITEMS, item, largest_difference
 
 
@@ -205,16 +206,7 @@ def test_progress_adds_up_to_the_number_of_prompts(model):
 def test_running_out_of_memory_halves_the_batch_and_is_remembered(model, monkeypatch):
     model = reloaded(model)
     expected = model.extract(ITEMS)
-    down = model.module.model.layers[1].mlp.down_proj
-    forward, sizes = down.forward, []
-
-    def small_only(values):
-        sizes.append(len(values))
-        if len(values) > 2:
-            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate")
-        return forward(values)
-
-    monkeypatch.setattr(down, "forward", small_only)
+    sizes = short_of_memory(monkeypatch, model.module.model.layers[1].mlp.down_proj, 2)
     assert largest_difference(model.extract(ITEMS), expected) < 1e-5
     assert sizes == [5, 2, 2, 1]
     assert model.batcher.size == 2

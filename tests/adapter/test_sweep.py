@@ -12,6 +12,7 @@ from harness.interventions.sites import EditError, Site, Source
 from harness.materials.sets import geography
 from harness.models.specs import ModelError, resolve
 from tests.support import oracle_edits, tiny_models
+from tests.support.memory import short_of_memory
 from tests.support.tiny_models import ITEMS
 
 STORY = tuple(geography(3).items)
@@ -496,16 +497,7 @@ def test_running_out_of_memory_halves_the_stack_and_then_the_batch(model, monkey
     model = reloaded(model)
     sets = many_sets(model)
     expected = model.sweep(STORY[:4], sets, donors=STORY[1:5])
-    down = model.module.model.layers[1].mlp.down_proj
-    forward, sizes = down.forward, []
-
-    def small_only(values):
-        sizes.append(len(values))
-        if len(values) > 2:
-            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate")
-        return forward(values)
-
-    monkeypatch.setattr(down, "forward", small_only)
+    short_of_memory(monkeypatch, model.module.model.layers[1].mlp.down_proj, 2)
     done: list[int] = []
     model.batcher.size = 32
     found = model.sweep(STORY[:4], sets, donors=STORY[1:5], progress=done.append)
@@ -519,15 +511,7 @@ def test_a_stack_is_halved_before_the_batch(model, monkeypatch):
     apart = geography(4).items[::3]  # no two of a pair: none share a line
     sets = [(edits.zero_ablation(Site("neuron", 0, (n,))),) for n in range(8)]
     down = model.module.model.layers[0].mlp.down_proj
-    forward, sizes = down.forward, []
-
-    def small_only(values):
-        sizes.append(len(values))
-        if len(values) > 8:
-            raise RuntimeError("CUDA out of memory")
-        return forward(values)
-
-    monkeypatch.setattr(down, "forward", small_only)
+    sizes = short_of_memory(monkeypatch, down, 8, "CUDA out of memory")
     model.sweep(apart, sets)
     assert model.batcher.size == 32
     assert sizes == [4, 32, 16, 8, 8, 8, 8]

@@ -1,6 +1,6 @@
-"""Findings of functions that may stop at an unmet gate."""
+"""Findings of functions that may stop at an unmet gate, and what is judged of them."""
 
-from harness.verdicts.judge import Inconclusive
+from harness.verdicts.judge import Criterion, Inconclusive, judge
 
 
 def finding_of(function, *arguments, **named):
@@ -9,3 +9,15 @@ def finding_of(function, *arguments, **named):
         return function(*arguments, **named)
     except Inconclusive as stop:
         return stop.finding
+
+
+def outcome(finding):
+    return judge(finding, Criterion.CONTROLLED)[0]
+
+
+def why(finding):
+    return judge(finding, Criterion.CONTROLLED)[1]
+
+
+def evidence(finding, key):
+    return next(e for e in finding.evidence if e.key == key)

@@ -11,8 +11,8 @@ from harness.findings.processes.circuit_finding import (
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
 from harness.study.plan import Plan
 from harness.study.study import Study
-from harness.verdicts.judge import Criterion, Outcome, judge
-from tests.support.judging import finding_of
+from harness.verdicts.judge import Outcome
+from tests.support.judging import evidence, finding_of, outcome, why
 from tests.support.made_cells import cells
 from tests.support.planted_circuits import Planted
 
@@ -30,18 +30,6 @@ def found(costs, process=RETRIEVAL, kind="head", prompts=None, **planted):
 
 def by_cell(**places):
     return lambda item: places.get(cell_of(item), {})
-
-
-def outcome(finding):
-    return judge(finding, Criterion.CONTROLLED)[0]
-
-
-def why(finding):
-    return judge(finding, Criterion.CONTROLLED)[1]
-
-
-def evidence(finding, key):
-    return next(e for e in finding.evidence if e.key == key)
 
 
 @pytest.mark.parametrize(("kind", "place"), [("head", A), ("neuron", N)])

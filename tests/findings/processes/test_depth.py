@@ -17,8 +17,8 @@ from harness.findings.processes.depth import (
 from harness.findings.processes.kinds import cell_of
 from harness.study.plan import Plan
 from harness.study.study import Study
-from harness.verdicts.judge import Criterion, Outcome, judge
-from tests.support.judging import finding_of
+from harness.verdicts.judge import Outcome
+from tests.support.judging import evidence, finding_of, outcome, why
 from tests.support.made_cells import cells
 from tests.support.planted_circuits import Planted, facts_set, heads, neurons, with_size
 
@@ -44,18 +44,6 @@ def planted(recall=None, reasoning=None, lookup=None, *, layers=LAYERS, of=heads
 def found(subject, prompts=None, plan=PLAN):
     study = Study(subject, prompts or cells(100), plan)
     return finding_of(process_depth_finding, study, RULE, least=0.05, beyond=0.5, gate=0.6)
-
-
-def outcome(finding):
-    return judge(finding, Criterion.CONTROLLED)[0]
-
-
-def why(finding):
-    return judge(finding, Criterion.CONTROLLED)[1]
-
-
-def evidence(finding, key):
-    return next(e for e in finding.evidence if e.key == key)
 
 
 def decision(finding):

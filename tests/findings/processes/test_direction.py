@@ -14,8 +14,8 @@ from harness.findings.processes.direction import (
 )
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
 from harness.materials.sets import draw_crossed
-from harness.verdicts.judge import Criterion, Outcome, judge
-from tests.support.judging import finding_of
+from harness.verdicts.judge import Outcome
+from tests.support.judging import finding_of, outcome
 from tests.support.made_cells import TWO_STEPS, WEIGHTS, cells, made
 from tests.support.synthetic import PLAN, crossed_set, study_of
 
@@ -41,10 +41,6 @@ def found(*effects, process=RETRIEVAL, twin_effects=(), prompts=None):
 
     study = study_of(make, prompts or cells(), replace(PLAN, items=200))
     return finding_of(process_direction_finding, study, process, RULE, gate=0.6)
-
-
-def outcome(finding):
-    return judge(finding, Criterion.CONTROLLED)[0]
 
 
 @pytest.mark.parametrize(("process", "asked"), [(RETRIEVAL, WEIGHTS), (COMPOSING, TWO_STEPS)])

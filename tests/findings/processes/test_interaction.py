@@ -10,7 +10,7 @@ from harness.findings.processes.two_circuits import PairRule, interactions, main
 from harness.study.plan import Plan
 from harness.study.study import Study
 from harness.verdicts.judge import Criterion, Inconclusive, Outcome, judge
-from tests.support.judging import finding_of
+from tests.support.judging import evidence, finding_of
 from tests.support.made_cells import cells
 from tests.support.planted_circuits import Planted, heads, neurons, with_size
 
@@ -37,10 +37,6 @@ def judged(about, subject, kind="head", prompts=None):
     study = Study(subject, prompts or cells(100), PLAN)
     finding = finding_of(about, study, kind, RULE, gate=0.6)
     return finding, *judge(finding, Criterion.CONTROLLED)
-
-
-def evidence(finding, key):
-    return next(e for e in finding.evidence if e.key == key)
 
 
 def wide(**options):

@@ -20,8 +20,8 @@ from harness.materials.cell_sets import draw_cells
 from harness.materials.difficulty import Difficulty
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.materials.relabelling import shuffle_labels
-from harness.verdicts.judge import Criterion, Outcome, judge
-from tests.support.judging import finding_of
+from harness.verdicts.judge import Outcome
+from tests.support.judging import finding_of, outcome, why
 from tests.support.made_cells import (
     RELATION_SD,
     TWO_STEPS,
@@ -68,14 +68,6 @@ def model_with(*effects, twin_effects=()):
 def found(make, process=RETRIEVAL, kind="head", prompts=None, rule=RULE, **subject):
     study = study_of(make, prompts or cells(), ITEMS, **subject)
     return finding_of(process_finding, study, kind, process, rule, needed=NEEDED[kind], gate=0.6)
-
-
-def outcome(finding):
-    return judge(finding, Criterion.CONTROLLED)[0]
-
-
-def why(finding):
-    return judge(finding, Criterion.CONTROLLED)[1]
 
 
 def evidence(finding, name):

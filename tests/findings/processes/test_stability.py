@@ -11,8 +11,8 @@ from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
 from harness.findings.processes.redrawn import drawn_again, redrawn_entities_finding
 from harness.findings.processes.rule import ProcessRule
 from harness.materials.items import DISCOVERY
-from harness.verdicts.judge import Criterion, Outcome, judge
-from tests.support.judging import finding_of
+from harness.verdicts.judge import Outcome
+from tests.support.judging import finding_of, outcome, why
 from tests.support.made_cells import TWO_STEPS, WEIGHTS, cells, in_relation, made
 from tests.support.synthetic import PLAN, crossed_set, null_subject, study_of
 
@@ -51,14 +51,6 @@ def with_other_entities(make, process=RETRIEVAL, prompts=None):
 
 
 BOTH = (in_other_relations, with_other_entities)
-
-
-def outcome(finding):
-    return judge(finding, Criterion.CONTROLLED)[0]
-
-
-def why(finding):
-    return judge(finding, Criterion.CONTROLLED)[1]
 
 
 def decision(finding):

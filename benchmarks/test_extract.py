@@ -12,14 +12,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Qwen2Config
 
 from benchmarks.interleaved import beside
+from benchmarks.untrained import untrained
 from fixtures.training import corpus
 from fixtures.training.tokenizer import word_tokenizer
-from harness.adapter import LoadOptions, Model
 from harness.materials import sets
-from harness.models.specs import resolve
 
 GOALS = {"final": 1.15, "mean": None, "score": 2.0}
 SHAPES = {
@@ -36,24 +34,9 @@ def shape(request):
 
 @pytest.fixture(scope="module")
 def model(shape, tmp_path_factory):
-    tmp_path = tmp_path_factory.mktemp("model")
-    width, mlp, layers, heads, kv_heads, vocabulary, _ = SHAPES[shape]
+    *sizes, vocabulary, _ = SHAPES[shape]
     tokenizer = word_tokenizer(corpus.vocabulary())
-    config = Qwen2Config(
-        vocab_size=vocabulary or len(tokenizer),
-        hidden_size=width,
-        intermediate_size=mlp,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    return Model.load(resolve(str(tmp_path)), LoadOptions(device="cpu"))
+    return untrained(tmp_path_factory.mktemp("model"), tokenizer, *sizes, vocabulary)
 
 
 @pytest.fixture(scope="module")

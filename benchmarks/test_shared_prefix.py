@@ -16,17 +16,16 @@ holds the cost to that of the tokens, which no machine changes: `times_floor` is
 from dataclasses import replace
 
 import pytest
-from transformers import AutoModelForCausalLM, Qwen2Config
 
 from benchmarks.interleaved import beside
+from benchmarks.untrained import untrained
 from fixtures.training import corpus
 from fixtures.training.tokenizer import word_tokenizer
-from harness.adapter import LoadOptions, Model
+from harness.adapter import Model
 from harness.interventions import edits
 from harness.interventions.sites import Site
 from harness.materials.cell_sets import draw_cells
 from harness.materials.items import Item
-from harness.models.specs import resolve
 
 GOAL = 1.15  # times the ratio of tokens
 SHAPES = {"mini": (128, 384, 4, 4, 2), "25M": (512, 2048, 8, 8, 4)}
@@ -39,25 +38,9 @@ def shape(request):
 
 @pytest.fixture(scope="module")
 def model(shape, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    width, mlp, layers, heads, kv_heads = SHAPES[shape]
     words = sorted({word for item in ITEMS for word in item.prompt.replace(".", " .").split()})
     tokenizer = word_tokenizer([*corpus.vocabulary(), *words])
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=width,
-        intermediate_size=mlp,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return Model.load(resolve(str(folder)), LoadOptions(device="cpu"))
+    return untrained(tmp_path_factory.mktemp("model"), tokenizer, *SHAPES[shape])
 
 
 def without_demonstrations(item: Item) -> Item:

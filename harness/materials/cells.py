@@ -228,6 +228,12 @@ def demonstration_plan(
     return [(kinds[turn][number], turn) for number in range(rounds) for turn in turns_in_order]
 
 
+def plan_of_story(plan: Sequence[tuple[str, int]], number: int) -> list[tuple[str, int]]:
+    """The plan of a block as its story of that number begins it: one later in each story."""
+    shift = number % max(1, len(plan))
+    return [*plan[shift:], *plan[:shift]]
+
+
 def premise_order(rng: random.Random, difficulty: Difficulty, steps: int) -> list[int]:
     """Where each premise of a block's stories comes from, counted along their chains."""
     order = list(range(difficulty.chains * steps))
@@ -269,8 +275,7 @@ class _Drawing:
         for ladder, answer in zip(ladders, self.answers, strict=True):
             told += relation.tell(ladder, answer)
         cells = [cell for cell in CELLS if cell != "latent" or self.supply.holders]
-        shift = number % max(1, len(self.plan))
-        plan = [*self.plan[shift:], *self.plan[:shift]]
+        plan = plan_of_story(self.plan, number)
         solved = tuple(self._question(kind, number + turn, ladders, rng) for kind, turn in plan)
         asked = {cell: self._question(cell, number + TURN[cell], ladders, rng) for cell in cells}
         return Story(

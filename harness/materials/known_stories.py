@@ -16,6 +16,7 @@ from harness.materials.cells import (
     Story,
     Supply,
     demonstration_plan,
+    plan_of_story,
     premise_order,
 )
 from harness.materials.difficulty import Difficulty
@@ -56,8 +57,7 @@ class _Drawing:
         entities = [self.supply.entity(rng, truth) for truth in truths]
         tell = relation.state if self.kind == CONFLICT else relation.state_neutral
         told = [tell(e, a) for e, a in zip(entities, self.answers, strict=True)]
-        shift = number % max(1, len(self.plan))
-        plan = [*self.plan[shift:], *self.plan[:shift]]
+        plan = plan_of_story(self.plan, number)
         solved = tuple(self._question(kind, number + turn, entities) for kind, turn in plan)
         return Story(
             relation.name,

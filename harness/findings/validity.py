@@ -115,7 +115,7 @@ def competence_finding(study: Study, gate: float) -> Finding:
     judged on plain prompts. So no more crossed ones are asked than it takes to see that.
     """
     require(answers_gate(study))
-    answered = []
+    answered: list[Answered] = []
     for asks in _sets(study):
         of_set = replace(study, prompts=asks.prompts)
         answered += _answered(asked(of_set, gate, asks.tasks, surely=asks.decides), asks)

@@ -13,6 +13,8 @@ lens        TransformerLens's `generic_activation_patch`, on counterfactual patc
             one length; needs the extra `crosscheck`
 
 Each is timed in turn with ours, and `times_ours` is in its `extra_info`. One thread, CPU time.
+On the shape of SmolLM2-135M (30 layers of 9 heads, random weights) a head and the MLP of every
+fifth layer are edited, on eight prompts: what one edit costs is what is compared.
 """
 
 import statistics
@@ -26,6 +28,9 @@ from scipy.stats import spearmanr
 from transformers.masking_utils import create_causal_mask
 
 from benchmarks.interleaved import beside
+from benchmarks.untrained import untrained
+from fixtures.training import corpus
+from fixtures.training.tokenizer import word_tokenizer
 from harness.adapter import LoadOptions, Model
 from harness.interventions import edits
 from harness.interventions.sites import Site
@@ -36,17 +41,35 @@ FLOOR_GOAL, TRACE_GOAL, LENS_GOAL = 1.25, 4.0, 3.0
 RANK_GOAL = 0.5  # Spearman of the path's scores of heads with what ablating each of them costs
 ROUNDS, COUNT, BATCH, SAMPLE = 3, 64, 32, 4
 PEERS = ("floor", "one_trace", "full_logits", "stacked", "one_prompt")
+EMBEDDED = ("mini-qwen", "mini-llama")
+SMOLLM2 = "shape of SmolLM2-135M"
+SIZES = (576, 1536, 30, 9, 3, 49152)  # width, MLP, layers, heads, key-value heads, vocabulary
+FEW, EVERY = 8, 5  # prompts and layers of the large shape
 
 
 class Work:
-    """The same sweep in several ways."""
+    """The same sweep in several ways.
+
+    Args:
+        name: In the table.
+        path: Of the model, if the name is no alias.
+        count: Prompts.
+        every: Of the layers one in so many is edited, with one head of it; 1 edits all heads.
+        double: Whether in double precision.
+    """
 
     def __init__(
-        self, name: str = "mini-qwen", count: int = COUNT, *, double: bool = False
+        self,
+        name: str,
+        path: str = "",
+        count: int = COUNT,
+        every: int = 1,
+        *,
+        double: bool = False,
     ) -> None:
         torch.set_num_threads(1)
-        self.name = name
-        self.model = Model.load(resolve(name), LoadOptions(device="cpu", batch_size=BATCH))
+        self.name, self.path, self.every = name, path, every
+        self.model = Model.load(resolve(path or name), LoadOptions(device="cpu", batch_size=BATCH))
         self.items = sets.geography(-(-count // 3)).items[:count]
         if double:  # transformers' masks leave padding undefined there: prompts of one length
             self.model.module.double()
@@ -55,7 +78,8 @@ class Work:
             pairs = zip(self.items, lengths, strict=True)
             self.items = [item for item, length in pairs if length == common]
         self.reference = self.model.references(self.items)
-        layers, heads = range(self.model.architecture.layers), range(self.model.architecture.heads)
+        sizes = self.model.architecture
+        layers, heads = range(0, sizes.layers, every), range(1 if every > 1 else sizes.heads)
         self.sites = [Site("head", n, h) for n in layers for h in heads]
         self.sites += [Site("mlp", n) for n in layers]
         self.sets = [(edits.mean_ablation(site, self.reference),) for site in self.sites]
@@ -162,7 +186,7 @@ class Work:
         """
         self.ours()
         single = self.result.log_probability - self.traced()
-        exact = Work(self.name, len(self.items), double=True)
+        exact = Work(self.name, self.path, len(self.items), self.every, double=True)
         exact.reference, exact.sets = self.reference, self.sets
         exact.ours()
         exactly = exact.traced()
@@ -246,9 +270,14 @@ class Lens:
         self.expected = np.concatenate([heads.values.flatten(0, 1).numpy(), mlps.values.numpy()])
 
 
-@pytest.fixture(scope="module", params=["mini-qwen", "mini-llama"])
-def work(request):
-    made = Work(request.param)
+@pytest.fixture(scope="module", params=[*EMBEDDED, SMOLLM2])
+def work(request, tmp_path_factory):
+    if request.param == SMOLLM2:
+        folder = tmp_path_factory.mktemp("model")
+        untrained(folder, word_tokenizer(corpus.vocabulary()), *SIZES)
+        made = Work(SMOLLM2, str(folder), FEW, EVERY)
+    else:
+        made = Work(request.param)
     made.ours()
     return made
 
@@ -266,7 +295,7 @@ def test_ours(benchmark, work):
 def test_peer(benchmark, work, peer):
     """One prompt at a time is a sample: its ratio is scaled to all prompts."""
     benchmark.group = f"sweep of every head and MLP, {work.name}"
-    scale = COUNT / SAMPLE if peer == "one_prompt" else 1
+    scale = len(work.items) / SAMPLE if peer == "one_prompt" else 1
     for ratio in beside(benchmark, getattr(work, peer), {"ours": work.ours}, ROUNDS).values():
         benchmark.extra_info["times_ours"] = round(scale * ratio, 2)
         if peer == "floor":
@@ -275,6 +304,7 @@ def test_peer(benchmark, work, peer):
             assert scale * ratio >= TRACE_GOAL
 
 
+@pytest.mark.parametrize("work", EMBEDDED, indirect=True)  # of random weights no order is right
 def test_scores_on_the_path_rank_heads_as_the_sweep_does(benchmark, work):
     benchmark.group = f"sweep of every head and MLP, {work.name}"
 
@@ -291,6 +321,8 @@ def test_scores_on_the_path_rank_heads_as_the_sweep_does(benchmark, work):
 
 @pytest.fixture
 def lens(work):
+    if work.every > 1:
+        pytest.skip("TransformerLens's function patches every head")
     pytest.importorskip(
         "transformer_lens", reason="TransformerLens is not installed: extra 'crosscheck'"
     )

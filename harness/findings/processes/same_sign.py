@@ -1,11 +1,13 @@
 """Components of a process in a second set, where what else differs in the first is the same.
 
 What is recalled is known and what is looked up is invented: the set `neutral` looks up something
-new of known entities. And steps composed in the text may be no steps of reasoning but of reading:
-latent questions take two steps from the weights. A component that serves the process has the same
-sign there.
+new of known entities. Each of its entities is told of with the answer of another one, which small
+models do not follow; then the set `known`, where none is, serves instead. And steps composed in the
+text may be no steps of reasoning but of reading: latent questions take two steps from the weights.
+A component that serves the process has the same sign there.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -19,7 +21,8 @@ from harness.findings.processes.measured import Measured
 from harness.findings.processes.selected import share_interval
 from harness.findings.specialisation.cells import controlled_cells
 from harness.materials.cell_sets import CellSet, draw_cells, whole_cells
-from harness.materials.known_stories import NEUTRAL
+from harness.materials.items import PromptSet
+from harness.materials.known_stories import KNOWN, NEUTRAL
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Gate
 
@@ -42,12 +45,20 @@ class Second:
     needed: bool
 
 
+# Of each process, hardest first: the first that the model answers is taken.
 SECOND = {
-    RETRIEVAL.name: Second(
-        NEUTRAL, RETRIEVAL.cells, RETRIEVAL.cells, "where every name is known", needed=True
+    RETRIEVAL.name: (
+        Second(NEUTRAL, RETRIEVAL.cells, RETRIEVAL.cells, "where every name is known", needed=True),
+        Second(
+            KNOWN,
+            RETRIEVAL.cells,
+            RETRIEVAL.cells,
+            "where every name is known, and recall asks about names that the story does not have",
+            needed=True,
+        ),
     ),
-    COMPOSING.name: Second(
-        "cells", ("recall", "latent"), ("latent", "recall"), "from the weights", needed=False
+    COMPOSING.name: (
+        Second("cells", ("recall", "latent"), ("latent", "recall"), "from the weights", False),
     ),
 }
 
@@ -61,7 +72,7 @@ class AskedAgain:
         study: On the second set; None where it cannot be asked.
         relations: Of the second set.
         gates: Unmet where it cannot be asked, and nothing can be said without it.
-        notes: Why it was not asked, where something can be said without it.
+        notes: Why a second set was not asked, where something can be said without it.
     """
 
     second: Second
@@ -72,33 +83,47 @@ class AskedAgain:
 
 
 def asked_again(study: Study, process: Process, gate: float) -> AskedAgain:
-    """The process in its second set, if the model answers it.
+    """The process in the first of its second sets that the model answers.
 
     Args:
         study: On the prompts that show the process.
         process: Retrieval or composing.
         gate: Least accuracy in each cell.
     """
-    second = SECOND[process.name]
-    again = _on(second, study)
-    if again is None:
-        return AskedAgain(second, notes=(_without(second, study),))
-    asked = {cell: set[str]() for cell in second.cells}
-    for item in again.prompts.items:
+    unanswered: tuple[str, ...] = ()
+    for second in SECOND[process.name]:
+        again = _on(second, study)
+        if again is None:
+            return AskedAgain(second, notes=(_without(second, study),))
+        relations = _relations(again.prompts, second.cells)
+        unmet = _unmet(again, relations, gate)
+        if not unmet:
+            return AskedAgain(second, again, relations, notes=unanswered)
+        reason = f"{process.name} {second.words} could not be asked for: {'; '.join(unmet)}"
+        unanswered = (*unanswered, reason)
+    if second.needed:
+        gates = tuple(Gate("second set", met=False, reason=reason) for reason in unanswered)
+        return AskedAgain(second, gates=gates)
+    return AskedAgain(second, notes=unanswered)
+
+
+def _relations(prompts: PromptSet, cells: Sequence[str]) -> tuple[str, ...]:
+    """Those that have items of each cell."""
+    asked = {cell: set[str]() for cell in cells}
+    for item in prompts.items:
         if cell_of(item) in asked:
             asked[cell_of(item)].add(item.relation)
-    relations = sorted(set.intersection(*asked.values()))
+    return tuple(sorted(set.intersection(*asked.values())))
+
+
+def _unmet(again: Study, relations: Sequence[str], gate: float) -> list[str]:
+    """Why the model cannot be asked there."""
     unmet = [g.reason for g in competence_gates(again, gate) if not g.met]
     if len(relations) < LEAST_RELATIONS:
         unmet.append(
             f"{again.prompts.name} has {len(relations)} relations; {LEAST_RELATIONS} are needed"
         )
-    if not unmet:
-        return AskedAgain(second, again, tuple(relations))
-    reason = f"{process.name} {second.words} could not be asked for: {'; '.join(unmet)}"
-    if second.needed:
-        return AskedAgain(second, gates=(Gate("second set", met=False, reason=reason),))
-    return AskedAgain(second, notes=(reason,))
+    return unmet
 
 
 def _without(second: Second, study: Study) -> str:

@@ -374,24 +374,33 @@ def test_a_sign_that_is_noise_is_undecided():
     assert outcome(finding) is not Outcome.SUPPORTED
 
 
-def test_a_second_set_that_is_not_answered_leaves_retrieval_open():
-    def only_cells(study):
-        answers = study.subject.answers
-
-        def right(prompts, twin=None):
-            given = answers(prompts, twin)
-            missed = prompts.name.startswith("neutral")
-            return replace(given, correct=0 * given.correct) if missed else given
-
-        study.subject.answers = right
-        return study
-
+def with_unanswered(*names):
+    """What retrieval finds on a model that serves it in a head and does not answer these sets."""
     study = study_of(model_with((*PLACE["head"], WEIGHTS, 2.5)), cells(), ITEMS)
-    finding = finding_of(
-        process_finding, only_cells(study), "head", RETRIEVAL, RULE, needed=(1, 16), gate=0.6
-    )
+    answers = study.subject.answers
+
+    def right(prompts, twin=None):
+        given = answers(prompts, twin)
+        return (
+            replace(given, correct=0 * given.correct) if prompts.name.startswith(names) else given
+        )
+
+    study.subject.answers = right
+    return finding_of(process_finding, study, "head", RETRIEVAL, RULE, needed=(1, 16), gate=0.6)
+
+
+def test_a_second_set_that_is_not_answered_leaves_retrieval_open():
+    finding = with_unanswered("neutral", "known")
     assert outcome(finding) is Outcome.INCONCLUSIVE
     assert "retrieval where every name is known could not be asked for" in why(finding)
+    assert "names that the story does not have could not be asked for" in why(finding)
+
+
+def test_where_neutral_is_not_answered_the_easier_set_serves():
+    finding = with_unanswered("neutral")
+    assert outcome(finding) is Outcome.SUPPORTED
+    assert "known" in evidence(finding, "same_sign").effect.method
+    assert any("where every name is known could not be asked for" in n for n in finding.notes)
 
 
 def test_stories_told_in_order_show_no_composing():

@@ -33,7 +33,7 @@ SETTINGS = [
     Difficulty(names=MATCHED),
 ]
 SAME_WORDS = ("cells:recall-lookup", "cells:latent-reasoning")
-KNOWN = ("conflict", "neutral")
+KNOWN = ("conflict", "neutral", "known")
 SINGLE = (*(f"cells:{a}-{b}" for a, b in CONTRASTS), *KNOWN)
 BALANCED = [
     (name, difficulty)
@@ -194,6 +194,16 @@ def test_stories_of_known_entities_say_what_is_not_so_or_not_known(kind):
         if kind == "conflict":
             opening = "In fact, " if item.task == "recall" else "According to the text, "
             assert item.question.startswith(opening)
+
+
+@pytest.mark.parametrize("chains", [2, 3, 4])
+def test_known_stories_are_about_entities_that_have_none_of_the_answers(chains):
+    prompts = draw_cells("known", 60, 1, Difficulty(chains, chains))
+    for item in prompts.items:
+        story, facts = item.premises[0].split("\n")[0], RELATIONS[item.relation].facts
+        told = [name for name in facts if RELATIONS[item.relation].state_neutral(name, "") in story]
+        assert not {facts[name] for name in told} & {item.answer, *item.distractors}
+        assert (item.entities[0] in story) == (item.task == "lookup")
 
 
 @pytest.mark.parametrize("name", [*CROSSED, "cells-crossed:lookup/capital-young"])

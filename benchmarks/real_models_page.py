@@ -170,6 +170,7 @@ def _unmet(verdict: dict) -> str:
 
 
 def _times(models: Iterable[dict]) -> str:
+    """Of all runs with the options of the last: each takes what those before it measured."""
     return table(
         [
             *(
@@ -193,14 +194,13 @@ def _times_of(model: dict) -> Iterator[list[str]]:
             yield [words, model["name"], NOT_RUN, *["–"] * 5]
             continue
         last = stage["attempts"][-1]
-        same = ("revision", "options")
-        attempts = [a for a in stage["attempts"] if all(a[k] == last[k] for k in same)]
+        attempts = [a for a in stage["attempts"] if a["options"] == last["options"]]
         yield [
             words,
             model["name"],
             f"{last['revision']}, {_dtype(last['options'])}",
             typeset.duration(sum(a["seconds"] for a in attempts)),
-            typeset.duration(last["cpu_seconds"]),
+            typeset.duration(sum(a["cpu_seconds"] or 0 for a in attempts)),
             f"{last['peak_gib']:.2f} GiB",
             f"{last['load']:.1f}",
             str(len(attempts)),

@@ -319,6 +319,8 @@ def _parting(claim: ClaimSection, row: MatrixRow, on_model: OnModel) -> Parting 
     published, controlled = (
         _records(claim, row.part, on_model.model, criterion) for criterion in CRITERIA
     )
+    # A paper's rule judges the whole claim where the controlled criterion has parts.
+    published = published or _records(claim, "", on_model.model, Criterion.PUBLISHED)
     word = overall(r.outcome for r in controlled)
     if overall(r.outcome for r in published) != Outcome.SUPPORTED:
         return None

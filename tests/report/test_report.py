@@ -182,6 +182,19 @@ def test_published_and_controlled_are_set_side_by_side_within_a_part_only():
     assert [p for p in whole.partings if p.claim_id == "h2"]
 
 
+def test_a_published_claim_without_parts_is_set_beside_every_controlled_part():
+    """As in h1 to h6, whose published rule judges the claim and whose controlled one its parts."""
+
+    def part(v):
+        return replace(v, part="retrieval" if v.criterion == "controlled" else "")
+
+    page = report_view.report_page([part(v) for v in sample()], None, "t")
+    whole = report_view.report_page(sample(), None, "t")
+    found = [(p.claim_id, p.model) for p in page.partings]
+    assert found == [(p.claim_id, p.model) for p in whole.partings]
+    assert {p.part for p in page.partings} == {"retrieval"}
+
+
 def test_the_same_number_stands_wherever_a_verdict_is_shown(tmp_path):
     found = sample(("mini-qwen",))
     refuted = next(v for v in found if v.claim_id == "h4" and v.criterion == "controlled")

@@ -15,8 +15,8 @@ Steering    The direction is fitted on crossed prompts, where words cannot tell 
             evaluation facts, in shares of each task's intact logit difference (in nats, an edit
             that ruins both costs more where there was more), against random directions of the
             same length. Reasoning itself must gain, and lose with the opposite sign, where it is
-            answered right .3 to .9 of the time. Cost: KL divergence on lookup items and plain
-            statements. An answer that greedy text does not give counts as wrong, never as a guess.
+            answered right .3 to .9 of the time. Cost: KL divergence on recall and latent items and
+            on plain statements. An answer that greedy text does not give counts as wrong.
 """
 
 import pytest

@@ -19,7 +19,7 @@ Exit status: 0 listed, 1 a prediction has no docstring or no criterion, 2 there 
 EPILOG = """\
 examples:
   python -m harness hypotheses
-  python -m harness hypotheses mine/test_h9_attention.py --plan
+  python -m harness hypotheses mine/test_attention.py --plan
   pytest hypotheses/test_h2_heads.py::test_heads_differ_as_published     runs one of them"""
 
 

@@ -67,14 +67,14 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         parse_time,
         None,
         "the time that the run may take, such as 20m or 1h30m: where it would take longer, fewer "
-        "items are asked, and in the end fewer relations; what was cut is said and recorded",
+        "items are asked, then fewer relations; the report says what was left out",
     ),
     (
         "--shots",
         _or_auto(0),
         "auto",
-        "solved questions before each one of the cells, a multiple of the chains; auto, here and "
-        "for chains and order: the hardest setting whose discovery items the model answers",
+        "solved questions before each question of the cells, a multiple of the chains; auto (also "
+        "of --chains and --order): the hardest setting that the model answers on discovery items",
     ),
     ("--chains", _or_auto(2), "auto", "chains in a story of the cells: answers to choose from"),
     (
@@ -88,8 +88,8 @@ OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
         "--names",
         _one_of(MADE_UP, MATCHED),
         "auto",
-        "invented names of the cells: made-up; matched, cut by tokenizers into as many pieces as "
-        "known names; auto: those that the model's tokenizer cuts more as it cuts known names",
+        "invented names of the cells: made-up; matched (most tokenizers cut them into as many "
+        "pieces as known names); auto: those whose number of pieces is nearer to known names'",
     ),
     ("--seed", whole_number(0), 0, "of materials, permutations and resamples"),
     (

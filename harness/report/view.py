@@ -45,11 +45,12 @@ FACTS = {"items": "items of a task, in sets that are drawn"}  # as the page call
 SAME = "same weights as"  # a fact of a model: an earlier model of the page
 LIMITS = (
     "A verdict holds for the model, the materials and the plan named here, and no further.",
-    "Refuted means that a requirement failed, all of its interval on the wrong side of what was "
-    "needed; an effect may be there that is smaller.",
-    "A difference of activation (h1 to h4) is no cause; what the model needs is asked by h5 to h8.",
-    "Heads are ranked by ablating one at a time, neurons by their share on the way to the ablation "
-    "of all: a circuit whose parts stand in for each other may be missed.",
+    "Refuted means that a requirement failed with its whole interval, or that a control showed the "
+    "same; a smaller effect may exist.",
+    "A difference of activation (h1 to h4, the separation of h7, h12) is no cause: only claims "
+    "that edit the model, from h5 on, test what it needs.",
+    "Heads are ranked by ablating one at a time, neurons by gradients on the path to the ablation "
+    "of all: a circuit whose parts can replace each other may be missed.",
 )
 
 

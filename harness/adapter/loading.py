@@ -60,8 +60,10 @@ def choose_device(options: LoadOptions) -> str:
             "use --device cpu, or install a CUDA build of torch."
         )
     if kind == "cuda" and number and int(number) >= torch.cuda.device_count():
+        last = torch.cuda.device_count() - 1
         raise ModelError(
-            f"--device {asked} was asked for, but this machine has {torch.cuda.device_count()} GPU."
+            f"--device {asked} was asked for, but the last GPU here is cuda:{last}: use one from "
+            f"cuda:0 to cuda:{last}, or --device cpu."
         )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ModelError("--device mps was asked for, but there is none here: use --device cpu.")

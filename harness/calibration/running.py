@@ -168,7 +168,11 @@ class Workshop:
         for claim in self.settings.claims:
             files = sorted(folder.glob(f"test_{claim}_*.py"))
             if not files:
-                raise ModelError(f"there is no claim {claim!r} in {folder}.")
+                known = {file.stem.split("_")[1] for file in folder.glob("test_*.py")}
+                raise ModelError(
+                    f"there is no claim {claim!r} in {folder}: expected one of "
+                    f"{', '.join(sorted(known, key=lambda name: (len(name), name)))}."
+                )
             found += map(str, files)
         return found
 

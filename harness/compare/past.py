@@ -173,7 +173,9 @@ def _read(name: str, path: Path, folder: Path) -> Past:
     with border(path, EXPECTED, REMEDY, BaselineError):
         found = records.read_verdicts(path)
     if not found:
-        raise BaselineError(f"{path} holds no verdicts: there is nothing to compare with.")
+        raise BaselineError(
+            f"{path} holds no verdicts: there is nothing to compare with; give a run that has some."
+        )
     return Past(name, path.resolve(), folder.resolve(), found)
 
 

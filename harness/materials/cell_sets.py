@@ -219,7 +219,10 @@ def stories_of(
     else:
         draw = partial(_block_of_one, wanted, usable, seed, difficulty)
     if not usable:
-        raise MaterialsError(f"no relation gives {wanted.named(difficulty)}: add facts or links.")
+        raise MaterialsError(
+            f"no relation gives {wanted.named(difficulty)}: take fewer --chains or --steps, or add "
+            "facts or links to prompts/relations."
+        )
     supplies: dict[tuple[str, str], Supply] = {}
     for number in range(blocks):
         yield from draw(number, supplies)

@@ -182,7 +182,10 @@ def size(config: Mapping[str, Any], model: str, *names: str, default: int | None
     """
     value = next((config[name] for name in names if config.get(name) is not None), default)
     if value is None:
-        raise ModelError(f"the configuration of {model!r} states no {names[0]}.")
+        raise ModelError(
+            f"the configuration of {model!r} states no {names[0]}, expected a whole number: copy "
+            "or download it again, or give a model in the format of transformers."
+        )
     if value != default and (type(value) is not int or value < 1):
         raise ModelError(
             f"the configuration of {model!r} states {names[0]} {value!r:.40}, expected a whole "

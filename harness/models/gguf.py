@@ -123,7 +123,10 @@ def _read_once(path: Path, inode: int, changed: int) -> _Header:
     del inode, changed  # the file's state, so that another file under the same name is read
     with path.open("rb") as file:
         if file.read(4) != MAGIC:
-            raise ModelError(f"{path} does not begin with GGUF, so it is no GGUF file.")
+            raise ModelError(
+                f"{path} does not begin with the letters GGUF, so it is no GGUF file: copy it "
+                "again, or give the file of the model."
+            )
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             reader = _Reader(content)
             try:

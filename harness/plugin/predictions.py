@@ -284,7 +284,8 @@ def first_line(documented: object, name: str) -> str:
     doc = inspect.getdoc(documented)
     if not doc:
         raise pytest.UsageError(
-            f"{name} has no docstring; its first line is printed in the report."
+            f"{name} has no docstring: write one; its first line is the claim (of a file) or the "
+            "prediction (of a test) in the report."
         )
     return doc.splitlines()[0]
 

@@ -147,7 +147,10 @@ class Evidence:
         if not self.required:
             return State.HELD
         if self.threshold is None:
-            raise ValueError(f"evidence {self.name!r} has a relation but no threshold")
+            raise ValueError(
+                f"evidence {self.name!r} has the relation {self.relation!r} but no threshold: give "
+                "it one, or leave the relation out."
+            )
         low, high = self._span or (self.effect.value, self.effect.value)
         return decided(low, high, self.threshold, self.relation)
 

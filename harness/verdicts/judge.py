@@ -96,7 +96,10 @@ def judge(finding: Finding, criterion: Criterion) -> tuple[Outcome, str]:
     unmet = [gate.reason for gate in finding.gates if not gate.met]
     stopped = unmet and not finding.evidence  # nothing was measured behind the gate
     if not stopped and not any(e.decisive for e in finding.evidence):
-        raise ValueError("a prediction needs at least one piece of evidence that can fail")
+        raise ValueError(
+            f"none of the {len(finding.evidence)} pieces of evidence can fail: give at least one a "
+            "threshold, or a p_adjusted with its alpha."
+        )
     if unmet:
         return Outcome.INCONCLUSIVE, "; ".join(unmet)
     if unreachable := [e.explain() for e in finding.evidence if not e.reachable]:

@@ -126,6 +126,13 @@ def test_options_that_cannot_be_met_are_one_sentence(model, options, sentence, m
         Model.load(model.spec, LoadOptions(**{"device": "cpu", **options}))
 
 
+def test_a_gpu_that_is_not_there_is_told_which_are(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ModelError, match="the last GPU here is cuda:1: use one from cuda:0 to"):
+        loading.choose_device(LoadOptions(device="cuda:2"))
+
+
 def test_an_architecture_that_cannot_be_read_is_refused_before_its_weights_are_read(tmp_path):
     folder = copy_config_only(tmp_path, {"model_type": "mamba", "num_hidden_layers": 2})
     with pytest.raises(ModelError, match=r"'mamba' cannot be read, because a layer has no atten"):

@@ -120,4 +120,6 @@ def test_what_is_not_there_is_one_sentence(tmp_path, capsys):
     assert main(["calibrate", "--power", "no-model", work]) == 2
     assert "no-model" in capsys.readouterr().err
     assert main(["calibrate", "--claim", "h99", work, "--part", "consistency"]) == 2
-    assert "h99" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "'h99'" in said
+    assert "expected one of h0, h1, h2" in said

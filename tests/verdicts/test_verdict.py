@@ -126,7 +126,7 @@ def test_relations_mean_what_they_say(relation, below, equal, above):
 def test_a_finding_without_decisive_evidence_is_an_error_even_behind_an_unmet_gate():
     shown = Evidence("shown", Effect("x", 1.0))
     for finding in (Finding(()), Finding((shown,)), Finding((shown,), (), (UNMET,))):
-        with pytest.raises(ValueError, match="at least one piece of evidence that can fail"):
+        with pytest.raises(ValueError, match="evidence can fail: give at least one a threshold"):
             judge(finding, CONTROLLED)
 
 
@@ -151,7 +151,7 @@ def test_a_verdict_comes_back_as_it_was():
 
 
 def test_a_relation_without_a_threshold_is_an_error():
-    with pytest.raises(ValueError, match="'x' has a relation but no threshold"):
+    with pytest.raises(ValueError, match="'x' has the relation '>=' but no threshold: give"):
         judge(Finding((Evidence("x", Effect("x", 1.0), relation=">="),)), CONTROLLED)
 
 

@@ -109,7 +109,7 @@ def reach_gate(decisions: Decisions, rule: ProcessRule) -> Gate:
         "reach",
         decisions.floor <= rule.alpha,
         f"the smallest p that these relations and permutations can give is {decisions.floor:.2g}, "
-        f"above alpha {rule.alpha:g}: use more",
+        f"above alpha {rule.alpha:g}: use more relations (--items) or --permutations",
     )
 
 

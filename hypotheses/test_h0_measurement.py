@@ -38,7 +38,7 @@ def test_every_site_reaches_the_logits(subject, verdict):
 
 @pytest.mark.criterion("controlled")
 def test_the_model_answers(study, verdict):
-    """The model answers recall, lookup and reasoning above the gate, plain and crossed."""
+    """The model answers recall, lookup and reasoning above the gate; crossed ones are shown."""
     verdict(validity.competence_finding(study, GATE))
 
 
@@ -56,5 +56,5 @@ def test_nothing_differs_before_the_label(study, verdict):
 
 @pytest.mark.criterion("controlled")
 def test_shuffled_labels_give_uniform_p(study, verdict):
-    """With shuffled task labels, small p-values are as rare as they should be."""
+    """With shuffled task labels, small p-values are no more frequent than they should be."""
     verdict(validity.uniformity_finding(study, LABEL_SHUFFLES, UNIFORM_P))

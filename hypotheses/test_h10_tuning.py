@@ -20,12 +20,12 @@ from harness.interventions.steps import Steps
 
 DOSES = (0.01, 0.02, 0.05, 0.125, 0.25)  # shares of the components of a kind, as in h5
 TARGET = 0.50  # of what ablating all components of the kind costs: heads are ranked again below
-STEPS = 20  # of a twentieth of the length of the circuit's parameters each, or less: together no
-SIZE = 1 / STEPS  # longer than the way to deleting them
-POOR, GOOD = 0.25, 0.75  # of what the gradient promises: a step was too long, might be longer
-LEFT = 0.10  # of the logit difference of the items tuned on: then these are unlearnt
-LOST = 0.50  # of its own logit difference, that the target loses at least
-MARGIN = 0.10  # of its own, that another cell loses at most
+STEPS = 20  # at most
+SIZE = 1 / STEPS  # of the norm of the circuit's parameters: all steps together reach zero at most
+POOR, GOOD = 0.25, 0.75  # gain as a share of the gradient's promise: shorten, lengthen the step
+LEFT = 0.10  # of the logit difference of the items tuned on: then the tuning ends
+LOST = 0.50  # share of its own logit difference that the target loses, at least
+MARGIN = 0.10  # share of its own logit difference that another cell loses, at most
 ALPHA, REFERENCES = 0.05, 10  # rank among random sets and circuits of one process, as in h5
 GATE = 0.60  # accuracy in each cell
 KINDS = ("head", "neuron")

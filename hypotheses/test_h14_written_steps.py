@@ -7,7 +7,7 @@ Materials   cells. The circuit is found on short answers. It is judged on the sa
 Controls    Lookup after one written step must be spared. Random sets of the circuit's size, matched
             by layer, and circuits that the same search finds between questions of one process; for
             the direction, random directions and those between questions. A text that ends in no
-            answer is no lost answer: where many do, nothing is said.
+            answer is no lost answer: where many do, the verdict is inconclusive.
 Selection   The circuit by ablation on discovery entities of half of the relations (h5); the
             direction on their crossed prompts (h7); texts about other entities of the others. The
             relation is the unit.
@@ -26,7 +26,7 @@ MARGIN = 0.10  # of what guessing loses, at most, in lookup; in the search as in
 ALPHA, REFERENCES = 0.05, 10  # rank among random sets and circuits of one process, as in h5
 GATE = 0.60  # accuracy in each cell, and after written steps
 TOKENS = 64  # written at most: four steps and an answer are about fifty
-READABLE = 0.80  # of the texts end in an answer; of these as many without the circuit
+READABLE = 0.80  # of the texts must end in an answer; without the circuit, of that share
 KINDS = ("head", "neuron")
 
 circuit = CircuitRule(doses=DOSES, target=TARGET, margin=MARGIN, alpha=ALPHA, draws=REFERENCES)

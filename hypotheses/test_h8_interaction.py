@@ -34,7 +34,7 @@ rule = PairRule(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.criterion("controlled", prompts="cells", plain=True, part="processes", primary=True)
 def test_each_circuit_serves_its_own_process_more(study, verdict, kind):
-    """Each circuit's main effect is larger on its own process than on the other."""
+    """Each circuit's main effect is larger on its own cell than on every other, with lookup."""
     verdict(separable_finding(study, kind, rule, gate=GATE))
 
 

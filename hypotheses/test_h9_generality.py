@@ -1,7 +1,6 @@
 """The same components serve a process in every relation.
 
-Source      Assumed where circuits of one task are named after a capability; asked of this suite.
-            No published criterion.
+Source      Assumed where circuits of one task are named after a capability. No published criterion.
 Materials   cells, one question a prompt, where source (weights, text) and steps differ one at a
             time, in relations of several families (countries, animals, jobs, things).
 Controls    Every exchange of the two cells within relations; agreement with what serves the other

@@ -18,19 +18,20 @@ from harness.study import reference_models
 from harness.study.plan import whole_number
 
 HELP = """\
-Measures how often the suite errs where nothing is to be found, and how often it finds what is.
+Measures how often the suite finds something where there is nothing, and how often it finds what
+is there.
 
-processes    shuffled labels and same-process contrasts: the rules of h1 to h8 on activations and
-             effects of components that are measured once of each model
+processes    shuffled labels and same-process contrasts, where nothing is to be found: the rules of
+             h1 to h8, on activations and effects of components measured once on each model
 controls     the reference models, whose verdicts are known, judged over seeds
 organisms    networks written by hand, whose verdicts were stated beforehand
-power        a reference model that has what is looked for, with fewer facts
+power        a reference model with known circuits, asked fewer and fewer facts
 programs     small networks taught published programs with their circuits: how heads and MLPs rank
 consistency  the same run twice must agree
 
 Writes calibration.json (described by harness/calibration/calibration.schema.json) and a page beside
-it. Runs go one to a core. What is finished is stored and not repeated, also after Ctrl-C: the same
-command goes on. It says beforehand how long the whole will take: hours; --quick takes minutes.
+it. Each run takes one core. Finished runs are stored and not repeated, also after Ctrl-C: the same
+command continues. It first says how long all of it will take: hours; --quick takes minutes.
 
 Exit status: 0 all runs finished, 1 some failed or it was stopped, 2 the command cannot be run."""
 EPILOG = """\
@@ -62,7 +63,11 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 
 def _add_modes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--quick", action="store_true", help="few and small runs, to try it out")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="few runs with smaller numbers than the defaults, to try it out",
+    )
     parser.add_argument(
         "--page", metavar="FILE", type=Path, help="only draw the page of a calibration.json again"
     )
@@ -105,8 +110,8 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 def _add_selection(parser: argparse.ArgumentParser) -> None:
     default = CalibrationSettings.usual()
     for name, why in (
-        ("--processes", "judge claims where nothing is, on what is measured once of this model"),
-        ("--power", "measure power on this model, which has what is looked for"),
+        ("--processes", "judge claims on shuffled labels and same-process contrasts of this model"),
+        ("--power", "measure power on this model, whose circuits are known"),
         ("--organisms", "judge this network written by hand, whose verdicts are known"),
         ("--programs", "teach networks this program, and rank their heads and MLPs"),
     ):
@@ -121,32 +126,38 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_numbers(parser: argparse.ArgumentParser) -> None:
+    default = CalibrationSettings.usual()
     for name, why in (
-        ("--seeds", "draws of the materials for each of the controls"),
+        ("--seeds", "draws of the materials for each reference model"),
         ("--organism-seeds", "draws for each organism, and for each point of a power curve"),
         ("--shuffles", "sets of shuffled labels on a model's activations"),
         (
             "--effect-shuffles",
-            "the same on effects of components, and of same-process contrasts",
+            "sets of shuffled labels, and same-process contrasts, on effects of components",
         ),
         ("--process-seeds", "draws of 40 same-process contrasts on activations"),
         ("--program-seeds", "networks that are taught each program"),
-        ("--items", "facts of each task of models where nothing is, and of the same run twice"),
-        ("--control-items", "facts of each task of controls"),
-        ("--organism-items", "facts of each task of organisms"),
+        ("--items", "facts of each task in the parts processes and consistency"),
+        ("--control-items", "facts of each task for reference models"),
+        ("--organism-items", "facts of each task for organisms"),
         ("--permutations", "of each permutation test"),
         ("--resamples", "of each bootstrap"),
         ("--twins", "untrained twins of each run"),
     ):
+        usual = getattr(default, name.removeprefix("--").replace("-", "_"))
         parser.add_argument(
-            name, metavar="N", type=_typed(whole_number(1)), help=f"{why} (default: as usual)"
+            name,
+            metavar="N",
+            type=_typed(whole_number(1)),
+            help=f"{why} (default: {usual})",
         )
     parser.add_argument(
         "--power-items",
         metavar="N",
         type=_typed(whole_number(1)),
         nargs="+",
-        help="facts of each task on the power curve",
+        help="facts of each task on the power curve (default: "
+        f"{', '.join(map(str, default.power_items))})",
     )
 
 

@@ -58,7 +58,10 @@ class Questions:
 
 
 def relation_contrasts(
-    questions: Questions, cells: tuple[str, str], relations: Sequence[str]
+    questions: Questions,
+    cells: tuple[str, str],
+    relations: Sequence[str],
+    scale: Float[np.ndarray, " place"] | None = None,
 ) -> Float[np.ndarray, "relation place"]:
     """The difference of the first cell less the second in each relation: d by relation.
 
@@ -69,10 +72,12 @@ def relation_contrasts(
         questions: Of one split.
         cells: Their names.
         relations: Each has a block with prompts of both cells.
+        scale: The units, if they are known from more prompts than these.
     """
     inside = np.isin(questions.asked, cells) & np.isin(questions.relation, relations)
     found = questions.rows(inside)
-    scale = pooled_sd(found.values, _groups(found.relation, found.asked))
+    if scale is None:
+        scale = sd_within(found, found.asked)
     rows = [_difference(found, relation, cells) for relation in relations]
     return in_units(np.array(rows).reshape(len(relations), -1), scale)
 
@@ -98,6 +103,16 @@ def _difference(
         if len(first) and len(second):
             differences.append(first.mean(0, dtype=float) - second.mean(0, dtype=float))
     return np.asarray(np.mean(differences, axis=0))
+
+
+def sd_within(questions: Questions, label: np.ndarray) -> Float[np.ndarray, " place"]:
+    """SD of prompts of one relation and label, pooled over these.
+
+    Args:
+        questions: Of one split.
+        label: Of each of them.
+    """
+    return pooled_sd(questions.values, _groups(questions.relation, label))
 
 
 def _groups(*labels: np.ndarray) -> Int[np.ndarray, " prompt"]:

@@ -8,7 +8,12 @@ from jaxtyping import Float
 
 from harness import stats
 from harness.activations.extracted import Activations
-from harness.findings.processes.contrasts import Questions, relation_contrasts, relations_with
+from harness.findings.processes.contrasts import (
+    Questions,
+    relation_contrasts,
+    relations_with,
+    sd_within,
+)
 from harness.findings.processes.kinds import Process
 from harness.findings.processes.materials import gates_of, relations_of, shown_by
 from harness.findings.processes.rule import Decisions, ProcessRule
@@ -174,19 +179,32 @@ def same_process_contrasts_of(measured: Measured) -> Iterator[tuple[SameProcess,
         yield drawn, False
     told = told_places(items)
     for cell in cells:
-        for by_place in _by_place(questions, told, cell, units):
+        for by_place in _by_place(questions, told, cell, cells, units):
             yield by_place, True
 
 
 def _by_place(
-    questions: Questions, told: np.ndarray, cell: str, least: int
+    questions: Questions, told: np.ndarray, cell: str, cells: tuple[str, str], least: int
 ) -> Sequence[SameProcess]:
-    """Answers told first against last, in one cell; none where few relations have both."""
+    """Answers told first against last, in one cell; none where few relations have both.
+
+    In units of the SD within a place of either cell: those told first and last in one cell are too
+    few for a SD of their own, and of thousands of components the smallest SD makes the largest d.
+    """
     ends = ("first", "last")
     asked = replace(questions, asked=np.where(questions.asked == cell, told, ""))
     splits = [asked.rows(asked.split == split) for split in (DISCOVERY, EVALUATION)]
     relations = sorted(relations_with(splits[0], ends) & relations_with(splits[1], ends))
     if len(relations) < least:
         return ()
-    sides = (relation_contrasts(split, ends, relations) for split in splits)
+    places = np.char.add(questions.asked, told)
+    inside = np.isin(questions.asked, cells)
+    scales = (
+        sd_within(questions.rows(inside & there), places[inside & there])
+        for there in (questions.split == split for split in (DISCOVERY, EVALUATION))
+    )
+    sides = (
+        relation_contrasts(split, ends, relations, scale)
+        for split, scale in zip(splits, scales, strict=True)
+    )
     return (SameProcess(*sides),)

@@ -13,6 +13,7 @@ from harness.findings.processes.different import different_finding
 from harness.findings.processes.finding import process_finding
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
 from harness.findings.processes.materials import relations_of
+from harness.findings.processes.measured import _by_place
 from harness.findings.processes.rule import ProcessRule
 from harness.findings.processes.same_process import told_places
 from harness.findings.specialisation.cells import controlled_cells
@@ -286,6 +287,25 @@ def test_relations_count_where_both_halves_ask_in_both_cells():
 def test_every_third_answer_is_told_first_and_every_third_last():
     told = told_places(cells().items)
     assert (told == "first").sum() == (told == "last").sum() == len(told) // 3
+
+
+def test_the_place_of_an_answer_is_no_larger_because_few_prompts_have_it():
+    """Of thousands of components the smallest SD of few prompts would make the largest d."""
+    prompts = draw_cells("cells", 200, 0, Difficulty(4, 4))
+    told = told_places(prompts.items)
+    first = (told == "first") & np.array([cell_of(i) == "lookup" for i in prompts.items])
+    noise = np.random.default_rng(0).normal(size=(len(told), 5000))
+    questions = Questions.of(noise + 2.0 * first[:, None], prompts.items)
+    (contrast,) = _by_place(questions, told, "lookup", RETRIEVAL.cells, 8)
+    d = np.abs(contrast.evaluation.mean(0))
+    assert np.median(d) == pytest.approx(2.0, abs=0.1)
+    assert d.max() < 4.0
+    few = Questions.of(questions.values, prompts.items).rows(questions.split == EVALUATION)
+    own = np.where(few.asked == "lookup", told[questions.split == EVALUATION], "")
+    alone = relation_contrasts(
+        replace(few, asked=own), ("first", "last"), sorted(set(few.relation))
+    )
+    assert np.abs(alone.mean(0)).max() > 4.0
 
 
 def test_the_rule_needs_a_size_and_a_p_and_every_relation_but_one():

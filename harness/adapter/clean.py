@@ -1,6 +1,7 @@
 """One forward pass without edits, keeping what edited passes start from and patch from."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import nnsight
 import numpy as np
@@ -15,6 +16,8 @@ from harness.adapter.editing import KEPT_STORES, SourceValues, read_store
 from harness.adapter.encoding import Batch, Encoder
 from harness.adapter.scoring import last_tokens_only
 from harness.models.architecture import Architecture
+
+KEPT_BYTES = 1 << 29  # of clean runs: all those of a small model's circuits, none of a large model
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,13 @@ class Clean:
     logits: Float[Tensor, "prompt d_vocab"]
     stores: dict[SourceValues, Tensor]
 
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        layers = () if self.cache is None else self.cache.layers
+        cached = (values for layer in layers for values in (layer.keys, layer.values))
+        return sum(t.nbytes for t in (*self.resid, *cached, self.logits, *self.stores.values()))
+
 
 def run_clean(network: Network, batch: Batch, wanted: set[SourceValues]) -> Clean:
     """Run a batch without edits, keeping the residual stream, keys and values, and `wanted`.
@@ -115,6 +125,28 @@ def run_clean(network: Network, batch: Batch, wanted: set[SourceValues]) -> Clea
             stores["resid", number] = resid[number + 1]
     logits = output.logits[:, 0].float().to(batch.ids.device)
     return Clean(resid, getattr(output, "past_key_values", None), logits, stores)
+
+
+class CleanRuns:
+    """The last runs without edits: sweeps that ask of the same prompts start from the same run.
+
+    Only for weights that stay as they are.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._kept: dict[tuple[Any, ...], Clean] = {}  # the last used one is the last
+
+    def of(self, batch: Batch, wanted: set[SourceValues]) -> Clean:
+        """The run of a batch with fused attention, which holds at least what is wanted."""
+        key = batch.ids.shape, *(c.tobytes() for c in (batch.ids.cpu().numpy(), *batch.columns))
+        clean = self._kept.pop(key, None)
+        if clean is None or not wanted <= clean.stores.keys():
+            clean = run_clean(self.network, batch, wanted.union(clean.stores if clean else ()))
+        self._kept[key] = clean
+        while sum(kept.size for kept in self._kept.values()) > KEPT_BYTES:
+            del self._kept[next(iter(self._kept))]
+        return clean
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from harness.adapter import (
     tuning,
 )
 from harness.adapter.batching import Batcher, Progress
-from harness.adapter.clean import Network
+from harness.adapter.clean import CleanRuns, Network
 from harness.adapter.encoder_decoders import OneStream
 from harness.adapter.encoders import is_encoder
 from harness.adapter.encoding import Batch, Encoder
@@ -59,6 +59,7 @@ class Model:
         encoder: From prompts to token ids.
         network: All of the above that a run of the model needs.
         batcher: How prompts are put into batches.
+        kept: Runs without edits that later sweeps start from.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Model:
             self.encoder = replace(self.encoder, causal=False)
         self.network = Network(engine, self.sites, self.encoder, self.architecture, self.device)
         self.batcher = Batcher(self.network, options.batch_size)
+        self.kept = CleanRuns(self.network)
 
     @classmethod
     def load(cls, spec: ModelSpec, options: LoadOptions | None = None) -> Self:
@@ -206,6 +208,7 @@ class Model:
         *,
         donors: Sequence[Item] | None = None,
         partial: bool = False,
+        keep: bool = False,
         progress: Progress | None = None,
     ) -> SweepResult:
         """Every item under every edit set: each set is applied alone, its edits together.
@@ -216,6 +219,8 @@ class Model:
             donors: For resample ablation, the item that each item takes its values from.
             partial: Whether these are only part of the prompts; then a set that applies to none of
                 them is not an error.
+            keep: Whether runs without edits are kept for later sweeps of the same prompts: only
+                while the weights stay as they are.
             progress: Called with the number of new cells, an edit set on an item each.
 
         Raises:
@@ -225,7 +230,8 @@ class Model:
         """
         _refuse_none(items)
         self._refuse_unanswering()
-        job = Sweep(self.network, items, edit_sets, donors, progress)
+        kept = self.kept if keep else None
+        job = Sweep(self.network, items, edit_sets, donors, progress, kept)
 
         def measure(batch: Batch) -> None:
             job.measure(batch, self.batcher.rows_of(batch))

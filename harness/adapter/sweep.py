@@ -10,6 +10,7 @@ prefix run as one tree under edits that do the same to each of them (see `prefix
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from harness.activations.swept import SweepResult
 from harness.adapter.attention import fused_attention
 from harness.adapter.batching import Progress
 from harness.adapter.chunks import Chunk, first_stage, halves, known_stores
-from harness.adapter.clean import Clean, Network, run_clean, taken
+from harness.adapter.clean import Clean, CleanRuns, Network, run_clean, taken
 from harness.adapter.editing import Placed, SourceValues, store_at
 from harness.adapter.encoding import Batch
 from harness.adapter.loading import is_out_of_memory
@@ -51,9 +52,13 @@ class Sweep:
         edit_sets: Sequence[EditSet],
         donors: Sequence[Item] | None = None,
         progress: Progress | None = None,
+        kept: CleanRuns | None = None,
     ) -> None:
         self.network, self.items, self.progress = network, items, progress
         self.sets = [tuple(edits) for edits in edit_sets]
+        # Attention is fused in what is kept, and eager where patterns are edited.
+        kept = None if self.patterns else kept
+        self.run_clean = kept.of if kept else partial(run_clean, network)
         edits = [edit for edits in self.sets for edit in edits]
         for edit in edits:
             _refuse_outside(edit.site, network)
@@ -135,7 +140,7 @@ class Sweep:
     def _measure(self, batch: Batch, rows: int) -> None:
         here = list(batch.rows)
         placed = self._place(batch)
-        clean = run_clean(self.network, batch, self.needed[Source.OWN] | self.resumed)
+        clean = self.run_clean(batch, self.needed[Source.OWN] | self.resumed)
         self.clean[:, here] = scores(clean.logits, self.targets.of(here))
         ids = [self.items[i].id for i in here]
         refuse_overflow(self.network, batch, clean.logits, ids)
@@ -233,11 +238,11 @@ class Sweep:
             trees = shared_prefix_trees(ids)
             if share and self.network.sees(max(len(tree.ids) for tree in trees)):
                 together = encoder.batch_of(trees, device)
-                seen = run_clean(self.network, together, self.needed[run]).stores
+                seen = self.run_clean(together, self.needed[run]).stores
                 take = taken(together, other)
                 seen = {at: take(store) for at, store in seen.items()}
             else:
-                seen = run_clean(self.network, other, self.needed[run]).stores
+                seen = self.run_clean(other, self.needed[run]).stores
             stores = {at: aligned(store, width) for at, store in seen.items()}
             there = aligned(other.mask, width).bool()
             # Up to the first token that differs nothing does, where tokens see only those before.

@@ -80,6 +80,7 @@ def swept(
                 [addressed[address].edits(inputs) for address in new],
                 donors=[donors[i.id] for i in items] if donors else None,
                 partial=True,
+                keep=True,
             )
             known |= {address: _run(result, row) for row, address in enumerate(new)}
         return _joined([known[address] for address in wanted])

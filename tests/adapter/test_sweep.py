@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.adapter import LoadOptions, Model, editing
+from harness.adapter import LoadOptions, Model, clean, editing
 from harness.interventions import edits
 from harness.interventions.edits import Edit
 from harness.interventions.sites import EditError, Site, Source
@@ -550,6 +550,30 @@ def test_layers_before_the_edit_are_not_run_again(model, monkeypatch):
     calls[0].clear(), calls[1].clear()
     model.sweep(STORY[:1], [(edits.zero_ablation(Site("head", 0, 0), (-4,)),)])
     assert calls == {0: [(1, width), (1, 4)], 1: [(1, 1), (1, 1)]}
+
+
+def test_a_run_that_is_kept_is_not_made_again_and_gives_the_same(model, monkeypatch):
+    model, made, run = reloaded(model), [], clean.run_clean
+
+    def counted(*arguments):
+        made.append(arguments)
+        return run(*arguments)
+
+    monkeypatch.setattr(clean, "run_clean", counted)  # of what is kept: a sweep has its own
+    head, neuron = (edits.zero_ablation(site) for site in (Site("head", 1, 3), Site("neuron", 1)))
+    donor, sides = edits.resample_ablation(ONE_SITE), STORY[::-1]
+    # A neuron's sweep starts after the attention, which the first run did not keep; the last two
+    # have a run of the donors beside it.
+    for edit, runs in ((head, 1), (head, 1), (neuron, 2), (head, 2), (donor, 4), (donor, 4)):
+        kept = model.sweep(STORY, [(edit,)], donors=sides, keep=True)
+        assert len(made) == runs
+        np.testing.assert_array_equal(
+            tables(kept), tables(model.sweep(STORY, [(edit,)], donors=sides))
+        )
+    monkeypatch.setattr(clean, "KEPT_BYTES", 0)
+    for runs in (5, 6):
+        model.sweep(STORY[:1], [(head,)], keep=True)
+        assert len(made) == runs
 
 
 def test_a_sliding_window_narrower_than_the_prompt_is_respected(tmp_path):

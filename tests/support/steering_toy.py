@@ -165,8 +165,9 @@ class Toy:
         found = [self.law(Here(i.task, along, d, self.wrong(i))) for i, along, d in ends]
         return np.array([found, far])
 
-    def sweep(self, items, edit_sets, *, donors=None, partial=False):
+    def sweep(self, items, edit_sets, *, donors=None, partial=False, keep=False):
         assert partial
+        assert keep
         assert donors is None
         after, far = np.array([self.read(items, e) for e in edit_sets]).swapaxes(0, 1)
         clean = self.read(items)[0]

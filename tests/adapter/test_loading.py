@@ -315,7 +315,7 @@ def test_arguments_of_the_template_reach_the_text_and_the_identity(load, tmp_pat
 
 
 def test_every_file_of_a_hub_model_is_asked_for_at_one_commit(load, monkeypatch):
-    """Tokenizer, configuration and weights: the branch may move between the three."""
+    """Tokenizer, configuration, which is read twice, and weights: the branch may move between."""
     model, asked = load("qwen2"), []
 
     def giving(found):
@@ -332,11 +332,17 @@ def test_every_file_of_a_hub_model_is_asked_for_at_one_commit(load, monkeypatch)
         ("AutoModelForCausalLM", (model.module, report)),
     ):
         monkeypatch.setattr(getattr(transformers, name), "from_pretrained", giving(found))
+
+    def file(path, name, *, revision):
+        asked.append((path, revision))
+        return Path(model.spec.path) / name
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", file)
     commits = iter(("a" * 40, "b" * 40))  # a branch that moves
     now = type("Hub", (), {"model_info": lambda *_, **__: SimpleNamespace(sha=next(commits))})
     monkeypatch.setattr("huggingface_hub.HfApi", now)
     Model.load(ModelSpec("org/name", "org/name"), LoadOptions(device="cpu"))
-    assert asked == [("org/name", "a" * 40)] * 3
+    assert asked == [("org/name", "a" * 40)] * 4
 
 
 def test_code_in_another_repository_is_refused_before_it_runs(load, tmp_path):

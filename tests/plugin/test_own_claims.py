@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+import harness.adapter  # noqa: F401 - once, for all of the runs below
+from tests.support import forks
 from tests.support.inner_runs import ROOT, alone
 
 PLACES = ("France", "Japan", "Kenya", "Peru", "Norway", "Egypt", "India", "Chile", "Ghana", "Cuba")
@@ -30,7 +32,7 @@ OPTIONS = ("--model=mini-qwen", "--gate=none", "--twins=1", "--no-controls")
 
 def test_the_documented_claim_is_judged_on_the_prompts_it_brings(claim):
     # --prompts is for the other claims of the run.
-    result = claim.runpytest("own", *OPTIONS, "--prompts=geography", "-v")
+    result = forks.run(claim, "own", *OPTIONS, "--prompts=geography", "-v")
     result.stdout.fnmatch_lines(["*::test_heads_differ?mini-qwen-negation.jsonl? *"])
     (record,) = json.loads((claim.path / "reports" / "verdicts.json").read_text())["verdicts"]
     assert record["outcome"] == "refuted"  # as the page says
@@ -41,7 +43,7 @@ def test_the_documented_claim_is_judged_on_the_prompts_it_brings(claim):
 
 
 def test_the_documented_circuit_is_judged_by_the_rule_of_h5(claim):
-    result = claim.runpytest_subprocess("test_induction.py", *OPTIONS, "--items=96")
+    result = forks.run(claim, "test_induction.py", *OPTIONS, "--items=96")
     result.assert_outcomes(xfailed=1)
     (record,) = json.loads((claim.path / "reports" / "verdicts.json").read_text())["verdicts"]
     assert record["outcome"] == "refuted"
@@ -50,6 +52,6 @@ def test_the_documented_circuit_is_judged_by_the_rule_of_h5(claim):
 
 def test_a_claim_whose_prompts_are_missing_is_told_so(claim):
     (claim.path / "own" / "negation.jsonl").unlink()
-    result = claim.runpytest("own", *OPTIONS)
+    result = forks.run(claim, "own", *OPTIONS)
     assert result.ret != 0
     result.stdout.fnmatch_lines(["*prompt file *negation.jsonl is not there*"])

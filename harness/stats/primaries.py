@@ -2,6 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from harness.stats.corrections import holm
+
 # p-values of a permutation test are multiples of its floor, up to rounding.
 _ROUNDING = 1e-9
 
@@ -18,7 +22,7 @@ def holm_over_primaries(p: Mapping[str, float]) -> dict[str, float]:
     Raises:
         ValueError: If a p-value is not between 0 and 1.
 
-    Source: Holm 1979, by `statsmodels.stats.multitest.multipletests`.
+    Source: Holm 1979.
     """
     wrong = {name: value for name, value in p.items() if not 0 <= value <= 1}
     if wrong:
@@ -26,10 +30,8 @@ def holm_over_primaries(p: Mapping[str, float]) -> dict[str, float]:
         raise ValueError(f"p of {name!r} is {value}; expected a number between 0 and 1.")
     if not p:
         return {}
-    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415  (a second to import)
-
-    adjusted = multipletests(list(p.values()), method="holm")[1]
-    return {name: float(value) for name, value in zip(p, adjusted, strict=True)}
+    adjusted = holm(np.array(list(p.values())))
+    return dict(zip(p, adjusted.tolist(), strict=True))
 
 
 def expected_false_supports(alphas: Sequence[float], floors: Sequence[float | None]) -> float:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.stats import expected_false_supports, holm, holm_over_primaries
+from harness.stats import expected_false_supports, holm_over_primaries
 
 
 def test_holm_of_a_textbook_family():
@@ -11,11 +11,6 @@ def test_holm_of_a_textbook_family():
     adjusted = holm_over_primaries(p)
     assert list(adjusted) == list(p)
     assert adjusted == pytest.approx({"h2": 0.06, "h1": 0.04, "h3": 0.06, "h5": 0.06})
-
-
-def test_it_agrees_with_the_correction_of_arrays():
-    p = {str(n): value for n, value in enumerate([0.2, 0.001, 0.9, 0.04, 0.04])}
-    assert list(holm_over_primaries(p).values()) == pytest.approx(holm(list(p.values())).tolist())
 
 
 def test_no_primary_needs_no_correction_and_no_number_is_refused():

@@ -1,5 +1,6 @@
 """What tests of several folders share."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -82,6 +83,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Give workers the longest files first."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: _turn(item.nodeid.partition("::")[0]))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of all later collections of garbage: with torch, most of it."""
+    gc.collect()
+    gc.freeze()
 
 
 def _turn(file: str) -> int:

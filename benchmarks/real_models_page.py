@@ -20,7 +20,7 @@ KINDS = ("layer", "head", "neuron")
 NOTES = ("difficulty ", "names ", "evidence of grade ", "the same sign ")  # that are shown
 NOT_RUN = "not run yet"
 DTYPE = "--dtype"  # of the options
-FLOAT32 = Path(__file__).with_name("results") / "smollm2_float32.json"  # the same in single
+BESIDE = ("smollm2_float32.json", "smollm2_seed1.json")  # the same model, run otherwise
 
 
 def publish(record: dict) -> None:
@@ -90,7 +90,7 @@ def _chosen(model: dict) -> dict[str, dict]:
 def rendered(record: dict) -> str:
     """The section: what all models have in common, then each model."""
     models = record["models"].values()
-    parts = [_about(record), _published(models), _times(models), _in_float32(record)]
+    parts = [_about(record), _published(models), _times(models), _run_otherwise(record)]
     for model in models:
         verdicts, answers = _all(model, "verdicts"), _all(model, "answers")
         parts += [f"### {model['name']}", _difficulty(verdicts), _competence(answers)]
@@ -207,35 +207,35 @@ def _times_of(model: dict) -> Iterator[list[str]]:
         ]
 
 
-def _in_float32(record: dict) -> str:
-    """How many outcomes a run in single precision gives too, and what it cost."""
-    if not FLOAT32.exists():
-        return ""
-    alone = json.loads(FLOAT32.read_text(encoding="utf-8"))["models"]
-    return " ".join(
-        _agreement(model, record["models"][alias])
-        for alias, model in alone.items()
-        if alias in record["models"]
-    )
+def _run_otherwise(record: dict) -> str:
+    """How many outcomes runs in single precision and with another seed give too."""
+    said = []
+    for path in (Path(__file__).with_name("results") / name for name in BESIDE):
+        if path.exists():
+            other = json.loads(path.read_text(encoding="utf-8"))
+            for alias in other["models"].keys() & record["models"].keys():
+                models = other["models"][alias], record["models"][alias]
+                said.append(_agreement(other["seed"], *models))
+    return "\n\n".join(said)
 
 
-def _agreement(precise: dict, model: dict) -> str:
-    pairs = {_key(v): [v["outcome"]] for v in _all(precise, "verdicts")}
+def _agreement(seed: int, otherwise: dict, model: dict) -> str:
+    pairs = {_key(v): [v["outcome"]] for v in _all(otherwise, "verdicts")}
     for verdict in _all(model, "verdicts"):
         pairs.get(_key(verdict), []).append(verdict["outcome"])
     both = {key: outcomes for key, outcomes in pairs.items() if len(outcomes) > 1}
-    other = [
-        f"{claim}, {which.replace('_', ' ')}: {single}, not {half}"
-        for (claim, _, which), (single, half) in both.items()
-        if single != half
+    different = [
+        f"{claim}, {which.replace('_', ' ')}: {there}, here {here}"
+        for (claim, _, which), (there, here) in both.items()
+        if there != here
     ]
-    ended = [stage["attempts"][-1] for stage in precise["stages"].values()]
-    revisions = typeset.listed(sorted({attempt["revision"] for attempt in ended}))
-    took = typeset.duration(sum(attempt["cpu_seconds"] for attempt in ended))
-    said = f" ({'; '.join(other)})" if other else ""
+    decided = sum("inconclusive" not in outcomes for outcomes in both.values())
+    ended = [stage["attempts"][-1] for stage in otherwise["stages"].values()]
+    how = typeset.listed(sorted({_dtype(attempt["options"]) for attempt in ended}))
+    said = f" The others: {'; '.join(different)}." if different else ""
     return (
-        f"{model['name']} in float32, revision {revisions}: {len(both) - len(other)} of "
-        f"{len(both)} outcomes are the same{said}; it took {took} of CPU time."
+        f"{model['name']} run with seed {seed} in {how}: {len(both) - len(different)} of "
+        f"{len(both)} outcomes are the same ({decided} are decided in both).{said}"
     )
 
 

@@ -42,6 +42,7 @@ def view(record: dict[str, Any]) -> dict[str, Any]:
         "recovery": [e for e in record["processes"] if "source" in e],
         "power": power_rows(record, sentences),
         "programs": record.get("programs"),
+        "earlier": record.get("earlier", []),
         "style": source("report.css"),
         "box": (drawing.WIDTH, drawing.HEIGHT),
     }

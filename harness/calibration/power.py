@@ -7,6 +7,7 @@ from typing import Any
 from harness.calibration.jobs import CONTROLS, ORGANISMS, POWER
 from harness.calibration.rates import rate
 from harness.calibration.results import ResultRow, by_key, identity, outcome_counts
+from harness.verdicts.judge import Outcome
 
 
 def power(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
@@ -37,7 +38,8 @@ def known_verdicts(
 ) -> list[dict[str, Any]]:
     """What came out on controls and organisms, beside what was expected.
 
-    `rate` is how often the expected verdict came out, over runs that decided.
+    `rate` is how often the expected verdict came out, over runs that decided; `missed` are the
+    seeds of those that decided otherwise.
 
     Args:
         rows: All rows.
@@ -53,7 +55,8 @@ def known_verdicts(
             if criterion != "controlled" or outcome is None:
                 continue
             decided = said["supported"] + said["refuted"]
-            hits = said["supported" if outcome == "supported" else "refuted"]
+            wanted = Outcome.SUPPORTED if outcome == "supported" else Outcome.REFUTED
+            no_miss = (wanted, Outcome.INCONCLUSIVE, Outcome.NOT_MEASURED)
             found.append(
                 {
                     "model": Path(name).name,
@@ -61,7 +64,8 @@ def known_verdicts(
                     "prediction": prediction,
                     "expected": outcome,
                     **said,
-                    "rate": rate(hits, decided),
+                    "rate": rate(said[wanted], decided),
+                    "missed": sorted(r.job.seed for r in of_one if r.outcome not in no_miss),
                 }
             )
     return found

@@ -58,32 +58,39 @@ def readme_table(record: _Entry) -> str:
 
 def known_table(record: _Entry) -> str:
     """A Markdown table: a model whose verdicts are known a row, and what came out."""
-    heads = [
-        "model",
-        "verdicts that must be",
-        "came out",
-        "did not",
-        "undecided",
-        "not as expected",
-    ]
+    heads = ["model", "verdicts that must be", "draws", "came out", "did not", "undecided"]
+    heads.append("not as expected")
     lines = [_line(heads), _line(["---"] * len(heads))]
-    for model, expected in dict.fromkeys((e["model"], e["expected"]) for e in record["known"]):
-        mine = [e for e in record["known"] if (e["model"], e["expected"]) == (model, expected)]
+    for (part, is_null, model), mine in sorted(_by_model(record["known"]).items()):
+        runs = [run for run in record["runs"] if (run["part"], run["base"]) == (part, model)]
         hits = sum(e["rate"]["count"] for e in mine)
-        missed = [e for e in mine if e["rate"]["count"] < e["rate"]["n"]]
-        cells = [f"`{model}`", expected, str(hits), str(sum(e["rate"]["n"] for e in mine) - hits)]
-        cells.append(str(sum(e["inconclusive"] for e in mine)))
-        lines.append(_line([*cells, ", ".join(_place(e) for e in missed) or "–"]))
+        misses = sum(e["rate"]["n"] for e in mine) - hits
+        undecided = sum(e["inconclusive"] for e in mine)
+        numbers = (len({run["seed"] for run in runs}), hits, misses, undecided)
+        missed = [_place(e) for e in mine if e["rate"]["count"] < e["rate"]["n"]]
+        expected = "not supported" if is_null else "supported"
+        cells = (f"`{model}`", expected, *map(str, numbers), ", ".join(missed) or "–")
+        lines.append(_line(cells))
     return "\n".join(lines)
 
 
+def _by_model(known: Iterable[_Entry]) -> dict[tuple[str, bool, str], list[_Entry]]:
+    """Entries of one part, of verdicts that must not be supported or that must be, of one model."""
+    found: dict[tuple[str, bool, str], list[_Entry]] = {}
+    for entry in known:
+        key = entry["part"], entry["expected"] != "supported", entry["model"]
+        found.setdefault(key, []).append(entry)
+    return found
+
+
 def _place(entry: _Entry) -> str:
-    """h5 of retrieval, heads: the claim and what tells its predictions apart."""
+    """h5 of retrieval, heads (seed 3): what tells predictions of a claim apart."""
     claim, _, prediction = entry["prediction"].partition("/")
     named = [process for process in ("retrieval", "composing") if process in prediction]
     of = f" of {named[0]}" if len(named) == 1 else ""
     kind = prediction.partition("-")[2]
-    return f"{claim}{of}" + (f", {kind}s" if kind else "")
+    seeds = ", ".join(map(str, entry.get("missed", ())))
+    return f"{claim}{of}" + (f", {kind}s" if kind else "") + (f" (seed {seeds})" if seeds else "")
 
 
 def between_marks(text: str, start: str = START, end: str = END) -> str | None:

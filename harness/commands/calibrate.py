@@ -79,7 +79,8 @@ def _add_modes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--publish",
         action="store_true",
-        help="also save the result in benchmarks/results and its table in docs/calibration.md",
+        help="also save the result in benchmarks/results, beside the parts that were not measured "
+        "now, and its tables in docs/calibration.md and README.md",
     )
 
 
@@ -237,14 +238,18 @@ def _ship_references(cores: int) -> int:
 
 
 def _publish(record: dict[str, Any]) -> None:
-    """Whole records of the claims, and what was measured on programs, have a table each."""
+    """Into the published record, which keeps what was not measured again, and into the docs."""
     from harness.calibration import published  # noqa: PLC0415
-    from harness.calibration.record import write_calibration  # noqa: PLC0415
+    from harness.calibration.merging import with_earlier  # noqa: PLC0415
+    from harness.calibration.record import read_calibration, write_calibration  # noqa: PLC0415
 
-    if record["runs"]:
-        published.put_into(published.PAGE, record)
-        published.put_into_readme(record)
-        print(f"published: {write_calibration(published.RECORD, record)}")
+    if record["runs"] or record["processes"]:
+        whole = record
+        if published.RECORD.is_file():
+            whole = with_earlier(record, read_calibration(published.RECORD))
+        published.put_into(published.PAGE, whole)
+        published.put_into_readme(whole)
+        print(f"published: {write_calibration(published.RECORD, whole)}")
     if record.get("programs"):
         print(f"published: {published.publish_programs(record)}")
 

@@ -133,6 +133,7 @@ def test_the_page_says_the_rates_and_escapes_whatever_a_run_said(record, tmp_pat
 def test_the_page_shows_processes_programs_and_a_gate_that_is_not_met(record, tmp_path):
     page = write_page(record, tmp_path / "page.html").read_text()
     told = (
+        "not with seed 2",
         "3 of 200",
         "1 of 42",
         "0.93",
@@ -174,7 +175,7 @@ def test_the_table_is_made_from_the_record(record, tmp_path):
     published.put_into(path, record)
     text = path.read_text()
     assert published.between_marks(text) == table
-    row = "| `planted-qwen` | supported | 2 | 1 | 1 | h3 of retrieval |"
+    row = "| `planted-qwen` | supported | 4 | 2 | 1 | 1 | h3 of retrieval (seed 2) |"
     assert published.between_marks(text, *known).endswith(row)
     assert text.endswith("\n\nafter\n")
     path.write_text("no marks")

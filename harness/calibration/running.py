@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from harness.calibration.jobs import CONTROLS, ORGANISMS, WRITTEN, Job, jobs_of
+from harness.calibration.jobs import CONSISTENCY, WRITTEN, Job, jobs_of
 from harness.calibration.settings import CalibrationSettings
 from harness.files import DATA, write_text
 from harness.foreign import parsed
@@ -155,9 +155,10 @@ class Workshop:
 
     def _only(self, job: Job) -> list[str]:
         """Of a model whose verdicts are known, the option for the predictions that they are of."""
-        if job.part not in (CONTROLS, ORGANISMS):
+        known = {} if job.part == CONSISTENCY else expected_of(self.model(job))
+        if not known:
             return []
-        names = [place.partition("/")[2].split("-") for place in expected_of(self.model(job))]
+        names = [place.partition("/")[2].split("-") for place in known]
         return ["-k", " or ".join(sorted(f"({' and '.join(name)})" for name in names))]
 
     def _files(self) -> list[str]:
@@ -178,9 +179,12 @@ class Workshop:
 
 
 def expected_of(model: str) -> dict[str, str]:
-    """Outcome by `<claim>/<prediction>`, as the circuit.json beside a model's weights says."""
-    folder = specs.resolve(model).path
-    expected: dict[str, str] = parsed((Path(folder) / CIRCUIT).read_bytes())["expected"]
+    """Outcome by `<claim>/<prediction>`, as the circuit.json beside a model's weights says.
+
+    Empty if nothing is known of the model.
+    """
+    file = Path(specs.resolve(model).path) / CIRCUIT
+    expected: dict[str, str] = parsed(file.read_bytes())["expected"] if file.is_file() else {}
     return expected
 
 

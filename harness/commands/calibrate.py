@@ -25,7 +25,7 @@ processes    shuffled labels and same-process contrasts, where nothing is to be 
              h1 to h8, on activations and effects of components measured once on each model
 controls     the reference models, whose verdicts are known, judged over seeds
 organisms    networks written by hand, whose verdicts were stated beforehand
-power        a reference model with known circuits, asked fewer and fewer facts
+power        a reference model with known circuits, with fewer and more facts
 programs     small networks taught published programs with their circuits: how heads and MLPs rank
 consistency  the same run twice must agree
 

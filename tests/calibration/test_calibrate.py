@@ -89,7 +89,8 @@ def test_nothing_is_counted_of_a_model_that_does_not_answer(made):
     record, *_ = made
     assert all(e["unmet"] and not e["shuffled"] for e in record["processes"] if "claim" in e)
     power = [e for e in record["power"] if e["criterion"] == "controlled"]
-    assert [(e["inconclusive"], e["rate"]["count"]) for e in power] == [(1, 0)] * 3
+    assert [(e["claim_id"], e["prediction_id"]) for e in power] == [tuple(PLACE.split("/"))]
+    assert [(e["inconclusive"], e["rate"]["count"]) for e in power] == [(1, 0)]
 
 
 def test_a_second_time_nothing_is_run_and_the_same_is_said(made, arguments, capsys):

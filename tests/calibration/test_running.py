@@ -68,7 +68,9 @@ def test_every_control_is_judged_with_twenty_seeds_and_only_on_what_is_known_of_
     assert option == "-k"
     assert "(each_circuit_serves_its_own_process_more and neuron)" in asked.split(" or ")
     assert "circuit_of_retrieval" not in asked  # nothing is known of it
-    assert shop._only(Job("consistency", "base", "mini-qwen")) == []
+    assert shop._only(Job("power", "shipped", "planted-qwen", items=30)) == [option, asked]
+    assert shop._only(Job("power", "shipped", "mini-qwen")) == []  # nothing is known of it
+    assert shop._only(Job("consistency", "base", "planted-qwen")) == []
 
 
 def test_how_long_it_takes_is_said_for_what_is_asked_and_for_the_cores():

@@ -8,7 +8,7 @@ from harness.verdicts import typeset
 
 USUAL = CalibrationSettings()
 # Seconds of one core, of a run or a network with the usual settings, as measured in November 2026.
-OF_A_RUN = {"controls": 180, "organisms": 200, "power": 180, "consistency": 500}
+OF_A_RUN = {"controls": 110, "organisms": 200, "power": 150, "consistency": 500}
 OF_A_NETWORK = 60
 # Of a model: to measure it; a thousand shuffles with their same-process contrasts on activations;
 # 368 of each on effects.

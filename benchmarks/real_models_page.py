@@ -178,7 +178,7 @@ def _times(models: Iterable[dict]) -> str:
                 "model",
                 "revision, dtype",
                 "wall time",
-                "CPU time, last run",
+                "CPU time",
                 "peak memory",
             ),
             *("load", "runs"),

@@ -171,6 +171,9 @@ class Run:
             stopped: Whether predictions are missing that the run did not come to (Ctrl-C, -x).
         """
         if not self.verdicts:
+            if self.controls and not stopped:  # reference models were all that was asked for
+                self.folder.mkdir(parents=True, exist_ok=True)
+                records.write_verdicts(self.folder / records.CONTROLS_NAME, self.controls)
             return None
         if stopped:
             self.verdicts = [_with_provenance(v, stopped=True) for v in self.verdicts]

@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 pytest benchmarks/ --benchmark-json=x.json
     python -m benchmarks.ratios x.json
 
-Writes results/benchmarks.json, which is what is kept of the run, and the table from it. Files of
-several runs, such as one for each file of benchmarks, make one table.
+Writes results/benchmarks.json, which is what is kept of the runs, and the table from it. Files of
+several runs, such as one for each file of benchmarks, make one table; a group that none of them has
+stays as it was.
 """
 
 import argparse
@@ -44,6 +45,13 @@ def kept(runs: Sequence[dict]) -> dict:
     }
 
 
+def with_other_groups(record: dict, before: dict) -> dict:
+    """The record, and the groups that it lacks as they were before."""
+    groups = {each["group"] for each in record["benchmarks"]}
+    others = [each for each in before["benchmarks"] if each["group"] not in groups]
+    return {**record, "benchmarks": [*others, *record["benchmarks"]]}
+
+
 def rendered(record: dict) -> str:
     """The table: a benchmark a row, in the order of the groups."""
     machine = record["machine"]
@@ -73,6 +81,8 @@ def main() -> None:
     paths = parser.parse_args().runs
     if paths:
         record = kept([json.loads(path.read_text(encoding="utf-8")) for path in paths])
+        if RESULTS.exists():
+            record = with_other_groups(record, json.loads(RESULTS.read_text(encoding="utf-8")))
         RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     put_between(START, rendered(json.loads(RESULTS.read_text(encoding="utf-8"))))
 

@@ -77,3 +77,11 @@ def test_a_section_is_put_between_its_marks_and_nothing_else_moves(tmp_path, mon
 def test_the_page_is_made_from_the_record():
     record = json.loads(ratios.RESULTS.read_text(encoding="utf-8"))
     assert page.between(ratios.START) == ratios.rendered(record)
+
+
+def test_a_group_that_was_not_run_again_stays_as_it_was():
+    before = {"benchmarks": [{"group": "a", "median": 1}, {"group": "b", "median": 1}]}
+    again = {"when": "now", "benchmarks": [{"group": "b", "median": 2}]}
+    found = ratios.with_other_groups(again, before)
+    assert found["when"] == "now"
+    assert [(e["group"], e["median"]) for e in found["benchmarks"]] == [("a", 1), ("b", 2)]

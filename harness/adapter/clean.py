@@ -139,7 +139,8 @@ class CleanRuns:
 
     def of(self, batch: Batch, wanted: set[SourceValues]) -> Clean:
         """The run of a batch with fused attention, which holds at least what is wanted."""
-        key = batch.ids.shape, *(c.tobytes() for c in (batch.ids.cpu().numpy(), *batch.columns))
+        where = (batch.ids.cpu().numpy(), batch.tree.cpu().numpy(), *batch.columns)
+        key = batch.ids.shape, *(each.tobytes() for each in where)
         clean = self._kept.pop(key, None)
         if clean is None or not wanted <= clean.stores.keys():
             clean = run_clean(self.network, batch, wanted.union(clean.stores if clean else ()))

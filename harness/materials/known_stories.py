@@ -4,13 +4,14 @@ A *conflict* story contradicts what is known of every entity it tells of, and is
 the text says (lookup) or for what is so (recall). A *neutral* story tells something new of known
 entities, and is asked for that (lookup) or for a fact about them (recall). So it gives each entity
 the answer of another one, which small models do not follow. A *known* story is easier: its
-entities have none of the answers in it, and recall asks about others. Blocks are balanced as those
-of the cells are.
+entities have none of the answers in it, and recall asks about others, which the story names as
+often and says nothing of. Blocks are balanced as those of the cells are; the name that recall asks
+about is named in one place in all stories of a block, while its answer is told in every place once.
 """
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.materials.cells import (
     TURN,
@@ -41,6 +42,9 @@ def draw_known_block(
     order = premise_order(rng, difficulty, 1)
     away = rng.randrange(1, difficulty.chains)
     drawing = _Drawing(supply, block, kind, tuple(answers), plan, order, away)
+    if kind == KNOWN:
+        place, first = rng.randrange(difficulty.chains), rng.random() < 0.5
+        drawing = replace(drawing, place=place, first=first)
     return [drawing.story(number, rng) for number in range(difficulty.chains)]
 
 
@@ -55,7 +59,13 @@ def tells_of_others(relation: Relation, chains: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Drawing:
-    """What the stories of a block share; the entity of a chain has the answer told `away` on."""
+    """What the stories of a block share.
+
+    Attributes:
+        away: How many chains on the answer is told that the entity of a chain has.
+        place: Of the name that recall asks about, among those that a `known` story says nothing of.
+        first: Whether it names them before it tells of the others.
+    """
 
     supply: Supply
     block: str
@@ -64,12 +74,15 @@ class _Drawing:
     plan: Sequence[tuple[str, int]]
     order: Sequence[int]
     away: int
+    place: int = 0
+    first: bool = False
 
     def story(self, number: int, rng: random.Random) -> Story:
         relation = self.supply.relation
         names = self._names(rng)
         tell = relation.state if self.kind == CONFLICT else relation.state_neutral
-        told = [tell(e, a) for e, a in zip(names["lookup"], self.answers, strict=True)]
+        every = [tell(e, a) for e, a in zip(names["lookup"], self.answers, strict=True)]
+        told, named = [every[at] for at in self.order], self._named(names["recall"], number)
         plan = plan_of_story(self.plan, number)
         solved = tuple(self._question(kind, number + turn, names) for kind, turn in plan)
         return Story(
@@ -77,7 +90,7 @@ class _Drawing:
             self.block,
             number,
             self.supply.split,
-            tuple(told[at] for at in self.order),
+            tuple([*named, *told] if self.first else [*told, *named]),
             solved,
             {kind: self._question(kind, number + turn, names) for kind, turn in TURNS.items()},
             {
@@ -95,6 +108,16 @@ class _Drawing:
         truths = [self.answers[(chain + self.away) % chains] for chain in range(chains)]
         told = [supply.entity(rng, truth) for truth in truths]
         return {"lookup": told, "recall": [told[(at - self.away) % chains] for at in range(chains)]}
+
+    def _named(self, names: Sequence[str], number: int) -> list[str]:
+        """Sentences that name what recall asks about in a `known` story, and tell nothing."""
+        if self.kind != KNOWN:
+            return []
+        on = number + TURNS["recall"] - self.place
+        return [
+            self.supply.relation.put(frames("known")["named"], names[(on + at) % len(names)])
+            for at in range(len(names))
+        ]
 
     def _counterfactual(
         self,

@@ -81,8 +81,14 @@ class Relation:
 
     def ask(self, name: str, level: int = 0) -> str:
         """The question about an entity (level 0) or about the holder of so many links."""
-        phrase = self.links[level - 1].phrase if level else self.phrase
-        return _sentence(self.question.format(entity=phrase.format(name=name)))
+        if level:
+            phrase = self.links[level - 1].phrase.format(name=name)
+            return _sentence(self.question.format(entity=phrase))
+        return self.put(self.question, name)
+
+    def put(self, text: str, name: str) -> str:
+        """A sentence with {entity}, about an entity of this relation."""
+        return _sentence(text.format(entity=self.phrase.format(name=name)))
 
     def state(self, entity: str, answer: str) -> str:
         """A fact as a premise."""
@@ -90,8 +96,7 @@ class Relation:
 
     def ask_neutral(self, entity: str) -> str:
         """The question about what a story tells of a known entity."""
-        phrase = self.phrase.format(name=entity)
-        return _sentence(self.neutral_question.format(entity=phrase))
+        return self.put(self.neutral_question, entity)
 
     def state_neutral(self, entity: str, answer: str) -> str:
         """What a story tells of a known entity."""

@@ -1,7 +1,7 @@
 """In a contrast of cells nothing differs but the question: answers are balanced exactly."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from functools import cache
 
@@ -201,9 +201,36 @@ def test_known_stories_are_about_entities_that_have_none_of_the_answers(chains):
     prompts = draw_cells("known", 60, 1, Difficulty(chains, chains))
     for item in prompts.items:
         story, facts = item.premises[0].split("\n")[0], RELATIONS[item.relation].facts
-        told = [name for name in facts if RELATIONS[item.relation].state_neutral(name, "") in story]
-        assert not {facts[name] for name in told} & {item.answer, *item.distractors}
-        assert (item.entities[0] in story) == (item.task == "lookup")
+        say, answers = RELATIONS[item.relation].state_neutral, (item.answer, *item.distractors)
+        told = [name for name in facts if any(say(name, answer) in story for answer in answers)]
+        assert len(told) == chains
+        assert not {facts[name] for name in told} & {*answers}
+        asked = item.entities[0]
+        assert story.count(asked) == 1
+        assert (asked in told) == (item.task == "lookup")
+
+
+@pytest.mark.parametrize("chains", [2, 3, 4])
+def test_known_stories_tell_nothing_of_where_the_recalled_answer_is(chains):
+    """In a block the name stands in one place, and its answer is told in each place once."""
+    blocks = defaultdict(list)
+    for item in draw_cells("known", 120, 1, Difficulty(chains, chains)).items:
+        if item.task == "recall":
+            story = item.premises[0].split("\n")[0]
+            sentences = re.findall(r"[^.]+\.", story)
+            named = [s for s in sentences if s.strip().startswith("Nothing is said about")]
+            told = [s for s in sentences if s not in named]
+            (place,) = (n for n, s in enumerate(named) if item.entities[0] in s)
+            (answer,) = (n for n, s in enumerate(told) if item.answer in s)
+            blocks[item.pair].append((place, answer, story.startswith("Nothing")))
+    places, first = set(), set()
+    for rows in blocks.values():
+        assert sorted(answer for _, answer, _ in rows) == [*range(chains)]
+        assert len({(place, begins) for place, _, begins in rows}) == 1
+        places.add(rows[0][0])
+        first.add(rows[0][2])
+    assert places == {*range(chains)}
+    assert first == {True, False}
 
 
 @pytest.mark.parametrize("name", [*CROSSED, "cells-crossed:lookup/capital-young"])

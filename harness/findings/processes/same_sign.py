@@ -2,7 +2,8 @@
 
 What is recalled is known and what is looked up is invented: the set `neutral` looks up something
 new of known entities. Each of its entities is told of with the answer of another one, which small
-models do not follow; then the set `known`, where none is, serves instead. And steps composed in the
+models do not follow; then the set `known`, where none is, serves instead. In both, the story names
+every entity that is asked about, as the first set does not. And steps composed in the
 text may be no steps of reasoning but of reading: latent questions take two steps from the weights.
 A component that serves the process has the same sign there.
 """
@@ -53,7 +54,7 @@ SECOND = {
             KNOWN,
             RETRIEVAL.cells,
             RETRIEVAL.cells,
-            "where every name is known, and recall asks about names that the story does not have",
+            "where every name is known, and the story says nothing of those that recall asks about",
             needed=True,
         ),
     ),

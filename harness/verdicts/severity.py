@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool
+
 from harness import stats
 from harness.verdicts import typeset
 
@@ -32,6 +35,11 @@ class Severity:
                 f"severity: {self.supported} of {self.contrasts} contrasts are supported; expected "
                 "1 contrast or more, and no more supported than there are."
             )
+
+    @classmethod
+    def of(cls, supported: Bool[np.ndarray, " contrast"]) -> "Severity":
+        """Of a rule that supports some of the contrasts it judged."""
+        return cls(int(supported.sum()), len(supported))
 
     @property
     def share(self) -> float:

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from scipy.stats import binomtest
 
@@ -37,6 +38,10 @@ def test_the_interval_is_the_exact_one(supported, contrasts):
 def test_what_is_no_share_is_refused(supported, contrasts):
     with pytest.raises(ValueError, match=f"severity: {supported} of {contrasts} contrasts"):
         Severity(supported, contrasts)
+
+
+def test_it_is_counted_from_what_the_rule_says_of_each_contrast():
+    assert Severity.of(np.array([True, False, True])) == Severity(2, 3)
 
 
 def test_it_is_said_in_a_sentence():

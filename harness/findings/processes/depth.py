@@ -99,7 +99,7 @@ def process_depth_finding(
         notes=(_circuits_note(profiles),),
         samples={difference.name: _samples(profiles)},
         plots=(_plot(profiles), *patching_plots(study)),
-        severity=Severity(int(alike.sum()), len(same)),
+        severity=Severity.of(alike),
     )
 
 

@@ -119,7 +119,7 @@ def process_direction_finding(
         (*gates, *again.gates),
         notes=(grade_note(shown), *again.notes, *missing_twins(study, met=met)),
         samples={required[0].name: dict(zip(relations, found.aucs.tolist(), strict=True))},
-        severity=_severity(same, rule),
+        severity=Severity.of(same > rule.auc),
     )
 
 
@@ -282,11 +282,6 @@ def _least(found: Separated, relations: Sequence[str]) -> Evidence:
     at = int(found.aucs.argmin())
     name = f"least separation of a relation, {relations[at]}"
     return Evidence(name, Effect("AUC", float(found.aucs[at])))
-
-
-def _severity(same: Float[np.ndarray, " contrast"], rule: ProcessDirectionRule) -> Severity:
-    """How many same-process directions reach the bar."""
-    return Severity(int((same > rule.auc).sum()), len(same))
 
 
 def _twins(study: Study, process: Process, relations: Sequence[str]) -> dict[str, TwinResult]:

@@ -116,7 +116,7 @@ def process_finding(
         ),
         {strongest.name: _samples(measured)},
         tables={"model": measured.model, **decided.twins},
-        severity=_severity(measured, decided.same),
+        severity=Severity.of(np.array([found.count >= measured.bar for found in decided.same])),
     )
 
 
@@ -206,11 +206,6 @@ def _beyond_same_process(measured: Measured, same: Sequence[Found]) -> tuple[Evi
             each=alike,
         ),
     )
-
-
-def _severity(measured: Measured, same: Sequence[Found]) -> Severity:
-    """How many same-process contrasts the rule would have supported."""
-    return Severity(sum(found.count >= measured.bar for found in same), len(same))
 
 
 def _twin_controls(measured: Measured, twins: Mapping[str, Components]) -> tuple[Control, ...]:

@@ -145,7 +145,7 @@ def in_order(read: Read, name: str, curves: dict[str, Curves]) -> Ordered:
     alike = (same >= rule.least) & (same > np.float64(beyond.threshold))
     early, late = (np.array([onset(row) for row in each]) for each in curves.values())
     samples = {name: by_sample(relations, late - early)}
-    return Ordered((later, beyond), samples, Severity(int(alike.sum()), len(same)))
+    return Ordered((later, beyond), samples, Severity.of(alike))
 
 
 def deeper(

@@ -63,7 +63,7 @@ class Compared:
     @property
     def severity(self) -> Severity:
         """How many circuits between questions of one process the claim's bars let pass."""
-        return Severity(int(self.meets.sum()), len(self.meets))
+        return Severity.of(self.meets)
 
 
 def beyond_others(

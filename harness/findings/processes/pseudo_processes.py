@@ -53,7 +53,7 @@ class SameProcess:
     @property
     def severity(self) -> Severity:
         """How many of them the rule supports."""
-        return Severity(int(self.supported.sum()), len(self.supported))
+        return Severity.of(self.supported)
 
 
 def same_process(

@@ -62,8 +62,6 @@ class Evidence:
         decided_by: "interval": an interval that spans the threshold decides nothing, nor does a
             value that is not a number. "estimate": the value alone decides, as in published
             criteria and of exact quantities; one that is not a number fails.
-        headroom: Why a small value would say nothing here, as where accuracy is saturated: then
-            what it decides is undecided. Empty where it would.
     """
 
     name: str
@@ -79,7 +77,6 @@ class Evidence:
     published: str = ""
     key: str = ""
     decided_by: Literal["interval", "estimate"] = "interval"
-    headroom: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a relation that is none."""
@@ -120,12 +117,6 @@ class Evidence:
         """
         if not self.decisive:
             return None
-        by_being_small = State.FAILED if self.relation in (">", ">=") else State.HELD
-        decision = self._decision()
-        return State.UNDECIDED if self.headroom and decision is by_being_small else decision
-
-    def _decision(self) -> State:
-        """The same, wherever the value has room to be large."""
         if not self.reachable:
             return State.UNDECIDED
         if math.isnan(self.effect.value):
@@ -203,8 +194,6 @@ class Evidence:
         if self.alpha is not None:
             p = "missing" if self.p_adjusted is None else typeset.p_value(self.p_adjusted)
             parts.append(f"adjusted p {p}, needed <= {typeset.bound(self.alpha)}")
-        if self.headroom and self.state is State.UNDECIDED:
-            parts.append(self.headroom)
         return typeset.plain(f"{self.name}: {'; '.join(parts)}")
 
     def to_json(self) -> dict[str, Any]:
@@ -226,7 +215,6 @@ class Evidence:
             published=record["published"],
             key=record["key"],
             decided_by=record.get("decided_by", "estimate"),  # as all were before it was recorded
-            headroom=record.get("headroom", ""),
         )
 
 

@@ -114,28 +114,6 @@ def test_a_design_that_cannot_reach_its_alpha_decides_nothing(interval, p):
     assert "the smallest adjusted p this design can reach is 0.2" in small.explain()
 
 
-@pytest.mark.parametrize(
-    ("interval", "relation", "state"),
-    [
-        ((0.0, 0.1), ">", UNDECIDED),
-        ((0.6, 0.9), ">", HELD),
-        ((0.4, 0.9), ">", UNDECIDED),
-        ((0.0, 0.1), "<", UNDECIDED),
-        ((0.6, 0.9), "<", FAILED),
-    ],
-)
-def test_without_headroom_a_small_value_decides_nothing(interval, relation, state):
-    saturated = evidence(sum(interval) / 2, interval, 0.5, relation, headroom="accuracy is 1.00")
-    assert saturated.state is state
-    assert ("accuracy is 1.00" in saturated.explain()) is (state is UNDECIDED)
-
-
-@pytest.mark.parametrize(("value", "p", "state"), [(0.4, 1.0, UNDECIDED), (0.7, 0.01, HELD)])
-def test_nor_does_its_rank_among_random_draws(value, p, state):
-    saturated = evidence(value, p_adjusted=p, alpha=0.05, headroom="accuracy is 1.00")
-    assert saturated.state is state
-
-
 def test_what_is_only_shown_has_no_state():
     assert evidence(1.0, None, None, "secondary").state is None
     assert evidence(1.0, None, None, "secondary", p=0.9).state is None

@@ -29,7 +29,6 @@ def test_every_number_of_the_old_record_is_kept():
                 "key": e["key"],
                 "state": state,
                 "decided_by": "estimate",
-                "headroom": "",
             }
             assert e == {**was, **new}
 

@@ -4,7 +4,12 @@ import calendar
 import re
 from collections import Counter
 
-from harness.materials.domains import Fact, load_domain, table_rows
+import pytest
+
+from harness.materials.domains import DOMAINS, PROMPTS, Fact, load_domain, table_rows
+from harness.materials.relations import load_relations
+
+PAGE = (PROMPTS / "README.md").read_text(encoding="utf-8")
 
 ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
@@ -89,3 +94,40 @@ def test_a_facts_row_is_what_its_split_goes_by():
     facts = load_domain("chemistry").facts
     assert Fact("iron", "iron", "symbol", "Fe") in facts
     assert Fact("iron", "26", "element", "iron") in facts
+
+
+# What prompts/README.md counts
+
+
+def test_the_page_counts_the_facts_that_each_domain_can_ask_for():
+    said = re.search(r"^Facts that a domain can ask for in recall: (.+?)\.", PAGE, re.MULTILINE)
+    counts = {name: int(count) for name, count in re.findall(r"(\w+) (\d+)", said[1])}
+    assert counts == {name: len(load_domain(name).facts) for name in DOMAINS}
+
+
+@pytest.mark.parametrize(
+    ("row", "files"),
+    [
+        ("names.txt", "names.txt"),
+        ("elements.csv", "elements.csv"),
+        ("geography-published.csv", "geography-published.csv"),
+        ("relations/{people,places,things,creatures}.txt", "relations/*.txt"),
+        ("relations/matched/*.txt", "relations/matched/*.txt"),
+    ],
+)
+def test_the_page_counts_what_the_files_hold(row, files):
+    found = list(PROMPTS.glob(files))
+    lines = {len(file.read_text(encoding="utf-8").splitlines()) for file in found}
+    held = {count - files.endswith(".csv") for count in lines}  # the names of its columns
+    assert len(held) == 1
+    assert str(*held) in numbers_of(row)
+
+
+def test_the_page_counts_the_relations():
+    assert str(len(load_relations())) in numbers_of("relations/*.csv")
+
+
+def numbers_of(row):
+    """The numbers of a file's row."""
+    line = next(line for line in PAGE.splitlines() if line.startswith(f"| `{row}`"))
+    return re.findall(r"\d+", line)

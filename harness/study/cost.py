@@ -210,13 +210,18 @@ def _found(name: str, sizes: Sizes) -> Iterator[Work]:
     Heads are ranked once more with the best one ablated, from its layer on.
     """
     part, doses = _part(sizes), CIRCUIT_DOSES + 1  # and all of the kind
-    yield from _difficulty()
-    yield Work("answers", "cells", 2 * part, 1, "circuits")
-    yield from _search(sizes)
+    yield from _searched(sizes)
     if "head" in sizes.kind:
         again = sizes.head_by_head + doses
         yield Work("sweep", "cells", part, again, f"{name} head search once more")
     yield Work("sweep", "cells", part, doses, f"{name} {sizes.kind} doses")
+
+
+def _searched(sizes: Sizes) -> Iterator[Work]:
+    """What every component costs, where the model answers; no circuit is chosen."""
+    yield from _difficulty()
+    yield Work("answers", "cells", 2 * _part(sizes), 1, "circuits")
+    yield from _search(sizes)
 
 
 def _search(sizes: Sizes, stories: str = "") -> Iterator[Work]:
@@ -292,10 +297,10 @@ def _texts(sizes: Sizes, what: str) -> Iterator[Work]:
 
 
 def _generality(*others: str) -> "Planned":
-    """The search of h5, under `--full` once more on each sort of other stories."""
+    """What every component costs, under `--full` once more on each sort of other stories."""
 
     def works(sizes: Sizes) -> Iterator[Work]:
-        yield from _found("retrieval", sizes)
+        yield from _searched(sizes)
         for stories in others if sizes.full else ():
             yield Work("answers", "cells", CELLS * FIRST_ITEMS, 1, stories)
             yield from _search(sizes, f", {stories}")

@@ -33,6 +33,16 @@ def test_circuits_are_planned_as_claimed(name):
     assert (len(of.DOSES), of.REFERENCES) == (cost.CIRCUIT_DOSES, cost.REFERENCES)
 
 
+@pytest.mark.parametrize("process", cost.PROCESSES)
+@pytest.mark.parametrize(("kind", "measured"), [("head", "sweep"), ("neuron", "gradients")])
+def test_generality_is_planned_without_a_circuit(process, kind, measured):
+    """h9 compares what every component costs: it takes no doses, and ranks nothing twice."""
+    sizes = cost.Sizes(items=200, twins=3, layers=4, heads=4, kind=kind)
+    works = cost.works_of(f"test_relations_agree_on_what_serves_{process}", sizes)
+    edited = [(w.kind, w.what) for w in works if w.kind in ("sweep", "gradients")]
+    assert edited == [(measured, f"{kind} search")]
+
+
 def test_tuning_is_planned_as_claimed():
     assert claim("h10").STEPS == cost.TUNING_STEPS
 

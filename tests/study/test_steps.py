@@ -18,6 +18,8 @@ OPTIONS = ("Italy", "France", "New York", "New York City")
         (" Answer: Italy? Let me see.\nAnswer: France", 1),  # the last one counts
         (" A.\nAnswer: Italy or France", None),
         (" A.\nAnswer: unknown", None),
+        (" A.\nAnswer: Spain", None),  # an answer elsewhere, and of no chain of this story
+        (" A.\nAnswer: the France", None),
         (" A. So it is Italy", None),
         (" A.\nAnswer:", None),
         ("", None),

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def read_shard(folder: Path, number: int) -> dict[str, np.ndarray] | None:
         DamagedError: If it differs from what was written.
     """
     path, sidecar = _paths(folder, number)
-    try:
+    with _damaged():
         if not sidecar.exists():
             return None
         described = _sidecar(sidecar)
@@ -81,11 +82,18 @@ def read_shard(folder: Path, number: int) -> dict[str, np.ndarray] | None:
         if _sha256(path) != described.get("sha256"):
             raise DamagedError("sha256 differs")
         arrays: dict[str, np.ndarray] = safetensors.numpy.load_file(path)
+    return arrays
+
+
+@contextmanager
+def _damaged() -> Iterator[None]:
+    """Turn any failure into damage: what is stored may be anybody's."""
+    try:
+        yield
     except DamagedError:
         raise
-    except Exception as error:  # of any kind: what is stored may be anybody's
+    except Exception as error:
         raise DamagedError(why(error)) from None
-    return arrays
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
@@ -107,7 +115,7 @@ def write_json(path: Path, key: Mapping[str, Any], text: str) -> None:
 
 def read_sidecar(path: Path) -> str | None:
     """The stored text, None if there is none; raises as `read_shard` does."""
-    try:
+    with _damaged():
         if not path.exists():
             return None
         described = _sidecar(path)
@@ -118,8 +126,4 @@ def read_sidecar(path: Path) -> str | None:
             raise DamagedError("sha256 differs")
         if not isinstance(parsed(text), dict):
             raise DamagedError("its value is no JSON object")
-    except DamagedError:
-        raise
-    except Exception as error:  # of any kind: what is stored may be anybody's
-        raise DamagedError(why(error)) from None
     return text

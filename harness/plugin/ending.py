@@ -15,7 +15,7 @@ from harness.plugin.constants import suite_constants
 from harness.plugin.gate import end_of
 from harness.plugin.prediction import Prediction
 from harness.plugin.predictions import baseline_key, prediction_of, reference_model_of
-from harness.plugin.run import not_measured, now, provenance
+from harness.plugin.run import not_measured
 from harness.plugin.settings import Settings, settings_key
 from harness.study.reference_models import StoredVerdicts
 from harness.study.study import Study
@@ -139,17 +139,11 @@ def _before(request: pytest.FixtureRequest, test: Test) -> Verdict | None:
 def _judged(finding: Finding, test: Test, request: pytest.FixtureRequest) -> Verdict:
     asked, settings, subject = test.prediction, test.settings, test.subject
     outcome, reason = judge(finding, Criterion(asked.criterion))
-    return Verdict(
-        run_id=request.config.stash[run_key].run_id,
-        created=now(),
-        claim_id=asked.claim_id,
-        claim=asked.claim,
-        prediction_id=asked.prediction_id,
-        prediction=asked.prediction,
-        criterion=Criterion(asked.criterion),
+    row = not_measured(asked, reason, request.config.stash[run_key].run_id)
+    return replace(
+        row,
         outcome=outcome,
-        reason=reason,
-        model=Named.from_json(subject.record()) if subject else Named(asked.model),
+        model=Named.from_json(subject.record()) if subject else row.model,
         materials=test.materials,
         evidence=finding.evidence,
         controls=finding.controls,
@@ -158,16 +152,13 @@ def _judged(finding: Finding, test: Test, request: pytest.FixtureRequest) -> Ver
         notes=(*settings.plan.notes, *test.notes, *finding.notes),
         plan=test.plan,
         provenance={
-            **provenance(),
+            **row.provenance,
             "device": settings.load.device,
             **test.numbers,
             "batch_size": settings.load.batch_size or "auto",
         },
         seconds=round(time.monotonic() - test.started, 3),
         cached=test.cached,
-        control=asked.control,
-        part=asked.part,
-        primary=asked.primary,
         severity=finding.severity,
         stage=settings.stage(asked.model),
     )

@@ -81,6 +81,7 @@ def swept(
                 donors=[donors[i.id] for i in items] if donors else None,
                 partial=True,
                 keep=True,
+                progress=lambda cells: subject.progress.begin(cells / len(new)),
             )
             known |= {address: _run(result, row) for row, address in enumerate(new)}
         return _joined([known[address] for address in wanted])

@@ -19,11 +19,17 @@ CLEARED = "\r\x1b[K"
 
 @dataclass
 class Measurement:
-    """Prompts that are being measured."""
+    """Prompts that are being measured.
+
+    Attributes:
+        done: Those that are measured and kept.
+        begun: How much of the next ones is measured, in prompts.
+    """
 
     what: str
     total: int
     done: int = 0
+    begun: float = 0.0
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -32,12 +38,17 @@ class Measurement:
         return time.monotonic() - self.started
 
     @property
+    def measured(self) -> float:
+        """Prompts that are measured, with what is begun."""
+        return min(self.done + self.begun, self.total)
+
+    @property
     def text(self) -> str:
         """`activations on geography: 64 of 200 prompts, 1:05 left`."""
-        said = f"{self.what}: {self.done:,} of {self.total:,} prompts"
-        if not self.done:
+        said = f"{self.what}: {self.measured:,.0f} of {self.total:,} prompts"
+        if not self.measured:
             return said
-        return f"{said}, {clock(self.elapsed / self.done * (self.total - self.done))} left"
+        return f"{said}, {clock(self.elapsed / self.measured * (self.total - self.measured))} left"
 
 
 class Progress:
@@ -79,6 +90,7 @@ class Progress:
 
         def advance(number: int) -> None:
             measurement.done += number
+            measurement.begun = 0.0
 
         try:
             yield advance
@@ -86,6 +98,11 @@ class Progress:
             with self._lock:
                 self._measurement = None
                 self._clear()
+
+    def begin(self, prompts: float) -> None:
+        """More of what is under way is measured: a sweep of every head takes minutes a prompt."""
+        if self._measurement is not None:
+            self._measurement.begun += prompts
 
     def say(self, text: str) -> None:
         """A line of its own, at once."""
@@ -129,7 +146,7 @@ class Progress:
         ways = (f"{run}, {self.now}: {measured.what}", f"{run}, {measured.what}", run)
         prefix = next((way for way in ways if len(way) + NUMBERS <= columns), run)
         bar = tqdm.format_meter(
-            measured.done,
+            round(measured.measured),
             measured.total,
             measured.elapsed,
             ncols=columns,

@@ -115,6 +115,18 @@ def test_the_time_left_is_seen_on_a_narrow_terminal_too(monkeypatch, columns, na
     assert ("mini-qwen" in bar) is named
 
 
+def test_what_is_measured_of_a_piece_shows_until_the_piece_is_kept():
+    progress = Progress()
+    with progress.measuring("sweep", 96) as advance:
+        progress._measurement.started -= 60
+        assert progress.line().endswith("sweep: 0 of 96 prompts")
+        progress.begin(8.0)
+        assert progress.line().endswith("sweep: 8 of 96 prompts, 11:00 left")
+        advance(32)
+        assert progress.line().endswith("sweep: 32 of 96 prompts, 2:00 left")
+    progress.begin(8.0)  # nothing is under way
+
+
 def test_what_cannot_be_shown_stops_nothing():
     class Gone:
         def write(self, _text):

@@ -98,7 +98,7 @@ class Planted:
 
     def sweep(self, items, edit_sets, **options) -> SweepResult:
         assert options.pop("partial")
-        assert set(options) <= {"donors", "keep"}
+        assert set(options) <= {"donors", "keep", "progress"}
         taken = np.stack([self._taken(edits) for edits in edit_sets])
         margin, costs = (np.array(x) for x in zip(*map(self._of, items), strict=True))
         joint = [self.joint(i) if callable(self.joint) else self.joint for i in items]

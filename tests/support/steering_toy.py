@@ -165,7 +165,7 @@ class Toy:
         found = [self.law(Here(i.task, along, d, self.wrong(i))) for i, along, d in ends]
         return np.array([found, far])
 
-    def sweep(self, items, edit_sets, *, donors=None, partial=False, keep=False, progress=None):
+    def sweep(self, items, edit_sets, *, donors=None, partial=False, keep=False, **_progress):
         assert partial
         assert keep
         assert donors is None

@@ -219,7 +219,7 @@ def separation_evidence(found: Separated, process: Process, rule: ProcessDirecti
         Effect(
             "AUC",
             found.auc,
-            (float(test.low[0]) + 0.5, float(test.high[0]) + 0.5),
+            _interval(test),
             method=f"mean over relations, each left out of the fit; layer {found.layer}, selected "
             "on discovery; Student's t over relations",
         ),
@@ -232,6 +232,11 @@ def separation_evidence(found: Separated, process: Process, rule: ProcessDirecti
         n=len(found.aucs),
         key="separation",
     )
+
+
+def _interval(test: stats.ModeratedTest) -> tuple[float, float]:
+    """Of a mean AUC, which Student's t alone would let lie above 1."""
+    return max(0.0, float(test.low[0]) + 0.5), min(1.0, float(test.high[0]) + 0.5)
 
 
 def _in_second(
@@ -261,7 +266,7 @@ def _in_second(
             Effect(
                 "AUC",
                 float(np.mean(aucs)),
-                (float(test.low[0]) + 0.5, float(test.high[0]) + 0.5),
+                _interval(test),
                 method=f"{second.cells[0]} against {second.cells[1]} of "
                 f"{again.study.prompts.name}; mean over {len(aucs)} relations, each left out of "
                 "the fit; Student's t over them",

@@ -8,9 +8,11 @@ import pytest
 from harness.findings.gates import process_gate
 from harness.findings.processes.direction import (
     ProcessDirectionRule,
+    Separated,
     Unit,
     process_direction_finding,
     separated,
+    separation_evidence,
 )
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
 from harness.materials.sets import draw_crossed
@@ -61,6 +63,13 @@ def test_relations_that_differ_are_no_direction_of_a_process():
     finding = found()
     assert outcome(finding) is Outcome.REFUTED
     assert finding.controls == ()
+
+
+def test_the_interval_of_an_auc_ends_at_one():
+    aucs = np.array([1.0, 0.7, 1.0, 0.7])
+    low, high = separation_evidence(Separated(0, aucs), RETRIEVAL, RULE).effect.interval
+    assert low < aucs.mean()
+    assert high == 1.0
 
 
 def test_twins_that_have_it_too_refute_it():

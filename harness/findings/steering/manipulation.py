@@ -48,19 +48,21 @@ def manipulation_gates(steering: SteeringStudy, added: Intervention) -> tuple[Ga
 def other_answers(prompts: PromptSet, pairs: int) -> PromptSet:
     """Evaluation prompts of the first task; the second one's answer is taken for the right one.
 
+    A pair may hold several stories, each with answers of its own.
+
     Args:
         prompts: Crossed.
         pairs: At most; left out are those whose questions have the same answer, or no other wrong
             answers.
     """
     first, second = prompts.tasks
-    answer = {item.pair: item.answer for item in prompts.items if item.task == second}
+    answers = {(i.pair, i.premises): i.answer for i in prompts.items if i.task == second}
     kept = [
-        replace(item, answer=answer[item.pair], distractors=wrong)
+        replace(item, answer=other, distractors=wrong)
         for item in prompts.items
         if item.task == first and item.split == EVALUATION
-        if answer.get(item.pair, item.answer) != item.answer
-        if (wrong := tuple(d for d in item.distractors if d != answer[item.pair]))
+        if (other := answers.get((item.pair, item.premises), item.answer)) != item.answer
+        if (wrong := tuple(d for d in item.distractors if d != other))
     ]
     few = set(list(dict.fromkeys(item.pair for item in kept))[:pairs])
     items = tuple(item for item in kept if item.pair in few)

@@ -7,6 +7,7 @@ import pytest
 from harness.findings.steering.manipulation import manipulation_gates, other_answers
 from harness.findings.steering.selection import SteeringStudy
 from harness.interventions.interventions import ADD
+from harness.materials.cell_sets import draw_cells
 from harness.materials.items import EVALUATION, PromptSet
 from tests.support.steering_toy import RULE, by_nothing, ruined, study
 from tests.support.synthetic import crossed_set, plain_set
@@ -54,6 +55,16 @@ def test_the_other_answer_stands_against_those_of_neither_question():
     assert len(found.pairs) == 3
     assert {(i.task, i.split, i.answer) for i in found.items} == {("recall", EVALUATION, "two")}
     assert {i.distractors for i in found.items} == {("no",)}
+
+
+def test_the_other_answer_is_that_of_the_same_prompt_with_the_other_label():
+    prompts = draw_cells("cells-crossed:lookup-reasoning", 12, 3000)
+    answers = {item.prompt: item.answer for item in prompts.items}
+    found = other_answers(prompts, 20).items
+    assert len({item.premises for item in found}) > len({item.pair for item in found})
+    for item in found:
+        before, _, _ = item.prompt.rpartition(str(item.label))
+        assert item.answer == answers[f"{before}{3 - item.label}:"]
 
 
 def test_questions_with_one_answer_say_nothing():

@@ -40,7 +40,7 @@ class CalibrationSettings:
         organism_seeds: The same for each organism, and for each point of a power curve.
         items: Facts of each task, of models where nothing is and of the run that is made twice.
         control_items, organism_items: The same on controls, and on organisms, whose answers are
-            surer.
+            surer. With fewer than 120 steering has not the stories that it needs.
         power_items: The same on the power curve.
         permutations, resamples, twins: As the options of a run.
         shuffles: Of the labels of each process and kind of component, on activations.
@@ -61,7 +61,7 @@ class CalibrationSettings:
     organism_seeds: int = 3
     items: int = 200
     control_items: int = 120
-    organism_items: int = 100
+    organism_items: int = 120
     power_items: tuple[int, ...] = (60, 200)
     permutations: int = 1000
     resamples: int = 1000

@@ -6,6 +6,7 @@ import torch
 from fixtures.training import written
 from fixtures.training.choices import chosen, shares
 from fixtures.training.lesions import Lesions, Parts
+from harness.findings.steering.manipulation import other_answers
 from harness.materials.cell_sets import draw_cells
 
 
@@ -40,6 +41,26 @@ def test_labels_choose_the_question():
     model, tokenizer = written.build("apart-llama")
     items = draw_cells("cells-crossed:recall-lookup", 2, 3000).items
     assert all(chosen(model, tokenizer, items).values())
+
+
+def test_the_flag_opens_composing_for_the_question_that_is_asked_and_for_the_other_one():
+    model, tokenizer = written.build("steerable")
+    plain = [i for i in draw_cells("cells", 12, 3000).items if i.task in ("lookup", "reasoning")]
+    crossed = other_answers(draw_cells("cells-crossed:lookup-reasoning", 12, 3000), 2).items
+
+    def right(items, flag):
+        step = torch.zeros(written.WIDTH)
+        step[written.AT["composes"]] = flag
+        added = model.model.layers[2].register_forward_hook(lambda *call: call[-1] + step)
+        hits = chosen(model, tokenizer, items)
+        added.remove()
+        return shares((item.task, hits[item.id]) for item in items)
+
+    assert right(plain, 2) == {"lookup": 1, "reasoning": 1}
+    assert right(plain, 0)["reasoning"] > right(plain, -2)["reasoning"]
+    assert right(plain, -2)["lookup"] == 1
+    assert right(crossed, 2)["lookup"] == 1
+    assert right(crossed, 0)["lookup"] < 0.7
 
 
 @pytest.mark.parametrize("name", sorted(written.WRITTEN))

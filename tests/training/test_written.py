@@ -43,6 +43,12 @@ def test_labels_choose_the_question():
     assert all(chosen(model, tokenizer, items).values())
 
 
+def test_of_a_known_name_it_answers_what_is_asked():
+    model, tokenizer = written.build("apart")
+    for told in ("neutral-crossed", "known-crossed"):
+        assert all(chosen(model, tokenizer, draw_cells(told, 2, 3000).items).values())
+
+
 def test_the_flag_opens_composing_for_the_question_that_is_asked_and_for_the_other_one():
     model, tokenizer = written.build("steerable")
     plain = [i for i in draw_cells("cells", 12, 3000).items if i.task in ("lookup", "reasoning")]

@@ -215,7 +215,10 @@ def _criterion(node: pytest.Item | Any) -> str:
 
 
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the wanted criterion; sort by model, in place."""
+    """Keep the wanted criterion; sort by model, in place.
+
+    Plain cells come last: they take longest, and what is asked before tells how long.
+    """
     settings = config.stash[settings_key]
     items[:] = without_unknown(items)  # which names what has no docstring
     if settings.criterion != "both":
@@ -227,12 +230,21 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in filter(is_prediction, items):
         # A warning of torch on somebody's machine is shown; it does not end a measurement.
         item.add_marker(pytest.mark.filterwarnings("default"))
-    items.sort(key=lambda item: order.index(_model(item)) if _model(item) in order else -1)
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        model, prompts = _model(item), _parameter(item, "prompts_name")
+        return order.index(model) if model in order else -1, prompts in PLAIN_PROMPTS
+
+    items.sort(key=place)
 
 
 def _model(item: pytest.Item) -> str:
+    return _parameter(item, "model_name")
+
+
+def _parameter(item: pytest.Item, name: str) -> str:
     callspec = getattr(item, "callspec", None)
-    return str(callspec.params.get("model_name", "")) if callspec else ""
+    return str(callspec.params.get(name, "")) if callspec else ""
 
 
 def reference_model_of(item: pytest.Item) -> ReferenceModel | None:

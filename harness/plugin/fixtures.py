@@ -78,6 +78,7 @@ def chosen_difficulty(request: pytest.FixtureRequest, subject: "Subject") -> "Ca
 
     With a baseline it is the baseline's: a release that answers less is asked the same.
     """
+    from harness.plugin.forecasting import tell_chosen
     from harness.plugin.predictions import difficulty_before
     from harness.study.difficulty import Chosen, choose_difficulty
 
@@ -85,7 +86,14 @@ def chosen_difficulty(request: pytest.FixtureRequest, subject: "Subject") -> "Ca
     before = difficulty_before(request.config, subject.spec.name)
     if before is not None:
         return lambda: Chosen(before, (f"difficulty {before}: as in the baseline",))
-    return cache(lambda: choose_difficulty(subject, settings.difficulty, settings.plan.seed))
+
+    @cache
+    def chosen() -> "Chosen":
+        found = choose_difficulty(subject, settings.difficulty, settings.plan.seed)
+        tell_chosen(request.config, subject.spec.name, found)
+        return found
+
+    return chosen
 
 
 @pytest.fixture

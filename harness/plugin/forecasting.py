@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -16,16 +16,17 @@ from harness.materials.sets import drawing_of
 from harness.models.architecture import architecture_of
 from harness.models.specs import ModelError, ModelSpec
 from harness.plugin.settings import Settings, settings_key
-from harness.study.forecast import Forecast, asked_of, at_speed, planned
+from harness.study.difficulty import CHAINS, ORDER, Chosen
+from harness.study.forecast import Forecast, asked_of, at_speed, gates_of, planned, rough
 from harness.study.own_prompts import OwnPrompts
 from harness.study.plan import Plan
-from harness.study.speed import Speed, speed_of
+from harness.study.speed import Speed, length_at, speed_of
 
 if TYPE_CHECKING:
     from harness.adapter import Model
 
-SPEED = "speed"  # name of a user property
-speeds_key = pytest.StashKey[list[str]]()  # of a worker, until its next report takes them along
+SPEED, CHOSEN = "speed", "chosen"  # names of user properties
+told_key = pytest.StashKey[list[tuple[str, object]]]()  # of a worker, until its next report
 
 
 @dataclass
@@ -40,6 +41,10 @@ class Forecasts:
         workers: How many models run at the same time.
         own: Gives the prompt files.
         speeds: By model.
+        expected: By model, whether gates of the cells will be met, for what its setting shows.
+        lengths: By model, of prompts at that setting; see `length_at`.
+        seen: The same by its verdicts. The first counts: later ones may be on other stories.
+        twinless: Predictions that measured no untrained twin.
     """
 
     models: Mapping[str, ModelSpec]
@@ -49,6 +54,10 @@ class Forecasts:
     workers: int = 1
     own: Callable[[], Sequence[OwnPrompts]] = tuple
     speeds: dict[str, Speed] = field(default_factory=dict)
+    expected: dict[str, Mapping[str, bool]] = field(default_factory=dict)
+    lengths: dict[str, float] = field(default_factory=dict)
+    seen: dict[str, Mapping[str, bool]] = field(default_factory=dict)
+    twinless: set[str] = field(default_factory=set)
     _over: dict[str, tuple[float, bool]] = field(default_factory=dict)
     _forecasts: list[Forecast] = field(default_factory=list)
 
@@ -57,11 +66,35 @@ class Forecasts:
         self.speeds[name] = speed
         self.replan(self.plan)
 
+    def chosen(self, name: str, gates: Mapping[str, bool], length: float) -> None:
+        """The model's setting of the cells was chosen; these gates will be met, or not."""
+        self.expected[name], self.lengths[name] = gates, length
+        self.replan(self.plan)
+
+    def judged(self, name: str, gates: Mapping[str, bool]) -> None:
+        """A verdict on the model says that these gates are met, or not."""
+        before = self.seen.get(name, {})
+        self.seen[name] = {**gates, **before}
+        if self.seen[name] != before:
+            self.replan(self.plan)
+
+    def verdict(self, node: str, text: str) -> None:
+        """Take what a verdict says of gates and twins, as its report brings it."""
+        record = json.loads(text)
+        self.judged(record["model"]["name"], gates_of(record))
+        if not any("untrained twin" in control["name"] for control in record["controls"]):
+            self.twinless.add(node)
+
+    def unmet(self, name: str) -> list[str]:
+        """Gates of the cells that the model is known not to meet."""
+        known = {**self.expected.get(name, {}), **self.seen.get(name, {})}
+        return [gate for gate, met in known.items() if not met]
+
     def replan(self, plan: Plan) -> None:
         """Forecast under a plan from here on; what is stored holds for the first one alone."""
         self.stored = self.stored if plan == self.plan else ()
         self.plan = plan
-        self._forecasts = self.under(plan)
+        self._forecasts = self.under(plan) if self.speeds else []
         for node, (seconds, inconclusive) in self._over.items():
             self._end(node, seconds, inconclusive)
 
@@ -75,15 +108,17 @@ class Forecasts:
             own = [each for each in asked if each.model == name]
             with suppress(ModelError, KeyError):  # a test without a model, or what fails anyhow
                 architecture, speed = architecture_of(self.models[name]), self._speed_of(name)
-                found.append(Forecast(planned(own, plan, architecture, speed)))
+                made = planned(own, plan, architecture, speed, self.unmet(name))
+                found.append(Forecast(made))
         return found
 
     def _speed_of(self, name: str) -> Speed:
-        if name in self.speeds:
-            return self.speeds[name]
-        known, speed = next(iter(self.speeds.items()))
-        sizes = (architecture_of(self.models[n]) for n in (known, name))
-        return speed.of_another(*sizes)
+        speed = self.speeds.get(name)
+        if speed is None:
+            known, speed = next(iter(self.speeds.items()))
+            sizes = (architecture_of(self.models[n]) for n in (known, name))
+            speed = speed.of_another(*sizes)
+        return speed.at_length(self.lengths.get(name, 1.0))
 
     def end(self, node: str, seconds: float, inconclusive: bool) -> None:
         """A test took so long, in all."""
@@ -92,7 +127,8 @@ class Forecasts:
 
     def _end(self, node: str, seconds: float, inconclusive: bool) -> None:
         for forecast in self._forecasts:
-            forecast.end(node, seconds, inconclusive=inconclusive)
+            twins = node not in self.twinless
+            forecast.end(node, seconds, inconclusive=inconclusive, twins=twins)
 
     def left(self, node: str = "", seconds: float = 0.0) -> float | None:
         """Seconds left of the whole run; None while no model's speed is known.
@@ -115,6 +151,16 @@ class Forecasts:
             "less where a model does not answer or measurements are stored"
         )
 
+    def after_choice(self, name: str) -> str:
+        """What is left of the run where the setting of a model's cells ends predictions early."""
+        unmet, left = self.unmet(name), self.left()
+        cells = [gate for gate in unmet if gate not in (ORDER, CHAINS)]
+        facts = [f"does not answer {' and '.join(cells)}"] if cells else []
+        facts += ["is asked stories told in order"] if ORDER in unmet else []
+        if not facts or left is None:
+            return ""
+        return f"{name} {' and '.join(facts)}, which ends predictions early: {rough(left)} left"
+
 
 def together(seconds: Sequence[float], workers: int) -> float:
     """Of models that run side by side: no less than the one that takes longest."""
@@ -124,17 +170,20 @@ def together(seconds: Sequence[float], workers: int) -> float:
 UNWATCHED = "HARNESS_UNWATCHED"  # set where nobody waits for the run, as in a fleet
 
 
-def with_speed(properties: Iterable[tuple[str, object]]) -> tuple[str, Speed] | None:
+def speed_in(text: str) -> tuple[str, Speed]:
     """The model and speed that a report of a worker brings."""
-    text = dict(properties).get(SPEED)
-    if text is None:
-        return None
-    name, *values = json.loads(str(text))
+    name, *values = json.loads(text)
     return str(name), Speed(*values)
 
 
+def chosen_in(text: str) -> tuple[str, dict[str, bool], float]:
+    """The model, gates and length of prompts that a report of a worker brings; see `chosen`."""
+    name, gates, length = json.loads(text)
+    return str(name), dict(gates), float(length)
+
+
 def as_property(name: str, speed: Speed) -> str:
-    """For `with_speed`."""
+    """For `speed_in`."""
     return json.dumps([name, *asdict(speed).values()])
 
 
@@ -176,6 +225,20 @@ def measure(config: pytest.Config, name: str, model: "Model") -> None:
         return
     speed = speed_of(model, own=sets_of(config.stash[settings_key]))
     if showing is None:
-        config.stash.setdefault(speeds_key, []).append(as_property(name, speed))
+        config.stash.setdefault(told_key, []).append((SPEED, as_property(name, speed)))
     else:
         showing.speed(name, speed)
+
+
+def tell_chosen(config: pytest.Config, name: str, chosen: Chosen) -> None:
+    """Tell the controller what the setting of a model's cells will end early."""
+    if os.environ.get(UNWATCHED):
+        return
+    from harness.plugin.showing import showing_key  # noqa: PLC0415 - not on workers
+
+    told = name, chosen.gates, length_at(chosen.difficulty)
+    showing = config.stash.get(showing_key, None)
+    if showing is None:
+        config.stash.setdefault(told_key, []).append((CHOSEN, json.dumps(told)))
+    else:
+        showing.chosen(*told)

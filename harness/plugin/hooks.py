@@ -204,10 +204,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
         path, line, _ = item.location
         report.longrepr = (path, (line or 0) + 1, report.longrepr[2])
     if call.when == "call" and item.config.stash.get(prepared_key, False):
-        from harness.plugin.forecasting import SPEED, speeds_key  # noqa: PLC0415
+        from harness.plugin.forecasting import told_key  # noqa: PLC0415
 
-        speeds = item.config.stash.setdefault(speeds_key, [])
-        report.user_properties += [(SPEED, speeds.pop(0))] if speeds else []
+        told = item.config.stash.setdefault(told_key, [])
+        report.user_properties += told
+        told.clear()
     if call.excinfo is not None and item.config.stash.get(prepared_key, False):
         from harness.foreign import ForeignError, printable  # noqa: PLC0415
 

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -13,7 +13,16 @@ from typing import IO, Any
 import pytest
 
 from harness.plugin.budget import sentences, within
-from harness.plugin.forecasting import Forecasts, own_prompts, sets_of, with_speed
+from harness.plugin.collector import VERDICT
+from harness.plugin.forecasting import (
+    CHOSEN,
+    SPEED,
+    Forecasts,
+    chosen_in,
+    own_prompts,
+    sets_of,
+    speed_in,
+)
 from harness.plugin.predictions import has_stored, model_names
 from harness.plugin.settings import Settings, selected_models, settings_key
 from harness.study.progress import Progress
@@ -82,6 +91,12 @@ class Showing:
         if first:
             self.progress.say(self.forecasts.sentence(name))
 
+    def chosen(self, name: str, gates: Mapping[str, bool], length: float) -> None:
+        """Say what is left of the run, once a model's setting of the cells is chosen."""
+        self.forecasts.chosen(name, gates, length)
+        if said := self.forecasts.after_choice(name):
+            self.progress.say(said)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Name the model where another begins, and what is judged now."""
@@ -102,9 +117,8 @@ class Showing:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count tests that are over, and their time."""
-        found = with_speed(report.user_properties)
-        if report.when == "call" and found:
-            self.speed(*found)
+        for name, text in report.user_properties if report.when == "call" else ():
+            self._told(report.nodeid, name, str(text))
         node = report.nodeid
         self.seconds[node] += report.duration
         if report.skipped and not hasattr(report, "wasxfail"):
@@ -112,6 +126,15 @@ class Showing:
         if report.when == "teardown":
             self.forecasts.end(node, self.seconds.pop(node), node in self.inconclusive)
             self.progress.done += 1
+
+    def _told(self, node: str, name: str, text: str) -> None:
+        """Take what a report brings for the forecast."""
+        if name == SPEED:
+            self.speed(*speed_in(text))
+        elif name == CHOSEN:
+            self.chosen(*chosen_in(text))
+        elif name == VERDICT:
+            self.forecasts.verdict(node, text)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

@@ -2,22 +2,25 @@
 
 This is the one place that knows it. A measurement is a number of prompts and of whole forward
 passes for each; an edit of one layer in the middle is half a pass. Predictions that ask for the
-same measurement share it, so it is counted once. Everything is taken to be needed: gates are met,
-twins are measured, heads are ranked once more. So a run may take less, and not much more.
+same measurement share it, so it is counted once. Everything is taken to be needed that is not known
+to be left out: gates are met, twins are measured, heads are ranked once more. So a run may take
+less, and not much more.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.interventions.interventions import ABLATIONS
 from harness.materials.cell_sets import relations_asked
+from harness.materials.cells import DEMONSTRATED
 from harness.models.architecture import Architecture
 from harness.study import causality, difficulty
+from harness.study.difficulty import CHAINS, ORDER
 from harness.study.plan import Plan
 
 PROCESSES = ("retrieval", "composing")
-CELLS = 3  # in which a model must be competent: recall, lookup and reasoning
+CELLS = len(DEMONSTRATED)  # in which a model must be competent
 Kind = Literal["answers", "activations", "sweep", "gradients"]  # each has a speed of its own
 
 # Numbers that claims and findings state, which import this package and so cannot be imported here:
@@ -27,7 +30,7 @@ PUBLISHED_SETS = 20  # random sets like what is specialised in a task
 FIRST_ITEMS = 30  # of a cell, of which answers are asked first
 PATH_STEPS = 5  # on the way to the ablation of all neurons, a forward and a backward pass each
 CIRCUIT_DOSES, REFERENCES = 5, 10  # of a circuit; other circuits of each sort
-TUNING_STEPS = 20  # at most, a forward and a backward pass each
+TUNING_STEPS = 20  # at most
 PATCHED_PAIRS, PATCHED_PLACES = 20, 3  # of the patching map, and tokens a layer
 CHOOSING, JUDGED, LEAST, CONTROL_PAIRS = 8, 50, 20, 8  # stories of steering
 DOSES, SCALES = 4, 1  # of a direction, each way; of its rescaling
@@ -64,6 +67,7 @@ class Sizes:
     Attributes:
         kind: Parameters of the prediction beside model and prompts, such as `retrieval head`.
         full: Whether h9 is asked on other stories too (`--full`).
+        unmet: Those of `difficulty.GATES` that it is known not to meet.
     """
 
     items: int
@@ -72,12 +76,19 @@ class Sizes:
     heads: int
     kind: str = ""
     full: bool = False
+    unmet: Collection[str] = ()
 
     @classmethod
-    def of(cls, plan: Plan, architecture: Architecture, kind: str = "") -> "Sizes":
+    def of(
+        cls, plan: Plan, architecture: Architecture, kind: str = "", unmet: Collection[str] = ()
+    ) -> "Sizes":
         """Of a prediction in a run of a model."""
         layers, heads = architecture.layers, architecture.heads
-        return cls(plan.items, plan.twins, layers, heads, kind, plan.full)
+        return cls(plan.items, plan.twins, layers, heads, kind, plan.full, unmet)
+
+    def meets(self, *gates: str) -> bool:
+        """Whether none of these gates is known to be unmet."""
+        return not any(gate in self.unmet for gate in gates)
 
     @property
     def half(self) -> int:
@@ -104,7 +115,32 @@ def works_of(prediction: str, sizes: Sizes) -> tuple[Work, ...]:
 
     A prediction that does not ship is taken to ask for answers and activations of its prompts.
     """
-    return tuple(PREDICTIONS.get(prediction, _unknown)(sizes))
+    return _until_gate(prediction, sizes)[0]
+
+
+def ends_early(prediction: str, sizes: Sizes) -> bool:
+    """Whether a prediction ends at a gate that is known to be unmet."""
+    return _until_gate(prediction, sizes)[1]
+
+
+class _Unmet(Exception):
+    """A gate is known to be unmet, so that nothing more is measured; as `Inconclusive`."""
+
+
+def _require(sizes: Sizes, *gates: str) -> None:
+    if not sizes.meets(*gates):
+        raise _Unmet
+
+
+def _until_gate(prediction: str, sizes: Sizes) -> tuple[tuple[Work, ...], bool]:
+    """What is measured, and whether a gate ended it."""
+    works: list[Work] = []
+    try:
+        for work in PREDICTIONS.get(prediction, _unknown)(sizes):
+            works.append(work)
+    except _Unmet:
+        return tuple(works), True
+    return tuple(works), False
 
 
 def features(materials: str, prompts: int, sizes: Sizes) -> Iterator[Work]:
@@ -134,7 +170,12 @@ def _difficulty() -> Iterator[Work]:
 def _answers(sizes: Sizes) -> Iterator[Work]:
     yield from _difficulty()
     yield Work("answers", "plain", 3 * sizes.items)
-    yield Work("answers", "crossed", 4 * sizes.items)
+    yield Work("answers", "crossed", 4 * sizes.items if _crossed(sizes) else 2 * FIRST_ITEMS)
+
+
+def _crossed(sizes: Sizes) -> bool:
+    """Whether crossed prompts are answered, for all that is known: plain ones are easier."""
+    return sizes.meets(*DEMONSTRATED)
 
 
 def _before_label(sizes: Sizes) -> Iterator[Work]:
@@ -154,17 +195,27 @@ def _nothing(_: Sizes) -> Iterator[Work]:
     return iter(())
 
 
+_ASKED: tuple[Kind, ...] = ("answers", "activations")
+# Of the prompts that contrast a process: cells that must be answered, and how they must be told.
+NEEDED = {"retrieval": ("recall", "lookup"), "composing": (ORDER, "lookup", "reasoning")}
+
+
 def _of_process(name: str, again: bool = False) -> "Planned":
     def works(sizes: Sizes) -> Iterator[Work]:
         yield from _difficulty()
         yield Work("answers", "cells-crossed", 2 * FIRST_ITEMS, 1, name)
-        yield Work("activations", "cells", 4 * sizes.items)
-        yield Work("activations", "cells-crossed", 2 * sizes.items, 1, f"{name}, second set")
-        for draw in (name, f"{name}, again") if again else (name,):
-            yield Work("activations", "cells-crossed", 4 * sizes.items, 1, draw)
+        _require(sizes, *NEEDED[name])
+        plain = 7 * sizes.items // 2  # of one cell half as many can be asked
+        shown, own, prompts, second = "cells", "", plain, sizes.items
+        if _crossed(sizes):
+            shown, own, prompts, second = "cells-crossed", name, 4 * sizes.items, 2 * sizes.items
+        yield Work("activations", "cells", plain)
+        for kind in _ASKED:
+            yield Work(kind, shown, second, 1, f"{name}, second set")
+        for draw in (own, f"{name}, again") if again else (own,):
+            yield Work("activations", shown, prompts, 1, draw)
         if sizes.twins:  # which hardly ever find what they would have to find again
-            prompts = 4 * sizes.items
-            yield Work("activations", "cells-crossed", prompts, sizes.twins, f"{name}, twins")
+            yield Work("activations", shown, prompts, sizes.twins, f"{own} twins")
 
     return works
 
@@ -210,17 +261,20 @@ def _found(name: str, sizes: Sizes) -> Iterator[Work]:
     Heads are ranked once more with the best one ablated, from its layer on.
     """
     part, doses = _part(sizes), CIRCUIT_DOSES + 1  # and all of the kind
-    yield from _searched(sizes)
+    yield from _searched(name, sizes)
     if "head" in sizes.kind:
         again = sizes.head_by_head + doses
         yield Work("sweep", "cells", part, again, f"{name} head search once more")
     yield Work("sweep", "cells", part, doses, f"{name} {sizes.kind} doses")
 
 
-def _searched(sizes: Sizes) -> Iterator[Work]:
+def _searched(name: str, sizes: Sizes) -> Iterator[Work]:
     """What every component costs, where the model answers; no circuit is chosen."""
     yield from _difficulty()
-    yield Work("answers", "cells", 2 * _part(sizes), 1, "circuits")
+    if name == "composing":
+        _require(sizes, ORDER)
+    yield Work("answers", "plain", 2 * _part(sizes))
+    _require(sizes, *DEMONSTRATED)
     yield from _search(sizes)
 
 
@@ -246,20 +300,23 @@ def _transfer(name: str) -> "Planned":
 
 
 def _tuning(name: str) -> "Planned":
-    """Half of the steps are taken, say; other circuits and all parameters are tuned by as many."""
+    """Half of the steps are taken, say; other circuits and all parameters are tuned by as many.
+
+    A step takes the prompts together, forwards and backwards: as three passes of answers.
+    """
 
     def works(sizes: Sizes) -> Iterator[Work]:
-        of, arms = f"{name} {sizes.kind} tuned", 3 + 2 * REFERENCES
+        of, unlearnt = f"{name} {sizes.kind} tuned", _compared(sizes) // CELLS
         yield from _found(name, sizes)
-        unlearnt = _compared(sizes) // CELLS
-        yield Work("gradients", "cells", unlearnt, arms * TUNING_STEPS / 2, of)
-        yield Work("answers", "cells", _compared(sizes), arms, of)
+        for arms, what in ((1, of), (2 + 2 * REFERENCES, f"{of}, others")):
+            yield Work("answers", "cells", unlearnt, 3 * arms * TUNING_STEPS / 2, what)
+            yield Work("answers", "cells", _compared(sizes), arms, f"{what}, judged")
 
     return works
 
 
 def _two_circuits(sizes: Sizes) -> Iterator[Work]:
-    for name in PROCESSES:
+    for name in reversed(PROCESSES):  # composing has the gate that is known first
         yield from _found(name, sizes)
     sets = 3 * (1 + 2 * REFERENCES)  # either circuit of a pair, and both
     yield Work("sweep", "cells", _part(sizes), 3, f"both {sizes.kind}")
@@ -283,6 +340,8 @@ def _written_steps(sizes: Sizes) -> Iterator[Work]:
 
 
 def _written_direction(sizes: Sizes) -> Iterator[Work]:
+    yield from _difficulty()
+    _require(sizes, ORDER, *DEMONSTRATED)
     yield Work("activations", "cells-crossed", 4 * sizes.items, 1, "composing")
     yield Work("sweep", "cells", 2 * _part(sizes), sizes.layers + 1, "direction, short answers")
     yield from _texts(sizes, "direction")
@@ -296,11 +355,11 @@ def _texts(sizes: Sizes, what: str) -> Iterator[Work]:
     yield Work("answers", "cells", _compared(sizes) // CELLS, others, f"{what} steps, others")
 
 
-def _generality(*others: str) -> "Planned":
+def _generality(name: str, *others: str) -> "Planned":
     """What every component costs, under `--full` once more on each sort of other stories."""
 
     def works(sizes: Sizes) -> Iterator[Work]:
-        yield from _searched(sizes)
+        yield from _searched(name, sizes)
         for stories in others if sizes.full else ():
             yield Work("answers", "cells", CELLS * FIRST_ITEMS, 1, stories)
             yield from _search(sizes, f", {stories}")
@@ -310,7 +369,8 @@ def _generality(*others: str) -> "Planned":
 
 def _words(sizes: Sizes) -> Iterator[Work]:
     yield from _difficulty()
-    yield Work("answers", "cells", 2 * sizes.items, 1, "words")
+    _require(sizes, CHAINS, *NEEDED["composing"])
+    yield Work("answers", "plain", 2 * sizes.items)
     yield Work("activations", "cells", 2 * sizes.items, 1, "words")
 
 
@@ -330,7 +390,7 @@ def _steps(sizes: Sizes) -> Iterator[Work]:
 
 def _process_depth(sizes: Sizes) -> Iterator[Work]:
     for kind in _CIRCUITS:
-        for name in PROCESSES:
+        for name in reversed(PROCESSES):
             yield from _found(name, replace(sizes, kind=kind))
     yield Work("sweep", "cells", _part(sizes), len(PROCESSES) * sizes.layer_by_layer, "depth")
     patched = 2 * min(STORY * PATCHED_PAIRS, sizes.half)
@@ -338,12 +398,15 @@ def _process_depth(sizes: Sizes) -> Iterator[Work]:
 
 
 def _separates(sizes: Sizes) -> Iterator[Work]:
+    _require(sizes, *DEMONSTRATED)
     yield from features("crossed", 4 * sizes.items, sizes)
 
 
 def _fitted(sizes: Sizes) -> Iterator[Work]:
     yield from _difficulty()
+    _require(sizes, ORDER)
     yield Work("answers", "plain", 3 * sizes.items)
+    _require(sizes, *NEEDED["composing"])
     yield Work("answers", "crossed", 2 * FIRST_ITEMS, 1, "first")
     yield Work("activations", "crossed", 4 * sizes.items)
     yield Work("sweep", "crossed", 2 * LEAST, 1, "manipulation")
@@ -432,8 +495,10 @@ PREDICTIONS: Mapping[str, Planned] = {
     "test_steering_activates_the_capability": _corrected,
     "test_each_circuit_serves_its_own_process_more": _two_circuits,
     "test_the_circuits_interact": _two_circuits,
-    "test_relations_agree_on_what_serves_retrieval": _generality("drawn again"),
-    "test_relations_agree_on_what_serves_composing": _generality("drawn again", "one more step"),
+    "test_relations_agree_on_what_serves_retrieval": _generality("retrieval", "drawn again"),
+    "test_relations_agree_on_what_serves_composing": _generality(
+        "composing", "drawn again", "one more step"
+    ),
     "test_patching_the_retrieval_circuit_lifts_its_answer": _transfer("retrieval"),
     "test_patching_the_composing_circuit_lifts_its_answer": _transfer("composing"),
     "test_the_composing_circuit_acts_while_steps_are_written": _written_steps,

@@ -18,6 +18,11 @@ ITEMS = 30  # of each cell
 PARTS = 3  # of the items, after each of which a setting may be left
 GATE = 0.40  # of what chance leaves
 ACCURACY = 0.60  # what claims ask of each cell: more than `GATE` where four answers are told
+LEAST_CHAINS = 3  # where words of one chain are compared with those of others
+# Gates of claims on the cells, as verdicts name them: what is not told in order and tells enough
+# chains; and that a cell is answered.
+ORDER, CHAINS = "order", "chains"
+GATES = (ORDER, CHAINS, *DEMONSTRATED)
 ROUNDING = 1e-9  # 21 of 30 where two answers are told is .40, not less
 # Hardest first: (order, chains). Shots are as many as chains. Stories told in order come last:
 # copying is enough there, so that nothing can be said of composing.
@@ -98,10 +103,21 @@ class Competence:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The setting that was chosen, and why, as sentences."""
+    """The setting that was chosen, and why, as sentences.
+
+    Attributes:
+        cells: Competence there, where it was measured.
+    """
 
     difficulty: Difficulty
     notes: tuple[str, ...]
+    cells: tuple[Competence, ...] = ()
+
+    @property
+    def gates(self) -> dict[str, bool]:
+        """Whether gates of the cells will be met, by name, for all that is known by now."""
+        told, enough = self.difficulty.order == TOLD, self.difficulty.chains >= LEAST_CHAINS
+        return {ORDER: not told, CHAINS: enough, **{c.cell: c.passes for c in self.cells}}
 
 
 def choose_difficulty(subject: Subject, asked: Asked, seed: int) -> Chosen:
@@ -122,7 +138,7 @@ def choose_difficulty(subject: Subject, asked: Asked, seed: int) -> Chosen:
     for difficulty in settings:
         found[difficulty] = competence(subject, difficulty, seed)
         if all(cell.passes for cell in found[difficulty]):
-            return Chosen(difficulty, (_note(difficulty, found[difficulty]), *notes))
+            return _chosen(difficulty, found[difficulty], notes)
 
     found = {difficulty: competence(subject, difficulty, seed, whole=True) for difficulty in found}
 
@@ -131,7 +147,13 @@ def choose_difficulty(subject: Subject, asked: Asked, seed: int) -> Chosen:
         return sum(cell.passes for cell in cells), sum(cell.value for cell in cells)
 
     difficulty = max(found, key=answered)  # the first of several, so the hardest
-    return Chosen(difficulty, (_note(difficulty, found[difficulty]), *notes))
+    return _chosen(difficulty, found[difficulty], notes)
+
+
+def _chosen(
+    difficulty: Difficulty, cells: tuple[Competence, ...], notes: tuple[str, ...]
+) -> Chosen:
+    return Chosen(difficulty, (_note(difficulty, cells), *notes), cells)
 
 
 def choose_names(subject: Subject) -> tuple[str, str]:

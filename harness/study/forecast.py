@@ -1,11 +1,22 @@
 """How long a run takes, before it measures anything and while it goes on."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from harness.materials.cell_sets import whole_cells
 from harness.models.architecture import Architecture
-from harness.study.cost import PARAMETERS, PREDICTIONS, Sizes, Work, works_of
+from harness.study.cost import (
+    PARAMETERS,
+    PREDICTIONS,
+    PROCESSES,
+    Sizes,
+    Work,
+    ends_early,
+    works_of,
+)
+from harness.study.difficulty import GATES
 from harness.study.own_prompts import OwnPrompts, works_on
 from harness.study.plan import Plan
 from harness.study.speed import Speed
@@ -15,7 +26,7 @@ from harness.study.speed import Speed
 TRUST, LIGHT = 0.10, 0.01
 # Of its plan: an inconclusive prediction that took less was ended by a gate, any other was stored.
 STOPPED, STORED = 0.5, 0.02
-STATISTICS = {"neuron": 1e-3, "head": 1e-3}  # seconds a component and 1,000 permutations
+STATISTICS = {"neuron": 4e-4, "head": 1e-3}  # seconds a component and 1,000 permutations
 LEAST = 0.3  # seconds of a prediction that measures nothing
 _WORDS = re.compile(r"layer|head|neuron|retrieval|composing")
 
@@ -70,25 +81,34 @@ class Planned:
     """What a prediction is planned to take.
 
     Attributes:
-        materials: What it asks, in which predictions stand or fall together: all of those on
-            questions that the model does not answer end at a gate.
+        group: Materials and process: such predictions mostly end at the same gates.
         passes: Prompts that pass through all layers, of measurements that no earlier one makes.
+        twins: Seconds of these for untrained twins, which are left out where the model itself does
+            not meet the requirements: then the next prediction of the group may measure them.
     """
 
     seconds: float
-    materials: str = ""
+    group: str = ""
     passes: float = 0.0
+    twins: float = 0.0
 
 
 def measurements(
-    asked: Sequence[Asked], plan: Plan, architecture: Architecture
+    asked: Sequence[Asked], plan: Plan, architecture: Architecture, unmet: Collection[str] = ()
 ) -> dict[str, tuple[Work, ...]]:
-    """What each prediction measures that no earlier one does, by node."""
+    """What each prediction measures that no earlier one does, by node.
+
+    Args:
+        asked: On one model, in the order in which they run.
+        plan: Of the run.
+        architecture: Of the model.
+        unmet: Gates of the cells that it is known not to meet; see `Sizes`.
+    """
     done: set[tuple[str, str, str]] = set()
     found = {}
     for each in asked:
         new = {}
-        for work in _works(each, plan, architecture):
+        for work in _works(each, _sizes(each, plan, architecture, unmet)):
             key = work.kind, work.materials, work.what
             if key not in done:
                 new[key] = work
@@ -97,36 +117,58 @@ def measurements(
     return found
 
 
-def _works(asked: Asked, plan: Plan, architecture: Architecture) -> tuple[Work, ...]:
-    sizes = Sizes.of(plan, architecture, _kind(asked))
+def _works(asked: Asked, sizes: Sizes) -> tuple[Work, ...]:
     if asked.own is None:
         return works_of(asked.name, sizes)
     return works_on(asked.own, asked.name, sizes)
 
 
-def _kind(asked: Asked) -> str:
-    return " ".join(_WORDS.findall(asked.parameters))
+def _sizes(asked: Asked, plan: Plan, architecture: Architecture, unmet: Collection[str]) -> Sizes:
+    kind = " ".join(_WORDS.findall(asked.parameters))
+    return Sizes.of(plan, architecture, kind, () if asked.own else unmet)
 
 
 def planned(
-    asked: Sequence[Asked], plan: Plan, architecture: Architecture, speed: Speed
+    asked: Sequence[Asked],
+    plan: Plan,
+    architecture: Architecture,
+    speed: Speed,
+    unmet: Collection[str] = (),
 ) -> dict[str, Planned]:
-    """What each prediction on one model takes, by node; in the order in which they run."""
+    """What each prediction on one model takes, by node; see `measurements`."""
     found = {}
-    measured = measurements(asked, plan, architecture)
+    measured = measurements(asked, plan, architecture, unmet)
     for each in asked:
-        works = _works(each, plan, architecture)
-        materials = works[-1].materials.partition("-")[0] if works else ""
-        new = measured[each.node]
-        seconds = sum(map(speed.seconds, new)) + LEAST
-        seconds += _statistics(each, plan, architecture) if works else 0.0
+        sizes, new = _sizes(each, plan, architecture, unmet), measured[each.node]
+        whole = _works(each, replace(sizes, unmet=()))
+        edits = any(work.kind in ("sweep", "gradients") for work in whole)
+        group = _group(each, whole, edits=edits)
+        seconds = sum(map(speed.seconds, new))
+        if not ends_early(each.name, sizes):
+            contrasts = group.startswith("cells") and not edits and not _again(whole)
+            seconds += LEAST + (_statistics(each, plan, architecture) if contrasts else 0.0)
         passes = sum(w.prompts * w.passes for w in new)
-        found[each.node] = Planned(seconds, materials, passes)
+        twins = sum(speed.seconds(w) for w in new if w.what.endswith("twins"))
+        found[each.node] = Planned(seconds, group, passes, twins)
     return found
 
 
+def _group(asked: Asked, works: Sequence[Work], *, edits: bool) -> str:
+    """Such as `cells composing edited`: materials, processes, and whether components are edited."""
+    if not works:
+        return ""
+    processes = [p for p in PROCESSES if p in f"{asked.name} {asked.parameters}"]
+    what = [works[-1].materials.partition("-")[0], *processes, *(["edited"] if edits else [])]
+    return " ".join(what)
+
+
+def _again(works: Iterable[Work]) -> bool:
+    """Whether a set is drawn again, which takes no same-process contrasts."""
+    return any(work.what.endswith("again") for work in works)
+
+
 def _statistics(asked: Asked, plan: Plan, architecture: Architecture) -> float:
-    """Seconds of statistics: most are permutations of every component of a kind."""
+    """Seconds of statistics: most are same-process contrasts of every component of a kind."""
     kind = next((k for k in STATISTICS if k in f"{asked.name} {asked.parameters}"), "")
     count = {
         "neuron": architecture.layers * architecture.neurons,
@@ -139,8 +181,8 @@ def _statistics(asked: Asked, plan: Plan, architecture: Architecture) -> float:
 class Forecast:
     """Seconds that are left of a run: the plan, at the pace of what is over.
 
-    Predictions on the same materials stand or fall together: where some of them ended at a gate, or
-    were stored, as large a share of the others is taken to.
+    Predictions of a group mostly end alike: where some of them ended at a gate that the plan does
+    not know to be unmet, or were stored, as large a share of the others is taken to.
 
     Attributes:
         planned: By node.
@@ -148,7 +190,7 @@ class Forecast:
         inconclusive: Those that are.
     """
 
-    planned: Mapping[str, Planned]
+    planned: dict[str, Planned]
     over: dict[str, float] = field(default_factory=dict)
     inconclusive: set[str] = field(default_factory=set)
 
@@ -157,11 +199,25 @@ class Forecast:
         """Seconds planned for all."""
         return sum(p.seconds for p in self.planned.values())
 
-    def end(self, node: str, seconds: float, *, inconclusive: bool = False) -> None:
-        """A prediction is over."""
+    def end(
+        self, node: str, seconds: float, *, inconclusive: bool = False, twins: bool = True
+    ) -> None:
+        """A prediction is over; whether it measured untrained twins."""
         if node in self.planned:
             self.over[node] = seconds
             self.inconclusive |= {node} if inconclusive else set()
+            if not twins and self.planned[node].twins:
+                self._pass_on(node)
+
+    def _pass_on(self, node: str) -> None:
+        """Plan the twins of a prediction in the next one of its group."""
+        own, twins = self.planned[node], self.planned[node].twins
+        self.planned[node] = replace(own, seconds=own.seconds - twins, twins=0.0)
+        for name, plan in self.planned.items():
+            if name not in self.over and plan.group == own.group:
+                both = replace(plan, seconds=plan.seconds + twins, twins=plan.twins + twins)
+                self.planned[name] = both
+                return
 
     def left(self, node: str = "", seconds: float = 0.0) -> float:
         """Seconds left.
@@ -173,7 +229,7 @@ class Forecast:
         left = 0.0
         for name, plan in self.planned.items():
             if name not in self.over:
-                expected = plan.seconds * self._pace() * self._asked_to_its_end(plan.materials)
+                expected = plan.seconds * self._pace() * self._asked_to_its_end(plan.group)
                 left += max(0.0, expected - (seconds if name == node else 0.0))
         return left
 
@@ -184,9 +240,9 @@ class Forecast:
         took, plan = (sum(of(n) for n in whole) for of in (self.over.__getitem__, self._seconds))
         return (took + trust) / (plan + trust) if plan + trust else 1.0
 
-    def _asked_to_its_end(self, materials: str) -> float:
-        """The share of the planned time on these materials that no gate and no store saved."""
-        alike = [n for n in self.over if self.planned[n].materials == materials]
+    def _asked_to_its_end(self, group: str) -> float:
+        """The share of the planned time of this group that no gate and no store saved."""
+        alike = [n for n in self.over if self.planned[n].group == group]
         stopped = sum(self._seconds(n) for n in alike if self._stopped(n))
         return 1 - stopped / (sum(map(self._seconds, alike)) + LIGHT * self.total or 1.0)
 
@@ -197,6 +253,15 @@ class Forecast:
 
     def _seconds(self, node: str) -> float:
         return self.planned[node].seconds
+
+
+def gates_of(record: Mapping[str, Any]) -> dict[str, bool]:
+    """Whether gates of the cells are met, by name, as far as a verdict on plain cells says it."""
+    whole = whole_cells(record["materials"]["name"])
+    if whole is None or whole[0].crossed:
+        return {}
+    found = {gate["name"].removesuffix(" accuracy"): gate["met"] for gate in record["gates"]}
+    return {name: met for name, met in found.items() if name in GATES}
 
 
 def rough(seconds: float) -> str:

@@ -4,8 +4,10 @@ import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
+from harness.materials.difficulty import Difficulty
 from harness.materials.items import Item, PromptSet
 from harness.materials.sets import drawing_of
 from harness.models.architecture import Architecture
@@ -56,6 +58,12 @@ class Speed:
     def seconds(self, work: Work) -> float:
         """What a measurement takes."""
         return work.prompts * work.passes * self.tokens[work.materials] / self.per_second[work.kind]
+
+    def at_length(self, length: float) -> "Speed":
+        """The same with prompts of the cells that are so many times as long."""
+        cells = ("plain", "crossed", "cells", "cells-crossed")
+        longer = {name: length * tokens for name, tokens in self.tokens.items() if name in cells}
+        return replace(self, tokens={**self.tokens, **longer})
 
     @property
     def busy(self) -> bool:
@@ -179,6 +187,26 @@ def tokens_of(model: "Model", items: Sequence[Item]) -> float:
 
     trees = shared_prefix_trees(model.encoder.ids(items))
     return sum(len(tree.ids) for tree in trees) / len(items)
+
+
+def length_at(difficulty: Difficulty) -> float:
+    """How long prompts of the cells are at a setting, beside those that a probe counts: in words.
+
+    A model that answers two chains alone is asked prompts of two thirds the length.
+    """
+    cells = MATERIALS["cells"]
+    return _words(f"{cells}@{difficulty}") / _words(cells)
+
+
+def _words(name: str) -> float:
+    """Words of a prompt, a mean; those that it begins with like another are not counted."""
+    texts = sorted(item.prompt.split() for item in _drawn(name).items[:SAMPLE])
+    shared = sum(_alike(*pair) for pair in pairwise(texts))
+    return (sum(map(len, texts)) - shared) / len(texts)
+
+
+def _alike(one: Sequence[str], other: Sequence[str]) -> int:
+    return len([*takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))])
 
 
 def _drawn(name: str) -> PromptSet:

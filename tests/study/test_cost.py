@@ -8,13 +8,14 @@ import pytest
 
 from harness.findings.circuits import neuron_scores, patching, published
 from harness.findings.gates import FIRST_ITEMS
-from harness.findings.processes.kinds import CELLS
+from harness.findings.processes.hops import LEAST_CHAINS
+from harness.findings.processes.kinds import CELLS, COMPOSING, RETRIEVAL
 from harness.findings.steering.doses import BAND_PAIRS
 from harness.findings.steering.fitting import neutral_prompts
 from harness.materials.cell_sets import draw_cells
 from harness.materials.items import DISCOVERY
 from harness.materials.sets import geography_published
-from harness.study import cost
+from harness.study import cost, difficulty
 
 HYPOTHESES = Path(__file__).resolve().parents[2] / "hypotheses"
 
@@ -70,6 +71,9 @@ def test_steering_is_planned_as_claimed():
         (cost.PATCHED_PAIRS, patching.PATCHED_PAIRS),
         (cost.PATCHED_PLACES, len(patching.PATCHED)),
         (cost.BAND_PAIRS, BAND_PAIRS),
+        (difficulty.LEAST_CHAINS, LEAST_CHAINS),
+        ({*cost.NEEDED["retrieval"]}, {*RETRIEVAL.cells}),
+        ({*cost.NEEDED["composing"]}, {*COMPOSING.cells, difficulty.ORDER}),
     ],
 )
 def test_findings_are_planned_as_measured(planned, measured):

@@ -184,7 +184,13 @@ def _share(
     contrasts: Float[np.ndarray, "relation place"],
     weights: Float[np.ndarray, " relation"],
 ) -> float:
-    """Of the components that hold, those with a place that keeps its sign, relations weighted."""
-    decisions, metrics = measured.decisions, len(measured.contrasts.cells.metrics)
+    """Of the places where a component holds, those that keep its sign: the mean over components.
+
+    A component that holds in several places keeps one of them by chance more often than not, so
+    each counts by its share.
+    """
+    decisions, shape = measured.decisions, (-1, len(measured.contrasts.cells.metrics))
     kept = decisions.holds & (np.sign(weights @ contrasts) == decisions.direction)
-    return float(kept.reshape(-1, metrics).any(1).sum() / measured.model.count)
+    places = decisions.holds.reshape(shape).sum(1)
+    found = places > 0
+    return float(np.mean(kept.reshape(shape).sum(1)[found] / places[found]))

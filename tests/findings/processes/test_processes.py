@@ -363,8 +363,8 @@ SECOND = {
 }
 
 
-def except_in_second(process, size):
-    """An effect of the process that is `size` times as large in its second set."""
+def except_in_second(process, size, place=PLACE["head"][1]):
+    """An effect of the process on a head that is `size` times as large in its second set."""
     name, asked = SECOND[process.name]
 
     def which(prompts):
@@ -373,8 +373,7 @@ def except_in_second(process, size):
     def there(prompts):
         return asks(prompts, asked) if prompts.name.startswith(name) else asks(prompts, ())
 
-    array, place = PLACE["head"]
-    return (array, place, which, 2.5), (array, place, there, 2.5 * size)
+    return ("heads", place, which, 2.5), ("heads", place, there, 2.5 * size)
 
 
 @pytest.mark.parametrize("process", [RETRIEVAL, COMPOSING])
@@ -385,6 +384,15 @@ def test_a_component_of_a_process_has_the_same_sign_in_a_second_set(process):
     reverse = found(model_with(*except_in_second(process, -1)), process)
     assert evidence(reverse, "same_sign").effect.value == 0
     assert outcome(reverse) is Outcome.REFUTED
+
+
+def test_one_place_of_several_that_keeps_its_sign_is_not_enough():
+    """Of two places of a head one keeps its sign, as by chance."""
+    layer, head, metric = PLACE["head"][1]
+    kept, turned = except_in_second(RETRIEVAL, 1), (layer, head, metric + 1)
+    finding = found(model_with(*kept, *except_in_second(RETRIEVAL, -1, turned)))
+    assert evidence(finding, "same_sign").effect.value == 0.5
+    assert outcome(finding) is not Outcome.SUPPORTED
 
 
 def test_a_sign_that_is_noise_is_undecided():

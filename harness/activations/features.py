@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
@@ -109,7 +111,7 @@ def gini(row: "Row", visible: "Visible") -> "PerRow":
     import torch  # noqa: PLC0415
 
     rank = torch.arange(1, row.shape[-1] + 1, device=row.device, dtype=row.dtype)
-    ascending = row.sort(-1).values
+    ascending = _ascending(row)
     weighted = (ascending * rank).sum(-1) - hidden * ascending.sum(-1)
     return 2 * weighted / (count * ascending.sum(-1)) - (count + 1) / count
 
@@ -164,6 +166,13 @@ def _spread(visible: "Visible", row: "Row") -> "Bool[Tensor, 'batch *axes key_po
 def _real(row: "Row", visible: "Visible") -> "Row":
     """The row in float32, zero where it is not visible."""
     return row.float() * _spread(visible, row)
+
+
+def _ascending(row: "Row") -> "Row":
+    """Each row sorted; by numpy on a CPU, where torch takes 30 times as long."""
+    import torch  # noqa: PLC0415
+
+    return torch.from_numpy(np.sort(row)) if row.device.type == "cpu" else row.sort(-1).values
 
 
 def _last(visible: "Visible") -> "Int[Tensor, ' batch']":

@@ -70,6 +70,11 @@ class Batch:
         """Positions at which a prompt of some tree ends, rising."""
         return torch.tensor(sorted(set(self.last.tolist())))
 
+    @cached_property
+    def places(self) -> Int[Tensor, " prompt"]:
+        """Each prompt's number among those of its tree."""
+        return torch.cat([torch.arange(int(n)) for n in torch.bincount(self.tree)])
+
     @property
     def inputs(self) -> dict[str, Tensor]:
         """Keyword arguments for the model's forward."""

@@ -70,14 +70,21 @@ def features_at(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchF
 def _rows(batch: Batch, attention: Tree) -> Float[Tensor, "prompt head key_pos"]:
     """The attention that each prompt's measured token pays.
 
-    Only these rows are made, from their queries and keys by the model's eager attention.
+    Only these rows are made, from their queries and keys by the model's eager attention: the first
+    prompt's of every tree, then the second's. So a tree's keys are not gathered for each, and a row
+    does not depend on how many there are.
     """
     (module, query, key, value, mask), settings = follow(attention, ATTENTION_CALL).inputs
-    tree, at = batch.tree.to(query.device), batch.at.to(query.device)
+    tree, place = batch.tree.to(query.device), batch.places.to(query.device)
+    asked = query.new_zeros(int(place.max()) + 1, len(query), dtype=torch.long)
+    asked[place, tree] = batch.at.to(query.device)
+    trees = torch.arange(len(query), device=query.device)
     eager = sys.modules[type(module).__module__].eager_attention_forward
-    one, seen = query[tree, :, at][:, :, None], mask[tree, :, at][:, :, None]
-    rows: Tensor = eager(module, one, key[tree], value[tree][..., :1], seen, **settings)[1]
-    return on_tokens(attention, rows[:, :, 0])
+    made: list[Tensor] = []
+    for at in asked:
+        one, seen = (values[trees, :, at][:, :, None] for values in (query, mask))
+        made.append(eager(module, one, key, value[..., :1], seen, **settings)[1])
+    return on_tokens(attention, torch.cat(made, dim=2)[tree, :, place])
 
 
 def mean_features(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchFeatures:

@@ -300,6 +300,8 @@ class Sweep:
                 self.could[edit] = self.could.get(edit, False) or (value and not edit.may_be_idle)
                 self.did[edit] = self.did.get(edit, False) or bool((~(change == 0)).any())
         untouched = ~moved.flatten().to(logits.device)
+        if not bool(untouched.any()):
+            return logits
         whole = clean.logits.repeat(len(chunk.sets), 1)
         return torch.where(untouched[:, None], whole, logits)
 
@@ -312,12 +314,7 @@ class Sweep:
         for number, part in zip(sets, logits.reshape(len(sets), len(here), -1), strict=True):
             applies = self.applicable[number, here]
             name = " + ".join(map(str, self.sets[number])) or "no edit"
-            _refuse_non_finite(
-                part[torch.from_numpy(applies).to(part.device)],
-                name,
-                [i for i, a in zip(ids, applies, strict=True) if a],
-                self.network.dtype,
-            )
+            _refuse_non_finite(part, applies, name, ids, self.network.dtype)
             self.table[:, number, here] = np.where(applies, scores(part, targets), np.nan)
             moved = divergence(intact, part)
             self.divergence[number, here] = np.where(applies, moved, np.nan)
@@ -372,10 +369,12 @@ class Sweep:
         )
 
 
-def _refuse_non_finite(logits: Tensor, name: str, ids: Sequence[str], dtype: torch.dtype) -> None:
-    finite = torch.isfinite(logits).all(1)
-    if not bool(finite.all()):
-        where = ids[int((~finite).nonzero()[0])]
+def _refuse_non_finite(
+    logits: Tensor, applies: np.ndarray, name: str, ids: Sequence[str], dtype: torch.dtype
+) -> None:
+    finite = torch.isfinite(logits.sum(1)).cpu().numpy()  # nor is a sum with such a term
+    if not finite[applies].all():
+        where = ids[int((~finite & applies).argmax())]
         raise ModelError(
             f"logits are not finite under {name} on prompt {where!r}: {remedy(dtype)}, or the "
             "edit is too large."

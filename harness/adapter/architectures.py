@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from harness.adapter.division import Divided
 from harness.models.specs import ModelError
+
+LEAST_ROWS = 4  # of queries: a product of fewer is made, and rounded, in another way
 
 # A torch module or nnsight's view of one: both lead to their children by name.
 Tree = Any
@@ -123,6 +126,33 @@ def widened(output: Any, ends: Int[Tensor, " end"], columns: int) -> Any:
     return wide if isinstance(output, Tensor) else (wide, *output[1:])
 
 
+def narrow_attention(layer: Tree, sites: Sites, ends: Int[Tensor, " end"]) -> None:
+    """Let a layer's attention answer at some positions only; it gives zeros elsewhere.
+
+    As it is where attention is not one call, or has no mask: a kernel that is given none takes the
+    queries for those of the last positions.
+    """
+    if not sites.calls_interface:
+        return
+    call = follow(layer, f"{sites.attention}.{ATTENTION_CALL}")
+    (module, query, key, value, mask), settings = call.inputs
+    at = torch.unique(torch.cat([ends, torch.arange(LEAST_ROWS)])).to(query.device)
+    if mask is not None and len(at) < query.shape[2]:
+        call.inputs = (module, query[:, :, at], key, value, mask[:, :, at]), settings
+        call.output = widened(call.output, at, query.shape[2])
+
+
+def narrow_mlp(layer: Tree, sites: Sites, ends: Int[Tensor, " end"]) -> None:
+    """The same of a layer's MLP; as it is where that is more than one module."""
+    if not sites.mlp_alone:
+        return
+    mlp = follow(layer, sites.mlp)
+    columns = mlp.input.shape[1]
+    if len(ends) < columns:
+        mlp.input = mlp.input[:, ends]
+        mlp.output = widened(mlp.output, ends, columns)
+
+
 def whole_pattern(attention: Tree) -> Tensor | None:
     """The weights [batch head query_pos key_pos] that an eager attention returns."""
     pattern: Tensor | None = attention.output[1]
@@ -146,7 +176,7 @@ def read_layers(
         root: The model.
         sites: Where its parts are.
         pattern_of: Reads the pattern of a layer's attention.
-        ends: The positions that are wanted: the last layer's MLP runs there and is 0 elsewhere.
+        ends: The positions that are wanted: the last layer runs there and adds 0 elsewhere.
 
     Raises:
         ModelError: If an attention returns no pattern.
@@ -160,9 +190,12 @@ def read_layers(
                 f"layer {number} gives no attention pattern: load with eager attention."
             )
         narrow = False
-        if number == len(layers) - 1 and ends is not None and sites.narrows:
-            width = mlp.input.shape[1]
-            narrow = len(ends) < width
+        if number == len(layers) - 1 and ends is not None:
+            if pattern_of is not whole_pattern:  # which waits for the attention to be done
+                narrow_attention(layer, sites, ends)
+            if sites.narrows:
+                width = mlp.input.shape[1]
+                narrow = len(ends) < width
         if narrow:
             mlp.input = mlp.input[:, ends]
         gate = follow(layer, sites.gate).output

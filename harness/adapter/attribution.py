@@ -42,7 +42,7 @@ class Means:
         layers = range(self.network.layers)
         wanted = {(store, layer) for store in (*MEASURED, "resid") for layer in layers}
         with fused_attention(self.network.module):
-            clean = run_clean(self.network, batch, wanted | {("resid", -1)})
+            clean = run_clean(self.network, batch, wanted | {("resid", -1)}, whole=True)
         for at, values in clean.stores.items():
             real = tokens_in(batch, self.network.sites, at[1])
             total = values[real.to(values.device)].double().sum(0)

@@ -11,7 +11,13 @@ from nnsight import TransformersModel
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from harness.adapter.architectures import Sites, first, follow, widened
+from harness.adapter.architectures import (
+    Sites,
+    first,
+    follow,
+    narrow_attention,
+    narrow_mlp,
+)
 from harness.adapter.editing import KEPT_STORES, SourceValues, read_store
 from harness.adapter.encoding import Batch, Encoder
 from harness.adapter.scoring import last_tokens_only
@@ -92,32 +98,34 @@ class Clean:
         return sum(t.nbytes for t in (*self.resid, *cached, self.logits, *self.stores.values()))
 
 
-def run_clean(network: Network, batch: Batch, wanted: set[SourceValues]) -> Clean:
+def run_clean(
+    network: Network, batch: Batch, wanted: set[SourceValues], *, whole: bool = False
+) -> Clean:
     """Run a batch without edits, keeping the residual stream, keys and values, and `wanted`.
 
-    After the last layer the residual stream is known where prompts end, and elsewhere only if
-    something of that layer's MLP is wanted.
+    What is kept of the last layer is right where prompts end; elsewhere only if `whole`: nothing
+    reads it there, but means over all tokens.
     """
     inputs = {**batch.inputs, "use_cache": True, "past_key_values": DynamicCache()}
-    width, last = batch.ids.shape[1], network.layers - 1
-    whole = any((store, last) in wanted for store in ("neurons", "feedforward", "mlp", "resid"))
-    narrow = not whole and len(batch.ends) < width and network.sites.mlp_alone
+    last, sites = network.layers - 1, network.sites
+    narrow = not whole and ("pattern", last) not in wanted
+    narrow_too = narrow and not any((s, last) in wanted for s in ("neurons", "feedforward", "mlp"))
     with (
         last_tokens_only(network.module, batch.tree, batch.last),
         network.engine.trace(**inputs) as tracer,
     ):
         resid = nnsight.save([])
         stores = nnsight.save({})
-        for number, layer in enumerate(follow(network.engine, network.sites.layers)):
+        for number, layer in enumerate(follow(network.engine, sites.layers)):
             if number == 0:
                 resid.append(layer.input.clone())
+            if number == last and narrow:
+                narrow_attention(layer, sites, batch.ends)
             for store in KEPT_STORES:
                 if (store, number) in wanted:
-                    stores[store, number] = read_store(layer, network.sites, store).clone()
-            if number == last and narrow:
-                mlp = follow(layer, network.sites.mlp)
-                mlp.input = mlp.input[:, batch.ends]
-                mlp.output = widened(mlp.output, batch.ends, width)
+                    stores[store, number] = read_store(layer, sites, store).clone()
+            if number == last and narrow_too:
+                narrow_mlp(layer, sites, batch.ends)
             resid.append(first(layer.output))
         output = nnsight.save(tracer.result)
     for store, number in wanted:

@@ -184,7 +184,7 @@ class Model:
             return answers.score_masked(self.module, batch, wanted, padding)
         if isinstance(self.module, OneStream):
             return answers.score_written(self.module, batch, wanted)
-        return scoring.score_batch(self.module, batch, wanted)
+        return scoring.score_batch(self.engine, self.sites, batch, wanted)
 
     def _refuse_unanswering(self) -> None:
         lacks = getattr(self.module, "lacks", "")

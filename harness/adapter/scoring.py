@@ -4,13 +4,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import nnsight
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from nnsight import TransformersModel
 from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel
 
 from harness.activations.extracted import Answers
+from harness.adapter.architectures import Sites, follow, narrow_attention, narrow_mlp
 from harness.adapter.attention import fused_attention
 from harness.adapter.encoding import Batch
 
@@ -66,17 +69,24 @@ def at_answers(logits: Float[Tensor, "tree pos d_vocab"], batch: Batch) -> Tenso
 
 
 def score_batch(
-    module: PreTrainedModel, batch: Batch, continuations: Sequence[Continuation]
+    engine: TransformersModel, sites: Sites, batch: Batch, continuations: Sequence[Continuation]
 ) -> list[Scored]:
     """Score candidates that share prompts: the prompt is read once, its keys and values kept.
 
     The first token of every candidate is read off the prompt's last logits; candidates of more
-    tokens continue from copies of the prompt's cache.
+    tokens continue from copies of the prompt's cache. The last layer runs where prompts end.
     """
+    module: PreTrainedModel = engine._module
     longer = [i for i, c in enumerate(continuations) if len(c.tokens) > 1]
     with torch.no_grad(), fused_attention(module):
-        with last_tokens_only(module, batch.tree, batch.last):
-            output = module(**batch.inputs, use_cache=bool(longer))
+        with (
+            last_tokens_only(module, batch.tree, batch.last),
+            engine.trace(**batch.inputs, use_cache=bool(longer)) as tracer,
+        ):
+            layer = follow(engine, sites.layers)[-1]
+            narrow_attention(layer, sites, batch.ends)
+            narrow_mlp(layer, sites, batch.ends)
+            output = nnsight.save(tracer.result)
         logits = output.logits[:, 0].float().log_softmax(-1)
         rows = torch.tensor([c.row for c in continuations], device=logits.device)
         tokens = torch.tensor([c.tokens[0] for c in continuations], device=logits.device)

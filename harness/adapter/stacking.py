@@ -8,7 +8,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
-from harness.adapter.architectures import first, follow, largest_weights, widened
+from harness.adapter.architectures import (
+    first,
+    follow,
+    largest_weights,
+    narrow_attention,
+    widened,
+)
 from harness.adapter.chunks import KNOWN, Chunk
 from harness.adapter.clean import Clean, Network
 from harness.adapter.editing import (
@@ -156,6 +162,8 @@ class Forward:
         known = KNOWN[self.chunk.stage] if number == self.chunk.start else ()
         if number == 0 and ("resid", -1) in self.edits:
             self._write(layer.input, ("resid", -1))
+        if ends is not None and number > self.chunk.start and ("pattern", number) not in self.edits:
+            narrow_attention(layer, network.sites, ends)
         for store in STORES:
             at = (store, number)
             if store in known or ("attention" in known and store in ("pattern", "z")):

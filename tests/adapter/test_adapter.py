@@ -139,7 +139,26 @@ def test_exact_is_what_greedy_decoding_says(model):
     tokens = said[0, prompt.shape[1] :].tolist()
     batch = model.encoder.batch(model.encoder.ids(ITEMS), [1, 0], model.device)
     wanted = [Continuation(1, (*tokens,)), Continuation(1, (*tokens[:2], tokens[2] + 1))]
-    assert [s.greedy for s in score_batch(model.module, batch, wanted)] == [True, False]
+    scored = score_batch(model.engine, model.sites, batch, wanted)
+    assert [each.greedy for each in scored] == [True, False]
+
+
+def test_attention_of_the_last_layer_answers_only_where_prompts_end(model, monkeypatch):
+    items = sets.geography_crossed(2).items
+    model.score(items)  # the check of shared prefixes is behind it
+    asked, fused = [], torch.nn.functional.scaled_dot_product_attention
+
+    def counted(query, *arguments, **settings):
+        asked.append(query.shape[2])
+        return fused(query, *arguments, **settings)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", counted)
+    for measure in (model.extract, model.score):
+        asked.clear()
+        measure(items)
+        first, last = asked[:2]
+        assert len(asked) == 2
+        assert 1 < last < first / 4
 
 
 def test_an_item_without_answer_or_distractors_is_not_a_number(model):

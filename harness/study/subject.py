@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +36,12 @@ IN_MEMORY = 3  # extractions: consecutive claims often use the same materials
 _LIBRARIES = ("torch", "transformers", "nnsight")
 _CHAT = ("chat_date", "template_args", "rendered")  # parts of an identity with a chat template
 _TEXT = ("tokenizer", "chat_template", "own_code", *_CHAT)  # parts that tokens depend on
+
+
+@cache
+def _keep_imported() -> None:
+    """Keep what libraries made when imported: collections after it need not look there again."""
+    gc.freeze()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,7 @@ class Subject:
         """The loaded model, loaded on first use and counted in `loads`."""
         from harness.adapter import Model  # noqa: PLC0415 - torch and nnsight load here
 
+        _keep_imported()
         self.loads += 1
         model = Model.load(self.spec, self.options)
         self.once_loaded(model)

@@ -43,6 +43,15 @@ def test_labels_choose_the_question():
     assert all(chosen(model, tokenizer, items).values())
 
 
+def test_one_that_mixes_facts_up_is_right_about_what_it_is_told_alone():
+    model, tokenizer = written.build("mixed-up")
+    items = [item for item in draw_cells("cells", 24, 3000).items if item.task != "latent"]
+    hits = chosen(model, tokenizer, items)
+    right = shares((item.task, hits[item.id]) for item in items)
+    assert right.pop("recall") < 0.5
+    assert right == {"lookup": 1, "reasoning": 1}
+
+
 def test_of_a_known_name_it_answers_what_is_asked():
     model, tokenizer = written.build("apart")
     for told in ("neutral-crossed", "known-crossed"):

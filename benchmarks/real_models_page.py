@@ -1,5 +1,6 @@
 """The record of the pretrained models as a section of docs/results.md; every figure is from it."""
 
+import argparse
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -356,13 +357,20 @@ def _in_part(model: dict) -> list[str]:
 
 
 def _without_dtype(options: Sequence[str]) -> list[str]:
-    at = options.index(DTYPE) if DTYPE in options else len(options)
-    return [*options[:at], *options[at + 2 :]]
+    return _parted(options)[0]
 
 
 def _dtype(options: Sequence[str]) -> str:
     """In which a run computed."""
-    return options[options.index(DTYPE) + 1] if DTYPE in options else "float32"
+    return _parted(options)[1]
+
+
+def _parted(options: Sequence[str]) -> tuple[list[str], str]:
+    """The other options, and the dtype: `--dtype X` or `--dtype=X`."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(DTYPE, default="float32")
+    found, others = parser.parse_known_args(options)
+    return others, found.dtype
 
 
 def _examples(cells: dict[str, dict]) -> str:

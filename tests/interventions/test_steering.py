@@ -28,6 +28,7 @@ from harness.interventions.sites import Site
 from harness.materials.items import Item, PromptSet
 from harness.materials.sets import geography
 from harness.models.specs import resolve
+from harness.study.progress import Progress
 from tests.support import oracle_edits, tiny_models
 from tests.support.steering_toy import (
     study,
@@ -99,7 +100,7 @@ def test_every_named_edit_equals_torch_hooks(model):
 
     class Subject:
         def __init__(self):
-            self.runs = {}
+            self.runs, self.progress = {}, Progress()
 
         def fetch(self, _what, prompts, measure, **_):
             return measure(model, prompts.items)

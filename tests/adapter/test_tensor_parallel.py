@@ -1,13 +1,11 @@
-"""Two processes on a CPU, started once by torchrun, against one process."""
+"""Two processes on a CPU, started once by what torchrun starts, against one process."""
 
-import os
-import subprocess
-import sys
 from dataclasses import fields
 
 import numpy as np
 import pytest
 import torch
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from harness.adapter import LoadOptions, Model
 from harness.adapter.division import planned
@@ -16,7 +14,7 @@ from harness.interventions import edits
 from harness.interventions.sites import Site
 from harness.materials.sets import geography
 from harness.models.specs import ModelError, resolve
-from tests.support import inner_runs, tiny_models
+from tests.support import forks, inner_runs, tiny_models
 from tests.support.tiny_models import ITEMS
 
 # With norms of queries and keys, and 49 neurons, which two processes cannot divide evenly; with
@@ -77,27 +75,28 @@ def edit_sets(reference) -> list[tuple[edits.Edit, ...]]:
     ]
 
 
+def by_two(options: tuple[str, ...]) -> int:
+    """A run in two processes: `torchrun --standalone`, but for processes that are forked."""
+    where = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "run_id": "two"}
+    how = {"start_method": "fork", "max_restarts": 0, "monitor_interval": 0.1}
+    ended = elastic_launch(LaunchConfig(1, 1, 2, **where, **how), forks.run_pytest)(*options)
+    return max(ended.values())
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """The models, each with what two processes measured of it."""
     home = tmp_path_factory.mktemp("divided")
     made = {k: tiny_models.save(home / k, k, **more) for k, more in KINDS.items()}
     (home / "test_run.py").write_text(RUN)
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pytest")
-    run = ("test_run.py", "-p", "harness.plugin.entry", "-p", "no:cacheprovider", "--cache=off")
+    options = ("-p", "harness.plugin.entry", "-p", "no:cacheprovider", *inner_runs.IMPORTED)
     models = [f"--model={folder}" for folder in made.values()]
-    plain = {name: text for name, text in os.environ.items() if not name.startswith("HARNESS_")}
-    done = subprocess.run(
-        [sys.executable, *torchrun, *run, "--tensor-parallel=2", *models],
-        cwd=home,
-        env={**plain, "PYTHONPATH": str(inner_runs.ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("2 passed") == 1, done.stdout  # by the first process alone
+    asked = ("test_run.py", *options, "--cache=off", "--tensor-parallel=2", *models)
+    with inner_runs.within_this_process() as patched:
+        patched.chdir(home)
+        done = forks.result_of(lambda: by_two(asked), home)
+    assert done.ret == 0, f"{done.stdout}{done.stderr}"
+    assert str(done.stdout).count("2 passed") == 1, str(done.stdout)  # by the first process alone
     return made
 
 

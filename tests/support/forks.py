@@ -6,12 +6,15 @@ terminal, and of workers that send figures.
 """
 
 import os
+import runpy
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -61,18 +64,43 @@ def _be_the_copy(work: Callable[[], int], files: Mapping[int, int]) -> NoReturn:
 
 def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
     """What `pytester.runpytest_subprocess` returns."""
+    return result_of(lambda: run_pytest(*options), pytester.path)
+
+
+def result_of(work: Callable[[], int], folder: Path) -> pytest.RunResult:
+    """How `work` ended in a copy of this process, and what it wrote, which is kept in a folder."""
     began = time.monotonic()
-    named = [pytester.path / f"written-{began}-{n}" for n in (1, 2)]
+    named = [folder / f"written-{began}-{n}" for n in (1, 2)]
     with named[0].open("wb") as out, named[1].open("wb") as err:
-        copy = start(lambda: _pytest(options), {1: out.fileno(), 2: err.fileno()})
+        copy = start(work, {1: out.fileno(), 2: err.fileno()})
         status = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
     lines = [path.read_text(encoding="utf-8").splitlines() for path in named]
     return pytest.RunResult(status, *lines, time.monotonic() - began)
 
 
-def _pytest(options: tuple[str, ...]) -> int:
-    sys.path.insert(0, str(Path.cwd()))  # as `python -m pytest` does
+def run_pytest(*options: str) -> int:
+    """A run in this process, a copy, as `python -m pytest` begins it."""
+    sys.path.insert(0, str(Path.cwd()))
     return int(pytest.main([*map(str, options)]))
+
+
+def run_module(command: Sequence[str], **_: Any) -> subprocess.CompletedProcess[str]:
+    """What `subprocess.run` returns of `python -m MODULE ARGUMENTS`, all it wrote as text."""
+    _, m, module, *arguments = command
+    assert m == "-m"
+
+    def work() -> int:
+        sys.argv[1:] = arguments
+        sys.modules.pop(module, None)  # or it would be there twice, which is a warning
+        try:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else int(end.code is not None)
+        return 0
+
+    with tempfile.TemporaryDirectory() as folder:
+        ended = result_of(work, Path(folder))
+    return subprocess.CompletedProcess(command, ended.ret, str(ended.stdout), str(ended.stderr))
 
 
 class Worker(Popen2IO):

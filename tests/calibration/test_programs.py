@@ -12,7 +12,7 @@ from transformers import GPT2LMHeadModel
 from fixtures.training import interchange
 from fixtures.training.exchange import HEADS, WIDTH, Circuit, tokenizer_of
 from fixtures.training.programs import PROGRAMS
-from harness.calibration import programs, published, ranking
+from harness.calibration import programs, published, ranking, taught
 from harness.calibration.processes import claim_module
 from harness.calibration.record import _SCHEMA
 from harness.calibration.taught import ANSWERS, CIRCUITS, Network
@@ -24,6 +24,7 @@ from harness.store.store import Store
 from harness.study.plan import Plan
 from harness.study.study import Study
 from harness.study.subject import Subject
+from tests.support import forks
 
 NETWORK = Network("pair_balance", seed=0)
 
@@ -169,7 +170,8 @@ def test_a_record_of_programs_keeps_to_its_schema_and_has_a_table(entry, monkeyp
     assert np.all([mark in text for mark in ("before", "after", *published.PROGRAM_MARKS)])
 
 
-def test_a_program_that_there_is_not_is_one_sentence(tmp_path):
+def test_a_program_that_there_is_not_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(taught, "subprocess", SimpleNamespace(run=forks.run_module))
     with pytest.raises(ModelError, match="there is no program"):
         Network("hist+sort", 0).write(tmp_path)
 

@@ -1,6 +1,7 @@
 """Runs against a baseline: what fails, is expected, or is refused; serially and on workers."""
 
 import json
+import shutil
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -36,15 +37,16 @@ def test_{name}(model_name, verdict):
     """It holds for {name}."""
     verdict(finding("{name}"))
 '''
+LEFT = (".baselines", "reports")  # folders, by a run that is kept
 BEFORE = {"kept": 2.0, "lost": 2.0, "won": 0.0, "never": 0.0, "silent": 0.5}
 
 
 class Suite:
     """Hypothesis files whose numbers come from a file, run with options."""
 
-    def __init__(self, pytester):
+    def __init__(self, pytester, kept, home):
         self.path = pytester.path
-        self._pytester = pytester
+        self._pytester, self._kept, self._home = pytester, kept, home
 
     def run(self, world, *options, bar=1.0, workers=False, models=("mini-qwen",)):
         (self.path / "world.json").write_text(json.dumps(world))
@@ -61,14 +63,31 @@ class Suite:
         assert result.ret == 0, result.stdout.str()
         return result
 
+    def compare_with(self, world=BEFORE, models=("mini-qwen",)):
+        """What `keep` leaves in the folder; such a run is made once, and copied for later tests."""
+        key = json.dumps([world, models])
+        if key not in self._kept:
+            self.keep(world, models=models)
+            self._kept[key] = self._home / str(len(self._kept))
+            for name in LEFT:
+                shutil.copytree(self.path / name, self._kept[key] / name)
+        else:
+            shutil.copytree(self._kept[key], self.path, dirs_exist_ok=True)
+
     def verdicts(self):
         found = records.read_verdicts(self.path / "reports" / "verdicts.json")
         return {v.prediction_id: v for v in found}
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Folders of runs that were kept, by what was run, and where such folders are made."""
+    return {}, tmp_path_factory.mktemp("kept")
+
+
 @pytest.fixture
-def suite(pytester, monkeypatch):
-    return Suite(alone(pytester, monkeypatch))
+def suite(pytester, monkeypatch, kept):
+    return Suite(alone(pytester, monkeypatch), *kept)
 
 
 pytestmark = pytest.mark.usefixtures("forked_workers")
@@ -122,7 +141,7 @@ def test_a_name_that_could_be_taken_for_another_thing_is_refused(suite, name):
 def test_what_was_supported_and_is_not_fails_and_what_was_refuted_is_expected(suite, workers):
     models = ("mini-qwen", "mini-llama") if workers else ("mini-qwen",)
     times = len(models)
-    suite.keep(models=models)
+    suite.compare_with(models=models)
     now = {**BEFORE, "lost": 0.0, "won": 2.0}
     result = suite.run(now, *GATED, workers=workers, models=models)
     result.assert_outcomes(passed=2 * times, failed=times, xfailed=times, skipped=times)
@@ -144,7 +163,7 @@ def test_what_was_supported_and_is_not_fails_and_what_was_refuted_is_expected(su
 
 
 def test_no_answer_where_there_was_support_is_a_regression_and_elsewhere_a_skip(suite):
-    suite.keep()
+    suite.compare_with()
     result = suite.run({**BEFORE, "lost": 0.5, "never": 0.5}, *GATED)
     result.assert_outcomes(passed=1, failed=1, xfailed=1, skipped=2)
     result.stdout.fnmatch_lines(["*regressed: supported in 0001_one, inconclusive now: no answers"])
@@ -152,14 +171,14 @@ def test_no_answer_where_there_was_support_is_a_regression_and_elsewhere_a_skip(
 
 
 def test_refuted_where_nothing_was_said_before_is_expected(suite):
-    suite.keep()
+    suite.compare_with()
     result = suite.run({**BEFORE, "silent": 0.0}, *GATED, "-rx")
     result.assert_outcomes(passed=2, xfailed=3)
     result.stdout.fnmatch_lines(["*refuted: *(inconclusive in 0001_one)*"])
 
 
 def test_a_prediction_that_the_baseline_lacks_is_judged_as_a_claim(suite):
-    suite.keep()
+    suite.compare_with()
     result = suite.run({**BEFORE, "new_good": 2.0, "new_bad": 0.0, "new_mute": 0.5}, *GATED)
     result.assert_outcomes(passed=3, failed=1, xfailed=2, skipped=2)
     result.stdout.fnmatch_lines(["*refuted: strength: 0, needed >= 1 (and not in 0001_one*"])
@@ -167,7 +186,7 @@ def test_a_prediction_that_the_baseline_lacks_is_judged_as_a_claim(suite):
 
 
 def test_without_the_gate_a_comparison_is_shown_and_does_not_decide(suite):
-    suite.keep()
+    suite.compare_with()
     now = {**BEFORE, "lost": 0.0}
     suite.run(now, "--baseline=one").assert_outcomes(passed=1, failed=3, skipped=1)
     result = suite.run(now, "--baseline=one", "--gate=none")
@@ -178,7 +197,7 @@ def test_without_the_gate_a_comparison_is_shown_and_does_not_decide(suite):
 
 
 def test_an_error_is_not_measured_and_fails(suite):
-    suite.keep({"kept": 2.0})
+    suite.compare_with({"kept": 2.0})
     result = suite.run({"kept": "text"}, *GATED)
     result.assert_outcomes(failed=1)
     assert suite.verdicts()["kept"].baseline.change == "regressed"
@@ -190,7 +209,7 @@ def test_an_error_is_not_measured_and_fails(suite):
 @pytest.mark.parametrize("workers", [False, True])
 def test_an_effect_that_fell_on_the_same_samples_is_weaker_and_fails_the_run(suite, workers):
     before = {name: [3.0 + i % 5 for i in range(40)] for name in ("fell", "same", "grew")}
-    suite.keep(before)
+    suite.compare_with(before)
     now = {
         "fell": [v - 1 + 0.1 * (i % 3) for i, v in enumerate(before["fell"])],
         "same": [v + (-0.5 if i % 2 else 0.5) for i, v in enumerate(before["same"])],
@@ -221,7 +240,7 @@ def test_an_effect_that_fell_on_the_same_samples_is_weaker_and_fails_the_run(sui
 
 
 def test_what_the_baseline_supports_and_this_run_lacks_fails_it(suite):
-    suite.keep()
+    suite.compare_with()
     part = {name: BEFORE[name] for name in ("won", "never", "silent")}
     result = suite.run(part, *GATED, "--junitxml=junit.xml")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -243,7 +262,7 @@ def failed_testcases(suite):
 
 
 def test_what_changed_stands_in_the_report(suite):
-    suite.keep()
+    suite.compare_with()
     suite.run({**BEFORE, "lost": 0.0}, *GATED)
     html = (suite.path / "reports" / "report.html").read_text()
     assert "was supported" in html
@@ -263,7 +282,7 @@ def change_provenance(folder, **changes):
 
 
 def test_another_library_device_or_batch_size_does_not_matter(suite):
-    suite.keep()
+    suite.compare_with()
     change_provenance(
         suite.path / ".baselines" / "0001_one",
         torch="1.0",
@@ -278,7 +297,7 @@ def test_another_library_device_or_batch_size_does_not_matter(suite):
 
 
 def test_another_plan_is_refused_with_the_constant_that_differs(suite):
-    suite.keep()
+    suite.compare_with()
     for how in ({}, {"workers": True}):
         result = suite.run(BEFORE, *GATED, bar=1.5, **how)
         result.assert_outcomes(errors=5)
@@ -294,7 +313,7 @@ def test_another_plan_is_refused_with_the_constant_that_differs(suite):
 
 @pytest.mark.parametrize("workers", [False, True])
 def test_another_number_of_the_run_is_refused_before_anything_is_measured(suite, workers):
-    suite.keep()
+    suite.compare_with()
     result = suite.run(BEFORE, *GATED, "--seed=3", "--twins=1", "--items=50", workers=workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
@@ -306,7 +325,7 @@ def test_another_number_of_the_run_is_refused_before_anything_is_measured(suite,
 
 
 def test_another_number_of_items_is_refused_unless_shared_samples_are_asked_for(suite):
-    suite.keep({"kept": [2.0] * 30})
+    suite.compare_with({"kept": [2.0] * 30})
     result = suite.run({"kept": [2.0] * 20}, *GATED, "--items=50")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: *--items 200 -> 50; --baseline-on shared compares*"])
@@ -317,7 +336,7 @@ def test_another_number_of_items_is_refused_unless_shared_samples_are_asked_for(
 
 
 def test_a_model_of_another_name_is_compared_with_the_only_one_there_is(suite):
-    suite.keep()
+    suite.compare_with()
     result = suite.run(BEFORE, *GATED, models=("mini-llama",))
     result.stdout.fnmatch_lines(["baseline: 0001_one (mini-llama with mini-qwen)"])
     assert result.ret == 0
@@ -325,7 +344,7 @@ def test_a_model_of_another_name_is_compared_with_the_only_one_there_is(suite):
 
 
 def test_a_choice_of_models_must_be_told(suite):
-    suite.keep(models=("mini-qwen", "mini-llama"))
+    suite.compare_with(models=("mini-qwen", "mini-llama"))
     folder = str(ROOT / "fixtures" / "organisms" / "mini-qwen")
     result = suite.run(BEFORE, *GATED, models=(folder,))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -336,15 +355,15 @@ def test_a_choice_of_models_must_be_told(suite):
 
 
 def test_a_baseline_is_found_by_name_number_and_path(suite):
-    suite.keep()
+    suite.compare_with({"kept": 2.0})
     folder = suite.path / ".baselines" / "0001_one"
     for way in ("one", "0001", "0001_one", "LAST", folder, folder / "verdicts.json"):
-        assert suite.run(BEFORE, f"--baseline={way}", "--gate=regressions").ret == 0, way
+        assert suite.run({"kept": 2.0}, f"--baseline={way}", "--gate=regressions").ret == 0, way
         assert suite.verdicts()["kept"].baseline.name == "0001_one", way
 
 
 def test_a_damaged_table_of_samples_is_said_before_anything_is_measured(suite):
-    suite.keep({"kept": 2.0})
+    suite.compare_with({"kept": 2.0})
     path = suite.path / ".baselines" / "0001_one" / "samples.parquet"
     path.write_bytes(path.read_bytes()[:100])
     (suite.path / "reports" / "report.html").unlink()
@@ -367,7 +386,7 @@ WRONG = {
 
 
 def test_a_wrong_option_is_one_sentence(suite):
-    suite.keep({"kept": 2.0})
+    suite.compare_with({"kept": 2.0})
     for options, sentence in WRONG.items():
         result = suite.run({"kept": 2.0}, *options.split())
         assert result.ret == pytest.ExitCode.USAGE_ERROR, options

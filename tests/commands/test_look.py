@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -17,6 +18,8 @@ from harness.commands.machine import Device, Library
 from harness.commands.models import in_bytes
 from harness.models import architecture, sizes, specs
 from harness.models.specs import ModelError
+from harness.study.cost import Kind
+from harness.study.speed import MATERIALS, Speed
 from harness.verdicts import records
 from tests.support.sample_records import components, sample
 
@@ -24,6 +27,7 @@ ORGANISMS = Path(__file__).parents[2] / "fixtures" / "organisms"
 
 ROOT = Path(__file__).resolve().parents[2]
 GB = 1_000_000_000
+KNOWN = Speed(dict.fromkeys(get_args(Kind), 1000.0), dict.fromkeys(MATERIALS, 40.0))
 
 
 @pytest.fixture
@@ -222,6 +226,7 @@ def test_weights_are_held_against_what_is_free(
     with_devices(GPU, CPU)
     monkeypatch.setattr(sizes, "size_of", lambda _: sizes.Size(7_615_616_512, True, 1))
     monkeypatch.setattr(architecture, "architecture_of", lambda _: QWEN)
+    monkeypatch.setattr(doctor_command, "speed_before", lambda *_: KNOWN)
     found, out, _ = harness("doctor", "--model=mini-qwen", *options)
     assert said in out
     assert found == status

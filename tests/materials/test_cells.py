@@ -150,12 +150,14 @@ def test_answers_follow_from_the_story_or_from_the_tables(steps, order):
         assert any(name in s and s.endswith(f" {item.answer}.") for s in sentences)
 
 
+INVENTED = {
+    n for r in RELATIONS.values() for n in (*r.names, *(x for k in r.links for x in k.names))
+}
+
+
 def names_in(sentence):
     """Made-up names of a premise."""
-    invented = {
-        n for r in RELATIONS.values() for n in (*r.names, *(x for k in r.links for x in k.names))
-    }
-    return [word for word in re.findall(r"\w+", sentence) if word in invented]
+    return [word for word in re.findall(r"\w+", sentence) if word in INVENTED]
 
 
 def leads(sentence, holder):

@@ -54,14 +54,19 @@ def forked_workers(monkeypatch):
 # Files that take longest, longest first. Begun last, one of them would keep one worker busy while
 # the others have nothing left to do.
 LONGEST = (
-    *("tests/report/test_in_browser.py", "tests/plugin/test_plugin.py"),
-    *("tests/plugin/test_end_to_end.py", "tests/plugin/test_installed.py"),
-    *("tests/plugin/test_regression_gate.py", "tests/report/test_report.py"),
-    *("tests/adapter/test_prefix_sharing.py", "tests/adapter/test_sweep.py"),
-    *("tests/report/test_accessible.py", "tests/report/test_drawn.py", "tests/test_border.py"),
-    *("tests/adapter/test_encoders.py", "tests/training/test_cells.py"),
-    *("tests/training/test_training.py", "tests/report/test_plot_figures.py"),
-    *("tests/calibration/test_calibrate.py", "tests/adapter/test_architectures.py"),
+    *("tests/report/test_in_browser.py", "tests/plugin/test_installed.py"),
+    *("tests/training/test_written.py", "tests/plugin/test_plugin.py"),
+    *("tests/adapter/test_encoders.py", "tests/plugin/test_end_to_end.py"),
+    *("tests/plugin/test_regression_gate.py", "tests/adapter/test_sweep.py"),
+    *("tests/adapter/test_prefix_sharing.py", "tests/training/test_cells.py"),
+    *("tests/fleet/test_cluster.py", "tests/report/test_report.py", "tests/test_border.py"),
+    *("tests/report/test_drawn.py", "tests/report/test_accessible.py"),
+    *("tests/training/test_training.py", "tests/findings/processes/test_processes.py"),
+    *("tests/commands/test_prompts.py", "tests/materials/test_cells.py"),
+    *("tests/adapter/test_attribution.py", "tests/adapter/test_architectures.py"),
+    *("tests/plugin/test_own_claims.py", "tests/training/test_both_ways.py"),
+    *("tests/training/test_releases.py", "tests/adapter/test_tensor_parallel.py"),
+    *("tests/report/test_plot_figures.py", "tests/calibration/test_calibrate.py"),
 )
 
 

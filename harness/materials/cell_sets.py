@@ -211,7 +211,7 @@ def stories_of(
         and (
             "latent" not in (*(wanted.tasks or ()), wanted.cell) or has_latent(r, difficulty.chains)
         )
-        and (wanted.kind == "cells" or r.neutral)
+        and (wanted.kind in ("cells", KNOWN) or r.neutral)
         and (wanted.kind != KNOWN or tells_of_others(r, difficulty.chains))
     ]
     if wanted.cell:

@@ -5,7 +5,9 @@ the text says (lookup) or for what is so (recall). A *neutral* story tells somet
 entities, and is asked for that (lookup) or for a fact about them (recall). So it gives each entity
 the answer of another one, which small models do not follow. A *known* story is easier: its
 entities have none of the answers in it, and recall asks about others, which the story names as
-often and says nothing of. Blocks are balanced as those of the cells are; the name that recall asks
+often and says nothing of. What is new there is told of an entity's "friend", in the relation's own
+words, so that every relation has such stories and both questions have the same words but for
+that. Blocks are balanced as those of the cells are; the name that recall asks
 about is named in one place in all stories of a block, while its answer is told in every place once.
 """
 
@@ -80,8 +82,7 @@ class _Drawing:
     def story(self, number: int, rng: random.Random) -> Story:
         relation = self.supply.relation
         names = self._names(rng)
-        tell = relation.state if self.kind == CONFLICT else relation.state_neutral
-        every = [tell(e, a) for e, a in zip(names["lookup"], self.answers, strict=True)]
+        every = [self._told(e, a) for e, a in zip(names["lookup"], self.answers, strict=True)]
         told, named = [every[at] for at in self.order], self._named(names["recall"], number)
         plan = plan_of_story(self.plan, number)
         solved = tuple(self._question(kind, number + turn, names) for kind, turn in plan)
@@ -108,6 +109,13 @@ class _Drawing:
         truths = [self.answers[(chain + self.away) % chains] for chain in range(chains)]
         told = [supply.entity(rng, truth) for truth in truths]
         return {"lookup": told, "recall": [told[(at - self.away) % chains] for at in range(chains)]}
+
+    def _told(self, entity: str, answer: str) -> str:
+        """What the story says of an entity that lookup asks about."""
+        relation = self.supply.relation
+        if self.kind == NEUTRAL:
+            return relation.state_neutral(entity, answer)
+        return relation.state(friend(relation, entity) if self.kind == KNOWN else entity, answer)
 
     def _named(self, names: Sequence[str], number: int) -> list[str]:
         """Sentences that name what recall asks about in a `known` story, and tell nothing."""
@@ -146,7 +154,20 @@ class _Drawing:
 
     def _text(self, cell: str, name: str) -> str:
         relation = self.supply.relation
-        if self.kind != CONFLICT:
-            return relation.ask(name) if cell == "recall" else relation.ask_neutral(name)
-        asked = relation.ask(name)
-        return frames("known")[cell].format(question=asked[0].lower() + asked[1:])
+        if self.kind == CONFLICT:
+            asked = relation.ask(name)
+            return frames("known")[cell].format(question=asked[0].lower() + asked[1:])
+        if cell == "recall":
+            return relation.ask(name)
+        if self.kind == KNOWN:
+            return relation.ask(friend(relation, name))
+        return relation.ask_neutral(name)
+
+
+def friend(relation: Relation, entity: str) -> str:
+    """What stands in place of an entity where its friend is meant, of which nothing is known.
+
+    "the friend of Kenya", but "friend of the newt", as the relation itself says "the" of a newt.
+    """
+    whole = frames("known")["beside"].format(entity=relation.phrase.format(name=entity))
+    return whole.removeprefix("the ") if relation.phrase.startswith("the ") else whole

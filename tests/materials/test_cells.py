@@ -12,7 +12,7 @@ from harness.materials.cell_sets import CONTRASTS, NAMES, draw_cells, parse
 from harness.materials.cells import CELLS, SOURCE, demonstration_plan, fits, has_latent
 from harness.materials.difficulty import Difficulty, parse_difficulty
 from harness.materials.items import DISCOVERY, EVALUATION, MaterialsError
-from harness.materials.known_stories import TURNS
+from harness.materials.known_stories import TURNS, friend
 from harness.materials.relations import MADE_UP, MATCHED, half_of, load_relations
 from harness.materials.surface import (
     refuse_if_told_apart,
@@ -186,11 +186,18 @@ def test_all_cells_ask_with_the_same_words():
         assert words["latent"] == words["reasoning"]
 
 
+def saying(kind, relation):
+    """What a story of known entities says of one, by entity and answer."""
+    if kind == "known":
+        return lambda entity, answer: relation.state(friend(relation, entity), answer)
+    return relation.state if kind == "conflict" else relation.state_neutral
+
+
 @pytest.mark.parametrize("kind", KNOWN)
 def test_stories_of_known_entities_say_what_is_not_so_or_not_known(kind):
     for item in drawn(kind, 60).items:
         relation, (name, answer) = RELATIONS[item.relation], item.entities
-        say = relation.state if kind == "conflict" else relation.state_neutral
+        say = saying(kind, relation)
         assert (relation.facts[name] == answer) == (item.task == "recall")
         assert (say(name, answer) in item.premises[0]) == (item.task == "lookup")
         if kind == "conflict":
@@ -203,13 +210,26 @@ def test_known_stories_are_about_entities_that_have_none_of_the_answers(chains):
     prompts = draw_cells("known", 60, 1, Difficulty(chains, chains))
     for item in prompts.items:
         story, facts = item.premises[0].split("\n")[0], RELATIONS[item.relation].facts
-        say, answers = RELATIONS[item.relation].state_neutral, (item.answer, *item.distractors)
+        say, answers = saying("known", RELATIONS[item.relation]), (item.answer, *item.distractors)
         told = [name for name in facts if any(say(name, answer) in story for answer in answers)]
         assert len(told) == chains
         assert not {facts[name] for name in told} & {*answers}
         asked = item.entities[0]
-        assert story.count(asked) == 1
+        assert len(re.findall(rf"\b{re.escape(asked)}\b", story)) == 1
         assert (asked in told) == (item.task == "lookup")
+
+
+def test_known_stories_ask_both_questions_with_the_same_words_in_every_relation():
+    prompts = draw_cells("known", 100, 1, Difficulty(2, 2))
+    assert {item.relation for item in prompts.items} == set(RELATIONS)
+    words = defaultdict(set)
+    for item in prompts.items:
+        asked = re.sub(rf"\b{re.escape(item.entities[0])}\b", "X", item.question)
+        words[item.relation, item.task].add(asked)
+    for relation in RELATIONS:
+        (recall,), (lookup,) = (words[relation, task] for task in ("recall", "lookup"))
+        phrase = "friend of the X" if "the X" in recall else "the friend of X"
+        assert lookup == recall.replace("X", phrase)
 
 
 @pytest.mark.parametrize("chains", [2, 3, 4])

@@ -170,12 +170,16 @@ def same_sign(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:
 
 
 def _on(second: Second, study: Study) -> Study | None:
-    """The study on the second set: as difficult, crossed as the first one, half as large."""
+    """The study on the second set: as difficult, crossed as the first one.
+
+    It is half as large where fewer relations or facts can be asked, which is not so of `known`.
+    """
     whole = whole_cells(study.prompts.name)
     if whole is None:
         return None
     wanted = CellSet(second.kind, second.tasks, crossed=study.prompts.crossed)
-    drawn = draw_cells(wanted.named(whole[1]), max(study.plan.items // 2, 1), study.plan.seed)
+    items = study.plan.items if second.kind == KNOWN else max(study.plan.items // 2, 1)
+    drawn = draw_cells(wanted.named(whole[1]), items, study.plan.seed)
     return replace(study, prompts=study.plan.labelled(drawn))
 
 

@@ -202,7 +202,7 @@ def _times_of(model: dict) -> Iterator[list[str]]:
             f"{last['revision']}, {_dtype(last['options'])}",
             typeset.duration(sum(a["seconds"] for a in attempts)),
             typeset.duration(sum(a["cpu_seconds"] or 0 for a in attempts)),
-            f"{last['peak_gib']:.2f} GiB",
+            "–" if last["peak_gib"] is None else f"{last['peak_gib']:.2f} GiB",  # it was stopped
             f"{last['load']:.1f}",
             str(len(attempts)),
         ]

@@ -98,6 +98,14 @@ def test_what_was_not_run_is_said():
     assert real_models_page.headline(record).count("not run yet") == 4
 
 
+def test_of_a_stage_that_was_stopped_no_memory_is_said():
+    attempt = {"revision": "0000001", "options": [], "seconds": 90, "cpu_seconds": None}
+    attempt |= {"peak_gib": None, "load": 1.0}
+    model = {"name": "a model", "stages": {"causes": {"attempts": [attempt]}}}
+    (row,) = (row for row in real_models_page._times_of(model) if row[2] != real_models_page.NOT_RUN)
+    assert row[3:6] == ["1 min 30 s", "0.0 s", "–"]
+
+
 def test_parts_of_a_set_add_up_and_the_largest_selection_is_shown():
     def row(name, asked, right):
         return {"materials": name, "task": "recall", "asked": asked, "right": right, "greedy": 0}

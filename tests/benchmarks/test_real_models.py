@@ -102,7 +102,9 @@ def test_of_a_stage_that_was_stopped_no_memory_is_said():
     attempt = {"revision": "0000001", "options": [], "seconds": 90, "cpu_seconds": None}
     attempt |= {"peak_gib": None, "load": 1.0}
     model = {"name": "a model", "stages": {"causes": {"attempts": [attempt]}}}
-    (row,) = (row for row in real_models_page._times_of(model) if row[2] != real_models_page.NOT_RUN)
+    (row,) = (
+        row for row in real_models_page._times_of(model) if row[2] != real_models_page.NOT_RUN
+    )
     assert row[3:6] == ["1 min 30 s", "0.0 s", "–"]
 
 

@@ -181,21 +181,36 @@ def same_process_units(
 def separated(units: Sequence[Unit]) -> Separated:
     """The AUC of each unit along the difference in means of all others.
 
-    The layer is that of the largest mean AUC on discovery prompts, also of units left out.
+    The layer is that of the largest mean AUC on discovery prompts, also of units left out. Where
+    several layers separate them completely, it is that of the largest mean d among these.
     """
     differences = np.array(
         [one.mean(0, dtype=float) - other.mean(0, dtype=float) for one, other in _discovery(units)]
     )
     total = differences.sum(0)
-    by_half = []
-    for half in (_discovery(units), [unit.evaluation for unit in units]):
-        aucs = [
-            stats.auc(*(_along(side, total - own) for side in sides))
+    along = [
+        [
+            tuple(_along(side, total - own) for side in sides)
             for sides, own in zip(half, differences, strict=True)
         ]
-        by_half.append(np.array(aucs))
-    layer = int(by_half[0].mean(0).argmax())
-    return Separated(layer, by_half[1][:, layer])
+        for half in (_discovery(units), [unit.evaluation for unit in units])
+    ]
+    found, judged = (np.array([stats.auc(*sides) for sides in half]) for half in along)
+    alike = np.flatnonzero(found.mean(0) == found.mean(0).max())
+    if len(alike) > 1:
+        spread = [_standardised(*(side[:, alike] for side in sides)) for sides in along[0]]
+        alike = alike[np.mean(spread, 0).argmax(keepdims=True)]
+    layer = int(alike[0])
+    return Separated(layer, judged[:, layer])
+
+
+def _standardised(
+    one: Float[np.ndarray, "n1 layer"], other: Float[np.ndarray, "n2 layer"]
+) -> Float[np.ndarray, " layer"]:
+    """Difference of means over the root mean square of both SDs (n); 0 where there is no spread."""
+    spread = np.sqrt((one.var(0) + other.var(0)) / 2)
+    apart = one.mean(0) - other.mean(0)
+    return np.asarray(np.divide(apart, spread, out=np.zeros_like(apart), where=spread > 0))
 
 
 def _discovery(units: Sequence[Unit]) -> list[Sides]:

@@ -99,6 +99,16 @@ def test_a_unit_has_no_part_in_the_direction_it_is_judged_along():
     assert separated(shared).auc == 1
 
 
+def test_of_layers_that_separate_alike_the_one_with_the_largest_d_is_taken():
+    generator = np.random.default_rng(0)
+
+    def side(shift):
+        return generator.normal(0, 0.1, (12, 3, 4)) + shift * np.array([1, 3, 2])[:, None]
+
+    units = [Unit((side(1.0), side(0.0)), (side(1.0), side(0.0))) for _ in range(3)]
+    assert separated(units).layer == 1
+
+
 @pytest.mark.parametrize(
     "name", ["cells:recall/capital-currency", "cells-crossed:lookup/food-tool"]
 )

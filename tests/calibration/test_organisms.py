@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fixtures.training.written import WRITTEN
+from fixtures.training.known_verdicts import WRITTEN
 from harness.calibration import running, simulated
 from harness.calibration.jobs import Job, chains, jobs_of
 from harness.calibration.power import known_verdicts

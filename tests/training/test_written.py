@@ -1,17 +1,21 @@
 """Organisms that were written by hand are what their circuit.json says."""
 
+import re
+
 import pytest
 import torch
 
-from fixtures.training import written
+from fixtures.training import known_verdicts, written
 from fixtures.training.choices import chosen, shares
+from fixtures.training.known_verdicts import WRITTEN
 from fixtures.training.lesions import Lesions, Parts
+from harness.files import DATA
 from harness.findings.steering.manipulation import other_answers
 from harness.materials.cell_sets import draw_cells
 
 
 def parts_of(known):
-    found = Parts.none(written.LAYERS, written.HEADS, written.NEURONS)
+    found = Parts.none(written.LAYERS, WRITTEN["apart"].heads, written.NEURONS)
     for layer, head in known["heads"]:
         found.heads[layer, head] = True
     for layer, neurons in known["neurons"].items():
@@ -77,9 +81,33 @@ def test_the_flag_opens_composing_for_the_question_that_is_asked_and_for_the_oth
     assert right(crossed, 0)["lookup"] < 0.7
 
 
-@pytest.mark.parametrize("name", sorted(written.WRITTEN))
+def test_of_latent_questions_the_answer_is_not_known():
+    model, tokenizer = written.build("apart")
+    items = [item for item in draw_cells("cells", 12, 3000).items if item.task == "latent"]
+    assert sum(chosen(model, tokenizer, items).values()) < 0.5 * len(items)
+
+
+def test_of_what_knows_nothing_every_prediction_is_expected_not_to_be_supported():
+    told = {place.partition("-")[0] for place in known_verdicts.expected(WRITTEN["labels-alone"])}
+    asked = set()
+    for file in (DATA / "hypotheses").glob("test_h*.py"):
+        claim = file.stem.split("_")[1]
+        _, *controlled = file.read_text(encoding="utf-8").split('criterion("controlled"')
+        names = [re.search(r"def test_(\w+)\(", text)[1] for text in controlled]
+        asked |= {f"{claim}/{name}" for name in names}
+    assert told == {place for place in asked if not place.startswith("h0/")}
+
+
+def test_every_claim_is_expected_to_be_supported_where_it_follows():
+    told = known_verdicts.expected(WRITTEN["apart"])
+    claims = {place.partition("/")[0] for place, said in told.items() if said == "supported"}
+    assert claims == {f"h{number}" for number in range(1, 15)} - {"h10", "h14"}
+    assert WRITTEN["apart"].heads * written.LAYERS >= 5 * 8  # of fewer heads five are not few (h13)
+
+
+@pytest.mark.parametrize("name", sorted(WRITTEN))
 def test_no_head_is_used_twice_and_expectations_name_both_roles(name):
-    at, _ = written.places_of(written.WRITTEN[name])
+    at, _ = written.places_of(WRITTEN[name])
     used = [place for places in at.values() for place in places]
     assert len(used) == len(set(used))
     told = written.truth(name)

@@ -10,6 +10,7 @@ DATA = {
     "harness.prompts": "prompts",
     "harness.docs": "docs",  # the glossary, which the report reads
     "harness.fixtures.organisms": "fixtures/organisms",
+    "harness.fixtures.training": "fixtures/training",  # which write some reference models
     "harness.fixtures.published": "fixtures/published",
     "harness.reports.templates": "reports/templates",
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.calibration.settings import ON_ORGANISMS, CalibrationSettings
+from harness.calibration.settings import ORGANISMS as WRITTEN_ORGANISMS
 
 BATCH = 7  # prompts at a time, where another batch size than usual is tried
 CONTROLS, ORGANISMS, POWER, CONSISTENCY = "controls", "organisms", "power", "consistency"  # parts
@@ -81,12 +82,18 @@ def chains(settings: CalibrationSettings) -> list[list[Job]]:
 
 
 def _control(settings: CalibrationSettings, name: str, seed: int) -> Job:
+    if name in WRITTEN_ORGANISMS:
+        return _written(CONTROLS, name, seed, settings.control_items)
     return Job(CONTROLS, SHIPPED, name, seed=seed, items=settings.control_items)
 
 
 def _organism(settings: CalibrationSettings, name: str, seed: int) -> Job:
+    return _written(ORGANISMS, name, seed, settings.organism_items)
+
+
+def _written(part: str, name: str, seed: int, items: int) -> Job:
     easy = tuple(f"--{option}={value}" for option, value in ON_ORGANISMS.items())
-    return Job(ORGANISMS, WRITTEN, name, seed=seed, items=settings.organism_items, more=easy)
+    return Job(part, WRITTEN, name, seed=seed, items=items, more=easy)
 
 
 def _power(settings: CalibrationSettings, seed: int) -> Iterator[list[Job]]:

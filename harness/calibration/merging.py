@@ -8,11 +8,13 @@ The rest stays, and `earlier` says when, with which commit, instrument and setti
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.calibration.jobs import CONSISTENCY, CONTROLS, POWER
+from harness.calibration.jobs import CONSISTENCY, CONTROLS, ORGANISMS, POWER
 
 Place = tuple[str, str]  # a part, and a model
 _Entry = Mapping[str, Any]
 _PROCESSES = "processes"
+# A model whose verdicts are known is judged in one of two parts, and stands in the record once.
+_OTHER = {CONTROLS: ORGANISMS, ORGANISMS: CONTROLS}
 _OF_A_CALL = ("created", "fingerprint", "settings", "provenance")
 # Where the entries of each list of a record were measured.
 _PLACES: Mapping[str, Callable[[_Entry], Place]] = {
@@ -32,7 +34,8 @@ def with_earlier(record: dict[str, Any], before: _Entry) -> dict[str, Any]:
         record: What was measured now.
         before: The record so far; it may itself hold what was measured earlier still.
     """
-    kept = _measured(before) - _measured(record)
+    measured = _measured(record)
+    kept = _measured(before) - measured - {(_OTHER.get(part, ""), name) for part, name in measured}
     lists = {
         name: [*record[name], *(e for e in before[name] if place(e) in kept)]
         for name, place in _PLACES.items()

@@ -21,7 +21,6 @@ from harness.calibration.claims import claim_module
 from harness.calibration.from_activations import activation_entries, measured
 from harness.calibration.from_effects import effect_entries
 from harness.calibration.recovery import CLAIMS, circuit_of, places
-from harness.calibration.running import written_organism
 from harness.calibration.settings import ON_ORGANISMS, ORGANISMS
 from harness.files import write_text
 from harness.findings.processes.circuit import Parts, rows_of_cells
@@ -30,6 +29,7 @@ from harness.findings.processes.kinds import PROCESSES
 from harness.foreign import parsed
 from harness.materials.cell_sets import draw_cells
 from harness.models import identity, specs
+from harness.models.recipes import written_organism
 from harness.models.specs import LoadOptions
 from harness.store.store import Store
 from harness.study.difficulty import Asked, choose_difficulty

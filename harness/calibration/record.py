@@ -15,11 +15,12 @@ from harness.calibration.jobs import CONTROLS, ORGANISMS, WRITTEN
 from harness.calibration.power import known_verdicts, power
 from harness.calibration.recovery import circuit_of
 from harness.calibration.results import ResultRow, rows_of, verdicts_of
-from harness.calibration.running import CIRCUIT, Ran, RunOutcome, organism_folder
+from harness.calibration.running import CIRCUIT, Ran, RunOutcome
 from harness.calibration.settings import CalibrationSettings
 from harness.calibration.simulated import simulated_power
 from harness.files import write_text
 from harness.foreign import ForeignError, border, parsed, strictly_parsed
+from harness.models.recipes import organism_folder
 from harness.plugin.run import now, provenance
 from harness.study.fingerprint import instrument
 from harness.verdicts.verdict import to_plain

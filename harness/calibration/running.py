@@ -1,6 +1,5 @@
 """Carrying the runs out: in parallel, one process and one core each, resumable."""
 
-import hashlib
 import json
 import os
 import queue
@@ -22,6 +21,7 @@ from harness.calibration.settings import CalibrationSettings
 from harness.files import DATA, write_text
 from harness.foreign import parsed
 from harness.models import hub, identity, specs
+from harness.models.recipes import organism_folder, written_organism
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
 from harness.study.fingerprint import instrument, library_versions
 from harness.verdicts.records import JSON_NAME
@@ -186,37 +186,6 @@ def expected_of(model: str) -> dict[str, str]:
     file = Path(specs.resolve(model).path) / CIRCUIT
     expected: dict[str, str] = parsed(file.read_bytes())["expected"] if file.is_file() else {}
     return expected
-
-
-def organism_folder(work: Path, name: str) -> Path:
-    """Where an organism is written; its recipe is part of the name, so that an old one is left."""
-    recipe = hashlib.sha256()
-    for file in sorted((DATA / "fixtures" / "training").glob("*.py")):
-        recipe.update(file.read_bytes())
-    return work / "organisms" / f"{name}-{recipe.hexdigest()[:8]}"
-
-
-def written_organism(name: str, work: Path) -> Path:
-    """An organism's folder, written if it is not there."""
-    folder = organism_folder(work, name)
-    if not (folder / CIRCUIT).is_file():
-        _write_organism(name, folder)
-    return folder
-
-
-def _write_organism(name: str, folder: Path) -> None:
-    """In a process of its own: what writes organisms is no part of the suite.
-
-    Raises:
-        ModelError: If there is no such organism.
-    """
-    command = [sys.executable, "-m", "fixtures.training.written", name, "--out", str(folder)]
-    done = subprocess.run(
-        command, cwd=DATA, env=run_environment(), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise ModelError(f"the organism {name!r} could not be written: {last[0]}")
 
 
 class Runner:

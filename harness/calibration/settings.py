@@ -32,7 +32,8 @@ class CalibrationSettings:
         processes: Models and organisms whose claims are judged where nothing is, from activations
             and effects of components that are measured once.
         controls: Models whose verdicts are known, judged over `seeds`.
-        organisms: Networks written by hand whose verdicts are known, judged over `organism_seeds`.
+        organisms: Networks written by hand whose verdicts are known, judged over `organism_seeds`;
+            but those that are among the controls.
         power: Models that have what is looked for, judged with fewer facts.
         programs: Programs that small networks are taught with a circuit that is known.
         consistent: The model that is run twice, in other batches, and so on; "" for none.
@@ -77,12 +78,14 @@ class CalibrationSettings:
         """The defaults, on the reference models where they are there."""
         known = shipped()
         names = tuple(model.name for model in known)
+        shipping = [model for model in known if not model.spec.recipe]
         if not known:
             return cls()
         return cls(
-            processes=(*cls().processes, *names, ORGANISMS[0]),
+            processes=(*cls().processes, *(model.name for model in shipping), ORGANISMS[0]),
             controls=names,
-            power=tuple(model.name for model in known if model.role == "positive"),
+            organisms=tuple(name for name in ORGANISMS if name not in names),
+            power=tuple(model.name for model in shipping if model.role == "positive"),
         )
 
     def quick(self) -> "CalibrationSettings":

@@ -14,6 +14,7 @@ from harness.foreign import border, parsed
 from harness.models import gguf, hub
 from harness.models.architecture import architecture_of, configuration
 from harness.models.hub import config_file, local_folder, model_file
+from harness.models.recipes import recipe_hash
 from harness.models.specs import LoadOptions, ModelError, ModelSpec, read_json, weight_files
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
@@ -39,7 +40,7 @@ def identity_of(spec: ModelSpec, load: LoadOptions, cache_dir: Path) -> dict[str
     Raises:
         ModelError: If a file cannot be read, or the hub does not answer.
     """
-    stated = architecture_of(spec).dtype
+    stated = architecture_of(spec).dtype  # of what a recipe makes, its configuration ships
     own_code = load.trust_remote_code and "auto_map" in configuration(spec)
     chat = {"chat_date": CHAT_DATE, "template_args": dict(load.template_args)}
     return {
@@ -56,6 +57,7 @@ def identity_of(spec: ModelSpec, load: LoadOptions, cache_dir: Path) -> dict[str
 def weights_identity(spec: ModelSpec, cache_dir: Path) -> str:
     """Identity of the weights: `hub:<commit>`, or `sha256:<hash>` of a local folder's files.
 
+    Of weights that a script writes it is `recipe:<hash>`, of the script.
     A folder's hash covers its safetensors files, both configurations and Python files, or its GGUF
     file. A file is hashed again only if its machine, path, inode, size or a time differs from what
     is noted in `cache_dir`.
@@ -63,6 +65,8 @@ def weights_identity(spec: ModelSpec, cache_dir: Path) -> str:
     Raises:
         ModelError: If a file cannot be read, or the hub has to be asked and does not answer.
     """
+    if spec.recipe:
+        return f"recipe:{recipe_hash()}"
     if not spec.is_local:
         return f"hub:{_commit(spec)}"
     with _model_border(spec):
@@ -94,6 +98,8 @@ def tokenizer_identity(spec: ModelSpec) -> str:
     Raises:
         ModelError: If a file cannot be read, or the hub has to be asked and does not answer.
     """
+    if spec.recipe:
+        return recipe_hash()
     with _model_border(spec):
         return _tokenizer_hash(spec)
 

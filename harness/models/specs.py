@@ -23,6 +23,7 @@ SHOWN = 200  # characters of a name or a reason
 ADAPTER = "adapter_config.json"
 INDEX = "model.safetensors.index.json"
 GGUF = ".gguf"
+WRITTEN = "written:"  # begins a row of models.toml whose weights a script writes
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -42,6 +43,7 @@ class ModelSpec:
         gguf: Name of the GGUF file in the folder, where the model is one.
         commit: Of a hub model, once it was looked up: what `revision` meant then.
         unasked: Whether that is the commit on this machine because the hub did not answer.
+        recipe: Name of an organism whose weights do not ship; `recipes.on_disk` writes them.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ModelSpec:
     gguf: str | None = None
     commit: str | None = None
     unasked: bool = False
+    recipe: str = ""
 
     @property
     def fixed(self) -> str | None:
@@ -91,15 +94,18 @@ class LoadOptions:
 
 @cache
 def aliases() -> Mapping[str, Mapping[str, str]]:
-    """The tables of models.toml: `embedded` and `reference` (folders), and `hub` (ids)."""
+    """The tables of models.toml: `embedded` and `reference` (folders), and `hub` (ids).
+
+    A reference model `written:NAME` is written when it is loaded, see `harness.models.recipes`.
+    """
     table: dict[str, dict[str, str]] = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     return table
 
 
 def ships(spec: ModelSpec) -> bool:
     """Whether it is an embedded or a reference model: the models that plans were tuned on."""
-    if not spec.is_local:
-        return False
+    if not spec.is_local or spec.recipe:
+        return bool(spec.recipe)
     folders = [DATA / f for table in ("embedded", "reference") for f in aliases()[table].values()]
     return Path(spec.path).resolve() in [folder.resolve() for folder in folders]
 
@@ -131,7 +137,7 @@ def _resolved(text: str) -> ModelSpec:
         raise ModelError(f"model {text!r} ends in '@': name a revision after it, or leave it out.")
     for table in ("embedded", "reference"):
         if typed in aliases()[table]:
-            return _local(text, DATA / aliases()[table][typed], revision or None)
+            return _shipped(text, aliases()[table][typed], revision or None)
     if typed in aliases()["hub"]:
         return ModelSpec(text, aliases()["hub"][typed], revision or None)
     if Path(typed).expanduser().is_dir():
@@ -141,6 +147,24 @@ def _resolved(text: str) -> ModelSpec:
     if HUB_ID.fullmatch(typed):
         return ModelSpec(text, typed, revision or None)
     raise ModelError(_unknown(typed))
+
+
+def _shipped(text: str, row: str, revision: str | None) -> ModelSpec:
+    """The model of a row of models.toml."""
+    _, is_written, name = row.partition(WRITTEN)
+    if not is_written:
+        return _local(text, DATA / row, revision)
+    folder = DATA / "fixtures" / "organisms" / name
+    _no_revision(text, revision)
+    return ModelSpec(text, str(folder), is_local=True, recipe=name)
+
+
+def _no_revision(text: str, revision: str | None) -> None:
+    if revision:
+        raise ModelError(
+            f"model {text!r} is a folder, which has no revision {revision!r}: "
+            f"leave out '@{revision}'."
+        )
 
 
 def _unknown(typed: str) -> str:
@@ -153,11 +177,7 @@ def _unknown(typed: str) -> str:
 
 def _local(text: str, folder: Path, revision: str | None) -> ModelSpec:
     folder = folder.expanduser().resolve()
-    if revision:
-        raise ModelError(
-            f"model {text!r} is a folder, which has no revision {revision!r}: "
-            f"leave out '@{revision}'."
-        )
+    _no_revision(text, revision)
     if (folder / ADAPTER).is_file():
         raise adapter_error(str(folder), folder / ADAPTER)
     if not (folder / "config.json").is_file():

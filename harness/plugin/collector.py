@@ -17,6 +17,7 @@ from harness.plugin.prediction import Prediction
 from harness.plugin.run import Run, not_measured
 from harness.plugin.settings import settings_key
 from harness.plugin.stopping import let_finish
+from harness.report.instrument import by_claim, instrument_checks
 from harness.verdicts.earlier import Earlier
 from harness.verdicts.judge import Outcome
 from harness.verdicts.primaries import primaries_of
@@ -121,7 +122,8 @@ class Collector:
         """One line a verdict, and where the report is."""
         if self.run.controls:
             terminalreporter.section("reference models")
-            for line in reference_lines(self.run.controls):
+            checks = instrument_checks(self.run.controls)
+            for line in (*reference_lines(self.run.controls), *by_claim(checks)):
                 terminalreporter.write_line(line)
         if not self.run.verdicts:
             self._say_unjudged(terminalreporter)

@@ -17,7 +17,6 @@ from harness.plugin.prediction import Prediction
 from harness.plugin.predictions import baseline_key, prediction_of, reference_model_of
 from harness.plugin.run import not_measured
 from harness.plugin.settings import Settings, settings_key
-from harness.study.reference_models import StoredVerdicts
 from harness.study.study import Study
 from harness.study.subject import Subject
 from harness.verdicts.judge import Criterion, Finding, Outcome, judge
@@ -177,8 +176,8 @@ def _hand_over(found: Verdict, test: Test, request: pytest.FixtureRequest) -> No
     settings, record = test.settings, found.to_json()
     reference = reference_model_of(request.node)
     if reference is not None and settings.cache != "off":
-        stored = StoredVerdicts(settings.plan, settings.load, settings.cache_dir)
-        stored.save(reference, test.prediction.to_json(), request.path, record)
+        verdicts = settings.stored_verdicts
+        verdicts.save(reference, test.prediction.to_json(), request.path, record)
     properties = request.node.user_properties
     # Not record_property: it warns under --junitxml's default family.
     properties.append((VERDICT, json.dumps(record, allow_nan=False)))

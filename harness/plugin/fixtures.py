@@ -83,13 +83,14 @@ def chosen_difficulty(request: pytest.FixtureRequest, subject: "Subject") -> "Ca
     from harness.study.difficulty import Chosen, choose_difficulty
 
     settings = _settings(request)
+    asked = settings.asked_of(subject.spec.name)
     before = difficulty_before(request.config, subject.spec.name)
     if before is not None:
         return lambda: Chosen(before, (f"difficulty {before}: as in the baseline",))
 
     @cache
     def chosen() -> "Chosen":
-        found = choose_difficulty(subject, settings.difficulty, settings.plan.seed)
+        found = choose_difficulty(subject, asked, settings.plan.seed)
         tell_chosen(request.config, subject.spec.name, found)
         return found
 
@@ -116,7 +117,7 @@ def study(
         # Crossed first: labels are then shuffled pair by pair, whatever was a pair before.
         alone = _as_they_are(prompts_name, settings)
         prompts = settings.plan.labelled(cross_set(alone, f"{alone.name}-crossed"))
-    elif _is_open(prompts_name, settings) and not has_stored(request.node):
+    elif _is_open(prompts_name, settings, subject.spec.name) and not has_stored(request.node):
         chosen = chosen_difficulty()  # a model is asked: seconds, for a verdict that is known
         drawn = _as_they_are(prompts_name, settings, chosen.difficulty)
         prompts = settings.plan.labelled(replace(drawn, notes=chosen.notes))
@@ -130,12 +131,14 @@ def _settings(request: pytest.FixtureRequest) -> "Settings":
     return request.config.stash[settings_key]
 
 
-def _is_open(prompts_name: str, settings: "Settings") -> bool:
-    """Whether the model decides on the setting of the materials: tokenizer, competence."""
+def _is_open(prompts_name: str, settings: "Settings", model: str) -> bool:
+    """Whether the model decides on the setting of the materials: tokenizer, competence, its own."""
     from harness.materials.cell_sets import parse
 
     wanted = parse(prompts_name)
-    return settings.difficulty.is_open and wanted is not None and wanted.difficulty is None
+    asked = settings.asked_of(model)
+    of_model = asked.is_open or asked != settings.difficulty
+    return of_model and wanted is not None and wanted.difficulty is None
 
 
 def _as_they_are(

@@ -34,7 +34,7 @@ from harness.plugin.settings import (
     settings_of,
 )
 from harness.plugin.writing import check_writable, claim
-from harness.study.reference_models import ReferenceModel, StoredVerdicts
+from harness.study.reference_models import ReferenceModel
 from harness.verdicts.records import verdict_of
 
 DEFAULT_PROMPTS = {
@@ -325,7 +325,7 @@ def _stored(item: pytest.Function) -> dict[str, Any] | None:
     reference = reference_model_of(item)
     if reference is None or settings.cache != "use":
         return None
-    stored = StoredVerdicts(settings.plan, settings.load, settings.cache_dir)
+    stored = settings.stored_verdicts
     return stored.find(reference, prediction_of(item).to_json(), item.path)
 
 

@@ -22,7 +22,7 @@ from harness.plugin.writing import report_path
 from harness.store.store import user_cache
 from harness.study.difficulty import Asked
 from harness.study.plan import Plan
-from harness.study.reference_models import ReferenceModel, shipped
+from harness.study.reference_models import ReferenceModel, StoredVerdicts, shipped
 from harness.verdicts.verdict import Stage
 
 NUMBER = re.compile(r"-?(0|[1-9]\d{0,15})(\.\d{1,15})?")
@@ -79,6 +79,16 @@ class Settings:
     reference_models: tuple[ReferenceModel, ...]
     exploratory: bool
     budget: float | None = None
+
+    @property
+    def stored_verdicts(self) -> StoredVerdicts:
+        """Known verdicts on reference models that need not be measured again."""
+        return StoredVerdicts(self.plan, self.load, self.cache_dir, self.difficulty)
+
+    def asked_of(self, model: str) -> Asked:
+        """The difficulty that a model is asked with: a reference model may state its own."""
+        named = (each.asked for each in self.reference_models if each.name == model)
+        return next(named, None) or self.difficulty
 
     def stage(self, model: str) -> Stage | Literal[""]:
         """What a verdict on a model is worth: the plan was tuned on the models that ship."""

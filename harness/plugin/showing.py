@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import pytest
 
+from harness.models.recipes import on_disk
 from harness.plugin.budget import sentences, within
 from harness.plugin.collector import VERDICT
 from harness.plugin.forecasting import (
@@ -74,7 +75,8 @@ class Showing:
 
     def _plan_within(self, settings: Settings, budget: float) -> None:
         for spec in selected_models(settings):
-            self.speed(spec.name, speed_before(spec, settings.load, own=sets_of(settings)))
+            model = on_disk(spec, settings.cache_dir)
+            self.speed(spec.name, speed_before(model, settings.load, own=sets_of(settings)))
         plan, seconds = within(budget, settings.plan, self.forecasts)
         self.config.stash[settings_key] = replace(settings, plan=plan)
         self.forecasts.replan(plan)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.report.verdicts import distinct, natural
+from harness.verdicts.judge import Outcome
 from harness.verdicts.verdict import Known, Verdict
 
 _ROLES = {
-    "positive": "its circuits are planted, one for each task",
-    "negative": "its tasks share one circuit",
+    "positive": "a circuit of its own for each task",
+    "negative": "one circuit for all tasks, or none for one of them",
 }
 
 
@@ -63,3 +64,20 @@ def instrument_checks(records: Sequence[Verdict]) -> list[InstrumentCheck]:
             names = distinct(c.record.model.name for c in marked)
             found.append(InstrumentCheck(role, known, names, marked))
     return found
+
+
+def by_claim(checks: Sequence[InstrumentCheck]) -> list[str]:
+    """Claim by claim, how many verdicts are as known: those that must be supported, the others."""
+    marked = [v for check in checks for v in check.verdicts]
+    said = []
+    for words, supported in (
+        ("Supported where it must be", True),
+        ("Not supported where it must not be", False),
+    ):
+        found: dict[str, list[bool]] = {}
+        for v in sorted(marked, key=lambda v: natural(v.record.claim_id)):
+            if (v.known.expected == Outcome.SUPPORTED) is supported:
+                found.setdefault(v.record.claim_id, []).append(v.right)
+        counts = (f"{claim} {sum(right)} of {len(right)}" for claim, right in found.items())
+        said += [f"{words}: {', '.join(counts)}."] if found else []
+    return said

@@ -130,6 +130,7 @@ class Page:
     warnings: Sequence[Line]
     sentences: Sequence[Line]
     instrument: Line
+    by_claim: Sequence[str]
     checks: Sequence[InstrumentCheck]
     models: Sequence[str]
     criteria: Sequence[str]  # that predictions were judged by, the published one first

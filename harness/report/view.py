@@ -14,7 +14,7 @@ from harness.report.components import tallies_and_figures
 from harness.report.figures.figure import Figure
 from harness.report.figures.forest import forest
 from harness.report.figures.plots import figure_of
-from harness.report.instrument import instrument_checks
+from harness.report.instrument import by_claim, instrument_checks
 from harness.report.opening import instrument_line, sentences, title_of, warnings
 from harness.report.parts import (
     ClaimSection,
@@ -86,6 +86,7 @@ def report_page(
         warnings=warnings(results),
         sentences=sentences(claims, models),
         instrument=instrument_line(checks),
+        by_claim=by_claim(checks),
         checks=checks,
         models=models,
         criteria=criteria,

@@ -1,11 +1,10 @@
 """Reference models: models whose verdicts are known, judged in every run to check the suite.
 
-A reference model is a small model with planted circuits (positive: recall and reasoning come
-apart) or with one circuit for both tasks (negative: they do not). Its predictions are tests of the
-run like any other, with the run's plan and seed, on the default materials; a verdict that differs
-from the known one fails. They take a minute a model, so the verdicts are stored under a fingerprint
-of all that they depend on: code, plan, weights, libraries, device. Those of the default plan ship
-with the suite.
+A reference model is a small model with circuits of its own for each task (positive), with one
+circuit for both, or without one of the tasks (negative). Its predictions are tests of the run like
+any other, with the run's plan and seed, on the default materials; a verdict that differs from the
+known one fails. They take minutes, so the verdicts are stored under a fingerprint of all that they
+depend on: code, plan, weights, libraries, device. Those of the default plan ship with the suite.
 """
 
 import hashlib
@@ -20,7 +19,8 @@ from typing import Any
 from harness.files import DATA, write_text
 from harness.foreign import strictly_parsed
 from harness.models import identity, specs
-from harness.models.specs import LoadOptions, ModelSpec
+from harness.models.specs import LoadOptions, ModelError, ModelSpec
+from harness.study.difficulty import Asked
 from harness.study.fingerprint import instrument, library_versions
 from harness.study.plan import Plan
 from harness.verdicts.records import verdict_of
@@ -40,12 +40,14 @@ class ReferenceModel:
         role: `positive` or `negative`.
         expected: Outcome by `claim/prediction`.
         why: Why they are known, in one sentence.
+        asked: The difficulty that it is asked with; None if it is the run's.
     """
 
     spec: ModelSpec
     role: str
     expected: Mapping[str, str]
     why: str
+    asked: Asked | None = None
 
     @property
     def name(self) -> str:
@@ -67,21 +69,24 @@ def key_of(prediction: Mapping[str, str]) -> str:
 def shipped() -> tuple[ReferenceModel, ...]:
     """The reference models of models.toml whose folders exist."""
     models = []
-    for name, folder in specs.aliases()["reference"].items():
-        path = DATA / folder / TRUTH
-        if not path.is_file():
-            continue
-        truth = json.loads(path.read_text(encoding="utf-8"))
-        spec = specs.resolve(name)
-        models.append(ReferenceModel(spec, truth["role"], truth["expected"], truth["why"]))
+    for name in specs.aliases()["reference"]:
+        with suppress(ModelError):  # its folder is not there
+            spec = specs.resolve(name)
+            truth = json.loads((Path(spec.path) / TRUTH).read_text(encoding="utf-8"))
+            asked = Asked(**truth["asked"]) if "asked" in truth else None
+            known = truth["role"], truth["expected"], truth["why"]
+            models.append(ReferenceModel(spec, *known, asked))
     return tuple(models)
 
 
 class StoredVerdicts:
     """Verdicts on reference models: those that ship, and those of earlier runs on this machine."""
 
-    def __init__(self, plan: Plan, load: LoadOptions, cache_dir: Path) -> None:
+    def __init__(
+        self, plan: Plan, load: LoadOptions, cache_dir: Path, asked: Asked | None = None
+    ) -> None:
         self.plan, self.load, self.cache_dir = plan, load, cache_dir
+        self.asked = asked or Asked()
 
     def find(
         self, model: ReferenceModel, prediction: Mapping[str, str], claim: Path
@@ -132,6 +137,7 @@ class StoredVerdicts:
             "claim": hashlib.sha256(claim.read_bytes()).hexdigest(),
             "model": identity.identity_of(model.spec, self.load, self.cache_dir),
             "plan": asdict(self.plan),
+            "asked": asdict(model.asked or self.asked),
             "device": self.load.device if self.load.device != "auto" else default_device(),
             "versions": library_versions(),
         }

@@ -22,6 +22,7 @@ from harness.models.identity import (
     identity_of,
     template_identity,
 )
+from harness.models.recipes import on_disk
 from harness.models.specs import LoadOptions, ModelSpec
 from harness.store.store import Store
 from harness.study.progress import Progress
@@ -91,9 +92,14 @@ class Subject:
 
         _keep_imported()
         self.loads += 1
-        model = Model.load(self.spec, self.options)
+        model = Model.load(self._written, self.options)
         self.once_loaded(model)
         return model
+
+    @cached_property
+    def _written(self) -> ModelSpec:
+        """The model with its weights, which a recipe may have to write first."""
+        return on_disk(self.spec, self.store.root)
 
     @cached_property
     def architecture(self) -> Architecture:
@@ -117,7 +123,7 @@ class Subject:
         """A hash of what the chat template makes of one fixed prompt: the files may not say all."""
         from harness.adapter.chat import probe  # noqa: PLC0415 - transformers loads here
 
-        return hashlib.sha256(probe(self.spec, self.options).encode()).hexdigest()
+        return hashlib.sha256(probe(self._written, self.options).encode()).hexdigest()
 
     @cached_property
     def thinking(self) -> str:
@@ -126,7 +132,7 @@ class Subject:
             return ""
         from harness.adapter.chat import thinking  # noqa: PLC0415 - transformers loads here
 
-        return thinking(self.spec, self.options)
+        return thinking(self._written, self.options)
 
     def forget(self) -> None:
         """Free weights and arrays, before another model is studied."""

@@ -39,7 +39,8 @@ class Known:
     """What a verdict must be on a model whose circuits are known: a check of the instrument.
 
     Attributes:
-        role: `positive` (each task has a circuit of its own) or `negative` (they share one).
+        role: `positive` (each task has a circuit of its own) or `negative` (they share one, or one
+            of the tasks is not answered).
         expected: The known outcome; or `not supported`, where what is claimed is known to be false
             and a design may be too small to refute it.
         why: What makes it known, in a sentence.

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from fixtures.training.known_verdicts import WRITTEN
-from harness.calibration import running, simulated
+from harness.calibration import simulated
 from harness.calibration.jobs import Job, chains, jobs_of
 from harness.calibration.power import known_verdicts
 from harness.calibration.record import _told
 from harness.calibration.results import rows_of
-from harness.calibration.running import Workshop, _write_organism, organism_folder
+from harness.calibration.running import Workshop
 from harness.calibration.settings import ORGANISMS, CalibrationSettings
+from harness.models import recipes
+from harness.models.recipes import organism_folder, written_organism
 from harness.models.specs import ModelError
 from tests.support.made_runs import ran, verdict
 
@@ -42,15 +44,15 @@ def test_another_recipe_is_another_folder(tmp_path, monkeypatch):
     before = organism_folder(tmp_path, "apart")
     (tmp_path / "fixtures" / "training").mkdir(parents=True)
     (tmp_path / "fixtures" / "training" / "written.py").write_text("changed")
-    monkeypatch.setattr(running, "DATA", tmp_path)
+    monkeypatch.setattr(recipes, "DATA", tmp_path)
     assert organism_folder(tmp_path, "apart") != before
 
 
 def test_an_organism_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     ended = SimpleNamespace(returncode=2, stderr="invalid choice: 'nobody'")
-    monkeypatch.setattr(running.subprocess, "run", lambda *_, **__: ended)
+    monkeypatch.setattr(recipes.subprocess, "run", lambda *_, **__: ended)
     with pytest.raises(ModelError, match="'nobody' could not be written: invalid choice"):
-        _write_organism("nobody", tmp_path)
+        written_organism("nobody", tmp_path)
 
 
 def test_rates_are_over_runs_that_decided_and_others_are_counted_beside(tmp_path):

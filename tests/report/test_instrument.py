@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.report import view
-from harness.report.instrument import instrument_checks
+from harness.report.instrument import by_claim, instrument_checks
 from harness.report.model_card import model_card
 from harness.report.opening import instrument_line
 from harness.report.rendering import render
@@ -40,6 +40,28 @@ def test_what_is_as_known_for_want_of_a_decision_is_counted():
     (check,) = instrument_checks(marked)
     assert (check.right, check.undecided) == (2, 1)
     assert "2 of 2 verdicts as known (1 of them undecided), on" in instrument_line([check]).text
+
+
+def test_by_claim_the_head_says_what_must_be_supported_and_what_must_not(tmp_path):
+    mark = Known("positive", "supported", "planted")
+    first, second = known()[:2]
+    marked = [
+        replace(first, claim_id="h10", control=mark, outcome=Outcome.SUPPORTED),
+        replace(first, claim_id="h2", control=mark, outcome=Outcome.REFUTED),
+        replace(second, claim_id="h2", control=mark, outcome=Outcome.SUPPORTED),
+        replace(first, claim_id="h2", control=replace(mark, expected="not supported")),
+    ]
+    marked[-1] = replace(marked[-1], outcome=Outcome.INCONCLUSIVE)
+    said = by_claim(instrument_checks(marked))
+    assert said == [
+        "Supported where it must be: h2 1 of 2, h10 1 of 1.",
+        "Not supported where it must not be: h2 1 of 1.",
+    ]
+    html = render([*sample(), *marked], None, tmp_path / "report.html").read_text()
+    head = html[: html.index('<section id="verdicts"')]
+    assert all(line in head for line in said)
+    card = model_card(view.report_page([*sample(), *marked], None, "t"))
+    assert all(line in card for line in said)
 
 
 def test_one_reference_model_is_called_a_model():
@@ -83,10 +105,11 @@ def test_a_run_without_them_says_that_nothing_was_checked(tmp_path):
 def test_the_model_card_says_the_same(found):
     card = model_card(view.report_page(found, None, "t"))
     assert (
-        "Positive reference model (planted-a; its circuits are planted, one for each task): 2 of 4"
-        in card
+        "Positive reference model (planted-a; a circuit of its own for each task): 2 of 4" in card
     )
-    shared = "Negative reference model (shared-a; its tasks share one circuit)"
+    shared = (
+        "Negative reference model (shared-a; one circuit for all tasks, or none for one of them)"
+    )
     assert f"{shared}: 2 of 2 verdicts as known." in card
     assert "Expected inconclusive, got supported." in card
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from harness.calibration.settings import ON_ORGANISMS
 from harness.files import DATA
 from harness.models.specs import LoadOptions
+from harness.plugin import settings
 from harness.study import difficulty, reference_models
-from harness.study.difficulty import Chosen
+from harness.study.difficulty import Asked, Chosen
 from harness.study.plan import Plan
 from harness.study.reference_models import StoredVerdicts, shipped
 from harness.verdicts.verdict import Known
@@ -34,6 +36,18 @@ def test_of_which_nothing_is_known(model_name, verdict):
     verdict(finding(2.0))
 '''
 )
+
+
+@pytest.fixture(autouse=True)
+def one_known_verdict_of_each(monkeypatch):
+    """Two reference models, of which different predictions are known."""
+    places = (
+        "h6/retrieval_is_caused_at_less_depth_than_composing",
+        "h7/a_direction_of_retrieval_separates_other_relations",
+    )
+    pairs = zip(shipped()[:2], places, strict=True)
+    own = tuple(replace(m, expected={place: m.expected[place]}) for m, place in pairs)
+    monkeypatch.setattr(settings, "shipped", lambda: own)
 
 
 def run(study, value, *options):
@@ -175,14 +189,15 @@ def claim(tmp_path):
         {"plan": Plan(items=60)},
         {"load": LoadOptions(dtype="bfloat16")},
         {"load": LoadOptions(device="cuda")},
+        {"asked": Asked(shots=2)},
     ],
 )
 def test_what_a_verdict_depends_on_is_in_its_fingerprint(tmp_path, claim, changed):
-    settings = {"plan": Plan(), "load": LoadOptions(device="cpu")}
+    usual = {"plan": Plan(), "load": LoadOptions(device="cpu")}
     (model, *_) = shipped()
-    before = StoredVerdicts(**settings, cache_dir=tmp_path).fingerprint(model, claim)
-    assert StoredVerdicts(**settings, cache_dir=tmp_path).fingerprint(model, claim) == before
-    after = StoredVerdicts(**(settings | changed), cache_dir=tmp_path).fingerprint(model, claim)
+    before = StoredVerdicts(**usual, cache_dir=tmp_path).fingerprint(model, claim)
+    assert StoredVerdicts(**usual, cache_dir=tmp_path).fingerprint(model, claim) == before
+    after = StoredVerdicts(**(usual | changed), cache_dir=tmp_path).fingerprint(model, claim)
     assert after != before
 
 
@@ -215,8 +230,62 @@ def test_every_known_verdict_is_of_a_prediction_that_exists():
     }
     for model in shipped():
         for place in model.expected:
-            name = place.removesuffix("-head").removesuffix("-neuron")
-            assert name in there, place
+            assert place.partition("-")[0] in there, place
+
+
+def named(name):
+    return next(model for model in shipped() if model.name == name)
+
+
+def test_every_claim_is_judged_where_it_must_not_be_supported_and_most_where_it_must():
+    told = {}
+    for model in shipped():
+        for place, outcome in model.expected.items():
+            told.setdefault(outcome, set()).add(place.partition("/")[0])
+    claims = {f"h{number}" for number in range(1, 15)}
+    assert told["not supported"] == claims
+    assert told["supported"] == claims - {"h10", "h14"}  # docs/controls.md says why
+
+
+def test_of_a_model_that_states_how_it_is_asked_the_runs_difficulty_says_nothing(tmp_path, claim):
+    prints = {
+        name: {
+            StoredVerdicts(Plan(), LoadOptions(), tmp_path, asked).fingerprint(named(name), claim)
+            for asked in (Asked(), Asked(shots=2))
+        }
+        for name in ("apart", "planted-qwen")
+    }
+    assert {name: len(found) for name, found in prints.items()} == {"apart": 1, "planted-qwen": 2}
+
+
+def test_a_stored_verdict_on_a_written_model_is_found_before_it_is_written(tmp_path, claim):
+    model, verdicts = named("apart"), StoredVerdicts(Plan(), LoadOptions(), tmp_path)
+    who = {"claim_id": "h7", "prediction_id": "a_direction_of_retrieval_separates_other_relations"}
+    verdicts.save(model, who, claim, sample()[0].to_json())
+    assert verdicts.find(model, who, claim) is not None
+    assert not (tmp_path / "organisms").exists()
+
+
+def test_a_written_model_is_asked_as_it_states(study, monkeypatch):
+    place = "h6/retrieval_is_caused_at_less_depth_than_composing"
+    own = replace(named("apart"), expected={place: "supported"})
+    monkeypatch.setattr(settings, "shipped", lambda: (own,))
+    asked = []
+
+    def chosen(subject, difficulty, _seed):
+        asked.append((subject.spec.name, difficulty))
+        return Chosen(next(iter(difficulty.settings())), ())
+
+    monkeypatch.setattr(difficulty, "choose_difficulty", chosen)
+    claim = HEADS.replace('("controlled")', '("controlled", prompts="cells", plain=True)')
+    claim = claim.replace("model_name", "study").replace("VALUE", "float(len(study.prompts.items))")
+    study.makepyfile(test_h6_x=claim)
+    cache = study.path / "cache"
+    study.runpytest("-k", "apart", "--items=24", f"--cache-dir={cache}").assert_outcomes(passed=1)
+    assert asked == [("apart", Asked(**ON_ORGANISMS))]
+    (record,) = kept(study)
+    assert "chains3-shots0-shuffled" in record["materials"]["name"]
+    assert not (cache / "organisms").exists()  # nothing was asked of its weights
 
 
 def test_something_is_known_only_of_what_circuit_json_names():

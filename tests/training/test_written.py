@@ -98,6 +98,15 @@ def test_of_what_knows_nothing_every_prediction_is_expected_not_to_be_supported(
     assert told == {place for place in asked if not place.startswith("h0/")}
 
 
+@pytest.mark.parametrize("name", ["apart", "one-step-apart"])
+def test_what_ships_of_a_reference_model_is_what_the_script_writes(name, tmp_path):
+    written.write(tmp_path, name, whole=False)
+    shipped = DATA / "fixtures" / "organisms" / name
+    for file in ("circuit.json", "config.json"):
+        text = [(folder / file).read_text(encoding="utf-8") for folder in (tmp_path, shipped)]
+        assert text[0] == text[1], f"python -m fixtures.training.written {name} --known"
+
+
 def test_every_claim_is_expected_to_be_supported_where_it_follows():
     told = known_verdicts.expected(WRITTEN["apart"])
     claims = {place.partition("/")[0] for place, said in told.items() if said == "supported"}

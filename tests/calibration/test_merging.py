@@ -47,6 +47,16 @@ def commits(record):
     }
 
 
+def test_a_model_that_became_a_control_stands_in_the_record_once(tmp_path):
+    before = known(tmp_path, [0], "refuted", part="organisms")
+    both = with_earlier(known(tmp_path, [0, 1], "supported"), before)
+    assert [(e["part"], e["supported"], e["refuted"]) for e in both["known"]] == [
+        ("controls", 2, 0)
+    ]
+    assert {run["part"] for run in both["runs"]} == {"controls"}
+    assert both["earlier"] == []
+
+
 def test_a_part_measured_again_replaces_what_stood_there_and_the_rest_stays(tmp_path):
     before = known(tmp_path, [0, 1, 2], "refuted", processes=["mini-qwen", "shared-qwen"])
     now = known(tmp_path, [0, 1], "supported", processes=["mini-qwen"])

@@ -15,7 +15,7 @@ from harness.calibration import running
 from harness.calibration import settings as module
 from harness.calibration.expected_time import forecast, seconds
 from harness.calibration.jobs import Job, chains, jobs_of
-from harness.calibration.settings import CalibrationSettings
+from harness.calibration.settings import ORGANISMS, CalibrationSettings
 from harness.models.specs import ModelSpec
 from harness.study.reference_models import ReferenceModel
 
@@ -61,8 +61,12 @@ def test_every_run_of_a_plan_has_a_name_and_an_address_of_its_own():
 def test_every_control_is_judged_with_twenty_seeds_and_only_on_what_is_known_of_it(tmp_path):
     settings = CalibrationSettings.usual()
     jobs = [job for job in jobs_of(chains(settings)) if job.part == "controls"]
-    for name in ("planted-qwen", "shared-qwen"):
+    for name in ("planted-qwen", "shared-qwen", "apart", "one-step-apart"):
         assert sorted(job.seed for job in jobs if job.base == name) == [*range(20)]
+    (written, *_) = (job for job in jobs if job.base == "apart")
+    assert (written.kind, written.more[0]) == ("written", "--shots=0")
+    others = {job.base for job in jobs_of(chains(settings)) if job.part == "organisms"}
+    assert others == {*ORGANISMS} - {"apart", "one-step-apart"}
     shop = running.Workshop(tmp_path, settings)
     option, asked = shop._only(next(job for job in jobs if job.base == "planted-qwen"))
     assert option == "-k"
@@ -90,6 +94,10 @@ def test_planted_models_are_used_where_they_are_there(monkeypatch):
     )
     assert CalibrationSettings.usual().power == ("planted-x",)
     assert CalibrationSettings.usual().controls == ("planted-x", "shared-x")
+    written = ReferenceModel(replace(spec, name="apart", recipe="apart"), "positive", {}, "")
+    monkeypatch.setattr(module, "shipped", lambda: (written, negative))
+    assert CalibrationSettings.usual().power == ()  # measured where weights ship
+    assert CalibrationSettings.usual().processes[-2:] == ("shared-x", "apart")
     monkeypatch.setattr(module, "shipped", lambda: ())
     assert CalibrationSettings.usual() == CalibrationSettings()
 

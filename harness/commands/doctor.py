@@ -160,7 +160,7 @@ def _reference_models(options: argparse.Namespace) -> DoctorCheck:
     if stored == known:
         return DoctorCheck("ok", "references", text)
     return DoctorCheck(
-        "note", "references", f"{text}: the first run measures the rest, a minute a model"
+        "note", "references", f"{text}: the first run measures the rest, minutes a model"
     )
 
 

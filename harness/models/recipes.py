@@ -81,7 +81,7 @@ def _write_organism(name: str, folder: Path) -> None:
     Raises:
         ModelError: If there is no such organism.
     """
-    command = [sys.executable, "-m", SCRIPT, name, "--out", str(folder)]
+    command = [sys.executable, "-m", SCRIPT, name, "--out", str(folder.resolve())]
     path = os.pathsep.join(filter(None, (str(DATA), os.environ.get("PYTHONPATH", ""))))
     done = subprocess.run(
         command,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.models.recipes import recipe_hash
 from harness.plugin import entry
 from harness.study.fingerprint import instrument
 
@@ -66,6 +67,17 @@ def test_the_installed_copy_is_imported_and_is_the_same_instrument(run, installe
         "print(f.DATA, f.IN_CHECKOUT, instrument())",
     )
     assert said.split() == [str(installed / "harness"), "False", instrument()]
+
+
+def test_an_installed_copy_writes_the_same_reference_models(run, tmp_path):
+    said = run(
+        "-c",
+        "from pathlib import Path; from harness.models import recipes; "
+        "print(recipes.recipe_hash(), recipes.written_organism('one-step-apart', Path('here')))",
+    )
+    recipe, folder = said.split()
+    assert recipe == recipe_hash()
+    assert (tmp_path / folder / "model.safetensors").is_file()
 
 
 # `python -m harness` with each of several command lines, in one process: imports take longest.

@@ -15,6 +15,7 @@ from harness.commands.models import in_bytes, parameter_text
 from harness.files import DATA
 from harness.models import architecture, sizes, specs
 from harness.models.architecture import Architecture
+from harness.models.recipes import on_disk
 from harness.models.sizes import BYTES
 from harness.models.specs import LoadOptions, ModelError, ModelSpec
 from harness.store.store import Store, user_cache
@@ -186,7 +187,8 @@ def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iter
     if free is None or needed <= free:
         beside = ", with a twin beside it" if options.twins else ""
         yield DoctorCheck("ok", spec.name, f"{text}: fits {device.name}{beside}")
-        if size.on_disk is not None and "auto_map" not in architecture.configuration(spec):
+        here = size.on_disk is not None or spec.recipe
+        if here and "auto_map" not in architecture.configuration(spec):
             yield _time(spec, stated, options)  # without its own code: that is not run here
     elif weights <= free:
         yield DoctorCheck(
@@ -201,7 +203,7 @@ def _model(spec: ModelSpec, device: Device, options: argparse.Namespace) -> Iter
             spec.name,
             f"{text}: {device.name} has {in_bytes(free)} free; {_remedy(dtype, device)}",
         )
-    if size.on_disk is None:
+    if size.on_disk is None and not spec.recipe:
         yield _download(spec, weights)
 
 
@@ -258,6 +260,7 @@ def _time(spec: ModelSpec, stated: Architecture, options: argparse.Namespace) ->
     """What all claims take on a model that is here."""
     plan = Plan(twins=options.twins)
     try:
+        spec = on_disk(spec, options.cache_dir)
         speed = speed_before(spec, LoadOptions(options.device, dtype=options.dtype), PROBE)
     except ModelError as error:
         return DoctorCheck("no", spec.name, str(error))

@@ -37,7 +37,7 @@ def run(_options: argparse.Namespace) -> int:
     for kind, table in specs.aliases().items():
         print(kind)
         for alias, path in table.items():
-            print(f"  {alias:<14}{path:<42}{_described(alias)}")
+            print(f"  {alias:<16}{path:<40}{_described(alias)}")
     return 0
 
 
@@ -50,7 +50,8 @@ def _described(alias: str) -> str:
     except ModelError as error:
         return str(error)
     shape = f"{stated.layers} layers x {stated.heads} heads, {stated.neurons:,} neurons"
-    return f"{stated.name}, {parameter_text(size)}, {shape}, {_disk(size)}"
+    disk = "weights are written when it is loaded" if spec.recipe else _disk(size)
+    return f"{stated.name}, {parameter_text(size)}, {shape}, {disk}"
 
 
 def parameter_text(size: Size) -> str:

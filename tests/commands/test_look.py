@@ -60,6 +60,7 @@ def test_models_lists_every_alias_and_the_size_of_what_is_here(harness):
         for alias, path in table.items():
             assert f"{alias} " in out
             assert path in out
+    assert "weights are written when it is loaded" in out
     mini = next(line for line in out.splitlines() if line.strip().startswith("mini-qwen"))
     card = json.loads((ORGANISMS / "mini-qwen" / "card.json").read_text(encoding="utf-8"))
     size = (ORGANISMS / "mini-qwen" / "model.safetensors").stat().st_size

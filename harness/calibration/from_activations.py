@@ -172,7 +172,7 @@ def exchanged(
 
 
 def _between_questions(found: Measured, seeds: int) -> Iterator[SameProcess]:
-    for seed in range(seeds):
+    for seed in range(found.rule.seed, found.rule.seed + seeds):
         seeded = replace(found, rule=replace(found.rule, seed=seed))
         yield from (contrast for contrast, _ in same_process_contrasts_of(seeded))
 
@@ -221,6 +221,6 @@ def direction_separates(study: Study, process: Process, shuffles: int, seeds: in
 def _same_process_directions(
     questions: Questions, process: Process, rule: ProcessDirectionRule, seeds: int
 ) -> Iterator[Evidence]:
-    for seed in range(seeds):
+    for seed in range(rule.seed, rule.seed + seeds):
         for units in same_process_units(questions, process, replace(rule, seed=seed)):
             yield separation_evidence(separated(units), process, rule)

@@ -69,14 +69,15 @@ def chains(settings: CalibrationSettings) -> list[list[Job]]:
     of everything.
     """
     made: list[list[Job]] = []
-    for seed in range(max(settings.seeds, settings.organism_seeds)):
-        if CONTROLS in settings.parts and seed < settings.seeds:
+    for draw in range(max(settings.seeds, settings.organism_seeds)):
+        seed = settings.first_seed + draw
+        if CONTROLS in settings.parts and draw < settings.seeds:
             made += [[_control(settings, m, seed)] for m in settings.controls]
-        if ORGANISMS in settings.parts and seed < settings.organism_seeds:
+        if ORGANISMS in settings.parts and draw < settings.organism_seeds:
             made += [[_organism(settings, m, seed)] for m in settings.organisms]
-        if POWER in settings.parts and seed < settings.organism_seeds:
+        if POWER in settings.parts and draw < settings.organism_seeds:
             made += _power(settings, seed)
-        if CONSISTENCY in settings.parts and settings.consistent and seed == 0:
+        if CONSISTENCY in settings.parts and settings.consistent and draw == 0:
             made += _consistency(settings)
     return made
 
@@ -105,7 +106,8 @@ def _power(settings: CalibrationSettings, seed: int) -> Iterator[list[Job]]:
 def _consistency(settings: CalibrationSettings) -> Iterator[list[Job]]:
     def job(kind: str, cache: str = "", *more: str) -> Job:
         base = settings.consistent
-        return Job(CONSISTENCY, kind, base, items=settings.items, more=more, cache=cache)
+        seed = settings.first_seed
+        return Job(CONSISTENCY, kind, base, seed, settings.items, more=more, cache=cache)
 
     yield [job("base", "consistency"), job("warm cache", "consistency")]
     yield [job("again")]

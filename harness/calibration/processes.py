@@ -52,12 +52,14 @@ class Stage:
         seeds: Draws of same-process contrasts on activations, 40 pairings each.
         effects: Shuffles, and as many same-process contrasts, on effects of components.
         items: Of each cell.
+        seed: Of materials and shuffles, and the first of the draws.
     """
 
     shuffles: int
     seeds: int
     effects: int
     items: int
+    seed: int = 0
 
 
 def measured_processes(model: str, stage: Stage, work: Path) -> list[dict[str, Any]]:
@@ -88,7 +90,7 @@ def measured_processes(model: str, stage: Stage, work: Path) -> list[dict[str, A
     for name, part in _PARTS.items():
         file = work / FOLDER / f"{called}-{name}-{key}.json"
         if not file.is_file():
-            study = study or [_study(spec, asked, stage.items, work)]
+            study = study or [_study(spec, asked, stage, work)]
             entries = [{**about, "part": name, **entry} for entry in part(study[0], stage)]
             file.parent.mkdir(parents=True, exist_ok=True)
             write_text(file, json.dumps(entries))
@@ -96,12 +98,12 @@ def measured_processes(model: str, stage: Stage, work: Path) -> list[dict[str, A
     return found
 
 
-def _study(spec: specs.ModelSpec, asked: Asked, items: int, work: Path) -> Study:
+def _study(spec: specs.ModelSpec, asked: Asked, stage: Stage, work: Path) -> Study:
     """The model on the materials of a run."""
     subject = Subject(spec, LoadOptions(), Store(work / FOLDER / "cache"))
-    plan = Plan(items=items)
+    plan = Plan(items=stage.items, seed=stage.seed)
     difficulty = choose_difficulty(subject, asked, plan.seed).difficulty
-    return Study(subject, draw_cells("cells", items, plan.seed, difficulty), plan)
+    return Study(subject, draw_cells("cells", plan.items, plan.seed, difficulty), plan)
 
 
 def _recovery(study: Study) -> Entries:

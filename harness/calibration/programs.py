@@ -51,20 +51,20 @@ KINDS = ("head", "component")  # heads alone; heads and MLPs together
 
 
 def measured_programs(
-    programs: Sequence[str], seeds: int, work: Path, cores: int
+    programs: Sequence[str], seeds: Sequence[int], work: Path, cores: int
 ) -> dict[str, Any]:
     """Every network, and over all of them how well each way to rank finds their circuits.
 
     Args:
         programs: Of fixtures/training/programs.py.
-        seeds: Networks of each program, for each thing taught.
+        seeds: Of the networks of each program, for each thing taught.
         work: The calibration's work folder.
         cores: Networks that are taught at a time.
     """
     work = work.resolve()
     networks = [
         Network(program, seed, taught)
-        for seed in range(seeds)
+        for seed in seeds
         for program in programs
         for taught in ((CIRCUITS,) if BOTH in program else (CIRCUITS, ANSWERS))
     ]

@@ -48,6 +48,7 @@ class CalibrationSettings:
         effect_shuffles: The same on effects, and as many same-process contrasts there.
         process_seeds: Draws of same-process contrasts on activations, 40 pairings each.
         program_seeds: Networks of each program.
+        first_seed: Of everything that is drawn; the others follow it.
         claims: Ids of the claims that are run, such as h2; all if empty.
     """
 
@@ -71,6 +72,7 @@ class CalibrationSettings:
     effect_shuffles: int = 368
     process_seeds: int = 5
     program_seeds: int = 3
+    first_seed: int = 0
     claims: tuple[str, ...] = ()
 
     @classmethod

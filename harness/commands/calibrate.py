@@ -153,6 +153,12 @@ def _add_numbers(parser: argparse.ArgumentParser) -> None:
             help=f"{why} (default: {usual})",
         )
     parser.add_argument(
+        "--first-seed",
+        metavar="N",
+        type=_typed(whole_number(0)),
+        help=f"the first seed of whatever is drawn (default: {default.first_seed})",
+    )
+    parser.add_argument(
         "--power-items",
         metavar="N",
         type=_typed(whole_number(1)),
@@ -190,7 +196,7 @@ def _settings_of(options: argparse.Namespace) -> CalibrationSettings:
     numbers = (
         *("seeds", "organism_seeds", "items", "control_items", "organism_items"),
         *("permutations", "resamples", "twins", "shuffles", "effect_shuffles"),
-        *("process_seeds", "program_seeds"),
+        *("process_seeds", "program_seeds", "first_seed"),
     )
     changes: dict[str, Any] = {name: tuple(value) for name, value in selected.items() if value}
     changes |= {name: value for name in numbers if (value := getattr(options, name))}
@@ -264,7 +270,11 @@ def _processes(settings: CalibrationSettings, work: Path) -> list[dict[str, Any]
     if "processes" not in settings.parts:
         return []
     stage = Stage(
-        settings.shuffles, settings.process_seeds, settings.effect_shuffles, settings.items
+        settings.shuffles,
+        settings.process_seeds,
+        settings.effect_shuffles,
+        settings.items,
+        settings.first_seed,
     )
     found = []
     for model in settings.processes:
@@ -280,7 +290,8 @@ def _programs(settings: CalibrationSettings, work: Path, cores: int) -> dict[str
     if "programs" not in settings.parts:
         return None
     print(f"{len(settings.programs)} programs, {settings.program_seeds} networks of each and kind")
-    return measured_programs(settings.programs, settings.program_seeds, work, cores)
+    seeds = range(settings.first_seed, settings.first_seed + settings.program_seeds)
+    return measured_programs(settings.programs, seeds, work, cores)
 
 
 def _calibrate(settings: CalibrationSettings, options: argparse.Namespace) -> int:

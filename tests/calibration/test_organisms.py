@@ -30,6 +30,8 @@ def test_every_organism_is_judged_with_each_seed():
     jobs = jobs_of(chains(settings))
     assert len(jobs) == 2 * len(ORGANISMS)
     assert {(job.part, job.seed) for job in jobs} == {("organisms", 0), ("organisms", 1)}
+    later = jobs_of(chains(replace(settings, first_seed=7)))
+    assert {job.seed for job in later} == {7, 8}
 
 
 def test_a_job_studies_the_folder_that_is_written_for_it(tmp_path):

@@ -57,7 +57,7 @@ def identity_of(spec: ModelSpec, load: LoadOptions, cache_dir: Path) -> dict[str
 def weights_identity(spec: ModelSpec, cache_dir: Path) -> str:
     """Identity of the weights: `hub:<commit>`, or `sha256:<hash>` of a local folder's files.
 
-    Of weights that a script writes it is `recipe:<hash>`, of the script.
+    Of weights that a script writes it is `recipe:<name>:<hash>`, the hash of the script.
     A folder's hash covers its safetensors files, both configurations and Python files, or its GGUF
     file. A file is hashed again only if its machine, path, inode, size or a time differs from what
     is noted in `cache_dir`.
@@ -66,7 +66,7 @@ def weights_identity(spec: ModelSpec, cache_dir: Path) -> str:
         ModelError: If a file cannot be read, or the hub has to be asked and does not answer.
     """
     if spec.recipe:
-        return f"recipe:{recipe_hash()}"
+        return f"recipe:{spec.recipe}:{recipe_hash()}"
     if not spec.is_local:
         return f"hub:{_commit(spec)}"
     with _model_border(spec):

@@ -30,7 +30,11 @@ def test_all_but_the_weights_is_known_before_they_are_written(tmp_path, calls):
     assert (spec.recipe, ships(spec)) == ("apart", True)
     assert architecture_of(spec).heads == 10
     found = identity_of(spec, LoadOptions(), tmp_path)
-    assert found["weights"] == f"recipe:{recipes.recipe_hash()}"
+    assert found["weights"] == f"recipe:apart:{recipes.recipe_hash()}"
+    other = identity_of(resolve("one-step-apart"), LoadOptions(), tmp_path)
+    assert (
+        found["weights"] != other["weights"]
+    )  # or one would be given what was measured on the other
     assert found["dtype"] == "float32"
     assert calls == []
 

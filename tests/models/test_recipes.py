@@ -34,7 +34,7 @@ def test_all_but_the_weights_is_known_before_they_are_written(tmp_path, calls):
     other = identity_of(resolve("one-step-apart"), LoadOptions(), tmp_path)
     assert (
         found["weights"] != other["weights"]
-    )  # or one would be given what was measured on the other
+    )  # each has its own place in the store
     assert found["dtype"] == "float32"
     assert calls == []
 

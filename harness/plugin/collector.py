@@ -192,15 +192,15 @@ def reference_lines(verdicts: Sequence[Verdict]) -> list[str]:
             by_model.setdefault(verdict.model.name, []).append((verdict, verdict.control))
     lines = []
     for name, own in by_model.items():
-        wrong = [(v, known) for v, known in own if not known.met_by(v.outcome)]
+        missed = [(v, known) for v, known in own if not known.met_by(v.outcome)]
         role = own[0][1].role
         undecided = sum(known.met_undecided(v.outcome) for v, known in own)
         of_these = f" ({undecided} of them undecided)" if undecided else ""
-        right = len(own) - len(wrong)
+        right = len(own) - len(missed)
         lines.append(f"{name} ({role}): {right} of {len(own)} verdicts as known{of_these}")
         lines += [
             f"  {v.outcome}, known to be {known.expected}: {v.claim_id} {v.prediction}: {v.reason}"
-            for v, known in wrong
+            for v, known in missed
         ]
     return lines
 

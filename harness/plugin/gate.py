@@ -38,7 +38,8 @@ def end_of(verdict: Verdict, gate: str) -> End:
 
     supported passes; refuted fails (under `--gate none`: is expected to); inconclusive skips.
     Under `--gate regressions` what the baseline supports must still be supported, and what it
-    does not is expected to fail. On a reference model the outcome must be the known one.
+    does not is expected to fail. On a reference model the outcome must be the known one; one that
+    must be supported and is left undecided by an interval skips.
     """
     if verdict.control is not None:
         return _of_known(verdict, verdict.control, gate)
@@ -56,6 +57,8 @@ def end_of(verdict: Verdict, gate: str) -> End:
 def _of_known(verdict: Verdict, known: Known, gate: str) -> End:
     if known.met_by(verdict.outcome):
         return End()
+    if verdict.left_open:
+        return End(pytest.skip, f"inconclusive, known to be supported: {verdict.reason}")
     reason = (
         f"{known.role} reference model: {verdict.outcome}, known to be "
         f"{known.expected}: {verdict.reason or known.why}"

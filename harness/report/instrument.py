@@ -41,7 +41,7 @@ class InstrumentCheck:
     @property
     def right(self) -> int:
         """How many are as known."""
-        return len(self.verdicts) - len(self.wrong)
+        return sum(v.right for v in self.verdicts)
 
     @property
     def undecided(self) -> int:
@@ -49,9 +49,14 @@ class InstrumentCheck:
         return sum(v.known.met_undecided(v.record.outcome) for v in self.verdicts)
 
     @property
+    def open(self) -> int:
+        """How many must be supported and are undecided."""
+        return sum(v.record.left_open for v in self.verdicts)
+
+    @property
     def wrong(self) -> list[Checked]:
-        """Those that are not."""
-        return [v for v in self.verdicts if not v.right]
+        """Those that are decided otherwise, or stopped at a gate."""
+        return [v for v in self.verdicts if not v.right and not v.record.left_open]
 
 
 def instrument_checks(records: Sequence[Verdict]) -> list[InstrumentCheck]:

@@ -124,7 +124,9 @@ def instrument_line(checks: "Sequence[InstrumentCheck]") -> Line:
     of_these = f" ({undecided} of them undecided)" if undecided else ""
     models = distinct(name for check in checks for name in check.models)
     on = "a model" if len(models) == 1 else "models"
-    wrong = "" if right == total else " Read no other verdict before you know why."
+    left = sum(check.open for check in checks)
+    of_these += f", {left} that must be supported left open" if left else ""
+    wrong = "" if right + left == total else " Read no other verdict before you know why."
     return Line(
         "Instrument check:",
         f"{right} of {typeset.plural(total, 'verdict')} as known{of_these}, on {on} whose "

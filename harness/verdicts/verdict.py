@@ -181,6 +181,16 @@ class Verdict:
         first = self.evidence[0] if self.evidence else None
         return next((e for e in self.evidence if e.decisive), first)
 
+    @property
+    def left_open(self) -> bool:
+        """Whether it must be supported, and an interval leaves it undecided: no error of the suite.
+
+        An unmet gate is one, since such a model is known to answer.
+        """
+        must = self.control is not None and self.control.expected == Outcome.SUPPORTED
+        met = all(gate.met for gate in self.gates)
+        return must and met and self.outcome is Outcome.INCONCLUSIVE
+
     def evidence_of(self, key: str) -> Evidence | None:
         """The evidence with this key, if the prediction has it."""
         return next((e for e in self.evidence if e.key == key), None)

@@ -32,9 +32,7 @@ def test_all_but_the_weights_is_known_before_they_are_written(tmp_path, calls):
     found = identity_of(spec, LoadOptions(), tmp_path)
     assert found["weights"] == f"recipe:apart:{recipes.recipe_hash()}"
     other = identity_of(resolve("one-step-apart"), LoadOptions(), tmp_path)
-    assert (
-        found["weights"] != other["weights"]
-    )  # each has its own place in the store
+    assert found["weights"] != other["weights"]  # each has its own place in the store
     assert found["dtype"] == "float32"
     assert calls == []
 

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from harness.plugin.gate import end_of
 from harness.report import view
 from harness.report.instrument import by_claim, instrument_checks
 from harness.report.model_card import model_card
 from harness.report.opening import instrument_line
 from harness.report.rendering import render
 from harness.verdicts import records
-from harness.verdicts.judge import Outcome
+from harness.verdicts.judge import Gate, Outcome
 from harness.verdicts.table import load_verdicts
 from harness.verdicts.verdict import Known
 from tests.support.sample_records import known, sample
@@ -40,6 +41,20 @@ def test_what_is_as_known_for_want_of_a_decision_is_counted():
     (check,) = instrument_checks(marked)
     assert (check.right, check.undecided) == (2, 1)
     assert "2 of 2 verdicts as known (1 of them undecided), on" in instrument_line([check]).text
+
+
+def test_what_must_be_supported_is_left_open_by_an_interval_and_wrong_at_a_gate():
+    mark = Known("positive", "supported", "planted")
+    left = replace(known()[0], control=mark, outcome=Outcome.INCONCLUSIVE, gates=())
+    stopped = replace(left, gates=(Gate("accuracy", met=False, reason="accuracy 0.30"),))
+    assert end_of(left, "refuted").tell is pytest.skip
+    assert "reference model: inconclusive, known to be" in end_of(stopped, "refuted").reason
+    (check,) = instrument_checks([left, stopped])
+    assert (check.right, check.open, [v.record for v in check.wrong]) == (0, 1, [stopped])
+    (check,) = instrument_checks([left])
+    line = instrument_line([check]).text
+    assert "0 of 1 verdict as known, 1 that must be supported left open" in line
+    assert "Read no other" not in line
 
 
 def test_by_claim_the_head_says_what_must_be_supported_and_what_must_not(tmp_path):

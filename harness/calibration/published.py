@@ -40,7 +40,8 @@ def published_table(record: _Entry) -> str:
     lines = [_line(heads), _line(["---"] * len(heads))]
     asked = {e["claim"] for e in record["processes"] if "claim" in e}
     asked |= {e["prediction"].partition("/")[0] for e in record["known"]}
-    return "\n".join([*lines, *(_line(_row(record, claim)) for claim in sorted(asked))])
+    in_order = sorted(asked, key=lambda claim: (len(claim), claim))  # h2 before h10
+    return "\n".join([*lines, *(_line(_row(record, claim)) for claim in in_order)])
 
 
 def readme_table(record: _Entry) -> str:

@@ -1,5 +1,7 @@
 import json
 import os
+import platform
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -46,6 +48,28 @@ def test_workers_share_the_threads(model, monkeypatch):
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are not told")
+def test_a_small_model_keeps_the_memory_that_tensors_free(model, monkeypatch):
+    reloaded(model)
+    kept = new_pages()
+    with monkeypatch.context() as changed:
+        changed.setattr(loading, "SMALL", 0)
+        reloaded(model)
+        given_back = new_pages()
+    reloaded(model)
+    assert 10 * kept < given_back
+
+
+def new_pages() -> int:
+    """From the system, for a tensor of 64 MB after others: the least of some."""
+    counts = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(1 << 24)
+        counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    return min(counts)
 
 
 def reloaded(model: Model, **options: object) -> Model:

@@ -99,13 +99,14 @@ class Run:
             verdict = _with_provenance(verdict, command=self.command)
         own = verdict.control is None
         (self.verdicts if own else self.controls).append(verdict)
-        first = own and len(self.verdicts) == 1
-        if first:
+        waiting = [verdict] if self.verdicts and not own else []
+        if own and len(self.verdicts) == 1:
             self.start_files()
+            waiting = self.controls
         if own:
             records.append_jsonl(self.folder, verdict)
-        if self.controls and self.verdicts and (first or not own):
-            records.write_verdicts(self.folder / records.CONTROLS_NAME, self.controls)
+        for control in waiting:
+            records.append_jsonl(self.folder / records.CONTROL_LINES_NAME, control)
 
     def start_files(self) -> None:
         """Clear the verdicts of the last run; component parts of this one may be there already."""
@@ -113,7 +114,8 @@ class Run:
         if self.report.exists():
             written = datetime.fromtimestamp(self.report.stat().st_mtime).astimezone()
             self.replaced = f"{written:%Y-%m-%d %H:%M}"
-        others = (records.PLOTS_NAME, records.CONTROLS_NAME, records.ANSWERS_NAME)
+        controls = (records.CONTROLS_NAME, records.CONTROL_LINES_NAME)
+        others = (records.PLOTS_NAME, *controls, records.ANSWERS_NAME)
         for name in (records.JSONL_NAME, *others, samples.SAMPLES_NAME, samples.NAME_1):
             (self.folder / name).unlink(missing_ok=True)
 
@@ -173,8 +175,9 @@ class Run:
         if not self.verdicts:
             if self.controls and not stopped:  # reference models were all that was asked for
                 self.folder.mkdir(parents=True, exist_ok=True)
-                records.write_verdicts(self.folder / records.CONTROLS_NAME, self.controls)
+                self._finish_controls()
             return None
+        self._finish_controls()
         if stopped:
             self.verdicts = [_with_provenance(v, stopped=True) for v in self.verdicts]
         records.write_verdicts(self.folder, self.verdicts)
@@ -191,6 +194,11 @@ class Run:
         return report.render(
             shown, components, self.report, plots=plots, answers=answers, card=self.card
         )
+
+    def _finish_controls(self) -> None:
+        if self.controls:
+            records.write_verdicts(self.folder / records.CONTROLS_NAME, self.controls)
+            (self.folder / records.CONTROL_LINES_NAME).unlink(missing_ok=True)
 
     def _merge_components(self) -> "pd.DataFrame":
         import pandas as pd  # noqa: PLC0415

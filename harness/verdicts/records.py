@@ -28,6 +28,7 @@ from harness.verdicts.version1 import upgraded
 JSON_NAME = "verdicts.json"
 JSONL_NAME = "verdicts.jsonl"
 CONTROLS_NAME = "controls.json"  # verdicts on reference models; absent if there were none
+CONTROL_LINES_NAME = "controls.jsonl"  # the same while a run goes on
 ANSWERS_NAME = "answers.parquet"  # what the models were asked and answered
 PLOTS_NAME = "plots.json"  # what claims hand over to be drawn; absent if none did
 
@@ -143,8 +144,9 @@ def read_controls(folder: Path | str) -> list[Verdict]:
     Raises:
         ForeignError: If the file is damaged; names it and the field.
     """
-    path = Path(folder) / CONTROLS_NAME
-    return _read_file(path) if path.exists() else []
+    both = (Path(folder) / name for name in (CONTROLS_NAME, CONTROL_LINES_NAME))
+    path = next((path for path in both if path.exists()), None)
+    return _read_file(path) if path else []
 
 
 def validate(record: Any, where: str = "the record") -> None:

@@ -19,6 +19,7 @@ from harness.verdicts.components import COMPONENTS_NAME, components_frame
 from harness.verdicts.plots import Plot, PlotPanel, Series
 from harness.verdicts.records import (
     PLOTS_NAME,
+    read_controls,
     read_plots,
     validate,
 )
@@ -109,7 +110,11 @@ def test_verdicts_on_reference_models_replace_no_run_before_there_is_one_on_a_mo
     run.add(row(run, "test_new"))
     run.add(replace(row(run), control=known))
     assert [r["prediction_id"] for r in lines(tmp_path)] == ["test_new"]
+    assert len(read_controls(tmp_path)) == 2  # also if the run is killed now
+    run.finish()
     assert len(json.loads((tmp_path / "controls.json").read_text())["verdicts"]) == 2
+    assert len(read_controls(tmp_path)) == 2
+    assert not (tmp_path / "controls.jsonl").exists()
 
 
 def test_what_json_has_no_type_for_is_written_as_a_text(tmp_path):

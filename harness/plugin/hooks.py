@@ -4,6 +4,7 @@ A run in which no test asks for `verdict`, `study`, `subject` or `prompts` of th
 as it is. What the hooks do for predictions is in `harness.plugin.predictions`.
 """
 
+import json
 import os
 import re
 import uuid
@@ -157,6 +158,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         from harness.plugin import predictions  # noqa: PLC0415
 
         predictions.select(config, items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let a worker's first report say which predictions end with a stored verdict."""
+    config = session.config
+    if hasattr(config, "workerinput") and config.stash.get(prepared_key, False):
+        from harness.plugin.forecasting import STORED, told_key  # noqa: PLC0415
+        from harness.plugin.predictions import stored_among  # noqa: PLC0415
+
+        told = STORED, json.dumps(stored_among(session.items))
+        config.stash.setdefault(told_key, []).append(told)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -319,6 +319,12 @@ def has_stored(item: pytest.Function) -> bool:
     return is_prediction(item) and _stored(item) is not None
 
 
+def stored_among(items: list[pytest.Item]) -> list[int]:
+    """The places of tests that end with a stored verdict on a reference model."""
+    stored = (isinstance(item, pytest.Function) and has_stored(item) for item in items)
+    return [place for place, is_stored in enumerate(stored) if is_stored]
+
+
 def _stored(item: pytest.Function) -> dict[str, Any] | None:
     """The stored verdict of a prediction on a reference model."""
     settings = item.config.stash[settings_key]

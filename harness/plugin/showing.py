@@ -1,5 +1,6 @@
 """Progress on the terminal behind pytest's capture, or in the log of a CI job."""
 
+import json
 import os
 import time
 from collections import defaultdict
@@ -18,13 +19,14 @@ from harness.plugin.collector import VERDICT
 from harness.plugin.forecasting import (
     CHOSEN,
     SPEED,
+    STORED,
     Forecasts,
     chosen_in,
     own_prompts,
     sets_of,
     speed_in,
 )
-from harness.plugin.predictions import has_stored, model_names
+from harness.plugin.predictions import model_names, stored_among
 from harness.plugin.settings import Settings, selected_models, settings_key
 from harness.study.progress import Progress
 from harness.study.speed import Speed, speed_before
@@ -68,7 +70,7 @@ class Showing:
         if self.together or self.config.option.collectonly:
             return
         self.forecasts.nodes = [item.nodeid for item in session.items]
-        self.forecasts.stored = stored_among(session.items)
+        self.forecasts.end_at_once(stored_among(session.items))
         settings = self.config.stash[settings_key]
         if settings.budget is not None and session.items:
             self._plan_within(settings, settings.budget)
@@ -135,6 +137,8 @@ class Showing:
             self.speed(*speed_in(text))
         elif name == CHOSEN:
             self.chosen(*chosen_in(text))
+        elif name == STORED:
+            self.forecasts.end_at_once(json.loads(text))
         elif name == VERDICT:
             self.forecasts.verdict(node, text)
 
@@ -153,11 +157,6 @@ def forecasts_of(config: pytest.Config) -> Forecasts:
     workers = getattr(config.option, "numprocesses", None) or 1
     own = partial(own_prompts, settings)
     return Forecasts({s.name: s for s in specs}, settings.plan, workers=workers, own=own)
-
-
-def stored_among(items: Sequence[pytest.Item]) -> frozenset[str]:
-    """Tests that end with a stored verdict on a reference model."""
-    return frozenset(i.nodeid for i in items if isinstance(i, pytest.Function) and has_stored(i))
 
 
 def role_of(name: str, settings: Settings) -> str:

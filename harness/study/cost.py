@@ -22,6 +22,7 @@ from harness.study.plan import Plan
 PROCESSES = ("retrieval", "composing")
 CELLS = len(DEMONSTRATED)  # in which a model must be competent
 Kind = Literal["answers", "activations", "sweep", "gradients"]  # each has a speed of its own
+OTHERS = "others"  # ends the name of what is measured of the circuits that a found one must exceed
 
 # Numbers that claims and findings state, which import this package and so cannot be imported here:
 # tests/study/test_cost.py compares each with the place that it is from.
@@ -310,7 +311,7 @@ def _tuning(name: str) -> "Planned":
         yield from _found(name, sizes)
         for arms, what in ((1, of), (2 + 2 * REFERENCES, f"{of}, others")):
             yield Work("answers", "cells", unlearnt, 3 * arms * TUNING_STEPS / 2, what)
-            yield Work("answers", "cells", _compared(sizes), arms, f"{what}, judged")
+            yield Work("answers", "cells", _compared(sizes), arms, f"judged, {what}")
 
     return works
 

@@ -8,6 +8,7 @@ from typing import Any
 from harness.materials.cell_sets import whole_cells
 from harness.models.architecture import Architecture
 from harness.study.cost import (
+    OTHERS,
     PARAMETERS,
     PREDICTIONS,
     PROCESSES,
@@ -26,6 +27,9 @@ from harness.study.speed import Speed
 TRUST, LIGHT = 0.10, 0.01
 # Of its plan: an inconclusive prediction that took less was ended by a gate, any other was stored.
 STOPPED, STORED = 0.5, 0.02
+# Other circuits are measured where the model meets the requirements: about one prediction in eight
+# did, on embedded and pretrained models. That counts as so many predictions of the run itself.
+COMPARED, COUNTS = 1 / 8, 4
 STATISTICS = {"neuron": 4e-4, "head": 1e-3}  # seconds a component and 1,000 permutations
 LEAST = 0.3  # seconds of a prediction that measures nothing
 _WORDS = re.compile(r"layer|head|neuron|retrieval|composing")
@@ -85,12 +89,14 @@ class Planned:
         passes: Prompts that pass through all layers, of measurements that no earlier one makes.
         twins: Seconds of these for untrained twins, which are left out where the model itself does
             not meet the requirements: then the next prediction of the group may measure them.
+        others: The same for other circuits, which no other prediction measures.
     """
 
     seconds: float
     group: str = ""
     passes: float = 0.0
     twins: float = 0.0
+    others: float = 0.0
 
 
 def measurements(
@@ -149,7 +155,8 @@ def planned(
             seconds += LEAST + (_statistics(each, plan, architecture) if contrasts else 0.0)
         passes = sum(w.prompts * w.passes for w in new)
         twins = sum(speed.seconds(w) for w in new if w.what.endswith("twins"))
-        found[each.node] = Planned(seconds, group, passes, twins)
+        others = sum(speed.seconds(w) for w in new if w.what.endswith(OTHERS) and not plan.full)
+        found[each.node] = Planned(seconds, group, passes, twins, others)
     return found
 
 
@@ -188,11 +195,13 @@ class Forecast:
         planned: By node.
         over: Seconds that predictions took, by node.
         inconclusive: Those that are.
+        compared: Those that might have measured other circuits, and whether they did.
     """
 
     planned: dict[str, Planned]
     over: dict[str, float] = field(default_factory=dict)
     inconclusive: set[str] = field(default_factory=set)
+    compared: dict[str, bool] = field(default_factory=dict)
 
     @property
     def total(self) -> float:
@@ -200,14 +209,25 @@ class Forecast:
         return sum(p.seconds for p in self.planned.values())
 
     def end(
-        self, node: str, seconds: float, *, inconclusive: bool = False, twins: bool = True
+        self,
+        node: str,
+        seconds: float,
+        *,
+        inconclusive: bool = False,
+        twins: bool = True,
+        others: bool = True,
     ) -> None:
-        """A prediction is over; whether it measured untrained twins."""
+        """A prediction is over; whether it measured untrained twins, and other circuits."""
         if node in self.planned:
             self.over[node] = seconds
             self.inconclusive |= {node} if inconclusive else set()
             if not twins and self.planned[node].twins:
                 self._pass_on(node)
+            if self.planned[node].others:
+                self.compared[node] = others
+                if not others:
+                    own = self.planned[node]
+                    self.planned[node] = replace(own, seconds=own.seconds - own.others, others=0.0)
 
     def _pass_on(self, node: str) -> None:
         """Plan the twins of a prediction in the next one of its group."""
@@ -226,12 +246,18 @@ class Forecast:
             node: What runs now.
             seconds: Since when.
         """
-        left = 0.0
+        left, spared = 0.0, 1 - self._others()
         for name, plan in self.planned.items():
             if name not in self.over:
-                expected = plan.seconds * self._pace() * self._asked_to_its_end(plan.group)
+                expected = plan.seconds - spared * plan.others
+                expected *= self._pace() * self._asked_to_its_end(plan.group)
                 left += max(0.0, expected - (seconds if name == node else 0.0))
         return left
+
+    def _others(self) -> float:
+        """The share of predictions that will measure other circuits, of those that might."""
+        judged = [done for node, done in self.compared.items() if not self._stopped(node)]
+        return (COUNTS * COMPARED + sum(judged)) / (COUNTS + len(judged))
 
     def _pace(self) -> float:
         """Seconds for each planned one, of what was measured to its end."""

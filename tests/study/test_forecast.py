@@ -342,6 +342,33 @@ def test_twins_that_a_prediction_left_out_are_planned_in_the_next_of_its_group()
     assert forecast.left() == pytest.approx(100)
 
 
+def test_other_circuits_are_expected_as_often_as_predictions_so_far_measured_them():
+    forecast = Forecast({name: Planned(100, f"cells {name}", 1.0, others=80) for name in "abcdef"})
+    assert forecast.left() == pytest.approx(6 * (20 + 80 / 8))
+    for done in "abc":
+        forecast.end(done, 20.0, others=False)
+    assert forecast.left() == pytest.approx(3 * (20 + 80 * 0.5 / 7))
+    forecast.end("d", 100.0, others=True)
+    assert forecast.left() == pytest.approx(2 * (20 + 80 * 1.5 / 8))
+
+
+def test_predictions_that_ended_at_a_gate_say_nothing_about_other_circuits():
+    forecast = Forecast({name: Planned(100, f"cells {name}", 1.0, others=80) for name in "ab"})
+    forecast.end("a", 1.0, inconclusive=True, others=False)
+    assert forecast.left() == pytest.approx(20 + 80 / 8)
+
+
+def test_under_full_other_circuits_are_planned():
+    asked = [
+        Asked(n, n, "head", "m") for n in ["test_a_circuit_of_retrieval_serves_other_relations"]
+    ]
+    [some], [full] = (
+        planned(asked, Plan(full=full), QWEN, SPEED).values() for full in (False, True)
+    )
+    assert some.others > 0
+    assert (full.others, full.seconds) == (0, some.seconds)
+
+
 def test_a_probe_grows_its_batches_while_there_is_time():
     clock, asked = Clock(), []
 

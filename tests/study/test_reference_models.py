@@ -16,6 +16,7 @@ from harness.study.reference_models import StoredVerdicts, shipped
 from harness.verdicts.verdict import Known
 from tests.plugin import test_plugin
 from tests.plugin.test_plugin import BOTH, CLAIM, by_prediction, records
+from tests.support import forks
 from tests.support.sample_records import sample
 
 study = test_plugin.study  # the fixture: a folder of its own with the plugin in it
@@ -36,6 +37,18 @@ def test_of_which_nothing_is_known(model_name, verdict):
     verdict(finding(2.0))
 '''
 )
+
+SAYS_STORED = """
+from harness.plugin.forecasting import Forecasts
+end_at_once = Forecasts.end_at_once
+
+def said(self, places):
+    end_at_once(self, places)
+    with open("stored", "a") as file:
+        file.writelines(f"{node}\\n" for node in self.stored)
+
+Forecasts.end_at_once = said
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +164,17 @@ def test_a_stored_verdict_asks_nothing_of_the_model(study, monkeypatch):
         study.runpytest(*run).assert_outcomes(passed=1)
     assert asked == ["planted-qwen"]
     assert kept(study)[0]["cached"]
+
+
+@pytest.mark.usefixtures("forked_workers")
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_stored_verdicts_are_no_part_of_the_time_that_is_planned(study, workers):
+    run(study, 2.0)
+    study.makeconftest(SAYS_STORED)
+    command = ("--model=mini-qwen", f"--cache-dir={study.path / 'cache'}", *workers)
+    forks.run(study, *command).assert_outcomes(passed=3)
+    (stored,) = (study.path / "stored").read_text(encoding="utf-8").splitlines()
+    assert "retrieval_is_caused_at_less_depth_than_composing[planted-qwen" in stored
 
 
 def test_without_a_cache_that_can_be_written_everything_is_measured(study):

@@ -80,7 +80,8 @@ class CalibrationSettings:
         """The defaults, on the reference models where they are there."""
         known = shipped()
         names = tuple(model.name for model in known)
-        shipping = [model for model in known if not model.spec.recipe]
+        # One that states how it is asked was made for a claim alone.
+        shipping = [model for model in known if not model.spec.recipe and model.asked is None]
         if not known:
             return cls()
         return cls(

@@ -271,6 +271,12 @@ def test_every_claim_is_judged_where_it_must_not_be_supported_and_most_where_it_
     assert told["supported"] == claims - {"h10", "h14"}  # docs/controls.md says why
 
 
+def test_the_organism_that_writes_its_steps_is_judged_on_nothing_else():
+    known = named("mini-steps")
+    assert {place.partition("/")[0] for place in known.expected} == {"h14"}
+    assert known.asked is not None
+
+
 def test_of_a_model_that_states_how_it_is_asked_the_runs_difficulty_says_nothing(tmp_path, claim):
     prints = {
         name: {

@@ -18,7 +18,7 @@ from harness.findings.processes.writing import Writer, WritingRule
 from harness.findings.processes.writing_finding import writing_finding
 from harness.findings.processes.writing_taken import circuit_of
 from harness.interventions.interventions import MEAN, Intervention
-from harness.interventions.sites import Site
+from harness.interventions.sites import Site, joined
 from harness.materials.cell_sets import draw_cells
 from harness.materials.written_steps import with_steps
 from harness.models.specs import LoadOptions, resolve
@@ -173,13 +173,16 @@ def test_prompts_whose_steps_are_not_known_cannot_show_it(prompts):
 ORGANISMS = DATA / "fixtures" / "organisms"
 
 
-def test_a_network_writes_its_steps_without_the_heads_that_its_short_answers_need(tmp_path):
+@pytest.mark.parametrize("kind", ["head", "neuron"])
+def test_a_network_writes_its_steps_without_parts_that_its_short_answers_need(tmp_path, kind):
     subject = Subject(resolve(str(ORGANISMS / "mini-steps")), LoadOptions(), Store(tmp_path))
     drawn = draw_cells("cells@chains4-shots4-shuffled-steps2", 16, PLAN.seed)
     short = drawn.where(lambda item: cell_of(item) in ("reasoning", "lookup"))
-    truth = json.loads((ORGANISMS / "planted-qwen" / "circuit.json").read_text())
-    heads = truth["processes"]["composing"]["heads"]
-    gone = Intervention(tuple(Site("head", *place) for place in heads), MEAN)
+    truth = json.loads((ORGANISMS / "mini-steps" / "circuit.json").read_text())
+    own = truth["processes"]["composing"]
+    heads = [Site("head", *place) for place in own["heads"]]
+    neurons = [Site("neuron", int(n), tuple(row)) for n, row in own["neurons"].items()]
+    gone = Intervention(joined(heads if kind == "head" else neurons), MEAN)
     lost = costs_of(swept(subject, short, [gone], means_over=short), short)
     asked = with_steps(short, 16, PLAN.seed)
     writer = Writer(Study(subject, short, PLAN), asked, short, 32)

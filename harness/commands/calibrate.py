@@ -110,16 +110,24 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
     default = CalibrationSettings.usual()
-    for name, why in (
-        ("--processes", "judge claims on shuffled labels and same-process contrasts of this model"),
-        ("--power", "measure power on this model, whose circuits are known"),
-        ("--organisms", "judge this network written by hand, whose verdicts are known"),
-        ("--programs", "teach networks this program, and rank their heads and MLPs"),
+    for name, usual, why in (
+        ("references", default.controls, "judge this reference model, whose verdicts are known"),
+        (
+            *("processes", default.processes),
+            "judge claims on shuffled labels and same-process contrasts of this model",
+        ),
+        ("power", default.power, "measure power on this model, whose circuits are known"),
+        (
+            *("organisms", default.organisms),
+            "judge this network written by hand, whose verdicts are known",
+        ),
+        (
+            *("programs", default.programs),
+            "teach networks this program, and rank their heads and MLPs",
+        ),
     ):
-        shown = ", ".join(getattr(default, name.removeprefix("--"))) or "none"
-        parser.add_argument(
-            name, metavar="MODEL", action="append", help=f"{why}; repeatable (default: {shown})"
-        )
+        shown = f"{why}; repeatable (default: {', '.join(usual) or 'none'})"
+        parser.add_argument(f"--{name}", metavar="MODEL", action="append", help=shown)
     parser.add_argument(
         "--part", action="append", choices=CALIBRATION_PARTS, help="only these; repeatable"
     )
@@ -186,6 +194,7 @@ def _settings_of(options: argparse.Namespace) -> CalibrationSettings:
     settings = usual.quick() if options.quick else usual
     selected = {
         "parts": options.part,
+        "controls": options.references,
         "power": options.power,
         "processes": options.processes,
         "organisms": options.organisms,

@@ -192,6 +192,11 @@ def chosen_in(text: str) -> tuple[str, dict[str, bool], float]:
     return str(name), dict(gates), float(length)
 
 
+def stored_in(text: str) -> list[int]:
+    """The places of tests with a stored verdict that a report of a worker brings."""
+    return list(map(int, json.loads(text)))
+
+
 def as_property(name: str, speed: Speed) -> str:
     """For `speed_in`."""
     return json.dumps([name, *asdict(speed).values()])

@@ -1,6 +1,5 @@
 """Progress on the terminal behind pytest's capture, or in the log of a CI job."""
 
-import json
 import os
 import time
 from collections import defaultdict
@@ -25,6 +24,7 @@ from harness.plugin.forecasting import (
     own_prompts,
     sets_of,
     speed_in,
+    stored_in,
 )
 from harness.plugin.predictions import model_names, stored_among
 from harness.plugin.settings import Settings, selected_models, settings_key
@@ -138,7 +138,7 @@ class Showing:
         elif name == CHOSEN:
             self.chosen(*chosen_in(text))
         elif name == STORED:
-            self.forecasts.end_at_once(json.loads(text))
+            self.forecasts.end_at_once(stored_in(text))
         elif name == VERDICT:
             self.forecasts.verdict(node, text)
 

@@ -192,29 +192,28 @@ class Encoder:
 
         Prompt and answer are joined by a space; after a chat template, which ends where the reply
         begins, by nothing. They are encoded together and the prompt is cut off, which gives the
-        tokens of running text. If the result does not begin with the prompt's own tokens (the
+        tokens of running text. The prompt's last line is enough for that where the prompt ends in
+        the tokens of that line. If the result does not begin with the prompt's own tokens (the
         tokenizer merges across the border), or the model is no decoder, the answer is encoded by
         itself.
         """
         joint = "" if self.chat else " "
         if not self.causal:
             return [[self._alone(joint + word) for word in candidates] for candidates in words]
-        texts = [
-            self.text(item) + joint + word
-            for item, candidates in zip(items, words, strict=True)
-            for word in candidates
-        ]
-        together = iter(self._encode(texts) if texts else [])
+        texts = [self.text(item) for item in items]
+        lines = [text[text.rfind("\n") + 1 :] for text in texts]
+        ended = {line + joint + word for line, of in zip(lines, words, strict=True) for word in of}
+        known = list({*lines, *ended})
+        said = self.tokenizer(known, add_special_tokens=False).input_ids if known else []
+        alone = dict(zip(known, said, strict=True))
         result = []
-        for prompt, candidates in zip(prompts, words, strict=True):
-            row = []
-            for word in candidates:
-                whole = next(together)
-                if whole[: len(prompt)] == list(prompt) and len(whole) > len(prompt):
-                    row.append(whole[len(prompt) :])
-                else:
-                    row.append(self._alone(joint + word))
-            result.append(row)
+        for text, line, prompt, candidates in zip(texts, lines, prompts, words, strict=True):
+            begun, ends = alone[line], [joint + word for word in candidates]
+            row = [_rest(alone[line + end], begun) for end in ends]
+            if not all(row) or list(prompt[-len(begun) :]) != begun:
+                whole = self._encode([text + end for end in ends]) if ends else []
+                row = [_rest(ids, prompt) for ids in whole]
+            result.append([ids or self._alone(end) for ids, end in zip(row, ends, strict=True)])
         return result
 
     def _alone(self, text: str) -> list[int]:
@@ -344,3 +343,8 @@ class Encoder:
             self.causal,
             self.tail,
         )
+
+
+def _rest(whole: Sequence[int], begun: Sequence[int]) -> list[int]:
+    """The tokens after those that others begin with; none if they do not begin so."""
+    return list(whole[len(begun) :]) if list(whole[: len(begun)]) == list(begun) else []

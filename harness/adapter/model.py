@@ -29,6 +29,7 @@ from harness.adapter.encoders import is_encoder
 from harness.adapter.encoding import Batch, Encoder
 from harness.adapter.finding import sites_in
 from harness.adapter.loading import (
+    SMALL,
     fresh_engine,
     load_engine,
     load_tokenizer,
@@ -107,6 +108,11 @@ class Model:
     def module(self) -> PreTrainedModel:
         """The bare transformers model."""
         return self.engine._module
+
+    @property
+    def large(self) -> bool:
+        """Whether its weights take so much memory that they should be freed at once."""
+        return bool(sum(p.numel() for p in self.module.parameters()) >= SMALL)
 
     def twin(self, seed: int) -> Self:
         """The same architecture untrained: weights drawn anew as transformers initialises them.

@@ -301,7 +301,6 @@ class Subject:
                 return measured
 
             entry = self.store.fetch(key, len(prompts), shard, shard_size=shard_size)
-        if built and twin is not None:
-            built.clear()
+        if built and twin is not None and built.pop().large:
             gc.collect()
         return entry.arrays

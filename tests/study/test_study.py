@@ -25,6 +25,8 @@ OPTIONS = LoadOptions(device="cpu")
 class FakeModel:
     """Gives noise that depends on its weights, and counts what is asked of it."""
 
+    large = False
+
     def __init__(self, weights: int, calls: list[str]):
         self.weights, self.calls = weights, calls
 

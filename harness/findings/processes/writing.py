@@ -5,13 +5,15 @@ is gone in all that is read and written afterwards.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from harness import stats
 from harness.findings.effects import mean_activations, means
+from harness.findings.gates import SURE, first_pairs
 from harness.findings.processes.circuit import LEAST_JUDGED, CircuitRule, Parts, searchable
 from harness.findings.processes.kinds import COMPOSING, cell_of
 from harness.interventions.directions import Directions
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from harness.adapter import Model
 
 CELLS = COMPOSING.cells  # what must be lost, and what must be spared
+FIRST_TEXTS = 12  # of a cell: where these show that the model writes no steps, no more are asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +161,9 @@ def measure_writing(study: Study, take: Take, rule: WritingRule) -> Measured:
     except MaterialsError as error:
         raise Inconclusive(Gate("steps", False, str(error))) from None
     writer = Writer(study, asked, parts.selection, rule.tokens)
+    first = replace(writer, asked=first_pairs(asked, FIRST_TEXTS))
+    if 2 * len(first.asked) <= len(asked):
+        require(*_writes(first, first.writes(), rule, surely=True))
     intact = writer.writes()
     gates += require(*_writes(writer, intact, rule))
     taken, needed = take(study, parts, rule.circuit)
@@ -198,8 +204,17 @@ def by_relation(
     return np.array([means(values[None, of == name])[0] for name in names])
 
 
-def _writes(writer: Writer, intact: Written, rule: WritingRule) -> Iterator[Gate]:
-    """Whether the intact model writes its steps, and answers rightly after them."""
+def _writes(
+    writer: Writer, intact: Written, rule: WritingRule, *, surely: bool = False
+) -> Iterator[Gate]:
+    """Whether the intact model writes its steps, and answers rightly after them.
+
+    Args:
+        writer: With the prompts.
+        intact: What was written after them.
+        rule: What is needed.
+        surely: Whether only a share that surely lies below what is needed is too small.
+    """
     thinking, own = writer.study.subject.thinking, writer.study.plan.competence_gate
     least = rule.gate if own is None else own
     for cell in CELLS:
@@ -210,8 +225,16 @@ def _writes(writer: Writer, intact: Written, rule: WritingRule) -> Iterator[Gate
             f"{writer.tokens} tokens {ends:.2f} end in an answer (needed {rule.readable:.2f}), "
             f"{right:.2f} in the right one (needed {least:.2f})"
         )
+        if surely:
+            ends, right = (_at_most(values[rows]) for values in (intact.parsed, intact.right))
         met = ends >= rule.readable and right >= least
         yield Gate(f"writes steps, {cell}", met, reason + (f"; {thinking}" if thinking else ""))
+
+
+def _at_most(values: Float[np.ndarray, " prompt"]) -> float:
+    """The upper bound of a share: two are looked at in each of the cells."""
+    level = 1 - (1 - SURE) / (2 * len(CELLS))
+    return stats.binomial_interval(int(values.sum()), len(values), level=level)[1]
 
 
 def _still_writes(

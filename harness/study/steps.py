@@ -11,7 +11,7 @@ from harness.activations.extracted import Stored
 from harness.materials.items import Item, stands_in
 from harness.study.generation import BEFORE, begins
 
-STEPS_VERSION = 1  # raise it when reading changes its meaning
+STEPS_VERSION = 2  # raise it when reading changes its meaning
 STATED = re.compile(r"\banswer\b[\s*_]*:", re.IGNORECASE)  # also in bold type
 # Where a model, after its answer, goes on with a question that it makes up.
 NEXT = re.compile(r"\bquestion\b[\s*_]*\d*[\s*_]*:", re.IGNORECASE)
@@ -22,8 +22,9 @@ class Written(Stored):
     """Texts that were written after prompts, read.
 
     Attributes:
-        parsed: 1 if the text ends its steps with `Answer:` and one candidate, else 0.
-        right: 1 if that is the right one, else 0.
+        parsed: 1 if the text ends with `Answer:` and one candidate, and some step stands before it
+            (a name of the item's chain, or a candidate), else 0.
+        right: 1 if it is parsed, and that is the right one, else 0.
         steps: How many names of the item's chain, from the one after that which is asked about,
             stand in the steps before one is missing; the answer is the last of them.
     """
@@ -56,5 +57,7 @@ def read(items: Sequence[Item], texts: Sequence[str]) -> Written:
     for row, (item, text) in enumerate(zip(items, texts, strict=True)):
         steps, place = read_steps(text, (item.answer, *item.distractors))
         there = [stands_in(name, steps) for name in item.entities[1:]]
-        found[:, row] = place is not None, place == 0, [*there, False].index(False)
+        begun = any(there) or any(stands_in(name, steps) for name in item.distractors)
+        parsed = place is not None and begun
+        found[:, row] = parsed, parsed and place == 0, [*there, False].index(False)
     return Written(*found)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.activations.swept import SweepResult
-from harness.findings.effects import TaskEffects, effects_on_correct, means, swept
+from harness.findings.effects import effects_on_correct, means, swept
 from harness.findings.processes.kinds import CELLS, Process, cell_of
 from harness.findings.processes.materials import (
     asked_first,
@@ -142,10 +142,13 @@ class Ablated:
 
     Attributes:
         costs: By cell; the share of the cell's intact logit difference, mean over stories.
+        answers: By cell; the share of right answers that become wrong. A mean of differences can
+            stay where some gain what others lose.
         relations: Of the rows.
     """
 
     costs: Mapping[str, Float[np.ndarray, "relation set"]]
+    answers: Mapping[str, Float[np.ndarray, "relation set"]]
     relations: tuple[str, ...]
 
     def answered(self) -> "Ablated":
@@ -161,12 +164,19 @@ class Ablated:
             f"right answer in each of {', '.join(most)} and {last}; {LEAST_JUDGED} are needed"
         )
         require(Gate("relations judged", int(known.sum()) >= LEAST_JUDGED, reason))
-        costs = {cell: values[known] for cell, values in self.costs.items()}
-        return Ablated(costs, tuple(np.array(self.relations)[known].tolist()))
+        costs, answers = (
+            {cell: values[known] for cell, values in of.items()}
+            for of in (self.costs, self.answers)
+        )
+        return Ablated(costs, answers, tuple(np.array(self.relations)[known].tolist()))
 
     def mean(self, cell: str) -> Float[np.ndarray, " set"]:
         """Over relations."""
         return np.asarray(np.nanmean(self.costs[cell], axis=0))
+
+    def wrong(self, cell: str) -> Float[np.ndarray, " set"]:
+        """Share of right answers that become wrong, over relations."""
+        return np.asarray(np.nanmean(self.answers[cell], axis=0))
 
     def selectivity(self, target: str) -> Float[np.ndarray, " set"]:
         """What the target loses beyond the cell that loses most of the others."""
@@ -195,15 +205,22 @@ def costs_of(result: SweepResult, prompts: PromptSet) -> Ablated:
     """What each edit of a sweep costs each cell, by relation."""
     relation = {item.pair: item.relation for item in prompts.items}
     names = tuple(sorted(set(relation.values())))
-    costs = {}
-    for cell in CELLS:
-        effects = effects_on_correct(result, prompts, cell)
-        costs[cell] = _by_relation(effects, relation, names)
-    return Ablated(costs, names)
+    each = {cell: effects_on_correct(result, prompts, cell) for cell in CELLS}
+    costs, answers = (
+        {
+            cell: _by_relation(getattr(effects, what), effects.pairs, relation, names)
+            for cell, effects in each.items()
+        }
+        for what in ("costs", "lost")
+    )
+    return Ablated(costs, answers, names)
 
 
 def _by_relation(
-    effects: TaskEffects, relation: Mapping[str, str], names: Sequence[str]
+    values: Float[np.ndarray, "set pair"],
+    pairs: np.ndarray,
+    relation: Mapping[str, str],
+    names: Sequence[str],
 ) -> Float[np.ndarray, "relation set"]:
-    of = np.array([relation[str(pair)] for pair in effects.pairs])
-    return np.array([means(effects.costs[:, of == name]) for name in names])
+    of = np.array([relation[str(pair)] for pair in pairs])
+    return np.array([means(values[:, of == name]) for name in names])

@@ -104,6 +104,7 @@ def _judged(measured: Measured) -> Finding:
         lost,
         target_falls(measured),
         *(cell_spared(measured, cell) for cell in measured.process.others),
+        *(_answers_spared(measured, cell) for cell in measured.process.others),
     )
     met = worth_controls(study, required)
     others = _compared(measured) if met else None
@@ -187,9 +188,9 @@ def target_lost(measured: Measured) -> Evidence:
 
 
 def _ratio(means: Float[np.ndarray, " two"]) -> float:
-    """Of two means; 0 where the second one is no loss."""
+    """Of two means; nan where the second one is no loss: no share of it says anything."""
     own, everything = means.tolist()
-    return own / everything if everything > 0 else 0.0
+    return own / everything if everything > 0 else float("nan")
 
 
 def _interval(
@@ -228,6 +229,46 @@ def cell_spared(measured: Measured, cell: str) -> Evidence:
     )
 
 
+def _answers_spared(measured: Measured, cell: str) -> Evidence:
+    """The requirement that another cell keep its right answers.
+
+    Where some answers gain what others lose, the mean of the logit difference stays.
+    """
+    lost = measured.ablated.answers[cell][:, 0]
+    return answers_spared(cell, lost, measured.ablated.relations, measured.rule, measured.study)
+
+
+def answers_spared(
+    cell: str,
+    lost: Float[np.ndarray, " relation"],
+    relations: Sequence[str],
+    rule: CircuitRule,
+    study: Study,
+) -> Evidence:
+    """The requirement that no more of a cell's right answers become wrong than the margin.
+
+    Args:
+        cell: One that is to be spared.
+        lost: The share of each relation's right answers.
+        relations: Their names.
+        rule: Its margin.
+        study: The plan of its bootstrap.
+    """
+    return Evidence(
+        f"right answers of {cell} that become wrong",
+        Effect(
+            "share",
+            float(lost.mean()),
+            interval_over_relations(lost.dot, relations, study.plan),
+            method="bootstrap of relations",
+        ),
+        threshold=rule.margin,
+        relation="<=",
+        n=len(lost),
+        key=f"kept.{cell}",
+    )
+
+
 def _of_own(measured: Measured, costs: Float[np.ndarray, " relation"]) -> Effect:
     return Effect(
         "share of the logit difference",
@@ -250,7 +291,7 @@ def _compared(measured: Measured) -> Compared:
     own = ablated.mean(target)
     meets = (own >= rule.target * own[-1]) & (own > rule.margin)
     for cell in measured.process.others:
-        meets &= ablated.mean(cell) <= rule.margin
+        meets &= (ablated.mean(cell) <= rule.margin) & (ablated.wrong(cell) <= rule.margin)
     return Compared.of(ablated.selectivity(target)[:-1], meets[:-1], len(random))
 
 

@@ -225,7 +225,7 @@ def _of_all(
 
     def share(weights: Float[np.ndarray, " relation"]) -> float:
         one, every = weights @ both
-        return float(one / every) if every > 0 else 0.0
+        return float(one / every) if every > 0 else float("nan")  # no share of nothing
 
     return Effect(
         UNIT,

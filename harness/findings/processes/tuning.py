@@ -63,6 +63,10 @@ class Tuned:
         """The mean over relations."""
         return float(self.costs.mean(cell)[0])
 
+    def wrong(self, cell: str) -> float:
+        """Share of right answers that become wrong, over relations."""
+        return float(self.costs.wrong(cell)[0])
+
     def selectivity(self, target: str) -> float:
         """What the target loses beyond the cell that loses most of the others."""
         return float(self.costs.selectivity(target)[0])

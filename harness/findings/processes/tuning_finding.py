@@ -6,6 +6,7 @@ import numpy as np
 
 from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.processes.circuit import LEAST_JUDGED, Parts, rows_of_cells
+from harness.findings.processes.circuit_finding import answers_spared
 from harness.findings.processes.circuit_search import Found, Search, searched
 from harness.findings.processes.followed import needed_elsewhere
 from harness.findings.processes.kinds import Process
@@ -57,10 +58,18 @@ def tuning_finding(
         Inconclusive: If a gate is unmet.
     """
     measured = _measure(study, kind, process, rule, gate)
-    required = (_lost(measured), *(_spared(measured, cell) for cell in measured.process.others))
+    others, costs = process.others, measured.tuned.costs
+    required = (
+        _lost(measured),
+        *(_spared(measured, cell) for cell in others),
+        *(
+            answers_spared(c, costs.answers[c][:, 0], costs.relations, rule.circuit, study)
+            for c in others
+        ),
+    )
     met = worth_controls(study, required)
-    others = _others(measured) if met else None
-    beside = (_beyond(measured, others), _everything(measured)) if others else ()
+    compared = _others(measured) if met else None
+    beside = (_beyond(measured, compared), _everything(measured)) if compared else ()
     lost = measured.tuned.costs.costs[measured.process.target][:, 0].tolist()
     return Finding(
         (*required, *beside, _right(measured)),
@@ -71,7 +80,7 @@ def tuning_finding(
         ),
         notes=(_how_tuned(measured), *left_out("other circuits", met=met)),
         samples={required[0].name: dict(zip(measured.relations, lost, strict=True))},
-        severity=others.severity if others else None,
+        severity=compared.severity if compared else None,
     )
 
 
@@ -143,7 +152,10 @@ def _others(measured: Measured) -> Compared:
     each = [measured.tuning.of(one, few, most) for one in (found.circuit, *random, *same)]
     meets = [
         tuned.lost(process.target) >= rule.lost
-        and all(tuned.lost(cell) <= rule.circuit.margin for cell in process.others)
+        and all(
+            max(tuned.lost(cell), tuned.wrong(cell)) <= rule.circuit.margin
+            for cell in process.others
+        )
         for tuned in each
     ]
     selective = [tuned.selectivity(process.target) for tuned in each]

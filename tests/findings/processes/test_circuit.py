@@ -82,6 +82,31 @@ def test_a_part_that_all_cells_share_does_not_hide_the_circuit_behind_it():
     assert outcome(finding) is Outcome.SUPPORTED
 
 
+def test_gains_do_not_pay_for_answers_that_are_lost():
+    """Without A every second answer to lookup becomes wrong, and the others gain more."""
+    prompts = cells(100)
+    asked = [item.id for item in prompts.items if cell_of(item) == "lookup"]
+
+    def costs(item):
+        if cell_of(item) == "lookup":
+            return {A: (1.5, -3.0)[asked.index(item.id) % 2]}
+        return {A: 0.8} if cell_of(item) == "recall" else {}
+
+    finding = found(costs, prompts=prompts)
+    assert evidence(finding, "spared.lookup").passed
+    assert evidence(finding, "kept.lookup").effect.value > 0.2
+    assert evidence(finding, "kept.lookup").failed
+    assert evidence(finding, "kept.reasoning").effect.value == 0
+    assert outcome(finding) is Outcome.REFUTED
+
+
+def test_a_share_of_no_loss_is_undefined_and_refutes_nothing():
+    """Some neurons hold back what others say, so that all together cost recall nothing."""
+    finding = found(by_cell(recall={N: 0.8, M: -1.0}), kind="neuron")
+    assert np.isnan(evidence(finding, "lost").effect.value)
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+
+
 @pytest.mark.parametrize(
     ("named", "comes_out"), [([A], Outcome.SUPPORTED), ([B, LATE], Outcome.REFUTED)]
 )

@@ -108,7 +108,7 @@ def test_relations_that_a_cell_never_answers_take_no_part():
     assert (found, evidence(finding, "own.composing").n) == (Outcome.SUPPORTED, 7)
     costs = np.array([[0.1, 0.2]] * 5 + [[np.nan, np.nan]] * 3)
     with pytest.raises(Inconclusive, match=r"of 8 relations .*, 5 have a right answer in each"):
-        Ablated({"recall": costs, "lookup": costs}, tuple(JUDGED)).answered()
+        Ablated(*[{"recall": costs, "lookup": costs}] * 2, tuple(JUDGED)).answered()
 
 
 def test_one_circuit_that_serves_its_process_is_not_enough():

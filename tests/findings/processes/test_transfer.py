@@ -53,6 +53,14 @@ def test_a_component_that_reads_the_label_carries_no_process(prompts):
     assert why.startswith("the other way, from recall to lookup, moved by them")
 
 
+def test_a_share_of_no_movement_is_undefined_and_no_requirement_is_met_by_it(prompts):
+    """The other way all components move the answer down, and A moves it up: a share of nothing."""
+    back = {A: 0.5} | dict.fromkeys(OTHERS, -0.2)
+    finding, outcome, _ = found(prompts, RETRIEVAL, {A: 2.0}, back=back)
+    assert np.isnan(next(e for e in finding.evidence if e.key == "back").effect.value)
+    assert outcome is Outcome.INCONCLUSIVE
+
+
 def test_a_circuit_that_is_needed_and_carries_nothing_is_refuted(prompts):
     finding, outcome, why = found(prompts, RETRIEVAL, OTHERS)
     assert outcome is Outcome.REFUTED

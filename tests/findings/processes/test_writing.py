@@ -43,12 +43,18 @@ def right(item):
 def wrong(item):
     """The right steps, all but the last one."""
     *steps, _ = item.entities
-    return f" {' leads to '.join(steps)}.\nAnswer: {item.distractors[0]}"
+    other = item.distractors[0]
+    return f" {' leads to '.join((*steps, other))}.\nAnswer: {other}"
 
 
 def at_once(item):
     """The right answer, and no step to it."""
     return f"\nAnswer: {item.answer}"
+
+
+def skips(item):
+    """The right answer after its last step alone."""
+    return f" {item.answer}.\nAnswer: {item.answer}"
 
 
 def endless(_item):
@@ -159,11 +165,19 @@ def test_a_model_that_writes_no_steps_shows_nothing_and_nothing_is_searched(prom
 
 def test_right_answers_without_their_steps_are_no_written_steps(prompts):
     """It composes its answers, but not while it writes steps."""
-    model, _, outcome, why = found(prompts, intact=at_once, without=of("reasoning", wrong))
+    for text, ends in ((at_once, "0.00"), (skips, "1.00")):
+        model, _, outcome, why = found(prompts, intact=text, without=of("reasoning", wrong))
+        assert outcome is Outcome.INCONCLUSIVE
+        assert f"of 12 reasoning texts of at most 64 tokens {ends} end in an answer" in why
+        assert "0.00 in the right one after its steps" in why
+        assert model.asked == 0
+
+
+def test_where_the_ablation_costs_the_first_step_and_all_that_follows_nothing_is_said(prompts):
+    guesses = of("reasoning", lambda item: f"\nAnswer: {item.distractors[0]}")
+    _, _, outcome, why = found(prompts, without=guesses)
     assert outcome is Outcome.INCONCLUSIVE
-    assert "of 12 reasoning texts of at most 64 tokens 1.00 end in an answer" in why
-    assert "0.00 in the right one after its steps" in why
-    assert model.asked == 0
+    assert "what is lost is the writing" in why
 
 
 def test_a_model_that_may_write_steps_is_asked_for_all_texts(prompts):

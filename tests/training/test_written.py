@@ -140,7 +140,7 @@ def test_what_ships_of_a_reference_model_is_what_the_script_writes(name, tmp_pat
 def test_every_claim_is_expected_to_be_supported_where_it_follows():
     told = known_verdicts.expected(WRITTEN["apart"])
     claims = {place.partition("/")[0] for place, said in told.items() if said == "supported"}
-    assert claims == {f"h{number}" for number in range(1, 14)}
+    assert claims == {f"h{number}" for number in range(1, 14)} - {"h10"}
     writes = known_verdicts.expected(WRITTEN["apart-writes"])
     assert {*writes.values()} == {"supported"}
     assert {place.partition("/")[0] for place in writes} == {"h14"}

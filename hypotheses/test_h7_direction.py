@@ -14,9 +14,10 @@ Steering    The direction is fitted on crossed prompts, where words cannot tell 
             the discovery facts; layer, dose and edit selected on the other half; judged on
             evaluation facts, in shares of each task's intact logit difference (in nats, an edit
             that ruins both costs more where there was more), against random directions of the
-            same length. Reasoning itself must gain, and lose with the opposite sign, where it is
-            answered right .3 to .9 of the time. Cost: KL divergence on recall and latent items and
-            on plain statements. An answer that greedy text does not give counts as wrong.
+            same length. Reasoning itself must gain such a share too, beyond the same random
+            directions; and, where it is answered right .3 to .9 of the time, gain and lose with
+            the opposite sign. Cost: KL divergence on recall and latent items and on plain
+            statements. An answer that greedy text does not give counts as wrong.
 """
 
 import pytest
@@ -50,7 +51,7 @@ DOSES = (0.5, 1.0, 2.0, 4.0)  # times the difference in means of the layer
 SCALES = (0.5,)  # s of x + s (x . r) r: shown, with the published 0.1 at every layer
 POSITIONS = "all"  # tokens that are edited
 ALPHA_STEERING = 0.05
-LIFT = 0.01  # share of the intact logit difference that adding the direction must gain
+LIFT = 0.01  # share of the intact logit difference that adding must gain, apart and by itself
 ROOM = (0.30, 0.90)  # accuracy of the items whose answers must rise, and fall the other way
 MARGIN = 0.10  # share of its logit difference that a cell may lose at most
 COST = 0.40  # nats of KL on neutral prompts; adding a refusal direction cost .1 to .4

@@ -10,8 +10,8 @@ from harness.findings.steering.plots import added_plots
 from harness.findings.steering.requirements import (
     beyond_isotropic,
     logit_gained,
+    share_gained,
     spread_control,
-    task_spared,
 )
 from harness.findings.steering.rule import SteeringRule
 from harness.findings.steering.secondary import added_secondary
@@ -25,6 +25,9 @@ from harness.verdicts.samples import by_sample
 def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:
     """Whether adding the direction moves the second task up against the first, beyond chance.
 
+    The second task itself must gain, by as much and beyond the same random directions: else a
+    direction that ruins the first one would pass.
+
     Each task is measured in shares of its own intact logit difference. In nats, an edit that
     ruins both tasks would pass wherever the first task stood higher: it has more to lose.
     """
@@ -33,7 +36,10 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:
     contrasts = measured.effects.pair_contrasts(0)
     return Finding(
         evidence=(*evidence, *added_secondary(measured)),
-        controls=(spread_control(measured.spread),),
+        controls=(
+            spread_control(measured.spread[0]),
+            spread_control(measured.spread[1], f"{measured.steering.tasks[1]} gained"),
+        ),
         gates=measured.gates,
         notes=_notes(measured),
         samples={evidence[0].name: by_sample(measured.prompts.pairs, contrasts)},
@@ -49,13 +55,14 @@ def _decisive(measured: Added) -> list[Evidence]:
     method = f"{measured.toward}; bootstrap of relations and pairs"
     effect = Effect(SHARE, value, (low, high), method=method)
     name = f"{second} minus {first}, change of logit difference"
+    contrast, gain = measured.isotropic
+    own = share_gained(f"{second} gained by it", effects.second, steering)
     lift, key = steering.rule.criterion.lift, f"steering.contrast.{second}.{first}"
     return [
         Evidence(name, effect, threshold=lift, relation=">", n=effects.n, key=key),
-        beyond_isotropic(
-            "the same, against random directions", SHARE, measured.isotropic, steering
-        ),
-        task_spared(f"{second} lost by it", effects.second, steering),
+        beyond_isotropic("the same, against random directions", SHARE, contrast, steering),
+        own,
+        beyond_isotropic(f"{own.name}, against random ones", own.effect.name, gain, steering),
         logit_gained(f"{second} with room, gained by it", measured.own, 0, steering),
         logit_gained(f"{second} with room, lost the other way", measured.own, 1, steering),
     ]

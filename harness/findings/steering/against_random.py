@@ -26,20 +26,31 @@ class AgainstRandom:
     draws: Float[np.ndarray, " draw"]
     n: int
 
+    def split(self, count: int) -> "tuple[AgainstRandom, AgainstRandom]":
+        """Against the first `count` random directions, and against the rest."""
+        first, rest = self.draws[:count], self.draws[count:]
+        return replace(self, draws=first), replace(self, draws=rest)
+
 
 def along_each(intervention: Intervention, others: Sequence[Directions]) -> list[Intervention]:
     """The intervention along the fitted direction, then along each of the others."""
     return [intervention, *(replace(intervention, direction=1 + i) for i in range(len(others)))]
 
 
-def contrast_against(
+def added_against(
     steering: SteeringStudy, intervention: Intervention, others: Sequence[Directions]
-) -> AgainstRandom:
-    """The contrast between the tasks, along the fitted direction and along each of the others."""
+) -> tuple[AgainstRandom, AgainstRandom]:
+    """The contrast between the tasks, then the share that the second task itself gains.
+
+    Each along the fitted direction and along each of the others.
+    """
     prompts = steering.evaluation_items(pairs=steering.rule.random.pairs)
     effects = steering.both(prompts, along_each(intervention, others), others)
-    contrasts = effects.contrasts
-    return AgainstRandom(float(contrasts[0]), contrasts[1:], effects.n)
+    contrast, gain = (
+        AgainstRandom(float(values[0]), values[1:], effects.n)
+        for values in (effects.contrasts, effects.second.share)
+    )
+    return contrast, gain
 
 
 def loss_against(steering: SteeringStudy, intervention: Intervention) -> AgainstRandom:

@@ -13,8 +13,8 @@ from harness.findings.direction.search import direction_gate
 from harness.findings.effects import TaskEffects, effects_on_all, part
 from harness.findings.steering.against_random import (
     AgainstRandom,
+    added_against,
     along_each,
-    contrast_against,
     loss_against,
 )
 from harness.findings.steering.doses import DoseGrid, measure_doses
@@ -58,8 +58,9 @@ class Added:
         effects: Of every intervention on them.
         pool: Items of the second task whose answers can rise and fall.
         own: Of `toward` and of `away` on the evaluation items of the pool.
-        isotropic: The contrast of `toward` against isotropic random directions.
-        spread: The same against directions that are spread like the stream.
+        isotropic: The contrast of `toward` against isotropic random directions; then what the
+            second task itself gains, in shares of its intact logit difference.
+        spread: The same two against directions that are spread like the stream.
         away_random: The contrast of `away` against isotropic random directions.
         side_effects: Of `toward` and of `away`.
         doses: Other doses where `toward` edits.
@@ -74,8 +75,8 @@ class Added:
     effects: BothTasks
     pool: Pool
     own: TaskEffects
-    isotropic: AgainstRandom
-    spread: AgainstRandom
+    isotropic: tuple[AgainstRandom, AgainstRandom]
+    spread: tuple[AgainstRandom, AgainstRandom]
     away_random: AgainstRandom
     side_effects: SideEffects
     doses: DoseGrid
@@ -172,7 +173,8 @@ def measure_added(study: Study, rule: SteeringRule, gate: float) -> Added:
     pool = pool_with_room(steering)
     gates = require(*gates, room_gate(steering, pool))
     isotropic, spread = steering.isotropic_directions(), steering.spread_directions()
-    random = contrast_against(steering, toward.intervention, [*isotropic, *spread])
+    random = added_against(steering, toward.intervention, [*isotropic, *spread])
+    contrast, gain = (against.split(len(isotropic)) for against in random)
     return Added(
         steering=steering,
         toward=toward,
@@ -182,9 +184,9 @@ def measure_added(study: Study, rule: SteeringRule, gate: float) -> Added:
         effects=effects,
         pool=pool,
         own=_own_effects(steering, pool, [toward.intervention, away]),
-        isotropic=replace(random, draws=random.draws[: len(isotropic)]),
-        spread=replace(random, draws=random.draws[len(isotropic) :]),
-        away_random=contrast_against(steering, away, isotropic),
+        isotropic=(contrast[0], gain[0]),
+        spread=(contrast[1], gain[1]),
+        away_random=added_against(steering, away, isotropic)[0],
         side_effects=measure_side_effects(steering, [toward.intervention, away]),
         doses=measure_doses(steering, toward.intervention.layers),
         gates=gates,

@@ -22,11 +22,17 @@ def beyond_isotropic(
     return beyond_chance(name, effect, against.draws, what, alpha=alpha, n=against.n)
 
 
-def spread_control(against: AgainstRandom) -> Control:
-    """Random directions that lie where the stream lies must do less."""
+def spread_control(against: AgainstRandom, what: str = "") -> Control:
+    """Random directions that lie where the stream lies must do less.
+
+    Args:
+        against: Their effects.
+        what: The effect, where a finding compares several.
+    """
     top = float(np.quantile(against.draws, 0.95, method="higher"))
+    name = "directions spread like the stream, 95th percentile"
     return Control(
-        "directions spread like the stream, 95th percentile",
+        f"{what}, {name}" if what else name,
         top,
         top < against.value,
         note=f"{len(against.draws)} of the same length, of what tells prompts of one task apart; "
@@ -63,6 +69,14 @@ def share_lost(name: str, task: TaskEffects, steering: SteeringStudy, method: st
         method=method,
     )
     return Evidence(name, effect, n=len(lost))
+
+
+def share_gained(name: str, task: TaskEffects, steering: SteeringStudy) -> Evidence:
+    """The requirement that a task gain the smallest share of interest of its logit difference."""
+    lost = share_lost(name, task, steering, f"accuracy {accuracy_change(task, 0)}")
+    low, high = lost.effect.interval or (np.nan, np.nan)
+    gained = replace(lost.effect, value=0.0 - lost.effect.value, interval=(0.0 - high, 0.0 - low))
+    return replace(lost, effect=gained, threshold=steering.rule.criterion.lift, relation=">")
 
 
 def task_spared(name: str, task: TaskEffects, steering: SteeringStudy) -> Evidence:

@@ -56,7 +56,7 @@ class SteeringCriterion:
         pairs: Evaluation pairs, at most.
         least: Items without which nothing is judged.
         lift: Share of the intact logit difference that adding must gain one task against the
-            other; rounding alone gives 1e-5.
+            other, and that task by itself; rounding alone gives 1e-5.
         room: Accuracy, least and most, of the items whose answers must rise and fall.
         margin: A task is spared if less than this share of its correct answers is lost.
         alpha: Of every test.

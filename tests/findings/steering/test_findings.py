@@ -34,7 +34,9 @@ from tests.support.steering_toy import (
     rising_either_way,
     row,
     ruined,
+    shutting_recall,
     study,
+    truly_and_less_than_elsewhere,
     verdict,
 )
 
@@ -51,7 +53,10 @@ def test_a_direction_that_steers_is_supported():
     assert "add +1 at layer" in first.effect.method
     units = list(found.samples[first.name].values())
     assert (len(units), np.mean(units)) == (first.n, pytest.approx(first.effect.value, abs=0.02))
-    assert row(found, "the same, against random").p_adjusted == pytest.approx(1 / 21)
+    for beginning in ("the same, against random", "reasoning gained by it, against random"):
+        assert row(found, beginning).p_adjusted == pytest.approx(1 / 21)
+    own = row(found, "reasoning gained by it").effect
+    assert own.value == pytest.approx(GAP / (0.7 * 6 - 0.3), rel=0.05)
     assert row(found, "reasoning with room, gained").effect.value == pytest.approx(GAP, rel=0.05)
     assert row(found, "reasoning with room, lost").effect.value == pytest.approx(GAP, rel=0.05)
     assert row(found, "reasoning moved the wrong way").effect.value == 0
@@ -80,14 +85,22 @@ def test_no_effect_is_refuted():
 
 @pytest.mark.parametrize(
     ("law", "why"),
-    [(hurting_recall, "reasoning with room, gained"), (rising_either_way, "lost the other way")],
+    [
+        (hurting_recall, "reasoning with room, gained"),
+        (shutting_recall, "reasoning gained by it: 0.0"),
+        (truly_and_less_than_elsewhere, "reasoning gained by it, against random ones"),
+        (rising_either_way, "lost the other way"),
+    ],
 )
 def test_reasoning_itself_must_rise_and_fall(law, why):
     found = finding_of(steering_finding, study(law, misses=0.3), RULE, 0.6)
-    assert found.evidence[0].passed
+    assert all(e.passed for e in found.evidence[:2])
     outcome, reason = verdict(found)
     assert outcome is Outcome.REFUTED
     assert why in reason
+    assert ("with room, gained" in reason) == (law is hurting_recall)
+    gained = row(found, "reasoning gained by it").effect
+    assert gained.interval[0] <= gained.value + 1e-9 <= gained.interval[1] + 2e-9
 
 
 def test_answers_that_are_all_right_have_no_room_to_rise():

@@ -95,7 +95,8 @@ def asked_again(study: Study, process: Process, gate: float) -> AskedAgain:
     for second in SECOND[process.name]:
         again = _on(second, study)
         if again is None:
-            return AskedAgain(second, notes=(_without(second, study),))
+            unanswered = (_without(second, study),)
+            break
         relations = _relations(again.prompts, second.cells)
         unmet = _unmet(again, relations, gate)
         if not unmet:
@@ -128,10 +129,11 @@ def _unmet(again: Study, relations: Sequence[str], gate: float) -> list[str]:
 
 
 def _without(second: Second, study: Study) -> str:
-    return (
-        f"{study.prompts.name} has no second set: what is found may differ "
-        f"{'between known and unknown names' if second.needed else 'by reading alone'}"
-    )
+    """Why a second set cannot be drawn: the prompts are not the suite's own cells."""
+    said = f"{study.prompts.name} has no second set: what is found may differ"
+    if second.needed:
+        return f"{said} between known and unknown names alone; ask the set cells, which has one"
+    return f"{said} by reading alone"
 
 
 def same_sign(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:

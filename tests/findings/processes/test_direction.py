@@ -17,7 +17,7 @@ from harness.findings.processes.direction import (
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
 from harness.materials.sets import draw_crossed
 from harness.verdicts.judge import Outcome
-from tests.support.judging import finding_of, outcome
+from tests.support.judging import finding_of, outcome, why
 from tests.support.made_cells import TWO_STEPS, WEIGHTS, cells, made
 from tests.support.synthetic import PLAN, crossed_set, study_of
 
@@ -63,6 +63,13 @@ def test_relations_that_differ_are_no_direction_of_a_process():
     finding = found()
     assert outcome(finding) is Outcome.REFUTED
     assert finding.controls == ()
+
+
+def test_own_prompts_have_no_second_set_which_leaves_retrieval_open():
+    shipped = cells(name="cells-crossed:recall-lookup")
+    finding = found((WEIGHTS, 2, 2.5), prompts=replace(shipped, name="mine.jsonl"))
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert "mine.jsonl has no second set" in why(finding)
 
 
 def test_the_interval_of_an_auc_ends_at_one():

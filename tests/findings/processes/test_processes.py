@@ -424,6 +424,32 @@ def test_a_second_set_that_is_not_answered_leaves_retrieval_open():
     assert "those that recall asks about could not be asked for" in why(finding)
 
 
+def mine(contrast, **changed):
+    """Two cells as a file of one's own: no second set can be drawn for it."""
+    shipped = cells(name=f"cells-crossed:{contrast}")
+    items = tuple(replace(item, **changed) for item in shipped.items)
+    return replace(shipped, name="mine.jsonl", items=items)
+
+
+def test_own_prompts_have_no_second_set_which_leaves_retrieval_open():
+    finding = found(model_with((*PLACE["head"], WEIGHTS, 2.5)), prompts=mine("recall-lookup"))
+    assert all(e.passed for e in finding.evidence[:3])
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert why(finding) == (
+        "mine.jsonl has no second set: what is found may differ between known and unknown names "
+        "alone; ask the set cells, which has one"
+    )
+
+
+def test_without_its_second_set_composing_is_supported_with_a_note():
+    serving, prompts = model_with((*PLACE["head"], TWO_STEPS, 2.5)), mine("lookup-reasoning")
+    finding = found(serving, COMPOSING, prompts=prompts)
+    assert outcome(finding) is Outcome.SUPPORTED
+    assert "mine.jsonl has no second set: what is found may differ by reading alone" in (
+        finding.notes
+    )
+
+
 def test_where_neutral_is_not_answered_the_easier_set_serves():
     finding = with_unanswered("neutral")
     assert outcome(finding) is Outcome.SUPPORTED

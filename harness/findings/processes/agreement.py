@@ -60,7 +60,8 @@ def costs_by_relation(
             costs = [search.costs[of].mean(0) / search.intact[of].mean() for of in rows]
             found.append([cost.ravel() for cost in costs])
             names.append(name)
-    return tuple(names), np.array(found).reshape(len(names), len(labels), -1)
+    components = search.costs[0].size
+    return tuple(names), np.array(found).reshape(len(names), len(labels), components)
 
 
 def costs_in_cells(

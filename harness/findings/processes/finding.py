@@ -15,6 +15,7 @@ from harness.findings.processes.measured import (
     twins_of,
 )
 from harness.findings.processes.rule import ProcessRule
+from harness.findings.processes.same_process import places_note
 from harness.findings.processes.same_sign import asked_again, same_sign
 from harness.findings.requirements import beyond_same_process
 from harness.findings.specialisation.published import (
@@ -68,11 +69,11 @@ def served(measured: Measured, gate: float) -> Served:
     required = (count_evidence(measured), *_beyond_same_process(measured, same))
     # What follows can only take support away.
     gates: tuple[Gate, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes = places_note(sum(found.alike for found in same), measured.process.cells)
     if all(e.passed for e in required):
         again = asked_again(measured.study, measured.process, gate)
         required += same_sign(measured, again)
-        gates, notes = again.gates, again.notes
+        gates, notes = again.gates, (*notes, *again.notes)
     worth = worth_controls(measured.study, required) and not gates
     twins = twins_of(measured) if worth else {}
     notes += missing_twins(measured.study, met=worth)

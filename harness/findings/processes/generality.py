@@ -30,6 +30,7 @@ from harness.findings.processes.generality_rule import (
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, Process
 from harness.findings.processes.measured_again import Asked, on_other_stories
 from harness.findings.processes.pseudo_processes import beyond, same_process
+from harness.findings.processes.same_process import places_note
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.twins import left_out, worth_controls
 from harness.study.plan import Plan
@@ -84,6 +85,7 @@ def generality_finding(
         notes=(
             *_families_note(contrasts),
             *left_out("contrasts of one process", met=met),
+            *(places_note(int(same.alike.sum()), process.cells) if same else ()),
             *not_asked,
         ),
         samples={required[0].name: dict(zip(names, agreeing.tolist(), strict=True))},

@@ -95,6 +95,21 @@ class _Means:
         return np.asarray(self.values[one] - self.values[other])
 
 
+def places_note(compared: int, cells: Sequence[str]) -> tuple[str, ...]:
+    """A note on cells in which answers told first were not compared with answers told last.
+
+    Args:
+        compared: In how many of the cells they were.
+        cells: Of the process.
+    """
+    if compared == len(cells):
+        return ()
+    return (
+        f"answers told first in the story were compared with answers told last in {compared} of "
+        f"{len(cells)} cells ({', '.join(cells)}): elsewhere too few relations have both",
+    )
+
+
 def told_places(items: Sequence[Item]) -> np.ndarray:
     """Whether the answer is told `first` or `last` in the story; empty in between and elsewhere."""
     return np.array([_told(item) for item in items])

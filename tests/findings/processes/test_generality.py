@@ -85,6 +85,17 @@ def test_an_order_of_its_own_in_each_family_is_not_general():
     assert float(re.search(r"within a family (\S+)", families.effect.method)[1]) > 0.8
 
 
+@pytest.mark.parametrize(("told", "noted"), [(True, False), (False, True)])
+def test_where_no_story_tells_the_answers_a_note_says_what_is_missing(told, noted):
+    shipped = cells(100)
+    items = tuple(replace(i, premises=i.premises if told else ()) for i in shipped.items)
+    planted = Planted(costs=lambda item: graded(1) if cell_of(item) == "recall" else {})
+    study = Study(with_size(planted, 6, 8), replace(shipped, name="mine.csv", items=items), PLAN)
+    finding = generality_finding(study, "head", RETRIEVAL, RULE, gate=0.6)
+    assert judge(finding, Criterion.CONTROLLED)[0] is Outcome.SUPPORTED
+    assert any("told last in 0 of 2 cells" in note for note in finding.notes) is noted
+
+
 @pytest.mark.parametrize(("domain", "why"), [("", "not all say"), ("one", "one family")])
 def test_own_relations_without_families_are_not_compared_between_families(domain, why):
     shipped = cells(100)

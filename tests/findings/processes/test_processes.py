@@ -450,6 +450,18 @@ def test_without_its_second_set_composing_is_supported_with_a_note():
     )
 
 
+def test_where_no_story_tells_the_answers_their_places_are_not_compared_and_a_note_says_so():
+    def notes(finding):
+        return [note for note in finding.notes if "told first" in note]
+
+    finding = found(model_with(), prompts=mine("recall-lookup", premises=()))
+    assert notes(finding) == [
+        "answers told first in the story were compared with answers told last in 0 of 2 cells "
+        "(recall, lookup): elsewhere too few relations have both"
+    ]
+    assert notes(found(model_with())) == []
+
+
 def test_where_neutral_is_not_answered_the_easier_set_serves():
     finding = with_unanswered("neutral")
     assert outcome(finding) is Outcome.SUPPORTED

@@ -20,7 +20,6 @@ from harness.findings.processes.same_sign import asked_again, same_sign
 from harness.findings.requirements import beyond_same_process
 from harness.findings.specialisation.published import (
     constant_notes,
-    counts_by_type,
     passed_components,
 )
 from harness.findings.twins import TwinResult, missing_twins, twin_controls, worth_controls
@@ -126,13 +125,14 @@ def count_evidence(measured: Measured) -> Evidence:
     table, metrics = measured.model, len(measured.contrasts.cells.metrics)
     sure, possible = measured.rule.between(measured.decisions, metrics)
     relations = len(measured.contrasts.relations)
+    larger = ", ".join(f"{table.count_of(c):,} larger in {c}" for c in measured.process.cells)
     return Evidence(
         f"{table.kind}s that serve {measured.process.name}",
         Effect(
             "count",
             table.count,
             (sure, possible),
-            method=f"of {len(table):,}; {counts_by_type(table)}; in all of {relations} relations "
+            method=f"of {len(table):,}; {larger}; in all of {relations} relations "
             f"together, on other entities; {sure:,} surely, up to {possible:,} by their intervals",
         ),
         threshold=measured.bar,

@@ -68,7 +68,8 @@ class ProcessRule:
     A place is selected if, on discovery entities, |d| averaged over relations is beyond the bar,
     its family-wise p over sign flips of relations is at most alpha, and its sign stays with any
     one relation left out. It holds if all that is so on evaluation entities too, with the same
-    sign. A component serves the process if one of its places holds.
+    sign. A component serves the process if one of its places holds: the two cells differ there, in
+    either direction.
 
     Attributes:
         threshold_d: Least |d| that is of interest.

@@ -462,6 +462,16 @@ def test_where_no_story_tells_the_answers_their_places_are_not_compared_and_a_no
     assert notes(found(model_with())) == []
 
 
+@pytest.mark.parametrize(
+    ("size", "larger"),
+    [(2.5, "1 larger in recall, 0 larger in lookup"), (-2.5, "0 larger in recall, 1 larger in")],
+)
+def test_the_count_says_in_which_cell_components_are_larger_and_asks_for_neither(size, larger):
+    finding = found(model_with((*PLACE["head"], WEIGHTS, size)))
+    assert larger in evidence(finding, "count").effect.method
+    assert outcome(finding) is Outcome.SUPPORTED
+
+
 def test_where_neutral_is_not_answered_the_easier_set_serves():
     finding = with_unanswered("neutral")
     assert outcome(finding) is Outcome.SUPPORTED

@@ -3,6 +3,8 @@
 Source      Assumed where circuits of one task are named after a capability. No published criterion.
 Materials   cells, one question a prompt, where source (weights, text) and steps differ one at a
             time, in relations of several families (countries, animals, jobs, things).
+Measure     Of every component, what its loss costs the process's cell minus what it costs lookup:
+            signed, so that what only reads the story for lookup takes part in the order.
 Controls    Every exchange of the two cells within relations; agreement with what serves the other
             process in other relations; the same rule on questions of one process.
 Selection   None: the effect of every component, on discovery entities of half of the relations.

@@ -41,15 +41,15 @@ def requirements(
     """What must hold, one by one: in all relations, between families, beyond the other process."""
     names, effects = contrasts.names, contrasts.effects
     within = between(effects, effects)
-    yield _agree(
-        f"relations agree on what serves {process.name}", "agree", within, names, rule, plan
-    )
+    own, without = process.cells
+    agree = f"agree on what serves {own}, or {without} in its place"  # effects are signed
+    yield _agree(f"relations {agree}", "agree", within, names, rule, plan)
     if families_known(contrasts):
         apart = np.where(contrasts.apart, within, np.nan)
         alike = np.where(contrasts.apart, np.nan, within)
         pairs = int(np.isfinite(alike).sum()) // 2
         beside = f"; within a family {mean(alike):.2f} ({pairs} pairs)" if pairs else ""
-        name = f"relations of different families agree on what serves {process.name}"
+        name = f"relations of different families {agree}"
         yield _agree(name, "families", apart, names, rule, plan, beside)
     yield _more(names, within, between(effects, contrasts.other), other, plan)
 

@@ -462,6 +462,13 @@ def test_where_no_story_tells_the_answers_their_places_are_not_compared_and_a_no
     assert notes(found(model_with())) == []
 
 
+def test_a_run_without_twins_says_that_the_control_is_missing():
+    study = study_of(model_with((*PLACE["head"], WEIGHTS, 2.5)), cells(), replace(ITEMS, twins=0))
+    finding = finding_of(process_finding, study, "head", RETRIEVAL, RULE, needed=(1, 16), gate=0.6)
+    assert finding.controls == ()
+    assert any("--twins 0" in note for note in finding.notes)
+
+
 @pytest.mark.parametrize(
     ("size", "larger"),
     [(2.5, "1 larger in recall, 0 larger in lookup"), (-2.5, "0 larger in recall, 1 larger in")],

@@ -8,8 +8,9 @@ Materials   cells: stories tell chains of invented names in shuffled order; a re
 Controls    The same words in the prompt of the same story that does not need them; a name that is
             told beside the one asked about; prompts of the same words, where only a label says what
             is asked; one word in other halves of the relations; untrained twins.
-Selection   The layer of the bridge on discovery entities; all is judged on other entities, in
-            stories of which both questions are answered right. The relation is the unit.
+Selection   The layer of the bridge, and of two readers the one that reads it best and the one
+            that finds the answer first, on discovery entities; all is judged on other entities,
+            in stories of which both questions are answered right. The relation is the unit.
 """
 
 import pytest
@@ -18,7 +19,7 @@ from harness.findings.processes.bridge import bridge_finding
 from harness.findings.processes.hops import HopRule
 from harness.findings.processes.steps import steps_finding
 
-NEEDED = 0.10  # of its comparisons, that the bridge wins more often where it is needed, at least
+NEEDED = 0.10  # of its comparisons, that a word wins more often where it is needed, at least
 LEAST_DEPTH = 0.05  # of the model's layers: a smaller difference is of no interest, as in h6
 HALVES = 20  # of the relations, for each word, whose depths differ too
 GATE = 0.60  # accuracy in lookup and in reasoning

@@ -125,11 +125,13 @@ class Readings:
     """How readable each word is, story by story.
 
     Attributes:
+        reader: Of the words.
         won: Share of comparisons won in the prompt that needs the word, and in the other one; one
             half by chance. The words are `WORDS`.
         relation, split: Of each story.
     """
 
+    reader: Reader
     won: Float[np.ndarray, "story word two layer"]
     relation: Shaped[np.ndarray, " story"]
     split: Shaped[np.ndarray, " story"]
@@ -144,7 +146,7 @@ class Readings:
             for word, (_, cell) in enumerate(stories.places):
                 each = scores[story, word]
                 won[story, word] = _won(each[..., asked[cell]], each[..., rest])
-        return cls(won, stories.relation, stories.split)
+        return cls(reader, won, stories.relation, stories.split)
 
     @property
     def relations(self) -> tuple[str, ...]:
@@ -165,9 +167,13 @@ class Readings:
         rows, relation = self.of(word, split), self.relation[self.split == split]
         return np.array([rows[relation == name].mean(0) for name in self.relations])
 
+    def selecting(self, word: str) -> Float[np.ndarray, " layer"]:
+        """Of one word on discovery entities, the mean over relations."""
+        return np.asarray(self.curves(word, DISCOVERY).mean(0))
+
     def best(self, word: str) -> int:
         """The layer at which a word is most readable on discovery entities."""
-        return int(self.curves(word, DISCOVERY).mean(0).argmax())
+        return int(self.selecting(word).argmax())
 
 
 def _story(item: Item) -> str:
@@ -182,10 +188,9 @@ def _won(
     return np.asarray((0.5 + np.sign(own[..., None] - rest) / 2).mean(-1))
 
 
-def most_readable(readers: Sequence[Reader], stories: Stories) -> tuple[Reader, Readings]:
-    """The reader that reads the bridge best on discovery entities, and what it reads."""
-    each = [(reader, Readings.by(reader, stories)) for reader in readers]
-    return max(each, key=lambda two: float(two[1].curves(BRIDGE, DISCOVERY).mean(0).max()))
+def most_readable(each: Sequence[Readings], word: str) -> Readings:
+    """By the reader that reads a word best on discovery entities."""
+    return max(each, key=lambda read: float(read.selecting(word).max()))
 
 
 def onset(curve: Float[np.ndarray, " layer"]) -> float:

@@ -22,7 +22,7 @@ from harness.models.architecture import Architecture
 from harness.study.plan import Plan
 from harness.study.study import Study
 from harness.verdicts.judge import Criterion, Outcome, judge
-from tests.support.judging import finding_of
+from tests.support.judging import evidence, finding_of
 from tests.support.synthetic import SIZES
 
 RULE = HopRule(needed=0.1, least=0.05, halves=20, gate=0.6)
@@ -41,12 +41,12 @@ class Speaks:
         shows: From which layer on words of the asked chain stand above the others: `bridge` and
             `answer` of reasoning, `answer of one step` and `name beside` of lookup, and the bridge
             in the prompt that does not need it, `elsewhere`.
-        hidden: Whether words stand in directions that the output does not have.
+        hidden: The same of words that stand in directions which the output does not have.
         misses: Steps that it answers wrong.
     """
 
     shows: Mapping[str, int]
-    hidden: bool = False
+    hidden: Mapping[str, int] = field(default_factory=dict)
     misses: tuple[int, ...] = ()
     architecture: Architecture = DEEP
     thinking: str = ""
@@ -59,9 +59,9 @@ class Speaks:
     def activations(self, prompts, twin=None):
         rows = self._alike(prompts, WIDTH)
         rows[:, 0] = 1.0  # the last token is the same in all prompts
-        if self.hidden and twin is None:
+        if twin is None:
             turned = np.linalg.qr(np.random.default_rng(1).standard_normal((WIDTH, WIDTH)))[0]
-            for row, layer, word in self._shown(prompts):
+            for row, layer, word in self._shown(prompts, self.hidden):
                 rows[row, layer:] += LIFTED * code(word) @ turned
         return SimpleNamespace(resid=rows.astype(np.float32))
 
@@ -70,8 +70,8 @@ class Speaks:
         if what["kind"] == "words, unembedding":
             return {"rows": np.array([[code(word) for word in row] for row in words])}
         logits = self._alike(prompts, len(words[0]))
-        if not self.hidden and twin is None:
-            for row, layer, word in self._shown(prompts):
+        if twin is None:
+            for row, layer, word in self._shown(prompts, self.shows):
                 logits[row, layer:, words[row].index(word)] += LIFTED
         return {"logits": logits}
 
@@ -82,7 +82,7 @@ class Speaks:
             noise[[*two.values()]] = self.drawn.standard_normal((LAYERS, width))
         return noise
 
-    def _shown(self, prompts):
+    def _shown(self, prompts, layers):
         """(row, first layer, word) of what stands in the stream of a prompt."""
         for two in stories(prompts).values():
             reasoning, lookup = two["reasoning"], two["lookup"]
@@ -95,7 +95,7 @@ class Speaks:
                 "name beside": (lookup, looked.names[1]),
                 "elsewhere": (lookup, bridge),
             }
-            for name, layer in self.shows.items():
+            for name, layer in layers.items():
                 late = HOP * (len(composed.names) - 2) if name == "answer" else 0
                 yield words[name][0], layer + late, words[name][1]
 
@@ -136,11 +136,11 @@ def found(finding, subject, setting=SETTING):
 
 @pytest.mark.parametrize("hidden", [False, True])
 def test_a_bridge_that_comes_first_is_supported(hidden):
-    finding, outcome, why = found(bridge_finding, Speaks(IN_TURN, hidden=hidden))
+    world = Speaks({}, IN_TURN) if hidden else Speaks(IN_TURN)
+    finding, outcome, why = found(bridge_finding, world)
     assert (outcome, why) == (Outcome.SUPPORTED, "every requirement holds")
-    by_key = {e.key: e.effect for e in finding.evidence}
-    assert by_key["order"].value == pytest.approx(HOP / LAYERS, abs=0.02)
-    assert by_key["same_words"].value > 0.3
+    assert evidence(finding, "order").effect.value == pytest.approx(HOP / LAYERS, abs=0.02)
+    assert evidence(finding, "same_words").effect.value > 0.3
     assert len(finding.controls) == PLAN.twins
     assert finding.severity.contrasts == 2 * RULE.halves
     assert ("a map fitted on other relations" in finding.notes[0]) is hidden
@@ -164,18 +164,75 @@ def test_any_other_order_is_refuted(world, failed):
     assert not finding.controls  # they can only take support away
 
 
+def test_an_answer_that_is_hidden_before_the_bridge_is_refuted():
+    """The lens reads the bridge best, and shows the answer at the end alone."""
+    finding, outcome, why = found(bridge_finding, Speaks({**IN_TURN, "answer": 11}, {"answer": 1}))
+    assert outcome is Outcome.REFUTED
+    assert why.startswith("depth of the answer")
+    assert "by the logit lens, the answer of reasoning by a map" in finding.notes[0]
+    assert evidence(finding, "needed").passed
+    assert evidence(finding, "order").effect.value == pytest.approx((1 - 3) / LAYERS, abs=0.02)
+
+
+def test_an_answer_that_is_shown_before_a_hidden_bridge_is_refuted():
+    _, outcome, why = found(bridge_finding, Speaks({"answer": 1}, IN_TURN))
+    assert outcome is Outcome.REFUTED
+    assert why.startswith("depth of the answer")
+
+
+def test_an_answer_that_is_never_readable_has_no_depth():
+    finding, outcome, why = found(bridge_finding, Speaks({"bridge": 3}))
+    assert outcome is Outcome.INCONCLUSIVE
+    assert why.endswith("the answer must be readable to have a depth")
+    assert all(e.passed for e in finding.evidence)  # it would count as the deepest word
+
+
 def test_each_further_step_that_takes_a_layer_is_supported():
     finding, outcome, _ = found(steps_finding, Speaks(IN_TURN))
     assert outcome is Outcome.SUPPORTED
     assert [e.key for e in finding.evidence] == ["order", "beyond", "further"]
-    for evidence in (finding.evidence[0], finding.evidence[2]):
-        assert evidence.effect.value == pytest.approx(HOP / LAYERS, abs=0.02)
+    for row in (finding.evidence[0], finding.evidence[2]):
+        assert row.effect.value == pytest.approx(HOP / LAYERS, abs=0.02)
 
 
 def test_answers_that_come_as_early_in_two_steps_are_refuted():
     finding, outcome, _ = found(steps_finding, Speaks({"answer": 3, "answer of one step": 3}))
     assert outcome is Outcome.REFUTED
     assert finding.evidence[0].effect.value == pytest.approx(0, abs=0.02)
+
+
+def test_an_answer_of_two_steps_that_is_hidden_before_that_of_one_is_refuted():
+    early = {"answer": 1, "answer of one step": 3}
+    finding, outcome, _ = found(steps_finding, Speaks({**IN_TURN, "answer": 8}, early))
+    assert outcome is Outcome.REFUTED
+    assert evidence(finding, "order").effect.value == pytest.approx((1 - 3) / LAYERS, abs=0.02)
+
+
+def test_an_order_that_only_one_reader_sees_both_words_of_is_undecided():
+    """The map finds both answers in turn before the lens, which reads the bridge, finds either."""
+    both = {"answer of one step": 1, "answer": 4}
+    late = {"bridge": 3, "answer of one step": 8, "answer": 8}
+    finding, outcome, why = found(steps_finding, Speaks(late, both))
+    assert outcome is Outcome.INCONCLUSIVE
+    assert why.startswith("undecided: depth of the answer of 2 steps")
+    low, high = evidence(finding, "order").effect.interval
+    assert low == pytest.approx((4 - 8) / LAYERS, abs=0.06)
+    assert high == pytest.approx((4 - 1) / LAYERS, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("world", "unread"),
+    [
+        (Speaks({**IN_TURN, "answer": 9}), "answer of 3 steps"),
+        (Speaks({"bridge": 3, "answer of one step": 3}), "answer of 2 steps"),
+        (Speaks({"bridge": 3, "answer": 6}), "answer of one step"),
+    ],
+    ids=["three steps", "two steps", "one step"],
+)
+def test_answers_that_are_never_readable_leave_the_steps_undecided(world, unread):
+    _, outcome, why = found(steps_finding, world)
+    assert outcome is Outcome.INCONCLUSIVE
+    assert f"the {unread} must be readable" in why
 
 
 def test_three_steps_that_are_not_answered_are_left_out():

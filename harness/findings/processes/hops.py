@@ -97,7 +97,7 @@ class Read:
         able = [found for found in self.each if where_needed(self, found, word, DISCOVERY).passed]
         return min(
             able or [most_readable(self.each, word)],
-            key=lambda found: onset(found.curves(word, DISCOVERY).mean(0)),
+            key=lambda found: onset(found.selecting(word)),
         )
 
     def curves(self, word: str) -> Curves:

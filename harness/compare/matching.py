@@ -11,7 +11,8 @@ from harness.study.plan import Plan
 from harness.verdicts.judge import Outcome
 from harness.verdicts.verdict import AnalysisPlan, Named, Verdict
 
-GATE = "competence_gate"  # None is each claim's own; of other numbers, that it is not known
+# None is each claim's own gate, and no arguments; of other numbers, that they are not known.
+GATE, ARGUMENTS = "competence_gate", "template_args"
 _NUMBERS = (
     "seed",
     "permutations",
@@ -20,7 +21,7 @@ _NUMBERS = (
     "shuffle_labels",
     GATE,
 )  # of the run's plan; items are part of the materials
-FIXED = (*_NUMBERS, "chat_template", "template_args")  # for every prediction of a run
+FIXED = (*_NUMBERS, "chat_template", ARGUMENTS)  # for every prediction of a run
 # Differences of these are named and change nothing.
 FREE = (
     *("package", "commit", "python", "machine", "torch", "transformers", "nnsight", "numpy"),
@@ -215,7 +216,7 @@ def differences(now: Made, before: Made, *, shared: bool = False) -> list[str]:
         found.append(f"the plan of {now.claim_id} ({hashes}): {changed}")
     for name in FIXED:
         old, new = before.numbers.get(name), now.numbers.get(name)
-        if old != new and (name == GATE or None not in (old, new)):
+        if old != new and (name in (GATE, ARGUMENTS) or None not in (old, new)):
             found.append(f"{_option(name)} {old} -> {new}")
     ours, theirs = (made.materials.facts.get("hash") for made in (now, before))
     if ours != theirs and not (shared and _redrawn(now, before)):

@@ -13,8 +13,10 @@ from harness.verdicts.samples import Address, SampleValues
 from harness.verdicts.verdict import Verdict
 
 RESAMPLES = 2000
-PERMUTATIONS = 9999  # the smallest p is 1e-4, so Holm can reach alpha over 500 effects
+PERMUTATIONS = 9999
 _LEAST = 2  # samples
+# Share of the earlier mean: a smaller change is none. Rounding alone may have one sign everywhere.
+TOLERANCE = 0.01
 METHOD = (
     "mean difference over shared samples, paired bootstrap (BCa); p by sign flips of the same "
     "differences, Holm over the effects compared"
@@ -97,8 +99,11 @@ def _moved(
 
 
 def _better(relation: str, delta: float, before: float) -> bool | None:
-    """Away from refutation: up for >=, down for <=, away from zero where no bound is set."""
-    if delta == 0:
+    """Away from refutation: up for >=, down for <=, away from zero where no bound is set.
+
+    None for a change that is too small to be one.
+    """
+    if delta == 0 or abs(delta) < TOLERANCE * abs(before):
         return None
     if relation in (">=", ">"):
         return delta > 0

@@ -122,7 +122,10 @@ def test_the_difference_is_that_of_the_samples_both_have():
 
 @pytest.mark.parametrize(
     ("relation", "delta", "better"),
-    [(">=", 1, True), (">", -1, False), ("<=", 1, False), ("<", -1, True), (">=", 0, None)],
+    [
+        *((">=", 1, True), (">", -1, False), ("<=", 1, False), ("<", -1, True), (">=", 0, None)),
+        *((">=", -0.019, None), (">=", -0.021, False)),  # of 2, one hundredth
+    ],
 )
 def test_better_is_away_from_refutation(relation, delta, better):
     assert moved_of(by_sample([2 + delta] * 10), by_sample([2] * 10), relation).better is better
@@ -208,6 +211,14 @@ def test_prompts_in_a_chat_template_are_not_those_without():
     plain, chat = (replace(made(), numbers={"chat_template": used}) for used in (False, True))
     assert differences(chat, plain) == ["--chat-template False -> True"]
     assert differences(chat, made()) == []  # an earlier run that does not say
+
+
+def test_arguments_of_the_template_are_not_none():
+    plain, more = (replace(made(), numbers=given) for given in ({}, {"template_args": {"a": 1}}))
+    for now, before in ((more, plain), (plain, more)):
+        [said] = differences(now, before)
+        assert said.startswith("--template-arg")
+    assert differences(more, more) == []
 
 
 def test_every_constant_that_differs_is_named_with_both_values():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from harness import stats
 from harness.findings.circuits.circuits import Circuit, CircuitKind, Member, shape
 from harness.findings.processes.circuit import Ablated, CircuitRule, Parts, ablate, rows_of_cells
 from harness.findings.processes.circuit_search import Found, Search, searched
@@ -25,6 +26,7 @@ from harness.materials.items import Item
 from harness.study.study import Study
 from harness.verdicts.evidence import Component, Effect, Evidence, Gate
 from harness.verdicts.judge import Finding
+from harness.verdicts.samples import by_sample
 
 
 @dataclass(frozen=True)
@@ -340,6 +342,7 @@ def _components(measured: Measured) -> tuple[Component, ...]:
 
 
 def _samples(measured: Measured) -> dict[str, float]:
-    """By relation, the share of the target's logit difference that the circuit's loss takes."""
-    costs = measured.ablated.costs[measured.process.target][:, 0].tolist()
-    return dict(zip(measured.ablated.relations, costs, strict=True))
+    """By relation, its part in the share that is lost; none where that hangs on one relation."""
+    both = measured.ablated.costs[measured.process.target][:, :2]
+    values = stats.pseudo_values(both, lambda rows: rows[:, 0] / rows[:, 1])
+    return by_sample(measured.ablated.relations, values) if np.isfinite(values).all() else {}

@@ -179,7 +179,8 @@ def _largest(
         floor=float(test.floor),
         family=Family("cells", len(OWN), "max-statistic sign-flip"),
         n=len(signed),
-        key="largest",
+        # In another run another cell or sign may be the larger one: that is another effect.
+        key=f"largest.{OWN[at]}.{'above' if values[:, at].mean() > 0 else 'below'}",
     )
 
 

@@ -121,14 +121,15 @@ def test_circuits_that_add_up_do_not_interact():
     finding, found, why = judged(interaction_finding, apart())
     assert found is Outcome.REFUTED
     assert why.startswith("largest interaction")
-    assert evidence(finding, "largest").effect.value < 0.02
+    assert finding.evidence[0].effect.value < 0.02
 
 
 @pytest.mark.parametrize("joint", [0.3, -0.3])
 def test_circuits_that_do_not_add_up_interact(joint):
     finding, found, why = judged(interaction_finding, wide(joint=joint))
     assert (found, why) == (Outcome.SUPPORTED, "every requirement holds")
-    largest = evidence(finding, "largest")
+    largest = finding.evidence[0]
+    assert largest.key.endswith("above" if joint > 0 else "below")
     assert largest.effect.value == pytest.approx(0.3, abs=0.03)
     low, high = largest.effect.interval
     assert 0 < low <= largest.effect.value <= high
@@ -144,7 +145,7 @@ def test_a_pair_that_interacts_no_more_than_random_pairs_is_refuted():
     saturating = apart()
     saturating.joint, saturating.sets = -5.0, (every, every)
     finding, found, why = judged(interaction_finding, saturating)
-    assert evidence(finding, "largest").state == "held"
+    assert finding.evidence[0].state == "held"
     assert found is Outcome.REFUTED
     assert "against other pairs of sets" in why
 

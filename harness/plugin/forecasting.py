@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.materials.cells import DEMONSTRATED
 from harness.materials.files.reading import read_prompts
 from harness.materials.items import MaterialsError, PromptSet
 from harness.materials.sets import drawing_of
 from harness.models.architecture import architecture_of
 from harness.models.specs import ModelError, ModelSpec
 from harness.plugin.settings import Settings, settings_key
-from harness.study.difficulty import CHAINS, ORDER, Chosen
+from harness.study.difficulty import ORDER, RIGHT, Chosen
 from harness.study.forecast import Forecast, asked_of, at_speed, gates_of, planned, rough
 from harness.study.own_prompts import OwnPrompts
 from harness.study.plan import Plan
@@ -44,8 +45,6 @@ class Forecasts:
         expected: By model, whether gates of the cells will be met, for what its setting shows.
         lengths: By model, of prompts at that setting; see `length_at`.
         seen: The same by its verdicts. The first counts: later ones may be on other stories.
-        twinless: Predictions that measured no untrained twin.
-        alone: Predictions that measured no other circuits.
     """
 
     models: Mapping[str, ModelSpec]
@@ -58,9 +57,7 @@ class Forecasts:
     expected: dict[str, Mapping[str, bool]] = field(default_factory=dict)
     lengths: dict[str, float] = field(default_factory=dict)
     seen: dict[str, Mapping[str, bool]] = field(default_factory=dict)
-    twinless: set[str] = field(default_factory=set)
-    alone: set[str] = field(default_factory=set)
-    _over: dict[str, tuple[float, bool]] = field(default_factory=dict)
+    _over: dict[str, float | None] = field(default_factory=dict)
     _forecasts: list[Forecast] = field(default_factory=list)
 
     def measured(self, name: str, speed: Speed) -> None:
@@ -85,14 +82,10 @@ class Forecasts:
         if self.seen[name] != before:
             self.replan(self.plan)
 
-    def verdict(self, node: str, text: str) -> None:
-        """Take what a verdict says of gates and controls, as its report brings it."""
+    def verdict(self, text: str) -> None:
+        """Take what a verdict says of gates, as its report brings it."""
         record = json.loads(text)
         self.judged(record["model"]["name"], gates_of(record))
-        if not any("untrained twin" in control["name"] for control in record["controls"]):
-            self.twinless.add(node)
-        if record["severity"] is None:
-            self.alone.add(node)
 
     def unmet(self, name: str) -> list[str]:
         """Gates of the cells that the model is known not to meet."""
@@ -104,8 +97,9 @@ class Forecasts:
         self.stored = self.stored if plan == self.plan else ()
         self.plan = plan
         self._forecasts = self.under(plan) if self.speeds else []
-        for node, (seconds, inconclusive) in self._over.items():
-            self._end(node, seconds, inconclusive)
+        for node, seconds in self._over.items():
+            for forecast in self._forecasts:
+                forecast.end(node, seconds)
 
     def under(self, plan: Plan) -> list[Forecast]:
         """The forecast of each model under a plan, at the speeds that are known."""
@@ -129,26 +123,21 @@ class Forecasts:
             speed = speed.of_another(*sizes)
         return speed.at_length(self.lengths.get(name, 1.0))
 
-    def end(self, node: str, seconds: float, inconclusive: bool) -> None:
-        """A test took so long, in all."""
-        self._over[node] = seconds, inconclusive
-        self._end(node, seconds, inconclusive)
-
-    def _end(self, node: str, seconds: float, inconclusive: bool) -> None:
+    def end(self, node: str, seconds: float | None) -> None:
+        """A test took so long; None if that tells no pace. Before a model is loaded none does."""
+        self._over[node] = seconds if self.speeds else None
         for forecast in self._forecasts:
-            twins, others = node not in self.twinless, node not in self.alone
-            forecast.end(node, seconds, inconclusive=inconclusive, twins=twins, others=others)
+            forecast.end(node, self._over[node])
 
-    def left(self, node: str = "", seconds: float = 0.0) -> float | None:
+    def left(self, running: Mapping[str, float] | None = None) -> float | None:
         """Seconds left of the whole run; None while no model's speed is known.
 
         Args:
-            node: What runs now; unknown on workers.
-            seconds: Since when.
+            running: What tests that run now have taken so far, by node.
         """
         if not self.speeds:
             return None
-        return together([f.left(node, seconds) for f in self._forecasts], self.workers)
+        return together([f.left(running) for f in self._forecasts], self.workers)
 
     def sentence(self, name: str) -> str:
         """What the run will take, after a model's speed is known."""
@@ -164,8 +153,9 @@ class Forecasts:
     def after_choice(self, name: str) -> str:
         """What is left of the run where the setting of a model's cells ends predictions early."""
         unmet, left = self.unmet(name), self.left()
-        cells = [gate for gate in unmet if gate not in (ORDER, CHAINS)]
+        cells = [gate for gate in unmet if gate in DEMONSTRATED]
         facts = [f"does not answer {' and '.join(cells)}"] if cells else []
+        facts += ["answers too few items to judge circuits on"] if RIGHT in unmet else []
         facts += ["is asked stories told in order"] if ORDER in unmet else []
         if not facts or left is None:
             return ""
@@ -251,7 +241,8 @@ def tell_chosen(config: pytest.Config, name: str, chosen: Chosen) -> None:
         return
     from harness.plugin.showing import showing_key  # noqa: PLC0415 - not on workers
 
-    told = name, chosen.gates, length_at(chosen.difficulty)
+    gates = chosen.gates(config.stash[settings_key].plan.items)
+    told = name, gates, length_at(chosen.difficulty)
     showing = config.stash.get(showing_key, None)
     if showing is None:
         config.stash.setdefault(told_key, []).append((CHOSEN, json.dumps(told)))

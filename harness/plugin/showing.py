@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -48,17 +47,16 @@ class Showing:
         self.progress = config.stash[progress_key] = Progress(stream, bars=bars)
         self.names = model_names(config)
         self.model = ""
-        self.node, self.since = "", 0.0
-        self.seconds: defaultdict[str, float] = defaultdict(float)  # of the tests that run
-        self.inconclusive: set[str] = set()
+        self.node = ""
+        self.since: dict[str, float] = {}  # of the tests that run
+        self.loading: set[str] = set()  # tests in which a model was loaded
         self.forecasts = forecasts_of(config)
         self.progress.left = self._left
         config.stash[showing_key] = self
 
     def _left(self) -> float | None:
-        if self.together:
-            return self.forecasts.left()
-        return self.forecasts.left(self.node, time.monotonic() - self.since)
+        now = time.monotonic()
+        return self.forecasts.left({node: now - since for node, since in self.since.copy().items()})
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -85,12 +83,13 @@ class Showing:
         for line in sentences(budget, settings.plan, plan, seconds):
             self.progress.say(line)
 
-    def speed(self, name: str, speed: Speed) -> None:
-        """Say what the run will take, once a model's speed is known."""
+    def speed(self, name: str, speed: Speed, node: str = "") -> None:
+        """Say what the run will take, once a test has loaded a model, whose speed is known."""
         first = not self.forecasts.speeds
-        if not self.together:  # loading and the probe are over, and no measurements
-            now = time.monotonic()
-            self.seconds[self.node], self.since = self.seconds[self.node] + self.since - now, now
+        node = node or self.node
+        self.loading.add(node)
+        if node in self.since:
+            self.since[node] = time.monotonic()  # loading and the probe are over, not what it asks
         self.forecasts.measured(name, speed)
         if first:
             self.progress.say(self.forecasts.sentence(name))
@@ -108,7 +107,7 @@ class Showing:
             session = self.config.pluginmanager.get_plugin("session")
             self.progress.total = session.testscollected if session else 0
             self.progress.start()
-        self.node, self.since = nodeid, time.monotonic()
+        self.node, self.since[nodeid] = nodeid, time.monotonic()
         file, _, parameters = nodeid.partition("[")
         claim = PurePath(file.partition("::")[0]).stem.removeprefix("test_").split("_")[0]
         name = next((n for n in self.names if parameters.startswith((f"{n}-", f"{n}]"))), "")
@@ -124,23 +123,22 @@ class Showing:
         for name, text in report.user_properties if report.when == "call" else ():
             self._told(report.nodeid, name, str(text))
         node = report.nodeid
-        self.seconds[node] += report.duration
-        if report.skipped and not hasattr(report, "wasxfail"):
-            self.inconclusive.add(node)
         if report.when == "teardown":
-            self.forecasts.end(node, self.seconds.pop(node), node in self.inconclusive)
+            now = time.monotonic()
+            seconds = now - self.since.pop(node, now)
+            self.forecasts.end(node, None if node in self.loading else seconds)
             self.progress.done += 1
 
     def _told(self, node: str, name: str, text: str) -> None:
         """Take what a report brings for the forecast."""
         if name == SPEED:
-            self.speed(*speed_in(text))
+            self.speed(*speed_in(text), node)
         elif name == CHOSEN:
             self.chosen(*chosen_in(text))
         elif name == STORED:
             self.forecasts.end_at_once(stored_in(text))
         elif name == VERDICT:
-            self.forecasts.verdict(node, text)
+            self.forecasts.verdict(text)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

@@ -3,8 +3,8 @@
 This is the one place that knows it. A measurement is a number of prompts and of whole forward
 passes for each; an edit of one layer in the middle is half a pass. Predictions that ask for the
 same measurement share it, so it is counted once. Everything is taken to be needed that is not known
-to be left out: gates are met, twins are measured, heads are ranked once more. So a run may take
-less, and not much more.
+to be left out: gates are met, twins are measured, heads are ranked once more. What follows on a
+result that models seldom show is marked (`LATER`): a forecast expects little of it.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -16,13 +16,12 @@ from harness.materials.cell_sets import relations_asked
 from harness.materials.cells import DEMONSTRATED
 from harness.models.architecture import Architecture
 from harness.study import causality, difficulty
-from harness.study.difficulty import CHAINS, ORDER
+from harness.study.difficulty import CHAINS, CROSSED, ORDER, RIGHT
 from harness.study.plan import Plan
 
 PROCESSES = ("retrieval", "composing")
 CELLS = len(DEMONSTRATED)  # in which a model must be competent
 Kind = Literal["answers", "activations", "sweep", "gradients"]  # each has a speed of its own
-OTHERS = "others"  # ends the name of what is measured of the circuits that a found one must exceed
 
 # Numbers that claims and findings state, which import this package and so cannot be imported here:
 # tests/study/test_cost.py compares each with the place that it is from.
@@ -38,8 +37,11 @@ DOSES, SCALES = 4, 1  # of a direction, each way; of its rescaling
 DIRECTIONS, BAND, BAND_PAIRS = 20, 5, 8  # random ones of each sort; behind the dose curves
 STORY = 3  # prompts of a cell in a story
 NEUTRAL = 44  # prompts: two other cells and a statement, of the stories that controls take
+ALONE = 3.4  # passes of a crossed prompt that shares no beginning with others
 TEXT = 4  # passes of an answer in full: the prompt by itself, then eight tokens one by one
 STEPS_TEXT = 25  # the same with written steps, sixty-four tokens
+FIRST_TEXTS = 12  # of a cell, with written steps: whether the model writes any
+FEW_HEADS, FEW = 5, 1 / 8  # of h13; the largest share of all heads that is few
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Work:
         prompts: How many.
         passes: Whole forwards of each.
         what: Tells measurements of one kind on the same materials apart.
+        later: Whether it comes after `LATER`.
     """
 
     kind: Kind
@@ -59,6 +62,12 @@ class Work:
     prompts: int
     passes: float = 1
     what: str = ""
+    later: bool = False
+
+
+# What a prediction measures after this needs a result that models seldom show: a circuit is
+# compared with others where it serves its process, and texts are edited where steps are written.
+LATER = Work("answers", "", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +145,11 @@ def _require(sizes: Sizes, *gates: str) -> None:
 def _until_gate(prediction: str, sizes: Sizes) -> tuple[tuple[Work, ...], bool]:
     """What is measured, and whether a gate ended it."""
     works: list[Work] = []
+    later = False
     try:
         for work in PREDICTIONS.get(prediction, _unknown)(sizes):
-            works.append(work)
+            later |= work is LATER
+            works += [] if work is LATER else [replace(work, later=later)]
     except _Unmet:
         return tuple(works), True
     return tuple(works), False
@@ -176,11 +187,12 @@ def _answers(sizes: Sizes) -> Iterator[Work]:
 
 def _crossed(sizes: Sizes) -> bool:
     """Whether crossed prompts are answered, for all that is known: plain ones are easier."""
-    return sizes.meets(*DEMONSTRATED)
+    return sizes.meets(CROSSED, *DEMONSTRATED)
 
 
 def _before_label(sizes: Sizes) -> Iterator[Work]:
-    yield Work("activations", "crossed", min(2 * causality.MOST, 4 * sizes.items), 1, "label")
+    prompts = min(2 * causality.MOST, 4 * sizes.items)
+    yield Work("activations", "crossed", prompts, ALONE, "label")
 
 
 def _shuffled(sizes: Sizes) -> Iterator[Work]:
@@ -241,6 +253,7 @@ def _process_circuit(name: str) -> "Planned":
         part, of = _part(sizes), f"{name} {sizes.kind}"
         yield from _found(name, sizes)
         yield Work("sweep", "cells", part, 1 + len(ABLATIONS), of)  # and all of the kind
+        yield LATER
         yield Work("sweep", "cells", _compared(sizes), 1 + 2 * REFERENCES, f"{of} others")
 
     return works
@@ -275,7 +288,7 @@ def _searched(name: str, sizes: Sizes) -> Iterator[Work]:
     if name == "composing":
         _require(sizes, ORDER)
     yield Work("answers", "plain", 2 * _part(sizes))
-    _require(sizes, *DEMONSTRATED)
+    _require(sizes, *DEMONSTRATED, RIGHT)
     yield from _search(sizes)
 
 
@@ -295,6 +308,7 @@ def _transfer(name: str) -> "Planned":
         yield from _found(name, sizes)
         yield Work("answers", "cells-crossed", 4 * sizes.items, 1, name)
         yield Work("sweep", "cells-crossed", sizes.half, 2, of)
+        yield LATER
         yield Work("sweep", "cells-crossed", _compared(sizes), 2 + 2 * REFERENCES, f"{of}, others")
 
     return works
@@ -312,6 +326,7 @@ def _tuning(name: str) -> "Planned":
         for arms, what in ((1, of), (2 + 2 * REFERENCES, f"{of}, others")):
             yield Work("answers", "cells", unlearnt, 3 * arms * TUNING_STEPS / 2, what)
             yield Work("answers", "cells", _compared(sizes), arms, f"judged, {what}")
+            yield LATER
 
     return works
 
@@ -321,36 +336,49 @@ def _two_circuits(sizes: Sizes) -> Iterator[Work]:
         yield from _found(name, sizes)
     sets = 3 * (1 + 2 * REFERENCES)  # either circuit of a pair, and both
     yield Work("sweep", "cells", _part(sizes), 3, f"both {sizes.kind}")
+    yield LATER
     yield Work("sweep", "cells", _compared(sizes), sets, f"both {sizes.kind} others")
 
 
 def _few_heads(name: str) -> "Planned":
     def works(sizes: Sizes) -> Iterator[Work]:
         sizes = replace(sizes, kind="head")
-        yield from _process_circuit(name)(sizes)
+        if FEW * sizes.layers * sizes.heads < FEW_HEADS:
+            raise _Unmet
+        yield from _found(name, sizes)
         yield Work("sweep", "cells", _part(sizes), 1 + len(ABLATIONS) + 1, f"{name} few heads")
+        yield LATER
         yield Work("sweep", "cells", _compared(sizes), 1 + 2 * REFERENCES, f"{name} few others")
 
     return works
 
 
 def _written_steps(sizes: Sizes) -> Iterator[Work]:
+    yield from _first_texts(sizes)
     yield from _found("composing", sizes)
     yield Work("sweep", "cells", _part(sizes), 2, f"{sizes.kind} steps, short answers")
     yield from _texts(sizes, sizes.kind)
 
 
 def _written_direction(sizes: Sizes) -> Iterator[Work]:
-    yield from _difficulty()
-    _require(sizes, ORDER, *DEMONSTRATED)
+    yield from _first_texts(sizes)
     yield Work("activations", "cells-crossed", 4 * sizes.items, 1, "composing")
     yield Work("sweep", "cells", 2 * _part(sizes), sizes.layers + 1, "direction, short answers")
     yield from _texts(sizes, "direction")
 
 
+def _first_texts(sizes: Sizes) -> Iterator[Work]:
+    yield from _difficulty()
+    _require(sizes, ORDER)
+    yield Work("answers", "plain", 2 * _part(sizes))
+    _require(sizes, *DEMONSTRATED, RIGHT)
+    yield Work("answers", "cells", 2 * FIRST_TEXTS, STEPS_TEXT, "first steps")
+    yield LATER
+
+
 def _texts(sizes: Sizes, what: str) -> Iterator[Work]:
     texts = 2 * sizes.half // 2  # of two cells, half of the relations
-    yield Work("answers", "cells", texts, STEPS_TEXT, "steps")
+    yield Work("answers", "cells", max(texts - 2 * FIRST_TEXTS, 0), STEPS_TEXT, "steps")
     yield Work("answers", "cells", texts, STEPS_TEXT, f"{what} steps")
     others = 2 * REFERENCES * STEPS_TEXT
     yield Work("answers", "cells", _compared(sizes) // CELLS, others, f"{what} steps, others")
@@ -399,7 +427,7 @@ def _process_depth(sizes: Sizes) -> Iterator[Work]:
 
 
 def _separates(sizes: Sizes) -> Iterator[Work]:
-    _require(sizes, *DEMONSTRATED)
+    _require(sizes, CROSSED, *DEMONSTRATED)
     yield from features("crossed", 4 * sizes.items, sizes)
 
 
@@ -431,6 +459,7 @@ def _added(sizes: Sizes) -> Iterator[Work]:
     chosen = 2 * STORY * CHOOSING
     yield Work("sweep", "plain", chosen, 2 * (sizes.layer_by_layer + doses), "added, layers")
     yield Work("sweep", "plain", NEUTRAL, 2 * doses, "added, cost")
+    yield LATER
     yield Work("sweep", "plain", 2 * _judged(sizes), 3 + 2 * SCALES, "added")
     yield Work("sweep", "plain", few, 2 + 3 * DIRECTIONS, "added, random")
     yield Work("sweep", "plain", few, doses, "added, doses")
@@ -442,6 +471,7 @@ def _projected(sizes: Sizes) -> Iterator[Work]:
     yield from _fitted(sizes)
     chosen, every = 2 * STORY * CHOOSING, sizes.layer_by_layer + 1
     yield Work("sweep", "plain", chosen, every, "projected, layers")
+    yield LATER
     yield Work("sweep", "plain", 2 * _judged(sizes), 1 + every + 2, "projected")
     yield Work("sweep", "plain", STORY * CONTROL_PAIRS, 1 + DIRECTIONS, "projected, random")
     yield from _side_effects(sizes, 1, "projected")
@@ -453,6 +483,7 @@ def _corrected(sizes: Sizes) -> Iterator[Work]:
     yield Work("answers", "plain", sizes.items, 1, "harder")
     yield Work("sweep", "plain", STORY * CHOOSING, sizes.layer_by_layer + doses, "wrong, layers")
     yield Work("sweep", "plain", NEUTRAL, doses + 1, "wrong, cost")
+    yield LATER
     yield Work("sweep", "plain", _judged(sizes), 1 + 2 * DIRECTIONS, "wrong")
 
 

@@ -20,9 +20,11 @@ GATE = 0.40  # of what chance leaves
 ACCURACY = 0.60  # what claims ask of each cell: more than `GATE` where four answers are told
 LEAST_CHAINS = 3  # where words of one chain are compared with those of others
 # Gates of claims on the cells, as verdicts name them: what is not told in order and tells enough
-# chains; and that a cell is answered.
-ORDER, CHAINS = "order", "chains"
-GATES = (ORDER, CHAINS, *DEMONSTRATED)
+# chains; that enough items are answered right to judge circuits on; that a cell is answered. And
+# that crossed prompts are.
+ORDER, CHAINS, RIGHT, CROSSED = "order", "chains", "items", "crossed"
+GATES = (ORDER, CHAINS, RIGHT, *DEMONSTRATED)
+LEAST_RIGHT = 20  # of a cell
 ROUNDING = 1e-9  # 21 of 30 where two answers are told is .40, not less
 # Hardest first: (order, chains). Shots are as many as chains. Stories told in order come last:
 # copying is enough there, so that nothing can be said of composing.
@@ -113,11 +115,16 @@ class Chosen:
     notes: tuple[str, ...]
     cells: tuple[Competence, ...] = ()
 
-    @property
-    def gates(self) -> dict[str, bool]:
-        """Whether gates of the cells will be met, by name, for all that is known by now."""
+    def gates(self, items: int) -> dict[str, bool]:
+        """Whether gates of the cells will be met, by name, for all that is known by now.
+
+        Args:
+            items: Asked of each cell; circuits are judged on a quarter of them.
+        """
         told, enough = self.difficulty.order == TOLD, self.difficulty.chains >= LEAST_CHAINS
-        return {ORDER: not told, CHAINS: enough, **{c.cell: c.passes for c in self.cells}}
+        right = min((c.accuracy for c in self.cells), default=1.0) * items / 4
+        expected = {ORDER: not told, CHAINS: enough, RIGHT: right >= LEAST_RIGHT}
+        return expected | {c.cell: c.passes for c in self.cells}
 
 
 def choose_difficulty(subject: Subject, asked: Asked, seed: int) -> Chosen:

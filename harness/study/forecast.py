@@ -6,31 +6,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.materials.cell_sets import whole_cells
+from harness.materials.cells import DEMONSTRATED
 from harness.models.architecture import Architecture
-from harness.study.cost import (
-    OTHERS,
-    PARAMETERS,
-    PREDICTIONS,
-    PROCESSES,
-    Sizes,
-    Work,
-    ends_early,
-    works_of,
-)
-from harness.study.difficulty import GATES
+from harness.study.cost import PARAMETERS, PREDICTIONS, Sizes, Work, ends_early, works_of
+from harness.study.difficulty import CROSSED, GATES
 from harness.study.own_prompts import OwnPrompts, works_on
 from harness.study.plan import Plan
 from harness.study.speed import Speed
 
-# Shares of the planned time: what the plan counts for beside what the run has shown. The speed of a
-# machine changes; whether a model answers does not.
-TRUST, LIGHT = 0.10, 0.01
-# Of its plan: an inconclusive prediction that took less was ended by a gate, any other was stored.
-STOPPED, STORED = 0.5, 0.02
-# Other circuits are measured where the model meets the requirements. On embedded and pretrained
-# models 7 of 100 predictions came to that, and 7 of the 30 that no gate ended: between the two.
-# That share counts as much as so many predictions of the run itself.
-COMPARED, COUNTS = 1 / 8, 4
+TRUST = 0.10  # share of the planned time that the plan counts for beside what the run has shown
+SELDOM = 1 / 25  # share of what is planned for later that the two models that ship came to
 STATISTICS = {"neuron": 4e-4, "head": 1e-3}  # seconds a component and 1,000 permutations
 LEAST = 0.3  # seconds of a prediction that measures nothing
 _WORDS = re.compile(r"layer|head|neuron|retrieval|composing")
@@ -83,21 +68,20 @@ def all_asked() -> list[Asked]:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What a prediction is planned to take.
+    """Seconds that a prediction is planned to take, of what no earlier one measures.
 
     Attributes:
-        group: Materials and process: such predictions mostly end at the same gates.
-        passes: Prompts that pass through all layers, of measurements that no earlier one makes.
-        twins: Seconds of these for untrained twins, which are left out where the model itself does
-            not meet the requirements: then the next prediction of the group may measure them.
-        others: The same for other circuits, which no other prediction measures.
+        seconds: Of what is needed, for all that is known.
+        later: More of them, which are seldom needed; see `cost.LATER`.
+        twins: Of the first, those for untrained twins, which are left out where the model itself
+            does not meet the requirements: then the next prediction with these twins needs them.
+        shared: The materials and names of all of its twins.
     """
 
     seconds: float
-    group: str = ""
-    passes: float = 0.0
+    later: float = 0.0
     twins: float = 0.0
-    others: float = 0.0
+    shared: frozenset[tuple[str, str]] = frozenset()
 
 
 def measurements(
@@ -111,14 +95,14 @@ def measurements(
         architecture: Of the model.
         unmet: Gates of the cells that it is known not to meet; see `Sizes`.
     """
-    done: set[tuple[str, str, str]] = set()
+    done: set[tuple[str, str, str, bool]] = set()
     found = {}
     for each in asked:
         new = {}
         for work in _works(each, _sizes(each, plan, architecture, unmet)):
             key = work.kind, work.materials, work.what
-            if key not in done:
-                new[key] = work
+            if not {(*key, False), (*key, work.later)} & done:
+                new[*key, work.later] = work
         found[each.node] = tuple(new.values())
         done |= new.keys()
     return found
@@ -148,35 +132,30 @@ def planned(
     for each in asked:
         sizes, new = _sizes(each, plan, architecture, unmet), measured[each.node]
         whole = _works(each, replace(sizes, unmet=()))
-        edits = any(work.kind in ("sweep", "gradients") for work in whole)
-        group = _group(each, whole, edits=edits)
-        seconds = sum(map(speed.seconds, new))
+        later = sum(speed.seconds(w) for w in new if w.later and not plan.full)
+        seconds = sum(map(speed.seconds, new)) - later
+        twins = sum(speed.seconds(w) for w in new if _of_twins(w))
         if not ends_early(each.name, sizes):
-            contrasts = group.startswith("cells") and not edits and not _again(whole)
-            seconds += LEAST + (_statistics(each, plan, architecture) if contrasts else 0.0)
-        passes = sum(w.prompts * w.passes for w in new)
-        twins = sum(speed.seconds(w) for w in new if w.what.endswith("twins"))
-        others = sum(speed.seconds(w) for w in new if w.what.endswith(OTHERS) and not plan.full)
-        found[each.node] = Planned(seconds, group, passes, twins, others)
+            seconds += LEAST + _statistics(each, whole, plan, architecture)
+        shared = frozenset((w.materials, w.what) for w in whole if _of_twins(w))
+        found[each.node] = Planned(seconds, later, twins, shared)
     return found
 
 
-def _group(asked: Asked, works: Sequence[Work], *, edits: bool) -> str:
-    """Such as `cells composing edited`: materials, processes, and whether components are edited."""
-    if not works:
-        return ""
-    processes = [p for p in PROCESSES if p in f"{asked.name} {asked.parameters}"]
-    what = [works[-1].materials.partition("-")[0], *processes, *(["edited"] if edits else [])]
-    return " ".join(what)
+def _of_twins(work: Work) -> bool:
+    return work.what.endswith("twins")
 
 
-def _again(works: Iterable[Work]) -> bool:
-    """Whether a set is drawn again, which takes no same-process contrasts."""
-    return any(work.what.endswith("again") for work in works)
+def _statistics(
+    asked: Asked, works: Sequence[Work], plan: Plan, architecture: Architecture
+) -> float:
+    """Seconds of statistics: most are same-process contrasts of every component of a kind.
 
-
-def _statistics(asked: Asked, plan: Plan, architecture: Architecture) -> float:
-    """Seconds of statistics: most are same-process contrasts of every component of a kind."""
+    A claim that edits components, or draws its set again, takes none.
+    """
+    others = any(w.kind in ("sweep", "gradients") or w.what.endswith("again") for w in works)
+    if not works or others or not works[-1].materials.startswith("cells"):
+        return 0.0
     kind = next((k for k in STATISTICS if k in f"{asked.name} {asked.parameters}"), "")
     count = {
         "neuron": architecture.layers * architecture.neurons,
@@ -187,107 +166,88 @@ def _statistics(asked: Asked, plan: Plan, architecture: Architecture) -> float:
 
 @dataclass
 class Forecast:
-    """Seconds that are left of a run: the plan, at the pace of what is over.
-
-    Predictions of a group mostly end alike: where some of them ended at a gate that the plan does
-    not know to be unmet, or were stored, as large a share of the others is taken to.
+    """Seconds that are left of a run: the plan, in the ratio of what is over to its own plan.
 
     Attributes:
         planned: By node.
-        over: Seconds that predictions took, by node.
-        inconclusive: Those that are.
-        compared: Those that might have measured other circuits, and whether they did.
+        over: Seconds that predictions took, by node; None where they tell no pace, because the
+            model was loaded meanwhile or all was stored.
     """
 
     planned: dict[str, Planned]
-    over: dict[str, float] = field(default_factory=dict)
-    inconclusive: set[str] = field(default_factory=set)
-    compared: dict[str, bool] = field(default_factory=dict)
+    over: dict[str, float | None] = field(default_factory=dict)
 
-    @property
-    def total(self) -> float:
-        """Seconds planned for all."""
-        return sum(p.seconds for p in self.planned.values())
-
-    def end(
-        self,
-        node: str,
-        seconds: float,
-        *,
-        inconclusive: bool = False,
-        twins: bool = True,
-        others: bool = True,
-    ) -> None:
-        """A prediction is over; whether it measured untrained twins, and other circuits."""
+    def end(self, node: str, seconds: float | None) -> None:
+        """A prediction is over."""
         if node in self.planned:
             self.over[node] = seconds
-            self.inconclusive |= {node} if inconclusive else set()
-            if not twins and self.planned[node].twins:
+            own = self.planned[node]
+            if seconds is not None and seconds < own.seconds - own.twins / 2:
                 self._pass_on(node)
-            if self.planned[node].others:
-                self.compared[node] = others
-                if not others:
-                    own = self.planned[node]
-                    self.planned[node] = replace(own, seconds=own.seconds - own.others, others=0.0)
 
     def _pass_on(self, node: str) -> None:
-        """Plan the twins of a prediction in the next one of its group."""
-        own, twins = self.planned[node], self.planned[node].twins
-        self.planned[node] = replace(own, seconds=own.seconds - twins, twins=0.0)
+        """Plan the twins of a prediction, which did without, in the next one that has them."""
+        own = self.planned[node]
+        self.planned[node] = replace(own, seconds=own.seconds - own.twins, twins=0.0)
         for name, plan in self.planned.items():
-            if name not in self.over and plan.group == own.group:
-                both = replace(plan, seconds=plan.seconds + twins, twins=plan.twins + twins)
-                self.planned[name] = both
+            if name not in self.over and plan.shared & own.shared:
+                seconds, twins = plan.seconds + own.twins, plan.twins + own.twins
+                self.planned[name] = replace(plan, seconds=seconds, twins=twins)
                 return
 
-    def left(self, node: str = "", seconds: float = 0.0) -> float:
+    def left(self, running: Mapping[str, float] | None = None) -> float:
         """Seconds left.
 
         Args:
-            node: What runs now.
-            seconds: Since when.
+            running: What predictions that run now have taken so far, by node.
         """
-        left, spared = 0.0, 1 - self._others()
-        for name, plan in self.planned.items():
-            if name not in self.over:
-                expected = plan.seconds - spared * plan.others
-                expected *= self._pace() * self._asked_to_its_end(plan.group)
-                left += max(0.0, expected - (seconds if name == node else 0.0))
-        return left
+        running = running or {}
+        told = [(self.planned[n], took) for n, took in self.over.items() if took is not None]
+        done = [(plan, plan.later if _came_to_it(plan, took) else 0.0) for plan, took in told]
+        later = _ratio(
+            sum(came for _, came in done),
+            sum(plan.later for plan, _ in done),
+            sum(plan.later for plan in self.planned.values()),
+            SELDOM,
+        )
+        expected = {
+            node: plan.seconds
+            + plan.later * (1.0 if _came_to_it(plan, running.get(node, 0.0)) else later)
+            for node, plan in self.planned.items()
+        }
+        pace = _ratio(
+            sum(took for _, took in told),
+            sum(plan.seconds + came for plan, came in done),
+            sum(expected.values()),
+        )
+        return sum(
+            max(0.0, pace * seconds - running.get(node, 0.0))
+            for node, seconds in expected.items()
+            if node not in self.over
+        )
 
-    def _others(self) -> float:
-        """The share of predictions that will measure other circuits, of those that might."""
-        judged = [done for node, done in self.compared.items() if not self._stopped(node)]
-        return (COUNTS * COMPARED + sum(judged)) / (COUNTS + len(judged))
 
-    def _pace(self) -> float:
-        """Seconds for each planned one, of what was measured to its end."""
-        whole = [n for n in self.over if self.planned[n].passes and not self._stopped(n)]
-        trust = TRUST * self.total
-        took, plan = (sum(of(n) for n in whole) for of in (self.over.__getitem__, self._seconds))
-        return (took + trust) / (plan + trust) if plan + trust else 1.0
+def _came_to_it(plan: Planned, seconds: float) -> bool:
+    """Whether a prediction measured what was planned for later, for the time that it took."""
+    return seconds > plan.seconds + plan.later / 2
 
-    def _asked_to_its_end(self, group: str) -> float:
-        """The share of the planned time of this group that no gate and no store saved."""
-        alike = [n for n in self.over if self.planned[n].group == group]
-        stopped = sum(self._seconds(n) for n in alike if self._stopped(n))
-        return 1 - stopped / (sum(map(self._seconds, alike)) + LIGHT * self.total or 1.0)
 
-    def _stopped(self, node: str) -> bool:
-        """Whether a prediction ended long before its measurements could."""
-        least = STOPPED if node in self.inconclusive else STORED
-        return self.over[node] < least * self._seconds(node)
-
-    def _seconds(self, node: str) -> float:
-        return self.planned[node].seconds
+def _ratio(taken: float, planned: float, all_planned: float, before: float = 1.0) -> float:
+    """What was taken of what was planned; beside it counts what was thought before the run."""
+    weight = TRUST * all_planned
+    return (taken + before * weight) / (planned + weight) if planned + weight else before
 
 
 def gates_of(record: Mapping[str, Any]) -> dict[str, bool]:
-    """Whether gates of the cells are met, by name, as far as a verdict on plain cells says it."""
+    """Whether gates of the cells are met, by name, as far as a verdict on the cells says it."""
     whole = whole_cells(record["materials"]["name"])
-    if whole is None or whole[0].crossed:
+    if whole is None:
         return {}
-    found = {gate["name"].removesuffix(" accuracy"): gate["met"] for gate in record["gates"]}
+    short = re.compile(r" accuracy$| to (search|judge) on$")
+    found = {short.sub("", gate["name"]): gate["met"] for gate in record["gates"]}
+    if whole[0].crossed:
+        answered = [met for name, met in found.items() if name in DEMONSTRATED]
+        return {CROSSED: all(answered)} if answered else {}
     return {name: met for name, met in found.items() if name in GATES}
 
 

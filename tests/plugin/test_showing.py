@@ -7,10 +7,18 @@ import select
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 
+from harness.models.specs import resolve
+from harness.plugin.forecasting import SPEED, Forecasts, as_property
+from harness.plugin.showing import Showing
+from harness.study.cost import Kind
+from harness.study.plan import Plan
 from harness.study.progress import Progress, clock
+from harness.study.speed import MATERIALS, Speed
 from tests.support import forks
 from tests.support.inner_runs import alone
 
@@ -138,6 +146,25 @@ def test_what_cannot_be_shown_stops_nothing():
         progress._draw()
         advance(2)
     progress.stop()
+
+
+def test_a_test_that_loads_a_model_on_a_worker_tells_no_pace_and_what_runs_is_counted_down():
+    names = ("every_site_reaches_the_logits", "the_model_answers", "some_layers_serve_retrieval")
+    loads, answers, runs = nodes = [f"x.py::test_{name}[mini-qwen]" for name in names]
+    showing = object.__new__(Showing)
+    showing.node, showing.loading, showing.progress = runs, set(), Progress()
+    showing.since = dict.fromkeys(nodes, time.monotonic() - 20)
+    showing.forecasts = Forecasts({"mini-qwen": resolve("mini-qwen")}, Plan(), nodes)
+    slow = Speed(dict.fromkeys(get_args(Kind), 1000.0), dict.fromkeys(MATERIALS, 40.0))
+    speed = SPEED, as_property("mini-qwen", slow)
+    for node, told in ((loads, [speed]), (answers, [])):
+        for when in ("call", "teardown"):
+            report = SimpleNamespace(nodeid=node, when=when, user_properties=told)
+            showing.pytest_runtest_logreport(report)
+    assert showing.forecasts._over == {loads: None, answers: pytest.approx(20, abs=2)}
+    whole = showing.forecasts.left()
+    assert whole > 40
+    assert showing._left() == pytest.approx(whole - 20, abs=2)
 
 
 def test_times_are_read_at_a_glance():

@@ -8,6 +8,7 @@ import pytest
 
 from harness.findings.circuits import neuron_scores, patching, published
 from harness.findings.gates import FIRST_ITEMS
+from harness.findings.processes import few, writing
 from harness.findings.processes.hops import LEAST_CHAINS
 from harness.findings.processes.kinds import CELLS, COMPOSING, RETRIEVAL
 from harness.findings.steering.doses import BAND_PAIRS
@@ -15,7 +16,7 @@ from harness.findings.steering.fitting import neutral_prompts
 from harness.materials.cell_sets import draw_cells
 from harness.materials.items import DISCOVERY
 from harness.materials.sets import geography_published
-from harness.study import cost, difficulty
+from harness.study import cost, difficulty, speed
 
 HYPOTHESES = Path(__file__).resolve().parents[2] / "hypotheses"
 
@@ -44,8 +45,9 @@ def test_generality_is_planned_without_a_circuit(process, kind, measured):
     assert edited == [(measured, f"{kind} search")]
 
 
-def test_tuning_is_planned_as_claimed():
+def test_tuning_and_few_heads_are_planned_as_claimed():
     assert claim("h10").STEPS == cost.TUNING_STEPS
+    assert claim("h13").HEADS == cost.FEW_HEADS
 
 
 def test_steering_is_planned_as_claimed():
@@ -70,6 +72,8 @@ def test_steering_is_planned_as_claimed():
         (cost.PATH_STEPS, neuron_scores.PATH_STEPS),
         (cost.PATCHED_PAIRS, patching.PATCHED_PAIRS),
         (cost.PATCHED_PLACES, len(patching.PATCHED)),
+        (cost.FIRST_TEXTS, writing.FIRST_TEXTS),
+        (cost.FEW, few.FEW),
         (cost.BAND_PAIRS, BAND_PAIRS),
         (difficulty.LEAST_CHAINS, LEAST_CHAINS),
         ({*cost.NEEDED["retrieval"]}, {*RETRIEVAL.cells}),
@@ -85,6 +89,12 @@ def test_stories_are_as_large_as_planned():
     story = cells.items[0].pair
     first = [item for item in cells.items if item.pair == story]
     assert sum(item.task == "recall" for item in first) == cost.STORY
+
+
+def test_crossed_prompts_by_themselves_are_as_long_as_planned():
+    name = speed.MATERIALS["crossed"]
+    whole = [len(item.prompt.split()) for item in speed._drawn(name).items[: speed.SAMPLE]]
+    assert sum(whole) / len(whole) / speed._words(name) == pytest.approx(cost.ALONE, rel=0.05)
 
 
 def test_neutral_prompts_are_as_many_as_planned():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SECONDS = 10.0  # of a probe, at most, where one batch takes less
 GROWING = (1, 1, 16, 64, 128)  # prompts of a batch
 LONG = 3.0  # seconds of a single prompt beside which the cost of a batch does not count
-ENOUGH = 0.15  # seconds of a batch after which a larger one would tell no more
+ENOUGH = 1.0  # seconds of a batch that would tell no more than a smaller one
 SAMPLE = 48  # prompts whose tokens are counted
 EDITS = 8
 FAST = 5_000.0  # tokens a second of the smallest models, which batches slow down
@@ -174,7 +174,7 @@ def probe(
         if at == 2 and took.seconds > LONG:
             break
         longer = took.seconds * number / took.prompts if at else 0.0
-        if at > 2 and (number == took.prompts or longer > left or took.seconds > ENOUGH):
+        if at > 2 and (number == took.prompts or longer > min(left, ENOUGH)):
             break
         started = clock()
         measure(number)

@@ -465,6 +465,18 @@ def test_a_probe_does_not_count_what_is_done_once():
     assert (took.prompts, took.seconds, spent) == (16, pytest.approx(8), pytest.approx(1008.5))
 
 
+def test_a_probe_goes_on_to_larger_batches_where_the_first_was_slow():
+    clock, asked = Clock(), []
+
+    def measure(number: int) -> None:
+        asked.append(number)
+        clock.now += 0.001 * number + (0.15 if number == 16 else 0.0)
+
+    took, _ = probe(measure, 128, seconds=3.0, clock=clock)
+    assert asked == [1, 1, 16, 64, 128]
+    assert took.seconds == pytest.approx(0.128)
+
+
 def test_a_probe_of_a_large_model_times_one_prompt():
     clock = Clock()
 

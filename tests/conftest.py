@@ -14,6 +14,8 @@ sys.dont_write_bytecode = False
 # One thread a process, before anything imports torch. Several workers of several threads wait for
 # one another with all cores busy: the tests of training took five times as much of the processor.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Garbage is looked for every 20,000 new objects, not every 700: it was a twentieth of all time.
+gc.set_threshold(20_000)
 
 
 @pytest.fixture(scope="module")

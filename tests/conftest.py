@@ -62,7 +62,7 @@ LONGEST = (
     *("tests/plugin/test_regression_gate.py", "tests/adapter/test_sweep.py"),
     *("tests/adapter/test_prefix_sharing.py", "tests/training/test_cells.py"),
     *("tests/fleet/test_cluster.py", "tests/report/test_report.py", "tests/test_border.py"),
-    *("tests/report/test_drawn.py", "tests/report/test_accessible.py"),
+    "tests/report/test_drawn.py",
     *("tests/training/test_training.py", "tests/findings/processes/test_processes.py"),
     *("tests/commands/test_prompts.py", "tests/materials/test_cells.py"),
     *("tests/adapter/test_attribution.py", "tests/adapter/test_architectures.py"),

@@ -14,7 +14,6 @@ from harness.verdicts import records
 from harness.verdicts.components import COSTS
 from harness.verdicts.judge import Outcome
 from harness.verdicts.verdict import plan_of
-from tests.support.browser import CHROMIUM, Visit
 from tests.support.sample_records import NASTY, components, sample
 
 
@@ -148,7 +147,7 @@ def test_csv_has_every_prediction_with_numbers_in_full(compared):
     assert float(lost["delta"]) == 0
 
 
-def test_a_page_needs_no_network_and_names_are_not_markup(compared, request):
+def test_names_are_not_markup_in_a_page(compared):
     run = compared.folder / "nasty"
     records.write_verdicts(run, sample((NASTY,)))
     path = compared.folder / "page.html"
@@ -158,12 +157,6 @@ def test_a_page_needs_no_network_and_names_are_not_markup(compared, request):
     assert "&lt;script&gt;" in html
     assert compared("release-1", "release-2", "--html", str(path))[0] == 1
     assert "Something regressed: 2 of 10 predictions changed" in path.read_text()
-    if not CHROMIUM.exists():
-        return
-    visit = Visit(request.getfixturevalue("tab"), path)
-    assert visit.faults == []
-    assert visit.requests == [path.as_uri()]
-    assert visit.page.locator("#changed tbody tr").count() == 2
 
 
 def test_the_order_of_costs_is_in_every_form(compared):

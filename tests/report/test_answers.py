@@ -10,7 +10,6 @@ from harness.report.anchors import Anchors
 from harness.report.answers import EACH, answer_sheets, read_answers
 from harness.report.rendering import load_and_render, render
 from harness.verdicts import records
-from tests.support.browser import Visit, in_browser
 from tests.support.sample_records import answers, sample
 
 
@@ -83,24 +82,3 @@ def test_what_is_no_answer_is_refused_by_file_and_column(tmp_path, column, value
     with pytest.raises(ForeignError, match=re.escape(said)) as refusal:
         written(tmp_path, **{column: value})
     assert str(tmp_path / records.ANSWERS_NAME) in str(refusal.value)
-
-
-@in_browser
-def test_a_filter_looks_at_all_answers(tab, tmp_path):
-    path = render(sample(), None, tmp_path / "r.html", answers=answers())
-    visit = Visit(tab, path)
-    page = visit.page
-    page.locator("#answers > details > summary").click()
-    page.locator(".sheet-fold > summary").click()
-    rows = ".answers tbody tr"
-    visit.count(rows, 15)
-    page.locator("[data-field=right]").select_option("wrong")
-    visit.count(rows, 10)
-    assert page.locator(".sheet-fold .found").text_content() == "10 of 40"
-    page.locator("[data-field=words]").fill("reasoning 13")
-    visit.count(rows, 1)
-    assert page.locator(rows).inner_text().split("\t")[2:5] == ["A13", "✗ B13", "B13, C13"]
-    page.locator("[data-field=words]").fill("")
-    page.locator("[data-field=right]").select_option("all")
-    visit.count(rows, 15)
-    assert visit.faults == []

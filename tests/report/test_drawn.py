@@ -6,22 +6,30 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.report.rendering import render
 from harness.verdicts import typeset
 from tests.support.browser import Visit, in_browser, opens_without_a_fault
-from tests.support.sample_records import components
+from tests.support.sample_records import components, sample
 
 pytestmark = in_browser
 
 
 @pytest.fixture(scope="module")
-def drawn(tab, report_file):
-    visit = Visit(tab, report_file)
+def path(tmp_path_factory):
+    """Of one model: two, with all of their figures, are read on a telephone."""
+    one = ("mini-qwen",)
+    return render(sample(one), components(one), tmp_path_factory.mktemp("drawn") / "report.html")
+
+
+@pytest.fixture(scope="module")
+def drawn(tab, path):
+    visit = Visit(tab, path)
     visit.draw_everything()
     return visit
 
 
-def test_it_opens_without_a_fault(drawn, report_file):
-    opens_without_a_fault(drawn, report_file, 1280)
+def test_it_opens_without_a_fault(drawn, path):
+    opens_without_a_fault(drawn, path, 1280)
 
 
 def test_headings_keep_their_order(drawn):

@@ -1,12 +1,19 @@
-"""The report, read in a browser as its reader does."""
+"""The report, read in a browser as its reader does. It takes long to start: all pages are here."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from harness.commands import main
 from harness.report import formats
 from harness.report import view as report_view
 from harness.report.rendering import render
+from harness.verdicts import records
+from harness.verdicts.judge import Outcome
 from tests.support.browser import Visit, in_browser, opens_without_a_fault
-from tests.support.sample_records import components, sample
+from tests.support.sample_plots import curve, entries, entry, nasty
+from tests.support.sample_records import answers, components, known, sample, steered
 
 pytestmark = in_browser
 
@@ -54,12 +61,14 @@ def test_a_deep_link_opens_its_verdict(tab, report_file):
     assert broken == []
 
 
-@pytest.mark.parametrize("target", ["#h4", "#h3-held-out-mini-llama", "#provenance", "#instrument"])
+@pytest.mark.parametrize("target", ["#h3-held-out-mini-llama", "#provenance"])
 def test_a_link_lands_where_it_says_while_figures_are_drawn(tab, report_file, target):
     page = Visit(tab, report_file).page
     page.evaluate("t => { location.hash = t }", target)
     page.locator("figure[data-drawn]").first.wait_for()
-    page.wait_for_timeout(1000)  # figures on the way are drawn
+    drawn = 0
+    while drawn != (drawn := page.locator("figure[data-drawn]").count()):
+        page.wait_for_timeout(300)  # figures on the way are drawn
     top = page.locator(target).evaluate("e => e.getBoundingClientRect().top")
     end = page.evaluate("scrollY + innerHeight >= document.documentElement.scrollHeight - 2")
     assert 0 <= top < 120 or (end and top < 900)
@@ -135,8 +144,9 @@ def test_light_and_dark_differ_and_the_toggle_redraws_plots(tab, report_file):
 
 def test_paper_has_every_verdict_and_plot_in_light_colours(tab, tmp_path):
     """From a dark screen: from a light one there is nothing to change."""
-    one = ("mini-qwen",)
-    visit = Visit(tab, render(sample(one), components(one), tmp_path / "r.html"), scheme="dark")
+    found = [r for r in sample(("mini-qwen",)) if r.claim_id in ("h1", "h2")]
+    path = render(found, components(("mini-qwen",)), tmp_path / "r.html")
+    visit = Visit(tab, path, scheme="dark")
     page = visit.page
     page.locator("#h1 figure.plot").first.scroll_into_view_if_needed()
     page.locator("#h1 figure.plot .main-svg").first.wait_for()  # so Plotly is unpacked
@@ -188,3 +198,91 @@ def test_a_link_to_a_verdict_is_copied_and_leads_there(tab, report_file):
     page.goto("about:blank")
     page.goto(link)
     visit.count("#h2-held-out-mini-llama[open]", 1)
+
+
+def test_a_filter_looks_at_all_answers(tab, tmp_path):
+    path = render(sample(), None, tmp_path / "r.html", answers=answers())
+    visit = Visit(tab, path)
+    page = visit.page
+    page.locator("#answers > details > summary").click()
+    page.locator(".sheet-fold > summary").click()
+    rows = ".answers tbody tr"
+    visit.count(rows, 15)
+    page.locator("[data-field=right]").select_option("wrong")
+    visit.count(rows, 10)
+    assert page.locator(".sheet-fold .found").text_content() == "10 of 40"
+    page.locator("[data-field=words]").fill("reasoning 13")
+    visit.count(rows, 1)
+    assert page.locator(rows).inner_text().split("\t")[2:5] == ["A13", "✗ B13", "B13, C13"]
+    page.locator("[data-field=words]").fill("")
+    page.locator("[data-field=right]").select_option("all")
+    visit.count(rows, 15)
+    assert visit.faults == []
+
+
+# ---- Other pages
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
+def test_every_form_opens_without_a_fault(tab, tmp_path, width, scheme):
+    plots = [*entries(), *nasty()]
+    found = [r for r in sample(("mini-qwen",)) if r.claim_id == "h2"]
+    path = render(found, None, tmp_path / "report.html", plots=plots)
+    visit = Visit(tab, path, width=width, scheme=scheme)
+    visit.draw_everything()
+    assert visit.faults == []
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert visit.page.evaluate("window.pwned") is None
+    assert visit.page.locator("figure.plot:has-text('could not be drawn')").count() == 0
+    assert visit.page.locator(".canvas img, .canvas a[href]").count() == 0
+    forms = (".errorbars", ".heatmaplayer image", ".points path.point", ".barlayer path")
+    for form in forms:
+        assert visit.page.locator(f"#h2-mini-qwen {form}").count() > 0, form
+    drawn_text = visit.page.locator("#h2-mini-qwen .canvas").all_inner_texts()
+    assert any("<script>window.pw" in text for text in drawn_text)
+
+
+def test_a_page_of_releases_opens_without_a_fault(tab, tmp_path):
+    two = sample(("mini-qwen",))[:2]
+    for name, outcome in (("old", Outcome.SUPPORTED), ("new", Outcome.REFUTED)):
+        records.write_verdicts(tmp_path / name, [replace(v, outcome=outcome) for v in two])
+    path = tmp_path / "page.html"
+    assert main(["compare", str(tmp_path / "old"), str(tmp_path / "new"), f"--html={path}"]) == 1
+    visit = Visit(tab, path)
+    assert visit.faults == []
+    assert visit.requests == [path.as_uri()]
+    assert visit.page.locator("#changed tbody tr").count() == 2
+
+
+# ---- The rules of axe-core, at the widths and in the themes that a page is read in
+
+
+@pytest.fixture(scope="module")
+def every_part(tmp_path_factory):
+    """One model, with every part of the report, files beside it too."""
+    folder = tmp_path_factory.mktemp("axe")
+    table = components(("mini-qwen",))
+    table.to_parquet(folder / "components.parquet", index=False)
+    # Two claims: the others are more of the same, and the rules read every node.
+    found = [r for r in sample(("mini-qwen",)) if r.claim_id in ("h0", "h2")] + known()
+    found += [steered("mini-qwen", "refuted", (0.5, 0.2, 0.8), (-6.2, -7.5, -5.1))]
+    return render(found, table, folder / "report.html", plots=[entry(curve())])
+
+
+# Each width and each theme once: no rule of axe is about both.
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_no_rule_of_axe_is_broken(tab, every_part, width, scheme):
+    axe = pytest.importorskip(
+        "axe_playwright_python", reason="needs axe-playwright-python, which brings axe-core"
+    )
+    visit = Visit(tab, every_part, width=width, scheme=scheme)
+    visit.draw_everything()
+    visit.page.evaluate(Path(axe.__file__).with_name("axe.min.js").read_text(encoding="utf-8"))
+    result = visit.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    assert len(result["passes"]) > 30
+    broken = [
+        f"{rule['impact']}: {rule['help']}: {node['html'][:120]}"
+        for rule in result["violations"]
+        for node in rule["nodes"]
+    ]
+    assert broken == []

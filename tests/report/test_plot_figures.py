@@ -9,25 +9,15 @@ import pytest
 from harness.report.figures.figure import DIVERGING, SEQUENTIAL
 from harness.report.figures.plots import figure_of
 from harness.report.rendering import render
-from harness.verdicts.plots import Plot, PlotPanel, Series
-from tests.support.browser import Visit, in_browser
-from tests.support.sample_plots import curve, entries, entry
-from tests.support.sample_records import NASTY, sample
+from harness.verdicts.plots import PlotPanel
+from tests.support.sample_plots import curve, entries, entry, nasty, plot, series
+from tests.support.sample_records import sample
 
 NAN, INF = float("nan"), float("inf")
 
 
-def plot(form, *series, lines=(), **words):
-    base = Plot(form, "title", "Headline.", "Caption.", "x title", "y title", ())
-    return replace(base, panels=(PlotPanel("panel", series, lines),), **words)
-
-
 def drawn(*arguments, **words):
     return figure_of(entry(plot(*arguments, **words)))
-
-
-def series(role="model", x=(), y=(), **more):
-    return Series(more.pop("name", role), role, x, y, **more)
 
 
 def shapes(figure):
@@ -249,39 +239,8 @@ def test_a_histogram_has_pale_bars_and_an_outline_for_each_series():
 # ---- In the page
 
 
-def nasty():
-    names = {"text": (NASTY, NASTY)}
-    places = (NASTY, "b")
-    return [
-        entry(plot("curve", series("recall", places, (1, 2), name=NASTY), title=NASTY, x=NASTY)),
-        entry(plot("map", series("model", places, places, z=(1, 2)), y=NASTY, z=NASTY)),
-        entry(plot("scatter", series("model", (0, 1), (1, 0), name=NASTY, **names), caption=NASTY)),
-        entry(plot("histogram", series("model", places, (1, 2), name=NASTY), headline=NASTY)),
-    ]  # fmt: skip
-
-
 def test_words_of_a_plot_are_escaped(tmp_path):
     html = render(sample(), None, tmp_path / "report.html", plots=nasty()).read_text()
     assert html.count("figure-h2-mini-qwen-") == 4
     assert "<script>window.pwned" not in html
     assert "<img src=x" not in html
-
-
-@in_browser
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
-def test_every_form_opens_without_a_fault(tab, tmp_path, width, scheme):
-    plots = [*entries(), *nasty()]
-    records = [r for r in sample() if r.claim_id == "h2"]
-    path = render(records, None, tmp_path / "report.html", plots=plots)
-    visit = Visit(tab, path, width=width, scheme=scheme)
-    visit.draw_everything()
-    assert visit.faults == []
-    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
-    assert visit.page.evaluate("window.pwned") is None
-    assert visit.page.locator("figure.plot:has-text('could not be drawn')").count() == 0
-    assert visit.page.locator(".canvas img, .canvas a[href]").count() == 0
-    forms = (".errorbars", ".heatmaplayer image", ".points path.point", ".barlayer path")
-    for form in forms:
-        assert visit.page.locator(f"#h2-mini-qwen {form}").count() > 0, form
-    drawn_text = visit.page.locator("#h2-mini-qwen .canvas").all_inner_texts()
-    assert any("<script>window.pw" in text for text in drawn_text)

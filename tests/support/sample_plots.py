@@ -1,9 +1,11 @@
 """Plots as claims hand them over, one of each form, with entries of `plots.json` around them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from harness.verdicts.plots import PlacedPlot, Plot, PlotPanel, Series
-from tests.support.sample_records import CROSSED
+from tests.support.sample_records import CROSSED, NASTY
 
 DOSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 SITES = ("subject", "relation", "last premise", "question", "last token")
@@ -120,3 +122,24 @@ def entry(plot, **changes):
 
 def entries():
     return [entry(p) for p in (curve(), heat_map(), scatter(), histogram())]
+
+
+def plot(form, *series, lines=(), **words):
+    base = Plot(form, "title", "Headline.", "Caption.", "x title", "y title", ())
+    return replace(base, panels=(PlotPanel("panel", series, lines),), **words)
+
+
+def series(role="model", x=(), y=(), **more):
+    return Series(more.pop("name", role), role, x, y, **more)
+
+
+def nasty():
+    """A plot of each form, with names that would run as scripts."""
+    names = {"text": (NASTY, NASTY)}
+    places = (NASTY, "b")
+    return [
+        entry(plot("curve", series("recall", places, (1, 2), name=NASTY), title=NASTY, x=NASTY)),
+        entry(plot("map", series("model", places, places, z=(1, 2)), y=NASTY, z=NASTY)),
+        entry(plot("scatter", series("model", (0, 1), (1, 0), name=NASTY, **names), caption=NASTY)),
+        entry(plot("histogram", series("model", places, (1, 2), name=NASTY), headline=NASTY)),
+    ]  # fmt: skip

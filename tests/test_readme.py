@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.commands import main
+from harness.commands import doctor, main
 from harness.plugin.options import OPTIONS
+from tests.commands.test_look import KNOWN
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -61,6 +62,7 @@ def test_the_recipe_for_ci_is_a_workflow_whose_commands_exist(tmp_path, monkeypa
     steps = workflow["jobs"]["hypotheses"]["steps"]
     lines = [line for step in steps for line in step.get("run", "").splitlines()]
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "speed_before", lambda *_: KNOWN)
     known = {name for name, *_ in OPTIONS} | {"--junitxml", "-n"}
     ran = []
     for line in lines:

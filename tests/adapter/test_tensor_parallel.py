@@ -89,7 +89,8 @@ def folders(tmp_path_factory):
     home = tmp_path_factory.mktemp("divided")
     made = {k: tiny_models.save(home / k, k, **more) for k, more in KINDS.items()}
     (home / "test_run.py").write_text(RUN)
-    options = ("-p", "harness.plugin.entry", "-p", "no:cacheprovider", *inner_runs.IMPORTED)
+    plugins = ("-p", "harness.plugin.entry", "-p", "no:cacheprovider", *inner_runs.KNOWN_SPEED)
+    options = (*plugins, *inner_runs.IMPORTED)
     models = [f"--model={folder}" for folder in made.values()]
     asked = ("test_run.py", *options, "--cache=off", "--tensor-parallel=2", *models)
     with inner_runs.within_this_process() as patched:

@@ -7,7 +7,7 @@ import pytest
 
 import harness.adapter  # noqa: F401 - once, for all of the runs below
 from tests.support import forks
-from tests.support.inner_runs import ROOT, alone
+from tests.support.inner_runs import KNOWN_SPEED, ROOT, alone
 
 PLACES = ("France", "Japan", "Kenya", "Peru", "Norway", "Egypt", "India", "Chile", "Ghana", "Cuba")
 
@@ -27,7 +27,7 @@ def claim(pytester, monkeypatch):
     return folder
 
 
-OPTIONS = ("--model=mini-qwen", "--gate=none", "--twins=1", "--no-controls")
+OPTIONS = ("--model=mini-qwen", "--gate=none", "--twins=1", "--no-controls", *KNOWN_SPEED)
 
 
 def test_the_documented_claim_is_judged_on_the_prompts_it_brings(claim):

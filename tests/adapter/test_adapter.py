@@ -13,7 +13,7 @@ from harness.models.architecture import architecture_of
 from harness.models.specs import ModelError, resolve
 from tests.support import oracle, tiny_models
 from tests.support.memory import short_of_memory
-from tests.support.tiny_models import ITEMS, item, largest_difference
+from tests.support.tiny_models import ITEMS, in_batches, item, largest_difference
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def reloaded(model: Model, **options: object) -> Model:
 @pytest.mark.parametrize("kind", tiny_models.CONFIGS)
 def test_extraction_equals_torch_hooks_on_the_bare_model(load, kind):
     model = load(kind)
-    alone = reloaded(model, batch_size=1)
+    alone = in_batches(model, 1)
     final, mean = alone.extract(ITEMS[:3]), alone.extract(ITEMS[:3], "mean")
     for number, ids in enumerate(model.encoder.ids(ITEMS[:3])):
         run = oracle.run(model.module, ids)
@@ -49,8 +49,8 @@ def test_the_self_check_passes_and_padding_changes_nothing(load, kind):
     worst = model.self_check().worst()
     assert worst.pop("zeroed") > 1e-4
     assert max(worst.values()) < 1e-5, worst
-    together = reloaded(model, batch_size=5).extract(ITEMS)
-    alone = reloaded(model, batch_size=1).extract(ITEMS)
+    together = in_batches(model, 5).extract(ITEMS)
+    alone = in_batches(model, 1).extract(ITEMS)
     assert largest_difference(together, alone) < 1e-5
 
 
@@ -65,13 +65,13 @@ def test_attributes_come_from_the_configuration(load):
 
 @pytest.mark.parametrize("position", ["final", "subject", "mean"])
 def test_batch_size_does_not_change_a_feature(model, position):
-    sizes = [reloaded(model, batch_size=size).extract(ITEMS, position) for size in (1, 3, 32)]
+    sizes = [in_batches(model, size).extract(ITEMS, position) for size in (1, 3, 32)]
     assert largest_difference(sizes[0], sizes[1]) < 1e-5
     assert largest_difference(sizes[0], sizes[2]) < 1e-5
 
 
 def test_batch_size_does_not_change_a_score(model):
-    answers = [reloaded(model, batch_size=size).score(ITEMS) for size in (1, 3, 32)]
+    answers = [in_batches(model, size).score(ITEMS) for size in (1, 3, 32)]
     assert largest_difference(answers[0], answers[1]) < 1e-5
     assert largest_difference(answers[0], answers[2]) < 1e-5
 
@@ -218,7 +218,7 @@ def test_a_twin_is_reproducible_untrained_and_leaves_the_random_state_alone(mode
 
 def test_progress_adds_up_to_the_number_of_prompts(model):
     done: list[int] = []
-    reloaded(model, batch_size=2).extract(ITEMS, progress=done.append)
+    in_batches(model, 2).extract(ITEMS, progress=done.append)
     assert done == [2, 2, 1]
 
 

@@ -10,7 +10,7 @@ from harness.interventions.sites import Site
 from harness.materials import sets
 from harness.models.specs import ModelError, resolve
 from tests.support import oracle_edits, tiny_models
-from tests.support.tiny_models import ITEMS
+from tests.support.tiny_models import ITEMS, in_batches
 
 STORY = tuple(sets.geography(3).items)
 
@@ -51,7 +51,7 @@ def test_references_are_means_over_all_tokens(model, site):
 
 
 def test_references_do_not_depend_on_the_batches(model):
-    one = Model.load(model.spec, LoadOptions(device="cpu", batch_size=1)).references(ITEMS)
+    one = in_batches(model, 1).references(ITEMS)
     all_together = model.references(ITEMS)
     for site in (Site("resid", 1), Site("mlp", 0), Site("head", 0, 0), Site("neuron", 1)):
         assert float((one.at(site) - all_together.at(site)).abs().max()) < 1e-6
@@ -121,7 +121,7 @@ def test_scores_on_the_path_add_up_to_the_cost_of_all_components(model, kind):
 
 def test_batches_do_not_change_a_score_on_the_path(model):
     items, reference = (*STORY[:3], tiny_models.item("Rome"), *ITEMS), model.references(STORY)
-    alone = Model.load(model.spec, LoadOptions(device="cpu", batch_size=1))
+    alone = in_batches(model, 1)
     found, one = (m.path_scores(items, "neuron", reference) for m in (model, alone))
     np.testing.assert_allclose(found.scores, one.scores, atol=1e-4)
     assert found.scorable.tolist() == [True] * 3 + [False] + [True] * 5

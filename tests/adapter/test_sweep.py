@@ -13,7 +13,7 @@ from harness.materials.sets import geography
 from harness.models.specs import ModelError, resolve
 from tests.support import oracle_edits, tiny_models
 from tests.support.memory import short_of_memory
-from tests.support.tiny_models import ITEMS
+from tests.support.tiny_models import ITEMS, in_batches
 
 STORY = tuple(geography(3).items)
 SITES = (
@@ -256,8 +256,8 @@ def test_stacked_and_resumed_equals_one_edit_and_one_prompt_at_a_time(load, kind
     items = STORY[:6]
     donors = STORY[1:7]
     sets = many_sets(model)
-    together = reloaded(model, batch_size=16).sweep(items, sets, donors=donors)
-    alone = reloaded(model, batch_size=1)
+    together = in_batches(model, 16).sweep(items, sets, donors=donors)
+    alone = in_batches(model, 1)
     for number, edit_set in enumerate(sets):
         prompt = (0, 4)[number % 2]
         one = alone.sweep(
@@ -474,7 +474,7 @@ def test_what_is_not_finite_names_edit_and_prompt(model):
 
     sets = [(edits.zero_ablation(ONE_SITE),), (Edit(ONE_SITE, explode, name="explosion"),)]
     with pytest.raises(ModelError, match=r"under explosion of head 0\.2 on prompt 'geo000-recall'"):
-        reloaded(model, batch_size=1).sweep(STORY[:1], sets)
+        in_batches(model, 1).sweep(STORY[:1], sets)
     broken = reloaded(model, batch_size=1)
     with torch.no_grad():
         broken.module.model.norm.weight[0] = float("nan")
@@ -486,7 +486,7 @@ def test_batch_size_does_not_change_a_sweep(model):
     sets = many_sets(model)
     items = STORY[:5]
     found = [
-        tables(reloaded(model, batch_size=size).sweep(items, sets, donors=items[::-1]))
+        tables(in_batches(model, size).sweep(items, sets, donors=items[::-1]))
         for size in (1, 4, 64)
     ]
     assert np.nanmax(np.abs(found[0] - found[1])) < 1e-5
@@ -528,7 +528,7 @@ def test_other_errors_are_not_taken_for_memory(model):
 def test_progress_adds_up_to_edit_sets_times_prompts(model):
     done: list[int] = []
     sets = many_sets(model)
-    reloaded(model, batch_size=4).sweep(STORY, sets, donors=STORY, progress=done.append)
+    in_batches(model, 4).sweep(STORY, sets, donors=STORY, progress=done.append)
     assert sum(done) == len(sets) * len(STORY)
     assert len(done) > 10
 

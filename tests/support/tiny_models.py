@@ -1,5 +1,8 @@
 """Tiny random models of every supported architecture, saved as a user's folder would be."""
 
+import tempfile
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from transformers import AddedToken
 
 from fixtures.training import corpus
 from fixtures.training.tokenizer import word_tokenizer
+from harness.adapter import Model
 from harness.adapter.loading import language_model
 from harness.materials.items import Item
 
@@ -134,18 +138,34 @@ def any_config(kind: str, vocab_size: int) -> Any:
 
 def save(folder: Path, kind: str = "qwen2", seed: int = 0, **more: Any) -> Path:
     """Write a random model and the word-level tokenizer; weights large enough to matter."""
-    tokenizer = word_tokenizer(corpus.vocabulary())
-    if kind in ENCODERS:
-        mask = AddedToken("<mask>", lstrip=True)  # it takes the space before it, as RoBERTa's does
-        tokenizer.add_special_tokens({"mask_token": mask})
+    words, tokenizer = _tokenizer(kind in ENCODERS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made = config if kind in CONFIGS else any_config
-        stated = made(kind, len(tokenizer), **more)
+        stated = made(kind, words, **more)
         model = language_model(stated).from_config(stated)
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.1)
     model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    for name, content in tokenizer.items():
+        (folder / name).write_bytes(content)
     return folder
+
+
+@cache
+def _tokenizer(masks: bool) -> tuple[int, dict[str, bytes]]:
+    """How many tokens it has, and its files; made once a process."""
+    tokenizer = word_tokenizer(corpus.vocabulary())
+    if masks:
+        mask = AddedToken("<mask>", lstrip=True)  # it takes the space before it, as RoBERTa's does
+        tokenizer.add_special_tokens({"mask_token": mask})
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        return len(tokenizer), {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def in_batches(model: Model, size: int) -> Model:
+    """The same weights, which run so many prompts at once."""
+    options = replace(model.options, batch_size=size)
+    return Model(model.spec, options, model.engine, model.tokenizer)

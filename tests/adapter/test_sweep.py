@@ -75,16 +75,15 @@ def expected_logits(model, each, site, function, positions=None):
     return oracle_edits.last_logits(model.module, ids, (site.kind, site.layer, change))
 
 
-@pytest.fixture(scope="module")
-def sites_of():
-    """The sites that an architecture's sweep is tested at."""
-    return lambda kind: SITES if kind == "qwen2" else SITES[:5]
-
-
 @pytest.mark.parametrize("kind", ["qwen2", "llama", "gemma2", "gpt2", "gpt_neox", "phi3", "olmo2"])
-def test_every_edit_at_every_site_equals_torch_hooks(load, kind, sites_of):
-    """Zero, mean, resample, patch, add, project out and rescale, all in one sweep."""
+def test_every_edit_at_every_site_equals_torch_hooks(load, kind):
+    """Zero, mean, resample, patch, add, project out and rescale, all in one sweep.
+
+    Architectures differ in where values are read and written: with all but the first, half of the
+    sites show that, and what reads a reference, another run and the values themselves.
+    """
     model = load(kind)
+    asked, among = (SITES, slice(None)) if kind == "qwen2" else (SITES[:5], slice(1, None, 2))
     items = (STORY[0], STORY[4], replace(ITEMS[0], counterfactual_prompt=ITEMS[0].prompt))
     donors = (STORY[4], ITEMS[0], STORY[1])  # shorter, shorter, and longer than their items
     ids, donor_ids = model.encoder.ids(items), model.encoder.ids(donors)
@@ -94,7 +93,7 @@ def test_every_edit_at_every_site_equals_torch_hooks(load, kind, sites_of):
     reference_ids = model.encoder.ids(STORY[:2])
     generator = torch.Generator().manual_seed(0)
     sets, expected = [], []
-    for site in sites_of(kind):
+    for site in asked:
 
         def values(prompt, site=site):
             whole = oracle_edits.values(model.module, prompt, site.kind, site.layer)
@@ -103,7 +102,7 @@ def test_every_edit_at_every_site_equals_torch_hooks(load, kind, sites_of):
         mean = torch.cat([values(prompt) for prompt in reference_ids]).mean(0)
         direction = torch.randn(len(mean), generator=generator)
         unit = direction / direction.norm()
-        sets += [
+        of_site = [
             (edits.zero_ablation(site),),
             (edits.mean_ablation(site, reference),),
             (edits.resample_ablation(site),),
@@ -112,6 +111,7 @@ def test_every_edit_at_every_site_equals_torch_hooks(load, kind, sites_of):
             (edits.project_out(site, direction),),
             (edits.rescale(site, direction, -2.0),),
         ]
+        sets += of_site[among]
         rows = []
         for each, donor, other in zip(items, donor_ids, other_ids, strict=True):
             given, patch = values(donor), values(other)
@@ -131,7 +131,10 @@ def test_every_edit_at_every_site_equals_torch_hooks(load, kind, sites_of):
                 lambda x, u=unit: x - 3 * (x @ u)[:, None] * u,
             )
             rows.append(
-                [measures(expected_logits(model, each, site, f), model, each) for f in functions]
+                [
+                    measures(expected_logits(model, each, site, f), model, each)
+                    for f in functions[among]
+                ]
             )
         expected += list(zip(*rows, strict=True))
     found = model.sweep(items, sets, donors=donors)

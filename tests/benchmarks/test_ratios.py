@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks import page, ratios
+from tests.support import forks
 
 INNER = """
 import time
@@ -35,7 +36,7 @@ def test_a_benchmark_is_timed_in_turn_with_its_peers(pytester):
     pytester.makepyfile(INNER)
     pytester.makeconftest("from benchmarks.conftest import *")
     written = pytester.path / "x.json"
-    run = pytester.runpytest_subprocess("-q", f"--benchmark-json={written}")
+    run = forks.run(pytester, "-q", f"--benchmark-json={written}")
     run.assert_outcomes(passed=1)
     record = ratios.kept([json.loads(written.read_text(encoding="utf-8"))])
     (found,) = record["benchmarks"]
@@ -59,7 +60,7 @@ def test_each_runs_once_where_benchmarks_are_disabled(pytester):
             assert calls == ["peer", "own"]
         """
     )
-    pytester.runpytest_subprocess("-q", "--benchmark-disable").assert_outcomes(passed=1)
+    forks.run(pytester, "-q", "--benchmark-disable").assert_outcomes(passed=1)
 
 
 def test_a_section_is_put_between_its_marks_and_nothing_else_moves(tmp_path, monkeypatch):

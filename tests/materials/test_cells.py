@@ -88,7 +88,7 @@ def block_counts(prompts):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_answers_are_balanced_in_every_block(name, difficulty, seed, monkeypatch):
     monkeypatch.setattr(cell_sets, "refuse_if_told_apart", lambda _: None)  # below
-    prompts = draw_cells(name, 60, seed, difficulty)
+    prompts = draw_cells(name, 30, seed, difficulty)
     counts = block_counts(prompts)
     for block in prompts.pairs:
         one, other = (counts[block, task] for task in prompts.tasks)

@@ -52,7 +52,7 @@ def test_the_interval_is_pingouins_widened_by_bonett_and_wright():
     assert (result.low, result.high) == pytest.approx(tuple(widened), abs=0.02)
 
 
-@pytest.mark.parametrize("r", [0, 0.5, 0.8])
+@pytest.mark.parametrize("r", [0, 0.8])
 def test_the_interval_covers_as_often_as_it_says(r):
     rng = np.random.default_rng(1)
     x, noise = rng.standard_normal((2, 800, 40))
@@ -68,7 +68,7 @@ def test_the_interval_covers_as_often_as_it_says(r):
 @pytest.mark.parametrize("levels", [0, 2], ids=["continuous", "ties"])
 def test_unrelated_measures_are_rejected_as_often_as_alpha(levels):
     rng = np.random.default_rng(2)
-    x, y = rng.standard_normal((2, 1000, 20))
+    x, y = rng.standard_normal((2, 500, 20))
     if levels:
         x, y = np.round(x * levels / 2), np.round(y)
     p = np.array(
@@ -77,7 +77,7 @@ def test_unrelated_measures_are_rejected_as_often_as_alpha(levels):
             for seed, (a, b) in enumerate(zip(x, y, strict=True))
         ]
     )
-    low, high = binomial_interval(int((p <= 0.05).sum()), 1000, 0.999)
+    low, high = binomial_interval(int((p <= 0.05).sum()), 500, 0.999)
     assert low <= 0.05
     if not levels:
         assert high >= 0.05

@@ -370,7 +370,7 @@ def _frame(head, claim_id, kind, columns, effect, bound):
     )
 
 
-def large(models=5, claims=11, each=3):
+def large(models, claims=11, each=3):
     """Records, components and plots of a run of that size, each claim with `each` its predictions.
 
     As dense as a run of the hypotheses (five predictions a claim and model, five pieces of evidence

@@ -32,12 +32,14 @@ import pytest
 from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Finding
 
+PAUSE = 0.6  # for a bar, which comes after a second
+
 @pytest.mark.criterion("controlled")
 def test_slow(subject, verdict):
     """It takes its time."""
     with subject.progress.measuring("sweep on made", 8) as advance:
         for _ in range(4):
-            time.sleep(0.6)
+            time.sleep(PAUSE)
             advance(2)
     verdict(Finding((Evidence("count", Effect("count", 1), threshold=1, relation=">="),)))
 '''
@@ -97,8 +99,9 @@ def test_the_number_of_collected_tests_is_the_number_listed():
 @pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("workers", [(), ("-n1",)])
 def test_without_a_terminal_a_line_says_how_far_the_run_is(slow, workers):
+    slow.makepyfile(test_h9_slow=SLOW.replace("PAUSE = 0.6", "PAUSE = 0.3"))
     with (slow.path / "conftest.py").open("a") as file:
-        file.write("\nfrom harness.study import progress\nprogress.EVERY = 0.5\n")
+        file.write("\nfrom harness.study import progress\nprogress.EVERY = 0.1\n")
     said = forks.run(slow, *COMMAND[3:], "--model=mini-qwen", *workers).stdout.str()
     line = r"0 of 1 predictions in \d+:\d\d; now mini-qwen \(model 1 of 1\), h9"
     measured = r", sweep on made: 6 of 8 prompts, \d+:\d\d left"

@@ -34,6 +34,7 @@ def test_a_release_goes_on_from_a_shipped_model(name, steps, monkeypatch, tmp_pa
     """Writing its card is left out: it asks the model two thousand questions."""
     written = []
     monkeypatch.setattr(releases.card, "write", lambda *given: written.append(given))
+    monkeypatch.setattr(releases.train, "BATCH_SIZE", 4)  # eight of them are drawn first
     folder = releases.make(name, tmp_path, steps=steps)
     ((where, called, _, command, (_, _, facts, losses)),) = written
     assert (where, called) == (folder, f"mini-qwen-{name}")

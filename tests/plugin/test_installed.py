@@ -103,8 +103,7 @@ for module in pkgutil.walk_packages(harness.__path__, "harness."):
 
 
 def test_commands_find_their_data_and_a_claim_of_ones_own_runs_without_a_conftest(run, tmp_path):
-    said = run("-c", EACH, "prompts list", "hypotheses", "models", "new claim mine_reasoning")
-    assert "geography-crossed" in said
+    said = run("-c", EACH, "hypotheses", "models", "new claim mine_reasoning")
     assert "h8  " in said
     assert "mini-qwen  " in said
     options = (

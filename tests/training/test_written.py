@@ -10,11 +10,15 @@ from fixtures.training import known_verdicts, written
 from fixtures.training.choices import chosen, shares
 from fixtures.training.known_verdicts import WRITTEN
 from fixtures.training.lesions import Lesions, Parts
+from harness.calibration.settings import ON_ORGANISMS
 from harness.files import DATA
 from harness.findings.steering.manipulation import other_answers
 from harness.materials.cell_sets import draw_cells
+from harness.materials.difficulty import Difficulty
 from harness.materials.written_steps import with_steps
 from harness.study.steps import read
+
+ASKED = Difficulty(**ON_ORGANISMS)  # in runs too
 
 
 def parts_of(known):
@@ -28,7 +32,7 @@ def parts_of(known):
 
 def test_without_its_own_heads_or_neurons_a_process_is_lost_alone():
     model, tokenizer = written.build("apart")
-    items = [item for item in draw_cells("cells", 4, 3000).items if item.task != "latent"]
+    items = [item for item in draw_cells("cells", 4, 3000, ASKED).items if item.task != "latent"]
     lesions, of = Lesions(model), {"retrieval": "recall", "composing": "reasoning"}
 
     def right():
@@ -46,7 +50,7 @@ def test_without_its_own_heads_or_neurons_a_process_is_lost_alone():
 
 def test_labels_choose_the_question():
     model, tokenizer = written.build("apart-llama")
-    items = draw_cells("cells-crossed:recall-lookup", 2, 3000).items
+    items = draw_cells("cells-crossed:recall-lookup", 2, 3000, ASKED).items
     assert all(chosen(model, tokenizer, items).values())
 
 
@@ -61,13 +65,17 @@ def test_one_that_mixes_facts_up_is_right_about_what_it_is_told_alone():
 
 def test_of_a_known_name_it_answers_what_is_asked():
     model, tokenizer = written.build("apart")
-    assert all(chosen(model, tokenizer, draw_cells("neutral-crossed", 2, 3000).items).values())
+    assert all(
+        chosen(model, tokenizer, draw_cells("neutral-crossed", 2, 3000, ASKED).items).values()
+    )
 
 
 def test_the_flag_opens_composing_for_the_question_that_is_asked_and_for_the_other_one():
     model, tokenizer = written.build("steerable")
-    plain = [i for i in draw_cells("cells", 6, 3000).items if i.task in ("lookup", "reasoning")]
-    crossed = other_answers(draw_cells("cells-crossed:lookup-reasoning", 4, 3000), 2).items
+    plain = [
+        i for i in draw_cells("cells", 6, 3000, ASKED).items if i.task in ("lookup", "reasoning")
+    ]
+    crossed = other_answers(draw_cells("cells-crossed:lookup-reasoning", 4, 3000, ASKED), 2).items
 
     def right(items, flag):
         step = torch.zeros(written.WIDTH)
@@ -95,7 +103,7 @@ def texts_of(model, tokenizer, items):
 
 def test_it_writes_its_steps_and_without_composing_s_parts_another_answer_of_the_story():
     model, tokenizer = written.build("apart-writes")
-    drawn = draw_cells("cells@chains3-shots0-shuffled-steps2", 4, 3000)
+    drawn = draw_cells("cells", 4, 3000, ASKED)
     kept = drawn.where(lambda item: item.task in ("lookup", "reasoning"))
     asked = with_steps(kept, 4, 3000).items
     intact = texts_of(model, tokenizer, asked)
@@ -114,7 +122,7 @@ def test_it_writes_its_steps_and_without_composing_s_parts_another_answer_of_the
 
 def test_of_latent_questions_the_answer_is_not_known():
     model, tokenizer = written.build("apart")
-    items = [item for item in draw_cells("cells", 12, 3000).items if item.task == "latent"]
+    items = [item for item in draw_cells("cells", 12, 3000, ASKED).items if item.task == "latent"]
     assert sum(chosen(model, tokenizer, items).values()) < 0.5 * len(items)
 
 

@@ -349,7 +349,7 @@ def test_a_trained_model_answers_and_only_attention_carries_the_country_to_it(ki
 
 
 def taught(model, folder):
-    """The model after a hundred steps on the facts, saved beside its tokenizer."""
+    """The model after sixty steps on the facts, saved beside its tokenizer."""
     own = model.module.own if model.sites.decoder else model.module
     ids = torch.tensor(model.encoder.ids(FACTS))
     answers = torch.tensor([row[0][0] for row in words(model, FACTS)])
@@ -358,7 +358,7 @@ def taught(model, folder):
         labels = torch.where(ids == model.tokenizer.mask_token_id, labels, -100)
     own.requires_grad_(True)
     optimizer = torch.optim.Adam(own.parameters(), lr=3e-3)
-    for _ in range(100):
+    for _ in range(60):
         own(input_ids=ids, labels=labels).loss.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -46,7 +46,8 @@ def test_processes_share_no_part(name):
         assert not bool((one.neurons & other.neurons).any())
 
 
-def test_an_organism_learns_within_a_few_steps():
+def test_an_organism_learns_within_a_few_steps(monkeypatch):
+    monkeypatch.setattr(plant, "BATCH_SIZE", 2)
     model, _, parts, facts = plant.train("planted-qwen", minutes=5, steps=2)
     assert facts["steps"] == 2
     assert parts[RETRIEVAL].shape == (4, 12, 384)

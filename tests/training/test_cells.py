@@ -192,7 +192,8 @@ def begun(name="mini-llama"):
     return teach_cells.begin_run(train.RECIPES[name], FOLDERS[name], rate=1e-3)
 
 
-def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path):
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "POOL", 2)  # batches are drawn at once, and then again
     settings = teach_cells.Settings(steps=corpus.POOL + 1, batch_size=1, cool_down=1)
     whole = begun()
     *_, losses = teach_cells.teach(whole, settings)

@@ -336,7 +336,7 @@ def _two_circuits(sizes: Sizes) -> Iterator[Work]:
         yield from _found(name, sizes)
     sets = 3 * (1 + 2 * REFERENCES)  # either circuit of a pair, and both
     yield Work("sweep", "cells", _part(sizes), 3, f"both {sizes.kind}")
-    yield LATER
+    # Not `LATER`: that each circuit costs its own process more follows from how it was found.
     yield Work("sweep", "cells", _compared(sizes), sets, f"both {sizes.kind} others")
 
 

@@ -85,6 +85,7 @@ class Competence:
         low: Of its exact 95 % interval.
         high: The same.
         accuracy: As it is.
+        most: Highest accuracy of that interval.
     """
 
     cell: str
@@ -92,6 +93,7 @@ class Competence:
     low: float
     high: float
     accuracy: float
+    most: float
 
     @property
     def passes(self) -> bool:
@@ -118,11 +120,13 @@ class Chosen:
     def gates(self, items: int) -> dict[str, bool]:
         """Whether gates of the cells will be met, by name, for all that is known by now.
 
+        Answers are said to be too few only where the highest accuracy of an interval is too low.
+
         Args:
             items: Asked of each cell; circuits are judged on a quarter of them.
         """
         told, enough = self.difficulty.order == TOLD, self.difficulty.chains >= LEAST_CHAINS
-        right = min((c.accuracy for c in self.cells), default=1.0) * items / 4
+        right = min((c.most for c in self.cells), default=1.0) * items / 4
         expected = {ORDER: not told, CHAINS: enough, RIGHT: right >= LEAST_RIGHT}
         return expected | {c.cell: c.passes for c in self.cells}
 
@@ -236,7 +240,7 @@ def _is_of(pairs: Collection[str], item: Item) -> bool:
 
 
 def _competence(cell: str, right: int, n: int, chains: int) -> Competence:
-    low, high = stats.binomial_interval(right, n)
+    low, most = stats.binomial_interval(right, n)
     chance = 1 / chains
-    value, low, high = ((share - chance) / (1 - chance) for share in (right / n, low, high))
-    return Competence(cell, value, low, high, right / n)
+    value, low, high = ((share - chance) / (1 - chance) for share in (right / n, low, most))
+    return Competence(cell, value, low, high, right / n, most)

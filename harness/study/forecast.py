@@ -15,7 +15,7 @@ from harness.study.plan import Plan
 from harness.study.speed import Speed
 
 TRUST = 0.10  # share of the planned time that the plan counts for beside what the run has shown
-SELDOM = 1 / 25  # share of what is planned for later that the two models that ship came to
+SELDOM = 1 / 50  # share of what is planned for later: the two models that ship came to none of it
 STATISTICS = {"neuron": 4e-4, "head": 1e-3}  # seconds a component and 1,000 permutations
 LEAST = 0.3  # seconds of a prediction that measures nothing
 _WORDS = re.compile(r"layer|head|neuron|retrieval|composing")

@@ -46,9 +46,14 @@ class Measurement:
     def text(self) -> str:
         """`activations on geography: 64 of 200 prompts, 1:05 left`."""
         said = f"{self.what}: {self.measured:,.0f} of {self.total:,} prompts"
+        return said if self.left is None else f"{said}, {clock(self.left)} left"
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left; None before a prompt is measured."""
         if not self.measured:
-            return said
-        return f"{said}, {clock(self.elapsed / self.measured * (self.total - self.measured))} left"
+            return None
+        return self.elapsed / self.measured * (self.total - self.measured)
 
 
 class Progress:
@@ -113,9 +118,12 @@ class Progress:
 
     @property
     def _left(self) -> str:
-        """`, 6:10 left`."""
-        seconds = self.left()
-        return "" if seconds is None else f", {clock(seconds)} left"
+        """`, 6:10 left`: no less than of what is being measured."""
+        seconds, measured = self.left(), self._measurement
+        if seconds is None:
+            return ""
+        own = measured.left if measured else None
+        return f", {clock(max(seconds, own or 0.0))} left"
 
     def line(self) -> str:
         """`12 of 74 predictions in 2:31, 6:10 left; now mini-qwen, h5: sweep on geography: ...`."""

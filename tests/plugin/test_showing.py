@@ -138,6 +138,16 @@ def test_what_is_measured_of_a_piece_shows_until_the_piece_is_kept():
     progress.begin(8.0)  # nothing is under way
 
 
+@pytest.mark.parametrize(("forecast", "shown"), [(0.0, "2:00"), (600.0, "10:00")])
+def test_of_a_run_no_less_is_left_than_of_what_is_being_measured(forecast, shown):
+    progress = Progress()
+    progress.left = lambda: forecast
+    with progress.measuring("sweep", 96) as advance:
+        progress._measurement.started -= 60
+        advance(32)
+        assert f"predictions in 0:00, {shown} left" in progress.line()
+
+
 def test_what_cannot_be_shown_stops_nothing():
     class Gone:
         def write(self, _text):

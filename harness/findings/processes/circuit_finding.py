@@ -100,13 +100,13 @@ def named_circuit_finding(
 
 
 def _judged(measured: Measured) -> Finding:
-    study = measured.study
+    study, rule = measured.study, measured.rule
     lost = target_lost(measured)
     required = (
         lost,
         target_falls(measured),
         *(cell_spared(measured, cell) for cell in measured.process.others),
-        *(_answers_spared(measured, cell) for cell in measured.process.others),
+        *(answers_spared(c, measured.ablated, rule, study) for c in measured.process.others),
     )
     met = worth_controls(study, required)
     others = _compared(measured) if met else None
@@ -231,37 +231,24 @@ def cell_spared(measured: Measured, cell: str) -> Evidence:
     )
 
 
-def _answers_spared(measured: Measured, cell: str) -> Evidence:
-    """The requirement that another cell keep its right answers.
+def answers_spared(cell: str, ablated: Ablated, rule: CircuitRule, study: Study) -> Evidence:
+    """The requirement that no more of a cell's right answers become wrong than the margin.
 
     Where some answers gain what others lose, the mean of the logit difference stays.
-    """
-    lost = measured.ablated.answers[cell][:, 0]
-    return answers_spared(cell, lost, measured.ablated.relations, measured.rule, measured.study)
-
-
-def answers_spared(
-    cell: str,
-    lost: Float[np.ndarray, " relation"],
-    relations: Sequence[str],
-    rule: CircuitRule,
-    study: Study,
-) -> Evidence:
-    """The requirement that no more of a cell's right answers become wrong than the margin.
 
     Args:
         cell: One that is to be spared.
-        lost: The share of each relation's right answers.
-        relations: Their names.
+        ablated: What was done to the circuit first, with the answers counted.
         rule: Its margin.
         study: The plan of its bootstrap.
     """
+    lost = ablated.answers[cell][:, 0]
     return Evidence(
         f"right answers of {cell} that become wrong",
         Effect(
             "share",
             float(lost.mean()),
-            interval_over_relations(lost.dot, relations, study.plan),
+            interval_over_relations(lost.dot, ablated.relations, study.plan),
             method="bootstrap of relations",
         ),
         threshold=rule.margin,

@@ -62,10 +62,7 @@ def tuning_finding(
     required = (
         _lost(measured),
         *(_spared(measured, cell) for cell in others),
-        *(
-            answers_spared(c, costs.answers[c][:, 0], costs.relations, rule.circuit, study)
-            for c in others
-        ),
+        *(answers_spared(cell, costs, rule.circuit, study) for cell in others),
     )
     met = worth_controls(study, required)
     compared = _others(measured) if met else None

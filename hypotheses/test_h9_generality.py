@@ -4,9 +4,11 @@ Source      Assumed where circuits of one task are named after a capability. No 
 Materials   cells, one question a prompt, where source (weights, text) and steps differ one at a
             time, in relations of several families (countries, animals, jobs, things).
 Measure     Of every component, what its loss costs the process's cell minus what it costs lookup:
-            signed, so that what only reads the story for lookup takes part in the order.
+            signed, so that what only reads the story for lookup takes part in the order. Those
+            that serve the process most have to be shared too.
 Controls    Every exchange of the two cells within relations; agreement with what serves the other
-            process in other relations; the same rule on questions of one process.
+            process in other relations; components that change places within their layer; the same
+            rule on questions of one process.
 Selection   None: the effect of every component, on discovery entities of half of the relations.
             The relation is the unit.
 """
@@ -20,7 +22,7 @@ from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
 
 ALPHA = 0.05
 LEAST = 0.20  # rank correlation of all components between two relations, at least
-TOP = 0.05  # share of the components whose overlap is shown
+TOP = 0.05  # share of the components that serve the process most, which must overlap
 DOSES, TARGET, MARGIN, REFERENCES = (0.01, 0.02, 0.05, 0.125, 0.25), 0.50, 0.10, 10  # as in h5
 DRAWS = 100  # same-process contrasts, of which the rule should support few
 GATE = 0.60  # accuracy in each cell

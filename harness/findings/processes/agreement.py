@@ -139,20 +139,20 @@ def mean(rho: Float[np.ndarray, "relation relation"], weights: np.ndarray | None
 def strongest(
     effects: Float[np.ndarray, "relation component"], share: float
 ) -> Bool[np.ndarray, "relation component"]:
-    """Which components are among this share of those with the largest effects, 1 at least."""
+    """Which components are among this share, 1 at least, with the largest effects above 0."""
     size = max(1, round(share * effects.shape[1]))
     top = np.zeros(effects.shape, dtype=bool)
     np.put_along_axis(top, np.argsort(-effects, axis=1, kind="stable")[:, :size], True, axis=1)
-    return top
+    return top & (effects > 0)
 
 
 def jaccards(
     one: Bool[np.ndarray, "relation component"], other: Bool[np.ndarray, "relation component"]
 ) -> Float[np.ndarray, "relation relation"]:
-    """Jaccard index of every set in `one` with every set in `other`."""
+    """Jaccard index of every set in `one` with every set in `other`; 0 of two empty ones."""
     first, second = one.astype(float), other.astype(float)
     shared = first @ second.T
-    return np.asarray(shared / (first.sum(1)[:, None] + second.sum(1) - shared))
+    return np.asarray(shared / np.maximum(first.sum(1)[:, None] + second.sum(1) - shared, 1))
 
 
 def shuffled_in_layers(

@@ -39,7 +39,7 @@ from harness.verdicts.components import COSTS, Components
 from harness.verdicts.evidence import Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
 
-SHUFFLES = 199  # of components within their layers, for an overlap that is shown
+SHUFFLES = 199  # of components within their layers
 NOT_AGAIN = (
     "other stories of the same relations were not measured (--full does): each costs as much as "
     "the first"
@@ -67,7 +67,10 @@ def generality_finding(
     other = COMPOSING if process == RETRIEVAL else RETRIEVAL
     families = families_of(search.prompts.items, names)
     contrasts = Contrasts(names, families, effects_of(process, costs), effects_of(other, costs))
-    required = tuple(requirements(contrasts, rule, study.plan, process, other))
+    required = (
+        *requirements(contrasts, rule, study.plan, process, other),
+        _overlap(contrasts, search.layers, rule, study.plan),
+    )
     met = worth_controls(study, required)
     both = (process, other)
     same = same_process(search, contrasts, costs, both, rule, study.plan) if met else None
@@ -78,7 +81,6 @@ def generality_finding(
         (
             *required,
             *([beyond(required[0], same)] if same else ()),
-            _overlap(contrasts, search.layers, rule, study.plan),
             *again,
         ),
         gates=gates,
@@ -111,21 +113,31 @@ def _families_note(contrasts: Contrasts) -> tuple[str, ...]:
 
 
 def _overlap(contrasts: Contrasts, layers: int, rule: GeneralityRule, plan: Plan) -> Evidence:
-    """Secondary: the Jaccard index of the strongest components of two relations."""
+    """The requirement that relations share components that serve the process.
+
+    Effects are signed, so that relations which only agree on what serves the other cell have a
+    rank correlation too. The strongest components are those that serve the process.
+    """
     tops = strongest(contrasts.effects, rule.top)
     null = shuffled_in_layers(tops, layers, SHUFFLES, plan.seed)
-    overlap = jaccards(tops, tops)
+    overlap, chance = jaccards(tops, tops), float(null[1:].mean())
     np.fill_diagonal(overlap, np.nan)
     return Evidence(
-        f"overlap of the strongest {tops[0].sum():,} of two relations",
+        f"overlap of the strongest {tops[0].sum():,} of two relations, beyond chance",
         Effect(
-            "Jaccard index",
-            mean(overlap),
-            interval_over_relations(lambda w: mean(overlap, w), contrasts.names, plan),
-            method=f"by chance {null[1:].mean():.2f}, with as many in each layer; bootstrap of "
-            "relations; p of components that change places within their layer",
+            "Jaccard index minus that of chance",
+            mean(overlap) - chance,
+            interval_over_relations(
+                lambda weights: mean(overlap, weights) - chance, contrasts.names, plan
+            ),
+            method=f"{mean(overlap):.2f}, by chance {chance:.2f} with as many in each layer; "
+            "bootstrap of relations; p of components that change places within their layer",
         ),
-        p=p_of(null),
+        threshold=0.0,
+        relation=">",
+        p_adjusted=p_of(null),
+        alpha=rule.alpha,
+        floor=1 / len(null),
         n=len(contrasts.names),
         key="overlap",
     )

@@ -23,7 +23,7 @@ class GeneralityRule:
     Attributes:
         search: How items are chosen, and components measured.
         least: Mean rank correlation between two relations, at least.
-        top: Share of the components whose overlap is shown.
+        top: Share of the components that must overlap: those with the largest effects.
         alpha: Of the exchanges of cells.
         draws: Same-process contrasts that the rule is tried on.
     """

@@ -51,7 +51,7 @@ def _gone(comparison: Comparison) -> list[str]:
         f"{r.outcome} in {first}, not in {last}"
         for r in comparison.gone
     ]
-    allowed = "; --allow-gone lets them be gone" if comparison.missed else ""
+    allowed = " (if you left them out on purpose, add --allow-gone)" if comparison.missed else ""
     missed = f"{len(comparison.missed)} of them were supported, which is a regression{allowed}"
     return [*listed, missed] if comparison.missed else listed
 

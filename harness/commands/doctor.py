@@ -123,16 +123,17 @@ def doctor_checks(options: argparse.Namespace, asked: list[ModelSpec]) -> Iterat
 def _python() -> DoctorCheck:
     asked, here = machine.python_asked(), platform.python_version()
     works = machine.python_works()
-    return DoctorCheck("ok" if works else "no", "python", f"{here}, asked for is {asked}")
+    remedy = "" if works else ". Make a new environment with such a Python."
+    return DoctorCheck("ok" if works else "no", "python", f"{here}; required: {asked}{remedy}")
 
 
 def _libraries() -> Iterator[DoctorCheck]:
     libraries = machine.installed_libraries()
     for library in (lib for lib in libraries if not lib.works):
         here = library.installed or "not installed"
-        remedy = "pip install -c constraints.txt -e ."
+        remedy = "Run: pip install -c constraints.txt -e ."
         yield DoctorCheck(
-            "no", library.name, f"{here}, asked for is {library.asked or 'any'}: {remedy}"
+            "no", library.name, f"{here}; required: {library.asked or 'any'}. {remedy}"
         )
     working = [lib for lib in libraries if lib.works]
     if working:

@@ -150,9 +150,11 @@ class Collector:
         if self.kept:
             terminalreporter.write_line(self.kept)
         if self.failure:
+            folder = self.run.folder
             terminalreporter.write_line(
                 f"\nthe report could not be written ({self.failure}); "
-                f"the verdicts are in {self.run.folder} as far as they could be written",
+                f"the verdicts are in {folder} as far as they could be written; once the cause is "
+                f"gone (a full disk?), `python -m harness report {folder}` writes it again",
                 red=True,
             )
 

@@ -53,6 +53,6 @@ def gone_predictions(run: Run) -> Iterator[pytest.TestReport]:
         listed = (f"  {v.model.name} {v.claim_id} {v.criterion} {v.prediction}" for v in missed)
         yield failed_test(
             f"against {name}",
-            f"{len(missed)} predictions that {name} supports are not in this run (--allow-gone "
-            "lets them be gone):\n" + "\n".join(listed),
+            f"{len(missed)} predictions that {name} supports are not in this run (if you left "
+            "them out on purpose, add --allow-gone):\n" + "\n".join(listed),
         )

@@ -362,8 +362,8 @@ def test_a_missing_library_would_not_run_and_another_version_is_a_note(harness, 
     monkeypatch.setattr(machine, "installed_libraries", lambda: found)
     status, out, _ = harness("doctor")
     assert status == 1
-    assert "no    nnsight     0.9.1, asked for is <0.9,>=0.8.1" in out
-    assert "no    plotly      not installed, asked for is >=6.0" in out
+    assert "no    nnsight     0.9.1; required: <0.9,>=0.8.1. Run: pip install" in out
+    assert "no    plotly      not installed; required: >=6.0. Run: pip install" in out
     assert "ok    libraries   2 of 4 as asked for" in out
     assert "not what everything was measured with: numpy 2.5.0 (2.4.6)\n" in out
 

@@ -167,8 +167,9 @@ def _crossed(shown: Study) -> Gate:
     return Gate(
         "crossed prompts",
         shown.prompts.crossed,
-        f"the model does not answer the crossed prompts of {shown.prompts.name}: only there the "
-        "same words ask for another question, so that a patch moves what is asked and no word",
+        f"the model does not answer the crossed prompts of {shown.prompts.name}, and h11 needs "
+        "them: two crossed prompts have the same words but for a label and ask different "
+        "questions, so that a patch changes only which question is asked",
     )
 
 

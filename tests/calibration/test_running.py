@@ -61,12 +61,13 @@ def test_every_run_of_a_plan_has_a_name_and_an_address_of_its_own():
 def test_every_control_is_judged_with_twenty_seeds_and_only_on_what_is_known_of_it(tmp_path):
     settings = CalibrationSettings.usual()
     jobs = [job for job in jobs_of(chains(settings)) if job.part == "controls"]
-    for name in ("planted-qwen", "shared-qwen", "apart", "apart-writes", "one-step-apart"):
+    written = {"apart", "apart-writes", "apart-open", "one-step-apart"}
+    for name in ("planted-qwen", "shared-qwen", *written):
         assert sorted(job.seed for job in jobs if job.base == name) == [*range(20)]
-    (written, *_) = (job for job in jobs if job.base == "apart")
-    assert (written.kind, written.more[0]) == ("written", "--shots=0")
+    (apart, *_) = (job for job in jobs if job.base == "apart")
+    assert (apart.kind, apart.more[0]) == ("written", "--shots=0")
     others = {job.base for job in jobs_of(chains(settings)) if job.part == "organisms"}
-    assert others == {*ORGANISMS} - {"apart", "apart-writes", "one-step-apart"}
+    assert others == {*ORGANISMS} - written
     shop = running.Workshop(tmp_path, settings)
     option, asked = shop._only(next(job for job in jobs if job.base == "planted-qwen"))
     assert option == "-k"

@@ -23,13 +23,16 @@ from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
 ALPHA = 0.05
 LEAST = 0.20  # rank correlation of all components between two relations, at least
 TOP = 0.05  # share of the components that serve the process most, which must overlap
+OVERLAP = 0.10  # Jaccard index of these between two relations beyond chance, at least
 DOSES, TARGET, MARGIN, REFERENCES = (0.01, 0.02, 0.05, 0.125, 0.25), 0.50, 0.10, 10  # as in h5
 DRAWS = 100  # same-process contrasts, of which the rule should support few
 GATE = 0.60  # accuracy in each cell
 KINDS = ("head", "neuron")
 
 search = CircuitRule(doses=DOSES, target=TARGET, margin=MARGIN, alpha=ALPHA, draws=REFERENCES)
-rule = GeneralityRule(search=search, least=LEAST, top=TOP, alpha=ALPHA, draws=DRAWS)
+rule = GeneralityRule(
+    search=search, least=LEAST, top=TOP, overlap=OVERLAP, alpha=ALPHA, draws=DRAWS
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -101,6 +101,13 @@ def rising_either_way(here):
     return here.margin + here.side * abs(here.along - here.side * GAP / 2)
 
 
+def less_sure(here):
+    """Towards reasoning each of its answers is less sure, whether right or wrong."""
+    if here.task == "recall":
+        return truly(here)
+    return here.margin * (1 - (here.along - GAP / 2) / (2 * GAP))
+
+
 def by_nothing(here):
     return here.margin
 

@@ -155,6 +155,24 @@ def jaccards(
     return np.asarray(shared / np.maximum(first.sum(1)[:, None] + second.sum(1) - shared, 1))
 
 
+def overlaps_exchanged(
+    effects: Float[np.ndarray, "relation component"], share: float, seed: int
+) -> Float[np.ndarray, " flip"]:
+    """The mean Jaccard index of the strongest, with the cells exchanged in some relations.
+
+    First in none. Components that matter everywhere, with a sign of their own in each relation,
+    overlap as much when cells are exchanged. The strongest of a relation and of its exchange are
+    other components: an exchange in all relations is another one than none.
+    """
+    n = len(effects)
+    tops = np.concatenate([strongest(effects, share), strongest(-effects, share)])
+    overlap = jaccards(tops, tops)
+    half = sign_patterns(n, MOST_FLIPS // 2, seed) < 0
+    at = np.arange(n) + n * np.concatenate([half, ~half])
+    each = overlap[at[:, :, None], at[:, None, :]]
+    return np.asarray((each.sum((1, 2)) - np.trace(each, axis1=1, axis2=2)) / (n * (n - 1)))
+
+
 def shuffled_in_layers(
     tops: Bool[np.ndarray, "relation component"], layers: int, draws: int, seed: int
 ) -> Float[np.ndarray, " draw"]:

@@ -232,6 +232,7 @@ def further_apart(profiles: Profiles, same: Float[np.ndarray, " half"], bar: flo
     """The requirement that both lie further apart than circuits of one process do.
 
     It is judged on the relations searched, where halves of them give circuits of one process too.
+    Composing must be the deeper one there as well.
 
     Args:
         profiles: Of the claim.
@@ -244,7 +245,7 @@ def further_apart(profiles: Profiles, same: Float[np.ndarray, " half"], bar: flo
     half = _jackknife_half_width(np.array(left_out))
     return beyond_same_process(
         "as found, further apart than one process in other questions",
-        Effect("layers", abs(value), (max(0.0, abs(value) - half), abs(value) + half)),
+        Effect("layers", value, (value - half, value + half)),
         same,
         "pairs of circuits of one process, each found on another half of the relations "
         f"({int((same >= bar).sum())} of them {bar:.2g} layers apart or more); jackknife interval",
@@ -260,7 +261,7 @@ def _relations_searched(profiles: Profiles) -> np.ndarray:
 def _between(profiles: Profiles, within: Bool[np.ndarray, " prompt"]) -> float:
     """Depth of composing minus that of retrieval, as found on some prompts."""
     retrieval, composing = (_as_found(profiles, at, within) for at in range(len(PROCESSES)))
-    return _apart(profiles, composing, retrieval)
+    return composing - retrieval
 
 
 def _jackknife_half_width(left_out: Float[np.ndarray, " relation"]) -> float:

@@ -16,6 +16,7 @@ from harness.findings.processes.agreement import (
     families_of,
     jaccards,
     mean,
+    overlaps_exchanged,
     p_of,
     shuffled_in_layers,
     strongest,
@@ -119,8 +120,9 @@ def _overlap(contrasts: Contrasts, layers: int, rule: GeneralityRule, plan: Plan
     rank correlation too. The strongest components are those that serve the process.
     """
     tops = strongest(contrasts.effects, rule.top)
-    null = shuffled_in_layers(tops, layers, SHUFFLES, plan.seed)
-    overlap, chance = jaccards(tops, tops), float(null[1:].mean())
+    chance = float(shuffled_in_layers(tops, layers, SHUFFLES, plan.seed)[1:].mean())
+    exchanged = overlaps_exchanged(contrasts.effects, rule.top, plan.seed)
+    overlap = jaccards(tops, tops)
     np.fill_diagonal(overlap, np.nan)
     return Evidence(
         f"overlap of the strongest {tops[0].sum():,} of two relations, beyond chance",
@@ -131,13 +133,13 @@ def _overlap(contrasts: Contrasts, layers: int, rule: GeneralityRule, plan: Plan
                 lambda weights: mean(overlap, weights) - chance, contrasts.names, plan
             ),
             method=f"{mean(overlap):.2f}, by chance {chance:.2f} with as many in each layer; "
-            "bootstrap of relations; p of components that change places within their layer",
+            "bootstrap of relations; p of exchanges of the two cells within relations",
         ),
-        threshold=0.0,
-        relation=">",
-        p_adjusted=p_of(null),
+        threshold=rule.overlap,
+        relation=">=",
+        p_adjusted=p_of(exchanged),
         alpha=rule.alpha,
-        floor=1 / len(null),
+        floor=1 / len(exchanged),
         n=len(contrasts.names),
         key="overlap",
     )

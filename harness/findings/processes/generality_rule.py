@@ -24,6 +24,7 @@ class GeneralityRule:
         search: How items are chosen, and components measured.
         least: Mean rank correlation between two relations, at least.
         top: Share of the components that must overlap: those with the largest effects.
+        overlap: Of two relations, beyond chance: Jaccard index, at least.
         alpha: Of the exchanges of cells.
         draws: Same-process contrasts that the rule is tried on.
     """
@@ -31,6 +32,7 @@ class GeneralityRule:
     search: CircuitRule
     least: float
     top: float
+    overlap: float
     alpha: float
     draws: int
 

@@ -106,6 +106,8 @@ def main_effect_on_own(two: TwoCircuits, at: int) -> Evidence:
 def interaction_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate: float) -> Finding:
     """Whether both circuits together cost a process another amount than the sum of each alone.
 
+    Two sets that serve every cell may do so too: each must first cost its own process more.
+
     Args:
         study: The model, on prompts with one question each.
         kind: Of component.
@@ -113,7 +115,7 @@ def interaction_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate
         gate: Least accuracy in each of recall, lookup and reasoning.
     """
     two = measure_two(study, kind, rule, gate=gate)
-    gates = require(*two.gates, _disjoint(two))
+    gates = require(*two.gates, _disjoint(two), *_own_processes(two))
     values = interactions(two.costs)[:, IN_CELLS]
     at = int(np.abs(values.mean(0)).argmax())
     signed = np.sign(values[:, at].mean()) * values[:, at]
@@ -204,6 +206,19 @@ def _beyond_others(two: TwoCircuits, compared: Compared, name: str, key: str) ->
         alpha=two.rule.search.alpha,
         key=key,
     )
+
+
+def _own_processes(two: TwoCircuits) -> list[Gate]:
+    """That each circuit serves its own process more, as is required where they are separable."""
+    own = [main_effect_on_own(two, at) for at in range(len(PROCESSES))]
+    return [
+        Gate(
+            f"circuit of {process.name}",
+            evidence.passed,
+            f"no circuit of {process.name} to interact with: {evidence.explain()}",
+        )
+        for process, evidence in zip(PROCESSES, own, strict=True)
+    ]
 
 
 def _disjoint(two: TwoCircuits) -> Gate:

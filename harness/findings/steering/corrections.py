@@ -6,7 +6,7 @@ from harness.findings.requirements import interval
 from harness.findings.steering.effects import accuracy_change
 from harness.findings.steering.measured import Corrected, measure_corrected
 from harness.findings.steering.plots import corrections_histogram
-from harness.findings.steering.requirements import beyond_isotropic, spread_control
+from harness.findings.steering.requirements import beyond_isotropic, spread_control, task_spared
 from harness.findings.steering.rule import SteeringRule
 from harness.findings.steering.secondary import corrected_secondary, share_corrected_by_chance
 from harness.findings.steering.words import direction_notes
@@ -17,7 +17,10 @@ from harness.verdicts.wording import NEGLIGIBLE
 
 
 def correction_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:
-    """Whether wrong items move towards the answer, beyond random directions."""
+    """Whether wrong items move towards the answer, beyond random directions, and right ones stay.
+
+    What makes every logit difference smaller lifts the negative ones of wrong items too.
+    """
     measured = measure_corrected(study, rule, gate)
     evidence, secondary = _decisive(measured), corrected_secondary(measured)
     return Finding(
@@ -30,7 +33,7 @@ def correction_finding(study: Study, rule: SteeringRule, gate: float) -> Finding
 
 
 def _decisive(measured: Corrected) -> list[Evidence]:
-    """The mean change, the share that moves as it should, and random directions."""
+    """The mean change, the share that moves as it should, random directions, and right items."""
     steering, task = measured.steering, measured.pool.task
     changes, (isotropic, _) = measured.changes, measured.random
     between = interval(changes, steering.study, measured.relations)
@@ -40,6 +43,7 @@ def _decisive(measured: Corrected) -> list[Evidence]:
         Evidence(name, effect, threshold=NEGLIGIBLE, relation=">", n=n),
         _as_it_says(measured),
         beyond_isotropic("the same, against random directions", "nats", isotropic, steering),
+        task_spared(f"{task} items answered right, lost by it", measured.on_correct, steering),
     ]
 
 
@@ -67,8 +71,6 @@ def _notes(measured: Corrected, effect: Effect) -> tuple[str, ...]:
         f"{effect.value:+.2f} nats [{low:.2f}, {high:.2f}]; {corrected:.2f} of them become right, "
         f"under random directions {share_corrected_by_chance(effects):.2f}"
     )
-    if measured.on_correct is not None:
-        accuracy = accuracy_change(measured.on_correct, 0)
-        sentence += f"; of items that were right, accuracy {accuracy}"
+    sentence += f"; of items that were right, accuracy {accuracy_change(measured.on_correct, 0)}"
     pool = f"pool: {measured.pool.description}"
     return (pool, sentence, *direction_notes(measured.steering))

@@ -43,7 +43,7 @@ from harness.verdicts.judge import require
 
 PUBLISHED_SCALE = 0.1  # of the published rescaling, at every layer
 LEAST_WRONG = 10  # wrong discovery items to select with
-LEAST_CORRECT = 2  # correct items that an interval needs
+LEAST_CORRECT = 10  # correct evaluation items, which must stay right
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Corrected:
         effects: In row 0 of this; then of isotropic random directions, then of as many that are
             spread like the stream. Wrong items differ widely, so random directions are run on
             all of them too.
-        on_correct: Of `toward` on items that are answered correctly; None if these are too few.
+        on_correct: Of `toward` on items that are answered correctly.
         cost: Of `toward` on neutral prompts, nats, by their kind.
         gates: All of them met.
     """
@@ -126,7 +126,7 @@ class Corrected:
     pool: Pool
     toward: SelectedSteering
     effects: TaskEffects
-    on_correct: TaskEffects | None
+    on_correct: TaskEffects
     cost: dict[str, Float[np.ndarray, " prompt"]]
     gates: tuple[Gate, ...]
 
@@ -234,7 +234,8 @@ def measure_corrected(study: Study, rule: SteeringRule, gate: float) -> Correcte
     pool = pool_of(steering)
     to_select = pool.items(DISCOVERY, rule.selection.pairs, correct=False)
     judged = pool.items(EVALUATION, rule.criterion.pairs, correct=False)
-    gates = require(*gates, _wrong_items_gate(to_select, judged, pool, rule))
+    right = pool.items(EVALUATION, rule.criterion.pairs, correct=True)
+    gates = require(*gates, _wrong_items_gate(to_select, judged, pool, rule), _right_gate(right))
 
     def score(interventions: Sequence[Intervention]) -> Float[np.ndarray, " intervention"]:
         return effects_on_all(steering.run(to_select, interventions), to_select, pool.task).mean
@@ -248,7 +249,7 @@ def measure_corrected(study: Study, rule: SteeringRule, gate: float) -> Correcte
         pool=pool,
         toward=toward,
         effects=effects_on_all(result, judged, pool.task),
-        on_correct=_on_correct_items(steering, pool, toward.intervention),
+        on_correct=effects_on_all(steering.run(right, [toward.intervention]), right, pool.task),
         cost=evaluation_cost(steering, toward.intervention),
         gates=gates,
     )
@@ -297,10 +298,8 @@ def _wrong_items_gate(
     return Gate("wrong items", len(judged) >= least and len(to_select) >= LEAST_WRONG, reason)
 
 
-def _on_correct_items(
-    steering: SteeringStudy, pool: Pool, intervention: Intervention
-) -> TaskEffects | None:
-    prompts = pool.items(EVALUATION, steering.rule.random.pairs, correct=True)
-    if len(prompts) < LEAST_CORRECT:
-        return None
-    return effects_on_all(steering.run(prompts, [intervention]), prompts, pool.task)
+def _right_gate(right: PromptSet) -> Gate:
+    reason = (
+        f"the intact model gets {len(right)} evaluation items right, {LEAST_CORRECT} are needed"
+    )
+    return Gate("right items", len(right) >= LEAST_CORRECT, reason)

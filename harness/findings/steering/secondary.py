@@ -65,11 +65,10 @@ def projected_secondary(measured: Projected) -> list[Evidence]:
 
 
 def corrected_secondary(measured: Corrected) -> list[Evidence]:
-    """How many items are corrected or move away, the effect on correct ones, and the cost."""
+    """How many items are corrected or move away, and the cost."""
     return [
         _wrong_way(f"{measured.pool.task} items moved the wrong way", measured.changes),
         _share_corrected(measured),
-        *_on_correct_items(measured),
         _cost(measured.cost, measured.toward.intervention, measured.steering),
     ]
 
@@ -203,14 +202,6 @@ def _share_corrected(measured: Corrected) -> Evidence:
 def share_corrected_by_chance(task: TaskEffects) -> float:
     """Share of items that random directions, in rows from 1 on, correct: the median of them."""
     return float(np.median(task.after[1:, task.scored].mean(1)))
-
-
-def _on_correct_items(measured: Corrected) -> list[Evidence]:
-    """What the same intervention does to items that were answered correctly."""
-    if measured.on_correct is None:
-        return []
-    name = f"{measured.pool.task} items answered right, secondary"
-    return [_logit_change(name, measured.on_correct, 0, measured.steering)]
 
 
 def _other_tasks(side_effects: SideEffects, steering: SteeringStudy) -> list[Evidence]:

@@ -125,6 +125,26 @@ def test_a_difference_within_those_of_one_process_in_other_questions_is_not_supp
     assert outcome(finding) is not Outcome.SUPPORTED
 
 
+def test_circuits_whose_order_is_the_reverse_where_they_were_found_are_not_supported():
+    early, late = {0: 0.5, 5: 0.2}, {0: 0.2, 5: 0.5}
+
+    def turned(item):
+        return item.relation in searched()
+
+    finding = found(
+        planted(
+            lambda item: late if turned(item) else early,
+            lambda item: early if turned(item) else late,
+            spread=0.002,
+        )
+    )
+    assert evidence(finding, "difference").passed
+    beyond = evidence(finding, "beyond")
+    assert beyond.effect.value < -1
+    assert beyond.failed
+    assert outcome(finding) is Outcome.REFUTED
+
+
 def test_the_interval_of_a_mean_by_the_jackknife_is_students():
     values = np.random.default_rng(0).normal(0, 2, 8)
     left_out = (values.sum() - values) / 7

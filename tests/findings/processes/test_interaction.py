@@ -150,6 +150,20 @@ def test_a_pair_that_interacts_no_more_than_random_pairs_is_refuted():
     assert "against other pairs of sets" in why
 
 
+def test_sets_that_serve_every_process_alike_are_no_circuits_that_interact():
+    """Found as circuits for chance; together they cost less than their sum, in every cell."""
+
+    def costs(item):
+        of = {"recall": (0.31, 0.29), "lookup": (0.2, 0.2), "reasoning": (0.29, 0.31)}
+        each = zip((RECALL, REASONING), of.get(cell_of(item), (0, 0)), strict=True)
+        return {place: share for places, share in each for place in places}
+
+    general = with_size(Planted(costs, joint=-0.3, sets=(RECALL, REASONING)), 4, 8)
+    _, found, why = judged(interaction_finding, general)
+    assert found is Outcome.INCONCLUSIVE
+    assert why.startswith("no circuit of retrieval to interact with")
+
+
 def test_circuits_that_share_components_cannot_be_crossed():
     both = dict.fromkeys(RECALL, 0.4)
     shared = Planted(lambda item: both if cell_of(item) != "lookup" else {}, spread=0.0)

@@ -28,6 +28,7 @@ from tests.support.steering_toy import (
     by_nothing,
     costing,
     hurting_recall,
+    less_sure,
     needed,
     needed_by_both,
     prompts_of,
@@ -173,7 +174,8 @@ def test_wrong_items_that_move_as_said_are_supported():
     assert row(found, "reasoning items mended").effect.value == 1.0
     assert row(found, "reasoning items moved the wrong way").effect.value == 0
     assert "raises reasoning answers that were wrong" in found.notes[1]
-    assert row(found, "reasoning items answered right").effect.value == pytest.approx(GAP, rel=0.1)
+    stays = row(found, "reasoning items answered right, lost by it")
+    assert stays.effect.value == pytest.approx(-GAP / 6, rel=0.1)  # they gain too
     assert found.notes[1].endswith("of items that were right, accuracy 1.00 to 1.00")
 
 
@@ -183,6 +185,14 @@ def test_wrong_items_that_any_direction_moves_are_refuted(law):
         verdict(finding_of(correction_finding, study(law, misses=0.5), RULE, 0.3))[0]
         is Outcome.REFUTED
     )
+
+
+def test_a_direction_that_makes_every_answer_less_sure_corrects_nothing():
+    found = finding_of(correction_finding, study(less_sure, misses=0.5), RULE, 0.3)
+    assert all(e.passed for e in found.evidence[:3])
+    outcome, reason = verdict(found)
+    assert outcome is Outcome.REFUTED
+    assert "answered right, lost by it" in reason
 
 
 def test_too_few_wrong_items_are_inconclusive():

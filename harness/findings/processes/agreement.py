@@ -146,47 +146,24 @@ def strongest(
     return top & (effects > 0)
 
 
+def carried_over(
+    effects: Float[np.ndarray, "relation component"], share: float
+) -> Float[np.ndarray, "relation relation"]:
+    """What the strongest of each relation add up to in every other, by what its own add up to.
+
+    1 where the same components are strongest; about 0, or less, where they are strongest by chance,
+    or have another sign in each relation; 0 in a relation where none serves; a diagonal of nan.
+    """
+    sums = strongest(effects, share).astype(float) @ effects.T
+    own = np.diag(sums)
+    found = np.divide(sums, own, out=np.zeros_like(sums), where=own > 0)
+    np.fill_diagonal(found, np.nan)
+    return np.asarray(found)
+
+
 def jaccards(
     one: Bool[np.ndarray, "relation component"], other: Bool[np.ndarray, "relation component"]
-) -> Float[np.ndarray, "relation relation"]:
-    """Jaccard index of every set in `one` with every set in `other`; 0 of two empty ones."""
-    first, second = one.astype(float), other.astype(float)
-    shared = first @ second.T
-    return np.asarray(shared / np.maximum(first.sum(1)[:, None] + second.sum(1) - shared, 1))
-
-
-def overlaps_exchanged(
-    effects: Float[np.ndarray, "relation component"], share: float, seed: int
-) -> Float[np.ndarray, " flip"]:
-    """The mean Jaccard index of the strongest, with the cells exchanged in some relations.
-
-    First in none. Components that matter everywhere, with a sign of their own in each relation,
-    overlap as much when cells are exchanged. The strongest of a relation and of its exchange are
-    other components: an exchange in all relations is another one than none.
-    """
-    n = len(effects)
-    tops = np.concatenate([strongest(effects, share), strongest(-effects, share)])
-    overlap = jaccards(tops, tops)
-    half = sign_patterns(n, MOST_FLIPS // 2, seed) < 0
-    at = np.arange(n) + n * np.concatenate([half, ~half])
-    each = overlap[at[:, :, None], at[:, None, :]]
-    return np.asarray((each.sum((1, 2)) - np.trace(each, axis1=1, axis2=2)) / (n * (n - 1)))
-
-
-def shuffled_in_layers(
-    tops: Bool[np.ndarray, "relation component"], layers: int, draws: int, seed: int
-) -> Float[np.ndarray, " draw"]:
-    """The mean Jaccard index of sets with as many components in each layer, the true one first.
-
-    Sets that crowd into the same layers overlap by that alone, so components change places within
-    their layer only.
-    """
-    generator = np.random.default_rng(seed)
-    layered = tops.reshape(len(tops), layers, -1)
-    found = []
-    for draw in range(draws + 1):
-        sets = generator.permuted(layered, axis=2) if draw else layered
-        overlap = jaccards(sets.reshape(tops.shape), sets.reshape(tops.shape))
-        np.fill_diagonal(overlap, np.nan)
-        found.append(mean(overlap))
-    return np.array(found)
+) -> Float[np.ndarray, " relation"]:
+    """Jaccard index of each relation's two sets; 0 of two empty ones."""
+    shared, either = (one & other).sum(1), (one | other).sum(1)
+    return np.asarray(shared / np.maximum(either, 1))

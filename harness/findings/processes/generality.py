@@ -14,11 +14,6 @@ from harness.findings.processes.agreement import (
     costs_in_cells,
     effects_of,
     families_of,
-    jaccards,
-    mean,
-    overlaps_exchanged,
-    p_of,
-    shuffled_in_layers,
     strongest,
 )
 from harness.findings.processes.circuit_search import Search, searched
@@ -32,15 +27,12 @@ from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, Process
 from harness.findings.processes.measured_again import Asked, on_other_stories
 from harness.findings.processes.pseudo_processes import beyond, same_process
 from harness.findings.processes.same_process import places_note
-from harness.findings.processes.selected import interval_over_relations
 from harness.findings.twins import left_out, worth_controls
-from harness.study.plan import Plan
 from harness.study.study import Study
 from harness.verdicts.components import COSTS, Components
-from harness.verdicts.evidence import Effect, Evidence, Gate
+from harness.verdicts.evidence import Gate
 from harness.verdicts.judge import Finding, require
 
-SHUFFLES = 199  # of components within their layers
 NOT_AGAIN = (
     "other stories of the same relations were not measured (--full does): each costs as much as "
     "the first"
@@ -68,10 +60,7 @@ def generality_finding(
     other = COMPOSING if process == RETRIEVAL else RETRIEVAL
     families = families_of(search.prompts.items, names)
     contrasts = Contrasts(names, families, effects_of(process, costs), effects_of(other, costs))
-    required = (
-        *requirements(contrasts, rule, study.plan, process, other),
-        _overlap(contrasts, search.layers, rule, study.plan),
-    )
+    required = tuple(requirements(contrasts, rule, study.plan, process, other))
     met = worth_controls(study, required)
     both = (process, other)
     same = same_process(search, contrasts, costs, both, rule, study.plan) if met else None
@@ -111,38 +100,6 @@ def _families_note(contrasts: Contrasts) -> tuple[str, ...]:
         return (f"relations of {len(families)} families: {', '.join(families)}",)
     why = "all ask about one family" if all(contrasts.families) else "not all say their domain"
     return (f"agreement between families of relations was not asked for: {why}",)
-
-
-def _overlap(contrasts: Contrasts, layers: int, rule: GeneralityRule, plan: Plan) -> Evidence:
-    """The requirement that relations share components that serve the process.
-
-    Effects are signed, so that relations which only agree on what serves the other cell have a
-    rank correlation too. The strongest components are those that serve the process.
-    """
-    tops = strongest(contrasts.effects, rule.top)
-    chance = float(shuffled_in_layers(tops, layers, SHUFFLES, plan.seed)[1:].mean())
-    exchanged = overlaps_exchanged(contrasts.effects, rule.top, plan.seed)
-    overlap = jaccards(tops, tops)
-    np.fill_diagonal(overlap, np.nan)
-    return Evidence(
-        f"overlap of the strongest {tops[0].sum():,} of two relations, beyond chance",
-        Effect(
-            "Jaccard index minus that of chance",
-            mean(overlap) - chance,
-            interval_over_relations(
-                lambda weights: mean(overlap, weights) - chance, contrasts.names, plan
-            ),
-            method=f"{mean(overlap):.2f}, by chance {chance:.2f} with as many in each layer; "
-            "bootstrap of relations; p of exchanges of the two cells within relations",
-        ),
-        threshold=rule.overlap,
-        relation=">=",
-        p_adjusted=p_of(exchanged),
-        alpha=rule.alpha,
-        floor=1 / len(exchanged),
-        n=len(contrasts.names),
-        key="overlap",
-    )
 
 
 def _table(

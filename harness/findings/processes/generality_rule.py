@@ -6,7 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from harness.findings.processes.agreement import Contrasts, between, flips, mean, p_of
+from harness.findings.processes.agreement import (
+    Contrasts,
+    between,
+    carried_over,
+    flips,
+    mean,
+    p_of,
+)
 from harness.findings.processes.circuit import CircuitRule
 from harness.findings.processes.kinds import Process
 from harness.findings.processes.selected import interval_over_relations
@@ -23,8 +30,8 @@ class GeneralityRule:
     Attributes:
         search: How items are chosen, and components measured.
         least: Mean rank correlation between two relations, at least.
-        top: Share of the components that must overlap: those with the largest effects.
-        overlap: Of two relations, beyond chance: Jaccard index, at least.
+        top: Share of the components, those with the largest effects, that must serve elsewhere.
+        carried: Share of what the strongest of another relation add up to there, at least.
         alpha: Of the exchanges of cells.
         draws: Same-process contrasts that the rule is tried on.
     """
@@ -32,7 +39,7 @@ class GeneralityRule:
     search: CircuitRule
     least: float
     top: float
-    overlap: float
+    carried: float
     alpha: float
     draws: int
 
@@ -40,7 +47,7 @@ class GeneralityRule:
 def requirements(
     contrasts: Contrasts, rule: GeneralityRule, plan: Plan, process: Process, other: Process
 ) -> Iterator[Evidence]:
-    """What must hold, one by one: in all relations, between families, beyond the other process."""
+    """What must hold: in all relations, between families, beyond the other process, of its own."""
     names, effects = contrasts.names, contrasts.effects
     within = between(effects, effects)
     own, without = process.cells
@@ -54,6 +61,7 @@ def requirements(
         name = f"relations of different families {agree}"
         yield _agree(name, "families", apart, names, rule, plan, beside)
     yield _more(names, within, between(effects, contrasts.other), other, plan)
+    yield _carried(contrasts, rule, plan, own)
 
 
 def families_known(contrasts: Contrasts) -> bool:
@@ -115,4 +123,28 @@ def _more(
         relation=">",
         n=len(relations),
         key="more",
+    )
+
+
+def _carried(contrasts: Contrasts, rule: GeneralityRule, plan: Plan, own: str) -> Evidence:
+    """That what serves the process in one relation serves it in others.
+
+    Effects are signed, so that relations which only agree on what serves the other cell have a
+    rank correlation too.
+    """
+    shares, names = carried_over(contrasts.effects, rule.top), contrasts.names
+    size = max(1, round(rule.top * contrasts.effects.shape[1]))
+    return Evidence(
+        f"what serves {own} most in one relation serves it in others",
+        Effect(
+            "share of what serves it most there",
+            mean(shares),
+            interval_over_relations(lambda weights: mean(shares, weights), names, plan),
+            method=f"the {size:,} with the largest effects; mean over pairs of relations; "
+            "bootstrap of relations",
+        ),
+        threshold=rule.carried,
+        relation=">=",
+        n=len(names),
+        key="carried",
     )

@@ -91,7 +91,7 @@ def _alike(asked: Asked, what: str, key: str, study: Study) -> Evidence:
     own = np.diag(rho).copy()
     np.fill_diagonal(rho, np.nan)
     tops = [strongest(effects, asked.rule.top) for effects in (first, second)]
-    overlap = float(np.diag(jaccards(*tops)).mean())
+    overlap = float(jaccards(*tops).mean())
     return Evidence(
         f"effects in {what} agree with those in the first",
         Effect(

@@ -8,11 +8,8 @@ import pytest
 
 from harness.findings.processes.agreement import (
     between,
+    carried_over,
     flips,
-    jaccards,
-    overlaps_exchanged,
-    p_of,
-    strongest,
 )
 from harness.findings.processes.circuit import CircuitRule
 from harness.findings.processes.generality import generality_finding
@@ -28,7 +25,7 @@ from tests.support.made_cells import cells
 from tests.support.planted_circuits import Planted, with_size
 
 SEARCH = CircuitRule(doses=(1 / 8,), target=0.5, margin=0.1, alpha=0.05, draws=20)
-RULE = GeneralityRule(search=SEARCH, least=0.2, top=0.1, overlap=0.1, alpha=0.05, draws=20)
+RULE = GeneralityRule(search=SEARCH, least=0.2, top=0.1, carried=0.1, alpha=0.05, draws=20)
 PLAN = Plan(seed=0, items=100, resamples=199)
 PLACES = [("head", layer, head) for layer in range(6) for head in range(8)]
 
@@ -132,31 +129,28 @@ def test_heads_that_only_read_the_story_agree_and_serve_no_retrieval():
         finding.evidence[0].name == "relations agree on what serves recall, or lookup in its place"
     )
     failed = [e.key for e in finding.evidence if e.required and not e.passed]
-    assert failed == ["overlap"]
+    assert failed == ["carried"]
     assert outcome is not Outcome.SUPPORTED
 
 
-def test_heads_that_matter_everywhere_with_another_sign_in_each_relation_serve_no_retrieval():
+def test_heads_that_matter_everywhere_with_another_sign_in_each_relation_serve_nothing():
     """The same few heads are strongest in half of the relations, whichever cell is taken first."""
     generator = np.random.default_rng(0)
     effects = generator.normal(0, 0.02, (12, 64))
     effects[:, :6] += generator.normal(0, 0.15, (12, 6))
-    assert p_of(overlaps_exchanged(effects, 0.05, seed=0)) > 0.05
+    assert np.nanmean(carried_over(effects, 0.05)) < 0.1
     effects[:, :6] = np.abs(effects[:, :6])
-    assert p_of(overlaps_exchanged(effects, 0.05, seed=0)) < 0.05
+    assert np.nanmean(carried_over(effects, 0.05)) > 0.3
 
 
-def test_an_overlap_is_of_components_above_zero_and_that_of_exchanges_counts_both_directions():
-    effects = np.array([[0.5, -0.1, -0.2, 0.0], [0.4, -0.3, -0.2, -0.1], [0.6, -0.2, 0.3, -0.1]])
-    null = overlaps_exchanged(effects, 0.5, seed=0)
-    assert len(null) == 2 ** len(effects)
-    tops = strongest(effects, 0.5)
-    assert tops.sum(1).tolist() == [1, 1, 2]
-    assert null[0] == pytest.approx(np.mean([1, 1 / 2, 1 / 2]))
-    for signs in ([1, 1, -1], [-1, -1, -1]):
-        turned = strongest(effects * np.array(signs)[:, None], 0.5)
-        each = jaccards(turned, turned)[np.triu_indices(3, 1)]
-        assert np.isclose(null, each.mean()).any()
+def test_what_is_carried_over_is_a_share_of_what_serves_most_there():
+    effects = np.array([[0.5, -0.1, -0.2], [0.2, 0.4, -0.2], [-0.1, -0.2, -0.3]])
+    found = carried_over(effects, 1 / 3)
+    assert found[0, 1] == pytest.approx(0.2 / 0.4)  # component 0, where component 1 serves most
+    assert found[1, 0] == pytest.approx(-0.1 / 0.5)
+    assert found[2].tolist()[:2] == [0, 0]  # no component serves relation 2
+    assert found[:2, 2].tolist() == [0, 0]
+    assert np.isnan(np.diag(found)).all()
 
 
 def test_a_model_in_which_nothing_matters_is_not_supported():

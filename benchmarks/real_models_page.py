@@ -249,7 +249,9 @@ def _in_one_run(model: dict) -> str:
     last = model["stages"][WHOLE]["attempts"][-1]
     options, wall = _without_dtype(last["options"][1:]), typeset.duration(last["seconds"])
     processor = typeset.duration(last["cpu_seconds"])
-    return f", all claims in one run (`{' '.join(options)}`, {wall}, {processor} of processors)"
+    stopped = "" if last["ended"] else "stopped after "
+    took = f"`{' '.join(options)}`, {stopped}{wall}, {processor} of processors"
+    return f", all claims in one run ({took})"
 
 
 def _difficulty(verdicts: Sequence[dict]) -> str:

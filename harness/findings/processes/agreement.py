@@ -147,18 +147,23 @@ def strongest(
 
 
 def carried_over(
-    effects: Float[np.ndarray, "relation component"], share: float
-) -> Float[np.ndarray, "relation relation"]:
-    """What the strongest of each relation add up to in every other, by what its own add up to.
+    effects: Float[np.ndarray, "relation component"],
+    share: float,
+    weights: Float[np.ndarray, " relation"] | None = None,
+) -> float:
+    """What the strongest of a relation add up to in another one, by what its own add up to.
 
-    1 where the same components are strongest; about 0, or less, where they are strongest by chance,
-    or have another sign in each relation; 0 in a relation where none serves; a diagonal of nan.
+    Both are means, of the one over pairs of relations. 1 where the same components are strongest;
+    about 0, or less, where they are strongest by chance or have another sign in each relation; nan
+    where none serves.
     """
     sums = strongest(effects, share).astype(float) @ effects.T
-    own = np.diag(sums)
-    found = np.divide(sums, own, out=np.zeros_like(sums), where=own > 0)
-    np.fill_diagonal(found, np.nan)
-    return np.asarray(found)
+    n = len(sums)
+    weights = np.full(n, 1 / n) if weights is None else weights
+    own = float(weights @ np.diag(sums) / weights.sum())
+    elsewhere = sums.copy()
+    np.fill_diagonal(elsewhere, np.nan)
+    return mean(elsewhere, weights) / own if own > 0 else np.nan
 
 
 def jaccards(

@@ -132,14 +132,14 @@ def _carried(contrasts: Contrasts, rule: GeneralityRule, plan: Plan, own: str) -
     Effects are signed, so that relations which only agree on what serves the other cell have a
     rank correlation too.
     """
-    shares, names = carried_over(contrasts.effects, rule.top), contrasts.names
-    size = max(1, round(rule.top * contrasts.effects.shape[1]))
+    effects, names = contrasts.effects, contrasts.names
+    size = max(1, round(rule.top * effects.shape[1]))
     return Evidence(
         f"what serves {own} most in one relation serves it in others",
         Effect(
             "share of what serves it most there",
-            mean(shares),
-            interval_over_relations(lambda weights: mean(shares, weights), names, plan),
+            carried_over(effects, rule.top),
+            interval_over_relations(lambda w: carried_over(effects, rule.top, w), names, plan),
             method=f"the {size:,} with the largest effects; mean over pairs of relations; "
             "bootstrap of relations",
         ),

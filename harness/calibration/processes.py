@@ -82,6 +82,8 @@ def measured_processes(model: str, stage: Stage, work: Path) -> list[dict[str, A
         "instrument": instrument(),
         "libraries": library_versions(),
         "stage": asdict(stage),
+        "asked": asdict(asked),
+        "counted": _counted(),  # `instrument` leaves out what only counts
     }
     key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
     about = {"model": called, "items": stage.items, "instrument": instrument()}
@@ -96,6 +98,14 @@ def measured_processes(model: str, stage: Stage, work: Path) -> list[dict[str, A
             write_text(file, json.dumps(entries))
         found += parsed(file.read_bytes())
     return found
+
+
+def _counted() -> str:
+    """A hash of how contrasts are made and counted."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _study(spec: specs.ModelSpec, asked: Asked, stage: Stage, work: Path) -> Study:

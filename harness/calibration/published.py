@@ -66,7 +66,7 @@ def known_table(record: _Entry) -> str:
         runs = [run for run in record["runs"] if (run["part"], run["base"]) == (part, model)]
         hits = sum(e["rate"]["count"] for e in mine)
         misses = sum(e["rate"]["n"] for e in mine) - hits
-        undecided = sum(e["inconclusive"] for e in mine)
+        undecided = sum(e["inconclusive"] + e["not_measured"] for e in mine)
         numbers = (len({run["seed"] for run in runs}), hits, misses, undecided)
         missed = [_place(e) for e in mine if e["rate"]["count"] < e["rate"]["n"]]
         expected = "not supported" if is_null else "supported"
@@ -155,9 +155,10 @@ def _errors(entries: Sequence[_Entry]) -> str:
 
 def _supported(entries: Iterable[_Entry]) -> str:
     """Verdicts that decided, of all models and seeds; the others are counted beside."""
-    words = ("supported", "refuted", "inconclusive")
+    words = ("supported", "refuted", "inconclusive", "not_measured")
     found = list(entries)
-    supported, refuted, open_ = (sum(e[word] for e in found) for word in words)
+    supported, refuted, *others = (sum(e[word] for e in found) for word in words)
+    open_ = sum(others)
     if not supported + refuted + open_:
         return "–"
     beside = f"; {open_} undecided" if open_ else ""

@@ -60,9 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno == errno.ENOSPC:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
+            why = "the output cannot be written: the disk is full."
+        elif error.filename is not None:
+            why = f"{error.filename}: {error.strerror}; give a path that can be read and written."
+        else:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
-        print(f"{parser.prog}: the output cannot be written: the disk is full.", file=sys.stderr)
+        print(f"{parser.prog}: {printable(why)}", file=sys.stderr)
         return 2
     return status

@@ -13,7 +13,7 @@ from harness.verdicts.components import COSTS
 if TYPE_CHECKING:
     import pandas as pd
 
-_GROUP = ["model", "claim_id", "criterion", "prediction_id", "kind"]
+_GROUP = ["model", "claim_id", "criterion", "materials", "prediction_id", "kind"]
 _PLACE = ["layer", "index"]
 _CELLS = 20_000_000  # of the table of permutations: many components have fewer of them
 
@@ -58,7 +58,7 @@ def ordered_components(past: Past, baseline: Baseline) -> list[OrderedKind]:
     for (model, *rest), rows in _groups(ours).items():
         before = baseline.models.get(model, "")
         if (before, *rest) in earlier:
-            claim_id, _, prediction_id, kind = rest
+            claim_id, _, _, prediction_id, kind = rest
             part = parts.get((claim_id, prediction_id), "")
             alike = _correlation(earlier[before, *rest], rows)
             found.append(OrderedKind(model, before, claim_id, part, kind, alike))

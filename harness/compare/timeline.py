@@ -1,7 +1,7 @@
 """Several releases side by side: the last judged against the first, those between shown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.compare import matching
 from harness.compare.changes import against, gone, supported
@@ -114,7 +114,9 @@ def compare(
         _refuse(last, baselines, found)
     first = baselines[0]
     left = gone(last.verdicts, first)
-    records = against(last.verdicts, last.samples(), first)
+    # What the last run itself was compared with is another matter.
+    alone = [replace(verdict, baseline=None) for verdict in last.verdicts]
+    records = against(alone, last.samples(), first)
     rows = [
         TimelineRow(record, [*(_cell(matches[i], shared) for matches in found), _shown(record)])
         for i, record in enumerate(records)

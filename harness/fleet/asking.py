@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.fleet.looking import Looked
 from harness.fleet.rows import COMPETENCE, slug
 from harness.fleet.work import Needs, Task
+from harness.plugin.options import variables_set
 from harness.study.fingerprint import instrument, library_versions
 
 ASKED = (
@@ -68,7 +69,8 @@ def task_of(
     `store` is a folder that all machines see, or a URL.
     """
     options = (*options, *(ASKED if stage == COMPETENCE else ()))
-    depends = [looked.identity, stage, options, instrument(), library_versions()]
+    depends = [looked.identity, stage, options, contents_of(options), instrument()]
+    depends += [library_versions(), variables_set()]
     key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
     spread = ("--device-map=auto",) if needs.gpus > 1 else ()
     cache = () if isinstance(store, str) else (f"--cache-dir={store}",)
@@ -81,6 +83,13 @@ def task_of(
         Path.cwd(),
         store if isinstance(store, str) else "",
     )
+
+
+def contents_of(options: Sequence[str]) -> dict[str, str]:
+    """A hash of every file that options name, such as prompts: it may change under its name."""
+    named = {option.rpartition("=")[2] for option in options}
+    files = (Path(name) for name in sorted(named) if name)
+    return {str(f): hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f.is_file()}
 
 
 def value_of(options: Sequence[str], name: str, default: str) -> str:

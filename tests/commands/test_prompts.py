@@ -319,6 +319,14 @@ def test_an_ascii_terminal_gets_escapes_and_a_full_disk_one_sentence(tmp_path):
     assert done.stderr == "python -m harness: the output cannot be written: the disk is full.\n"
 
 
+def test_a_path_that_cannot_be_written_gets_one_sentence(capsys):
+    assert main(["new", "claim", "mine_x", "--folder", "/proc/nowhere"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("python -m harness: /proc/nowhere")
+    assert "give a path that can be read and written" in said
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize("arguments", [[], ["prompts"], ["prompts", "check"]])
 def test_help_shows_an_example_and_a_missing_part_is_a_mistake(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:

@@ -483,6 +483,15 @@ def test_what_was_made_otherwise_is_refused_or_left_out(tmp_path):
     assert not found.regressed
 
 
+def test_what_a_run_itself_refused_hides_no_regression_against_another_run(tmp_path):
+    refused = Earlier("b", None, None, None, Change.NOT_COMPARED, differences=("ALPHA 1 -> 2",))
+    old = kept(tmp_path, [record()], "old")
+    new = kept(tmp_path, [replace(record(0.0), baseline=refused)], "new")
+    found = compare([old, new])
+    assert [row.change for row in found.rows] == ["regressed"]
+    assert found.regressed
+
+
 def test_provenance_that_differs_is_named_and_no_reason(tmp_path):
     made = record()
     old = replace(made, provenance=made.provenance | {"torch": "1.0", "device": "cuda"})

@@ -1,6 +1,7 @@
 """Two runs that order components alike by what their loss costs, and two that do not."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from harness.compare import ordered, past
@@ -42,6 +43,21 @@ def test_costs_of_one_order_agree_and_an_order_within_layers_is_needed_for_a_sma
     assert alike.steady
     assert not by_layer.steady
     assert "costs of 32 heads, rho 1.00" in ordered.text(alike)
+
+
+def test_costs_on_other_materials_are_another_kind_of_costs(tmp_path):
+    own = np.random.default_rng(0).standard_normal(32)
+    runs = [kept(tmp_path, name, sign * own) for name, sign in (("a", 1), ("b", -1))]
+    for name, files in (("both", ("one", "two")), ("again", ("two", "one"))):
+        tables = [
+            run.components(COSTS).assign(materials=file)
+            for run, file in zip(runs, ("one", "two"), strict=True)
+        ]
+        order = [tables[("one", "two").index(file)] for file in files]
+        records.write_verdicts(tmp_path / "runs" / name, sample((MODEL,)))
+        pd.concat(order).to_parquet(tmp_path / "runs" / name / "components.parquet", index=False)
+    both, again = (past.find(str(tmp_path / "runs" / n), tmp_path) for n in ("both", "again"))
+    assert [found.correlation.rho for found in compared(again, both)] == pytest.approx([1, 1])
 
 
 def test_models_of_another_shape_have_no_order_in_common(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from harness.compare.curves import read_fleet_record
 from harness.files import write_text
 from harness.fleet import running, sharing
-from harness.fleet.asking import value_of
+from harness.fleet.asking import contents_of, task_of, value_of
 from harness.fleet.cluster import Died
 from harness.fleet.entries import read_fleet
 from harness.fleet.looking import Looked
@@ -243,3 +243,22 @@ def test_lines_say_what_is_left(world):
 )
 def test_the_last_value_of_an_option_counts(options, value):
     assert value_of(options, "--twins", "0") == value
+
+
+def test_a_task_is_another_one_where_a_file_or_a_variable_that_it_reads_changed(
+    tmp_path, monkeypatch
+):
+    file = tmp_path / "mine.jsonl"
+    file.write_text("a")
+
+    def folder():
+        looked = Looked("model", "identity", 1)
+        return task_of("m", looked, "claims", Needs(), [f"--prompts={file}"], tmp_path, tmp_path)
+
+    first = folder().folder
+    assert folder().folder == first
+    file.write_text("b")
+    second = folder().folder
+    monkeypatch.setenv("HARNESS_ITEMS", "50")
+    assert len({first, second, folder().folder}) == 3
+    assert contents_of(["--items=50", "--prompts", str(file)]).keys() == {str(file)}

@@ -61,8 +61,8 @@ class RunOutcome:
 
     @property
     def whole(self) -> bool:
-        """Whether every planned run is there."""
-        return len(self.ran) == self.planned
+        """Whether every planned run is there, and nothing was stopped."""
+        return len(self.ran) == self.planned and not self.interrupted
 
 
 class Workshop:

@@ -319,16 +319,21 @@ def _calibrate(settings: CalibrationSettings, options: argparse.Namespace) -> in
         f"{len(jobs_of(plan))} runs, {', '.join(settings.parts)}",
         flush=True,
     )
+    processes: list[dict[str, Any]] = []
+    programs = None
     # A batch system ends a job with SIGTERM: stop the runs then too, as on Ctrl-C.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         outcome = runner.run(sys.stderr if sys.stderr.isatty() else None)
+        if not outcome.interrupted:
+            processes = _processes(settings, options.work)
+            programs = _programs(settings, options.work, options.cores)
+    except KeyboardInterrupt:  # after the runs, which say it themselves
+        outcome = replace(outcome, interrupted=True)
     finally:
         signal.signal(signal.SIGTERM, before)
     for failed in outcome.failed:
         print(f"failed: {failed.job.name}: {failed.said}", file=sys.stderr)
-    processes = [] if outcome.interrupted else _processes(settings, options.work)
-    programs = None if outcome.interrupted else _programs(settings, options.work, options.cores)
     if not outcome.ran and not processes and not programs:
         print("no run finished: there is nothing to count", file=sys.stderr)
         return 1

@@ -13,7 +13,7 @@ import pytest
 
 from harness.calibration import running
 from harness.calibration.record import read_calibration
-from harness.commands import main
+from harness.commands import calibrate, main
 from tests.support import tiny_models
 from tests.support.inner_runs import IMPORTED, KNOWN_SPEED, within_this_process
 
@@ -73,6 +73,20 @@ def made(arguments):
     assert status == 0, said.getvalue()
     output = Path(arguments[-1].partition("=")[2])
     return read_calibration(output), said.getvalue(), output
+
+
+def test_what_is_stopped_after_the_runs_is_written_and_said(made, arguments, tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(calibrate, "_processes", stopped)
+    output, said = tmp_path / "calibration.json", io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert main([*arguments[:-1], f"--output={output}"]) == 1
+    assert "stopped: the same command continues from here" in said.getvalue()
+    record = read_calibration(output)
+    assert record["whole"] is False
+    assert len(record["runs"]) == len(made[0]["runs"])
 
 
 def test_what_is_asked_is_measured_and_counted(made):

@@ -74,7 +74,14 @@ def _unfit(records: Sequence[Verdict], on: str) -> list[Line]:
     """
     failed = [r for r in records if r.outcome is Outcome.REFUTED]
     if not failed:
-        return []
+        return [
+            Line(
+                f"Whether {record.model.name}{on} can be measured is not known:",
+                f"{INSTRUMENT} was not measured ({record.reason.rstrip('.')}).",
+            )
+            for record in records
+            if record.outcome is Outcome.NOT_MEASURED
+        ][:1]
     first = failed[0]
     reasons = [r.deciding.text.rstrip(".") for r in failed[:NAMED]]
     more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""

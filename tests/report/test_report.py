@@ -148,6 +148,19 @@ def test_the_title_names_what_was_compared():
     assert report_view.report_page(found, None, None).title == "Affirmed and negated in mini-qwen"
 
 
+def test_an_instrument_that_was_not_measured_is_said_too():
+    broken = [
+        replace(v, outcome=Outcome.NOT_MEASURED, reason="out of memory.")
+        if v.claim_id == "h0"
+        else v
+        for v in sample(("mini-qwen",))
+    ]
+    (warning,) = report_view.report_page(broken, None, None).warnings
+    assert warning.text == (
+        "Whether mini-qwen can be measured is not known: h0 was not measured (out of memory)."
+    )
+
+
 def test_an_unfit_instrument_is_said_before_anything_else(tmp_path):
     unfit = [
         replace(v, outcome=Outcome.REFUTED, evidence=(replace(v.evidence[0], threshold=1e-9),))

@@ -147,22 +147,25 @@ def strongest(
 
 
 def carried_over(
-    effects: Float[np.ndarray, "relation component"],
-    share: float,
+    effects: Float[np.ndarray, "relation component"], share: float
+) -> Float[np.ndarray, "relation relation"]:
+    """What the strongest of each relation (rows) add up to in each relation (columns)."""
+    return np.asarray(strongest(effects, share).astype(effects.dtype) @ effects.T)
+
+
+def share_carried(
+    sums: Float[np.ndarray, "relation relation"],
     weights: Float[np.ndarray, " relation"] | None = None,
 ) -> float:
-    """What the strongest of a relation add up to in another one, by what its own add up to.
+    """Of `carried_over`, the mean over pairs of relations, by the mean of each with itself.
 
-    Both are means, of the one over pairs of relations. 1 where the same components are strongest;
-    about 0, or less, where they are strongest by chance or have another sign in each relation; nan
-    where none serves.
+    1 where the same components are strongest; about 0, or less, where they are strongest by chance
+    or have another sign in each relation; nan where none serves.
     """
-    sums = strongest(effects, share).astype(float) @ effects.T
     n = len(sums)
     weights = np.full(n, 1 / n) if weights is None else weights
     own = float(weights @ np.diag(sums) / weights.sum())
-    elsewhere = sums.copy()
-    np.fill_diagonal(elsewhere, np.nan)
+    elsewhere = np.where(np.eye(n, dtype=bool), np.nan, sums)
     return mean(elsewhere, weights) / own if own > 0 else np.nan
 
 

@@ -13,6 +13,7 @@ from harness.findings.processes.agreement import (
     flips,
     mean,
     p_of,
+    share_carried,
 )
 from harness.findings.processes.circuit import CircuitRule
 from harness.findings.processes.kinds import Process
@@ -132,14 +133,14 @@ def _carried(contrasts: Contrasts, rule: GeneralityRule, plan: Plan, own: str) -
     Effects are signed, so that relations which only agree on what serves the other cell have a
     rank correlation too.
     """
-    effects, names = contrasts.effects, contrasts.names
-    size = max(1, round(rule.top * effects.shape[1]))
+    names, size = contrasts.names, max(1, round(rule.top * contrasts.effects.shape[1]))
+    sums = carried_over(contrasts.effects, rule.top)
     return Evidence(
         f"what serves {own} most in one relation serves it in others",
         Effect(
             "share of what serves it most there",
-            carried_over(effects, rule.top),
-            interval_over_relations(lambda w: carried_over(effects, rule.top, w), names, plan),
+            share_carried(sums),
+            interval_over_relations(lambda weights: share_carried(sums, weights), names, plan),
             method=f"the {size:,} with the largest effects; mean over pairs of relations; "
             "bootstrap of relations",
         ),

@@ -10,6 +10,7 @@ from harness.findings.processes.agreement import (
     between,
     carried_over,
     flips,
+    share_carried,
 )
 from harness.findings.processes.circuit import CircuitRule
 from harness.findings.processes.generality import generality_finding
@@ -138,19 +139,20 @@ def test_heads_that_matter_everywhere_with_another_sign_in_each_relation_serve_n
     generator = np.random.default_rng(0)
     effects = generator.normal(0, 0.02, (12, 64))
     effects[:, :6] += generator.normal(0, 0.15, (12, 6))
-    assert carried_over(effects, 0.05) < 0.1
+    assert share_carried(carried_over(effects, 0.05)) < 0.1
     effects[:, :6] = np.abs(effects[:, :6])
-    assert carried_over(effects, 0.05) > 0.3
+    assert share_carried(carried_over(effects, 0.05)) > 0.3
 
 
 def test_what_is_carried_over_is_a_share_of_what_serves_most_there():
     effects = np.array([[0.5, -0.1, -0.2], [0.2, 0.4, -0.2], [-0.1, -0.2, -0.3]])
     own = (0.5 + 0.4 + 0) / 3  # no component serves the last relation
     elsewhere = (0.2 - 0.1 - 0.1 - 0.2 + 0 + 0) / 6
-    assert carried_over(effects, 1 / 3) == pytest.approx(elsewhere / own)
-    alone = carried_over(effects, 1 / 3, np.array([0.5, 0.5, 0.0]))
+    sums = carried_over(effects, 1 / 3)
+    assert share_carried(sums) == pytest.approx(elsewhere / own)
+    alone = share_carried(sums, np.array([0.5, 0.5, 0.0]))
     assert alone == pytest.approx((0.2 - 0.1) / 2 / 0.45)
-    assert np.isnan(carried_over(-np.abs(effects), 1 / 3))
+    assert np.isnan(share_carried(carried_over(-np.abs(effects), 1 / 3)))
 
 
 def test_a_model_in_which_nothing_matters_is_not_supported():

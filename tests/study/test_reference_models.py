@@ -268,12 +268,10 @@ def test_every_claim_is_judged_where_it_must_not_be_supported_and_most_where_it_
             told.setdefault(outcome, set()).add(place.partition("/")[0])
     claims = {f"h{number}" for number in range(1, 15)}
     assert told["not supported"] == claims
-    assert told["supported"] == claims
+    assert told["supported"] == claims - {"h10"}  # docs/controls.md says why
 
 
-@pytest.mark.parametrize(
-    ("name", "claim"), [("mini-steps", "h14"), ("apart-writes", "h14"), ("apart-open", "h10")]
-)
+@pytest.mark.parametrize(("name", "claim"), [("mini-steps", "h14"), ("apart-writes", "h14")])
 def test_an_organism_that_was_made_for_one_claim_is_judged_on_nothing_else(name, claim):
     known = named(name)
     assert {place.partition("/")[0] for place in known.expected} == {claim}

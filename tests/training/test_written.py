@@ -137,7 +137,7 @@ def test_of_what_knows_nothing_every_prediction_is_expected_not_to_be_supported(
     assert told == {place for place in asked if not place.startswith("h0/")}
 
 
-@pytest.mark.parametrize("name", ["apart", "apart-writes", "apart-open", "one-step-apart"])
+@pytest.mark.parametrize("name", ["apart", "apart-writes", "one-step-apart"])
 def test_what_ships_of_a_reference_model_is_what_the_script_writes(name, tmp_path):
     written.write(tmp_path, name, whole=False)
     shipped = DATA / "fixtures" / "organisms" / name

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import stats
+from harness.compare.moved import GROUP
 from harness.compare.past import Baseline, Past
 from harness.verdicts import typeset
 from harness.verdicts.components import COSTS
@@ -13,7 +14,6 @@ from harness.verdicts.components import COSTS
 if TYPE_CHECKING:
     import pandas as pd
 
-_GROUP = ["model", "claim_id", "criterion", "materials", "prediction_id", "kind"]
 _PLACE = ["layer", "index"]
 _CELLS = 20_000_000  # of the table of permutations: many components have fewer of them
 
@@ -67,7 +67,7 @@ def ordered_components(past: Past, baseline: Baseline) -> list[OrderedKind]:
 
 def _groups(table: "pd.DataFrame") -> Mapping[tuple[str, ...], "pd.Series[float]"]:
     found = {}
-    for group, rows in table.groupby(_GROUP, observed=True, sort=True):
+    for group, rows in table.groupby(GROUP, observed=True, sort=True):
         names: Any = group
         found[tuple(map(str, names))] = rows.drop_duplicates(_PLACE).set_index(_PLACE)["effect"]
     return found

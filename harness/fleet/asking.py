@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -87,9 +88,10 @@ def task_of(
 
 def contents_of(options: Sequence[str]) -> dict[str, str]:
     """A hash of every file that options name, such as prompts: it may change under its name."""
-    named = {option.rpartition("=")[2] for option in options}
-    files = (Path(name) for name in sorted(named) if name)
-    return {str(f): hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f.is_file()}
+    named = sorted({option.rpartition("=")[2] for option in options})
+    # `Path.is_file` raises where a `-k` expression is longer than a name may be.
+    files = [name for name in named if os.path.isfile(name)]  # noqa: PTH113
+    return {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in files}
 
 
 def value_of(options: Sequence[str], name: str, default: str) -> str:

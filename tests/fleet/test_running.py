@@ -261,4 +261,5 @@ def test_a_task_is_another_one_where_a_file_or_a_variable_that_it_reads_changed(
     second = folder().folder
     monkeypatch.setenv("HARNESS_ITEMS", "50")
     assert len({first, second, folder().folder}) == 3
-    assert contents_of(["--items=50", "--prompts", str(file)]).keys() == {str(file)}
+    several = ["--items=50", "-k", " or ".join(["h1"] * 200), "--prompts", str(file)]
+    assert contents_of(several).keys() == {str(file)}

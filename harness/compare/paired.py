@@ -19,7 +19,7 @@ _LEAST = 2  # samples
 TOLERANCE = 0.01
 METHOD = (
     "mean difference over shared samples, paired bootstrap (BCa); p by sign flips of the same "
-    "differences, Holm over the effects compared"
+    "differences, family-wise over the effects compared (min-p, a sample flips alike in all)"
 )
 
 
@@ -35,11 +35,12 @@ def moved_effects(
     Evidence is matched by its key, else by its name. What only one of the runs has is left out.
     """
     found = [_of_match(match, now, before, seed) for match in matches]
-    p = [m.p for moved in found for m in moved if m.p is not None]
-    adjusted = iter(stats.holm(np.array(p)).tolist() if p else ())
+    tested = [differences for effects in found for _, differences in effects if differences]
+    p = stats.sign_flip_min_p(tested, permutations=PERMUTATIONS, seed=seed)
+    adjusted = iter(p.tolist())
     return [
-        [m if m.p is None else replace(m, p_adjusted=next(adjusted)) for m in moved]
-        for moved in found
+        [replace(m, p_adjusted=next(adjusted)) if differences else m for m, differences in effects]
+        for effects in found
     ]
 
 
@@ -48,7 +49,8 @@ def _of_match(
     now: Mapping[Address, SampleValues],
     before: Mapping[Address, SampleValues],
     seed: int,
-) -> list[Moved]:
+) -> list[tuple[Moved, SampleValues]]:
+    """With the difference on each shared sample; none where they are too few to be tested."""
     if match.before is None or not match.measured:
         return []
     earlier = {e.identity: e for e in match.before.evidence if e.decisive}
@@ -76,26 +78,27 @@ def _place(record: Verdict, evidence: str) -> Address:
 
 def _moved(
     evidence: Evidence, old: Evidence, ours: SampleValues, theirs: SampleValues, seed: int
-) -> Moved:
+) -> tuple[Moved, SampleValues]:
     was, value = (e.effect.value if e.effect.known else None for e in (old, evidence))
-    shared = [sample for sample in ours if sample in theirs]
-    if len(shared) < _LEAST:
+    each = {sample: ours[sample] - theirs[sample] for sample in ours if sample in theirs}
+    if len(each) < _LEAST:
         delta = None if was is None or value is None else value - was
-        return Moved(evidence.name, was, value, delta)
-    differences = np.array([ours[u] - theirs[u] for u in shared])
+        return Moved(evidence.name, was, value, delta), {}
+    differences = np.array([*each.values()])
     estimate = stats.bootstrap_mean(differences, resamples=RESAMPLES, seed=seed)
     test = stats.sign_flip_max(differences, permutations=PERMUTATIONS, seed=seed)
     delta = float(estimate.value)
-    return Moved(
+    moved = Moved(
         evidence.name,
         was,
         value,
         delta,
         (float(estimate.low), float(estimate.high)),
         p=float(test.p),
-        n=len(shared),
-        better=_better(evidence.relation, delta, float(np.mean([theirs[u] for u in shared]))),
+        n=len(each),
+        better=_better(evidence.relation, delta, float(np.mean([theirs[u] for u in each]))),
     )
+    return moved, each
 
 
 def _better(relation: str, delta: float, before: float) -> bool | None:

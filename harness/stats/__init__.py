@@ -13,6 +13,7 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | by how much, in pairs | `crossed_d` (default), `cohens_dz`, `pooled_sd`, `minimum_detectable_d` |
 | which cells have the same value everywhere | `constant_cells` |
 | do pairs differ, over a whole family of cells | `sign_flip_max` |
+| the same, where each has units of its own | `sign_flip_min_p` |
 | what would other labels give | `random_signs`, `permuted_within` |
 | the same, alike wherever a name occurs | `signs_by_name`, `permuted_by_name` |
 | do relations agree, over a family of components | `moderated_max`, `variance_prior` |
@@ -60,6 +61,7 @@ from harness.stats.effects import (
 from harness.stats.equivalence import MeanBound, ShareBound, equivalence_mean, equivalence_share
 from harness.stats.exceedance import Exceedance, exceedance
 from harness.stats.exchange import permuted_by_name, permuted_within, random_signs, signs_by_name
+from harness.stats.families import sign_flip_min_p
 from harness.stats.hierarchical import (
     bootstrap_over_relations,
     bootstrap_statistic,
@@ -154,6 +156,7 @@ __all__ = [
     "relation_weights",
     "scaled_count",
     "sign_flip_max",
+    "sign_flip_min_p",
     "signs_by_name",
     "student_quantile",
     "surface_auc",

@@ -8,7 +8,7 @@ from typing import Any
 from harness.verdicts.evidence import interval_of, optional_number
 from harness.verdicts.judge import Outcome
 
-ALPHA = 0.05  # of the family of all effects compared, by Holm
+ALPHA = 0.05  # of the family of all effects compared
 
 
 class Change(StrEnum):

@@ -144,18 +144,19 @@ def test_without_samples_effects_are_shown_and_not_tested(samples):
     assert not found.significant
 
 
-def test_the_family_is_every_effect_compared():
-    names = [f"n{i}" for i in range(10)]
+def test_a_loss_in_each_of_eight_relations_is_found_among_all_effects_of_a_run():
+    rng = np.random.default_rng(0)
+    names = [f"n{i}" for i in range(40)]
     matches = [Match(record(name=n), record(name=n)) for n in names]
-    now = {place(n): by_sample([1.0, 1.1] * 4) for n in names}
-    before = {place(n): by_sample([0.9, 1.0] * 4) for n in names}
-    found = moved_effects(matches, now, before)
-    p = [m.p for [m] in found]
-    assert p == [1 / 128] * 10  # eight samples: two of all 256 patterns reach it
-    assert [m.p_adjusted for [m] in found] == [10 / 128] * 10
-    alone = moved_effects(matches[:1], now, before)
-    assert alone[0][0].significant
-    assert not found[0][0].significant
+    before = {place(n): by_sample(rng.normal(1, 0.3, 8)) for n in names}
+    chance = {place(n): by_sample(rng.normal(0, 0.1, 8)) for n in names}
+    now = {at: {u: v + chance[at][u] for u, v in of.items()} for at, of in before.items()}
+    now[place("n0")] = {u: v - 0.3 + chance[place("n0")][u] for u, v in before[place("n0")].items()}
+    [lost], *others = moved_effects(matches, now, before)
+    assert lost.p == 1 / 128  # eight samples: two of all 256 patterns reach it
+    assert lost.significant  # Holm: 40 / 128
+    assert lost.p_adjusted > lost.p
+    assert not any(m.significant for [m] in others)
 
 
 def test_two_runs_of_nothing_but_chance_rarely_differ():

@@ -14,6 +14,7 @@ PATIENCE = 1.0  # seconds before a measurement gets a bar: most are quick, or st
 NUMBERS = 48  # columns of a bar and the numbers after it, with the time left
 REDRAWN = 0.5  # seconds between two states of a bar
 EVERY = 30.0  # seconds between two lines
+TELLING = 0.02  # share of a measurement that tells its pace: the first prompt pays for the start
 CLEARED = "\r\x1b[K"
 
 
@@ -50,8 +51,8 @@ class Measurement:
 
     @property
     def left(self) -> float | None:
-        """Seconds left; None before a prompt is measured."""
-        if not self.measured:
+        """Seconds left; None before so much is measured that it tells the pace."""
+        if not self.measured or self.measured < TELLING * self.total:
             return None
         return self.elapsed / self.measured * (self.total - self.measured)
 

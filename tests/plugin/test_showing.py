@@ -131,7 +131,9 @@ def test_what_is_measured_of_a_piece_shows_until_the_piece_is_kept():
     with progress.measuring("sweep", 96) as advance:
         progress._measurement.started -= 60
         assert progress.line().endswith("sweep: 0 of 96 prompts")
-        progress.begin(8.0)
+        progress.begin(0.5)  # which tells no pace: a minute of beginning for half a prompt
+        assert progress.line().endswith("sweep: 0 of 96 prompts")
+        progress.begin(7.5)
         assert progress.line().endswith("sweep: 8 of 96 prompts, 11:00 left")
         advance(32)
         assert progress.line().endswith("sweep: 32 of 96 prompts, 2:00 left")

@@ -106,7 +106,8 @@ def main_effect_on_own(two: TwoCircuits, at: int) -> Evidence:
 def interaction_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate: float) -> Finding:
     """Whether both circuits together cost a process another amount than the sum of each alone.
 
-    Two sets that serve every cell may do so too: each must first cost its own process more.
+    Two sets that serve every cell may do so too: each must first cost its own process more. And
+    two losses that add up to more than there is to lose say nothing of an interaction below 0.
 
     Args:
         study: The model, on prompts with one question each.
@@ -118,6 +119,7 @@ def interaction_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate
     gates = require(*two.gates, _disjoint(two), *_own_processes(two))
     values = interactions(two.costs)[:, IN_CELLS]
     at = int(np.abs(values.mean(0)).argmax())
+    gates += require(_room(two, at, below=values[:, at].mean() < 0))
     signed = np.sign(values[:, at].mean()) * values[:, at]
     largest = _largest(two, values, at, signed)
     met = worth_controls(study, [largest])
@@ -219,6 +221,17 @@ def _own_processes(two: TwoCircuits) -> list[Gate]:
         )
         for process, evidence in zip(PROCESSES, own, strict=True)
     ]
+
+
+def _room(two: TwoCircuits, at: int, *, below: bool) -> Gate:
+    """That both can cost their sum: who loses all there is to lose twice loses it once."""
+    one, other, _ = two.costs[:, IN_CELLS[at]].mean(0)
+    return Gate(
+        "room for both losses",
+        not below or one + other <= 1,
+        f"{OWN[at]} loses {one:.2f} of its logit difference without one circuit and {other:.2f} "
+        "without the other one, more than all of it: together they must cost less than the sum",
+    )
 
 
 def _disjoint(two: TwoCircuits) -> Gate:

@@ -139,6 +139,17 @@ def test_circuits_that_do_not_add_up_interact(joint):
     )
 
 
+def test_losses_that_add_up_to_more_than_all_must_interact():
+    """Two circuits in series: recall loses all without the first, .4 without the second."""
+    in_series = wide(joint=-0.4, cost=0.5, other=0.2)
+    found, why = judged(interaction_finding, in_series)[1:]
+    assert (found, why[:32]) == (Outcome.INCONCLUSIVE, "recall loses 1.00 of its logit d")
+    assert "0.40 without the other one, more than all of it" in why
+    assert judged(interaction_finding, wide(joint=0.4, cost=0.5, other=0.2))[1] is (
+        Outcome.SUPPORTED
+    )
+
+
 def test_a_pair_that_interacts_no_more_than_random_pairs_is_refuted():
     """Any two sets together cost less than their sum: saturation, not a tie of these two."""
     every = heads(*((layer, head) for layer in range(4) for head in range(4)))

@@ -30,6 +30,7 @@ PUBLISHED_SETS = 20  # random sets like what is specialised in a task
 FIRST_ITEMS = 30  # of a cell, of which answers are asked first
 PATH_STEPS = 5  # on the way to the ablation of all neurons, a forward and a backward pass each
 CIRCUIT_DOSES, REFERENCES = 5, 10  # of a circuit; other circuits of each sort
+SCREENED = 4  # beside the best head every one is asked on a part of the stories, a part on all
 TUNING_STEPS = 20  # at most
 PATCHED_PAIRS, PATCHED_PLACES = 20, 3  # of the patching map, and tokens a layer
 CHOOSING, JUDGED, LEAST, CONTROL_PAIRS = 8, 50, 20, 8  # stories of steering
@@ -277,7 +278,7 @@ def _found(name: str, sizes: Sizes) -> Iterator[Work]:
     part, doses = _part(sizes), CIRCUIT_DOSES + 1  # and all of the kind
     yield from _searched(name, sizes)
     if "head" in sizes.kind:
-        again = sizes.head_by_head + doses
+        again = 2 * sizes.head_by_head / SCREENED + doses
         yield Work("sweep", "cells", part, again, f"{name} head search once more")
     yield Work("sweep", "cells", part, doses, f"{name} {sizes.kind} doses")
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.findings.circuits import neuron_scores, patching, published
 from harness.findings.gates import FIRST_ITEMS
-from harness.findings.processes import few, writing
+from harness.findings.processes import circuit_search, few, writing
 from harness.findings.processes.hops import LEAST_CHAINS
 from harness.findings.processes.kinds import CELLS, COMPOSING, RETRIEVAL
 from harness.findings.steering.doses import BAND_PAIRS
@@ -70,6 +70,7 @@ def test_steering_is_planned_as_claimed():
         (cost.PUBLISHED_SETS, published.SETS),
         (cost.FIRST_ITEMS, FIRST_ITEMS),
         (cost.PATH_STEPS, neuron_scores.PATH_STEPS),
+        (cost.SCREENED, circuit_search.SCREENED),
         (cost.PATCHED_PAIRS, patching.PATCHED_PAIRS),
         (cost.PATCHED_PLACES, len(patching.PATCHED)),
         (cost.FIRST_TEXTS, writing.FIRST_TEXTS),

@@ -12,10 +12,11 @@ from harness.findings.effects import means, swept
 from harness.findings.processes.circuit import CircuitRule, Parts, searchable
 from harness.findings.processes.kinds import Process
 from harness.interventions.interventions import INTACT, MEAN, Intervention
-from harness.interventions.sites import Site, joined
-from harness.materials.items import PromptSet
+from harness.materials.items import Item, PromptSet
 from harness.study.study import Study
 from harness.verdicts.evidence import Gate
+
+SCREENED = 4  # one in so many stories is asked of every head, one in so many heads of every story
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class Search:
         Where the first order gives no circuit that serves the group and spares the others, two more
         are tried. Parts that all groups share may cost the group most: those that cost another one
         more than the margin are ranked last. And a head may stand in for another one, so that
-        neither costs much alone: heads are ranked once more with the best one ablated.
+        neither costs much alone: heads are ranked once more with the best one ablated, all of them
+        on some stories, and those that cost most there on all.
 
         Args:
             groups: Rows of the selection prompts; the first is the target.
@@ -83,8 +85,7 @@ class Search:
         # Neurons are scored on the way to the ablation of all of them: none hides another one.
         if self.kind == "head" and found.share < self.rule.target:
             best = found.ranking.top(1)
-            alone = self.lost([Intervention(best.sites, MEAN)])[0]
-            after = self._order(self._head_costs(best) - alone[:, None, None], groups)
+            after = self._order(self._costs_beside(best, groups), groups)
             again = self._at_best_dose(ranked(self.kind, np.maximum(first, after)), groups)
             tried.append(replace(again, without=best))
         return max(tried, key=lambda each: (each.serves, each.score))
@@ -130,18 +131,57 @@ class Search:
 
         Every site takes its mean over the selection prompts.
         """
-        found = swept(self.study.subject, self.prompts, interventions, means_over=self.prompts)
-        return np.where(found.answered, found.lost, np.nan)
+        return self._lost(interventions, np.full(len(self.prompts), True))
 
-    def _head_costs(self, beside: Circuit | None = None) -> Float[np.ndarray, "item layer head"]:
-        """What the loss of each head takes, together with what is ablated beside it."""
-        sites = beside.sites if beside else ()
-        each = [
-            Intervention(joined(list({*sites, Site("head", layer, head)})), MEAN)
-            for layer in range(self.layers)
-            for head in range(self.width)
+    def _lost(
+        self, interventions: Sequence[Intervention], rows: np.ndarray
+    ) -> Float[np.ndarray, "set item"]:
+        """The same, measured on some items; nan for the others too."""
+        kept = {item.id for item, row in zip(self.prompts.items, rows, strict=True) if row}
+        part = self.prompts if rows.all() else self.prompts.where(lambda item: item.id in kept)
+        found = swept(self.study.subject, part, interventions, means_over=self.prompts)
+        lost = np.full((len(interventions), len(rows)), np.nan)
+        lost[:, rows] = np.where(found.answered, found.lost, np.nan)
+        return lost
+
+    @property
+    def _heads(self) -> list[Circuit]:
+        """Every head as a circuit of its own."""
+        each = ranked(self.kind, np.zeros((self.layers, self.width)))
+        return [
+            replace(each, layer=each.layer[n : n + 1], index=each.index[n : n + 1])
+            for n in range(len(each))
         ]
+
+    def _head_costs(self) -> Float[np.ndarray, "item layer head"]:
+        """What the loss of each head takes."""
+        each = [Intervention(circuit.sites, MEAN) for circuit in self._heads]
         return self.lost(each).T.reshape(-1, self.layers, self.width)
+
+    def _costs_beside(
+        self, best: Circuit, groups: Sequence[np.ndarray]
+    ) -> Float[np.ndarray, "item layer head"]:
+        """What the loss of each head takes where the best one is ablated too.
+
+        For the heads that cost little beside it on some stories, what it takes without.
+        """
+        every = [best.union(head) for head in self._heads]
+        beside = [Intervention(circuit.sites, MEAN) for circuit in every]
+        alone = self.lost([Intervention(best.sites, MEAN)])[0]
+        shape = (-1, self.layers, self.width)
+        some = self._lost(beside, self._stories(groups)) - alone
+        order = np.argsort(-self._order(some.T.reshape(shape), groups).ravel(), kind="stable")
+        most = order[: -(-len(every) // SCREENED)]
+        costs = self.costs.reshape(len(alone), -1).copy()
+        costs[:, most] = (self.lost([beside[number] for number in most]) - alone).T
+        return costs.reshape(shape)
+
+    def _stories(self, groups: Sequence[np.ndarray]) -> np.ndarray:
+        """Items of one story in `SCREENED`; of all where these tell nothing of a group."""
+        number = {key: at for at, key in enumerate(dict.fromkeys(map(_story, self.prompts.items)))}
+        rows = np.array([number[_story(item)] % SCREENED == 0 for item in self.prompts.items])
+        right = ~np.isnan(self.costs[:, 0, 0])
+        return rows if all((rows & right & group).any() for group in groups) else rows | True
 
     def _neuron_costs(self) -> Float[np.ndarray, "item layer neuron"]:
         scored = neuron_scores(self.study.subject, self.prompts)
@@ -183,6 +223,11 @@ class Search:
         of_all = float(own[at]) / everything if everything > 0 else 0.0
         serves = of_all >= self.rule.target and float(worst[at]) <= self.rule.margin
         return Found(ranking, doses[at], float(score[at]), of_all, serves)
+
+
+def _story(item: Item) -> object:
+    """What an item shares with the questions that are asked about the same story."""
+    return item.premises or item.pair
 
 
 def _smallest_as_good(

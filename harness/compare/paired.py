@@ -36,10 +36,10 @@ def moved_effects(
     """
     found = [_of_match(match, now, before, seed) for match in matches]
     tested = [differences for effects in found for _, differences in effects if differences]
-    p = stats.sign_flip_min_p(tested, permutations=PERMUTATIONS, seed=seed)
-    adjusted = iter(p.tolist())
+    adjusted = iter(stats.sign_flip_min_p(tested, permutations=PERMUTATIONS, seed=seed).tolist())
+    # Drawn at random, it may fall short of what one effect alone has by all its patterns.
     return [
-        [replace(m, p_adjusted=next(adjusted)) if differences else m for m, differences in effects]
+        [m if m.p is None else replace(m, p_adjusted=max(m.p, next(adjusted))) for m, _ in effects]
         for effects in found
     ]
 

@@ -26,7 +26,7 @@ def shown_by(study: Study, process: Process, gate: float) -> Study:
 
     Of the plain set of all cells, the crossed set of the two cells if the model clearly answers it
     on the first discovery items: there words, lengths and places are the same in both (grade A).
-    Otherwise the materials as they are.
+    Otherwise those relations of the plain set that ask for both cells in the same words.
     """
     whole = whole_cells(study.prompts.name)
     if whole is None or whole[0].tasks:
@@ -38,7 +38,23 @@ def shown_by(study: Study, process: Process, gate: float) -> Study:
     crossed = replace(study, prompts=plan.labelled(draw_cells(name, plan.items, plan.seed)))
     few = replace(crossed, prompts=first_pairs(_of_discovery(crossed.prompts, process.cells)))
     answered = all(g.met for g in competence_gates(few, gate))
-    return crossed if answered else study
+    return crossed if answered else _asked_alike(study, process)
+
+
+def _asked_alike(study: Study, process: Process) -> Study:
+    """The relations whose questions in both cells differ in the name asked about and no other word.
+
+    Composing in other ones cannot be told from reading "the teacher of".
+    """
+    words: dict[str, set[str]] = {}
+    for item in study.prompts.items:
+        if cell_of(item) in process.cells and item.subject is not None:
+            name = item.prompt[slice(*item.subject)]
+            words.setdefault(item.relation, set()).add(item.question.replace(name, ""))
+    other = {relation for relation, frames in words.items() if len(frames) > 1}
+    if not other:
+        return study
+    return replace(study, prompts=study.prompts.where(lambda item: item.relation not in other))
 
 
 def contrasted(study: Study, process: Process) -> Study:

@@ -5,7 +5,9 @@ new of known entities. Each of its entities is told of with the answer of anothe
 models do not follow; then the set `known`, where none is, serves instead. In both, the story names
 every entity that is asked about, as the first set does not. And steps composed in the
 text may be no steps of reasoning but of reading: latent questions take two steps from the weights.
-A component that serves the process has the same sign there.
+A story tells the name between two steps twice and the name before it once, so that plain prompts,
+which ask about either, need this second set. A component that serves the process has the same sign
+there.
 """
 
 from collections.abc import Sequence
@@ -36,30 +38,39 @@ class Second:
     """A second set, and the cells with and without the process there.
 
     Attributes:
-        needed: Whether nothing can be said of the process where the model does not answer it.
+        otherwise: What may tell the cells apart where it is not asked.
+        needed: Whether nothing can be said of the process where the model does not answer it, on
+            crossed prompts too.
     """
 
     kind: str
     tasks: tuple[str, str]
     cells: tuple[str, str]
     words: str
-    needed: bool
+    otherwise: str = "between known and unknown names alone"
+    needed: bool = True
 
 
 # Of each process, hardest first: the first that the model answers is taken.
 SECOND = {
     RETRIEVAL.name: (
-        Second(NEUTRAL, RETRIEVAL.cells, RETRIEVAL.cells, "where every name is known", needed=True),
+        Second(NEUTRAL, RETRIEVAL.cells, RETRIEVAL.cells, "where every name is known"),
         Second(
             KNOWN,
             RETRIEVAL.cells,
             RETRIEVAL.cells,
             "where every name is known, and the story says nothing of those that recall asks about",
-            needed=True,
         ),
     ),
     COMPOSING.name: (
-        Second("cells", ("recall", "latent"), ("latent", "recall"), "from the weights", False),
+        Second(
+            "cells",
+            ("recall", "latent"),
+            ("latent", "recall"),
+            "from the weights",
+            "by reading alone",
+            needed=False,
+        ),
     ),
 }
 
@@ -103,7 +114,7 @@ def asked_again(study: Study, process: Process, gate: float) -> AskedAgain:
             return AskedAgain(second, again, relations, notes=unanswered)
         reason = f"{process.name} {second.words} could not be asked for: {'; '.join(unmet)}"
         unanswered = (*unanswered, reason)
-    if second.needed:
+    if _needed(second, study):
         gates = tuple(Gate("second set", met=False, reason=reason) for reason in unanswered)
         return AskedAgain(second, gates=gates)
     return AskedAgain(second, notes=unanswered)
@@ -128,12 +139,14 @@ def _unmet(again: Study, relations: Sequence[str], gate: float) -> list[str]:
     return unmet
 
 
+def _needed(second: Second, study: Study) -> bool:
+    return second.needed or not study.prompts.crossed
+
+
 def _without(second: Second, study: Study) -> str:
     """Why a second set cannot be drawn: the prompts are not the suite's own cells."""
-    said = f"{study.prompts.name} has no second set: what is found may differ"
-    if second.needed:
-        return f"{said} between known and unknown names alone; ask the set cells, which has one"
-    return f"{said} by reading alone"
+    said = f"{study.prompts.name} has no second set: what is found may differ {second.otherwise}"
+    return f"{said}; ask the set cells, which has one" if _needed(second, study) else said
 
 
 def same_sign(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:

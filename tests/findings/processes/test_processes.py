@@ -187,10 +187,30 @@ def test_plain_prompts_are_taken_where_crossed_ones_are_not_answered():
     assert outcome(plain) is Outcome.SUPPORTED
 
 
-def test_steps_on_plain_prompts_are_given_away_by_their_words():
+def plainly_composing(prompts=None, **subject):
     make = model_with((*PLACE["head"], TWO_STEPS, 2.5))
-    study = follows_no_label(study_of(make, cells(), ITEMS, ids=words))
-    finding = finding_of(process_finding, study, "head", COMPOSING, RULE, needed=(1, 16), gate=0.6)
+    study = follows_no_label(study_of(make, prompts or cells(), ITEMS, ids=words, **subject))
+    return finding_of(process_finding, study, "head", COMPOSING, RULE, needed=(1, 16), gate=0.6)
+
+
+def test_steps_on_plain_prompts_are_compared_where_both_are_asked_in_the_same_words():
+    finding = plainly_composing()
+    assert outcome(finding) is Outcome.SUPPORTED
+    assert finding.evidence[0].n == 8  # of 16 relations
+    assert any(e.name.endswith("with the same sign from the weights") for e in finding.evidence)
+
+
+def test_steps_on_plain_prompts_need_their_second_set():
+    """A story tells the name between two steps twice and the one before it once."""
+    finding = plainly_composing(accuracy={"latent": 0.3})
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert "latent accuracy 0.30" in why(finding)
+
+
+def test_steps_on_plain_prompts_of_ones_own_may_be_given_away_by_their_words():
+    own = replace(cells(), name="mine.jsonl")
+    own = replace(own, items=tuple(replace(item, subject=None) for item in own.items))
+    finding = plainly_composing(own)
     assert outcome(finding) is Outcome.INCONCLUSIVE
     assert "may tell reasoning and lookup apart in relations they were not learnt" in why(finding)
 

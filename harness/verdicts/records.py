@@ -15,8 +15,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from harness.files import write_text
 from harness.foreign import ForeignError, border, strictly_parsed
 from harness.verdicts.components import REMEDY
@@ -68,19 +66,19 @@ def write_verdicts(path: Path | str, verdicts: Iterable[Verdict]) -> Path:
     }
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(path):
-        return write_text(path, text + "\n")
+    return write_text(path, text + "\n")
 
 
 def append_jsonl(path: Path | str, verdict: Verdict) -> Path:
-    """Append one verdict as one line, on disk before this returns. Safe from several processes.
+    """Append one verdict as one line, on disk before this returns.
 
-    A torn last line, left by a process killed while writing, is cut off first.
+    A torn last line, left by a process killed while writing, is cut off first. One process writes
+    into a folder: the one that holds it, or collects what others measured.
     """
     path = _file_in(Path(path), JSONL_NAME)
     text = json.dumps(verdict.to_json(), ensure_ascii=False, allow_nan=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(path), path.open("a+b") as file:
+    with path.open("a+b") as file:
         _cut_torn_line(file)
         file.write(text.encode() + b"\n")
         file.flush()
@@ -232,7 +230,3 @@ def _cut_torn_line(file: Any) -> None:
 
 def _file_in(path: Path, name: str) -> Path:
     return path / name if path.is_dir() or not path.suffix else path
-
-
-def _lock(path: Path) -> FileLock:
-    return FileLock(path.with_name(path.name + ".lock"))

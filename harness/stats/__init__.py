@@ -10,7 +10,7 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | do two groups of prompts differ (published) | `mann_whitney`, `mann_whitney_floor`, `auc` |
 | by how much (published) | `cohens_d`, `hedges_g` |
 | what is the difference within each pair | `pair_contrast`, `rank_contrast` |
-| by how much, in pairs | `crossed_d` (default), `cohens_dz`, `pooled_sd`, `minimum_detectable_d` |
+| by how much, in pairs | `crossed_d` (default), `cohens_dz`, `pooled_sd` |
 | which cells have the same value everywhere | `constant_cells` |
 | do pairs differ, over a whole family of cells | `sign_flip_max` |
 | the same, where each has units of its own | `sign_flip_min_p` |
@@ -26,10 +26,9 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | how sure is anything else over them, such as a Jaccard | `bootstrap_statistic` |
 | what does each pair contribute to it | `pseudo_values` |
 | does an edit lose more answers than it gains | `mcnemar` |
-| is a loss or a difference smaller than a margin | `equivalence_share`, `equivalence_mean` |
 | is it larger than in matched random sets | `exceedance` |
 | do two measures order the items alike | `rank_correlation` |
-| what else would other pairs have selected | `bootstrap_selection`, `mean_pairwise_jaccard` |
+| how much do several selections share | `mean_pairwise_jaccard` |
 | do two sets share members beyond chance in their layers | `overlap_by_layer` |
 | what survives correction over the claims of a run | `holm_over_primaries` |
 | how many false supports does a run risk | `expected_false_supports` |
@@ -43,7 +42,7 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 """
 
 from harness.stats.answers import PairedTest, mcnemar
-from harness.stats.bootstrap import bootstrap_d, bootstrap_mean, bootstrap_selection
+from harness.stats.bootstrap import bootstrap_d, bootstrap_mean
 from harness.stats.calibration import Uniformity, binomial_interval, scaled_count, uniformity
 from harness.stats.cells import constant_cells
 from harness.stats.consistency import grouped_folds, jaccard, mean_pairwise_jaccard, modal_share
@@ -54,11 +53,9 @@ from harness.stats.effects import (
     cohens_dz,
     crossed_d,
     hedges_g,
-    minimum_detectable_d,
     pair_contrast,
     pooled_sd,
 )
-from harness.stats.equivalence import MeanBound, ShareBound, equivalence_mean, equivalence_share
 from harness.stats.exceedance import Exceedance, exceedance
 from harness.stats.exchange import permuted_by_name, permuted_within, random_signs, signs_by_name
 from harness.stats.families import sign_flip_min_p
@@ -94,14 +91,12 @@ __all__ = [
     "Estimate",
     "Exceedance",
     "MaxTest",
-    "MeanBound",
     "ModeratedTest",
     "Overlap",
     "PairedTest",
     "RankCorrelation",
     "RankTest",
     "Recovery",
-    "ShareBound",
     "TooFewGroups",
     "Transfer",
     "Uniformity",
@@ -117,15 +112,12 @@ __all__ = [
     "bootstrap_mean",
     "bootstrap_of_means",
     "bootstrap_over_relations",
-    "bootstrap_selection",
     "bootstrap_statistic",
     "cohens_d",
     "cohens_dz",
     "constant_cells",
     "crossed_d",
     "decided",
-    "equivalence_mean",
-    "equivalence_share",
     "exceedance",
     "expected_false_supports",
     "grouped_folds",
@@ -139,7 +131,6 @@ __all__ = [
     "mann_whitney_floor",
     "mcnemar",
     "mean_pairwise_jaccard",
-    "minimum_detectable_d",
     "modal_share",
     "moderated_max",
     "overlap_by_layer",

@@ -32,7 +32,7 @@ def mcnemar(before: Shaped[np.ndarray, " item"], after: Shaped[np.ndarray, " ite
 
     Items must be independent; several prompts of one fact are not, so count facts. If no answer
     changed, both p are 1: nothing was lost, but that does not prove that nothing can be lost
-    (`equivalence_share` gives a bound). Items selected for being correct before can only be lost,
+    (`binomial_interval` gives a bound). Items selected for being correct before can only be lost,
     and some are lost by chance alone: give all items, or compare with a matched control.
 
     Args:

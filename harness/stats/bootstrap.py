@@ -1,4 +1,4 @@
-"""Bootstrap over units (pairs): intervals, and what other pairs would have selected.
+"""Bootstrap over units (pairs): intervals of means and effect sizes.
 
 A resample is a row of weights, how often each unit was drawn; a statistic of moments is then a
 few matrix products for all resamples and cells at once.
@@ -65,31 +65,6 @@ def bootstrap_d(
         return lambda rows: _d(rows, moments)
 
     return _estimate(statistic, weights, matrix.shape[1], np.shape(values)[1:], level)
-
-
-def bootstrap_selection(
-    values: Float[np.ndarray, "prompt ..."],
-    treated: Int[np.ndarray, "pair k"],
-    control: Int[np.ndarray, "pair k"],
-    *,
-    threshold: float,
-    resamples: int = 100,
-    seed: int = 0,
-) -> Bool[np.ndarray, "resample ..."]:
-    """Which cells have abs(`crossed_d`) above `threshold` on each resample of pairs.
-
-    Made for `mean_pairwise_jaccard`. Takes one byte for each resample and cell; a constant cell
-    is never selected.
-    """
-    first, second = pair_indices(values, treated, control, 3)
-    matrix = as_cells(values, "values", 2)
-    weights = resample_weights(len(first), resamples, seed).astype(np.float32)
-    selected = np.empty((resamples, matrix.shape[1]), bool)
-    with one_blas_thread():
-        for cells in chunks(matrix.shape[1], max(resamples, len(matrix))):
-            moments = _moments(matrix[:, cells], first, second)
-            selected[:, cells] = np.abs(_d(weights, moments)) > threshold
-    return selected.reshape(resamples, *np.shape(values)[1:])
 
 
 @dataclass(frozen=True, slots=True)

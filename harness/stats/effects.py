@@ -1,11 +1,9 @@
 """Effect sizes. All are treated minus control, in standard deviations."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import ndtri
 
 from harness.stats.cells import as_cells, chunks, pair_indices, two_groups
 
@@ -114,29 +112,6 @@ def crossed_d(
         return _standardised(part[first.ravel()], part[second.ravel()])
 
     return _by_chunk(of_chunk, matrix.shape[1], len(matrix)).reshape(np.shape(values)[1:])
-
-
-def minimum_detectable_d(
-    pairs: int, alpha: float, power: float = 0.8, contrast_sd: float = 1.0
-) -> float:
-    """Smallest effect a two-sided paired test finds with the given power.
-
-    (z(1 - alpha / 2) + z(power)) / sqrt(pairs): the normal approximation, a little too small
-    below some 20 pairs. For a family, alpha is what remains after correction.
-
-    Args:
-        pairs: Units of analysis.
-        alpha: Two-sided level.
-        power: Wanted probability of finding it.
-        contrast_sd: SD of the pair contrasts in units of the SD within a task. With 1 the
-            result is a `cohens_dz`; with the measured ratio it is a `crossed_d`.
-    """
-    if pairs < 2 or not 0 < alpha < 1 or not 0 < power < 1 or contrast_sd <= 0:
-        raise ValueError(
-            f"pairs {pairs}, alpha {alpha}, power {power}, contrast_sd {contrast_sd}: expected "
-            "two pairs or more, alpha and power between 0 and 1, and a positive SD."
-        )
-    return float((ndtri(1 - alpha / 2) + ndtri(power)) * contrast_sd / math.sqrt(pairs))
 
 
 def _standardised(

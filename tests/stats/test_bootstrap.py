@@ -9,7 +9,6 @@ from harness.stats import (
     binomial_interval,
     bootstrap_d,
     bootstrap_mean,
-    bootstrap_selection,
     crossed_d,
 )
 from harness.stats.bootstrap import resample_weights
@@ -117,44 +116,11 @@ def test_shifting_every_value_shifts_means_and_leaves_d(pairs, seed, shift):
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1e9])
-def test_the_scale_of_values_leaves_d_and_selection(scale):
+def test_the_scale_of_values_leaves_d(scale):
     values, one, two = crossed(12, 30, 0.5)
     d, scaled = (bootstrap_d(v, one, two, resamples=80) for v in (values, values * scale))
     np.testing.assert_allclose(scaled.low, d.low, rtol=1e-6)
     np.testing.assert_allclose(scaled.high, d.high, rtol=1e-6)
-    chosen, again = (
-        bootstrap_selection(v, one, two, threshold=0.5) for v in (values, values * scale)
-    )
-    np.testing.assert_array_equal(chosen, again)
-    assert 0 < chosen.mean() < 1
-
-
-def test_selection_is_crossed_d_of_each_resample():
-    values, one, two = crossed(15, 200, 0.5)
-    values = (values * 3 + 1000).astype(np.float32)
-    values[:, 7] = 5
-    selected = bootstrap_selection(
-        values.reshape(60, 2, 100), one, two, threshold=0.5, resamples=40, seed=2
-    )
-    assert selected.shape == (40, 2, 100)
-    weights = resample_weights(15, 40, 2).astype(int)
-    for row in range(40):
-        drawn = np.repeat(np.arange(15), weights[row])
-        d = crossed_d(values, one[drawn], two[drawn])
-        clear = ~(np.abs(np.abs(d) - 0.5) < 1e-3)
-        expected = np.abs(d) > 0.5
-        np.testing.assert_array_equal(selected[row].ravel()[clear], expected[clear])
-    assert not selected[:, 0, 7].any()
-
-
-def test_selection_shrinks_with_the_threshold():
-    sets = [
-        bootstrap_selection(*crossed(20, 300, 0.5), threshold=t, resamples=20)
-        for t in (0.2, 0.5, 1.0)
-    ]
-    assert (sets[0] >= sets[1]).all()
-    assert (sets[1] >= sets[2]).all()
-    assert sets[0].sum() > sets[2].sum()
 
 
 def test_weights_are_the_draws_of_a_seed():

@@ -12,7 +12,6 @@ from harness.stats import (
     constant_cells,
     crossed_d,
     hedges_g,
-    minimum_detectable_d,
     pair_contrast,
     pooled_sd,
 )
@@ -39,24 +38,6 @@ def test_dz_is_t_over_root_n():
     contrast = TREATED[:, 0]
     t = ttest_1samp(contrast, 0).statistic
     np.testing.assert_allclose(cohens_dz(contrast), t / np.sqrt(len(contrast)), rtol=1e-12)
-
-
-def test_minimum_detectable_d_is_statsmodels_normal_power():
-    from statsmodels.stats.power import NormalIndPower
-
-    reference = NormalIndPower().solve_power(nobs1=60, alpha=0.01, power=0.9, ratio=0)
-    assert minimum_detectable_d(60, 0.01, 0.9) == pytest.approx(reference, rel=1e-4)
-    assert minimum_detectable_d(60, 0.01, 0.9, contrast_sd=0.5) == pytest.approx(reference / 2)
-
-
-def test_the_minimum_detectable_effect_is_found_as_often_as_stated():
-    from scipy.stats import norm
-
-    pairs, alpha, power = 50, 0.05, 0.8
-    d = minimum_detectable_d(pairs, alpha, power)
-    contrast = np.random.default_rng(1).standard_normal((pairs, 20_000)) + d
-    found = np.abs(contrast.mean(axis=0)) * np.sqrt(pairs) > norm.ppf(1 - alpha / 2)
-    assert found.mean() == pytest.approx(power, abs=4 * np.sqrt(0.16 / 20_000))
 
 
 def test_hand_worked_pairs():
@@ -157,12 +138,10 @@ def test_impossible_pairs_are_refused(treated, control, message):
         pair_contrast(np.zeros(6), np.array(treated), np.array(control))
 
 
-def test_too_few_prompts_and_absurd_designs_are_refused():
+def test_too_few_prompts_are_refused():
     with pytest.raises(ValueError, match="treated has 1 rows; at least 2"):
         cohens_d(np.zeros((1, 2)), np.zeros((5, 2)))
     with pytest.raises(ValueError, match="there are 1 pairs; at least 2"):
         crossed_d(np.zeros(4), np.array([0]), np.array([1]))
     with pytest.raises(ValueError, match=r"contrast is nan in cell \(1,\), row 0"):
         cohens_dz(np.array([[0, np.nan], [1, 1]]))
-    with pytest.raises(ValueError, match="two pairs or more"):
-        minimum_detectable_d(1, 0.05)

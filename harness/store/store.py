@@ -10,11 +10,9 @@ import json
 import math
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -52,20 +50,6 @@ class Mode(StrEnum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Arrays of every prompt, in order along the first axis.
-
-    Attributes:
-        cached: True if nothing was measured.
-        address: Name of the entry's folder.
-    """
-
-    arrays: dict[str, np.ndarray]
-    cached: bool
-    address: str
-
-
 class Store:
     """A content-addressed cache of measurements.
 
@@ -93,7 +77,7 @@ class Store:
         measure: Callable[[slice], Mapping[str, np.ndarray]],
         *,
         shard_size: int = _SHARD,
-    ) -> Entry:
+    ) -> dict[str, np.ndarray]:
         """The arrays of `count` prompts; `measure` is called for the shards that are missing.
 
         Each array is allocated once and filled shard by shard. A second process that wants the
@@ -132,8 +116,8 @@ class Store:
             if keep:
                 self._keep(lambda: write_shard(folder, number, full_key, arrays))
 
-        cached = self._complete(folder, range(len(shards)), read, make)
-        return Entry(filling.arrays, cached, folder.name)
+        self._complete(folder, range(len(shards)), read, make)
+        return filling.arrays
 
     def fetch_json(
         self, key: Mapping[str, Any], measure: Callable[[], Mapping[str, Any]]
@@ -169,14 +153,6 @@ class Store:
                 size += sum(file.stat().st_size for file in files if file.is_file())
         return size
 
-    def clear(self) -> int:
-        """Delete every entry and nothing else; returns the bytes freed."""
-        freed = self.size()
-        for folder in self.entries():
-            with FileLock(self._lock_path(folder)):
-                shutil.rmtree(folder)
-        return freed
-
     def entries(self) -> list[Path]:
         """The folders of all entries, also of those that are not complete."""
         if not self.root.is_dir():
@@ -191,8 +167,8 @@ class Store:
         read: Callable[[int], bool],
         make: Callable[[int, bool], None],
         what: str = "shard {}",
-    ) -> bool:
-        """Read what is stored and make the rest; True if there was nothing to make.
+    ) -> None:
+        """Read what is stored and make the rest.
 
         Reading needs no lock. What looks damaged without the lock may still be written by another
         process, so it is checked again under the lock.
@@ -200,8 +176,7 @@ class Store:
         trusted = self.mode is Mode.USE or folder.name in self._fresh
         missing = [part for part in parts if not (trusted and _readable(read, part))]
         if not missing:
-            return True
-        made = False
+            return
         with self._locked(folder) as keep:
             if keep and not trusted:
                 self._keep(lambda: _empty(folder))
@@ -214,13 +189,11 @@ class Store:
                     part_name = what.format(part)
                     damage = f"cache entry {folder.name} {part_name} was damaged ({error})"
                 make(part, keep)
-                made = True
                 self.measured += 1
                 if damage:
                     self.damaged.append(f"{damage}; measured again")
         if self.mode is Mode.REFRESH:
             self._fresh.add(folder.name)
-        return not made
 
     @contextmanager
     def _locked(self, folder: Path) -> Iterator[bool]:

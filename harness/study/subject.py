@@ -300,7 +300,7 @@ class Subject:
                 advance(part.stop - part.start)
                 return measured
 
-            entry = self.store.fetch(key, len(prompts), shard, shard_size=shard_size)
+            arrays = self.store.fetch(key, len(prompts), shard, shard_size=shard_size)
         if built and twin is not None and built.pop().large:
             gc.collect()
-        return entry.arrays
+        return arrays

@@ -38,7 +38,7 @@ def test_a_merged_store_is_the_store(memory, tmp_path):
     assert Shared(URL).merge_store(measured(tmp_path / "a")) == []
     memory.get("/shared/fleet/store", str(tmp_path / "got" / "store"), recursive=True)
     again = Store(tmp_path / "got" / "store")
-    assert again.fetch({"of": "arrays"}, 3, None, shard_size=1).arrays["x"].tolist() == [1.0] * 3
+    assert again.fetch({"of": "arrays"}, 3, None, shard_size=1)["x"].tolist() == [1.0] * 3
     assert again.fetch_json({"of": "json"}, None) == {"value": 1.0}
     assert not [path for path in memory.find("/") if path.endswith(".tmp")]
 

@@ -222,8 +222,8 @@ def _measure(part: slice) -> dict[str, np.ndarray]:
 def _fetched(folder: Path) -> None:
     """What the store gives must be right, whatever lies in its files."""
     store = Store(folder / "cache")
-    entry = store.fetch({"a": 1}, 10, _measure, shard_size=4)
-    assert np.array_equal(entry.arrays["values"], VALUES)
+    arrays = store.fetch({"a": 1}, 10, _measure, shard_size=4)
+    assert np.array_equal(arrays["values"], VALUES)
     assert store.fetch_json({"b": 2}, lambda: {"c": [1, 2.5]}) == {"c": [1, 2.5]}
     assert store.size()
 

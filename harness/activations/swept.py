@@ -49,12 +49,6 @@ class SweepResult(Stored):
         """What each edit set takes of the logit difference, nats."""
         return np.asarray(self.clean_logit_difference - self.logit_difference)
 
-    @property
-    def left_out(self) -> np.ndarray:
-        """Number of prompts of each edit set that could not be measured, for either reason."""
-        missing: np.ndarray = (~(self.applicable & self.scorable)).sum(1)
-        return missing
-
 
 @dataclass(frozen=True, slots=True)
 class PathScores(Stored):

@@ -37,7 +37,6 @@ class ListedPrediction:
 class ListedClaim:
     """A hypothesis file; `constants` are its analysis plan, as written in the file."""
 
-    path: Path
     sentence: str
     predictions: tuple[ListedPrediction, ...]
     constants: tuple[str, ...]
@@ -116,7 +115,6 @@ def read_claim(path: Path) -> ListedClaim:
     ]
     judged = [node for node in tests if any(a.arg == "verdict" for a in node.args.args)]
     return ListedClaim(
-        path,
         _first_line(tree) or "NO DOCSTRING: its first line is the claim",
         tuple(_prediction(node) for node in judged),
         tuple(_constants(tree)),

@@ -48,7 +48,6 @@ class MovedKind:
     model: str
     claim_id: str
     criterion: str
-    materials: str
     kind: str
     part: str
     before: int
@@ -101,7 +100,7 @@ def _moved(
     before: "pd.DataFrame",
     parts: Mapping[tuple[str, str], str],
 ) -> MovedKind:
-    model, claim_id, criterion, materials, prediction_id, kind = group
+    model, claim_id, criterion, _, prediction_id, kind = group
     part = parts.get((claim_id, prediction_id), "")
     passing = [_passing(rows) for rows in (before, now)]
     either = passing[0] | passing[1]
@@ -109,7 +108,7 @@ def _moved(
     jaccard = len(passing[0] & passing[1]) / len(either) if either and same else math.nan
     largest = _largest(before, now, either, kind) if same else ()
     counts = (len(passing[0]), len(passing[1]))
-    named = (model, claim_id, criterion, materials, kind, part)
+    named = (model, claim_id, criterion, kind, part)
     return MovedKind(*named, *counts, jaccard, same, largest)
 
 

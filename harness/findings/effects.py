@@ -148,7 +148,6 @@ class TaskEffects:
             intervention does not apply, or the pair has no item.
         logit_difference: Change of answer minus best distractor, nats.
         log_probability: Change of the answer's log-probability, nats.
-        divergence: KL(intact || edited) of the next token, nats.
         intact: Logit difference of the intact model, nats.
         before: Share correct of each pair's scorable items, intact; see `after`.
         after: The same under the intervention. For tests of change, of all pairs with a scorable
@@ -162,7 +161,6 @@ class TaskEffects:
     accuracy: Float[np.ndarray, "intervention pair"]
     logit_difference: Float[np.ndarray, "intervention pair"]
     log_probability: Float[np.ndarray, "intervention pair"]
-    divergence: Float[np.ndarray, "intervention pair"]
     intact: Float[np.ndarray, " pair"]
     before: Float[np.ndarray, " asked"]
     after: Float[np.ndarray, "intervention asked"]
@@ -219,15 +217,6 @@ class TaskEffects:
         """Drop of accuracy; nan if an intervention applies to no pair."""
         return means(self.lost)
 
-    def aligned(
-        self, values: Float[np.ndarray, "intervention pair"], pairs: Sequence[str]
-    ) -> Float[np.ndarray, "pair intervention"]:
-        """Values of these effects for each named pair; nan for a pair that was not measured."""
-        at = {pair: i for i, pair in enumerate(pairs)}
-        rows = np.full((len(at), len(values)), np.nan)
-        rows[[at[str(p)] for p in self.pairs]] = values.T
-        return rows
-
 
 def means(values: Float[np.ndarray, "intervention pair"]) -> Float[np.ndarray, " intervention"]:
     """Over the pairs that have a value; nan where none has."""
@@ -277,7 +266,6 @@ def _effects(
         accuracy=by_pair(result.correct - result.clean_correct, kept),
         logit_difference=by_pair(result.logit_difference - result.clean_logit_difference, kept),
         log_probability=by_pair(result.log_probability - result.clean_log_probability, kept),
-        divergence=by_pair(result.divergence, kept),
         intact=by_pair(result.clean_logit_difference, kept),
         before=by_pair(result.clean_correct, asked),
         after=by_pair(result.correct, asked),

@@ -136,11 +136,6 @@ class PromptSet:
         """Pair names in order of first appearance."""
         return tuple(dict.fromkeys(item.pair for item in self.items))
 
-    @property
-    def templates(self) -> tuple[str, ...]:
-        """Template names in order of first appearance."""
-        return tuple(dict.fromkeys(item.template for item in self.items))
-
     def count(self) -> dict[str, int]:
         """Items of each task."""
         tasks = dict.fromkeys(item.task for item in self.items)

@@ -19,7 +19,6 @@ COMPONENTS_NAME = "components.parquet"  # every component's numbers
 REMEDY = "copy the run's folder again, or make the run again"
 MODEL = "model"  # source of a table about the model itself; others are about twins or effects
 COSTS = "costs"  # source of a table of what the loss of each component costs a process
-CAUSAL = "causal, "  # source of a table of causal effects begins so; the task follows
 
 COMPONENT_COLUMNS = (
     "model",

@@ -100,7 +100,6 @@ def test_a_set_counts_and_selects():
     prompts = PromptSet("s", (A, B, replace(A, id="c", pair="q", template="t")))
     assert prompts.count() == {"recall": 2, "reasoning": 1}
     assert prompts.pairs == ("p", "q")
-    assert prompts.templates == ("", "t")
     recall = prompts.where(lambda item: item.task == "recall", "only")
     assert (len(recall), recall.name, recall.tasks) == (2, "only", prompts.tasks)
 

@@ -81,12 +81,10 @@ class Matched:
 
     Attributes:
         circuits: Different from the circuit and from each other.
-        exists: How many such sets there are.
         match: `layer` if each has the circuit's number in every layer, else `size`.
     """
 
     circuits: tuple[Circuit, ...]
-    exists: int
     match: Literal["layer", "size"]
 
 
@@ -127,7 +125,7 @@ def matched_sets(
             found[_key(candidate)] = candidate
         if len(found) == min(draws, exists):
             break
-    return Matched(tuple(found.values()), exists, match)  # type: ignore[arg-type]
+    return Matched(tuple(found.values()), match)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

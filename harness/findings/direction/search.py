@@ -44,13 +44,11 @@ class SearchResult:
     Attributes:
         layer: The layer with the largest AUC on discovery prompts (the first of equals); None if
             no layer has a direction.
-        discovery: Cross-fitted AUC on discovery prompts.
         evaluation: AUC of evaluation prompts along the direction of discovery prompts.
         scores: Projections behind both AUCs: each prompt along a direction fitted without it.
     """
 
     layer: int | None
-    discovery: Float[np.ndarray, " layer"]
     evaluation: Float[np.ndarray, " layer"]
     scores: Float[np.ndarray, "prompt layer"]
 
@@ -77,7 +75,7 @@ def search(
         )
         defined = ~np.isnan(discovery + evaluation)
         layer = int(np.nanargmax(np.where(defined, discovery, -1.0))) if defined.any() else None
-        results.append(SearchResult(layer, discovery, evaluation, of_side))
+        results.append(SearchResult(layer, evaluation, of_side))
     return results
 
 

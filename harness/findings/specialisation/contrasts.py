@@ -17,28 +17,20 @@ ROUNDING = 1e-4  # SD of a cell over prompts: float32 gives about 1e-6, the leas
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """The pair contrasts of a set, and how to compute effects from some of its pairs.
+    """The pair contrasts of a set.
 
     Attributes:
         values: Mean over the treated prompts of a pair minus the mean over its control prompts.
         treated, control: Positions of the prompts of each pair.
-        pair, split, template: Name, split and template of each pair.
+        template: Of each pair.
     """
 
     cells: Cells
     values: Float[np.ndarray, "pair cell"]
     treated: Int[np.ndarray, "pair k"]
     control: Int[np.ndarray, "pair k"]
-    pair: np.ndarray
-    split: np.ndarray
     template: np.ndarray
-    tasks: tuple[str, str]
     crossed: bool
-
-    def effect(self, pairs: np.ndarray) -> Float[np.ndarray, " cell"]:
-        """`stats.crossed_d` over these pairs; 0 for a cell that never varies."""
-        d = stats.crossed_d(self.cells.values, self.treated[pairs], self.control[pairs])
-        return np.where(np.isnan(d), 0.0, d)
 
     def blocks(self, pairs: np.ndarray) -> list[str] | None:
         """What flips together in a permutation: the pairs of a template, or None in a crossed set.
@@ -81,10 +73,7 @@ def contrast(cells: Cells, prompts: PromptSet) -> Contrast:
         values=_beyond_rounding(stats.pair_contrast(cells.values, treated, control), cells),
         treated=treated,
         control=control,
-        pair=np.array(list(table)),
-        split=np.array([prompts.items[i].split for i in at]),
         template=np.array([prompts.items[i].template for i in at]),
-        tasks=prompts.tasks,
         crossed=prompts.crossed,
     )
 

@@ -122,13 +122,11 @@ class SelectedSteering:
         intervention: The best of those considered.
         considered: How many these were.
         affordable: Whether its cost is allowed. If not, none was, and this one costs least.
-        cost: On the neutral prompts of the selection, nats.
     """
 
     intervention: Intervention
     considered: int
     affordable: bool
-    cost: float
 
     def __str__(self) -> str:
         note = "" if self.affordable else "; none was within the cost allowed, this one costs least"
@@ -156,8 +154,7 @@ def select_added(steering: SteeringStudy, score: Score) -> SelectedSteering:
     costs = mean_cost(steering.cost(grid, DISCOVERY))
     allowed = costs <= rule.selection.cost
     best = int(np.argmax(np.where(allowed, score(grid), -np.inf) if allowed.any() else -costs))
-    considered = len(layers) + len(grid)
-    return SelectedSteering(grid[best], considered, bool(allowed.any()), float(costs[best]))
+    return SelectedSteering(grid[best], len(layers) + len(grid), bool(allowed.any()))
 
 
 def select_projection(steering: SteeringStudy) -> SelectedSteering:
@@ -166,9 +163,8 @@ def select_projection(steering: SteeringStudy) -> SelectedSteering:
     effects = steering.both(steering.selection_items(), interventions)
     best = int(np.argmin(effects.contrasts))
     cost = float(mean_cost(steering.cost([interventions[best]], DISCOVERY))[0])
-    return SelectedSteering(
-        interventions[best], len(interventions), cost <= steering.rule.selection.cost, cost
-    )
+    affordable = cost <= steering.rule.selection.cost
+    return SelectedSteering(interventions[best], len(interventions), affordable)
 
 
 def projections(steering: SteeringStudy) -> list[Intervention]:

@@ -179,7 +179,7 @@ def load_engine(
     except Exception as error:
         raise explain(error, spec, options, part="model") from error
     remember(spec)
-    size = sum(p.numel() for p in engine._module.parameters())
+    size = engine._module.num_parameters()
     if device == "cpu":
         _keep_freed_memory(size < SMALL)
     if device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
@@ -258,7 +258,7 @@ def counted_parameters(spec: ModelSpec) -> int:
         module = _without_weights(config)
     except Exception as error:
         raise explain(error, spec, LoadOptions(), part="configuration") from error
-    return sum(p.numel() for p in module.parameters())
+    return int(module.num_parameters())
 
 
 def language_model(config: transformers.PretrainedConfig) -> Any:

@@ -112,7 +112,7 @@ class Model:
     @property
     def large(self) -> bool:
         """Whether its weights take so much memory that they should be freed at once."""
-        return bool(sum(p.numel() for p in self.module.parameters()) >= SMALL)
+        return bool(self.module.num_parameters() >= SMALL)
 
     def twin(self, seed: int) -> Self:
         """The same architecture untrained: weights drawn anew as transformers initialises them.

@@ -486,6 +486,7 @@ def _corrected(sizes: Sizes) -> Iterator[Work]:
     yield Work("sweep", "plain", NEUTRAL, doses + 1, "wrong, cost")
     yield LATER
     yield Work("sweep", "plain", _judged(sizes), 1 + 2 * DIRECTIONS, "wrong")
+    yield Work("sweep", "plain", _judged(sizes), 1, "right")
 
 
 Planned = Callable[[Sizes], Iterator[Work]]

@@ -7,8 +7,6 @@ from typing import Self
 import numpy as np
 from jaxtyping import Float
 
-POSITIONS = ("final", "subject", "mean")
-
 
 class Stored:
     """A record of arrays, with its way into the store and back."""
@@ -27,11 +25,11 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Activations(Stored):
-    """Features of every prompt of a set, at one position, in the order of its items.
+    """Features of every prompt of a set at its last token, in the order of its items.
 
     Attributes:
         layers: Layer features, in the order of `features.LAYER_FEATURES`.
-        heads: Head metrics of the position's attention row, in the order of
+        heads: Head metrics of that token's attention row, in the order of
             `features.HEAD_METRICS`.
         gates: The MLP's gate before its activation (published neuron value).
         neurons: The input of the down-projection: what the neuron writes (controlled value).

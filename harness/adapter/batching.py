@@ -40,7 +40,6 @@ class Batcher:
         items: Sequence[Item],
         work: Callable[[Batch], None],
         progress: Progress | None = None,
-        at: Sequence[int] | None = None,
         *,
         share: bool = False,
         more: int = 0,
@@ -51,7 +50,6 @@ class Batcher:
             items: The prompts.
             work: Measures a batch.
             progress: Called with the number of prompts done, after each batch.
-            at: The token measured in each prompt, from the left; by default its last.
             share: Whether prompts with a shared prefix may run as one tree.
             more: Tokens that `work` will add to each prompt.
 
@@ -69,7 +67,7 @@ class Batcher:
             some = some[: self.fitting(some)]
             prompts = [row for tree in some for row in tree.prompts]
             try:
-                work(self.network.encoder.batch_of(some, self.network.device, at))
+                work(self.network.encoder.batch_of(some, self.network.device))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -32,7 +32,6 @@ class Batch:
             attend to all tokens before them.
         tree: The tree of each prompt.
         columns: For each prompt, the positions of its tokens in that tree.
-        at: The position that is measured in each prompt (its last one by default).
         causal: Whether tokens see only those before them.
         tail: How many tokens follow the last one, which the answer is read at: those after a mask.
 
@@ -46,19 +45,18 @@ class Batch:
     sees: Bool[Tensor, "tree pos pos"] | None
     tree: Int[Tensor, " prompt"]
     columns: tuple[Int[np.ndarray, " token"], ...]
-    at: Int[Tensor, " prompt"]
     causal: bool = True
     tail: int = 0
 
     @cached_property
     def visible(self) -> Bool[Tensor, "prompt pos"]:
-        """What the measured token of each prompt may attend to, itself included."""
+        """What the last token of each prompt may attend to, itself included."""
         if self.sees is not None:
-            return self.sees[self.tree, self.at]
+            return self.sees[self.tree, self.last]
         if not self.causal:
             return self.mask.bool()
         order = torch.arange(self.ids.shape[1], device=self.ids.device)
-        return self.mask.bool() & (order <= self.at.to(order.device)[:, None])
+        return self.mask.bool() & (order <= self.last.to(order.device)[:, None])
 
     @cached_property
     def last(self) -> Int[Tensor, " prompt"]:
@@ -107,11 +105,6 @@ def tokens_in(batch: Batch, sites: Sites, layer: int) -> Bool[Tensor, "tree pos"
     if sites.decoder is None or layer < sites.decoder:
         return tokens
     return tokens & (torch.arange(tokens.shape[1], device=tokens.device) == tokens.shape[1] - 1)
-
-
-def measured_in(batch: Batch, sites: Sites, layer: int) -> Int[Tensor, " prompt"]:
-    """The position that is measured in a layer: of a decoder beside an encoder, its one token."""
-    return batch.at if sites.decoder is None or layer < sites.decoder else batch.last
 
 
 def additive(sees: Bool[Tensor, "tree pos key_pos"]) -> Tensor:
@@ -223,40 +216,6 @@ class Encoder:
         """Whether the model's first logits say how probable the first of these tokens is."""
         return not self.suffix or len(word) == 1
 
-    def subject_tokens(self, items: Sequence[Item]) -> list[int]:
-        """Index from the left, in each unpadded prompt, of its subject's last token.
-
-        Raises:
-            ModelError: If an item has no subject, or the tokenizer gives no character offsets.
-        """
-        for item in items:
-            if item.subject is None:
-                raise ModelError(
-                    f"prompt {item.id!r} names no subject, so position 'subject' cannot be "
-                    "measured on it: give its character span, or use position 'final'."
-                )
-        if not self.tokenizer.is_fast:
-            raise ModelError(
-                "position 'subject' needs a fast tokenizer (tokenizer.json): use position 'final'."
-            )
-        texts = [self.text(item) for item in items]
-        spans = self.offsets(texts)
-        return [self._last_inside(item, span) for item, span in zip(items, spans, strict=True)]
-
-    def _last_inside(self, item: Item, offsets: list[tuple[int, int]]) -> int:
-        assert item.subject is not None
-        inside = [
-            i
-            for start, end in self.spans(item, [item.subject])
-            for i, (left, right) in enumerate(offsets)
-            if left < end and right > start
-        ]
-        if not inside:
-            raise ModelError(
-                f"the subject of prompt {item.id!r}, characters {item.subject}, lies outside it."
-            )
-        return inside[-1]
-
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids, remembered: a claim encodes the same prompts in each sweep."""
         known = self._known if len(texts) <= REMEMBERED else {}
@@ -294,19 +253,13 @@ class Encoder:
         return not self.chat and not (first and text.startswith(first))
 
     def batch(
-        self,
-        ids: Sequence[Sequence[int]],
-        rows: Sequence[int],
-        device: torch.device,
-        at: Sequence[int] | None = None,
+        self, ids: Sequence[Sequence[int]], rows: Sequence[int], device: torch.device
     ) -> Batch:
-        """One padded batch; `at` counts from the left in each unpadded prompt of the set."""
-        return self.batch_of(separate_trees(ids, rows), device, at)
+        """One padded batch of some prompts of a set."""
+        return self.batch_of(separate_trees(ids, rows), device)
 
-    def batch_of(
-        self, trees: Sequence[TokenTree], device: torch.device, at: Sequence[int] | None = None
-    ) -> Batch:
-        """One padded batch of trees; `at` as in `batch`."""
+    def batch_of(self, trees: Sequence[TokenTree], device: torch.device) -> Batch:
+        """One padded batch of trees."""
         width = max(len(tree.ids) for tree in trees)
         shape = (len(trees), width)
         ids = np.full(shape, self.tokenizer.pad_token_id, dtype=np.int64)
@@ -315,7 +268,7 @@ class Encoder:
         if any(len(tree.prompts) > 1 for tree in trees):
             sees = np.zeros((*shape, width), dtype=bool)
             sees[:] = np.eye(width, dtype=bool)  # also padding: a softmax needs one value
-        rows, on, columns, places = [], [], [], []
+        rows, on, columns = [], [], []
         for number, tree in enumerate(trees):
             space = filled = width - len(tree.ids)
             ids[number, space:], mask[number, space:] = tree.ids, 1
@@ -330,7 +283,6 @@ class Encoder:
                 rows.append(row)
                 on.append(number)
                 columns.append(path)
-                places.append(int(path[-1 - self.tail if at is None else at[row]]))
         return Batch(
             tuple(rows),
             torch.from_numpy(ids).to(device),
@@ -339,7 +291,6 @@ class Encoder:
             None if sees is None else torch.from_numpy(sees).to(device),
             torch.tensor(on),
             tuple(columns),
-            torch.tensor(places),
             self.causal,
             self.tail,
         )

@@ -9,7 +9,7 @@ from functools import partial
 import nnsight
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from nnsight import TransformersModel
 from torch import Tensor
 
@@ -25,7 +25,7 @@ from harness.adapter.architectures import (
     whole_pattern,
 )
 from harness.adapter.attention import fused_attention
-from harness.adapter.encoding import Batch, measured_in, tokens_in
+from harness.adapter.encoding import Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class BatchFeatures:
     resid: Float[Tensor, "batch layer d_model"]
 
 
-def features_at(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchFeatures:
-    """Features of the token `batch.at` of each prompt.
+def features(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchFeatures:
+    """Features of the last token of each prompt.
 
     Of each layer only that token's values are kept; features are then computed for all layers
     at once. The model is stopped after its last layer.
@@ -48,15 +48,13 @@ def features_at(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchF
     some = batch.sees is not None and sites.calls_interface
 
     def pick(reads: LayerReads) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        positions = measured_in(batch, sites, reads.layer)
-        pattern = reads.pattern if some else reads.pattern[batch.tree, :, positions]
-        at, row = positions.to(reads.resid.device), batch.tree.to(reads.resid.device)
+        pattern = reads.pattern if some else reads.pattern[batch.tree, :, batch.last]
+        at, row = batch.last.to(reads.resid.device), batch.tree.to(reads.resid.device)
         return pattern, reads.gate[row, at], reads.neurons[row, at], reads.resid[row, at]
 
-    ends = torch.unique(measured_in(batch, sites, len(follow(engine, sites.layers)) - 1))
     with fused_attention(engine._module) if some else nullcontext():
         pattern_of = partial(_rows, batch) if some else whole_pattern
-        kept = _trace(engine, sites, batch, pick, pattern_of, ends)
+        kept = _trace(engine, sites, batch, pick, pattern_of, batch.ends)
     row, gates, neurons, resid = (_stack(kind, batch) for kind in zip(*kept, strict=True))
     return BatchFeatures(
         layer_features(resid, row, gates, batch.visible),
@@ -68,7 +66,7 @@ def features_at(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchF
 
 
 def _rows(batch: Batch, attention: Tree) -> Float[Tensor, "prompt head key_pos"]:
-    """The attention that each prompt's measured token pays.
+    """The attention that each prompt's last token pays.
 
     Only these rows are made, from their queries and keys by the model's eager attention: the first
     prompt's of every tree, then the second's. So a tree's keys are not gathered for each, and a row
@@ -77,7 +75,7 @@ def _rows(batch: Batch, attention: Tree) -> Float[Tensor, "prompt head key_pos"]
     (module, query, key, value, mask), settings = follow(attention, ATTENTION_CALL).inputs
     tree, place = batch.tree.to(query.device), batch.places.to(query.device)
     asked = query.new_zeros(int(place.max()) + 1, len(query), dtype=torch.long)
-    asked[place, tree] = batch.at.to(query.device)
+    asked[place, tree] = batch.last.to(query.device)
     trees = torch.arange(len(query), device=query.device)
     eager = sys.modules[type(module).__module__].eager_attention_forward
     made: list[Tensor] = []
@@ -85,29 +83,6 @@ def _rows(batch: Batch, attention: Tree) -> Float[Tensor, "prompt head key_pos"]
         one, seen = (values[trees, :, at][:, :, None] for values in (query, mask))
         made.append(eager(module, one, key, value[..., :1], seen, **settings)[1])
     return on_tokens(attention, torch.cat(made, dim=2)[tree, :, place])
-
-
-def mean_features(engine: TransformersModel, sites: Sites, batch: Batch) -> BatchFeatures:
-    """Each feature at every real token, averaged over a prompt's tokens; one prompt in each tree.
-
-    A token's attention row counts the keys that it sees, so that each row is measured over its own
-    length. Values are reduced layer by layer: those of all positions are never kept.
-    """
-    order = torch.arange(batch.ids.shape[1], device=batch.mask.device)
-    seen = order <= (order[:, None] if sites.causal else len(order))
-    visible = batch.mask.bool()[:, None, :] & seen
-
-    def reduce(reads: LayerReads) -> tuple[Tensor, ...]:
-        real = tokens_in(batch, sites, reads.layer)
-        here = real.to(reads.resid.device)
-        row = reads.pattern.transpose(1, 2)[here]
-        resid, gate, neurons = reads.resid[here], reads.gate[here], reads.neurons[here]
-        shown = visible.expand(-1, len(order), -1)[real].to(row.device)
-        features, metrics = layer_features(resid, row, gate, shown), head_metrics(row, shown)
-        return tuple(_mean(x, here) for x in (features, metrics, gate, neurons, resid))
-
-    kept = _trace(engine, sites, batch, reduce)
-    return BatchFeatures(*(_stack(kind, batch) for kind in zip(*kept, strict=True)))
 
 
 def residuals(
@@ -160,13 +135,3 @@ def _trace(
 def _stack(values: tuple[Tensor, ...], batch: Batch) -> Float[Tensor, "batch layer ..."]:
     """The layers as one tensor, on the batch's device."""
     return torch.stack([value.to(batch.ids.device) for value in values], dim=1)
-
-
-def _mean(
-    values: Float[Tensor, "token ..."], real: Bool[Tensor, "batch pos"]
-) -> Float[Tensor, "batch ..."]:
-    """Average over the real tokens of each prompt; deterministic on a GPU too."""
-    padded = values.new_zeros((*real.shape, *values.shape[1:]), dtype=torch.float32)
-    padded[real] = values.float()
-    count = real.sum(1).reshape(-1, *[1] * (values.ndim - 1))
-    return padded.sum(1) / count

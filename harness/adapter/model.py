@@ -10,7 +10,7 @@ from jaxtyping import Float
 from nnsight import TransformersModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from harness.activations.extracted import POSITIONS, Activations, Answers
+from harness.activations.extracted import Activations, Answers
 from harness.activations.swept import PathScores, SweepResult
 from harness.adapter import (
     answers,
@@ -123,30 +123,22 @@ class Model:
         spec = replace(self.spec, name=f"{self.spec.name} (untrained twin {seed})")
         return type(self)(spec, self.options, engine, self.tokenizer)
 
-    def extract(
-        self, items: Sequence[Item], position: str = "final", progress: Progress | None = None
-    ) -> Activations:
-        """Features of every prompt, in the order of `items`, float32.
+    def extract(self, items: Sequence[Item], progress: Progress | None = None) -> Activations:
+        """Features of every prompt at its last token, in the order of `items`, float32.
 
         Args:
             items: The prompts.
-            position: `final`, the last token; `subject`, the last token of the item's subject;
-                `mean`, features averaged over all tokens.
             progress: Called with the number of prompts done, after each batch.
 
         Raises:
-            ModelError: If an item names no subject where one is needed, if memory runs out at
-                one prompt, or if an activation is not finite (the message names layer, prompt).
+            ModelError: If memory runs out at one prompt, or if an activation is not finite (the
+                message names layer, prompt).
         """
         _refuse_none(items)
-        if position not in POSITIONS:
-            raise ModelError(f"position {position!r} is not one of {', '.join(POSITIONS)}.")
-        measure = extraction.mean_features if position == "mean" else extraction.features_at
-        at = self.encoder.subject_tokens(items) if position == "subject" else None
         arrays: dict[str, np.ndarray] = {}
 
         def work(batch: Batch) -> None:
-            measured = measure(self.engine, self.sites, batch)
+            measured = extraction.features(self.engine, self.sites, batch)
             _refuse_non_finite(measured, [items[row].id for row in batch.rows], self.dtype)
             for field in fields(measured):
                 values = getattr(measured, field.name).cpu().numpy()
@@ -154,7 +146,7 @@ class Model:
                 whole = arrays.setdefault(field.name, np.empty(shape, np.float32))
                 whole[list(batch.rows)] = values
 
-        self.batcher.run(items, work, progress, at, share=position != "mean")
+        self.batcher.run(items, work, progress, share=True)
         return Activations.from_arrays(arrays)
 
     def score(self, items: Sequence[Item], progress: Progress | None = None) -> Answers:

@@ -164,16 +164,14 @@ class Subject:
     def _content(self) -> str | None:
         return content_identity(self.spec, self.store.root)
 
-    def activations(
-        self, prompts: PromptSet, position: str = "final", twin: int | None = None
-    ) -> Activations:
+    def activations(self, prompts: PromptSet, twin: int | None = None) -> Activations:
         """Features of every prompt, of the model or of its untrained twin with this seed."""
-        what = (prompts.hash, position, twin)
+        what = (prompts.hash, twin)
         if what not in self._held:
             arrays = self.fetch(
-                {"kind": "activations", "position": position, "twin": twin},
+                {"kind": "activations", "position": "final", "twin": twin},
                 prompts,
-                lambda model, items: model.extract(items, position=position).arrays(),
+                lambda model, items: model.extract(items).arrays(),
                 twin,
             )
             while len(self._held) >= IN_MEMORY:
@@ -181,17 +179,11 @@ class Subject:
             self._held[what] = Activations.from_arrays(arrays)
         return self._held[what]
 
-    def answers(self, prompts: PromptSet, twin: int | None = None) -> Answers:
-        """How each prompt is answered, by the model or by its untrained twin with this seed."""
-        arrays = self.fetch(
-            {"kind": "answers", "version": ANSWERS_VERSION, "twin": twin},
-            prompts,
-            self._score if twin is None else lambda model, items: model.score(items).arrays(),
-            twin,
-        )
-        answers = Answers.from_arrays(arrays)
-        if twin is None:
-            self.answered[prompts.hash] = Answered(prompts, answers)
+    def answers(self, prompts: PromptSet) -> Answers:
+        """How each prompt is answered."""
+        what = {"kind": "answers", "version": ANSWERS_VERSION, "twin": None}
+        answers = Answers.from_arrays(self.fetch(what, prompts, self._score))
+        self.answered[prompts.hash] = Answered(prompts, answers)
         return answers
 
     def _score(self, model: "Model", items: tuple[Item, ...]) -> dict[str, np.ndarray]:

@@ -29,18 +29,14 @@ def reloaded(model: Model, **options: object) -> Model:
 def test_extraction_equals_torch_hooks_on_the_bare_model(load, kind):
     model = load(kind)
     alone = in_batches(model, 1)
-    final, mean = alone.extract(ITEMS[:3]), alone.extract(ITEMS[:3], "mean")
+    measured = alone.extract(ITEMS[:3]).arrays()
     for number, ids in enumerate(model.encoder.ids(ITEMS[:3])):
-        run = oracle.run(model.module, ids)
-        for measured, expected in (
-            (final, oracle.features(run, len(ids) - 1)),
-            (mean, oracle.mean_features(run)),
-        ):
-            for name, values in measured.arrays().items():
-                assert values.dtype == np.float32
-                np.testing.assert_allclose(
-                    values[number], expected[name], rtol=2e-6, atol=2e-6, err_msg=name
-                )
+        expected = oracle.features(oracle.run(model.module, ids), len(ids) - 1)
+        for name, values in measured.items():
+            assert values.dtype == np.float32
+            np.testing.assert_allclose(
+                values[number], expected[name], rtol=2e-6, atol=2e-6, err_msg=name
+            )
 
 
 @pytest.mark.parametrize("kind", tiny_models.CONFIGS)
@@ -63,9 +59,8 @@ def test_attributes_come_from_the_configuration(load):
     assert load("gpt2").architecture.kv_heads == 4
 
 
-@pytest.mark.parametrize("position", ["final", "subject", "mean"])
-def test_batch_size_does_not_change_a_feature(model, position):
-    sizes = [in_batches(model, size).extract(ITEMS, position) for size in (1, 3, 32)]
+def test_batch_size_does_not_change_a_feature(model):
+    sizes = [in_batches(model, size).extract(ITEMS) for size in (1, 3, 32)]
     assert largest_difference(sizes[0], sizes[1]) < 1e-5
     assert largest_difference(sizes[0], sizes[2]) < 1e-5
 
@@ -76,19 +71,6 @@ def test_batch_size_does_not_change_a_score(model):
     assert largest_difference(answers[0], answers[2]) < 1e-5
 
 
-def test_subject_is_the_last_token_of_its_span(model):
-    found = model.extract(ITEMS, "subject")
-    places = model.encoder.subject_tokens(ITEMS)
-    for number, (each, ids, at) in enumerate(
-        zip(ITEMS, model.encoder.ids(ITEMS), places, strict=True)
-    ):
-        start, end = each.subject
-        assert each.prompt[start:end].endswith(model.tokenizer.decode(ids[at]).strip())
-        expected = oracle.features(oracle.run(model.module, ids), at)
-        for name, values in found.arrays().items():
-            np.testing.assert_allclose(values[number], expected[name], atol=1e-5, err_msg=name)
-
-
 def test_remembered_token_ids_are_those_of_the_tokenizer(model, monkeypatch):
     monkeypatch.setattr(encoding, "REMEMBERED", 3)  # so that some are forgotten on the way
     encoder, asked = reloaded(model).encoder, [*ITEMS, *ITEMS[::-1], ITEMS[0]]
@@ -96,21 +78,6 @@ def test_remembered_token_ids_are_those_of_the_tokenizer(model, monkeypatch):
     assert encoder.ids(asked) == expected
     assert [encoder.ids([item])[0] for item in asked] == expected
     assert len(encoder._known) <= 3
-
-
-def test_an_item_without_subject_is_named(model):
-    with pytest.raises(ModelError, match="prompt 'Rome' names no subject"):
-        model.extract([replace(ITEMS[1], subject=None)], "subject")
-
-
-def test_a_span_outside_the_prompt_is_named(model):
-    with pytest.raises(ModelError, match=r"characters \(90, 95\), lies outside it"):
-        model.extract([replace(ITEMS[1], subject=(90, 95))], "subject")
-
-
-def test_an_unknown_position_is_refused(model):
-    with pytest.raises(ModelError, match="position 'first' is not one of final, subject, mean"):
-        model.extract(ITEMS, "first")
 
 
 @pytest.mark.parametrize("kind", ["qwen2", "llama", "gpt2", "gemma2"])
@@ -257,8 +224,7 @@ def test_other_errors_of_the_model_are_not_taken_for_memory(model, monkeypatch):
         model.extract(ITEMS)
 
 
-@pytest.mark.parametrize("position", ["final", "mean"])
-def test_an_activation_that_is_not_finite_names_layer_and_prompt(model, position):
+def test_an_activation_that_is_not_finite_names_layer_and_prompt(model):
     model = reloaded(model, batch_size=1)
     token = model.encoder.ids(ITEMS[3:4])[0][-2]  # only in one prompt
     assert sum(token in ids for ids in model.encoder.ids(ITEMS)) == 1
@@ -267,7 +233,7 @@ def test_an_activation_that_is_not_finite_names_layer_and_prompt(model, position
     with pytest.raises(
         ModelError, match=r"of layer 0 is not finite on prompt 'The name of an unkn"
     ):
-        model.extract(ITEMS, position)
+        model.extract(ITEMS)
 
 
 def test_the_self_check_sees_a_missing_pattern_and_a_dead_site(model):

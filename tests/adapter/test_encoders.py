@@ -44,7 +44,7 @@ def loaded(kind, folder):
 
 @torch.no_grad()
 def states(model, items):
-    """Of each item: the model's own hidden states at the measured token [layer d_model], the
+    """Of each item: the model's own hidden states [layer token d_model], the measured token, the
     attention that it pays [layer head key_pos], and its logits; run alone, without padding."""
     found = []
     for ids in model.encoder.ids(items):
@@ -63,9 +63,9 @@ def states(model, items):
             pairs = ((said.hidden_states, said.attentions),)
             at = -1 - model.encoder.tail
         # The last of a model's own hidden states may be behind its final norm.
-        hidden = [[state[0, at] for state in states[1:]] for states, _ in pairs]
+        hidden = [[state[0] for state in states[1:]] for states, _ in pairs]
         attention = [row[0, :, at] for _, rows in pairs for row in rows]
-        found.append((hidden, torch.stack(attention), said.logits[0, at]))
+        found.append((hidden, at, torch.stack(attention), said.logits[0, at]))
     return found
 
 
@@ -75,11 +75,11 @@ def test_it_is_read_as_it_computes(model):
     assert "shared" not in worst  # no prompts share a prefix
     assert max(worst.values()) < 1e-5, worst
     found, logits = model.extract(ITEMS), model.next_token_logits(ITEMS)
-    for number, (hidden, attention, own) in enumerate(states(model, ITEMS)):
+    for number, (hidden, at, attention, own) in enumerate(states(model, ITEMS)):
         start = 0
         for stack in hidden:
             for layer, state in enumerate(stack[:-1], start):
-                np.testing.assert_allclose(found.resid[number, layer], state, atol=2e-5)
+                np.testing.assert_allclose(found.resid[number, layer], state[at], atol=2e-5)
             start += len(stack)
         entropy = -(attention * attention.clamp_min(1e-30).log()).sum(-1)
         np.testing.assert_allclose(found.heads[number, ..., 0], entropy, atol=1e-4)
@@ -87,17 +87,11 @@ def test_it_is_read_as_it_computes(model):
 
 
 def test_features_of_a_prompt_do_not_depend_on_those_beside_it(model):
-    for position in ("final", "subject", "mean"):
-        together = model.extract(SUBJECTS, position)
-        for number, one in enumerate(SUBJECTS):
-            alone = model.extract([one], position)
-            for name, values in together.arrays().items():
-                np.testing.assert_allclose(
-                    values[number], alone.arrays()[name][0], atol=1e-4, rtol=1e-4
-                )
-
-
-SUBJECTS = tuple(one for one in ITEMS if one.subject)
+    together = model.extract(ITEMS)
+    for number, one in enumerate(ITEMS):
+        alone = model.extract([one]).arrays()
+        for name, values in together.arrays().items():
+            np.testing.assert_allclose(values[number], alone[name][0], atol=1e-4, rtol=1e-4)
 
 
 def test_an_edit_does_what_the_loss_of_the_weights_does(model):
@@ -218,17 +212,16 @@ def words(model, items):
 
 def test_means_are_over_the_tokens_that_a_layer_has(model):
     reference = model.references(ITEMS)
-    found = model.extract(ITEMS, "mean")
-    counts = np.array(model.token_counts(ITEMS), dtype=float)[:, None]
-    for layer in range(model.architecture.layers):
-        one = model.sites.decoder is not None and layer >= model.sites.decoder
-        weights = np.ones_like(counts) if one else counts
-        for name, means in (
-            ("resid", reference.resid[layer + 1]),
-            ("neurons", reference.neurons[layer]),
-        ):
-            expected = (getattr(found, name)[:, layer] * weights).sum(0) / weights.sum()
-            np.testing.assert_allclose(means, expected, atol=1e-4, rtol=1e-4)
+    start = 0
+    for stack in zip(*(hidden for hidden, *_ in states(model, ITEMS)), strict=True):
+        of_layers = list(zip(*stack, strict=True))
+        for layer, each in enumerate(of_layers[:-1], start):
+            expected = torch.cat(each).mean(0)
+            np.testing.assert_allclose(reference.resid[layer + 1], expected, atol=1e-4, rtol=1e-4)
+        start += len(of_layers)
+    if decoder := model.sites.decoder:
+        one_each = model.extract(ITEMS).neurons[:, decoder:].mean(0)
+        np.testing.assert_allclose(reference.neurons[decoder:], one_each, atol=1e-4, rtol=1e-4)
     edits = [(mean_ablation(Site("mlp", 0), reference),)]
     assert np.isfinite(model.sweep(SOME, edits).logit_difference).all()
 
@@ -250,15 +243,18 @@ def test_path_scores_add_up_to_what_all_components_do(model):
     np.testing.assert_allclose(scores, change, rtol=0, atol=0.05 * largest)
 
 
+NAMED = tuple(one for one in ITEMS if one.subject)
+
+
 def test_a_decoder_has_one_token_that_positions_of_the_prompt_do_not_name(t5):
     first = t5.sites.decoder
     for positions, named in (("all", True), ("final", True), ("subject", False), ((0,), False)):
         edits = [(zero_ablation(Site("mlp", first), positions),), ()]
-        found = t5.sweep(SUBJECTS, edits)
+        found = t5.sweep(NAMED, edits)
         assert set(found.applicable[0]) == {named}
         assert np.isfinite(found.logit_difference[0]).all() == named
     with pytest.raises(EditError, match="applies to none of the prompts"):
-        t5.sweep(SUBJECTS, [(zero_ablation(Site("mlp", 0), (99,)),)])
+        t5.sweep(NAMED, [(zero_ablation(Site("mlp", 0), (99,)),)])
 
 
 def test_an_answer_of_several_tokens_is_written_by_the_decoder(t5):

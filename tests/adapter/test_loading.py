@@ -16,6 +16,7 @@ from transformers.utils import chat_template_utils
 from fixtures.training import tokenizer as organism_tokenizer
 from harness.adapter import LoadOptions, Model, chat, loading
 from harness.adapter.encoding import Encoder
+from harness.adapter.positions import PositionMasks
 from harness.materials import sets
 from harness.materials.items import Item
 from harness.models.specs import ModelError, ModelSpec, resolve
@@ -111,8 +112,10 @@ def test_the_chat_template_is_put_around_every_prompt(load, tmp_path):
     ]
     assert largest_difference(chat.extract(ITEMS), plain.extract(wrapped)) < 1e-5
     ids = chat.encoder.ids(ITEMS)
-    for each, row, at in zip(ITEMS, ids, chat.encoder.subject_tokens(ITEMS), strict=True):
+    subjects = PositionMasks(chat.encoder, ITEMS, ids).of("subject")
+    for each, row, inside in zip(ITEMS, ids, subjects, strict=True):
         start, end = each.subject
+        at = np.flatnonzero(inside)[-1]
         assert each.prompt[start:end].endswith(chat.tokenizer.decode(row[at]).strip())
     # The reply begins where the template ends: no space before it.
     (tokens,) = chat.encoder.continuations(ITEMS[:1], ids[:1], [["Paris"]])
@@ -262,7 +265,7 @@ def test_a_shallow_qwen_with_its_real_tokenizer_reads_the_published_prompts(tmp_
     model = Model.load(resolve(str(tmp_path)), LoadOptions(device="cpu"))
     items = sets.geography_published().items[:8]
     assert model.encoder.ids(items)[0] == [3838, 374, 279, 6722, 315, 9625, 30]
-    assert np.isfinite(model.extract(items, "subject").resid).all()
+    assert np.isfinite(model.extract(items).resid).all()
     assert np.isfinite(model.score(items).logit_difference).all()
     worst = model.self_check().worst()
     assert max(v for k, v in worst.items() if k != "zeroed") < 1e-5
@@ -432,4 +435,5 @@ def test_a_prompt_that_begins_with_bos_is_not_given_a_second_one(load, tmp_path)
     one, other = encoder.ids([with_bos, without])
     assert one == other
     assert one.count(encoder.tokenizer.bos_token_id) == 1
-    assert encoder.subject_tokens([with_bos, without]) == [1, 1]
+    masks = PositionMasks(encoder, [with_bos, without], [one, other]).of("subject")
+    assert [np.flatnonzero(inside).tolist() for inside in masks] == [[1], [1]]

@@ -39,9 +39,7 @@ def test_measures(subject):
 def measured(model: Model) -> dict[str, np.ndarray]:
     """What a suite asks of a model, by name."""
     found = {"whole weights": np.array(sum(p.numel() for p in model.module.parameters()))}
-    for position in ("final", "mean"):
-        features = model.extract([*ITEMS, *STORY], position=position).arrays()
-        found |= {f"{name} at {position}": values for name, values in features.items()}
+    found |= model.extract([*ITEMS, *STORY]).arrays()
     answers = model.score([*ITEMS, *STORY]).arrays()
     found |= {f"answers, {name}": values for name, values in answers.items()}
     reference = model.references(STORY)

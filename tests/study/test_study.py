@@ -34,8 +34,7 @@ class FakeModel:
         self.calls.append(f"twin {seed}")
         return FakeModel(-seed, self.calls)
 
-    def extract(self, items, position):
-        assert position in ("final", "mean")
+    def extract(self, items):
         self.calls.append("extract")
         assert len(items) <= SHARD
         prompts = replace(crossed_set(1), items=tuple(items))
@@ -187,15 +186,15 @@ def test_whatever_a_measurement_depends_on_makes_it_another(tmp_path, calls, cha
     assert "extract" in calls
 
 
-def test_other_prompts_positions_and_templates_are_measured_anew(tmp_path, calls):
+def test_other_prompts_and_templates_are_measured_anew(tmp_path, calls):
     prompts = crossed_set(5)
     subject(tmp_path).activations(prompts)
     calls.clear()
     renamed = replace(prompts, items=tuple(replace(i, template="x") for i in prompts.items))
     split = replace(prompts, items=(replace(prompts.items[0], prompt="?"), *prompts.items[1:]))
-    for other, position in ((renamed, "final"), (split, "final"), (prompts, "mean")):
-        subject(tmp_path).activations(other, position)
-    assert calls.count("extract") == 3
+    for other in (renamed, split):
+        subject(tmp_path).activations(other)
+    assert calls.count("extract") == 2
 
 
 def test_no_more_than_a_few_extractions_are_held_in_memory(tmp_path):

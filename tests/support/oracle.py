@@ -101,12 +101,6 @@ def head_row(row: np.ndarray) -> list[float]:
     return [entropy, row.max(), row[-1], row.std(), gini, relative]
 
 
-def mean_features(found: Run) -> dict[str, np.ndarray]:
-    """`features` averaged over the prompt's tokens."""
-    each = [features(found, at) for at in range(found.resid.shape[1])]
-    return {name: np.mean([row[name] for row in each], axis=0) for name in each[0]}
-
-
 def log_probability(
     module: Any, prompt: Sequence[int], answer: Sequence[int]
 ) -> tuple[float, bool]:

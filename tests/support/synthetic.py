@@ -180,15 +180,11 @@ class FakeSubject:
     architecture: Architecture = SIZES
     thinking: str = ""
 
-    def activations(
-        self, prompts: PromptSet, position: str = "final", twin: int | None = None
-    ) -> Activations:
-        assert position == "final"
+    def activations(self, prompts: PromptSet, twin: int | None = None) -> Activations:
         return self.make(prompts, twin)
 
-    def answers(self, prompts: PromptSet, twin: int | None = None) -> Answers:
+    def answers(self, prompts: PromptSet) -> Answers:
         """The first share of each task's prompts is answered; all of them unless told."""
-        assert twin is None
         correct = np.ones(len(prompts), np.float32)
         for task, share in self.accuracy.items():
             rows = np.flatnonzero(rows_of(prompts, lambda item, task=task: item.task == task))

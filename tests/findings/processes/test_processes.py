@@ -50,8 +50,8 @@ def follows_no_label(study):
     """The study of a model that answers plain prompts alone."""
     answers = study.subject.answers
 
-    def plain_only(prompts, twin=None):
-        right = answers(prompts, twin)
+    def plain_only(prompts):
+        right = answers(prompts)
         return replace(right, correct=0 * right.correct) if prompts.crossed else right
 
     study.subject.answers = plain_only
@@ -427,8 +427,8 @@ def with_unanswered(*names):
     study = study_of(model_with((*PLACE["head"], WEIGHTS, 2.5)), cells(), ITEMS)
     answers = study.subject.answers
 
-    def right(prompts, twin=None):
-        given = answers(prompts, twin)
+    def right(prompts):
+        given = answers(prompts)
         return (
             replace(given, correct=0 * given.correct) if prompts.name.startswith(names) else given
         )

@@ -19,8 +19,6 @@ LARGEST_BATCH = 256
 PROMPTS_A_TREE = 4  # in the mean over a batch, at most: features and logits are kept by prompt
 MEMORY_SHARE = 0.5  # of a GPU's free memory, for one batch
 
-Progress = Callable[[int], object]  # called with the number of prompts just done
-
 
 class Batcher:
     """Gives prompts to a function in batches, and makes batches smaller when memory runs out.
@@ -39,7 +37,6 @@ class Batcher:
         self,
         items: Sequence[Item],
         work: Callable[[Batch], None],
-        progress: Progress | None = None,
         *,
         share: bool = False,
         more: int = 0,
@@ -49,7 +46,6 @@ class Batcher:
         Args:
             items: The prompts.
             work: Measures a batch.
-            progress: Called with the number of prompts done, after each batch.
             share: Whether prompts with a shared prefix may run as one tree.
             more: Tokens that `work` will add to each prompt.
 
@@ -77,8 +73,6 @@ class Batcher:
                     self._shrink(len(some), len(prompts), error)
                 continue
             start += len(some)
-            if progress is not None:
-                progress(len(prompts))
 
     def trees(self, ids: Sequence[Sequence[int]], more: int = 0) -> list[TokenTree]:
         """Prompts by shared prefix, where that is exact and memory allows; else one a tree.

@@ -22,7 +22,7 @@ from harness.adapter import (
     scoring,
     tuning,
 )
-from harness.adapter.batching import Batcher, Progress
+from harness.adapter.batching import Batcher
 from harness.adapter.clean import CleanRuns, Network
 from harness.adapter.encoder_decoders import OneStream
 from harness.adapter.encoders import is_encoder
@@ -35,7 +35,7 @@ from harness.adapter.loading import (
     load_tokenizer,
 )
 from harness.adapter.overflow import refuse_overflow, remedy
-from harness.adapter.sweep import Sweep
+from harness.adapter.sweep import Progress, Sweep
 from harness.adapter.trial import refuse_misread
 from harness.interventions.edits import EditSet, Reference
 from harness.interventions.steps import Steps
@@ -123,12 +123,8 @@ class Model:
         spec = replace(self.spec, name=f"{self.spec.name} (untrained twin {seed})")
         return type(self)(spec, self.options, engine, self.tokenizer)
 
-    def extract(self, items: Sequence[Item], progress: Progress | None = None) -> Activations:
+    def extract(self, items: Sequence[Item]) -> Activations:
         """Features of every prompt at its last token, in the order of `items`, float32.
-
-        Args:
-            items: The prompts.
-            progress: Called with the number of prompts done, after each batch.
 
         Raises:
             ModelError: If memory runs out at one prompt, or if an activation is not finite (the
@@ -146,10 +142,10 @@ class Model:
                 whole = arrays.setdefault(field.name, np.empty(shape, np.float32))
                 whole[list(batch.rows)] = values
 
-        self.batcher.run(items, work, progress, share=True)
+        self.batcher.run(items, work, share=True)
         return Activations.from_arrays(arrays)
 
-    def score(self, items: Sequence[Item], progress: Progress | None = None) -> Answers:
+    def score(self, items: Sequence[Item]) -> Answers:
         """How the model answers each item; see `Answers` for the measures."""
         self._refuse_unanswering()
         prompts = self.encoder.ids(items)
@@ -173,7 +169,7 @@ class Model:
                 scored[batch.rows[continuation.row]].append(result)
 
         most = max((len(candidate) for row in tokens for candidate in row), default=0)
-        self.batcher.run(items, work, progress, share=True, more=most)
+        self.batcher.run(items, work, share=True, more=most)
         return scoring.answers_of(scored)
 
     def _scores(self, batch: Batch, wanted: Sequence[scoring.Continuation]) -> list[scoring.Scored]:
@@ -192,11 +188,11 @@ class Model:
                 "among its weights, so that its features can be read and nothing can be asked."
             )
 
-    def references(self, items: Sequence[Item], progress: Progress | None = None) -> Reference:
+    def references(self, items: Sequence[Item]) -> Reference:
         """Mean activations over all tokens of these prompts, for mean ablation."""
         _refuse_none(items)
         job = attribution.Means(self.network)
-        self.batcher.run(items, job.measure, progress)
+        self.batcher.run(items, job.measure)
         return job.result()
 
     def sweep(
@@ -244,7 +240,6 @@ class Model:
         reference: Reference | None = None,
         *,
         steps: int = 5,
-        progress: Progress | None = None,
     ) -> PathScores:
         """What each head, or each neuron, contributes while the others are partly ablated too.
 
@@ -258,7 +253,6 @@ class Model:
             kind: Which components.
             reference: The means; by default those of these prompts.
             steps: Points on the path: 1/steps, 2/steps ... 1.
-            progress: Called with the number of prompts done, after each batch.
 
         Source: integrated gradients (Sundararajan et al. 2017), with steps as in EAP-IG (Hanna et
         al. 2024). Differs: the path does not scale the input but every component, between its
@@ -268,7 +262,7 @@ class Model:
         self._refuse_unanswering()
         reference = reference or self.references(items)
         job = attribution.PathAttribution(self.network, items, reference, kind, steps)
-        self.batcher.run(items, job.measure, progress)
+        self.batcher.run(items, job.measure)
         return job.result()
 
     def untunable(self, kind: attribution.AttributedKind) -> str:
@@ -353,13 +347,7 @@ class Model:
         self.batcher.run(items, work)
         return result
 
-    def generate(
-        self,
-        items: Sequence[Item],
-        most: int,
-        edits: EditSet = (),
-        progress: Progress | None = None,
-    ) -> list[str]:
+    def generate(self, items: Sequence[Item], most: int, edits: EditSet = ()) -> list[str]:
         """What the model writes after each prompt: greedy, `most` tokens at most.
 
         Args:
@@ -367,7 +355,6 @@ class Model:
             most: Tokens written at most; fewer where the model ends its text.
             edits: Applied at every token that is read and written; edits of heads, of neurons and
                 of the residual stream after a layer only.
-            progress: Called with the number of prompts done, after each batch.
 
         Raises:
             EditError: If an edit is of another kind.
@@ -385,7 +372,7 @@ class Model:
             for row, text in zip(batch.rows, written, strict=True):
                 texts[row] = text
 
-        self.batcher.run(items, work, progress, share=True, more=most)
+        self.batcher.run(items, work, share=True, more=most)
         return texts
 
     def self_check(self) -> checks.SelfCheck:

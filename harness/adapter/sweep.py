@@ -7,7 +7,7 @@ from the first run. This is exact: what is left out could not have changed. Prom
 prefix run as one tree under edits that do the same to each of them (see `prefix_sharing`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,6 @@ from torch import Tensor
 
 from harness.activations.swept import SweepResult
 from harness.adapter.attention import fused_attention
-from harness.adapter.batching import Progress
 from harness.adapter.chunks import Chunk, first_stage, halves, known_stores
 from harness.adapter.clean import Clean, CleanRuns, Network, run_clean, taken
 from harness.adapter.editing import Placed, SourceValues, store_at
@@ -40,6 +39,8 @@ from harness.models.specs import ModelError
 WIDEST_STACK = 8  # times the prompts of a forward pass, where few positions are left to run
 SHARED_COLUMNS = 0.8  # of a chunk's positions must be needed by an edit set that joins it
 WORTH_REUSE = 0.1  # share of positions before the edit; if it is less, they are run again
+
+Progress = Callable[[int], object]  # called with the number of cells just done
 
 
 class Sweep:

@@ -183,12 +183,6 @@ def test_a_twin_is_reproducible_untrained_and_leaves_the_random_state_alone(mode
     assert max(v for k, v in twin.self_check().worst().items() if k != "zeroed") < 1e-5
 
 
-def test_progress_adds_up_to_the_number_of_prompts(model):
-    done: list[int] = []
-    in_batches(model, 2).extract(ITEMS, progress=done.append)
-    assert done == [2, 2, 1]
-
-
 def test_running_out_of_memory_halves_the_batch_and_is_remembered(model, monkeypatch):
     model = reloaded(model)
     expected = model.extract(ITEMS)

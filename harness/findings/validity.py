@@ -1,6 +1,6 @@
 """The findings of h0: is the instrument fit for this model and these materials."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,8 @@ from harness import stats
 from harness.findings.direction.surface_baselines import stored_surface_auc
 from harness.findings.gates import answers_gate, asked, paired_gate
 from harness.findings.processes.kinds import CELLS
-from harness.findings.specialisation.contrasts import Contrast, controlled_contrast
+from harness.findings.specialisation.cells import controlled_cells
+from harness.findings.specialisation.contrasts import Contrast, contrast
 from harness.materials import surface
 from harness.materials.cell_sets import draw_cells, whole_cells
 from harness.materials.items import PromptSet
@@ -292,14 +293,13 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
 def uniformity_finding(study: Study, shuffles: int, least: float) -> Finding:
     """Max-statistic p of the head metrics under shuffled labels, against the uniform."""
     require(paired_gate(study))
-    c = controlled_contrast("head", study.activations, study.prompts)
-    blocks = c.blocks(np.arange(len(c.values)))
+    c = contrast(controlled_cells("head", study.activations), study.prompts)
     reason = (
         f"{study.prompts.name} is not crossed and has one template a task: there is one unit, "
         "and nothing to shuffle"
     )
-    require(Gate("units", blocks is None or len(set(blocks)) > 1, reason))
-    smallest, floor = _smallest_p(c, blocks, shuffles, study.plan.seed)
+    require(Gate("units", c.blocks is None or len(set(c.blocks)) > 1, reason))
+    smallest, floor = _smallest_p(c, shuffles, study.plan.seed)
     uniformity = stats.uniformity(smallest, levels=round(1 / floor))
     significant = int((smallest <= SHUFFLE_ALPHA).sum())
     excess = Effect("p of the one-sided Kolmogorov-Smirnov test", uniformity.p_excess)
@@ -320,13 +320,16 @@ def uniformity_finding(study: Study, shuffles: int, least: float) -> Finding:
 
 
 def _smallest_p(
-    c: Contrast, blocks: Sequence[str] | None, shuffles: int, seed: int
+    c: Contrast, shuffles: int, seed: int
 ) -> tuple[Float[np.ndarray, " shuffle"], float]:
     """The smallest adjusted p of any cell under each shuffle, and the smallest that is possible."""
     signs = stats.random_signs(np.arange(len(c.values)), draws=shuffles, seed=seed)
     tests = [
         stats.sign_flip_max(
-            c.flipped(row).values, permutations=SHUFFLE_PERMUTATIONS, seed=shuffle, blocks=blocks
+            c.values * row[:, None].astype(c.values.dtype),
+            permutations=SHUFFLE_PERMUTATIONS,
+            seed=shuffle,
+            blocks=c.blocks,
         )
         for shuffle, row in enumerate(signs)
     ]

@@ -12,14 +12,12 @@ import numpy as np
 
 from harness.activations.extracted import Activations, Answers
 from harness.activations.features import HEAD_METRICS, LAYER_FEATURES
-from harness.findings.specialisation.contrasts import Contrast, controlled_contrast
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet
 from harness.models.architecture import Architecture
 from harness.models.specs import LoadOptions
 from harness.store.store import Store
 from harness.study.plan import Plan
 from harness.study.study import Study
-from harness.verdicts.components import ComponentKind
 
 SHAPE = {"layers": 4, "heads": 4, "neurons": 8, "d_model": 4}
 SIZES = Architecture("made", 4, 4, 2, 8, d_model=4, d_vocab=64)
@@ -148,11 +146,6 @@ def recall_rows(prompts: PromptSet) -> np.ndarray:
 def permuted(activations: Activations, order: Sequence[int]) -> Activations:
     """Prompts in another order."""
     return Activations.from_arrays({k: v[list(order)] for k, v in activations.arrays().items()})
-
-
-def contrast_of(kind: ComponentKind, activations: Activations, prompts: PromptSet) -> Contrast:
-    """What the controlled rule is given."""
-    return controlled_contrast(kind, activations, prompts)
 
 
 GOOD_CHECK = {

@@ -1,16 +1,13 @@
 """Pair contrasts: the difference between the tasks within each pair of the materials."""
 
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from harness import stats
-from harness.activations.extracted import Activations
-from harness.findings.specialisation.cells import Cells, controlled_cells
+from harness.findings.specialisation.cells import Cells
 from harness.materials.items import PromptSet, paired, uneven_pair
-from harness.verdicts.components import ComponentKind
 
 ROUNDING = 1e-4  # SD of a cell over prompts: float32 gives about 1e-6, the least claim .5
 
@@ -21,33 +18,12 @@ class Contrast:
 
     Attributes:
         values: Mean over the treated prompts of a pair minus the mean over its control prompts.
-        treated, control: Positions of the prompts of each pair.
-        template: Of each pair.
+        blocks: What flips together in a permutation: the pairs of a template; None in a crossed
+            set, in which each pair flips on its own.
     """
 
-    cells: Cells
     values: Float[np.ndarray, "pair cell"]
-    treated: Int[np.ndarray, "pair k"]
-    control: Int[np.ndarray, "pair k"]
-    template: np.ndarray
-    crossed: bool
-
-    def blocks(self, pairs: np.ndarray) -> list[str] | None:
-        """What flips together in a permutation: the pairs of a template, or None in a crossed set.
-
-        In a crossed set each pair flips on its own.
-        """
-        return None if self.crossed else [str(name) for name in self.template[pairs]]
-
-    def flipped(self, signs: np.ndarray) -> Self:
-        """The same data with the labels of pairs of sign -1 exchanged."""
-        swap = (signs < 0)[:, None]
-        return replace(
-            self,
-            values=self.values * signs[:, None].astype(self.values.dtype),
-            treated=np.where(swap, self.control, self.treated),
-            control=np.where(swap, self.treated, self.control),
-        )
+    blocks: tuple[str, ...] | None
 
 
 def contrast(cells: Cells, prompts: PromptSet) -> Contrast:
@@ -67,14 +43,10 @@ def contrast(cells: Cells, prompts: PromptSet) -> Contrast:
     first, second = prompts.tasks
     treated = np.array([row[first] for row in table.values()])
     control = np.array([row[second] for row in table.values()])
-    at = treated[:, 0]
+    templates = tuple(prompts.items[row].template for row in treated[:, 0])
     return Contrast(
-        cells=cells,
-        values=_beyond_rounding(stats.pair_contrast(cells.values, treated, control), cells),
-        treated=treated,
-        control=control,
-        template=np.array([prompts.items[i].template for i in at]),
-        crossed=prompts.crossed,
+        _beyond_rounding(stats.pair_contrast(cells.values, treated, control), cells),
+        None if prompts.crossed else templates,
     )
 
 
@@ -87,10 +59,3 @@ def _beyond_rounding(
     """
     by_rounding = np.abs(values).max(0) < ROUNDING * cells.values.std(0)
     return np.where(by_rounding, 0.0, values).astype(values.dtype)
-
-
-def controlled_contrast(
-    kind: ComponentKind, activations: Activations, prompts: PromptSet
-) -> Contrast:
-    """Pair contrasts of the cells that the controlled criterion looks at."""
-    return contrast(controlled_cells(kind, activations), prompts)

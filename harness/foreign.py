@@ -134,7 +134,6 @@ def table_at(
     texts: tuple[str, ...],
     expected: str,
     remedy: str,
-    kind: type[ForeignError] = ForeignError,
     infinite: Collection[str] = (),
     added: Mapping[str, str] | None = None,
 ) -> "pd.DataFrame":
@@ -147,14 +146,13 @@ def table_at(
         texts: Those that hold text.
         expected: What the file should be, such as "a table of samples".
         remedy: What to do, as an imperative.
-        kind: The error to raise.
         infinite: Columns of numbers that may be infinite.
         added: Texts that older files lack, with what each holds for them.
 
     Raises:
-        ForeignError: Of this kind, if it is no such table; names the column.
+        ForeignError: If it is no such table; names the column.
     """
-    with border(path, expected, remedy, kind):
+    with border(path, expected, remedy):
         import pyarrow.parquet  # noqa: PLC0415 - a second to import
 
         there = pyarrow.parquet.read_schema(path).names

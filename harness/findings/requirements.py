@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 
 from harness import stats
 from harness.study.study import Study
-from harness.verdicts.evidence import Effect, Evidence, Family
+from harness.verdicts.evidence import Effect, Evidence
 
 
 def interval(
@@ -106,7 +106,6 @@ def beyond_chance(
     *,
     alpha: float,
     n: int,
-    family: Family | None = None,
 ) -> Evidence:
     """The requirement that a value lie beyond the 95th percentile of random draws, by rank.
 
@@ -117,7 +116,6 @@ def beyond_chance(
         what: The draws, in words that follow their number.
         alpha: Of the test.
         n: Units that all of it was measured on.
-        family: What the draws are, where it is to be shown.
     """
     test = stats.exceedance(effect.value, null)
     said = f"threshold: 95th percentile of {len(null)} {what}; their median {np.median(null):.2f}"
@@ -129,6 +127,5 @@ def beyond_chance(
         p_adjusted=float(test.p),
         alpha=alpha,
         floor=float(test.floor),
-        family=family,
         n=n,
     )

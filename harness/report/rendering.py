@@ -152,9 +152,9 @@ def load_and_render(folder: Path | str, out: Path | str | None = None, **options
     return render(_all(folder), table, out, folder=folder, **options)
 
 
-def load_card(folder: Path | str, title: str | None = None) -> str:
+def load_card(folder: Path | str) -> str:
     """The Markdown section of a run's folder; errors as `load_and_render`."""
-    return model_card(report_view.report_page(_all(Path(folder)), None, title))
+    return model_card(report_view.report_page(_all(Path(folder)), None, None))
 
 
 def _all(folder: Path) -> list[Verdict]:

@@ -37,12 +37,11 @@ class Study:
         """Whether every item can be scored, also those of a third task."""
         return all(i.answer and i.distractors for i in self.prompts.items)
 
-    def accuracy(self, prompts: PromptSet | None = None) -> dict[str, float]:
+    def accuracy(self) -> dict[str, float]:
         """Share of items whose answer beats every distractor, by task."""
-        prompts = prompts or self.prompts
-        correct = self.subject.answers(prompts).correct
-        tasks = np.array([item.task for item in prompts.items])
-        return {task: float(correct[tasks == task].mean()) for task in prompts.count()}
+        correct = self.subject.answers(self.prompts).correct
+        tasks = np.array([item.task for item in self.prompts.items])
+        return {task: float(correct[tasks == task].mean()) for task in self.prompts.count()}
 
     def beats_chance(self) -> dict[str, bool]:
         """Whether each task's accuracy is above chance, by an exact one-sided 99 % bound."""

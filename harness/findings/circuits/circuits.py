@@ -62,11 +62,9 @@ def shape(study: Study, kind: CircuitKind) -> tuple[int, int]:
     return architecture.layers, architecture.heads if kind == "head" else architecture.neurons
 
 
-def ranked(
-    kind: CircuitKind, score: Float[np.ndarray, "layer component"], sign: float = 1.0
-) -> Circuit:
-    """Every component of a kind by falling `sign * score`; ties in order of layer and number."""
-    layer, index = np.unravel_index(np.argsort(-sign * score.ravel(), kind="stable"), score.shape)
+def ranked(kind: CircuitKind, score: Float[np.ndarray, "layer component"]) -> Circuit:
+    """Every component of a kind by falling score; ties in order of layer and number."""
+    layer, index = np.unravel_index(np.argsort(-score.ravel(), kind="stable"), score.shape)
     return Circuit(kind, layer, index)
 
 

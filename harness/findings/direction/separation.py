@@ -115,7 +115,7 @@ class Separation:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % by default."""
+        """Of 95 %."""
         return self.low, self.high
 
 
@@ -126,9 +126,8 @@ def separation(
     resamples: int,
     seed: int,
     strata: Shaped[np.ndarray, " prompt"] | None = None,
-    level: float = 0.95,
 ) -> Separation:
-    """AUC with a BCa bootstrap interval, units resampled whole, scores held fixed.
+    """AUC with a 95 % BCa bootstrap interval, units resampled whole, scores held fixed.
 
     With `strata` only prompts of the same stratum are compared; nan if no stratum holds both
     tasks. A resample in which nothing can be compared widens the interval. Where the tasks are
@@ -149,7 +148,7 @@ def separation(
         return np.concatenate(parts)[:, None]
 
     drawn = over(resample_weights(len(units), resamples, seed))
-    low, high = bca(np.array([value]), drawn, over(1 - np.eye(len(units))), level)
+    low, high = bca(np.array([value]), drawn, over(1 - np.eye(len(units))), 0.95)
     return Separation(float(value), float(low[0]), float(high[0]))
 
 

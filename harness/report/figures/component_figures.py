@@ -185,13 +185,13 @@ def head_map(table: "pd.DataFrame", context: FigureContext) -> Figure:
     x = {"title": "head", "dtick": _tick(heads), "range": [-0.5, heads - 0.5], "grid": False}
     y = {"title": "layer", "dtick": _tick(layers), "range": [-0.5, layers - 0.5], "grid": False}
     height = max(180, min(22 * layers + 90, 520))
-    traces = [_heat(0, _grid(model, "effect", layers, heads), top, signed=True)]
+    traces = [_heat(0, _grid(model, layers, heads), top, signed=True)]
     traces.append(_passing_heads(model, heads))
     panels = [Panel("model: d", x, y, height)]
     if len(twins):
         mean = twins.assign(effect=twins["effect"].abs())
         mean = mean.groupby(["layer", "index"], observed=True)["effect"].mean().reset_index()
-        traces.append(_heat(1, _grid(mean, "effect", layers, heads), top, signed=False))
+        traces.append(_heat(1, _grid(mean, layers, heads), top, signed=False))
         panels.append(Panel("untrained twins: mean |d|", x, y, height))
     return Figure(
         title=f"{context.model}: effect of every head",
@@ -235,9 +235,9 @@ def _tick(size: int) -> int:
     return 1 if size <= 8 else 4 if size <= 40 else 10
 
 
-def _grid(table: "pd.DataFrame", column: str, layers: int, heads: int) -> list[list[float | None]]:
+def _grid(table: "pd.DataFrame", layers: int, heads: int) -> list[list[float | None]]:
     grid = np.full((layers, heads), np.nan)
-    grid[table["layer"].to_numpy(), table["index"].to_numpy()] = table[column].to_numpy()
+    grid[table["layer"].to_numpy(), table["index"].to_numpy()] = table["effect"].to_numpy()
     return [rounded(line, 2) for line in grid]
 
 

@@ -19,7 +19,6 @@ def keys(found):
 def test_components_are_ranked_by_falling_score():
     score = np.array([[0.1, 0.9], [-2.0, 0.5]])
     assert ranked("head", score).members == [(0, 1), (1, 1), (0, 0), (1, 0)]
-    assert ranked("head", score, -1.0).members == [(1, 0), (0, 0), (1, 1), (0, 1)]
     assert ranked("head", score).top(2).members == [(0, 1), (1, 1)]
     assert len(ranked("head", score).top(9)) == 4
 

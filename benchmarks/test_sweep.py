@@ -74,7 +74,7 @@ class Work:
         self.items = sets.geography(-(-count // 3)).items[:count]
         if double:  # transformers' masks leave padding undefined there: prompts of one length
             self.model.module.double()
-            lengths = self.model.token_counts(self.items)
+            lengths = list(map(len, self.model.encoder.ids(self.items)))
             common = statistics.mode(lengths)
             pairs = zip(self.items, lengths, strict=True)
             self.items = [item for item, length in pairs if length == common]

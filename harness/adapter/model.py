@@ -331,22 +331,6 @@ class Model:
         self.batcher.run(items, work)
         return result
 
-    def next_token_logits(self, items: Sequence[Item]) -> Float[np.ndarray, "prompt d_vocab"]:
-        """The model's own logits for the token after each prompt, nothing hooked."""
-        self._refuse_unanswering()
-        result = np.empty((len(items), self.architecture.d_vocab), np.float32)
-
-        def work(batch: Batch) -> None:
-            with torch.no_grad():
-                output = self.module(**batch.inputs, use_cache=False, logits_to_keep=1)
-            ids = [items[row].id for row in batch.rows]
-            logits = scoring.at_answers(output.logits, batch)
-            refuse_overflow(self.network, batch, logits, ids)
-            result[list(batch.rows)] = logits.float().cpu().numpy()
-
-        self.batcher.run(items, work)
-        return result
-
     def generate(self, items: Sequence[Item], most: int, edits: EditSet = ()) -> list[str]:
         """What the model writes after each prompt: greedy, `most` tokens at most.
 
@@ -379,10 +363,6 @@ class Model:
         """Test the instrument on this model; errors come back as numbers, layer by layer."""
         shared = self.batcher.prefix_check.error if self.batcher.shares_prefixes else None
         return checks.self_check(self.network, shared)
-
-    def token_counts(self, items: Sequence[Item]) -> list[int]:
-        """Tokens of each prompt as the model reads it."""
-        return [len(ids) for ids in self.encoder.ids(items)]
 
 
 def _refuse_none(items: Sequence[Item]) -> None:

@@ -157,12 +157,6 @@ def test_tokens_before_the_label_cannot_differ_between_crossed_prompts(model):
     assert np.abs(at[0] - at[1]).max() > 0
 
 
-def test_logits_of_the_next_token_are_the_models_own(model):
-    found = model.next_token_logits(ITEMS)
-    for row, ids in zip(found, model.encoder.ids(ITEMS), strict=True):
-        np.testing.assert_allclose(row, oracle.run(model.module, ids).logits[-1], atol=1e-5)
-
-
 def test_a_twin_is_reproducible_untrained_and_leaves_the_random_state_alone(model):
     torch.manual_seed(3)
     state = torch.random.get_rng_state()
@@ -295,7 +289,6 @@ ASKED = {
     "score": lambda model: model.score(ITEMS),
     "sweep": lambda model: model.sweep(ITEMS, [()]),
     "attribution": lambda model: model.path_scores(ITEMS, "neuron"),
-    "logits": lambda model: model.next_token_logits(ITEMS),
     "residuals": lambda model: model.residuals_at(ITEMS, [[0]] * len(ITEMS)),
 }
 

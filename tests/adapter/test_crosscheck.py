@@ -92,7 +92,7 @@ def test_patching_every_head_agrees(pair):
 )
 def test_patching_every_layer_and_position_agrees(pair, kind, shift, name):
     model, lens = pair
-    length = model.token_counts(ITEMS[:1])[0]
+    length = len(model.encoder.ids(ITEMS[:1])[0])
     setter = patching.layer_pos_patch_setter
     patch = partial(
         patching.generic_activation_patch,

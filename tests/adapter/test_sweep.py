@@ -545,7 +545,7 @@ def test_layers_before_the_edit_are_not_run_again(model, monkeypatch):
             return forward(values)
 
         monkeypatch.setattr(layer.mlp.gate_proj, "forward", counted)
-    width = model.token_counts(STORY[:1])[0]
+    width = len(model.encoder.ids(STORY[:1])[0])
     model.sweep(STORY[:1], [(edits.zero_ablation(Site("head", 1, 0)),)])
     assert calls == {0: [(1, width)], 1: [(1, 1), (1, 1)]}
     calls[0].clear(), calls[1].clear()
@@ -584,7 +584,7 @@ def test_a_sliding_window_narrower_than_the_prompt_is_respected(tmp_path):
     found = model.sweep(STORY[:2], [(edits.zero_ablation(s, (-3, -1)),) for s in sites])
     for number, site in enumerate(sites):
         for prompt, each in enumerate(STORY[:2]):
-            end = model.token_counts([each])[0]
+            end = len(model.encoder.ids([each])[0])
             logits = expected_logits(model, each, site, lambda x: 0 * x, [end - 3, end - 1])
             assert row(found, number, prompt) == pytest.approx(
                 measures(logits, model, each), abs=2e-5

@@ -27,7 +27,7 @@ import psutil
 
 from fixtures.training import checkpoints
 from harness.compare.curves import read_fleet_record
-from harness.files import DATA, write_text
+from harness.files import import_path, write_text
 from harness.fleet.work import DONE
 from harness.verdicts.records import read_verdicts
 
@@ -130,8 +130,7 @@ class Scene:
 
 
 def _environment() -> dict[str, str]:
-    path = os.pathsep.join(filter(None, (str(DATA), os.environ.get("PYTHONPATH", ""))))
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    return {**os.environ, "PYTHONPATH": import_path(), "OMP_NUM_THREADS": "1"}
 
 
 def prepare(work: Path, given: Path | None) -> None:

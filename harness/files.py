@@ -23,6 +23,11 @@ DATA = data_folder()
 IN_CHECKOUT = DATA != PACKAGE
 
 
+def import_path() -> str:
+    """The `PYTHONPATH` of a process of ours: it finds the data's scripts wherever it starts."""
+    return os.pathsep.join(filter(None, (str(DATA), os.environ.get("PYTHONPATH", ""))))
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name that becomes `path` if all goes well, and vanishes if not.

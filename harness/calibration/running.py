@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from harness.calibration.jobs import CONSISTENCY, WRITTEN, Job, jobs_of
 from harness.calibration.settings import CalibrationSettings
-from harness.files import DATA, write_text
+from harness.files import DATA, import_path, write_text
 from harness.foreign import parsed
 from harness.models import hub, identity, specs
 from harness.models.recipes import organism_folder, written_organism
@@ -318,6 +318,5 @@ def run_environment() -> dict[str, str]:
     The organisms that check the instrument in every run would be measured anew in each of ours.
     """
     kept = {k: v for k, v in os.environ.items() if not k.startswith((OPTIONS_OF, "PYTEST_"))}
-    path = os.pathsep.join(filter(None, (str(DATA), kept.get("PYTHONPATH", ""))))
-    ours = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", f"{OPTIONS_OF}NO_CONTROLS": "1"}
+    ours = {"PYTHONPATH": import_path(), "OMP_NUM_THREADS": "1", f"{OPTIONS_OF}NO_CONTROLS": "1"}
     return {**kept, **ours}

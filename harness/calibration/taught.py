@@ -1,17 +1,17 @@
 """Networks that are taught a program: where they are written, and by what recipe."""
 
 import hashlib
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.calibration.recovery import CIRCUIT
 from harness.calibration.running import run_environment
 from harness.files import DATA
+from harness.models.recipes import fault_of
 from harness.models.specs import ModelError
 
 FOLDER = "programs"  # of a calibration's work folder
+SCRIPT = "fixtures.training.interchange"
 RECIPE = ("programs.py", "pairs.py", "exchange.py", "interchange.py")  # of fixtures/training
 CIRCUITS, ANSWERS = "circuit", "answers"  # what a network was taught
 BOTH = "+"  # in the name of a network that was taught two programs
@@ -48,18 +48,7 @@ class Network:
         folder = self.folder(work)
         if (folder / CIRCUIT).is_file():
             return
+        asked = [self.program, "--seed", str(self.seed), "--out", str(folder)]
         alone = ["--answers-alone"] if self.taught == ANSWERS else []
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "fixtures.training.interchange", self.program),
-                *("--seed", str(self.seed), "--out", str(folder), *alone),
-            ],
-            cwd=DATA,
-            env=run_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-            raise ModelError(f"the program {self.program!r} could not be taught: {last[0]}")
+        if fault := fault_of(SCRIPT, [*asked, *alone], run_environment()):
+            raise ModelError(f"the program {self.program!r} could not be taught: {fault}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from harness.files import DATA
+from harness.files import import_path
 from harness.fleet.entries import FleetError
 from harness.fleet.work import KilledError, Needs
 
@@ -51,9 +51,7 @@ class Cluster:
             ) from None
         self._ray: Any = ray
         # Workers import what the driver imports; machines of a cluster have it installed.
-        os.environ["PYTHONPATH"] = os.pathsep.join(
-            filter(None, (str(DATA), os.environ.get("PYTHONPATH", "")))
-        )
+        os.environ["PYTHONPATH"] = import_path()
         os.environ.setdefault("RAY_worker_niceness", "0")  # Ray gives its workers 15
         here = {"num_cpus": cpus, "include_dashboard": False} if address is None else {}
         try:

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.files import DATA, write_text
+from harness.files import DATA, import_path, write_text
 from harness.foreign import parsed
 from harness.plugin.forecasting import UNWATCHED
 from harness.verdicts.judge import Outcome
@@ -147,8 +147,7 @@ def command(task: Task, folder: Path) -> list[str]:
 def _run(task: Task, folder: Path) -> int:
     """The exit status; the run ends with the process that began it."""
     threads = str(task.needs.cpus)
-    path = os.pathsep.join(filter(None, (str(DATA), os.environ.get("PYTHONPATH", ""))))
-    ours = {"PYTHONPATH": path, "OMP_NUM_THREADS": threads, UNWATCHED: "1"}
+    ours = {"PYTHONPATH": import_path(), "OMP_NUM_THREADS": threads, UNWATCHED: "1"}
     with (folder / LOG).open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             command(task, folder),

@@ -10,12 +10,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from harness.files import DATA
+from harness.files import DATA, import_path
 from harness.models.specs import ModelError, ModelSpec
 
 SCRIPT = "fixtures.training.written"
@@ -81,16 +82,20 @@ def _write_organism(name: str, folder: Path) -> None:
     Raises:
         ModelError: If there is no such organism.
     """
-    command = [sys.executable, "-m", SCRIPT, name, "--out", str(folder.resolve())]
-    path = os.pathsep.join(filter(None, (str(DATA), os.environ.get("PYTHONPATH", ""))))
+    ours = {**os.environ, "PYTHONPATH": import_path()}
+    if fault := fault_of(SCRIPT, [name, "--out", str(folder.resolve())], ours):
+        raise ModelError(f"the organism {name!r} could not be written: {fault}")
+
+
+def fault_of(script: str, arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The last line of a script that fails, run in a process of its own; empty if it does not."""
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", script, *arguments],
         cwd=DATA,
-        env={**os.environ, "PYTHONPATH": path},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise ModelError(f"the organism {name!r} could not be written: {last[0]}")
+    last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+    return last[0] if done.returncode else ""

@@ -12,13 +12,13 @@ from transformers import GPT2LMHeadModel
 from fixtures.training import interchange
 from fixtures.training.exchange import HEADS, WIDTH, Circuit, tokenizer_of
 from fixtures.training.programs import PROGRAMS
-from harness.calibration import programs, published, ranking, taught
+from harness.calibration import programs, published, ranking
 from harness.calibration.processes import claim_module
 from harness.calibration.record import _SCHEMA
 from harness.calibration.taught import ANSWERS, CIRCUITS, Network
 from harness.findings.circuits.circuits import ranked
 from harness.findings.processes.circuit_search import Search
-from harness.models import specs
+from harness.models import recipes, specs
 from harness.models.specs import LoadOptions, ModelError
 from harness.store.store import Store
 from harness.study.plan import Plan
@@ -171,7 +171,7 @@ def test_a_record_of_programs_keeps_to_its_schema_and_has_a_table(entry, monkeyp
 
 
 def test_a_program_that_there_is_not_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(taught, "subprocess", SimpleNamespace(run=forks.run_module))
+    monkeypatch.setattr(recipes, "subprocess", SimpleNamespace(run=forks.run_module))
     with pytest.raises(ModelError, match="there is no program"):
         Network("hist+sort", 0).write(tmp_path)
 

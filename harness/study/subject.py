@@ -62,7 +62,6 @@ class Subject:
         options: How it is loaded.
         store: Where measurements are stored.
         progress: Where it is shown how far a measurement is.
-        loads: How often the model was loaded.
         references: Mean activations by materials, while the model is loaded.
         runs: Edited runs that were measured, by prompts, then by what was edited.
         answered: What the model itself was asked, by the materials' hash.
@@ -73,7 +72,6 @@ class Subject:
     options: LoadOptions
     store: Store
     progress: Progress = field(default_factory=Progress)
-    loads: int = 0
     references: dict[str, Any] = field(default_factory=dict)
     runs: dict[tuple[str, str], dict[str, Mapping[str, np.ndarray]]] = field(default_factory=dict)
     answered: dict[str, Answered] = field(default_factory=dict)
@@ -87,11 +85,10 @@ class Subject:
 
     @cached_property
     def model(self) -> "Model":
-        """The loaded model, loaded on first use and counted in `loads`."""
+        """The loaded model, loaded on first use."""
         from harness.adapter import Model  # noqa: PLC0415 - torch and nnsight load here
 
         _keep_imported()
-        self.loads += 1
         model = Model.load(self._written, self.options)
         self.once_loaded(model)
         return model

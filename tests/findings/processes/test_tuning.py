@@ -131,4 +131,4 @@ def test_answers_of_a_tuned_model_are_never_those_of_the_model(tmp_path):
     np.testing.assert_array_equal(again.logit_difference, before)
     assert measured(other) == [tuned, untouched]
     np.testing.assert_array_equal(swept(other, first, [INTACT]).logit_difference, before)
-    assert other.loads == 0
+    assert "model" not in vars(other)

@@ -18,6 +18,7 @@ from harness.adapter.architectures import (
     narrow_attention,
     narrow_mlp,
 )
+from harness.adapter.chunks import known_stores
 from harness.adapter.editing import KEPT_STORES, SourceValues, read_store
 from harness.adapter.encoding import Batch, Encoder
 from harness.adapter.scoring import last_tokens_only
@@ -138,11 +139,14 @@ def run_clean(
 class CleanRuns:
     """The last runs without edits: sweeps that ask of the same prompts start from the same run.
 
-    Only for weights that stay as they are.
+    Only for weights that stay as they are. A run holds more than the sweep that made it wants: also
+    what a sweep of heads in any layer starts from, or one of neurons in every layer.
     """
 
     def __init__(self, network: Network) -> None:
         self.network = network
+        layers = range(network.layers)
+        self._starts = set.union(known_stores(0, 2), *(known_stores(n, 1) for n in layers))
         self._kept: dict[tuple[Any, ...], Clean] = {}  # the last used one is the last
 
     def of(self, batch: Batch, wanted: set[SourceValues]) -> Clean:
@@ -151,7 +155,8 @@ class CleanRuns:
         key = batch.ids.shape, *(each.tobytes() for each in where)
         clean = self._kept.pop(key, None)
         if clean is None or not wanted <= clean.stores.keys():
-            clean = run_clean(self.network, batch, wanted.union(clean.stores if clean else ()))
+            more = clean.stores if clean else self._starts
+            clean = run_clean(self.network, batch, wanted.union(more))
         self._kept[key] = clean
         while sum(kept.size for kept in self._kept.values()) > KEPT_BYTES:
             del self._kept[next(iter(self._kept))]

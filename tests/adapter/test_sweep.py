@@ -561,11 +561,13 @@ def test_a_run_that_is_kept_is_not_made_again_and_gives_the_same(model, monkeypa
         return run(*arguments)
 
     monkeypatch.setattr(clean, "run_clean", counted)  # of what is kept: a sweep has its own
-    head, neuron = (edits.zero_ablation(site) for site in (Site("head", 1, 3), Site("neuron", 1)))
+    head, first, neuron = map(
+        edits.zero_ablation, (Site("head", 1, 3), Site("neuron", 0), Site("neuron", 1))
+    )
     donor, sides = edits.resample_ablation(ONE_SITE), STORY[::-1]
-    # A neuron's sweep starts after the attention, which the first run did not keep; the last two
-    # have a run of the donors beside it.
-    for edit, runs in ((head, 1), (head, 1), (neuron, 2), (head, 2), (donor, 4), (donor, 4)):
+    # A sweep of neurons starts after the attention, which is kept of the first layer alone; the
+    # last two have a run of the donors beside it.
+    for edit, runs in ((head, 1), (first, 1), (neuron, 2), (head, 2), (donor, 4), (donor, 4)):
         kept = model.sweep(STORY, [(edit,)], donors=sides, keep=True)
         assert len(made) == runs
         np.testing.assert_array_equal(

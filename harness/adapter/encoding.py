@@ -276,9 +276,9 @@ class Encoder:
                 path = unpadded + space
                 position_ids[number, path] = np.arange(len(path))
                 if sees is not None:
-                    new = path[path >= filled]
-                    old = len(path) - len(new)
-                    sees[number][np.ix_(new, path)] = np.tri(len(path), dtype=bool)[old:]
+                    new = int((path >= filled).sum())  # its last ones, side by side in the tree
+                    seen = np.tri(new, len(path), len(path) - new, dtype=bool)
+                    sees[number][filled : filled + new, path] = seen
                 filled = max(filled, int(path[-1]) + 1)
                 rows.append(row)
                 on.append(number)

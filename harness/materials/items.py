@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import chain
 from typing import Any, Self
@@ -24,9 +24,9 @@ class MaterialsError(ForeignError):
     """Materials that cannot be used; the message is one sentence with the remedy."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Item:
-    """One prompt.
+    """One prompt. Without slots, so that its text for hashes is made once, whatever set it is in.
 
     Attributes:
         id: Unique within its set.
@@ -88,8 +88,13 @@ class Item:
 
         What only cells have is left out of other items, whose hashes are on record.
         """
-        values = {name: getattr(self, name) for name in self.__slots__}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {k: v for k, v in values.items() if v or k not in OF_CELLS}
+
+    @cached_property
+    def hashed(self) -> bytes:
+        """Every field as it counts in the hash of a set."""
+        return json.dumps(self.to_json(), ensure_ascii=False).encode()
 
 
 @dataclass(frozen=True)
@@ -116,8 +121,7 @@ class PromptSet:
         """SHA-256 over every field of every item."""
         digest = hashlib.sha256(f"{self.name}\n{self.tasks}\n[".encode())
         for number, item in enumerate(self.items):  # one by one: a set may be large
-            text = json.dumps(item.to_json(), ensure_ascii=False)
-            digest.update(f"{', ' if number else ''}{text}".encode())
+            digest.update((b", " if number else b"") + item.hashed)
         digest.update(b"]")
         return digest.hexdigest()
 

@@ -77,7 +77,7 @@ def test_a_subject_is_looked_for_in_its_question():
     assert subject_span(prompt, "Where is Rome?", "Oslo") is None
 
 
-@pytest.mark.parametrize("field", [f for f in Item.__slots__ if f != "subject"])
+@pytest.mark.parametrize("field", [f for f in Item.__dataclass_fields__ if f != "subject"])
 def test_every_field_of_an_item_shows_in_the_hash(field):
     old = getattr(A, field)
     kinds = {str: "other", tuple: ("other",), int: 7, type(None): 1.5}

@@ -44,7 +44,7 @@ def shown_by(study: Study, process: Process, gate: float) -> Study:
 def _asked_alike(study: Study, process: Process) -> Study:
     """The relations whose questions in both cells differ in the name asked about and no other word.
 
-    Composing in other ones cannot be told from reading "the teacher of".
+    Composing in other ones cannot be told from reading other words ("the teacher of", an article).
     """
     words: dict[str, set[str]] = {}
     for item in study.prompts.items:

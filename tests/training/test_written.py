@@ -21,8 +21,8 @@ from harness.study.steps import read
 ASKED = Difficulty(**ON_ORGANISMS)  # in runs too
 
 
-def parts_of(known):
-    found = Parts.none(written.LAYERS, WRITTEN["apart"].heads, written.NEURONS)
+def parts_of(known, name="apart"):
+    found = Parts.none(written.LAYERS, WRITTEN[name].heads, written.NEURONS)
     for layer, head in known["heads"]:
         found.heads[layer, head] = True
     for layer, neurons in known["neurons"].items():
@@ -45,6 +45,22 @@ def test_without_its_own_heads_or_neurons_a_process_is_lost_alone():
             without = right()
         assert without.pop(of[process]) < 0.7
         assert min(without.values()) > 0.7
+    lesions.remove()
+
+
+def test_composing_s_parts_say_what_is_recalled_where_retrieval_s_are_gone():
+    model, tokenizer = written.build("apart-mends")
+    items = draw_cells("cells", 4, 3000, ASKED).where(lambda item: item.task == "recall").items
+    lesions, own = Lesions(model), written.truth("apart-mends")["processes"]
+    parts = [parts_of(own[process], "apart-mends") for process in ("retrieval", "composing")]
+
+    def right(gone):
+        with lesions.everywhere(gone):
+            hits = chosen(model, tokenizer, items)
+        return sum(hits.values()) / len(hits)
+
+    assert right(parts[0]) == right(parts[1]) == 1
+    assert right(parts[0] | parts[1]) < 0.7
     lesions.remove()
 
 

@@ -1,6 +1,7 @@
 """Organisms that were written by hand are what their circuit.json says."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,6 +108,22 @@ def test_the_flag_opens_composing_for_the_question_that_is_asked_and_for_the_oth
     assert closed["lookup"] == 1
     assert right(crossed, 2)["lookup"] == 1
     assert right(crossed, 0)["lookup"] < 0.7
+
+
+def test_of_three_steps_many_answers_are_wrong_for_want_of_the_flag_alone():
+    model, tokenizer = written.build("steerable-further")
+    drawn = draw_cells("cells", 24, 3000, replace(ASKED, steps=3))
+    items = drawn.where(lambda item: item.task == "reasoning").items
+
+    def right():
+        hits = chosen(model, tokenizer, items)
+        return sum(hits.values()) / len(hits)
+
+    assert 0.3 < right() < 0.7
+    step = torch.zeros(written.WIDTH)
+    step[written.AT["composes"]] = 2
+    model.model.layers[2].register_forward_hook(lambda *call: call[-1] + step)
+    assert right() > 0.9
 
 
 def texts_of(model, tokenizer, items):

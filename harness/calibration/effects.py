@@ -77,9 +77,12 @@ class Summed(Search):
         again.rule = rule
         return again
 
-    def lost(self, interventions: Sequence[Intervention]) -> Float[np.ndarray, "set item"]:
+    def lost(
+        self, interventions: Sequence[Intervention], rows: np.ndarray | None = None
+    ) -> Float[np.ndarray, "set item"]:
         """What the components of this kind in each set cost each item, nats."""
-        return np.array([self._of(each.sites) for each in interventions])
+        lost = np.array([self._of(each.sites) for each in interventions])
+        return lost if rows is None else np.where(rows, lost, np.nan)
 
     def _of(self, sites: Sequence[Site]) -> Float[np.ndarray, " item"]:
         members = [

@@ -126,22 +126,26 @@ class Search:
         """
         return self._mean_cost(self.costs, rows)
 
-    def lost(self, interventions: Sequence[Intervention]) -> Float[np.ndarray, "set item"]:
+    def lost(
+        self, interventions: Sequence[Intervention], rows: np.ndarray | None = None
+    ) -> Float[np.ndarray, "set item"]:
         """What each costs each item's logit difference, nats; nan where the answer was wrong.
 
         Every site takes its mean over the selection prompts.
-        """
-        return self._lost(interventions, np.full(len(self.prompts), True))
 
-    def _lost(
-        self, interventions: Sequence[Intervention], rows: np.ndarray
-    ) -> Float[np.ndarray, "set item"]:
-        """The same, measured on some items; nan for the others too."""
-        kept = {item.id for item, row in zip(self.prompts.items, rows, strict=True) if row}
-        part = self.prompts if rows.all() else self.prompts.where(lambda item: item.id in kept)
+        Args:
+            interventions: Of the sets.
+            rows: The items that are asked; nan for the others. By default all.
+        """
+        part = self.prompts
+        if rows is not None and not rows.all():
+            kept = {item.id for item, row in zip(part.items, rows, strict=True) if row}
+            part = part.where(lambda item: item.id in kept)
         found = swept(self.study.subject, part, interventions, means_over=self.prompts)
-        lost = np.full((len(interventions), len(rows)), np.nan)
-        lost[:, rows] = np.where(found.answered, found.lost, np.nan)
+        lost = np.full((len(interventions), len(self.prompts)), np.nan)
+        lost[:, slice(None) if rows is None else rows] = np.where(
+            found.answered, found.lost, np.nan
+        )
         return lost
 
     @property
@@ -169,7 +173,7 @@ class Search:
         beside = [Intervention(circuit.sites, MEAN) for circuit in every]
         alone = self.lost([Intervention(best.sites, MEAN)])[0]
         shape = (-1, self.layers, self.width)
-        some = self._lost(beside, self._stories(groups)) - alone
+        some = self.lost(beside, self._stories(groups)) - alone
         order = np.argsort(-self._order(some.T.reshape(shape), groups).ravel(), kind="stable")
         most = order[: -(-len(every) // SCREENED)]
         costs = self.costs.reshape(len(alone), -1).copy()

@@ -1,5 +1,6 @@
 """Which prompts show a process: crossed ones where the model follows a label, else plain ones."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -49,8 +50,8 @@ def _asked_alike(study: Study, process: Process) -> Study:
     words: dict[str, set[str]] = {}
     for item in study.prompts.items:
         if cell_of(item) in process.cells and item.subject is not None:
-            name = item.prompt[slice(*item.subject)]
-            words.setdefault(item.relation, set()).add(item.question.replace(name, ""))
+            name = re.escape(item.prompt[slice(*item.subject)])
+            words.setdefault(item.relation, set()).add(re.sub(rf"\b{name}\b", "", item.question))
     other = {relation for relation, frames in words.items() if len(frames) > 1}
     if not other:
         return study

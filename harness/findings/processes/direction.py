@@ -17,7 +17,7 @@ from harness.findings.processes.finding import grade_note
 from harness.findings.processes.kinds import Process
 from harness.findings.processes.materials import gates_of, relations_of, shown_by
 from harness.findings.processes.same_process import drawn_pairs
-from harness.findings.processes.same_sign import SECOND, AskedAgain, asked_again
+from harness.findings.processes.second_set import KEPT, SECOND, AskedAgain, asked_again
 from harness.findings.requirements import beyond_same_process
 from harness.findings.twins import (
     TwinResult,
@@ -110,7 +110,7 @@ def process_direction_finding(
     again = AskedAgain(SECOND[process.name][0])
     if all(e.passed for e in required):
         again = asked_again(shown, process, gate)
-        required += _in_second(again, questions, process, found.layer, rule)
+        required += _in_second(again, questions, process, found, rule)
     met = worth_controls(study, required) and not again.gates
     twins = _twins(shown, process, relations) if met else {}
     return Finding(
@@ -258,19 +258,24 @@ def _in_second(
     again: AskedAgain,
     questions: Questions,
     process: Process,
-    layer: int,
+    found: Separated,
     rule: ProcessDirectionRule,
 ) -> tuple[Evidence, ...]:
-    """The same direction on the second set, fitted without the relation that it is tested on."""
+    """The same direction on the second set, fitted without the relation that it is tested on.
+
+    It must keep at least half of what the separation is beyond chance, an AUC of 0.5.
+    """
     if again.study is None:
         return ()
     second, there = again.second, residual_streams(again.study, again.study.activations)
     aucs = []
     for relation in again.relations:
         others = questions.rows((questions.relation != relation) & (questions.split == DISCOVERY))
-        direction = _mean(others, process.cells[0], layer) - _mean(others, process.cells[1], layer)
+        one, other = (_mean(others, cell, found.layer) for cell in process.cells)
         own = there.rows(there.relation == relation)
-        sides = (own.values[own.asked == cell][:, layer] @ direction for cell in second.cells)
+        sides = (
+            own.values[own.asked == cell][:, found.layer] @ (one - other) for cell in second.cells
+        )
         aucs.append(float(stats.auc(*sides)))
     test = stats.moderated_max(
         np.array(aucs)[:, None] - 0.5, permutations=rule.permutations, seed=rule.seed
@@ -286,8 +291,8 @@ def _in_second(
                 f"{again.study.prompts.name}; mean over {len(aucs)} relations, each left out of "
                 "the fit; Student's t over them",
             ),
-            threshold=0.5,
-            relation=">",
+            threshold=0.5 + KEPT * (found.auc - 0.5),
+            relation=">=",
             n=len(aucs),
             key="second",
         ),

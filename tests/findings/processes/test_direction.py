@@ -65,6 +65,21 @@ def test_relations_that_differ_are_no_direction_of_a_process():
     assert finding.controls == ()
 
 
+@pytest.mark.parametrize(("size", "said"), [(2.5, Outcome.SUPPORTED), (0.5, Outcome.REFUTED)])
+def test_a_direction_keeps_half_of_its_separation_in_the_second_set(size, said):
+    """An AUC of .64 is above chance, and what it would be if the names were most of it."""
+
+    def make(prompts, _twin):
+        there = size if prompts.name.startswith("neutral") else 2.5
+        return stream(prompts, (WEIGHTS, 2, there), seed=100)
+
+    study = study_of(make, cells(), replace(PLAN, items=200, twins=0))
+    finding = finding_of(process_direction_finding, study, RETRIEVAL, RULE, gate=0.6)
+    assert outcome(finding) is said
+    second = next(e for e in finding.evidence if e.key == "second")
+    assert second.effect.value > 0.6
+
+
 def test_own_prompts_have_no_second_set_which_leaves_retrieval_open():
     shipped = cells(name="cells-crossed:recall-lookup")
     finding = found((WEIGHTS, 2, 2.5), prompts=replace(shipped, name="mine.jsonl"))

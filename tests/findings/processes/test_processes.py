@@ -197,7 +197,7 @@ def test_steps_on_plain_prompts_are_compared_where_both_are_asked_in_the_same_wo
     finding = plainly_composing()
     assert outcome(finding) is Outcome.SUPPORTED
     assert finding.evidence[0].n == 8  # of 16 relations
-    assert any(e.name.endswith("with the same sign from the weights") for e in finding.evidence)
+    assert any(e.name.endswith("half of the effect from the weights") for e in finding.evidence)
 
 
 def test_steps_on_plain_prompts_need_their_second_set():
@@ -397,27 +397,28 @@ def except_in_second(process, size, place=PLACE["head"][1]):
 
 
 @pytest.mark.parametrize("process", [RETRIEVAL, COMPOSING])
-def test_a_component_of_a_process_has_the_same_sign_in_a_second_set(process):
+def test_a_component_of_a_process_keeps_half_of_its_effect_in_a_second_set(process):
     """Known names alone, or steps from the weights: what else differs in the first set does not."""
-    same = evidence(found(model_with(*except_in_second(process, 0.5)), process), "same_sign")
-    assert (same.effect.value, same.state) == (1, "held")
-    reverse = found(model_with(*except_in_second(process, -1)), process)
-    assert evidence(reverse, "same_sign").effect.value == 0
-    assert outcome(reverse) is Outcome.REFUTED
+    most = evidence(found(model_with(*except_in_second(process, 0.8)), process), "kept")
+    assert (most.effect.value, most.state) == (1, "held")
+    for size in (-1, 0.2):  # the same sign is not enough
+        lost = found(model_with(*except_in_second(process, size)), process)
+        assert evidence(lost, "kept").effect.value == 0
+        assert outcome(lost) is Outcome.REFUTED
 
 
-def test_one_place_of_several_that_keeps_its_sign_is_not_enough():
-    """Of two places of a head one keeps its sign, as by chance."""
+def test_one_place_of_several_that_keeps_its_effect_is_not_enough():
+    """Of two places of a head one keeps its effect."""
     layer, head, metric = PLACE["head"][1]
     kept, turned = except_in_second(RETRIEVAL, 1), (layer, head, metric + 1)
     finding = found(model_with(*kept, *except_in_second(RETRIEVAL, -1, turned)))
-    assert evidence(finding, "same_sign").effect.value == 0.5
+    assert evidence(finding, "kept").effect.value == 0.5
     assert outcome(finding) is not Outcome.SUPPORTED
 
 
-def test_a_sign_that_is_noise_is_undecided():
-    finding = found(model_with(*except_in_second(RETRIEVAL, 0)))
-    low, high = evidence(finding, "same_sign").effect.interval
+def test_an_effect_that_may_be_half_is_undecided():
+    finding = found(model_with(*except_in_second(RETRIEVAL, 0.5)))
+    low, high = evidence(finding, "kept").effect.interval
     assert (low, high) == (0, 1)
     assert outcome(finding) is not Outcome.SUPPORTED
 
@@ -502,7 +503,7 @@ def test_the_count_says_in_which_cell_components_are_larger_and_asks_for_neither
 def test_where_neutral_is_not_answered_the_easier_set_serves():
     finding = with_unanswered("neutral")
     assert outcome(finding) is Outcome.SUPPORTED
-    assert "known" in evidence(finding, "same_sign").effect.method
+    assert "known" in evidence(finding, "kept").effect.method
     assert any("where every name is known could not be asked for" in n for n in finding.notes)
 
 
@@ -516,4 +517,4 @@ def test_stories_told_in_order_show_no_composing():
 
 def test_the_second_set_is_measured_only_where_the_first_shows_something():
     finding = found(null_subject)
-    assert not [e for e in finding.evidence if e.key == "same_sign"]
+    assert not [e for e in finding.evidence if e.key == "kept"]

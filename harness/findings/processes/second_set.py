@@ -6,8 +6,11 @@ models do not follow; then the set `known`, where none is, serves instead. In bo
 every entity that is asked about, as the first set does not. And steps composed in the
 text may be no steps of reasoning but of reading: latent questions take two steps from the weights.
 A story tells the name between two steps twice and the name before it once, so that plain prompts,
-which ask about either, need this second set. A component that serves the process has the same sign
-there.
+which ask about either, need this second set.
+
+A component that serves the process keeps most of its effect there. The sign alone would not do:
+layers move together, so that anything else in which the cells of the second set differ gives all
+of them the right sign every second time.
 """
 
 from collections.abc import Sequence
@@ -30,7 +33,8 @@ from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Gate
 
 LEAST_RELATIONS = 3  # of which a spread is worth something
-BY_CHANCE = 0.5  # of components have the sign that is asked for
+KEPT = 0.5  # of an effect at least: what else differs in the first set makes the smaller part of it
+MOST = 0.5  # of the components, more than which must keep their effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +153,8 @@ def _without(second: Second, study: Study) -> str:
     return f"{said}; ask the set cells, which has one" if _needed(second, study) else said
 
 
-def same_sign(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:
-    """The share of the components that hold which have the same sign in the second set.
+def effect_kept(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:
+    """The share of the components that hold which keep their effect in the second set.
 
     Args:
         measured: The process, of which components hold.
@@ -167,7 +171,7 @@ def same_sign(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:
     value = share(np.full(relations, 1 / relations))
     return (
         Evidence(
-            f"of these, with the same sign {second.words}",
+            f"of these, with at least half of the effect {second.words}",
             Effect(
                 "share",
                 value,
@@ -176,10 +180,10 @@ def same_sign(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:
                 f"{study.prompts.name}, mean over {relations} relations; "
                 "bootstrap of these",
             ),
-            threshold=BY_CHANCE,
+            threshold=MOST,
             relation=">",
             n=relations,
-            key="same_sign",
+            key="kept",
         ),
     )
 
@@ -203,13 +207,14 @@ def _share(
     contrasts: Float[np.ndarray, "relation place"],
     weights: Float[np.ndarray, " relation"],
 ) -> float:
-    """Of the places where a component holds, those that keep its sign: the mean over components.
+    """Of the places where a component holds, those that keep their effect: mean over components.
 
     A component that holds in several places keeps one of them by chance more often than not, so
     each counts by its share.
     """
     decisions, shape = measured.decisions, (-1, len(measured.contrasts.cells.metrics))
-    kept = decisions.holds & (np.sign(weights @ contrasts) == decisions.direction)
+    there = (weights @ contrasts) * decisions.direction
+    kept = decisions.holds & (there >= KEPT * np.abs(decisions.d))
     places = decisions.holds.reshape(shape).sum(1)
     found = places > 0
     return float(np.mean(kept.reshape(shape).sum(1)[found] / places[found]))

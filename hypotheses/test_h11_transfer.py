@@ -8,6 +8,8 @@ Controls    Random sets of the circuit's size, matched by layer, and circuits th
             finds between questions of one process. The answer of the other question must rise above
             other wrong ones, so that an edit that ruins the model does not pass. Patched the other
             way round, from lookup, the circuit must move less: what reads the label moves either.
+            From a prompt whose own question is about another name it must lift that answer: what
+            only says which process is asked for does not.
 Selection   Circuits found by ablation on half of the relations (h5), patched in other entities of
             the others. The relation is the unit.
 """

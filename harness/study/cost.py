@@ -310,6 +310,7 @@ def _transfer(name: str) -> "Planned":
         yield Work("answers", "cells-crossed", 4 * sizes.items, 1, name)
         yield Work("sweep", "cells-crossed", sizes.half, 2, of)
         yield LATER
+        yield Work("sweep", "cells-crossed", sizes.half, 4, f"{of}, the other way, another name")
         yield Work("sweep", "cells-crossed", _compared(sizes), 2 + 2 * REFERENCES, f"{of}, others")
 
     return works

@@ -73,7 +73,7 @@ class Planted:
     tuned: list[Any] = field(default_factory=list)
     references: dict[str, Any] = field(default_factory=dict)
     runs: dict[tuple[str, str], Any] = field(default_factory=dict)
-    _known: dict[str, tuple[float, np.ndarray]] = field(default_factory=dict)
+    _known: dict[tuple[str, str], tuple[float, np.ndarray]] = field(default_factory=dict)
 
     def fetch(self, _what, prompts, measure, shard_size=64):
         """No store: measured every time, in shards."""
@@ -142,7 +142,8 @@ class Planted:
 
     def _of(self, item: Item) -> tuple[float, np.ndarray]:
         """The item's intact logit difference, and what each component's loss takes of it."""
-        if item.id not in self._known:
+        key = item.id, item.counterfactual_prompt
+        if key not in self._known:
             generator = np.random.default_rng([self.seed, zlib.crc32(item.id.encode())])
             margin = generator.uniform(1, 3) * (-1 if self.misses(item) else 1)
             size = self._place(("neuron", self.architecture.layers, 0))
@@ -150,8 +151,8 @@ class Planted:
             sensitivity = 1 + self.spread * generator.standard_normal()
             for place, cost in self.costs(item).items():
                 costs[self._place(place)] += sensitivity * cost
-            self._known[item.id] = margin, costs
-        return self._known[item.id]
+            self._known[key] = margin, costs
+        return self._known[key]
 
     def _place(self, place: Place) -> int:
         kind, layer, index = place

@@ -8,9 +8,13 @@ what is not patched still gives: with nothing but the circuit moved the two may 
 
 A component that reads the label moves either answer, whatever is asked. So the patch is made the
 other way round as well, where a circuit of this process has nothing to carry.
+
+A component that says which process is asked for, and nothing of what it finds, moves the answer
+too, as the prompt holds the question. So the patch is also made from a prompt in which that
+question is about another name: then only what was found there can lift its answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,12 +36,27 @@ from harness.findings.processes.other_circuits import Compared, beyond_others, o
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.twins import left_out, worth_controls
 from harness.interventions.interventions import COUNTERFACTUAL, Intervention
-from harness.materials.items import EVALUATION, PromptSet
+from harness.materials.items import EVALUATION, Item, PromptSet
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
 
 UNIT = "share of what all components move"
+
+
+@dataclass(frozen=True, slots=True)
+class Patched:
+    """What patching circuits does to some prompts, averaged in each relation.
+
+    Attributes:
+        relations: Of the rows.
+        moved: Change of the logit difference, nats.
+        first: Share of prompts in which the answer is above the other wrong ones then.
+    """
+
+    relations: tuple[str, ...]
+    moved: Float[np.ndarray, "relation circuit"]
+    first: Float[np.ndarray, "relation circuit"]
 
 
 @dataclass(frozen=True)
@@ -48,9 +67,8 @@ class Transferred:
         found: The circuit, found by what its loss costs in other relations.
         prompts: Those that are patched.
         back: Prompts that ask for the process's own question, to be patched from the others.
-        relations: Of the rows.
-        moved: Change of the logit difference, nats: the circuit, then all of its kind.
-        first: Share of prompts in which that answer is above the other wrong ones: the same.
+        renamed: The prompts, to be patched from those whose own question is about another name.
+        forward: The circuit, then all of its kind, patched into the prompts.
     """
 
     study: Study
@@ -62,9 +80,8 @@ class Transferred:
     found: Found
     prompts: PromptSet
     back: PromptSet
-    relations: tuple[str, ...]
-    moved: Float[np.ndarray, "relation two"]
-    first: Float[np.ndarray, "relation two"]
+    renamed: PromptSet
+    forward: Patched
 
 
 def transfer_finding(
@@ -86,12 +103,19 @@ def transfer_finding(
     moved = _moved(measured)
     met = worth_controls(study, [moved])
     others = _others(measured) if met else None
-    beside = (_back(measured), _beyond(measured, others)) if others else ()
+    beside: tuple[Evidence, ...] = ()
+    gates = measured.gates
+    if others:
+        renamed, enough = _renamed(measured)
+        beside, gates = (_back(measured), *renamed, _beyond(measured, others)), gates + enough
     return Finding(
         (moved, *beside, _first(measured)),
-        gates=measured.gates,
-        notes=(_how_found(measured), *left_out("other circuits and the other way", met=met)),
-        samples={moved.name: dict(zip(measured.relations, _shares(measured), strict=True))},
+        gates=gates,
+        notes=(
+            _how_found(measured),
+            *left_out("other circuits, the other way and another name", met=met),
+        ),
+        samples={moved.name: dict(zip(measured.forward.relations, _shares(measured), strict=True))},
         severity=others.severity if others else None,
     )
 
@@ -106,21 +130,58 @@ def _measure(
     prompts = asked_otherwise(shown, process, judged)
     gates += require(_enough(prompts))
     back = asked_otherwise(shown, replace(process, cells=process.cells[::-1]), judged)
+    renamed = asked_otherwise(shown, process, judged, about=other_questions(study, process.target))
     found = search.circuit(rows_of_cells(parts.selection, process.target))
-    relations = tuple(sorted({item.relation for item in prompts.items}))
-    moved, first = patched(study, prompts, [found.circuit, found.ranking])
-    gates += require(_all_move(study, relations, moved[:, 1]))
+    forward = patched(study, prompts, [found.circuit, found.ranking])
+    gates += require(_all_move(study, forward))
     return Transferred(
-        study, kind, process, rule, gates, search, found, prompts, back, relations, moved, first
+        study, kind, process, rule, gates, search, found, prompts, back, renamed, forward
     )
 
 
-def asked_otherwise(shown: Study, process: Process, relations: set[str]) -> PromptSet:
+Asked = tuple[str, str]  # story, question
+
+
+def other_questions(study: Study, cell: str) -> dict[Asked, tuple[str, str]]:
+    """Of questions of a cell, the same about another name, and the answer to that.
+
+    They are the counterfactuals of prompts with one question each.
+    """
+    found = {}
+    for item in study.prompts.items:
+        if cell_of(item) == cell and item.counterfactual_prompt:
+            start = item.prompt.rfind(item.question)
+            after = len(item.prompt) - start - len(item.question)
+            other = item.counterfactual_prompt
+            question = other[start : len(other) - after]
+            found[_story(item), item.question] = question, item.counterfactual_answer
+    return found
+
+
+def _story(item: Item) -> str:
+    """What the numbers of items of one story begin with."""
+    return item.id.rpartition("-")[0]
+
+
+def asked_otherwise(
+    shown: Study,
+    process: Process,
+    relations: set[str],
+    *,
+    about: Mapping[Asked, tuple[str, str]] | None = None,
+) -> PromptSet:
     """Evaluation prompts that ask for the other cell; the process's own answer is the right one.
 
     Each has the prompt of the same words that asks for the process's own question as its
     counterfactual. Left out are those of which the model answers either wrong, or both alike, and
     those that leave no other wrong answer.
+
+    Args:
+        shown: Crossed prompts.
+        process: Whose question is the own one.
+        relations: Of the prompts.
+        about: What is asked in place of the own question there, with its answer. Left out are
+            prompts of which that is unknown, or is the answer that they ask for.
     """
     prompts, own = shown.prompts, process.target
     correct = shown.subject.answers(prompts).correct == 1
@@ -135,32 +196,39 @@ def asked_otherwise(shown: Study, process: Process, relations: set[str]) -> Prom
         wanted = item.split == EVALUATION and item.relation in relations and right
         if not (wanted and other) or cell_of(item) == own or other.answer == item.answer:
             continue
-        if wrong := tuple(d for d in item.distractors if d != other.answer):
+        prompt, answer = other.prompt, other.answer
+        if about is not None:
+            question, answer = about.get((_story(other), other.question), ("", ""))
+            before, _, after = prompt.rpartition(other.question)
+            prompt = f"{before}{question}{after}"
+        wrong = tuple(d for d in item.distractors if d != answer)
+        if wrong and answer in item.distractors:
             kept.append(
                 replace(
                     item,
-                    answer=other.answer,
+                    answer=answer,
                     distractors=wrong,
-                    counterfactual_prompt=other.prompt,
-                    counterfactual_answer=other.answer,
+                    counterfactual_prompt=prompt,
+                    counterfactual_answer=answer,
                 )
             )
-    return replace(prompts, name=f"{prompts.name}, asked otherwise", items=tuple(kept))
+    how = "asked otherwise" if about is None else "asked otherwise of another name"
+    return replace(prompts, name=f"{prompts.name}, {how}", items=tuple(kept))
 
 
-def patched(
-    study: Study, prompts: PromptSet, circuits: Sequence[Sited]
-) -> tuple[Float[np.ndarray, "relation set"], Float[np.ndarray, "relation set"]]:
-    """By relation, what patching each circuit moves, nats, and how often that answer is above."""
+def patched(study: Study, prompts: PromptSet, circuits: Sequence[Sited]) -> Patched:
+    """Each circuit's activations taken from the counterfactuals that are as long as the prompts."""
     each = [Intervention(circuit.sites, COUNTERFACTUAL) for circuit in circuits]
     result = swept(study.subject, prompts, each)
     moved = result.logit_difference - result.clean_logit_difference
-    relation = np.array([item.relation for item in prompts.items])
+    known = ~np.isnan(moved).any(0)
+    relation = np.array([item.relation for item in prompts.items])[known]
     names = np.unique(relation)
-    return (
-        np.array([np.nanmean(moved[:, relation == name], axis=1) for name in names]),
-        np.array([np.nanmean(result.correct[:, relation == name], axis=1) for name in names]),
+    by_relation = (
+        np.array([values[:, known][:, relation == name].mean(1) for name in names])
+        for values in (moved, result.correct)
     )
+    return Patched(tuple(names.tolist()), *by_relation)
 
 
 def _crossed(shown: Study) -> Gate:
@@ -183,10 +251,9 @@ def _enough(prompts: PromptSet) -> Gate:
     )
 
 
-def _all_move(
-    study: Study, relations: Sequence[str], moved: Float[np.ndarray, " relation"]
-) -> Gate:
-    low, high = interval_over_relations(moved.dot, relations, study.plan)
+def _all_move(study: Study, forward: Patched) -> Gate:
+    moved = forward.moved[:, 1]
+    low, high = interval_over_relations(moved.dot, forward.relations, study.plan)
     said = f"patching all components moves the answer by {moved.mean():.2f} [{low:.2f}, {high:.2f}]"
     return Gate("all move", low > 0, said + ("" if low > 0 else " nats, not clearly above 0"))
 
@@ -196,32 +263,58 @@ def _moved(measured: Transferred) -> Evidence:
     to, where = measured.process.cells
     return Evidence(
         f"from {where} to {to}, moved by the {measured.process.name} {measured.kind}s",
-        _of_all(measured, measured.moved, measured.relations),
+        _of_all(measured, measured.forward),
         threshold=measured.rule.target,
         relation=">=",
-        n=len(measured.moved),
+        n=len(measured.forward.relations),
         key="moved",
     )
 
 
 def _back(measured: Transferred) -> Evidence:
     """The same the other way round: what is patched in there comes from another process."""
-    found, prompts = measured.found, measured.back
-    moved, _ = patched(measured.study, prompts, [found.circuit, found.ranking])
+    found = measured.found
+    moved = patched(measured.study, measured.back, [found.circuit, found.ranking])
     own, other = measured.process.cells
     return Evidence(
         f"the other way, from {own} to {other}, moved by them",
-        _of_all(measured, moved, sorted({item.relation for item in prompts.items})),
+        _of_all(measured, moved),
         threshold=measured.rule.target,
         relation="<",
-        n=len(moved),
+        n=len(moved.relations),
         key="back",
     )
 
 
-def _of_all(
-    measured: Transferred, both: Float[np.ndarray, "relation two"], relations: Sequence[str]
-) -> Effect:
+def _renamed(measured: Transferred) -> tuple[tuple[Evidence, ...], tuple[Gate, ...]]:
+    """The same from prompts whose own question is about another name, for the answer to that.
+
+    Without evidence, and with an unmet gate, where too few relations have such prompts.
+    """
+    found, own = measured.found, measured.process.target
+    relations: tuple[str, ...] = ()
+    if len(measured.renamed):
+        moved = patched(measured.study, measured.renamed, [found.circuit, found.ranking])
+        relations = moved.relations
+    if len(relations) < LEAST_JUDGED:
+        reason = (
+            f"in {len(relations)} relations {own} can be asked about another name of the "
+            f"same length, with an answer of its own; {LEAST_JUDGED} are needed"
+        )
+        return (), (Gate("another name", met=False, reason=reason),)
+    evidence = Evidence(
+        f"from {own} about another name, moved by them",
+        _of_all(measured, moved),
+        threshold=measured.rule.target,
+        relation=">=",
+        n=len(relations),
+        key="renamed",
+    )
+    return (evidence,), ()
+
+
+def _of_all(measured: Transferred, patched: Patched) -> Effect:
+    both = patched.moved
     own, everything = both.mean(0)
 
     def share(weights: Float[np.ndarray, " relation"]) -> float:
@@ -231,7 +324,7 @@ def _of_all(
     return Effect(
         UNIT,
         share(np.full(len(both), 1 / len(both))),
-        interval_over_relations(share, relations, measured.study.plan),
+        interval_over_relations(share, patched.relations, measured.study.plan),
         method=f"{measured.found.size:,} {measured.kind}s move the answer by {own:.2f} nats, "
         f"all by {everything:.2f}; bootstrap of relations",
     )
@@ -239,7 +332,8 @@ def _of_all(
 
 def _shares(measured: Transferred) -> list[float]:
     """By relation, what the circuit moves, of what all components move on average."""
-    return list((measured.moved[:, 0] / measured.moved[:, 1].mean()).tolist())
+    own, everything = measured.forward.moved.T
+    return list((own / everything.mean()).tolist())
 
 
 def _others(measured: Transferred) -> Compared:
@@ -249,7 +343,7 @@ def _others(measured: Transferred) -> Compared:
     random, same = other_circuits(search, found.circuit, own, rule.draws, seed)
     few = first_stories(measured.prompts)
     each = [found.circuit, *random, *same, found.ranking]
-    moved = patched(measured.study, few, each)[0].mean(0)
+    moved = patched(measured.study, few, each).moved.mean(0)
     meets = moved >= rule.target * moved[-1]
     return Compared.of(moved[:-1], meets[:-1], len(random))
 
@@ -266,7 +360,7 @@ def _beyond(measured: Transferred, others: Compared) -> Evidence:
 
 def _first(measured: Transferred) -> Evidence:
     """Secondary: how often the process's own answer stands above the other wrong ones then."""
-    own, everything = measured.first.mean(0)
+    own, everything = measured.forward.first.mean(0)
     return Evidence(
         f"answers of {measured.process.target} above other wrong ones",
         Effect("share", float(own), method=f"with all {measured.kind}s {everything:.2f}"),
@@ -276,8 +370,9 @@ def _first(measured: Transferred) -> Evidence:
 
 
 def _how_found(measured: Transferred) -> str:
+    relations = measured.forward.relations
     return (
         f"the {measured.found.size:,} {measured.kind}s were found by what their loss costs, and "
-        f"patched in {len(measured.prompts)} crossed prompts of {len(measured.relations)} other "
-        f"relations ({', '.join(measured.relations)})"
+        f"patched in {len(measured.prompts)} crossed prompts of {len(relations)} other "
+        f"relations ({', '.join(relations)})"
     )

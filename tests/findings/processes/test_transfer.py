@@ -1,11 +1,17 @@
 """h11: a circuit that carries a process lifts its answer, one that is only needed does not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from harness.findings.processes.circuit import CircuitRule
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
-from harness.findings.processes.transfer import asked_otherwise, transfer_finding
+from harness.findings.processes.transfer import (
+    asked_otherwise,
+    other_questions,
+    transfer_finding,
+)
 from harness.materials.cell_sets import draw_cells
 from harness.study.plan import Plan
 from harness.study.study import Study
@@ -14,7 +20,7 @@ from tests.support.judging import finding_of
 from tests.support.planted_circuits import Planted, heads
 
 RULE = CircuitRule(doses=(1 / 16, 1 / 8, 1 / 4), target=0.5, margin=0.1, alpha=0.05, draws=20)
-PLAN = Plan(seed=0, items=100, resamples=199)
+PLAN = Plan(seed=0, items=200, resamples=199)
 A = ("head", 1, 2)
 EVERY = heads(*((layer, head) for layer in range(4) for head in range(4)))
 OTHERS = dict.fromkeys((place for place in EVERY if place != A), 0.2)
@@ -25,18 +31,26 @@ def prompts():
     return draw_cells("cells@chains4-shots4-shuffled-steps2", PLAN.items, PLAN.seed)
 
 
-def found(prompts, process, moves, back=OTHERS, kind="head"):
+def found(prompts, process, moves, back=OTHERS, renamed=None, kind="head"):
     """A is needed for the process; patching moves what is stated by component, in shares."""
 
     def costs(item):
         if item.counterfactual_prompt and item.label:  # what is moved is gained
             there = moves if cell_of(item) == "lookup" else back
+            if renamed is not None and about_another_name(item):
+                there = renamed
             return {place: -share for place, share in there.items()}
         return {A: 0.8} if cell_of(item) == process.cells[0] else {}
 
     study = Study(Planted(costs=costs), prompts, PLAN)
     finding = finding_of(transfer_finding, study, kind, process, RULE, gate=0.6)
     return finding, *judge(finding, Criterion.CONTROLLED)
+
+
+def about_another_name(item):
+    """Whether an item's counterfactual differs in more than the label."""
+    one, other = item.prompt, item.counterfactual_prompt
+    return len(one) != len(other) or sum(a != b for a, b in zip(one, other, strict=True)) > 1
 
 
 @pytest.mark.parametrize("process", [RETRIEVAL, COMPOSING])
@@ -53,6 +67,39 @@ def test_a_component_that_reads_the_label_carries_no_process(prompts):
     assert why.startswith("the other way, from recall to lookup, moved by them")
 
 
+@pytest.mark.parametrize("process", [RETRIEVAL, COMPOSING])
+def test_a_component_that_says_which_process_is_asked_for_carries_nothing_of_it(prompts, process):
+    """It moves the answer to the question of the prompt, and not that about another name."""
+    _, outcome, why = found(prompts, process, {A: 2.0}, renamed=OTHERS | {A: -0.5})
+    assert outcome is Outcome.REFUTED
+    assert why.startswith(f"from {process.target} about another name, moved by them")
+
+
+def test_prompts_without_counterfactuals_leave_it_open(prompts):
+    items = tuple(replace(i, counterfactual_prompt="") for i in prompts.items)
+    _, outcome, why = found(replace(prompts, items=items), RETRIEVAL, {A: 2.0})
+    assert outcome is Outcome.INCONCLUSIVE
+    assert why.startswith("in 0 relations recall can be asked about another name")
+
+
+@pytest.mark.parametrize("process", [RETRIEVAL, COMPOSING])
+def test_another_name_is_asked_about_in_the_same_story(prompts, process):
+    pair = "recall-lookup" if process is RETRIEVAL else "lookup-reasoning"
+    drawn = draw_cells(f"cells-crossed:{pair}@chains4-shots4-shuffled-steps2", PLAN.items, 0)
+    study, relations = Study(Planted(), drawn, PLAN), {item.relation for item in drawn.items}
+    about = other_questions(Study(Planted(), prompts, PLAN), process.target)
+    same = {i.id: i for i in asked_otherwise(study, process, relations).items}
+    others = asked_otherwise(study, process, relations, about=about).items
+    assert len(same) / 2 < len(others) < len(same)  # an answer in three is the one asked for
+    for item in others:
+        own = same[item.id]
+        assert item.prompt == own.prompt
+        assert item.answer != own.answer
+        assert own.answer in item.distractors
+        asked = (each.counterfactual_prompt.split("\n") for each in (own, item))
+        assert sum(one != other for one, other in zip(*asked, strict=True)) == 1
+
+
 def test_a_share_of_no_movement_is_undefined_and_no_requirement_is_met_by_it(prompts):
     """The other way all components move the answer down, and A moves it up: a share of nothing."""
     back = {A: 0.5} | dict.fromkeys(OTHERS, -0.2)
@@ -66,7 +113,8 @@ def test_a_circuit_that_is_needed_and_carries_nothing_is_refuted(prompts):
     assert outcome is Outcome.REFUTED
     assert why.startswith("from lookup to recall, moved by the retrieval heads")
     assert any(
-        "other circuits and the other way were not measured" in note for note in finding.notes
+        "other circuits, the other way and another name were not measured" in note
+        for note in finding.notes
     )
 
 

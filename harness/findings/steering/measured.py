@@ -235,7 +235,12 @@ def measure_corrected(study: Study, rule: SteeringRule, gate: float) -> Correcte
     to_select = pool.items(DISCOVERY, rule.selection.pairs, correct=False)
     judged = pool.items(EVALUATION, rule.criterion.pairs, correct=False)
     right = pool.items(EVALUATION, rule.criterion.pairs, correct=True)
-    gates = require(*gates, _wrong_items_gate(to_select, judged, pool, rule), _right_gate(right))
+    gates = require(
+        *gates,
+        _wrong_items_gate(to_select, judged, pool, rule),
+        _right_gate(right),
+        _capable_gate(pool),
+    )
 
     def score(interventions: Sequence[Intervention]) -> Float[np.ndarray, " intervention"]:
         return effects_on_all(steering.run(to_select, interventions), to_select, pool.task).mean
@@ -303,3 +308,11 @@ def _right_gate(right: PromptSet) -> Gate:
         f"the intact model gets {len(right)} evaluation items right, {LEAST_CORRECT} are needed"
     )
     return Gate("right items", len(right) >= LEAST_CORRECT, reason)
+
+
+def _capable_gate(pool: Pool) -> Gate:
+    reason = (
+        f"the intact model may be guessing ({pool.description}; guessing gives "
+        f"{pool.guessing:.2f}): there may be no capability to activate"
+    )
+    return Gate("above guessing", pool.above_guessing, reason)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from harness import stats
 from harness.findings.effects import part
 from harness.findings.steering.selection import SteeringStudy
 from harness.materials.cell_sets import draw_cells, whole_cells
@@ -47,6 +48,17 @@ class Pool:
         """Share answered right of the discovery items: what is judged must not choose itself."""
         discovery = np.array([item.split == DISCOVERY for item in self.prompts.items])
         return float(self.correct[discovery].mean()) if discovery.any() else float("nan")
+
+    @property
+    def above_guessing(self) -> bool:
+        """Whether more are answered right than guessing would give: a 99 % bound, all items."""
+        low, _ = stats.binomial_interval(int(self.correct.sum()), len(self.correct), level=0.98)
+        return low > self.guessing
+
+    @property
+    def guessing(self) -> float:
+        """Share that guessing would answer right."""
+        return float(np.mean([1 / (1 + len(item.distractors)) for item in self.prompts.items]))
 
     def with_room(self, room: tuple[float, float]) -> bool:
         """Whether the answers can both rise and fall."""

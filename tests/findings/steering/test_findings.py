@@ -1,6 +1,7 @@
 """The steering findings on stand-ins whose truth is known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from harness.findings.steering.added import steering_finding
 from harness.findings.steering.corrections import correction_finding
+from harness.findings.steering.pool import Pool
 from harness.findings.steering.projected import projection_finding
 from harness.findings.steering.selection import SteeringStudy
 from harness.interventions.interventions import (
@@ -199,6 +201,16 @@ def test_too_few_wrong_items_are_inconclusive():
     outcome, reason = verdict(finding_of(correction_finding, study(misses=0.1), RULE, 0.6))
     assert outcome is Outcome.INCONCLUSIVE
     assert "gets 6 evaluation and 3 discovery items wrong" in reason
+
+
+@pytest.mark.parametrize(("right", "above"), [(0.2, False), (0.3, False), (0.5, True)])
+def test_a_model_that_may_only_guess_has_nothing_to_activate(right, above):
+    """Of 60 items a third may be right by guessing among four options."""
+    items = tuple(i for i in study().prompts.items if i.task == "reasoning")[:60]
+    correct = np.arange(len(items)) < right * len(items)
+    pool = Pool(replace(study().prompts, items=items), correct, "reasoning", "some")
+    assert (len(items), pool.guessing) == (60, 0.25)
+    assert pool.above_guessing is above
 
 
 # Gates

@@ -17,7 +17,14 @@ from harness.findings.processes.finding import grade_note
 from harness.findings.processes.kinds import Process
 from harness.findings.processes.materials import gates_of, relations_of, shown_by
 from harness.findings.processes.same_process import drawn_pairs
-from harness.findings.processes.second_set import KEPT, SECOND, AskedAgain, asked_again
+from harness.findings.processes.second_set import (
+    KEPT,
+    SECOND,
+    AskedAgain,
+    asked_again,
+    expected_share,
+    said_of,
+)
 from harness.findings.requirements import beyond_same_process
 from harness.findings.twins import (
     TwinResult,
@@ -110,7 +117,8 @@ def process_direction_finding(
     again = AskedAgain(SECOND[process.name][0])
     if all(e.passed for e in required):
         again = asked_again(shown, process, gate)
-        required += _in_second(again, questions, process, found, rule)
+        expected = expected_share(shown, process, again)
+        required += _in_second(again, questions, process, found, rule, expected)
     met = worth_controls(study, required) and not again.gates
     twins = _twins(shown, process, relations) if met else {}
     return Finding(
@@ -260,6 +268,7 @@ def _in_second(
     process: Process,
     found: Separated,
     rule: ProcessDirectionRule,
+    expected: float,
 ) -> tuple[Evidence, ...]:
     """The same direction on the second set, fitted without the relation that it is tested on.
 
@@ -280,18 +289,21 @@ def _in_second(
     test = stats.moderated_max(
         np.array(aucs)[:, None] - 0.5, permutations=rule.permutations, seed=rule.seed
     )
+    low, high = _interval(test)
+    first = found.auc - 0.5
     return (
         Evidence(
-            f"the same direction, {second.words}",
+            f"of this separation, kept {second.words}",
             Effect(
-                "AUC",
-                float(np.mean(aucs)),
-                _interval(test),
-                method=f"{second.cells[0]} against {second.cells[1]} of "
-                f"{again.study.prompts.name}; mean over {len(aucs)} relations, each left out of "
-                "the fit; Student's t over them",
+                "share of the AUC beyond 0.5",
+                float(np.mean(aucs) - 0.5) / first,
+                ((low - 0.5) / first, (high - 0.5) / first / expected),
+                method=f"AUC {np.mean(aucs):.2f} [{low:.2f}, {high:.2f}] of {second.cells[0]} "
+                f"against {second.cells[1]} in {again.study.prompts.name} along the same "
+                f"direction; mean over {len(aucs)} relations, each left out of the fit; Student's "
+                f"t over them{said_of(expected)}",
             ),
-            threshold=0.5 + KEPT * (found.auc - 0.5),
+            threshold=KEPT,
             relation=">=",
             n=len(aucs),
             key="second",

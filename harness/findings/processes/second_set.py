@@ -167,18 +167,19 @@ def effect_kept(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:
     questions = Questions.of(cells.values, study.prompts.items)
     contrasts = relation_contrasts(questions, second.cells, again.relations)
     relations = len(again.relations)
-    share = partial(_share, measured, contrasts)
-    value = share(np.full(relations, 1 / relations))
+    value, (low, high) = _share_kept(measured, again, contrasts, KEPT)
+    expected = expected_share(measured.study, measured.process, again)
+    _, (_, most) = _share_kept(measured, again, contrasts, KEPT * expected)
     return (
         Evidence(
             f"of these, with at least half of the effect {second.words}",
             Effect(
                 "share",
                 value,
-                share_interval(value, share, again.relations, study.plan),
+                (low, max(high, most)),
                 method=f"of {measured.model.count:,}, {' minus '.join(second.cells)} in "
                 f"{study.prompts.name}, mean over {relations} relations; "
-                "bootstrap of these",
+                f"bootstrap of these{said_of(expected)}",
             ),
             threshold=MOST,
             relation=">",
@@ -202,9 +203,57 @@ def _on(second: Second, study: Study) -> Study | None:
     return replace(study, prompts=study.plan.labelled(drawn))
 
 
+def expected_share(study: Study, process: Process, again: AskedAgain) -> float:
+    """The share of an effect that is to be expected in a second set that is answered less well.
+
+    Where a model does the process in fewer questions, less of its effect is left, whatever else
+    differs: as much less as there are fewer right answers beyond guessing. At most 1.
+    """
+    if again.study is None:
+        return 1.0
+    there = _beyond_guessing(again.study, again.second.cells)
+    return min(1.0, there / _beyond_guessing(study, process.cells))
+
+
+def _beyond_guessing(study: Study, cells: Sequence[str]) -> float:
+    """Share of right answers beyond guessing, 1 if all are right: the mean over cells."""
+    correct = study.subject.answers(study.prompts).correct
+    asked = np.array([cell_of(item) for item in study.prompts.items])
+    guessing = np.array([1 / (1 + len(item.distractors)) for item in study.prompts.items])
+    shares = [
+        (correct[asked == cell].mean() - guessing[asked == cell].mean())
+        / (1 - guessing[asked == cell].mean())
+        for cell in cells
+    ]
+    return float(np.mean(shares))
+
+
+def said_of(expected: float) -> str:
+    """What the second set is held to, where it is answered less well than the first."""
+    if expected == 1:
+        return ""
+    return (
+        f"; failed only where less than {KEPT * expected:.2f} of the effect is left, since there "
+        f"are {expected:.2f} times as many right answers beyond guessing as in the first set"
+    )
+
+
+def _share_kept(
+    measured: Measured,
+    again: AskedAgain,
+    contrasts: Float[np.ndarray, "relation place"],
+    least: float,
+) -> tuple[float, tuple[float, float]]:
+    """The share of components that keep at least so much of their effect, and its interval."""
+    share = partial(_share, measured, contrasts, least)
+    value = share(np.full(len(contrasts), 1 / len(contrasts)))
+    return value, share_interval(value, share, again.relations, measured.study.plan)
+
+
 def _share(
     measured: Measured,
     contrasts: Float[np.ndarray, "relation place"],
+    least: float,
     weights: Float[np.ndarray, " relation"],
 ) -> float:
     """Of the places where a component holds, those that keep their effect: mean over components.
@@ -214,7 +263,7 @@ def _share(
     """
     decisions, shape = measured.decisions, (-1, len(measured.contrasts.cells.metrics))
     there = (weights @ contrasts) * decisions.direction
-    kept = decisions.holds & (there >= KEPT * np.abs(decisions.d))
+    kept = decisions.holds & (there >= least * np.abs(decisions.d))
     places = decisions.holds.reshape(shape).sum(1)
     found = places > 0
     return float(np.mean(kept.reshape(shape).sum(1)[found] / places[found]))

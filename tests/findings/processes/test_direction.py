@@ -77,7 +77,7 @@ def test_a_direction_keeps_half_of_its_separation_in_the_second_set(size, said):
     finding = finding_of(process_direction_finding, study, RETRIEVAL, RULE, gate=0.6)
     assert outcome(finding) is said
     second = next(e for e in finding.evidence if e.key == "second")
-    assert second.effect.value > 0.6
+    assert second.effect.value > 0.2
 
 
 def test_own_prompts_have_no_second_set_which_leaves_retrieval_open():

@@ -423,15 +423,18 @@ def test_an_effect_that_may_be_half_is_undecided():
     assert outcome(finding) is not Outcome.SUPPORTED
 
 
-def with_unanswered(*names):
-    """What retrieval finds on a model that serves it in a head and does not answer these sets."""
-    study = study_of(model_with((*PLACE["head"], WEIGHTS, 2.5)), cells(), ITEMS)
+def with_unanswered(*names, effects=((*PLACE["head"], WEIGHTS, 2.5),), right_of_ten=0):
+    """What retrieval finds on a model that serves it in a head and hardly answers these sets."""
+    study = study_of(model_with(*effects), cells(), ITEMS)
     answers = study.subject.answers
 
     def right(prompts):
         given = answers(prompts)
+        some = np.arange(len(given.correct)) % 10 < right_of_ten
         return (
-            replace(given, correct=0 * given.correct) if prompts.name.startswith(names) else given
+            replace(given, correct=some * given.correct)
+            if prompts.name.startswith(names)
+            else given
         )
 
     study.subject.answers = right
@@ -443,6 +446,18 @@ def test_a_second_set_that_is_not_answered_leaves_retrieval_open():
     assert outcome(finding) is Outcome.INCONCLUSIVE
     assert "retrieval where every name is known could not be asked for" in why(finding)
     assert "those that recall asks about could not be asked for" in why(finding)
+
+
+@pytest.mark.parametrize(
+    ("right_of_ten", "said"), [(7, Outcome.INCONCLUSIVE), (10, Outcome.REFUTED)]
+)
+def test_less_of_an_effect_is_expected_where_fewer_answers_are_right(right_of_ten, said):
+    """.35 of the effect is left: too little for support, and as much less as right answers."""
+    effects = except_in_second(RETRIEVAL, 0.35)
+    finding = with_unanswered("neutral", effects=effects, right_of_ten=right_of_ten)
+    assert outcome(finding) is said
+    less_expected = "times as many right answers" in evidence(finding, "kept").effect.method
+    assert less_expected is (right_of_ten < 10)
 
 
 def mine(contrast, **changed):

@@ -59,6 +59,7 @@ CONTRASTS = (
     ("recall", "latent"),
     ("recall", "reasoning"),
 )
+OF_PROCESSES = (("recall", "lookup"), ("lookup", "reasoning"))  # retrieval, composing
 SAME_WORDS = (("recall", "lookup"), ("latent", "reasoning"))  # contrasts of source alone
 NAMES = (
     "cells",
@@ -126,7 +127,8 @@ def parse(name: str) -> CellSet | None:
 
 def whole_cells(name: str) -> tuple[CellSet, Difficulty] | None:
     """What the whole name of a set of cells asks for, and how hard; None of any other name."""
-    wanted = parse(name) if "@" in name else None
+    part = ", " in name  # as in "..., discovery items"
+    wanted = parse(name) if "@" in name and not part else None
     if wanted is None or wanted.kind != "cells" or wanted.difficulty is None:
         return None
     return wanted, wanted.difficulty

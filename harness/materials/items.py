@@ -151,6 +151,20 @@ class PromptSet:
         return replace(self, items=items, name=name or self.name)
 
 
+def together(sets: Sequence[PromptSet]) -> tuple[PromptSet, list[list[int]]]:
+    """Sets as one, pair by pair, so that prompts of one story are neighbours.
+
+    Returns:
+        The set, and where in it the items of each are.
+    """
+    named = [(item.pair, which, item) for which, each in enumerate(sets) for item in each.items]
+    first = {pair: place for place, (pair, _, _) in reversed([*enumerate(named)])}
+    ordered = sorted(named, key=lambda entry: first[entry[0]])
+    rows = [[at for at, entry in enumerate(ordered) if entry[1] == n] for n in range(len(sets))]
+    items = tuple(item for _, _, item in ordered)
+    return replace(sets[0], name=" and ".join(s.name for s in sets), items=items), rows
+
+
 def stands_in(text: str, prompt: str) -> bool:
     """Whether the text stands in the prompt as whole words, in any case."""
     text, prompt = text.lower(), prompt.lower()

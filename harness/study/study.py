@@ -7,7 +7,7 @@ import numpy as np
 
 from harness import stats
 from harness.activations.extracted import Activations
-from harness.materials.cell_sets import crossed_name, draw_cells
+from harness.materials.cell_sets import OF_PROCESSES, crossed_name, draw_cells, whole_cells
 from harness.materials.items import PromptSet
 from harness.materials.sets import CROSSED, crossed_controls, domain_of, draw_crossed
 from harness.study.plan import Plan
@@ -25,12 +25,31 @@ class Study:
     @property
     def activations(self) -> Activations:
         """Features at the last prompt token."""
-        return self.subject.activations(self.prompts)
+        return self.extracted()
 
     def twins(self) -> Iterator[tuple[str, Activations]]:
         """(name, activations) of each untrained twin, one at a time."""
         for number in range(1, self.plan.twins + 1):
-            yield f"twin {number}", self.subject.activations(self.prompts, twin=number)
+            yield f"twin {number}", self.extracted(number)
+
+    def extracted(self, twin: int | None = None) -> Activations:
+        """Features of the model, or of the twin with this seed.
+
+        Extracted together with those of the other contrast of the same stories.
+        The crossed prompts of both begin alike (story, solved questions): that is run once.
+        """
+        return self.subject.activations(self.prompts, twin, beside=self._other_contrast())
+
+    def _other_contrast(self) -> PromptSet | None:
+        """Of the two crossed sets that show a process, the other one; None of any other prompts."""
+        whole, plan = whole_cells(self.prompts.name), self.plan
+        if whole is None or not whole[0].crossed or whole[0].tasks not in OF_PROCESSES:
+            return None
+        wanted, difficulty = whole
+        names = [replace(wanted, tasks=tasks).named(difficulty) for tasks in OF_PROCESSES]
+        drawn = [plan.labelled(draw_cells(name, plan.items, plan.seed)) for name in names]
+        both = [prompts.hash for prompts in drawn]
+        return drawn[1 - both.index(self.prompts.hash)] if self.prompts.hash in both else None
 
     @property
     def has_answers(self) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.activations.extracted import Activations, Answers
 from harness.activations.features import FEATURES_VERSION
-from harness.materials.items import Item, PromptSet
+from harness.materials.items import Item, PromptSet, together
 from harness.models.architecture import Architecture, architecture_of
 from harness.models.hub import pinned
 from harness.models.identity import (
@@ -161,20 +161,38 @@ class Subject:
     def _content(self) -> str | None:
         return content_identity(self.spec, self.store.root)
 
-    def activations(self, prompts: PromptSet, twin: int | None = None) -> Activations:
-        """Features of every prompt, of the model or of its untrained twin with this seed."""
+    def activations(
+        self, prompts: PromptSet, twin: int | None = None, beside: PromptSet | None = None
+    ) -> Activations:
+        """Features of every prompt, of the model or of its untrained twin with this seed.
+
+        Args:
+            prompts: The prompts.
+            twin: The seed.
+            beside: A set of the same stories, to be extracted in one go: what prompts begin with
+                is run once.
+        """
         what = (prompts.hash, twin)
         if what not in self._held:
-            arrays = self.fetch(
-                {"kind": "activations", "position": "final", "twin": twin},
-                prompts,
-                lambda model, items: model.extract(items).arrays(),
-                twin,
-            )
-            while len(self._held) >= IN_MEMORY:
-                del self._held[next(iter(self._held))]
-            self._held[what] = Activations.from_arrays(arrays)
+            if beside is None:
+                self._hold(what, self._extracted(prompts, twin))
+            else:
+                sets = sorted((prompts, beside), key=lambda each: each.name)
+                whole, rows = together(sets)
+                arrays = self._extracted(whole, twin)
+                for each, at in zip(sets, rows, strict=True):
+                    own = {name: array[at] for name, array in arrays.items()}
+                    self._hold((each.hash, twin), own)
         return self._held[what]
+
+    def _extracted(self, prompts: PromptSet, twin: int | None) -> Mapping[str, np.ndarray]:
+        what = {"kind": "activations", "position": "final", "twin": twin}
+        return self.fetch(what, prompts, lambda model, items: model.extract(items).arrays(), twin)
+
+    def _hold(self, what: tuple[str, int | None], arrays: Mapping[str, np.ndarray]) -> None:
+        while len(self._held) >= IN_MEMORY:
+            del self._held[next(iter(self._held))]
+        self._held[what] = Activations.from_arrays(arrays)
 
     def answers(self, prompts: PromptSet) -> Answers:
         """How each prompt is answered."""

@@ -93,7 +93,7 @@ class Planted:
         correct = np.array([not self.misses(i) for i in prompts.items], np.float32)
         return Answers(correct, correct, correct, correct, correct)
 
-    def activations(self, prompts: PromptSet, twin: int | None = None) -> Activations:
+    def activations(self, prompts: PromptSet, twin: int | None = None, **_) -> Activations:
         return noise(prompts, 7 + (twin or 0))
 
     def sweep(self, items, edit_sets, **options) -> SweepResult:

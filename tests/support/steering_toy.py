@@ -154,7 +154,7 @@ class Toy:
         number = int(item.pair[1:])
         return item.task == "reasoning" and (number // 2 % 10) < 10 * self.misses
 
-    def activations(self, prompts):
+    def activations(self, prompts, *_, **__):
         one = np.stack([self.stream(i).numpy() for i in prompts.items])
         return replace(noise(prompts, 0), resid=np.repeat(one[:, None], LAYERS, axis=1))
 

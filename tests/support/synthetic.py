@@ -173,7 +173,7 @@ class FakeSubject:
     architecture: Architecture = SIZES
     thinking: str = ""
 
-    def activations(self, prompts: PromptSet, twin: int | None = None) -> Activations:
+    def activations(self, prompts: PromptSet, twin: int | None = None, **_) -> Activations:
         return self.make(prompts, twin)
 
     def answers(self, prompts: PromptSet) -> Answers:

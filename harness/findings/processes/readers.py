@@ -5,6 +5,7 @@ which a map that is fitted on other relations finds.
 """
 
 import hashlib
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,7 @@ def _ridge(
 
 
 def _resid(stories: Stories) -> Float[np.ndarray, "prompt layer d_model"]:
-    return stories.study.subject.activations(stories.prompts, twin=stories.twin).resid
+    return replace(stories.study, prompts=stories.prompts).extracted(stories.twin).resid
 
 
 def _unembedded(stories: Stories) -> Float[np.ndarray, "story chain level d_model"]:

@@ -4,7 +4,7 @@ The direction of a layer is the difference in means of the two tasks there (see 
 residual stream's own basis: the stream after a layer, behind a post-norm where there is one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -60,7 +60,8 @@ def fit(study: Study) -> FittedDirection:
     prompts = fitting_prompts(study)
     labels = Labelled.of(prompts)
     used = np.array([i.pair in fitted for i in prompts.items]) & (labels.side != 0)
-    resid, side = study.subject.activations(prompts).resid[used], labels.side[used]
+    activations = replace(study, prompts=prompts).activations
+    resid, side = activations.resid[used], labels.side[used]
     directions = difference_in_means(resid, side)
     layers = tuple(int(i) for i in np.flatnonzero(directions.defined))
     return FittedDirection(directions, layers, prompts.name, resid, side, len(fitted), unseen)

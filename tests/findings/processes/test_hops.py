@@ -56,7 +56,7 @@ class Speaks:
         right = np.array([item.steps not in self.misses for item in prompts.items], np.float32)
         return Answers(right, right, right, right, right)
 
-    def activations(self, prompts, twin=None):
+    def activations(self, prompts, twin=None, **_):
         rows = self._alike(prompts, WIDTH)
         rows[:, 0] = 1.0  # the last token is the same in all prompts
         if twin is None:

@@ -6,8 +6,6 @@ import numpy as np
 from jaxtyping import Float, Int8
 from scipy.special import stdtr
 
-_TOLERANCE = 1e-9  # of a share of variance: rounding must not tell equal patterns apart
-
 
 def sign_flip_min_p(
     contrasts: Sequence[Mapping[str, float]], *, permutations: int = 9999, seed: int = 0
@@ -38,7 +36,7 @@ def sign_flip_min_p(
     signs[0] = 1
     p = np.array([_student(contrast, names, signs) for contrast in contrasts])
     least = np.sort(p.min(axis=0, initial=1.0))
-    return np.searchsorted(least, p[:, :1].ravel(), side="right") / (permutations + 1)
+    return np.searchsorted(least, p[:, 0], side="right") / (permutations + 1)
 
 
 def _student(
@@ -53,6 +51,7 @@ def _student(
     if not values.any():
         return np.ones(len(signs))
     sums = signs[:, [names[name] for name in contrast]] @ values
-    explained = np.round(sums**2 / (units * (values**2).sum()), 9).clip(0.0, 1 - _TOLERANCE)
+    explained = sums**2 / (units * (values**2).sum())
+    explained = explained.round(9).clip(max=1 - 1e-9)  # equal patterns are equal, and t is finite
     t = np.sqrt((units - 1) * explained / (1 - explained))
     return np.asarray(2 * stdtr(units - 1, -t))

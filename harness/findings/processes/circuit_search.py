@@ -185,7 +185,8 @@ class Search:
         number = {key: at for at, key in enumerate(dict.fromkeys(map(_story, self.prompts.items)))}
         rows = np.array([number[_story(item)] % SCREENED == 0 for item in self.prompts.items])
         right = ~np.isnan(self.costs[:, 0, 0])
-        return rows if all((rows & right & group).any() for group in groups) else rows | True
+        told = all((rows & right & group).any() for group in groups)
+        return rows if told else np.ones_like(rows)
 
     def _neuron_costs(self) -> Float[np.ndarray, "item layer neuron"]:
         scored = neuron_scores(self.study.subject, self.prompts)

@@ -12,8 +12,7 @@ from harness.findings.specialisation.cells import Cells
 from harness.materials.items import PromptSet
 from harness.verdicts.components import Components
 
-LEAST_PAIRS = 2  # fewest pairs that a d can be computed from
-LEAST_PROMPTS = 2  # of a class, likewise
+LEAST_PROMPTS = 2  # of a class: fewest that a d can be computed from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

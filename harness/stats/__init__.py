@@ -8,19 +8,18 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | question | function |
 |---|---|
 | do two groups of prompts differ (published) | `mann_whitney`, `mann_whitney_floor`, `auc` |
-| by how much (published) | `cohens_d`, `hedges_g` |
+| by how much (published) | `cohens_d` |
 | what is the difference within each pair | `pair_contrast`, `rank_contrast` |
-| by how much, in pairs | `crossed_d` (default), `cohens_dz`, `pooled_sd` |
 | which cells have the same value everywhere | `constant_cells` |
 | do pairs differ, over a whole family of cells | `sign_flip_max` |
 | the same, where each has units of its own | `sign_flip_min_p` |
 | what would other labels give | `random_signs`, `permuted_within` |
 | the same, alike wherever a name occurs | `signs_by_name`, `permuted_by_name` |
 | do relations agree, over a family of components | `moderated_max`, `variance_prior` |
-| is it more than one relation | `leave_one_out_sign`, `least_over_relations` |
+| is it more than one relation | `leave_one_out_sign` |
 | is it more than questions of one process give | `beyond_same_process` |
 | is a requirement held, failed or undecided | `decided`, `all_decided` |
-| how sure is the size | `bootstrap_d`, `bootstrap_mean` |
+| how sure is a mean | `bootstrap_mean` |
 | how sure is anything computed from means | `bootstrap_of_means` |
 | how sure is a mean over relations and entities, or a share | `bootstrap_over_relations` |
 | how sure is anything else over them, such as a Jaccard | `bootstrap_statistic` |
@@ -42,30 +41,18 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 """
 
 from harness.stats.answers import PairedTest, mcnemar
-from harness.stats.bootstrap import bootstrap_d, bootstrap_mean
 from harness.stats.calibration import Uniformity, binomial_interval, scaled_count, uniformity
 from harness.stats.cells import constant_cells
 from harness.stats.consistency import grouped_folds, jaccard, mean_pairwise_jaccard, modal_share
 from harness.stats.corrections import benjamini_hochberg, bonferroni, holm
 from harness.stats.correlation import RankCorrelation, rank_correlation
-from harness.stats.effects import (
-    cohens_d,
-    cohens_dz,
-    crossed_d,
-    hedges_g,
-    pair_contrast,
-    pooled_sd,
-)
+from harness.stats.effects import cohens_d, pair_contrast
 from harness.stats.exceedance import Exceedance, exceedance
 from harness.stats.exchange import permuted_by_name, permuted_within, random_signs, signs_by_name
 from harness.stats.families import sign_flip_min_p
-from harness.stats.hierarchical import (
-    bootstrap_over_relations,
-    bootstrap_statistic,
-    relation_weights,
-)
+from harness.stats.hierarchical import bootstrap_over_relations, bootstrap_statistic
 from harness.stats.intervals import Estimate, student_quantile
-from harness.stats.means import bootstrap_of_means, pseudo_values
+from harness.stats.means import bootstrap_mean, bootstrap_of_means, pseudo_values
 from harness.stats.moderated import ModeratedTest, moderated_max
 from harness.stats.overlap import Overlap, overlap_by_layer
 from harness.stats.permutation import MaxTest, sign_flip_max
@@ -79,7 +66,7 @@ from harness.stats.ranks import (
     ranks_in_rows,
 )
 from harness.stats.recovery import Recovery, auroc_interval, recovery
-from harness.stats.relations import least_over_relations, leave_one_out_sign
+from harness.stats.relations import leave_one_out_sign
 from harness.stats.requirements import Decision, all_decided, decided
 from harness.stats.same_process import BeyondSameProcess, beyond_same_process
 from harness.stats.shrinkage import VariancePrior, variance_prior
@@ -108,24 +95,19 @@ __all__ = [
     "beyond_same_process",
     "binomial_interval",
     "bonferroni",
-    "bootstrap_d",
     "bootstrap_mean",
     "bootstrap_of_means",
     "bootstrap_over_relations",
     "bootstrap_statistic",
     "cohens_d",
-    "cohens_dz",
     "constant_cells",
-    "crossed_d",
     "decided",
     "exceedance",
     "expected_false_supports",
     "grouped_folds",
-    "hedges_g",
     "holm",
     "holm_over_primaries",
     "jaccard",
-    "least_over_relations",
     "leave_one_out_sign",
     "mann_whitney",
     "mann_whitney_floor",
@@ -137,14 +119,12 @@ __all__ = [
     "pair_contrast",
     "permuted_by_name",
     "permuted_within",
-    "pooled_sd",
     "pseudo_values",
     "random_signs",
     "rank_contrast",
     "rank_correlation",
     "ranks_in_rows",
     "recovery",
-    "relation_weights",
     "scaled_count",
     "sign_flip_max",
     "sign_flip_min_p",

@@ -60,12 +60,11 @@ def pair_indices(
     values: Float[np.ndarray, "prompt ..."],
     treated: Int[np.ndarray, "pair k"],
     control: Int[np.ndarray, "pair k"],
-    minimum: int,
 ) -> tuple[Int[np.ndarray, "pair k1"], Int[np.ndarray, "pair k2"]]:
     """Both index arrays with two axes; a single axis means one prompt for each pair.
 
     Raises:
-        ValueError: If they differ in pairs, are too few, point outside or share a prompt.
+        ValueError: If they differ in pairs, are none, point outside or share a prompt.
     """
     arrays = [np.asarray(treated), np.asarray(control)]
     for position, index in enumerate(arrays):
@@ -75,7 +74,9 @@ def pair_indices(
                 f"{name} must be integer positions of prompts, one row a pair; "
                 f"it is {index.dtype} with shape {index.shape}."
             )
-        if index.size and not 0 <= index.min() <= index.max() < len(values):
+        if not index.size:
+            raise ValueError(f"{name} has no prompts, so that there are no pairs; add items.")
+        if not 0 <= index.min() <= index.max() < len(values):
             raise ValueError(
                 f"{name} points at prompts {index.min()} to {index.max()}; there are {len(values)}."
             )
@@ -83,8 +84,6 @@ def pair_indices(
     first, second = arrays
     if len(first) != len(second):
         raise ValueError(f"treated has {len(first)} pairs and control {len(second)}.")
-    if len(first) < minimum or not first.size or not second.size:
-        raise ValueError(f"there are {len(first)} pairs; at least {minimum} are needed, add items.")
     if np.intersect1d(first, second).size:
         shared = int(np.intersect1d(first, second)[0])
         raise ValueError(f"prompt {shared} is both treated and control; a prompt has one task.")

@@ -94,7 +94,7 @@ def rank_contrast(
     sign then swaps its labels, so `sign_flip_max` of the result is a permutation Mann-Whitney
     for paired designs; its sum over pairs is a linear function of U.
     """
-    first, second = pair_indices(values, treated, control, 1)
+    first, second = pair_indices(values, treated, control)
     used, where = np.unique(np.concatenate([first.ravel(), second.ravel()]), return_inverse=True)
     one, two = where[: first.size].reshape(first.shape), where[first.size :].reshape(second.shape)
     matrix = as_cells(np.asarray(values)[used], "values", 2)

@@ -6,38 +6,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from harness.stats import (
-    cohens_d,
-    cohens_dz,
-    constant_cells,
-    crossed_d,
-    hedges_g,
-    pair_contrast,
-    pooled_sd,
-)
+from harness.stats import cohens_d, constant_cells, pair_contrast
 
 RNG = np.random.default_rng(0)
 TREATED = RNG.standard_normal((11, 4, 3)) + 0.7
 CONTROL = RNG.standard_normal((17, 4, 3)) * 1.5
 
 
-@pytest.mark.parametrize(("function", "name"), [(cohens_d, "cohen"), (hedges_g, "hedges")])
-def test_unpaired_sizes_are_pingouins(function, name):
+def test_d_is_pingouins():
     from pingouin import compute_effsize
 
-    result = function(TREATED, CONTROL)
+    result = cohens_d(TREATED, CONTROL)
     assert result.shape == (4, 3)
     for cell in np.ndindex(4, 3):
         x, y = TREATED[(slice(None), *cell)], CONTROL[(slice(None), *cell)]
-        assert result[cell] == pytest.approx(compute_effsize(x, y, eftype=name), rel=1e-12)
-
-
-def test_dz_is_t_over_root_n():
-    from scipy.stats import ttest_1samp
-
-    contrast = TREATED[:, 0]
-    t = ttest_1samp(contrast, 0).statistic
-    np.testing.assert_allclose(cohens_dz(contrast), t / np.sqrt(len(contrast)), rtol=1e-12)
+        assert result[cell] == pytest.approx(compute_effsize(x, y, eftype="cohen"), rel=1e-12)
 
 
 def test_hand_worked_pairs():
@@ -45,25 +28,6 @@ def test_hand_worked_pairs():
     values = np.array([1.0, 3, 0, 0, 5, 7, 2, 2])
     treated, control = np.array([[0, 1], [4, 5]]), np.array([[2, 3], [6, 7]])
     np.testing.assert_array_equal(pair_contrast(values, treated, control), [2, 4])
-    # Squares within tasks: treated 9 + 1 + 1 + 9 = 20, control 4; over 8 - 2.
-    assert float(pooled_sd(values, treated, control)) == pytest.approx(2)
-    assert float(crossed_d(values, treated, control)) == pytest.approx(3 / 2)
-
-
-def test_crossed_d_of_single_prompts_is_cohens_d():
-    values = RNG.standard_normal((20, 6))
-    one, two = np.arange(10), np.arange(10, 20)
-    np.testing.assert_allclose(crossed_d(values, one, two), cohens_d(values[:10], values[10:]))
-    ratio = pair_contrast(values, one, two).mean(axis=0) / pooled_sd(values, one, two)
-    np.testing.assert_allclose(crossed_d(values, one, two), ratio)
-
-
-def test_a_tiny_but_perfectly_consistent_contrast_is_a_small_effect():
-    facts = np.random.default_rng(2).standard_normal(100)
-    values = np.concatenate([facts + 1e-3, facts])
-    one, two = np.arange(100), np.arange(100, 200)
-    assert abs(float(crossed_d(values, one, two))) < 0.01
-    assert float(cohens_dz(pair_contrast(values, one, two))) > 1e6
 
 
 def test_pair_contrast_uses_only_the_prompts_it_is_given_and_any_order():
@@ -100,11 +64,8 @@ def test_d_is_undefined_exactly_where_a_cell_is_constant(treated, control):
 def test_constants_are_seen_at_any_magnitude(level, dtype):
     flat = np.full((7, 1), level, dtype)
     assert np.isnan(cohens_d(flat, flat)[0])
-    assert pooled_sd(np.concatenate([flat, flat]), np.arange(7), np.arange(7, 14))[0] == 0
     assert cohens_d(flat * 2, flat)[0] == np.inf
     assert cohens_d(flat, flat * 2)[0] == -np.inf
-    assert np.isnan(cohens_dz(flat * 0)[0])
-    assert cohens_dz(flat)[0] == np.inf
 
 
 def test_a_constant_cell_is_undefined_in_groups_of_unequal_size():
@@ -131,6 +92,7 @@ def test_float32_agrees_with_float64_far_from_zero():
         ([0, 9], [1, 2], r"points at prompts 0 to 9; there are 6"),
         ([0.5, 1], [2, 3], "integer positions"),
         ([], [], "integer positions"),
+        (np.empty((0, 2), int), np.empty((0, 2), int), "there are no pairs"),
     ],
 )
 def test_impossible_pairs_are_refused(treated, control, message):
@@ -141,7 +103,5 @@ def test_impossible_pairs_are_refused(treated, control, message):
 def test_too_few_prompts_are_refused():
     with pytest.raises(ValueError, match="treated has 1 rows; at least 2"):
         cohens_d(np.zeros((1, 2)), np.zeros((5, 2)))
-    with pytest.raises(ValueError, match="there are 1 pairs; at least 2"):
-        crossed_d(np.zeros(4), np.array([0]), np.array([1]))
-    with pytest.raises(ValueError, match=r"contrast is nan in cell \(1,\), row 0"):
-        cohens_dz(np.array([[0, np.nan], [1, 1]]))
+    with pytest.raises(ValueError, match=r"treated is nan in cell \(1,\), row 0"):
+        cohens_d(np.array([[0, np.nan], [1, 1]]), np.zeros((2, 2)))

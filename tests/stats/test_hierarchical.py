@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from harness.stats import bootstrap_over_relations, bootstrap_statistic, jaccard, relation_weights
+from harness.stats import bootstrap_over_relations, bootstrap_statistic, jaccard
+from harness.stats.hierarchical import relation_weights
 
 # Two items an entity; "France" is asked about in two relations.
 RELATION = np.array(["capital"] * 4 + ["currency"] * 2 + ["colour"] * 2)

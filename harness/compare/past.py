@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 BASELINES = ".baselines"
 EXPECTED = "a baseline of this suite"
 LAST = "LAST"
-_KEPT = (  # files of a run, besides its components
-    *(records.JSON_NAME, records.CONTROLS_NAME, records.PLOTS_NAME),
-    *(samples.SAMPLES_NAME, samples.NAME_1),
-)
+# Files of a run, besides its components.
+_KEPT = (records.JSON_NAME, records.CONTROLS_NAME, records.PLOTS_NAME, samples.SAMPLES_NAME)
 NUMBERED = re.compile(r"(\d{4,})_(.+)")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 

@@ -116,7 +116,7 @@ class Run:
             self.replaced = f"{written:%Y-%m-%d %H:%M}"
         controls = (records.CONTROLS_NAME, records.CONTROL_LINES_NAME)
         others = (records.PLOTS_NAME, *controls, records.ANSWERS_NAME)
-        for name in (records.JSONL_NAME, *others, samples.SAMPLES_NAME, samples.NAME_1):
+        for name in (records.JSONL_NAME, *others, samples.SAMPLES_NAME):
             (self.folder / name).unlink(missing_ok=True)
 
     def save_components(

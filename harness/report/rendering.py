@@ -107,10 +107,7 @@ def beside(folder: Path, seen_from: Path, components: "pd.DataFrame | None") -> 
         JSONL_NAME: "the same, a line a verdict, written as they fell",
         COMPONENTS_NAME: f"every component of every model and twin{rows}: claim, criterion, kind, "
         "layer, index (−1 for a layer), metric, effect, effect_discovery, q, passed, type",
-        **dict.fromkeys(
-            (samples.SAMPLES_NAME, samples.NAME_1),
-            "the values behind effects, a row a pair or item",
-        ),
+        samples.SAMPLES_NAME: "the values behind effects, a row a pair or item",
         ANSWERS_NAME: "every prompt as the model read it, its answer, the options and their "
         "log-probabilities",
         PLOTS_NAME: "the figures that claims handed over, as numbers",

@@ -2,8 +2,7 @@
 
 `verdicts.json` holds a run: what the file is, then its verdicts, written at its end by
 temp-and-rename. `verdicts.jsonl` holds one record a line, appended as verdicts fall, so that an
-interrupted run loses nothing. Both are described by `verdict.schema.json`. Files of schema
-version 1 are read too.
+interrupted run loses nothing. Both are described by `verdict.schema.json`.
 """
 
 import json
@@ -21,7 +20,6 @@ from harness.verdicts.components import REMEDY
 from harness.verdicts.plots import PlacedPlot
 from harness.verdicts.primaries import primaries_of
 from harness.verdicts.verdict import SCHEMA, SCHEMA_VERSION, Verdict
-from harness.verdicts.version1 import upgraded
 
 JSON_NAME = "verdicts.json"
 JSONL_NAME = "verdicts.jsonl"
@@ -29,8 +27,6 @@ CONTROLS_NAME = "controls.json"  # verdicts on reference models; absent if there
 CONTROL_LINES_NAME = "controls.jsonl"  # the same while a run goes on
 ANSWERS_NAME = "answers.parquet"  # what the models were asked and answered
 PLOTS_NAME = "plots.json"  # what claims hand over to be drawn; absent if none did
-
-READ = (1, SCHEMA_VERSION)  # schema versions
 
 DISTRIBUTION = "recall-or-reasoning"
 ABOUT = (
@@ -169,15 +165,14 @@ def _validator() -> Any:
 
 
 def verdict_of(record: Any, where: str = "the record") -> Verdict:
-    """The verdict of one JSON record, of this version or the one before.
+    """The verdict of one JSON record.
 
     Raises:
         ForeignError: If it breaks the schema; names `where`, the field and what is wrong with it.
     """
     with border(where, "a verdict", REMEDY):
-        present = upgraded(record)
-        validate(present, where)
-        return Verdict.from_json(present)
+        validate(record, where)
+        return Verdict.from_json(record)
 
 
 def _read_file(path: Path) -> list[Verdict]:
@@ -193,10 +188,10 @@ def _document(path: Path, text: str) -> list[tuple[str, Any]]:
         raise ForeignError(
             f'{path} is not a file of verdicts: expected {{"verdicts": [...]}}; {REMEDY}.'
         )
-    if document.get("schema_version") not in READ:
+    if document.get("schema_version") != SCHEMA_VERSION:
         raise ForeignError(
             f"{path} has schema_version {document.get('schema_version')!r:.40}; "
-            f"this version reads {' and '.join(map(str, READ))}"
+            f"this version reads {SCHEMA_VERSION}"
         )
     return [(f"{path}, verdict {i}", record) for i, record in enumerate(document["verdicts"])]
 

@@ -1,8 +1,7 @@
 """The value of each sample behind a piece of evidence: what a paired comparison of two runs needs.
 
 `samples.parquet` lies in a run's folder, a row a sample. A sample is what was drawn: a pair of the
-materials, or an item where items are independent. Records of schema version 1 have
-`units.parquet`, with a column `unit`.
+materials, or an item where items are independent.
 """
 
 import math
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 SAMPLES_NAME = "samples.parquet"
-NAME_1 = "units.parquet"  # in runs of schema version 1
 SAMPLE_LABELS = ("model", "materials", "claim_id", "prediction_id", "criterion", "evidence")
 _COLUMNS = (*SAMPLE_LABELS, "sample", "value")
 
@@ -61,15 +59,16 @@ def read_samples(folder: Path) -> dict[Address, dict[str, float]]:
     Raises:
         ForeignError: If the file is damaged; names it and the column.
     """
-    path, column = folder / SAMPLES_NAME, "sample"
-    if not path.exists():
-        path, column = folder / NAME_1, "unit"
+    path = folder / SAMPLES_NAME
     if not path.exists():
         return {}
-    frame = table_at(path, {"value": True}, (*SAMPLE_LABELS, column), "a table of samples", REMEDY)
+    texts = (*SAMPLE_LABELS, "sample")
+    frame = table_at(path, {"value": True}, texts, "a table of samples", REMEDY)
     found: dict[Address, dict[str, float]] = {}
     for labels, rows in frame.groupby(list(SAMPLE_LABELS), observed=True, sort=False):
         names: Any = labels
         values = rows["value"].tolist()
-        found[Address(*map(str, names))] = dict(zip(rows[column].astype(str), values, strict=True))
+        found[Address(*map(str, names))] = dict(
+            zip(rows["sample"].astype(str), values, strict=True)
+        )
     return found

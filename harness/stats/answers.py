@@ -17,21 +17,19 @@ class PairedTest:
         gained: Items wrong before and correct after.
         items: All of them, changed or not.
         p: Two-sided: as many are lost as gained.
-        p_lost: One-sided, small where more are lost than gained.
     """
 
     lost: int
     gained: int
     items: int
     p: float
-    p_lost: float
 
 
 def mcnemar(before: Shaped[np.ndarray, " item"], after: Shaped[np.ndarray, " item"]) -> PairedTest:
     """Exact McNemar test: of the items whose answer changed, do more change one way than the other.
 
     Items must be independent; several prompts of one fact are not, so count facts. If no answer
-    changed, both p are 1: nothing was lost, but that does not prove that nothing can be lost
+    changed, p is 1: nothing was lost, but that does not prove that nothing can be lost
     (`binomial_interval` gives a bound). Items selected for being correct before can only be lost,
     and some are lost by chance alone: give all items, or compare with a matched control.
 
@@ -45,7 +43,6 @@ def mcnemar(before: Shaped[np.ndarray, " item"], after: Shaped[np.ndarray, " ite
 
     Source: McNemar 1947, `statsmodels.stats.contingency_tables.mcnemar(exact=True)`.
     """
-    from scipy.stats import binom  # noqa: PLC0415  (half a second to import)
     from statsmodels.stats.contingency_tables import (  # noqa: PLC0415
         mcnemar as statsmodels_mcnemar,
     )
@@ -62,5 +59,4 @@ def mcnemar(before: Shaped[np.ndarray, " item"], after: Shaped[np.ndarray, " ite
         gained=gained,
         items=len(first),
         p=float(statsmodels_mcnemar(table, exact=True).pvalue),
-        p_lost=float(binom.sf(lost - 1, lost + gained, 0.5)),
     )

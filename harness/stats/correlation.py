@@ -18,7 +18,7 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class RankCorrelation:
-    """Spearman's rho with a permutation p, and Kendall's tau-b; nan if undefined.
+    """Spearman's rho with a permutation p; nan if undefined.
 
     Attributes:
         rho: Spearman's, -1 to 1, ties given their average rank.
@@ -27,7 +27,6 @@ class RankCorrelation:
         p: Two-sided, by permutation of the ranks.
         floor: The smallest p that the arrangements tried can give: 1 / (permutations + 1), or
             more if there are few items or many ties.
-        tau: Kendall's tau-b, -1 to 1, corrected for ties.
         level: Of the interval.
         items: How many.
     """
@@ -37,7 +36,6 @@ class RankCorrelation:
     high: float
     p: float
     floor: float
-    tau: float
     level: float
     items: int
 
@@ -75,9 +73,9 @@ def rank_correlation(
         ValueError: If there are fewer than three items, lengths differ, a value is not finite,
             or every block has a single item.
 
-    Source: `scipy.stats.spearmanr` and `kendalltau`.
+    Source: `scipy.stats.spearmanr`.
     """
-    from scipy.stats import kendalltau, rankdata, spearmanr  # noqa: PLC0415  (half a second)
+    from scipy.stats import rankdata, spearmanr  # noqa: PLC0415  (half a second)
 
     first, second = as_sample(x, "x", 3), as_sample(y, "y", 3)
     if len(first) != len(second):
@@ -87,7 +85,7 @@ def rank_correlation(
     n = len(first)
     if first.min() == first.max() or second.min() == second.max():
         nan = math.nan
-        return RankCorrelation(nan, nan, nan, nan, nan, nan, level, n)
+        return RankCorrelation(nan, nan, nan, nan, nan, level, n)
     rho = float(spearmanr(first, second).statistic)
     low, high = _fisher_interval(rho, n, level)
     one, two = _standardised(rankdata(first)), _standardised(rankdata(second))
@@ -98,7 +96,6 @@ def rank_correlation(
         high=high,
         p=float((null >= null[0] - _TOLERANCE).mean()),
         floor=float((null >= null.max() - _TOLERANCE).mean()),
-        tau=float(kendalltau(first, second).statistic),
         level=level,
         items=n,
     )

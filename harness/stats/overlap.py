@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from harness.stats.consistency import jaccard
-
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
@@ -15,22 +13,15 @@ class Overlap:
     Attributes:
         shared: Members of both.
         expected: Members of both on average over random sets.
-        jaccard: Shared over members of either, 0 to 1; nan if both sets are empty.
-        expected_jaccard: Its mean over random sets; nan likewise.
         p_more: Chance that random sets share as many or more.
-        p_less: Chance that they share as few or fewer.
-        floor_more: The smallest `p_more` that sets of these sizes can give.
-        floor_less: The smallest `p_less`: near 1 for small sets, which chance keeps apart too.
+        p_less: Chance that they share as few or fewer: near 1 for small sets, which chance keeps
+            apart too.
     """
 
     shared: int
     expected: float
-    jaccard: float
-    expected_jaccard: float
     p_more: float
     p_less: float
-    floor_more: float
-    floor_less: float
 
 
 def overlap_by_layer(
@@ -53,26 +44,19 @@ def overlap_by_layer(
         ValueError: If sets are not boolean, or the three arrays differ in shape.
     """
     first, second, layer = np.asarray(a), np.asarray(b), np.asarray(layers)
-    similarity = jaccard(first, second)
-    if layer.shape != first.shape or layer.ndim != 1:
+    same_shape = first.shape == second.shape == layer.shape and layer.ndim == 1
+    if first.dtype != bool or second.dtype != bool or not same_shape:
         raise ValueError(
-            f"layers has shape {layer.shape} and the sets {first.shape}; expected one axis, a "
-            "layer for each component."
+            f"sets are {first.dtype} {first.shape} and {second.dtype} {second.shape}, layers "
+            f"{layer.shape}; expected boolean sets on one axis, and a layer for each component."
         )
     chance = _chance(first, second, layer)
-    count = np.arange(len(chance))
     shared = int(np.count_nonzero(first & second))
-    members = np.count_nonzero(first) + np.count_nonzero(second)
-    possible = np.flatnonzero(chance)
     return Overlap(
         shared=shared,
-        expected=float(chance @ count),
-        jaccard=similarity,
-        expected_jaccard=float(chance @ (count / (members - count))) if members else float("nan"),
+        expected=float(chance @ np.arange(len(chance))),
         p_more=min(float(chance[shared:].sum()), 1.0),
         p_less=min(float(chance[: shared + 1].sum()), 1.0),
-        floor_more=float(chance[possible[-1]]),
-        floor_less=float(chance[possible[0]]),
     )
 
 

@@ -17,27 +17,19 @@ class BeyondSameProcess:
     """A claim's number beside those of contrasts that are no difference of process.
 
     Attributes:
-        value: The claim's.
         threshold: What it has to exceed: their 95th percentile, or with fewer than `ENOUGH` of
             them the largest.
-        exceeds: Whether it does; a value equal to the threshold does not.
         p: (1 + contrasts as large as the value) / (1 + contrasts).
-        floor: The smallest p that so many contrasts can give.
-        contrasts: How many.
     """
 
-    value: float
     threshold: float
-    exceeds: bool
     p: float
-    floor: float
-    contrasts: int
 
 
 def beyond_same_process(
     value: float, null_values: Float[np.ndarray, " contrast"]
 ) -> BeyondSameProcess:
-    """Whether a claim's number exceeds those of same-process contrasts.
+    """What a claim's number has to exceed, and where it ranks among same-process contrasts.
 
     Pairs of relations share relations, so their contrasts depend on each other: p says where the
     value ranks and is no exact test.
@@ -51,12 +43,4 @@ def beyond_same_process(
     """
     found = exceedance(value, null_values, level=LEVEL)
     few = found.draws < ENOUGH
-    threshold = float(np.max(null_values)) if few else found.quantile
-    return BeyondSameProcess(
-        value=found.value,
-        threshold=threshold,
-        exceeds=found.value > threshold,
-        p=found.p,
-        floor=found.floor,
-        contrasts=found.draws,
-    )
+    return BeyondSameProcess(float(np.max(null_values)) if few else found.quantile, found.p)

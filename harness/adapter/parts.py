@@ -4,6 +4,7 @@ The first process leads: it gives an order, with the values where there are any,
 does its part of it. The others wait for the next order (`serve`) and know nothing else of the run.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -171,7 +172,7 @@ def _together(order: Order, *words: int) -> Iterator[None]:
 
 def _hold(number: int, words: Sequence[int], weight: Tensor | None = None) -> None:
     axis, *shape, dtype = words
-    shape[axis] = -(-shape[axis] // dist.get_world_size())
+    shape[axis] = math.ceil(shape[axis] / dist.get_world_size())
     part = torch.empty(shape, dtype=DTYPES[dtype], device=processes.device())
     processes.spread(part, None if weight is None else weight.to(part.device), axis)
     ours.parts[number] = Part(part, axis)

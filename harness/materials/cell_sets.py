@@ -11,6 +11,7 @@
 by its label. What follows an @ is the difficulty.
 """
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -149,7 +150,7 @@ def relations_asked(items: int, chains: int = MOST_CHAINS_ASKED) -> int:
         items: Questions of a task.
         chains: Of a story; by default the most that a run chooses, which asks in fewest.
     """
-    return min(len(load_relations()), -(-items // (2 * chains)))
+    return min(len(load_relations()), math.ceil(items / (2 * chains)))
 
 
 def draw_cells(
@@ -205,7 +206,7 @@ def stories_of(
 ) -> Iterator[Story]:
     """The stories of a set, block by block: halves alternate, then relations."""
     relations = load_relations(folder, difficulty.names)
-    blocks = 2 * -(-items // (2 * difficulty.chains))
+    blocks = 2 * math.ceil(items / (2 * difficulty.chains))
     usable = [
         r
         for r in relations

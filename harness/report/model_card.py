@@ -29,8 +29,10 @@ def model_card(page: Page) -> str:
     else:
         parts += ["This run holds no verdicts."]
     parts += ["### Instrument check", *(_check(c) for c in page.checks)]
-    parts += [" ".join(page.by_claim)] if page.by_claim else []
-    parts += [] if page.checks else [f"{NOT_CHECKED} (`--no-controls`)"]
+    if page.by_claim:
+        parts.append(" ".join(page.by_claim))
+    if not page.checks:
+        parts.append(f"{NOT_CHECKED} (`--no-controls`)")
     parts += ["### How it was made", _made(page)]
     parts += ["### What it cannot tell", _bullets([escape_markdown(s) for s in page.limits])]
     return "\n\n".join(parts) + "\n"

@@ -1,5 +1,6 @@
 """Is the instrument calibrated: uniform p-values, error rates with intervals, scaled counts."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,4 +96,4 @@ def scaled_count(published: int, published_total: int, total: int) -> int:
             f"{published} of {published_total} scaled to {total}; expected positive totals and a "
             "count no larger than its total."
         )
-    return max(1, -(-published * total // published_total))
+    return max(1, math.ceil(published * total / published_total))

@@ -1,5 +1,6 @@
 """The search for a circuit: what costs one group of questions most and others least."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -175,7 +176,7 @@ class Search:
         shape = (-1, self.layers, self.width)
         some = self.lost(beside, self._stories(groups)) - alone
         order = np.argsort(-self._order(some.T.reshape(shape), groups).ravel(), kind="stable")
-        most = order[: -(-len(every) // SCREENED)]
+        most = order[: math.ceil(len(every) / SCREENED)]
         costs = self.costs.reshape(len(alone), -1).copy()
         costs[:, most] = (self.lost([beside[number] for number in most]) - alone).T
         return costs.reshape(shape)

@@ -1,5 +1,6 @@
 """The first finding of h4 on processes: do components hold in relations they were not found in."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -92,7 +93,7 @@ def _folds_gate(study: Study, process: Process, folds: int) -> Gate:
     found = len(relations_of(study.prompts, process.cells))
     first, second = process.cells
     # With fewer than eight, the gate of the design says what is missing.
-    enough = found < LEAST_RELATIONS or found - -(-found // folds) >= LEAST_RELATIONS
+    enough = found < LEAST_RELATIONS or found - math.ceil(found / folds) >= LEAST_RELATIONS
     return Gate(
         "relations to leave out",
         enough,

@@ -108,7 +108,8 @@ def _span(evidence: Sequence[Evidence]) -> tuple[float, float]:
     values = [0.0]
     for e in evidence:
         values += [e.effect.value, *(e.effect.interval or ())]
-        values += [] if e.threshold is None else [e.threshold]
+        if e.threshold is not None:
+            values.append(e.threshold)
     limit = LARGE_D if evidence[0].effect.name == "d" else math.inf
     known = [min(max(v, -limit), limit) for v in values if math.isfinite(v)]
     margin = 0.08 * (max(known) - min(known) or 1.0)

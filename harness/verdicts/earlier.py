@@ -81,7 +81,7 @@ class Earlier:
         effects: Every decisive effect, then and now.
         method: How effects were compared on the samples that both runs have; empty if none were.
         differences: Why the two were not compared, a clause each.
-        deciding: What decided the earlier verdict; empty in records that do not say.
+        deciding: What decided the earlier verdict; empty if there is none.
     """
 
     name: str
@@ -132,5 +132,5 @@ class Earlier:
             effects=tuple(Moved.from_json(moved) for moved in record["effects"]),
             method=record["method"],
             differences=tuple(record["differences"]),
-            deciding=record.get("deciding", ""),
+            deciding=record["deciding"],
         )

@@ -214,7 +214,7 @@ class Evidence:
             n=record["n"],
             published=record["published"],
             key=record["key"],
-            decided_by=record.get("decided_by", "estimate"),  # as all were before it was recorded
+            decided_by=record["decided_by"],
         )
 
 

@@ -264,17 +264,6 @@ def test_evidence_that_is_only_shown_has_no_passed_and_no_state():
         assert (record["passed"], record["state"]) == (passed, state)
 
 
-def test_a_record_without_states_is_read_as_it_was_judged():
-    """Before states were recorded the estimate decided, whatever its interval."""
-    across = replace(SIGNIFICANT, effect=Effect("d", 0.9, (0.1, 1.2)))
-    record = json.loads(json.dumps(verdict_of(Finding((across,))).to_json()))
-    for name in ("state", "decided_by"):
-        del record["evidence"][0][name]
-    validate(record)
-    [back] = Verdict.from_json(record).evidence
-    assert (back.state, back.decided_by) == (State.HELD, "estimate")
-
-
 def test_plain_values_of_arrays_scalars_and_nests():
     value = {1: (np.array([1, 2]), np.array(3), np.bool_(False)), "e": Outcome.REFUTED, "n": None}
     plain = to_plain(value)

@@ -89,7 +89,7 @@ def _values(rows: "pd.DataFrame", name: str) -> list[Any]:
 
 def _short(value: float) -> float | None:
     """Six figures; None for what is not a number."""
-    return float(f"{value:.6g}") if value - value == 0 else None
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def packed_json(value: Any) -> str:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, product
+from itertools import combinations, count, product
 from typing import Literal, Self
 
 import numpy as np
@@ -105,7 +105,7 @@ def matched_sets(
     """
     own = circuit.members
     strata = [Stratum.of(own, list(product([n], range(width)))) for n in circuit.by_layer()]
-    match = "layer"
+    match: Literal["layer", "size"] = "layer"
     if _exist(strata) < least:
         strata = [Stratum.of(own, list(product(range(layers), range(width))))]
         match = "size"
@@ -115,7 +115,7 @@ def matched_sets(
     if exists <= draws:
         source = (list(parts) for parts in product(*(s.all() for s in strata)))
     else:
-        source = ([s.draw(generator) for s in strata] for _ in iter(int, 1))
+        source = ([s.draw(generator) for s in strata] for _ in count())
     found: dict[frozenset[Member], Circuit] = {}
     for parts in source:
         candidate = _with(circuit, [member for part in parts for member in part])
@@ -123,7 +123,7 @@ def matched_sets(
             found[_key(candidate)] = candidate
         if len(found) == min(draws, exists):
             break
-    return Matched(tuple(found.values()), match)  # type: ignore[arg-type]
+    return Matched(tuple(found.values()), match)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ import numpy as np
 from harness.calibration.claims import claim_module
 from harness.calibration.recovery import CLAIMS
 from harness.calibration.tally import Null, said, tallied
-from harness.findings.processes.contrasts import Questions, relation_contrasts
+from harness.findings.processes.contrasts import Questions, exchanged, relation_contrasts
 from harness.findings.processes.direction import (
     ProcessDirectionRule,
     residual_streams,
@@ -159,16 +159,6 @@ def _shuffled(found: Measured, shuffles: int) -> Iterator[SameProcess]:
                 for split in (DISCOVERY, EVALUATION)
             )
         )
-
-
-def exchanged(
-    questions: Questions, cells: tuple[str, str], generator: np.random.Generator
-) -> np.ndarray:
-    """The cell of each prompt, both cells exchanged in blocks that a fair coin chooses."""
-    blocks, number = np.unique(questions.block, return_inverse=True)
-    coin = generator.random(len(blocks)) < 1 / 2
-    swapped = np.where(questions.asked == cells[0], cells[1], cells[0])
-    return np.where(coin[number] & np.isin(questions.asked, cells), swapped, questions.asked)
 
 
 def _between_questions(found: Measured, seeds: int) -> Iterator[SameProcess]:

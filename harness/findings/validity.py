@@ -8,13 +8,14 @@ from jaxtyping import Float
 
 from harness import stats
 from harness.findings.direction.surface_baselines import stored_surface_auc
-from harness.findings.gates import answers_gate, asked, paired_gate
-from harness.findings.processes.kinds import CELLS
+from harness.findings.gates import answers_gate, asked
+from harness.findings.processes.contrasts import Questions, exchanged, relation_contrasts
+from harness.findings.processes.kinds import CELLS, COMPOSING
+from harness.findings.processes.materials import design_gates, relations_of
 from harness.findings.specialisation.cells import controlled_cells
-from harness.findings.specialisation.contrasts import Contrast, contrast
 from harness.materials import surface
 from harness.materials.cell_sets import draw_cells, whole_cells
-from harness.materials.items import PromptSet
+from harness.materials.items import EVALUATION, PromptSet
 from harness.materials.sets import domain_of, draw_plain, geography_published
 from harness.study.causality import label_difference
 from harness.study.generation import generated, has_options
@@ -291,15 +292,9 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
 
 
 def uniformity_finding(study: Study, shuffles: int, least: float) -> Finding:
-    """Max-statistic p of the head metrics under shuffled labels, against the uniform."""
-    require(paired_gate(study))
-    c = contrast(controlled_cells("head", study.activations), study.prompts)
-    reason = (
-        f"{study.prompts.name} is not crossed and has one template a task: there is one unit, "
-        "and nothing to shuffle"
-    )
-    require(Gate("units", c.blocks is None or len(set(c.blocks)) > 1, reason))
-    smallest, floor = _smallest_p(c, shuffles, study.plan.seed)
+    """The p of h2, the smallest of any head, under shuffled labels, against the uniform."""
+    require(*design_gates(study, COMPOSING.cells))
+    smallest, floor = _smallest_p(study, shuffles)
     uniformity = stats.uniformity(smallest, levels=round(1 / floor))
     significant = int((smallest <= SHUFFLE_ALPHA).sum())
     excess = Effect("p of the one-sided Kolmogorov-Smirnov test", uniformity.p_excess)
@@ -319,18 +314,22 @@ def uniformity_finding(study: Study, shuffles: int, least: float) -> Finding:
     )
 
 
-def _smallest_p(
-    c: Contrast, shuffles: int, seed: int
-) -> tuple[Float[np.ndarray, " shuffle"], float]:
-    """The smallest adjusted p of any cell under each shuffle, and the smallest that is possible."""
-    signs = stats.random_signs(np.arange(len(c.values)), draws=shuffles, seed=seed)
-    tests = [
-        stats.sign_flip_max(
-            c.values * row[:, None].astype(c.values.dtype),
-            permutations=SHUFFLE_PERMUTATIONS,
-            seed=shuffle,
-            blocks=c.blocks,
+def _smallest_p(study: Study, shuffles: int) -> tuple[Float[np.ndarray, " shuffle"], float]:
+    """The smallest adjusted p of any head under each shuffle, and the smallest that is possible.
+
+    In every block of questions (those of the same stories) a fair coin exchanges the two cells.
+    """
+    prompts, cells = study.prompts, COMPOSING.cells
+    relations = relations_of(prompts, cells)
+    values = controlled_cells("head", study.activations).values
+    questions = Questions.of(values, prompts.items)
+    questions = questions.rows(questions.split == EVALUATION)
+    generator = np.random.default_rng(study.plan.seed)
+    tests = []
+    for shuffle in range(shuffles):
+        drawn = replace(questions, asked=exchanged(questions, cells, generator))
+        contrasts = relation_contrasts(drawn, cells, relations)
+        tests.append(
+            stats.moderated_max(contrasts, permutations=SHUFFLE_PERMUTATIONS, seed=shuffle)
         )
-        for shuffle, row in enumerate(signs)
-    ]
     return np.array([test.p_adjusted.min() for test in tests]), tests[0].floor

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from harness.materials.items import PromptSet
 from harness.study.cost import PREDICTIONS, Sizes, Work, works_of
 
-# Predictions that need not know which process a prompt asks for; those of the second line compare
-# orders and labels of crossed prompts.
+# Predictions that need not know which process a prompt asks for; that of the second line compares
+# labels of crossed prompts.
 ANSWERS = ("test_the_model_answers",)
-CROSSED = ("test_nothing_differs_before_the_label", "test_shuffled_labels_give_uniform_p")
+CROSSED = ("test_nothing_differs_before_the_label",)
 
 
 @dataclass(frozen=True, slots=True)

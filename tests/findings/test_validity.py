@@ -13,15 +13,13 @@ from harness.study.causality import LabelDifference
 from harness.study.plan import Plan
 from harness.verdicts.judge import Criterion, Outcome, judge
 from tests.support.judging import finding_of
+from tests.support.made_cells import cells, made
 from tests.support.synthetic import (
     GOOD_CHECK,
     PLAN,
     crossed_set,
-    noise,
     null_subject,
     plain_set,
-    planted_subject,
-    recall_rows,
     study_of,
 )
 
@@ -275,61 +273,44 @@ def test_a_token_that_sees_the_label_is_no_control(monkeypatch):
 
 # Shuffled labels
 
-
-def test_differences_of_rounding_take_no_part_in_the_shuffles():
-    def rounded(seed):
-        """Every metric but one differs between the prompts of a pair by rounding alone."""
-
-        def make(prompts, twin):
-            found = null_subject(prompts, twin)
-            pair = np.unique([i.pair for i in prompts.items], return_inverse=True)[1]
-            heads = np.random.default_rng(1).normal(0, 1, (pair.max() + 1, *found.heads.shape[1:]))
-            heads = heads[pair] + np.random.default_rng(seed).normal(0, 1e-6, found.heads.shape)
-            heads[:, 0, 0, 0] = found.heads[:, 0, 0, 0]
-            return replace(found, heads=heads)
-
-        return finding_of(validity.uniformity_finding, study_of(make), 40, 0.001)
-
-    one, other = (rounded(seed).evidence[0].effect.value for seed in (2, 3))
-    assert one == other
+CROSSED = "cells-crossed:lookup-reasoning"
 
 
-@pytest.mark.parametrize("subject", [null_subject, planted_subject])
-def test_shuffled_labels_are_uniform_with_and_without_an_effect(subject):
-    finding = finding_of(validity.uniformity_finding, study_of(subject), 100, 0.001)
+def shuffled(*effects, prompts=None, shuffles=100):
+    study = study_of(lambda p, _: made(p, *effects), prompts or cells(200, CROSSED), PLAN)
+    return finding_of(validity.uniformity_finding, study, shuffles, 0.001)
+
+
+SERVES = ("heads", (2, 3, 1), ("reasoning",), 2.5)
+
+
+@pytest.mark.parametrize("effects", [(), (SERVES,)])
+def test_shuffled_labels_are_uniform_with_and_without_an_effect(effects):
+    finding = shuffled(*effects)
     assert outcome(finding)[0] is Outcome.SUPPORTED
     low, high = finding.evidence[1].effect.interval
     assert low <= 0.05 <= high
 
 
+def test_stories_that_relations_share_are_no_independent_units_and_refute():
+    prompts = cells(200, CROSSED)
+    shared = replace(prompts, items=tuple(replace(i, pair=i.split) for i in prompts.items))
+    assert outcome(shuffled(SERVES, prompts=shared))[0] is Outcome.REFUTED
+
+
 def test_a_permutation_test_that_claims_too_much_is_refuted(monkeypatch):
-    whole = stats.sign_flip_max
+    whole = stats.moderated_max
 
-    def too_bold(contrast, **how):
-        return replace(whole(contrast, **how), p_adjusted=np.array([how["seed"] % 20 + 1]) / 200)
+    def too_bold(contrasts, **how):
+        return replace(whole(contrasts, **how), p_adjusted=np.array([how["seed"] % 20 + 1]) / 200)
 
-    monkeypatch.setattr(validity.stats, "sign_flip_max", too_bold)
-    finding = finding_of(validity.uniformity_finding, study_of(null_subject), 100, 0.001)
+    monkeypatch.setattr(validity.stats, "moderated_max", too_bold)
+    finding = shuffled()
     assert outcome(finding)[0] is Outcome.REFUTED
     assert finding.evidence[1].effect.value == 0.5
 
 
-def test_one_template_leaves_nothing_to_shuffle_and_is_inconclusive():
-    finding = finding_of(
-        validity.uniformity_finding, study_of(null_subject, plain_set(20, 1)), 20, 0.001
-    )
-    found, reason = outcome(finding)
+def test_prompts_without_relations_leave_nothing_to_test_and_are_inconclusive():
+    found, reason = outcome(finding_of(validity.uniformity_finding, study_of(null_subject), 9, 0.1))
     assert found is Outcome.INCONCLUSIVE
-    assert "there is one unit" in reason
-
-
-def test_shuffles_of_uncrossed_prompts_flip_whole_templates():
-    def template_effects(prompts, _):
-        a = noise(prompts, 0)
-        sign = {"t0": 1, "t1": -1, "t2": 1, "t3": -1, "t4": 1, "t5": -1, "t6": 1, "t7": -1}
-        by_row = np.array([sign[i.template] for i in prompts.items])
-        return replace(a, heads=a.heads + (3 * by_row * recall_rows(prompts))[:, None, None, None])
-
-    study = study_of(template_effects, plain_set(64, 8), PLAN)
-    finding = finding_of(validity.uniformity_finding, study, 60, 0.001)
-    assert outcome(finding)[0] is Outcome.SUPPORTED
+    assert "give the columns source, steps and relation" in reason

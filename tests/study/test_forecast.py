@@ -163,7 +163,7 @@ def test_crossed_prompts_of_a_file_are_counted_apart():
     crossed = OwnPrompts("mine.jsonl", PLAIN, cross_set(PLAIN, "mine-crossed"))
     count = len(crossed.sets["mine.jsonl, crossed"])
     assert count > len(PLAIN)
-    found = passes_on(crossed, "test_the_model_answers", "test_shuffled_labels_give_uniform_p")
+    found = passes_on(crossed, "test_the_model_answers", "test_nothing_differs_before_the_label")
     assert found[0] == len(PLAIN) + count
     assert found[1] > 0
 

@@ -105,6 +105,16 @@ def _difference(
     return np.asarray(np.mean(differences, axis=0))
 
 
+def exchanged(
+    questions: Questions, cells: tuple[str, str], generator: np.random.Generator
+) -> np.ndarray:
+    """The cell of each prompt, both cells exchanged in blocks that a fair coin chooses."""
+    blocks, number = np.unique(questions.block, return_inverse=True)
+    coin = generator.random(len(blocks)) < 1 / 2
+    swapped = np.where(questions.asked == cells[0], cells[1], cells[0])
+    return np.where(coin[number] & np.isin(questions.asked, cells), swapped, questions.asked)
+
+
 def sd_within(questions: Questions, label: np.ndarray) -> Float[np.ndarray, " place"]:
     """SD of prompts of one relation and label, pooled over these.
 

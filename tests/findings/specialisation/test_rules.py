@@ -1,4 +1,4 @@
-"""The published rule, and contrasts, on data whose truth is known."""
+"""The published rule on data whose truth is known."""
 
 from dataclasses import replace
 
@@ -11,13 +11,11 @@ from harness.activations.extracted import Activations
 from harness.activations.features import HEAD_METRICS, published_names
 from harness.findings.specialisation.cells import (
     Cells,
-    controlled_cells,
     head_cells,
     layer_cells,
     neuron_cells,
     published_cells,
 )
-from harness.findings.specialisation.contrasts import contrast
 from harness.findings.specialisation.folds import published_consistency
 from harness.findings.specialisation.rules import PublishedRule
 from harness.materials.items import PromptSet
@@ -88,28 +86,6 @@ def test_the_order_of_items_does_not_matter():
 def pairs_of(a: Activations, order, prompts: PromptSet):
     shuffled = replace(prompts, items=tuple(prompts.items[i] for i in order))
     return (a, prompts), (permuted(a, order), shuffled)
-
-
-def test_main_effects_of_order_and_label_leave_every_contrast_as_it_is():
-    prompts = crossed_set(30)
-    small, strong = noise(prompts, 3, main=0.0), noise(prompts, 3, main=50.0)
-    one, two = (contrast(controlled_cells("head", a), prompts).values for a in (small, strong))
-    assert np.abs(one).max() > 1
-    assert np.allclose(one, two, atol=1e-4)
-
-
-# Uncrossed sets
-
-
-def test_pairs_without_the_same_number_of_prompts_a_task_are_an_error():
-    prompts = crossed_set(6)
-    a = noise(prompts, 0)
-    short = replace(prompts, items=prompts.items[:-1])
-    with pytest.raises(ValueError, match=r"pair 'p5' holds 1 recall and 2 reason"):
-        contrast(controlled_cells("head", permuted(a, range(len(short)))), short)
-    one_task = prompts.where(lambda item: item.task == "recall")
-    with pytest.raises(ValueError, match="no pair of made-crossed holds prompts of both"):
-        contrast(controlled_cells("head", noise(one_task, 0)), one_task)
 
 
 # The published rule

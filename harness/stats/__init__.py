@@ -36,12 +36,18 @@ in `bootstrap_of_means` does not-a-number say that a unit has no value there.
 | would the words alone tell the tasks apart | `surface_auc` |
 | the same, learnt from other groups | `transfer_auc` |
 | does it find what is known to matter | `recovery` |
-| is the instrument calibrated | `uniformity`, `binomial_interval` |
+| is the instrument calibrated | `uniformity`, `binomial_interval`, `jeffreys_interval` |
 | what is a published count in a smaller model | `scaled_count` |
 """
 
 from harness.stats.answers import PairedTest, mcnemar
-from harness.stats.calibration import Uniformity, binomial_interval, scaled_count, uniformity
+from harness.stats.calibration import (
+    Uniformity,
+    binomial_interval,
+    jeffreys_interval,
+    scaled_count,
+    uniformity,
+)
 from harness.stats.cells import constant_cells
 from harness.stats.consistency import grouped_folds, jaccard, mean_pairwise_jaccard, modal_share
 from harness.stats.corrections import benjamini_hochberg, bonferroni, holm
@@ -108,6 +114,7 @@ __all__ = [
     "holm",
     "holm_over_primaries",
     "jaccard",
+    "jeffreys_interval",
     "leave_one_out_sign",
     "mann_whitney",
     "mann_whitney_floor",

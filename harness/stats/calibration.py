@@ -86,6 +86,22 @@ def binomial_interval(successes: int, trials: int, level: float = 0.95) -> tuple
     return float(low), float(high)
 
 
+def jeffreys_interval(successes: float, trials: float, level: float = 0.95) -> tuple[float, float]:
+    """Jeffreys' interval of a rate: covers at `level` on average, where the exact one covers more.
+
+    Source: Brown, Cai and DasGupta 2001.
+
+    Args:
+        successes: May be no whole number, as a mean of rates times `trials` is.
+        trials: At least one.
+        level: Between 0 and 1.
+    """
+    tail = (1 - level) / 2
+    both = successes + 0.5, trials - successes + 0.5
+    low = float(betaincinv(*both, tail)) if successes > 0 else 0.0
+    return low, float(betaincinv(*both, 1 - tail)) if successes < trials else 1.0
+
+
 def scaled_count(published: int, published_total: int, total: int) -> int:
     """A published count in proportion to another model's size, rounded up, at least 1.
 

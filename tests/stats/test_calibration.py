@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.stats import binomial_interval, scaled_count, uniformity
+from harness.stats import binomial_interval, jeffreys_interval, scaled_count, uniformity
 
 
 def test_continuous_uniformity_is_scipys_kolmogorov_smirnov():
@@ -103,3 +103,13 @@ def test_a_scaled_count_fits_and_is_never_laxer_than_published(published, total)
     assert count / total >= published / 784
     with pytest.raises(ValueError, match="positive totals"):
         scaled_count(785, 784, total)
+
+
+@pytest.mark.parametrize("case", [(0, 24), (1, 24), (12, 24), (24, 24), (30, 200)])
+def test_the_jeffreys_interval_is_statsmodels(case):
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(*case, method="jeffreys")
+    ends = (0.0 if case[0] == 0 else low, 1.0 if case[0] == case[1] else high)
+    assert jeffreys_interval(*case) == pytest.approx(ends)
+    assert jeffreys_interval(0, 24)[1] < 0.1 < jeffreys_interval(0, 23)[1]

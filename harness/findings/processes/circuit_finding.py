@@ -242,14 +242,18 @@ def answers_spared(cell: str, ablated: Ablated, rule: CircuitRule, study: Study)
         rule: Its margin.
         study: The plan of its bootstrap.
     """
-    lost = ablated.answers[cell][:, 0]
+    lost, right = ablated.answers[cell][:, 0], int(ablated.right[cell].sum())
+    low, high = interval_over_relations(lost.dot, ablated.relations, study.plan)
+    # Where none of a few is lost, no resample has one either.
+    _, most = stats.jeffreys_interval(float(lost @ ablated.right[cell]), right)
     return Evidence(
         f"right answers of {cell} that become wrong",
         Effect(
             "share",
             float(lost.mean()),
-            interval_over_relations(lost.dot, ablated.relations, study.plan),
-            method="bootstrap of relations",
+            (low, max(high, most)),
+            method=f"of {right}; bootstrap of relations, and at most as of {right} single answers "
+            "(Jeffreys)",
         ),
         threshold=rule.margin,
         relation="<=",

@@ -5,7 +5,7 @@ on all relations but one and tested on that one, it stands for what they share.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -18,12 +18,11 @@ from harness.findings.processes.kinds import Process
 from harness.findings.processes.materials import gates_of, relations_of, shown_by
 from harness.findings.processes.same_process import drawn_pairs
 from harness.findings.processes.second_set import (
-    KEPT,
     SECOND,
     AskedAgain,
     asked_again,
     expected_share,
-    said_of,
+    fewer_answered,
 )
 from harness.findings.requirements import beyond_same_process
 from harness.findings.twins import (
@@ -35,7 +34,7 @@ from harness.findings.twins import (
 )
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
-from harness.verdicts.evidence import Effect, Evidence
+from harness.verdicts.evidence import Effect, Evidence, Gate
 from harness.verdicts.judge import Finding
 from harness.verdicts.severity import Severity
 
@@ -58,10 +57,12 @@ class Separated:
     Attributes:
         layer: Selected on discovery.
         aucs: Of each unit's evaluation prompts, at that layer.
+        d: The same as an effect size, difference of means over their SD.
     """
 
     layer: int
     aucs: Float[np.ndarray, " unit"]
+    d: Float[np.ndarray, " unit"]
 
     @property
     def auc(self) -> float:
@@ -115,16 +116,21 @@ def process_direction_finding(
         ),
     )
     again = AskedAgain(SECOND[process.name][0])
+    unsure: list[Gate] = []
     if all(e.passed for e in required):
         again = asked_again(shown, process, gate)
-        expected = expected_share(shown, process, again)
-        required += _in_second(again, questions, process, found, rule, expected)
+        kept = _in_second(again, questions, process, found, rule)
+        required += kept
+        for strict in kept:
+            expected = expected_share(shown, process, again)
+            least = again.second.kept * expected
+            unsure += fewer_answered(strict, replace(strict, threshold=least), expected)
     met = worth_controls(study, required) and not again.gates
     twins = _twins(shown, process, relations) if met else {}
     return Finding(
         (*required, _least(found, relations)),
         twin_controls(twins, meets=lambda auc: auc > rule.auc, measured="AUC"),
-        (*gates, *again.gates),
+        (*gates, *again.gates, *unsure),
         notes=(grade_note(shown), *again.notes, *missing_twins(study, met=met)),
         samples={required[0].name: dict(zip(relations, found.aucs.tolist(), strict=True))},
         severity=Severity.of(same > rule.auc),
@@ -209,7 +215,11 @@ def separated(units: Sequence[Unit]) -> Separated:
         spread = [_standardised(*(side[:, alike] for side in sides)) for sides in along[0]]
         alike = alike[np.mean(spread, 0).argmax(keepdims=True)]
     layer = int(alike[0])
-    return Separated(layer, judged[:, layer])
+    return Separated(
+        layer,
+        judged[:, layer],
+        np.array([_standardised(*(side[:, layer] for side in sides)) for sides in along[1]]),
+    )
 
 
 def _standardised(
@@ -268,43 +278,42 @@ def _in_second(
     process: Process,
     found: Separated,
     rule: ProcessDirectionRule,
-    expected: float,
 ) -> tuple[Evidence, ...]:
     """The same direction on the second set, fitted without the relation that it is tested on.
 
-    It must keep at least half of what the separation is beyond chance, an AUC of 0.5.
+    How far it separates is compared as d: an AUC near 1 hardly falls where half of d is lost.
     """
     if again.study is None:
         return ()
     second, there = again.second, residual_streams(again.study, again.study.activations)
-    aucs = []
+    aucs, apart = [], []
     for relation in again.relations:
         others = questions.rows((questions.relation != relation) & (questions.split == DISCOVERY))
         one, other = (_mean(others, cell, found.layer) for cell in process.cells)
         own = there.rows(there.relation == relation)
-        sides = (
+        sides = [
             own.values[own.asked == cell][:, found.layer] @ (one - other) for cell in second.cells
-        )
+        ]
         aucs.append(float(stats.auc(*sides)))
+        apart.append(float(_standardised(*sides)))
+    first = float(found.d.mean())
     test = stats.moderated_max(
-        np.array(aucs)[:, None] - 0.5, permutations=rule.permutations, seed=rule.seed
+        np.array(apart)[:, None] / first, permutations=rule.permutations, seed=rule.seed
     )
-    low, high = _interval(test)
-    first = found.auc - 0.5
     return (
         Evidence(
             f"of this separation, kept {second.words}",
             Effect(
-                "share of the AUC beyond 0.5",
-                float(np.mean(aucs) - 0.5) / first,
-                ((low - 0.5) / first, (high - 0.5) / first / expected),
-                method=f"AUC {np.mean(aucs):.2f} [{low:.2f}, {high:.2f}] of {second.cells[0]} "
-                f"against {second.cells[1]} in {again.study.prompts.name} along the same "
-                f"direction; mean over {len(aucs)} relations, each left out of the fit; Student's "
-                f"t over them{said_of(expected)}",
+                "share of d",
+                float(np.mean(apart)) / first,
+                (float(test.low[0]), float(test.high[0])),
+                method=f"{second.cells[0]} against {second.cells[1]} in "
+                f"{again.study.prompts.name} along the same direction: d {np.mean(apart):.2f} "
+                f"(AUC {np.mean(aucs):.2f}), before {first:.2f}; mean over {len(aucs)} relations, "
+                "each left out of the fit; Student's t over them",
             ),
-            threshold=KEPT,
-            relation=">=",
+            threshold=second.kept,
+            relation=">=" if second.kept else ">",
             n=len(aucs),
             key="second",
         ),

@@ -71,8 +71,9 @@ def served(measured: Measured, gate: float) -> Served:
     notes = places_note(sum(found.alike for found in same), measured.process.cells)
     if all(e.passed for e in required):
         again = asked_again(measured.study, measured.process, gate)
-        required += effect_kept(measured, again)
-        gates, notes = again.gates, (*notes, *again.notes)
+        kept, unsure = effect_kept(measured, again)
+        required += kept
+        gates, notes = (*again.gates, *unsure), (*notes, *again.notes)
     worth = worth_controls(measured.study, required) and not gates
     twins = twins_of(measured) if worth else {}
     notes += missing_twins(measured.study, met=worth)

@@ -1,16 +1,16 @@
 """Components of a process in a second set, where what else differs in the first is the same.
 
-What is recalled is known and what is looked up is invented: the set `neutral` looks up something
-new of known entities. Each of its entities is told of with the answer of another one, which small
-models do not follow; then the set `known`, where none is, serves instead. In both, the story names
-every entity that is asked about, as the first set does not. And steps composed in the
-text may be no steps of reasoning but of reading: latent questions take two steps from the weights.
-A story tells the name between two steps twice and the name before it once, so that plain prompts,
-which ask about either, need this second set.
+What is recalled is known and what is looked up is invented. In the set `known` every name is known;
+`neutral`, which has fewer relations, looks up something new of known entities and serves where
+`known` is not answered. In both, the story names every entity that is asked about, as the first set
+does not. The contrast is the same, so a component that serves the process keeps most of its effect.
+The sign alone would not do: layers move together, so that anything else in which the cells differ
+there gives all of them the right sign every second time.
 
-A component that serves the process keeps most of its effect there. The sign alone would not do:
-layers move together, so that anything else in which the cells of the second set differ gives all
-of them the right sign every second time.
+Steps composed in the text may be no steps of reasoning but of reading: latent questions take two
+steps from the weights. A story tells the name between two steps twice and the name before it once,
+so that plain prompts, which ask about either, need this second set. It is another contrast, of
+which only the sign is asked.
 """
 
 from collections.abc import Sequence
@@ -32,9 +32,9 @@ from harness.materials.known_stories import KNOWN, NEUTRAL
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Gate
 
-LEAST_RELATIONS = 3  # of which a spread is worth something
+LEAST_RELATIONS = 5  # with fewer, the interval covers too seldom
 KEPT = 0.5  # of an effect at least: what else differs in the first set makes the smaller part of it
-MOST = 0.5  # of the components, more than which must keep their effect
+MOST = 0.5  # of the components, more than which must keep it
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Second:
         otherwise: What may tell the cells apart where it is not asked.
         needed: Whether nothing can be said of the process where the model does not answer it, on
             crossed prompts too.
+        kept: Share of its effect that a component keeps there at least; 0 asks for its sign.
     """
 
     kind: str
@@ -53,18 +54,19 @@ class Second:
     words: str
     otherwise: str = "between known and unknown names alone"
     needed: bool = True
+    kept: float = KEPT
 
 
-# Of each process, hardest first: the first that the model answers is taken.
+# Of each process, with the most relations first: the first that the model answers is taken.
 SECOND = {
     RETRIEVAL.name: (
-        Second(NEUTRAL, RETRIEVAL.cells, RETRIEVAL.cells, "where every name is known"),
         Second(
             KNOWN,
             RETRIEVAL.cells,
             RETRIEVAL.cells,
             "where every name is known, and the story says nothing of those that recall asks about",
         ),
+        Second(NEUTRAL, RETRIEVAL.cells, RETRIEVAL.cells, "where every name is known"),
     ),
     COMPOSING.name: (
         Second(
@@ -74,6 +76,7 @@ SECOND = {
             "from the weights",
             "by reading alone",
             needed=False,
+            kept=0.0,
         ),
     ),
 }
@@ -153,40 +156,71 @@ def _without(second: Second, study: Study) -> str:
     return f"{said}; ask the set cells, which has one" if _needed(second, study) else said
 
 
-def effect_kept(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:
+def effect_kept(measured: Measured, again: AskedAgain) -> tuple[tuple[Evidence, ...], list[Gate]]:
     """The share of the components that hold which keep their effect in the second set.
 
     Args:
         measured: The process, of which components hold.
         again: The process in its second set; without evidence if it cannot be asked.
+
+    Returns:
+        What is required and what is shown beside it; a gate that is unmet where what is lost may
+        be lost because the model answers fewer questions there.
     """
     if again.study is None:
-        return ()
+        return (), []
     study, second = again.study, again.second
     cells = controlled_cells(measured.model.kind, study.activations)
     questions = Questions.of(cells.values, study.prompts.items)
     contrasts = relation_contrasts(questions, second.cells, again.relations)
     relations = len(again.relations)
-    value, (low, high) = _share_kept(measured, again, contrasts, KEPT)
-    expected = expected_share(measured.study, measured.process, again)
-    _, (_, most) = _share_kept(measured, again, contrasts, KEPT * expected)
-    return (
-        Evidence(
-            f"of these, with at least half of the effect {second.words}",
-            Effect(
-                "share",
-                value,
-                (low, max(high, most)),
-                method=f"of {measured.model.count:,}, {' minus '.join(second.cells)} in "
-                f"{study.prompts.name}, mean over {relations} relations; "
-                f"bootstrap of these{said_of(expected)}",
-            ),
-            threshold=MOST,
-            relation=">",
-            n=relations,
-            key="kept",
-        ),
+
+    def kept(least: float, contrasts: Float[np.ndarray, "relation place"]) -> Effect:
+        share = partial(_share, measured, contrasts, least)
+        value = share(np.full(relations, 1 / relations))
+        return Effect(
+            "share",
+            value,
+            share_interval(value, share, again.relations, study.plan),
+            method=f"of {measured.model.count:,}, {' minus '.join(second.cells)} in "
+            f"{study.prompts.name}, mean over {relations} relations; bootstrap of these",
+        )
+
+    asked = "at least half of the effect" if second.kept else "the same sign"
+    required = Evidence(
+        f"of these, with {asked} {second.words}",
+        kept(second.kept, contrasts),
+        threshold=MOST,
+        relation=">",
+        n=relations,
+        key="kept",
     )
+    if not second.kept:
+        return (required,), []
+    opposite = Evidence(
+        "the same, in the opposite direction", kept(second.kept, -contrasts), n=relations
+    )
+    expected = expected_share(measured.study, measured.process, again)
+    lenient = replace(required, effect=kept(second.kept * expected, contrasts))
+    return (required, opposite), fewer_answered(required, lenient, expected)
+
+
+def fewer_answered(strict: Evidence, lenient: Evidence, expected: float) -> list[Gate]:
+    """An unmet gate where an effect has shrunk no more than right answers have.
+
+    Args:
+        strict: The requirement.
+        lenient: The same with what is to be expected in place of the whole effect.
+        expected: See `expected_share`.
+    """
+    if not strict.failed or lenient.failed:
+        return []
+    reason = (
+        f"{strict.name}: {strict.effect.value:.2f}, but there are {expected:.2f} times as many "
+        "right answers beyond guessing there as in the first set, so that the process may only be "
+        "done in fewer questions"
+    )
+    return [Gate("answers of the second set", met=False, reason=reason)]
 
 
 def _on(second: Second, study: Study) -> Study | None:
@@ -209,10 +243,10 @@ def expected_share(study: Study, process: Process, again: AskedAgain) -> float:
     Where a model does the process in fewer questions, less of its effect is left, whatever else
     differs: as much less as there are fewer right answers beyond guessing. At most 1.
     """
-    if again.study is None:
+    first = _beyond_guessing(study, process.cells)
+    if again.study is None or first <= 0:  # as --competence-gate 0 lets pass
         return 1.0
-    there = _beyond_guessing(again.study, again.second.cells)
-    return min(1.0, there / _beyond_guessing(study, process.cells))
+    return min(1.0, max(0.0, _beyond_guessing(again.study, again.second.cells)) / first)
 
 
 def _beyond_guessing(study: Study, cells: Sequence[str]) -> float:
@@ -220,34 +254,8 @@ def _beyond_guessing(study: Study, cells: Sequence[str]) -> float:
     correct = study.subject.answers(study.prompts).correct
     asked = np.array([cell_of(item) for item in study.prompts.items])
     guessing = np.array([1 / (1 + len(item.distractors)) for item in study.prompts.items])
-    shares = [
-        (correct[asked == cell].mean() - guessing[asked == cell].mean())
-        / (1 - guessing[asked == cell].mean())
-        for cell in cells
-    ]
-    return float(np.mean(shares))
-
-
-def said_of(expected: float) -> str:
-    """What the second set is held to, where it is answered less well than the first."""
-    if expected == 1:
-        return ""
-    return (
-        f"; failed only where less than {KEPT * expected:.2f} of the effect is left, since there "
-        f"are {expected:.2f} times as many right answers beyond guessing as in the first set"
-    )
-
-
-def _share_kept(
-    measured: Measured,
-    again: AskedAgain,
-    contrasts: Float[np.ndarray, "relation place"],
-    least: float,
-) -> tuple[float, tuple[float, float]]:
-    """The share of components that keep at least so much of their effect, and its interval."""
-    share = partial(_share, measured, contrasts, least)
-    value = share(np.full(len(contrasts), 1 / len(contrasts)))
-    return value, share_interval(value, share, again.relations, measured.study.plan)
+    means = [(correct[asked == cell].mean(), guessing[asked == cell].mean()) for cell in cells]
+    return float(np.mean([(right - chance) / (1 - chance) for right, chance in means]))
 
 
 def _share(
@@ -263,7 +271,7 @@ def _share(
     """
     decisions, shape = measured.decisions, (-1, len(measured.contrasts.cells.metrics))
     there = (weights @ contrasts) * decisions.direction
-    kept = decisions.holds & (there >= least * np.abs(decisions.d))
+    kept = decisions.holds & (there > least * np.abs(decisions.d))
     places = decisions.holds.reshape(shape).sum(1)
     found = places > 0
     return float(np.mean(kept.reshape(shape).sum(1)[found] / places[found]))

@@ -67,17 +67,17 @@ def test_relations_that_differ_are_no_direction_of_a_process():
 
 @pytest.mark.parametrize(("size", "said"), [(2.5, Outcome.SUPPORTED), (0.5, Outcome.REFUTED)])
 def test_a_direction_keeps_half_of_its_separation_in_the_second_set(size, said):
-    """An AUC of .64 is above chance, and what it would be if the names were most of it."""
+    """An AUC of .64 is above chance, and far from half of the separation."""
 
     def make(prompts, _twin):
-        there = size if prompts.name.startswith("neutral") else 2.5
+        there = size if prompts.name.startswith("known") else 2.5
         return stream(prompts, (WEIGHTS, 2, there), seed=100)
 
     study = study_of(make, cells(), replace(PLAN, items=200, twins=0))
     finding = finding_of(process_direction_finding, study, RETRIEVAL, RULE, gate=0.6)
     assert outcome(finding) is said
     second = next(e for e in finding.evidence if e.key == "second")
-    assert second.effect.value > 0.2
+    assert second.effect.value > 0.1
 
 
 def test_own_prompts_have_no_second_set_which_leaves_retrieval_open():
@@ -89,7 +89,7 @@ def test_own_prompts_have_no_second_set_which_leaves_retrieval_open():
 
 def test_the_interval_of_an_auc_ends_at_one():
     aucs = np.array([1.0, 0.7, 1.0, 0.7])
-    low, high = separation_evidence(Separated(0, aucs), RETRIEVAL, RULE).effect.interval
+    low, high = separation_evidence(Separated(0, aucs, aucs), RETRIEVAL, RULE).effect.interval
     assert low < aucs.mean()
     assert high == 1.0
 

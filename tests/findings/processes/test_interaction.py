@@ -104,11 +104,11 @@ def test_relations_that_a_cell_never_answers_take_no_part():
     def never(item):
         return cell_of(item) == "reasoning" and item.relation == JUDGED[0]
 
-    finding, found, _ = judged(separable_finding, wide(misses=never))
+    finding, found, _ = judged(separable_finding, wide(misses=never), prompts=cells(200))
     assert (found, evidence(finding, "own.composing").n) == (Outcome.SUPPORTED, 7)
     costs = np.array([[0.1, 0.2]] * 5 + [[np.nan, np.nan]] * 3)
     with pytest.raises(Inconclusive, match=r"of 8 relations .*, 5 have a right answer in each"):
-        Ablated(*[{"recall": costs, "lookup": costs}] * 2, tuple(JUDGED)).answered()
+        Ablated(*[{"recall": costs, "lookup": costs}] * 3, tuple(JUDGED)).answered()
 
 
 def test_one_circuit_that_serves_its_process_is_not_enough():

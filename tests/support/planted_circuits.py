@@ -55,6 +55,7 @@ class Planted:
         noise: Standard deviation of what an item loses under a set beyond the sum, mean zero.
         misses: Items that the intact model answers wrong.
         unscorable: Items whose distractors all begin with the answer's first token.
+        longest: Letters of a word that is one token; longer ones are two.
         fixed: Why its parameters cannot be tuned.
         tuned: Of each tuning, the items, the components and how.
     """
@@ -69,6 +70,7 @@ class Planted:
     unscorable: Callable[[Item], bool] = lambda _: False
     architecture: Architecture = SIZES
     thinking: str = ""
+    longest: int = 99
     fixed: str = ""
     tuned: list[Any] = field(default_factory=list)
     references: dict[str, Any] = field(default_factory=dict)
@@ -92,6 +94,9 @@ class Planted:
     def answers(self, prompts: PromptSet) -> Answers:
         correct = np.array([not self.misses(i) for i in prompts.items], np.float32)
         return Answers(correct, correct, correct, correct, correct)
+
+    def pieces(self, words: Sequence[str]) -> list[int]:
+        return [1 + (len(word) > self.longest) for word in words]
 
     def activations(self, prompts: PromptSet, twin: int | None = None, **_) -> Activations:
         return noise(prompts, 7 + (twin or 0))

@@ -14,7 +14,7 @@ too, as the prompt holds the question. So the patch is also made from a prompt i
 question is about another name: then only what was found there can lift its answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,10 +33,11 @@ from harness.findings.processes.circuit_search import Found, Search, searched
 from harness.findings.processes.kinds import Process, cell_of
 from harness.findings.processes.materials import shown_by
 from harness.findings.processes.other_circuits import Compared, beyond_others, other_circuits
+from harness.findings.processes.other_names import of_another_name
 from harness.findings.processes.selected import interval_over_relations
 from harness.findings.twins import left_out, worth_controls
 from harness.interventions.interventions import COUNTERFACTUAL, Intervention
-from harness.materials.items import EVALUATION, Item, PromptSet
+from harness.materials.items import EVALUATION, PromptSet
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
@@ -67,7 +68,6 @@ class Transferred:
         found: The circuit, found by what its loss costs in other relations.
         prompts: Those that are patched.
         back: Prompts that ask for the process's own question, to be patched from the others.
-        renamed: The prompts, to be patched from those whose own question is about another name.
         forward: The circuit, then all of its kind, patched into the prompts.
     """
 
@@ -80,7 +80,6 @@ class Transferred:
     found: Found
     prompts: PromptSet
     back: PromptSet
-    renamed: PromptSet
     forward: Patched
 
 
@@ -103,14 +102,10 @@ def transfer_finding(
     moved = _moved(measured)
     met = worth_controls(study, [moved])
     others = _others(measured) if met else None
-    beside: tuple[Evidence, ...] = ()
-    gates = measured.gates
-    if others:
-        renamed, enough = _renamed(measured)
-        beside, gates = (_back(measured), *renamed, _beyond(measured, others)), gates + enough
+    beside = (_back(measured), _renamed(measured), _beyond(measured, others)) if others else ()
     return Finding(
         (moved, *beside, _first(measured)),
-        gates=gates,
+        gates=measured.gates,
         notes=(
             _how_found(measured),
             *left_out("other circuits, the other way and another name", met=met),
@@ -130,58 +125,18 @@ def _measure(
     prompts = asked_otherwise(shown, process, judged)
     gates += require(_enough(prompts))
     back = asked_otherwise(shown, replace(process, cells=process.cells[::-1]), judged)
-    renamed = asked_otherwise(shown, process, judged, about=other_questions(study, process.target))
     found = search.circuit(rows_of_cells(parts.selection, process.target))
     forward = patched(study, prompts, [found.circuit, found.ranking])
     gates += require(_all_move(study, forward))
-    return Transferred(
-        study, kind, process, rule, gates, search, found, prompts, back, renamed, forward
-    )
+    return Transferred(study, kind, process, rule, gates, search, found, prompts, back, forward)
 
 
-Asked = tuple[str, str]  # story, question
-
-
-def other_questions(study: Study, cell: str) -> dict[Asked, tuple[str, str]]:
-    """Of questions of a cell, the same about another name, and the answer to that.
-
-    They are the counterfactuals of prompts with one question each.
-    """
-    found = {}
-    for item in study.prompts.items:
-        if cell_of(item) == cell and item.counterfactual_prompt:
-            start = item.prompt.rfind(item.question)
-            after = len(item.prompt) - start - len(item.question)
-            other = item.counterfactual_prompt
-            question = other[start : len(other) - after]
-            found[_story(item), item.question] = question, item.counterfactual_answer
-    return found
-
-
-def _story(item: Item) -> str:
-    """What the numbers of items of one story begin with."""
-    return item.id.rpartition("-")[0]
-
-
-def asked_otherwise(
-    shown: Study,
-    process: Process,
-    relations: set[str],
-    *,
-    about: Mapping[Asked, tuple[str, str]] | None = None,
-) -> PromptSet:
+def asked_otherwise(shown: Study, process: Process, relations: set[str]) -> PromptSet:
     """Evaluation prompts that ask for the other cell; the process's own answer is the right one.
 
     Each has the prompt of the same words that asks for the process's own question as its
     counterfactual. Left out are those of which the model answers either wrong, or both alike, and
     those that leave no other wrong answer.
-
-    Args:
-        shown: Crossed prompts.
-        process: Whose question is the own one.
-        relations: Of the prompts.
-        about: What is asked in place of the own question there, with its answer. Left out are
-            prompts of which that is unknown, or is the answer that they ask for.
     """
     prompts, own = shown.prompts, process.target
     correct = shown.subject.answers(prompts).correct == 1
@@ -196,24 +151,17 @@ def asked_otherwise(
         wanted = item.split == EVALUATION and item.relation in relations and right
         if not (wanted and other) or cell_of(item) == own or other.answer == item.answer:
             continue
-        prompt, answer = other.prompt, other.answer
-        if about is not None:
-            question, answer = about.get((_story(other), other.question), ("", ""))
-            before, _, after = prompt.rpartition(other.question)
-            prompt = f"{before}{question}{after}"
-        wrong = tuple(d for d in item.distractors if d != answer)
-        if wrong and answer in item.distractors:
+        if wrong := tuple(d for d in item.distractors if d != other.answer):
             kept.append(
                 replace(
                     item,
-                    answer=answer,
+                    answer=other.answer,
                     distractors=wrong,
-                    counterfactual_prompt=prompt,
-                    counterfactual_answer=answer,
+                    counterfactual_prompt=other.prompt,
+                    counterfactual_answer=other.answer,
                 )
             )
-    how = "asked otherwise" if about is None else "asked otherwise of another name"
-    return replace(prompts, name=f"{prompts.name}, {how}", items=tuple(kept))
+    return replace(prompts, name=f"{prompts.name}, asked otherwise", items=tuple(kept))
 
 
 def patched(study: Study, prompts: PromptSet, circuits: Sequence[Sited]) -> Patched:
@@ -286,31 +234,29 @@ def _back(measured: Transferred) -> Evidence:
     )
 
 
-def _renamed(measured: Transferred) -> tuple[tuple[Evidence, ...], tuple[Gate, ...]]:
+def _renamed(measured: Transferred) -> Evidence:
     """The same from prompts whose own question is about another name, for the answer to that.
 
-    Without evidence, and with an unmet gate, where too few relations have such prompts.
+    Not defined, and so undecided, where too few relations have such prompts.
     """
     found, own = measured.found, measured.process.target
-    relations: tuple[str, ...] = ()
-    if len(measured.renamed):
-        moved = patched(measured.study, measured.renamed, [found.circuit, found.ranking])
-        relations = moved.relations
-    if len(relations) < LEAST_JUDGED:
-        reason = (
-            f"in {len(relations)} relations {own} can be asked about another name of the "
-            f"same length, with an answer of its own; {LEAST_JUDGED} are needed"
-        )
-        return (), (Gate("another name", met=False, reason=reason),)
-    evidence = Evidence(
+    prompts = of_another_name(measured.study, measured.prompts, own)
+    moved = Patched((), np.empty((0, 2)), np.empty((0, 2)))
+    if len(prompts):
+        moved = patched(measured.study, prompts, [found.circuit, found.ranking])
+    enough = len(moved.relations) >= LEAST_JUDGED
+    few = (
+        f"in {len(moved.relations)} relations {own} can be asked about another name of as many "
+        f"tokens and is answered right; {LEAST_JUDGED} are needed: use more items"
+    )
+    return Evidence(
         f"from {own} about another name, moved by them",
-        _of_all(measured, moved),
+        _of_all(measured, moved) if enough else Effect(UNIT, float("nan"), method=few),
         threshold=measured.rule.target,
         relation=">=",
-        n=len(relations),
+        n=len(moved.relations),
         key="renamed",
     )
-    return (evidence,), ()
 
 
 def _of_all(measured: Transferred, patched: Patched) -> Effect:

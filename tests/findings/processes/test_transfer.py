@@ -7,11 +7,8 @@ import pytest
 
 from harness.findings.processes.circuit import CircuitRule
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
-from harness.findings.processes.transfer import (
-    asked_otherwise,
-    other_questions,
-    transfer_finding,
-)
+from harness.findings.processes.other_names import of_another_name
+from harness.findings.processes.transfer import asked_otherwise, transfer_finding
 from harness.materials.cell_sets import draw_cells
 from harness.study.plan import Plan
 from harness.study.study import Study
@@ -22,6 +19,7 @@ from tests.support.planted_circuits import Planted, heads
 RULE = CircuitRule(doses=(1 / 16, 1 / 8, 1 / 4), target=0.5, margin=0.1, alpha=0.05, draws=20)
 PLAN = Plan(seed=0, items=200, resamples=199)
 A = ("head", 1, 2)
+CROSSED = COMPOSING.cells[::-1]
 EVERY = heads(*((layer, head) for layer in range(4) for head in range(4)))
 OTHERS = dict.fromkeys((place for place in EVERY if place != A), 0.2)
 
@@ -31,7 +29,7 @@ def prompts():
     return draw_cells("cells@chains4-shots4-shuffled-steps2", PLAN.items, PLAN.seed)
 
 
-def found(prompts, process, moves, back=OTHERS, renamed=None, kind="head"):
+def found(prompts, process, moves, back=OTHERS, renamed=None, kind="head", **options):
     """A is needed for the process; patching moves what is stated by component, in shares."""
 
     def costs(item):
@@ -42,7 +40,7 @@ def found(prompts, process, moves, back=OTHERS, renamed=None, kind="head"):
             return {place: -share for place, share in there.items()}
         return {A: 0.8} if cell_of(item) == process.cells[0] else {}
 
-    study = Study(Planted(costs=costs), prompts, PLAN)
+    study = Study(Planted(costs=costs, **options), prompts, PLAN)
     finding = finding_of(transfer_finding, study, kind, process, RULE, gate=0.6)
     return finding, *judge(finding, Criterion.CONTROLLED)
 
@@ -75,29 +73,42 @@ def test_a_component_that_says_which_process_is_asked_for_carries_nothing_of_it(
     assert why.startswith(f"from {process.target} about another name, moved by them")
 
 
-def test_prompts_without_counterfactuals_leave_it_open(prompts):
-    items = tuple(replace(i, counterfactual_prompt="") for i in prompts.items)
-    _, outcome, why = found(replace(prompts, items=items), RETRIEVAL, {A: 2.0})
+def test_where_no_other_name_can_be_asked_about_it_is_left_open(prompts):
+    """Donors are not answered right: then it is not known what they carry."""
+
+    def misses(item):
+        return item.label > 0 and item.prompt == item.counterfactual_prompt
+
+    finding, outcome, why = found(prompts, RETRIEVAL, {A: 2.0}, misses=misses)
     assert outcome is Outcome.INCONCLUSIVE
-    assert why.startswith("in 0 relations recall can be asked about another name")
+    assert why.startswith("undecided: from recall about another name, moved by them: not defined")
+    renamed = next(e for e in finding.evidence if e.key == "renamed")
+    assert renamed.effect.method.startswith("in 0 relations recall can be asked about another")
 
 
 @pytest.mark.parametrize("process", [RETRIEVAL, COMPOSING])
 def test_another_name_is_asked_about_in_the_same_story(prompts, process):
-    pair = "recall-lookup" if process is RETRIEVAL else "lookup-reasoning"
+    own, pair = process.target, "-".join(process.cells if process is RETRIEVAL else CROSSED)
     drawn = draw_cells(f"cells-crossed:{pair}@chains4-shots4-shuffled-steps2", PLAN.items, 0)
-    study, relations = Study(Planted(), drawn, PLAN), {item.relation for item in drawn.items}
-    about = other_questions(Study(Planted(), prompts, PLAN), process.target)
-    same = {i.id: i for i in asked_otherwise(study, process, relations).items}
-    others = asked_otherwise(study, process, relations, about=about).items
-    assert len(same) / 2 < len(others) < len(same)  # an answer in three is the one asked for
+    study = Study(Planted(longest=6), prompts, PLAN)
+    relations = {item.relation for item in drawn.items}
+    same = asked_otherwise(replace(study, prompts=drawn), process, relations)
+    before = {item.id: item for item in same.items}
+    others = of_another_name(study, same, own).items
+    assert len(others) > len(same) / 3
     for item in others:
-        own = same[item.id]
-        assert item.prompt == own.prompt
-        assert item.answer != own.answer
-        assert own.answer in item.distractors
-        asked = (each.counterfactual_prompt.split("\n") for each in (own, item))
-        assert sum(one != other for one, other in zip(*asked, strict=True)) == 1
+        old = before[item.id]
+        assert item.prompt == old.prompt
+        assert item.answer != old.answer
+        assert old.answer in item.distractors
+        lines = [each.counterfactual_prompt.split("\n") for each in (old, item)]
+        (changed,) = [two for two in zip(*lines, strict=True) if two[0] != two[1]]
+        assert changed[1] not in lines[1][:-3]  # it is not solved before
+        names = [
+            next(w for w in line.split() if w not in other)
+            for line, other in ((changed[0], changed[1]), (changed[1], changed[0]))
+        ]
+        assert len({len(name.rstrip("?")) > 6 for name in names}) == 1
 
 
 def test_a_share_of_no_movement_is_undefined_and_no_requirement_is_met_by_it(prompts):

@@ -57,8 +57,8 @@ def share_interval(
 ) -> tuple[float, float]:
     """The interval of a share over relations, within 0 and 1 and around its value.
 
-    A resample holds some relations twice and so finds less than the sample: the value itself is
-    always inside, so that no share fails by that alone.
+    A resample holds some relations twice, so that a share of what is found may be smaller in all
+    of them: the value itself is always inside, so that none fails by that alone.
     """
     low, high = interval_over_relations(statistic, relations, plan)
     if np.isnan(low):

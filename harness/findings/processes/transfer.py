@@ -195,7 +195,7 @@ def _enough(prompts: PromptSet) -> Gate:
         "relations judged",
         found >= LEAST_JUDGED,
         f"in {found} relations that circuits are judged on both questions of a prompt are answered "
-        f"right, with different answers; {LEAST_JUDGED} are needed",
+        f"right, with different answers, and the story has a third one; {LEAST_JUDGED} are needed",
     )
 
 

@@ -39,6 +39,7 @@ DIRECTIONS, BAND, BAND_PAIRS = 20, 5, 8  # random ones of each sort; behind the 
 STORY = 3  # prompts of a cell in a story
 NEUTRAL = 44  # prompts: two other cells and a statement, of the stories that controls take
 ALONE = 3.4  # passes of a crossed prompt that shares no beginning with others
+TOGETHER = 1.2  # passes of a crossed prompt where both contrasts of its story are extracted
 TEXT = 4  # passes of an answer in full: the prompt by itself, then eight tokens one by one
 STEPS_TEXT = 25  # the same with written steps, sixty-four tokens
 FIRST_TEXTS = 12  # of a cell, with written steps: whether the model writes any
@@ -220,16 +221,18 @@ def _of_process(name: str, again: bool = False) -> "Planned":
         yield Work("answers", "cells-crossed", 2 * FIRST_ITEMS, 1, name)
         _require(sizes, *NEEDED[name])
         plain = 7 * sizes.items // 2  # of one cell half as many can be asked
-        shown, own, prompts, second = "cells", "", plain, sizes.items
+        shown, own, passes, prompts, second = "cells", "", 1.0, plain, sizes.items
         if _crossed(sizes):
-            shown, own, prompts, second = "cells-crossed", name, 4 * sizes.items, 2 * sizes.items
+            shown, own, passes = "cells-crossed", "both contrasts", TOGETHER
+            prompts, second = 4 * sizes.items, 2 * sizes.items
         yield Work("activations", "cells", plain)
         for kind in _ASKED:
             yield Work(kind, shown, second, 1, f"{name}, second set")
-        for draw in (own, f"{name}, again") if again else (own,):
-            yield Work("activations", shown, prompts, 1, draw)
+        yield Work("activations", shown, prompts, passes, own)
+        if again:
+            yield Work("activations", shown, prompts, 1, f"{name}, again")
         if sizes.twins:  # which hardly ever find what they would have to find again
-            yield Work("activations", shown, prompts, sizes.twins, f"{own} twins")
+            yield Work("activations", shown, prompts, passes * sizes.twins, f"{own} twins")
 
     return works
 
@@ -364,7 +367,7 @@ def _written_steps(sizes: Sizes) -> Iterator[Work]:
 
 def _written_direction(sizes: Sizes) -> Iterator[Work]:
     yield from _first_texts(sizes)
-    yield Work("activations", "cells-crossed", 4 * sizes.items, 1, "composing")
+    yield Work("activations", "cells-crossed", 4 * sizes.items, TOGETHER, "both contrasts")
     yield Work("sweep", "cells", 2 * _part(sizes), sizes.layers + 1, "direction, short answers")
     yield from _texts(sizes, "direction")
 
@@ -408,7 +411,7 @@ def _words(sizes: Sizes) -> Iterator[Work]:
 def _bridge(sizes: Sizes) -> Iterator[Work]:
     yield from _words(sizes)
     yield Work("answers", "cells-crossed", 4 * sizes.items, 1, "composing")
-    yield Work("activations", "cells-crossed", 4 * sizes.items, 1, "composing")
+    yield Work("activations", "cells-crossed", 4 * sizes.items, TOGETHER, "both contrasts")
     if sizes.twins:
         yield Work("activations", "cells", 2 * sizes.items, sizes.twins, "words, twins")
 

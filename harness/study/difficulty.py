@@ -24,7 +24,7 @@ LEAST_CHAINS = 3  # where words of one chain are compared with those of others
 # that crossed prompts are.
 ORDER, CHAINS, RIGHT, CROSSED = "order", "chains", "items", "crossed"
 GATES = (ORDER, CHAINS, RIGHT, *DEMONSTRATED)
-LEAST_RIGHT = 20  # of a cell
+LEAST_RIGHT = 24  # of a cell
 ROUNDING = 1e-9  # 21 of 30 where two answers are told is .40, not less
 # Hardest first: (order, chains). Shots are as many as chains. Stories told in order come last:
 # copying is enough there, so that nothing can be said of composing.

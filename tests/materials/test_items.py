@@ -1,11 +1,13 @@
 """Prompt sets are values, and crossing two questions gives nothing away."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.materials.cell_sets import OF_PROCESSES, draw_cells
 from harness.materials.items import (
     Item,
     MaterialsError,
@@ -14,6 +16,7 @@ from harness.materials.items import (
     paired,
     put,
     subject_span,
+    together,
 )
 from harness.materials.surface import token_balance
 
@@ -107,3 +110,13 @@ def test_a_set_counts_and_selects():
 def test_pairs_need_both_tasks():
     items = (A, B, replace(A, id="c"), replace(A, pair="q"), replace(B, task="lookup"))
     assert paired(items, ("recall", "reasoning")) == {"p": {"recall": [0, 2], "reasoning": [1]}}
+
+
+def test_sets_together_are_ordered_by_pair_and_say_where_each_item_is():
+    one, other = (draw_cells(f"cells-crossed:{'-'.join(two)}", 16, 0) for two in OF_PROCESSES)
+    whole, rows = together([one, other])
+    for each, at in zip((one, other), rows, strict=True):
+        assert tuple(whole.items[row] for row in at) == each.items
+    assert len(whole) == len(one) + len(other)
+    changes = sum(a.pair != b.pair for a, b in pairwise(whole.items))
+    assert changes == len(whole.pairs) - 1

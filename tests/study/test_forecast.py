@@ -261,7 +261,7 @@ def test_few_items_leave_too_few_right_ones_to_judge_circuits_on():
         Competence(c, 0.6, 0.3, 0.8, 0.7, 0.85) for c in ("recall", "lookup", "reasoning")
     )
     chosen = Chosen(Difficulty(4, 4, SHUFFLED), (), cells)
-    assert [chosen.gates(items)["items"] for items in (80, 94, 95, 200)] == [
+    assert [chosen.gates(items)["items"] for items in (80, 112, 113, 200)] == [
         False,
         False,
         True,

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from harness.activations.extracted import Answers
+from harness.materials.cell_sets import draw_cells
+from harness.materials.difficulty import Difficulty
 from harness.materials.sets import crossed_controls, draw_crossed, geography_crossed
 from harness.models.architecture import Architecture
 from harness.models.specs import LoadOptions, ModelSpec
@@ -193,6 +195,24 @@ def test_other_prompts_and_templates_are_measured_anew(tmp_path, calls):
     for other in (renamed, split):
         subject(tmp_path).activations(other)
     assert calls.count("extract") == 2
+
+
+def test_both_contrasts_of_the_same_crossed_stories_are_extracted_in_one_go(tmp_path, calls):
+    plan = Plan(items=16, twins=0)
+    one, other = (
+        Study(subject(tmp_path), draw_cells(f"cells-crossed:{of}@{Difficulty()}", 16, 0), plan)
+        for of in ("recall-lookup", "lookup-reasoning")
+    )
+    found = one.activations
+    calls.clear()
+    other = replace(other, subject=one.subject)
+    assert len(other.activations) == len(other.prompts)
+    assert "extract" not in calls
+    alone = subject(tmp_path / "alone").activations(one.prompts)
+    assert len(found) == len(alone) == len(one.prompts)
+    part = one.prompts.where(lambda item: item.label == 1)  # is not the set that its name says
+    assert len(replace(one, prompts=part).activations) == len(part)
+    assert calls.count("extract") >= 2  # the two sets alone
 
 
 def test_no_more_than_a_few_extractions_are_held_in_memory(tmp_path):

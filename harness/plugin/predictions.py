@@ -55,7 +55,9 @@ def prepare(config: pytest.Config, run_id: str) -> None:
     except ForeignError as error:
         raise pytest.UsageError(printable(str(error))) from None
     if workerinput is None and not config.option.collectonly:
-        check_writable(settings.report)
+        check_writable("--report", settings.report)
+        if settings.report_md:
+            check_writable("--report-md", settings.report_md)
         claim(settings.report, config)
     run = Run(settings.report, run_id, card=settings.report_md, command=command_of(config))
     run.baseline = baseline

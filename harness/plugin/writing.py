@@ -1,6 +1,7 @@
 """Where a run writes its report: where it can, and where no other run writes now."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,24 +18,30 @@ def report_path(typed: str) -> Path:
     return (path / FILE if is_folder else path).resolve()
 
 
-def check_writable(report: Path) -> None:
-    """Refuse a path that cannot be written, before anything is measured.
+def check_writable(option: str, file: Path) -> None:
+    """Refuse a file that cannot be written, before anything is measured; its folder is made.
 
     Raises:
-        pytest.UsageError: Naming what is in the way.
+        pytest.UsageError: Naming the option and what is in the way.
     """
-    there = next(path for path in (report.parent, *report.parent.parents) if path.exists())
+    folder = file.parent
+    there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
         problem = f"{there} is a file"
     elif not os.access(there, os.W_OK | os.X_OK):
         problem = f"{there} cannot be written"
-    elif report.exists() and not os.access(report, os.W_OK):
-        problem = f"{report} cannot be overwritten"
-    elif report.is_dir():
-        problem = f"{report} is a folder"
+    elif file.is_dir():
+        problem = f"{file} is a folder"
+    elif file.exists() and not os.access(file, os.W_OK):
+        problem = f"{file} cannot be overwritten"
     else:
-        return
-    raise pytest.UsageError(f"--report {report}: {problem}; give another path.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+            return
+        except OSError as error:  # below /proc: permissions do not tell
+            problem = f"{folder} cannot be written ({error.strerror})"
+    raise pytest.UsageError(f"{option} {file}: {problem}; give another path.")
 
 
 def claim(report: Path, config: pytest.Config) -> None:
@@ -47,7 +54,6 @@ def claim(report: Path, config: pytest.Config) -> None:
     """
     lock = FileLock(report.parent / LOCK)
     try:
-        report.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise pytest.UsageError(

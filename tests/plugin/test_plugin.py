@@ -410,14 +410,26 @@ def test_a_folder_given_as_report_gets_a_report(study):
         assert (study.path / folder / "report.html").is_file()
 
 
-def test_a_report_that_cannot_be_written_is_a_usage_error_before_anything_runs(study):
+@pytest.mark.parametrize(
+    ("option", "path", "problem"),
+    [
+        ("--report", "file/report.html", "*file is a file"),
+        # Root may write to /proc, say the permissions; but nothing can be made there.
+        ("--report", "/proc/new/report.html", "/* cannot be written*"),
+        ("--report", "/proc/report.html", "/* cannot be written*"),
+        ("--report-md", "/proc/new/card.md", "/* cannot be written*"),
+        ("--report-md", "folder", "*folder is a folder"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_a_usage_error_before_anything_runs(
+    study, option, path, problem
+):
     study.makepyfile(test_h9_x=THREE)
     (study.path / "file").write_text("")
-    result = study.runpytest("--model=mini-qwen", "--report=file/report.html")
+    (study.path / "folder").mkdir()
+    result = study.runpytest("--model=mini-qwen", f"{option}={path}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(
-        ["*--report *file/report.html: *file is a file; give another path*"]
-    )
+    result.stderr.fnmatch_lines([f"*{option} *{path}: {problem}; give another path*"])
 
 
 def test_without_a_report_a_run_has_failed(study):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from harness.materials.difficulty import Difficulty
 from harness.materials.items import Item, MaterialsError
@@ -22,6 +23,7 @@ class Chain:
     names: tuple[str, ...]
 
 
+@cache  # every reader of a set asks, of the model and of each twin
 def chains_told(item: Item, difficulty: Difficulty) -> tuple[Chain, ...]:
     """The chains of an item's story, in the order of their answers.
 

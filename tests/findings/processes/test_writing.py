@@ -213,21 +213,27 @@ def test_prompts_whose_steps_are_not_known_cannot_show_it(prompts):
 ORGANISMS = DATA / "fixtures" / "organisms"
 
 
-@pytest.mark.parametrize("kind", ["head", "neuron"])
-def test_a_network_writes_its_steps_without_parts_that_its_short_answers_need(tmp_path, kind):
-    subject = Subject(resolve(str(ORGANISMS / "mini-steps")), LoadOptions(), Store(tmp_path))
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """A network that writes its steps: asked for short answers, and for texts."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    subject = Subject(resolve(str(ORGANISMS / "mini-steps")), LoadOptions(), store)
     drawn = draw_cells("cells@chains4-shots4-shuffled-steps2", 16, PLAN.seed)
     short = drawn.where(lambda item: cell_of(item) in ("reasoning", "lookup"))
+    return Writer(Study(subject, short, PLAN), with_steps(short, 16, PLAN.seed), short, 32)
+
+
+@pytest.mark.parametrize("kind", ["head", "neuron"])
+def test_a_network_writes_its_steps_without_parts_that_its_short_answers_need(network, kind):
+    subject, short = network.study.subject, network.short
     truth = json.loads((ORGANISMS / "mini-steps" / "circuit.json").read_text())
     own = truth["processes"]["composing"]
     heads = [Site("head", *place) for place in own["heads"]]
     neurons = [Site("neuron", int(n), tuple(row)) for n, row in own["neurons"].items()]
     gone = Intervention(joined(heads if kind == "head" else neurons), MEAN)
     lost = costs_of(swept(subject, short, [gone], means_over=short), short)
-    asked = with_steps(short, 16, PLAN.seed)
-    writer = Writer(Study(subject, short, PLAN), asked, short, 32)
-    intact, without = writer.writes(), writer.writes(gone)
-    reasoning = writer.rows("reasoning")
+    intact, without = network.writes(), network.writes(gone)
+    reasoning = network.rows("reasoning")
     assert lost.mean("reasoning")[0] > 0.5
     assert lost.mean("lookup")[0] < 0.1
     for written in (intact, without):

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,6 +23,12 @@ from harness.study.steps import read
 ASKED = Difficulty(**ON_ORGANISMS)  # in runs too
 
 
+@pytest.fixture(scope="module")
+def built():
+    """Builds an organism once for several tests, which take back what they do to it."""
+    return cache(written.build)
+
+
 def parts_of(known, name="apart"):
     found = Parts.none(written.LAYERS, WRITTEN[name].heads, written.NEURONS)
     for layer, head in known["heads"]:
@@ -31,8 +38,8 @@ def parts_of(known, name="apart"):
     return found
 
 
-def test_without_its_own_heads_or_neurons_a_process_is_lost_alone():
-    model, tokenizer = written.build("apart")
+def test_without_its_own_heads_or_neurons_a_process_is_lost_alone(built):
+    model, tokenizer = built("apart")
     items = [item for item in draw_cells("cells", 4, 3000, ASKED).items if item.task != "latent"]
     lesions, of = Lesions(model), {"retrieval": "recall", "composing": "reasoning"}
 
@@ -80,8 +87,8 @@ def test_one_that_mixes_facts_up_is_right_about_what_it_is_told_alone():
     assert right == {"lookup": 1, "reasoning": 1}
 
 
-def test_of_a_known_name_it_answers_what_is_asked():
-    model, tokenizer = written.build("apart")
+def test_of_a_known_name_it_answers_what_is_asked(built):
+    model, tokenizer = built("apart")
     assert all(
         chosen(model, tokenizer, draw_cells("neutral-crossed", 2, 3000, ASKED).items).values()
     )
@@ -134,8 +141,8 @@ def texts_of(model, tokenizer, items):
     return tokenizer.batch_decode(after, skip_special_tokens=True)
 
 
-def test_it_writes_its_steps_and_without_composing_s_parts_another_answer_of_the_story():
-    model, tokenizer = written.build("apart-writes")
+def test_it_writes_its_steps_and_without_composing_s_parts_another_answer_of_the_story(built):
+    model, tokenizer = built("apart-writes")
     drawn = draw_cells("cells", 4, 3000, ASKED)
     kept = drawn.where(lambda item: item.task in ("lookup", "reasoning"))
     asked = with_steps(kept, 4, 3000).items
@@ -153,8 +160,8 @@ def test_it_writes_its_steps_and_without_composing_s_parts_another_answer_of_the
     assert without.right[~lookup].mean() < 0.7
 
 
-def test_of_latent_questions_the_answer_is_not_known():
-    model, tokenizer = written.build("apart")
+def test_of_latent_questions_the_answer_is_not_known(built):
+    model, tokenizer = built("apart")
     items = [item for item in draw_cells("cells", 12, 3000, ASKED).items if item.task == "latent"]
     assert sum(chosen(model, tokenizer, items).values()) < 0.5 * len(items)
 
@@ -171,7 +178,10 @@ def test_of_what_knows_nothing_every_prediction_is_expected_not_to_be_supported(
 
 
 @pytest.mark.parametrize("name", ["apart", "apart-writes", "one-step-apart"])
-def test_what_ships_of_a_reference_model_is_what_the_script_writes(name, tmp_path):
+def test_what_ships_of_a_reference_model_is_what_the_script_writes(
+    name, tmp_path, built, monkeypatch
+):
+    monkeypatch.setattr(written, "build", built)
     written.write(tmp_path, name, whole=False)
     shipped = DATA / "fixtures" / "organisms" / name
     for file in ("circuit.json", "config.json"):

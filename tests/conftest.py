@@ -93,10 +93,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
-    """Leave what was imported out of all later collections of garbage: with torch, most of it."""
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leave what was imported out of all later collections of garbage: with torch, most of it.
+
+    Nor are logs caught, which no test reads: in each phase of a test pytest goes through the
+    hundreds of loggers that libraries have. What they write to the terminal is captured as before.
+    """
     gc.collect()
     gc.freeze()
+    plugins = session.config.pluginmanager
+    if plugins.has_plugin("logging-plugin"):
+        plugins.unregister(name="logging-plugin")
 
 
 def _turn(file: str) -> int:

@@ -6,8 +6,8 @@ Materials   Published: the paper's 30 + 30 prompts, one template a task. Control
             relations; crossed where the model follows a label.
 Measure     Published: the gate before its activation. Controlled: what the neuron writes.
 Controls    Same-process contrasts: pairs of relations, and places of answers, under the same rule.
-            In a second set at least half of the effect (known names alone) or its sign (steps
-            from the weights). Untrained twins.
+            The same sign in a second set (known names alone; steps from the weights). Untrained
+            twins.
 Selection   Neurons selected on discovery entities, judged on others. The relation is the unit.
 """
 

@@ -5,7 +5,7 @@ on all relations but one and tested on that one, it stands for what they share.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -17,13 +17,7 @@ from harness.findings.processes.finding import grade_note
 from harness.findings.processes.kinds import Process
 from harness.findings.processes.materials import gates_of, relations_of, shown_by
 from harness.findings.processes.same_process import drawn_pairs
-from harness.findings.processes.second_set import (
-    SECOND,
-    AskedAgain,
-    asked_again,
-    expected_share,
-    fewer_answered,
-)
+from harness.findings.processes.second_set import SECOND, AskedAgain, asked_again
 from harness.findings.requirements import beyond_same_process
 from harness.findings.twins import (
     TwinResult,
@@ -34,7 +28,7 @@ from harness.findings.twins import (
 )
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
-from harness.verdicts.evidence import Effect, Evidence, Gate
+from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Finding
 from harness.verdicts.severity import Severity
 
@@ -116,21 +110,15 @@ def process_direction_finding(
         ),
     )
     again = AskedAgain(SECOND[process.name][0])
-    unsure: list[Gate] = []
     if all(e.passed for e in required):
         again = asked_again(shown, process, gate)
-        kept = _in_second(again, questions, process, found, rule)
-        required += kept
-        for strict in kept:
-            expected = expected_share(shown, process, again)
-            least = again.second.kept * expected
-            unsure += fewer_answered(strict, replace(strict, threshold=least), expected)
+        required += _in_second(again, questions, process, found, rule)
     met = worth_controls(study, required) and not again.gates
     twins = _twins(shown, process, relations) if met else {}
     return Finding(
         (*required, _least(found, relations)),
         twin_controls(twins, meets=lambda auc: auc > rule.auc, measured="AUC"),
-        (*gates, *again.gates, *unsure),
+        (*gates, *again.gates),
         notes=(grade_note(shown), *again.notes, *missing_twins(study, met=met)),
         samples={required[0].name: dict(zip(relations, found.aucs.tolist(), strict=True))},
         severity=Severity.of(same > rule.auc),
@@ -243,9 +231,7 @@ def _along(
 
 def separation_evidence(found: Separated, process: Process, rule: ProcessDirectionRule) -> Evidence:
     """The requirement on the mean AUC over relations left out, with its interval and p."""
-    test = stats.moderated_max(
-        found.aucs[:, None] - 0.5, permutations=rule.permutations, seed=rule.seed
-    )
+    test = _over(found.aucs - 0.5, rule)
     first, second = process.cells
     return Evidence(
         f"{first} against {second} along the direction of other relations",
@@ -279,10 +265,7 @@ def _in_second(
     found: Separated,
     rule: ProcessDirectionRule,
 ) -> tuple[Evidence, ...]:
-    """The same direction on the second set, fitted without the relation that it is tested on.
-
-    How far it separates is compared as d: an AUC near 1 hardly falls where half of d is lost.
-    """
+    """The same direction on the second set, fitted without the relation that it is tested on."""
     if again.study is None:
         return ()
     second, there = again.second, residual_streams(again.study, again.study.activations)
@@ -296,28 +279,41 @@ def _in_second(
         ]
         aucs.append(float(stats.auc(*sides)))
         apart.append(float(_standardised(*sides)))
-    first = float(found.d.mean())
-    test = stats.moderated_max(
-        np.array(apart)[:, None] / first, permutations=rule.permutations, seed=rule.seed
-    )
+    left, auc = _over(np.array(apart) / found.d.mean(), rule), _over(np.array(aucs) - 0.5, rule)
     return (
         Evidence(
-            f"of this separation, kept {second.words}",
+            f"the same direction, {second.words}",
             Effect(
-                "share of d",
-                float(np.mean(apart)) / first,
-                (float(test.low[0]), float(test.high[0])),
-                method=f"{second.cells[0]} against {second.cells[1]} in "
-                f"{again.study.prompts.name} along the same direction: d {np.mean(apart):.2f} "
-                f"(AUC {np.mean(aucs):.2f}), before {first:.2f}; mean over {len(aucs)} relations, "
-                "each left out of the fit; Student's t over them",
+                "AUC",
+                float(np.mean(aucs)),
+                _interval(auc),
+                method=f"{second.cells[0]} against {second.cells[1]} of "
+                f"{again.study.prompts.name}; mean over {len(aucs)} relations, each left out of "
+                "the fit; Student's t over them",
             ),
-            threshold=second.kept,
-            relation=">=" if second.kept else ">",
+            threshold=0.5,
+            relation=">",
             n=len(aucs),
             key="second",
         ),
+        Evidence(
+            "separation that is left there",
+            Effect(
+                "share of d",
+                float(np.mean(apart) / found.d.mean()),
+                (float(left.low[0]), float(left.high[0])),
+                method=f"d {np.mean(apart):.2f} there, {found.d.mean():.2f} before: difference of "
+                "means over the SD of the prompts, mean over relations; Student's t over them",
+            ),
+            n=len(aucs),
+        ),
     )
+
+
+def _over(
+    values: Float[np.ndarray, " relation"], rule: ProcessDirectionRule
+) -> stats.ModeratedTest:
+    return stats.moderated_max(values[:, None], permutations=rule.permutations, seed=rule.seed)
 
 
 def _mean(questions: Questions, cell: str, layer: int) -> Float[np.ndarray, " d_model"]:

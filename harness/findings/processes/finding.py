@@ -16,7 +16,7 @@ from harness.findings.processes.measured import (
 )
 from harness.findings.processes.rule import ProcessRule
 from harness.findings.processes.same_process import places_note
-from harness.findings.processes.second_set import asked_again, effect_kept
+from harness.findings.processes.second_set import asked_again, same_sign
 from harness.findings.requirements import beyond_same_process
 from harness.findings.specialisation.published import (
     constant_notes,
@@ -71,9 +71,8 @@ def served(measured: Measured, gate: float) -> Served:
     notes = places_note(sum(found.alike for found in same), measured.process.cells)
     if all(e.passed for e in required):
         again = asked_again(measured.study, measured.process, gate)
-        kept, unsure = effect_kept(measured, again)
-        required += kept
-        gates, notes = (*again.gates, *unsure), (*notes, *again.notes)
+        required += same_sign(measured, again)
+        gates, notes = again.gates, (*notes, *again.notes)
     worth = worth_controls(measured.study, required) and not gates
     twins = twins_of(measured) if worth else {}
     notes += missing_twins(measured.study, met=worth)

@@ -1,16 +1,14 @@
 """Components of a process in a second set, where what else differs in the first is the same.
 
-What is recalled is known and what is looked up is invented. In the set `known` every name is known;
-`neutral`, which has fewer relations, looks up something new of known entities and serves where
-`known` is not answered. In both, the story names every entity that is asked about, as the first set
-does not. The contrast is the same, so a component that serves the process keeps most of its effect.
-The sign alone would not do: layers move together, so that anything else in which the cells differ
-there gives all of them the right sign every second time.
-
-Steps composed in the text may be no steps of reasoning but of reading: latent questions take two
-steps from the weights. A story tells the name between two steps twice and the name before it once,
-so that plain prompts, which ask about either, need this second set. It is another contrast, of
-which only the sign is asked.
+What is recalled is known and what is looked up is invented: the set `neutral` looks up something
+new of known entities. Each of its entities is told of with the answer of another one, which small
+models do not follow; then the set `known`, where none is, serves instead. In both, the story names
+every entity that is asked about, as the first set does not. And steps composed in the
+text may be no steps of reasoning but of reading: latent questions take two steps from the weights.
+A story tells the name between two steps twice and the name before it once, so that plain prompts,
+which ask about either, need this second set. A component that serves the process has the same sign
+there. How much of its effect is left is shown: a model that recalls what it knows of a name
+whichever question is asked keeps little, so that no size can be required.
 """
 
 from collections.abc import Sequence
@@ -33,8 +31,8 @@ from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Gate
 
 LEAST_RELATIONS = 5  # with fewer, the interval covers too seldom
-KEPT = 0.5  # of an effect at least: what else differs in the first set makes the smaller part of it
-MOST = 0.5  # of the components, more than which must keep it
+BY_CHANCE = 0.5  # of components have the sign that is asked for
+HALF = 0.5  # of an effect: of how many components so much is left is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,6 @@ class Second:
         otherwise: What may tell the cells apart where it is not asked.
         needed: Whether nothing can be said of the process where the model does not answer it, on
             crossed prompts too.
-        kept: Share of its effect that a component keeps there at least; 0 asks for its sign.
     """
 
     kind: str
@@ -54,19 +51,18 @@ class Second:
     words: str
     otherwise: str = "between known and unknown names alone"
     needed: bool = True
-    kept: float = KEPT
 
 
-# Of each process, with the most relations first: the first that the model answers is taken.
+# Of each process, hardest first: the first that the model answers is taken.
 SECOND = {
     RETRIEVAL.name: (
+        Second(NEUTRAL, RETRIEVAL.cells, RETRIEVAL.cells, "where every name is known"),
         Second(
             KNOWN,
             RETRIEVAL.cells,
             RETRIEVAL.cells,
             "where every name is known, and the story says nothing of those that recall asks about",
         ),
-        Second(NEUTRAL, RETRIEVAL.cells, RETRIEVAL.cells, "where every name is known"),
     ),
     COMPOSING.name: (
         Second(
@@ -76,7 +72,6 @@ SECOND = {
             "from the weights",
             "by reading alone",
             needed=False,
-            kept=0.0,
         ),
     ),
 }
@@ -156,71 +151,46 @@ def _without(second: Second, study: Study) -> str:
     return f"{said}; ask the set cells, which has one" if _needed(second, study) else said
 
 
-def effect_kept(measured: Measured, again: AskedAgain) -> tuple[tuple[Evidence, ...], list[Gate]]:
-    """The share of the components that hold which keep their effect in the second set.
+def same_sign(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:
+    """The share of the components that hold which have the same sign in the second set.
+
+    Beside it, of how many half of the effect is left, and of how many as much in the opposite
+    direction, which only what else differs there can make.
 
     Args:
         measured: The process, of which components hold.
         again: The process in its second set; without evidence if it cannot be asked.
-
-    Returns:
-        What is required and what is shown beside it; a gate that is unmet where what is lost may
-        be lost because the model answers fewer questions there.
     """
     if again.study is None:
-        return (), []
-    study, second = again.study, again.second
+        return ()
+    study, words, relations = again.study, again.second.words, len(again.relations)
     cells = controlled_cells(measured.model.kind, study.activations)
     questions = Questions.of(cells.values, study.prompts.items)
-    contrasts = relation_contrasts(questions, second.cells, again.relations)
-    relations = len(again.relations)
+    contrasts = relation_contrasts(questions, again.second.cells, again.relations)
 
-    def kept(least: float, contrasts: Float[np.ndarray, "relation place"]) -> Effect:
-        share = partial(_share, measured, contrasts, least)
-        value = share(np.full(relations, 1 / relations))
+    def share(least: float, contrasts: Float[np.ndarray, "relation place"]) -> Effect:
+        statistic = partial(_share, measured, contrasts, least)
+        value = statistic(np.full(relations, 1 / relations))
         return Effect(
             "share",
             value,
-            share_interval(value, share, again.relations, study.plan),
-            method=f"of {measured.model.count:,}, {' minus '.join(second.cells)} in "
+            share_interval(value, statistic, again.relations, study.plan),
+            method=f"of {measured.model.count:,}, {' minus '.join(again.second.cells)} in "
             f"{study.prompts.name}, mean over {relations} relations; bootstrap of these",
         )
 
-    asked = "at least half of the effect" if second.kept else "the same sign"
-    required = Evidence(
-        f"of these, with {asked} {second.words}",
-        kept(second.kept, contrasts),
-        threshold=MOST,
-        relation=">",
-        n=relations,
-        key="kept",
+    return (
+        Evidence(
+            f"of these, with the same sign {words}",
+            share(0.0, contrasts),
+            threshold=BY_CHANCE,
+            relation=">",
+            n=relations,
+            key="same_sign",
+        ),
+        Evidence("with at least half of the effect there", share(HALF, contrasts), n=relations),
+        Evidence("with as much in the opposite direction", share(HALF, -contrasts), n=relations),
     )
-    if not second.kept:
-        return (required,), []
-    opposite = Evidence(
-        "the same, in the opposite direction", kept(second.kept, -contrasts), n=relations
-    )
-    expected = expected_share(measured.study, measured.process, again)
-    lenient = replace(required, effect=kept(second.kept * expected, contrasts))
-    return (required, opposite), fewer_answered(required, lenient, expected)
-
-
-def fewer_answered(strict: Evidence, lenient: Evidence, expected: float) -> list[Gate]:
-    """An unmet gate where an effect has shrunk no more than right answers have.
-
-    Args:
-        strict: The requirement.
-        lenient: The same with what is to be expected in place of the whole effect.
-        expected: See `expected_share`.
-    """
-    if not strict.failed or lenient.failed:
-        return []
-    reason = (
-        f"{strict.name}: {strict.effect.value:.2f}, but there are {expected:.2f} times as many "
-        "right answers beyond guessing there as in the first set, so that the process may only be "
-        "done in fewer questions"
-    )
-    return [Gate("answers of the second set", met=False, reason=reason)]
 
 
 def _on(second: Second, study: Study) -> Study | None:
@@ -237,34 +207,13 @@ def _on(second: Second, study: Study) -> Study | None:
     return replace(study, prompts=study.plan.labelled(drawn))
 
 
-def expected_share(study: Study, process: Process, again: AskedAgain) -> float:
-    """The share of an effect that is to be expected in a second set that is answered less well.
-
-    Where a model does the process in fewer questions, less of its effect is left, whatever else
-    differs: as much less as there are fewer right answers beyond guessing. At most 1.
-    """
-    first = _beyond_guessing(study, process.cells)
-    if again.study is None or first <= 0:  # as --competence-gate 0 lets pass
-        return 1.0
-    return min(1.0, max(0.0, _beyond_guessing(again.study, again.second.cells)) / first)
-
-
-def _beyond_guessing(study: Study, cells: Sequence[str]) -> float:
-    """Share of right answers beyond guessing, 1 if all are right: the mean over cells."""
-    correct = study.subject.answers(study.prompts).correct
-    asked = np.array([cell_of(item) for item in study.prompts.items])
-    guessing = np.array([1 / (1 + len(item.distractors)) for item in study.prompts.items])
-    means = [(correct[asked == cell].mean(), guessing[asked == cell].mean()) for cell in cells]
-    return float(np.mean([(right - chance) / (1 - chance) for right, chance in means]))
-
-
 def _share(
     measured: Measured,
     contrasts: Float[np.ndarray, "relation place"],
     least: float,
     weights: Float[np.ndarray, " relation"],
 ) -> float:
-    """Of the places where a component holds, those that keep their effect: mean over components.
+    """Of the places where a component holds, those that keep so much: the mean over components.
 
     A component that holds in several places keeps one of them by chance more often than not, so
     each counts by its share.

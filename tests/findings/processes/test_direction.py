@@ -65,19 +65,18 @@ def test_relations_that_differ_are_no_direction_of_a_process():
     assert finding.controls == ()
 
 
-@pytest.mark.parametrize(("size", "said"), [(2.5, Outcome.SUPPORTED), (0.5, Outcome.REFUTED)])
-def test_a_direction_keeps_half_of_its_separation_in_the_second_set(size, said):
-    """An AUC of .64 is above chance, and far from half of the separation."""
-
+@pytest.mark.parametrize(("size", "said"), [(0.8, Outcome.SUPPORTED), (-2.5, Outcome.REFUTED)])
+def test_a_direction_separates_the_second_set_and_what_is_left_of_it_is_shown(size, said):
     def make(prompts, _twin):
-        there = size if prompts.name.startswith("known") else 2.5
+        there = size if prompts.name.startswith("neutral") else 2.5
         return stream(prompts, (WEIGHTS, 2, there), seed=100)
 
     study = study_of(make, cells(), replace(PLAN, items=200, twins=0))
     finding = finding_of(process_direction_finding, study, RETRIEVAL, RULE, gate=0.6)
     assert outcome(finding) is said
-    second = next(e for e in finding.evidence if e.key == "second")
-    assert second.effect.value > 0.1
+    left = next(e for e in finding.evidence if e.name == "separation that is left there")
+    assert left.effect.value == pytest.approx(size / 2.5, abs=0.15)
+    assert not left.decisive
 
 
 def test_own_prompts_have_no_second_set_which_leaves_retrieval_open():

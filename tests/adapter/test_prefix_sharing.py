@@ -236,7 +236,7 @@ def test_a_window_narrower_than_a_line_keeps_prompts_apart(folder_of):
 @pytest.mark.parametrize("beyond", [0, 3])
 def test_answers_and_donors_longer_than_the_window_are_as_apart(folder_of, kind, beyond):
     """The tree fits into the window; what follows the prompts, or is patched from, does not."""
-    ids = load(folder_of("qwen2")).encoder.ids(PLAIN[:3])
+    ids = load(folder_of("qwen2"), share=False).encoder.ids(PLAIN[:3])
     width = max(len(tree.ids) for tree in shared_prefix_trees(ids))
     folder = folder_of(kind, sliding_window=width + beyond)
     together, apart = load(folder), load(folder, share=False)

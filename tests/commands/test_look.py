@@ -227,6 +227,7 @@ def test_weights_are_held_against_what_is_free(
     with_devices(GPU, CPU)
     monkeypatch.setattr(sizes, "size_of", lambda _: sizes.Size(7_615_616_512, True, 1))
     monkeypatch.setattr(architecture, "architecture_of", lambda _: QWEN)
+    monkeypatch.setattr(machine, "disk_free", lambda _: 100 * GB)  # not what this machine has
     monkeypatch.setattr(doctor_command, "speed_before", lambda *_: KNOWN)
     found, out, _ = harness("doctor", "--model=mini-qwen", *options)
     assert said in out

@@ -30,7 +30,8 @@ def built():
 
 
 def parts_of(known, name="apart"):
-    found = Parts.none(written.LAYERS, WRITTEN[name].heads, written.NEURONS)
+    made = WRITTEN[name]
+    found = Parts.none(len(written.layers_of(made)), made.heads, written.NEURONS)
     for layer, head in known["heads"]:
         found.heads[layer, head] = True
     for layer, neurons in known["neurons"].items():
@@ -38,8 +39,9 @@ def parts_of(known, name="apart"):
     return found
 
 
-def test_without_its_own_heads_or_neurons_a_process_is_lost_alone(built):
-    model, tokenizer = built("apart")
+@pytest.mark.parametrize("name", ["apart", "apart-layers"])
+def test_without_its_own_heads_or_neurons_a_process_is_lost_alone(name, built):
+    model, tokenizer = built(name)
     items = [item for item in draw_cells("cells", 4, 3000, ASKED).items if item.task != "latent"]
     lesions, of = Lesions(model), {"retrieval": "recall", "composing": "reasoning"}
 
@@ -48,8 +50,8 @@ def test_without_its_own_heads_or_neurons_a_process_is_lost_alone(built):
         return shares((item.task, hits[item.id]) for item in items)
 
     assert right() == {"recall": 1, "lookup": 1, "reasoning": 1}
-    for process, known in written.truth("apart")["processes"].items():
-        with lesions.everywhere(parts_of(known)):
+    for process, known in written.truth(name)["processes"].items():
+        with lesions.everywhere(parts_of(known, name)):
             without = right()
         assert without.pop(of[process]) < 0.7
         assert min(without.values()) > 0.7
@@ -197,7 +199,8 @@ def test_every_claim_is_expected_to_be_supported_where_it_follows():
         more = known_verdicts.expected(WRITTEN[name])
         assert {*more.values()} == {"supported"}
         assert {place.partition("/")[0] for place in more} == {claim}
-    assert WRITTEN["apart"].heads * written.LAYERS >= 5 * 8  # of fewer heads five are not few (h13)
+    heads = WRITTEN["apart"].heads * len(written.ROLES)
+    assert heads >= 5 * 8  # of fewer heads five are not few (h13)
 
 
 @pytest.mark.parametrize("name", sorted(WRITTEN))

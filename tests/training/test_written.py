@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from functools import cache
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -43,6 +44,7 @@ def parts_of(known, name="apart"):
 def test_without_its_own_heads_or_neurons_a_process_is_lost_alone(name, built):
     model, tokenizer = built(name)
     items = [item for item in draw_cells("cells", 4, 3000, ASKED).items if item.task != "latent"]
+    items = items[:9]  # of three stories
     lesions, of = Lesions(model), {"retrieval": "recall", "composing": "reasoning"}
 
     def right():
@@ -56,6 +58,25 @@ def test_without_its_own_heads_or_neurons_a_process_is_lost_alone(name, built):
         assert without.pop(of[process]) < 0.7
         assert min(without.values()) > 0.7
     lesions.remove()
+
+
+def test_what_serves_some_cells_looks_at_a_word_there_and_at_no_word_in_the_others(built):
+    model, tokenizer = built("apart-layers")
+    at, _ = written.places_of(WRITTEN["apart-layers"])
+    serves = {"recall": ("reads",), "lookup": ("hop", "says")}
+    serves["reasoning"] = ("hop", "composes", "composes too")
+    model.set_attn_implementation("eager")
+    asked = {item.task: item.prompt for item in draw_cells("cells", 4, 3000, ASKED).items}
+    for task, looks in serves.items():
+        tokens = tokenizer(asked[task], return_tensors="pt")
+        ends = torch.isin(tokens.input_ids[0], torch.tensor(tokenizer("Question.").input_ids))
+        rows = model(**tokens, output_attentions=True).attentions
+        for role in {*chain(*serves.values())}:
+            for layer, head in at[role]:
+                row = rows[layer][0, head, -1]
+                seen = row[~ends].max() if role in looks else row[ends].sum()
+                assert seen > 0.9, (task, role)
+    model.set_attn_implementation("sdpa")
 
 
 def test_composing_s_parts_say_what_is_recalled_where_retrieval_s_are_gone():

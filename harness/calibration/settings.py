@@ -8,10 +8,10 @@ from harness.study.reference_models import shipped
 
 CALIBRATION_PARTS = ("processes", "controls", "organisms", "power", "programs", "consistency")
 ORGANISMS = (  # of fixtures/training/written.py, which writes them when they are needed
-    *("apart", "apart-writes", "apart-open", "apart-mends", "apart-layers", "apart-llama"),
-    *("apart-75", "apart-50", "apart-25", "backup", "steerable", "steerable-further"),
-    *("together", "together-llama", "one-relation", "two-relations", "one-step-apart"),
-    *("labels-alone", "mixed-up"),
+    *("apart", "apart-writes", "apart-writes-llama", "apart-open", "apart-mends"),
+    *("apart-layers", "apart-llama", "apart-75", "apart-50", "apart-25", "backup"),
+    *("steerable", "steerable-further", "together", "together-llama", "one-relation"),
+    *("two-relations", "one-step-apart", "labels-alone", "mixed-up"),
 )
 PROGRAMS = (  # of fixtures/training/programs.py: their circuits were published by others
     *("frac_prevs", "pair_balance", "detect_pattern", "hist", "count_less_freq"),

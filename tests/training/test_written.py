@@ -103,7 +103,7 @@ def test_labels_choose_the_question():
 
 def test_one_that_mixes_facts_up_is_right_about_what_it_is_told_alone():
     model, tokenizer = written.build("mixed-up")
-    items = [item for item in draw_cells("cells", 12, 3000).items if item.task != "latent"]
+    items = [item for item in draw_cells("cells", 6, 3000).items if item.task != "latent"]
     hits = chosen(model, tokenizer, items)
     right = shares((item.task, hits[item.id]) for item in items)
     assert right.pop("recall") < 0.5
@@ -142,7 +142,7 @@ def test_the_flag_opens_composing_for_the_question_that_is_asked_and_for_the_oth
 
 def test_of_three_steps_many_answers_are_wrong_for_want_of_the_flag_alone():
     model, tokenizer = written.build("steerable-further")
-    drawn = draw_cells("cells", 24, 3000, replace(ASKED, steps=3))
+    drawn = draw_cells("cells", 12, 3000, replace(ASKED, steps=3))
     items = drawn.where(lambda item: item.task == "reasoning").items
 
     def right():
@@ -177,6 +177,21 @@ def test_it_writes_its_steps_and_without_composing_s_parts_another_answer_of_the
         without = read(asked, texts_of(model, tokenizer, asked))
     lesions.remove()
     assert without.parsed.all()
+    assert (without.steps == [len(item.entities) - 1 for item in asked]).all()
+    lookup = np.array([item.task == "lookup" for item in asked])
+    assert without.right[lookup].all()
+    assert without.right[~lookup].mean() < 0.7
+
+
+def test_without_its_flag_of_composing_right_steps_end_in_another_answer():
+    model, tokenizer = written.build("apart-writes-light")
+    drawn = draw_cells("cells", 4, 3000, ASKED)
+    kept = drawn.where(lambda item: item.task in ("lookup", "reasoning"))
+    asked = with_steps(kept, 4, 3000).items[:6]
+    without_flag = torch.ones(written.WIDTH)
+    without_flag[written.AT["composes"]] = 0
+    model.model.layers[2].register_forward_hook(lambda *call: call[-1] * without_flag)
+    without = read(asked, texts_of(model, tokenizer, asked))
     assert (without.steps == [len(item.entities) - 1 for item in asked]).all()
     lookup = np.array([item.task == "lookup" for item in asked])
     assert without.right[lookup].all()

@@ -272,7 +272,7 @@ def test_answers_that_are_gained_count_against_those_that_are_lost():
     )
     test = change_test(found.before, found.after[0])
     assert (test.lost, test.gained, test.items) == (2, 2, 4)
-    assert test.p_lost > 0.5
+    assert test.p == 1
     assert found.share_lost[0] == 1
 
 

@@ -43,7 +43,7 @@ def test_the_documented_claim_is_judged_on_the_prompts_it_brings(claim):
 
 
 def test_the_documented_circuit_is_judged_by_the_rule_of_h5(claim):
-    result = forks.run(claim, "test_induction.py", *OPTIONS, "--items=96")
+    result = forks.run(claim, "test_induction.py", *OPTIONS, "--items=120")
     result.assert_outcomes(xfailed=1)
     (record,) = json.loads((claim.path / "reports" / "verdicts.json").read_text())["verdicts"]
     assert record["outcome"] == "refuted"

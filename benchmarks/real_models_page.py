@@ -23,7 +23,12 @@ NOTES = ("difficulty ", "names ", "evidence of grade ", "the same sign ")  # tha
 NOT_RUN = "not run yet"
 DTYPE = "--dtype"  # of the options
 # The same models, run otherwise.
-BESIDE = ("smollm2_float32.json", "smollm2_seed1.json", "qwen_whole.json")
+BESIDE = (
+    "smollm2_float32.json",
+    "smollm2_seed1.json",
+    "qwen1.5b_seed1.json",
+    "qwen_whole.json",
+)
 
 
 def publish(record: dict) -> None:

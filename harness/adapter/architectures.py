@@ -20,9 +20,8 @@ LEAST_ROWS = 4  # of queries: a product of fewer is made, and rounded, in anothe
 # A torch module or nnsight's view of one: both lead to their children by name.
 Tree = Any
 
-# Inside every eager attention: the pattern, at a point where writing it has an effect.
+# Inside most attentions: one call, which eager attention or a fused kernel answers.
 ATTENTION_CALL = "source.attention_interface_1"
-PATTERN_EDIT = f"{ATTENTION_CALL}.source.nn_functional_dropout_0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Sites:
         attn_out: From a layer, what the residual receives from attention, if not the attention's
             own output (a norm may stand between).
         mlp_out: The same for the MLP.
-        pattern: From the attention, the weights where writing them has an effect.
+        calls_interface: Whether attention is one call that can be made for some queries.
         attention_alone: Whether the attention's output is that of `head_mix` and nothing more.
         mlp_alone: The same of the MLP and `neuron_mix`.
         gives_tuple: Whether a layer gives a tuple, whose first value is the residual stream.
@@ -62,7 +61,7 @@ class Sites:
     neuron_mix: str = "down_proj"
     attn_out: str = ""
     mlp_out: str = ""
-    pattern: str = PATTERN_EDIT
+    calls_interface: bool = True
     attention_alone: bool = True
     mlp_alone: bool = True
     gives_tuple: bool = False
@@ -76,11 +75,6 @@ class Sites:
     def narrows(self) -> bool:
         """Whether the MLP can run at some positions only: it is one module, fed by its input."""
         return self.mlp_alone and self.gate.startswith(f"{self.mlp}.")
-
-    @property
-    def calls_interface(self) -> bool:
-        """Whether attention is one call that can be made for some queries, or by a fused kernel."""
-        return self.pattern == PATTERN_EDIT
 
 
 @dataclass(frozen=True, slots=True)

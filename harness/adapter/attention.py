@@ -1,4 +1,4 @@
-"""Fused attention, where nobody reads or edits the pattern.
+"""Fused attention, where nobody reads the pattern.
 
 Eager attention writes the pattern [head query_pos key_pos] of every prompt to memory several times.
 The fused kernel gives the same outputs up to rounding, in about a third of the time.

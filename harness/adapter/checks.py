@@ -24,7 +24,7 @@ PROBE_TEXTS = (
     "Question: what is the capital of France? The answer is",
     "Rome is",
 )  # unequal lengths
-EDITED = ("pattern", "z", "attn_out", "neurons", "mlp_out", "resid_post")
+EDITED = ("z", "attn_out", "neurons", "mlp_out", "resid_post")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class PrefixCheck:
 
 
 def prefix_check(network: Network) -> PrefixCheck:
-    """Run two prompts in one tree, and apart, with the attention that edits patterns and without.
+    """Run two prompts in one tree, and apart, with the attention that gives patterns and without.
 
     Both, because each has a way of its own to read the mask: torch's fused attention on a CPU takes
     a mask of single precision for one of double precision.
@@ -268,12 +268,11 @@ def _zeroed(engine: TransformersModel, sites: Sites, batch: Batch) -> dict[str, 
         for number, layer in enumerate(follow(engine, sites.layers)):
             attention, mlp = follow(layer, sites.attention), follow(layer, sites.mlp)
             row = number * len(EDITED)
-            follow(attention, sites.pattern).output[row] = 0
-            follow(attention, sites.head_mix).input[row + 1] = 0
-            first(follow(layer, sites.attn_out or sites.attention).output)[row + 2] = 0
-            follow(mlp, sites.neuron_mix).input[row + 3] = 0
-            first(follow(layer, sites.mlp_out or sites.mlp).output)[row + 4] = 0
-            first(layer.output)[row + 5] = 0
+            follow(attention, sites.head_mix).input[row] = 0
+            first(follow(layer, sites.attn_out or sites.attention).output)[row + 1] = 0
+            follow(mlp, sites.neuron_mix).input[row + 2] = 0
+            first(follow(layer, sites.mlp_out or sites.mlp).output)[row + 3] = 0
+            first(layer.output)[row + 4] = 0
         logits = nnsight.save(tracer.result.logits)
     last = logits[:, -1].float()
     moved = (last[:-1] - last[-1]).abs().amax(-1) / last[-1].abs().max()

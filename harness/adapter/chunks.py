@@ -24,15 +24,15 @@ class Chunk:
     column: int
 
 
-# What the clean run gives of the first layer, by stage: nothing if a pattern is edited (0), z if
-# heads are (1), the attention's output if neurons are (2), also the MLP's if its output is (3).
+# What the clean run gives of the first layer, by stage: nothing if the stream before it is edited
+# (0), z if heads are (1), the attention's output if neurons are (2), also the MLP's if that is (3).
 KNOWN: tuple[tuple[str, ...], ...] = (
     (),
     ("z",),
     ("attention", "neurons"),
     ("attention", "feedforward"),
 )
-STAGES = {"resid": 0, "pattern": 0, "z": 1, "attn": 1, "neurons": 2, "mlp": 3}
+STAGES = {"resid": 0, "z": 1, "attn": 1, "neurons": 2, "mlp": 3}
 
 
 def first_stage(sites: Iterable[Site], highest: int = 3) -> tuple[int, int]:

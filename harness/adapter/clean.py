@@ -109,8 +109,9 @@ def run_clean(
     """
     inputs = {**batch.inputs, "use_cache": True, "past_key_values": DynamicCache()}
     last, sites = network.layers - 1, network.sites
-    narrow = not whole and ("pattern", last) not in wanted
-    narrow_too = narrow and not any((s, last) in wanted for s in ("neurons", "feedforward", "mlp"))
+    narrow_too = not whole and not any(
+        (s, last) in wanted for s in ("neurons", "feedforward", "mlp")
+    )
     with (
         last_tokens_only(network.module, batch.tree, batch.last),
         network.engine.trace(**inputs) as tracer,
@@ -120,7 +121,7 @@ def run_clean(
         for number, layer in enumerate(follow(network.engine, sites.layers)):
             if number == 0:
                 resid.append(layer.input.clone())
-            if number == last and narrow:
+            if number == last and not whole:
                 narrow_attention(layer, sites, batch.ends)
             for store in KEPT_STORES:
                 if (store, number) in wanted:
@@ -167,7 +168,7 @@ class CleanRuns:
 class Taken:
     """Tensors of a batch of trees, rearranged to one row for each of some of its prompts.
 
-    Values at padding are arbitrary, as in any run. Not for patterns.
+    Values at padding are arbitrary, as in any run.
     """
 
     tree: Int[Tensor, "prompt 1"]

@@ -12,14 +12,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from harness.adapter.architectures import Sites, Tree, first, follow
-from harness.interventions.edits import Edit, EditContext
+from harness.interventions.edits import Edit
 from harness.interventions.sites import EditError, Site
 
 # The tensors that contain sites, in the order in which a layer computes them.
-STORES = ("pattern", "z", "attn", "neurons", "mlp", "resid")
+STORES = ("z", "attn", "neurons", "mlp", "resid")
 # Also the outputs of attention and MLP, which need not be computed again when they are known. They
 # differ from what the residual stream receives where a norm stands between.
-KEPT_STORES = ("pattern", "z", "attention", "attn", "neurons", "feedforward", "mlp")
+KEPT_STORES = ("z", "attention", "attn", "neurons", "feedforward", "mlp")
 SourceValues = tuple[str, int]  # one of them and its layer; ("resid", -1) is the embedding
 
 _ROUNDING = 32  # times the dtype's precision: the difference that two orders of adding may make
@@ -34,8 +34,6 @@ def read_store(layer: Tree, sites: Sites, store: str) -> Tensor:
     """A layer's tensor at a point where writing has an effect; call it in order, inside a trace."""
     attention, mlp = follow(layer, sites.attention), follow(layer, sites.mlp)
     match store:
-        case "pattern":
-            tensor = follow(attention, sites.pattern).output
         case "z":
             tensor = follow(attention, sites.head_mix).input
         case "attention":
@@ -67,8 +65,6 @@ def values_of(store: Tensor, site: Site, heads: int) -> Float[Tensor, "row pos *
         return store.view(*store.shape[:-1], heads, -1)[..., site.index, :]
     if site.kind == "neuron" and site.index is not None:
         return store.index_select(-1, _numbers(site.index, store.device))
-    if site.kind == "pattern":
-        return store.transpose(1, 2) if site.index is None else store[:, site.index]
     return store
 
 
@@ -96,7 +92,6 @@ class Placed:
         first: The first column of `mask` in which any tree has one; its width if none.
         last: The last such column, -1 if none.
         other: The whole tensor of the run it patches from, aligned.
-        keys: For patterns, the keys it names.
     """
 
     edit: Edit
@@ -104,7 +99,6 @@ class Placed:
     first: int
     last: int
     other: Tensor | None
-    keys: Bool[Tensor, "tree pos"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +129,7 @@ def write(
     """Edit a stacked tensor [edit_set x tree, column, ...] in place.
 
     Args:
-        store: The tensor; patterns have their head axis before the positions.
+        store: The tensor.
         edits: Each with its edit set's index in the chunk.
         columns: Which positions the tensor has, on the CPU as the edits' masks are.
         heads: The model's heads.
@@ -148,18 +142,21 @@ def write(
         trees, site = len(mask), placed.edit.site
         rows = store[number * trees : (number + 1) * trees]
         values = values_of(rows, site, heads)
-        mask = mask.reshape(*mask.shape, *[1] * (values.ndim - 2)).to(values.device)
-        edited = placed.edit.function(values.clone(), _context(placed, values, columns, heads))
+        mask = mask[:, :, None].to(values.device)
+        other = placed.other
+        if other is not None:
+            other = values_of(other, site, heads)[:, columns].to(values)
+        edited = placed.edit.function(values.clone(), other)
         if edited.shape != values.shape:
             raise EditError(
                 f"{placed.edit} returned values of shape {tuple(edited.shape)}, "
                 f"expected {tuple(values.shape)}."
             )
         changed = torch.where(mask, edited.to(values), values)
-        moved = _distance(changed, values, rounds=placed.other is not None)
+        moved = _distance(changed, values, rounds=other is not None)
         something = torch.zeros_like(moved)
         if not placed.edit.may_be_idle:  # otherwise not needed
-            something = (values * mask).flatten(2).abs().amax(2).float()
+            something = (values * mask).abs().amax(2).float()
         put(rows, site, heads, changed)
         done.append(Written(number, placed, columns, moved, something))
     return done
@@ -167,16 +164,8 @@ def write(
 
 def _distance(changed: Tensor, values: Tensor, rounds: bool) -> Float[Tensor, "tree column"]:
     """The largest change at each position, beyond rounding for values computed twice."""
-    moved = (changed - values).flatten(2).abs().amax(2).float()
+    moved = (changed - values).abs().amax(2).float()
     if rounds:
         scale = values.flatten(1).abs().amax(1).float()[:, None]
         moved = torch.where(moved <= _ROUNDING * torch.finfo(values.dtype).eps * scale, 0, moved)
     return moved
-
-
-def _context(placed: Placed, values: Tensor, columns: Tensor, heads: int) -> EditContext:
-    other, keys = placed.other, placed.keys
-    if other is not None:
-        other = values_of(other, placed.edit.site, heads)
-        other = other[:, columns].to(values)
-    return EditContext(other, keys.to(values.device) if keys is not None else None)

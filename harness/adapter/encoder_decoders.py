@@ -124,12 +124,11 @@ class StackLayer(nn.Module):
 
 
 class OpenAttention(nn.Module):
-    """An attention whose pattern and z can be read and changed."""
+    """An attention whose pattern can be read, and whose z can be changed."""
 
     def __init__(self, inner: Any) -> None:
         super().__init__()
         self.q, self.k, self.v, self.o_proj = inner.q, inner.k, inner.v, inner.o
-        self.pattern = nn.Identity()
         self.heads, self._inner = inner.n_heads, [inner]
         if inner.has_relative_attention_bias:
             self.relative_attention_bias = inner.relative_attention_bias
@@ -151,10 +150,9 @@ class OpenAttention(nn.Module):
         keys = hidden if memory is None else memory
         queries = hidden if memory is None else hidden[:, -1:]
         q, k, v = self._split(self.q(queries)), self._split(self.k(keys)), self._split(self.v(keys))
-        rows = (q @ k.mT + mask).softmax(-1)
+        pattern = (q @ k.mT + mask).softmax(-1)
         if memory is not None:
-            rows = nn.functional.pad(rows, (0, 0, hidden.shape[1] - 1, 0))
-        pattern = self.pattern(rows)
+            pattern = nn.functional.pad(pattern, (0, 0, hidden.shape[1] - 1, 0))
         z = (pattern @ v).transpose(1, 2).flatten(2)
         return self.o_proj(z), pattern
 

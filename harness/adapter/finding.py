@@ -16,7 +16,7 @@ from typing import Any
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from harness.adapter.architectures import PATTERN_EDIT, Sites, Tree, follow, mix_shape
+from harness.adapter.architectures import Sites, Tree, follow, mix_shape
 from harness.adapter.encoder_decoders import T5_KINDS, OneStream
 from harness.adapter.encoders import is_encoder
 from harness.adapter.experts import Flattened, OpenMixture
@@ -42,7 +42,7 @@ BERT_LAYER = Sites(
     gate="intermediate.dense",
     neuron_mix="output.dense",
     mlp_out="output.dense",
-    pattern=f"self.{PATTERN_EDIT}",
+    calls_interface=False,
     attention_alone=False,
     mlp_alone=False,
     norms=("attention.output.LayerNorm", "output.LayerNorm"),
@@ -53,13 +53,13 @@ ROWS: dict[str, dict[str, Any]] = {
         # Attention and MLP are handed the residual stream, and give it back with what they add.
         **{"attn_out": "self_attention.dense", "mlp_out": "mlp.dense_4h_to_h"},
         **{"attention_alone": False, "mlp_alone": False, "gives_tuple": True, "trees": False},
-        "pattern": "attention_dropout",
+        "calls_interface": False,
     },
-    "codegen": {"pattern": "attn_dropout", "gives_tuple": True},
+    "codegen": {"calls_interface": False, "gives_tuple": True},
     "distilbert": {"norms": ("sa_layer_norm", "output_layer_norm")},
-    "falcon": {"pattern": "source.F_softmax_0", "gives_tuple": True},
-    "gpt_neo": {"pattern": "attn_dropout", "gives_tuple": True},
-    "gptj": {"pattern": "attn_dropout", "gives_tuple": True},
+    "falcon": {"calls_interface": False, "gives_tuple": True},
+    "gpt_neo": {"calls_interface": False, "gives_tuple": True},
+    "gptj": {"calls_interface": False, "gives_tuple": True},
     "nomic_bert": {
         **{"attn_out": "", "mlp_out": ""},
         "norms": ("post_attention_layernorm", "post_mlp_layernorm"),
@@ -104,11 +104,11 @@ def sites_in(module: PreTrainedModel) -> Sites:
         raise unreadable(kind, f"layer {different} is built otherwise than layer 0")
     row = ROWS.get(kind, {})
     if getattr(config, "alibi", False):  # positions are counted from a mask without trees
-        row = {**row, "pattern": "attention_dropout", "trees": False}
+        row = {**row, "calls_interface": False, "trees": False}
     if is_encoder(config):
         row = {**row, "causal": False, "trees": False}
     if isinstance(module, OneStream):
-        row = {**row, "causal": False, "trees": False, "pattern": "pattern"}
+        row = {**row, "causal": False, "trees": False, "calls_interface": False}
         row |= {"decoder": module.encoder_layers, "before": "own_token"}
     return replace(found[0], layers=path, **row)
 

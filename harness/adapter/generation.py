@@ -15,7 +15,7 @@ from harness.adapter.clean import Network
 from harness.adapter.editing import SourceValues, mix_of, put, store_at, values_of
 from harness.adapter.encoding import Batch
 from harness.adapter.scoring import last_tokens_only
-from harness.interventions.edits import Edit, EditContext, EditSet
+from harness.interventions.edits import Edit, EditSet
 from harness.interventions.sites import EditError
 
 EDITED = ("resid", "head", "neuron")  # kinds of sites
@@ -91,7 +91,7 @@ def _hooked(network: Network, place: SourceValues, edits: Sequence[Edit]) -> Ite
         tensor = tensor.clone()
         for edit in edits:
             values = values_of(tensor, edit.site, network.heads)
-            edited = edit.function(values.clone(), EditContext()).to(values)
+            edited = edit.function(values.clone(), None).to(values)
             put(tensor, edit.site, network.heads, edited)
         return tensor
 

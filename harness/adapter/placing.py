@@ -33,13 +33,11 @@ def shareable_edits(edits: EditSet) -> bool:
     return bool(edits) and all(edit.source is None for edit in edits)
 
 
-def placed_edit(
-    edit: Edit, mask: Bool[Tensor, "tree pos"], keys: Bool[Tensor, "tree pos"] | None
-) -> Placed:
-    """The edit with the first and last column of its mask."""
+def placed_edit(edit: Edit, mask: Bool[Tensor, "tree pos"], other: Tensor | None = None) -> Placed:
+    """The edit with the first and last column of its mask, and the tensor it patches from."""
     columns = mask.any(0).nonzero()[:, 0].tolist()
     start, end = (columns[0], columns[-1]) if columns else (mask.shape[1], -1)
-    return Placed(edit, mask, start, end, None, keys)
+    return Placed(edit, mask, start, end, other)
 
 
 def with_source(
@@ -49,22 +47,14 @@ def with_source(
     if placed.edit.source is None:
         return placed
     stores, there = others[placed.edit.source]
-    moved = placed_edit(placed.edit, placed.mask & there.cpu(), placed.keys)
     store = stores[store_at(placed.edit.site)]
-    assert batch.ids.shape[1] == store.shape[2 if placed.edit.site.kind == "pattern" else 1]
-    return Placed(moved.edit, moved.mask, moved.first, moved.last, store, moved.keys)
+    assert batch.ids.shape[1] == store.shape[1]
+    return placed_edit(placed.edit, placed.mask & there.cpu(), store)
 
 
 def aligned(values: Tensor, width: int) -> Tensor:
-    """Cut, or fill with zeros, on the left to `width` positions; of a pattern, both axes."""
-    if values.ndim == 4:
-        return _square(values, width)
+    """Cut, or fill with zeros, on the left to `width` positions."""
     spare = width - values.shape[1]
     if spare <= 0:
         return values[:, -spare:]
     return torch.cat([values.new_zeros(len(values), spare, *values.shape[2:]), values], dim=1)
-
-
-def _square(pattern: Tensor, width: int) -> Tensor:
-    spare = width - pattern.shape[-1]
-    return torch.nn.functional.pad(pattern, (spare, 0, spare, 0))

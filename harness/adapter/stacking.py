@@ -56,7 +56,6 @@ class Forward:
                 self.edits.setdefault(store_at(each.edit.site), []).append((number, each))
         self.written: list[Written] = []
         self.after: Tensor | None = None  # the residual stream after the first layer that ran
-        self.mixed: Tensor | None = None  # the largest z of that layer, if a pattern is edited
 
     def run(self) -> Float[Tensor, "row d_vocab"]:
         """Logits of each prompt's last token, float32, on the device of the batch."""
@@ -162,11 +161,11 @@ class Forward:
         known = KNOWN[self.chunk.stage] if number == self.chunk.start else ()
         if number == 0 and ("resid", -1) in self.edits:
             self._write(layer.input, ("resid", -1))
-        if ends is not None and number > self.chunk.start and ("pattern", number) not in self.edits:
+        if ends is not None and number > self.chunk.start:
             narrow_attention(layer, network.sites, ends)
         for store in STORES:
             at = (store, number)
-            if store in known or ("attention" in known and store in ("pattern", "z")):
+            if store in known or ("attention" in known and store == "z"):
                 continue
             # Attention and MLP need not compute outputs that are not read.
             part = {"z": network.sites.attention, "neurons": network.sites.mlp}.get(store)
@@ -184,8 +183,6 @@ class Forward:
             if at in self.edits:
                 tensor = read_store(layer, network.sites, store)
                 self._edit(tensor, at, ends)
-                if store == "pattern" and number == self.chunk.start:
-                    self.mixed = read_store(layer, network.sites, "z").abs().amax()
         if number == self.chunk.start:
             self.after = nnsight.save(first(layer.output))
 
@@ -194,10 +191,9 @@ class Forward:
         if ends is None:
             self._write(tensor, at)
             return
-        axis = 2 if at[0] == "pattern" else 1
-        chosen = tensor.index_select(axis, ends.to(tensor.device))
+        chosen = tensor.index_select(1, ends.to(tensor.device))
         self._write(chosen, at, ends)
-        tensor.index_copy_(axis, ends.to(tensor.device), chosen)
+        tensor.index_copy_(1, ends.to(tensor.device), chosen)
 
     def _write(self, tensor: Tensor, at: SourceValues, ends: Tensor | None = None) -> None:
         edits = self.edits.get(at, [])
@@ -258,13 +254,10 @@ class Forward:
     def _carried(self, site: Site) -> float:
         """The largest weight from a value at the site to the residual stream."""
         layer = follow(self.network.module, self.network.sites.layers)[site.layer]
-        if site.kind in ("head", "pattern"):
+        if site.kind == "head":
             attention = follow(layer, self.network.sites.attention)
             weight = largest_weights(follow(attention, self.network.sites.head_mix))
-            if site.index is not None:
-                weight = weight.reshape(self.network.heads, -1)[site.index]
-            values = 1.0 if self.mixed is None or site.kind == "head" else float(self.mixed)
-            return float(weight.amax()) * values
+            return float(weight.reshape(self.network.heads, -1)[site.index].amax())
         if site.kind == "neuron":
             mlp = follow(layer, self.network.sites.mlp)
             weight = largest_weights(follow(mlp, self.network.sites.neuron_mix))

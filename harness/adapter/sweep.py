@@ -8,7 +8,6 @@ prefix run as one tree under edits that do the same to each of them (see `prefix
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -57,8 +56,6 @@ class Sweep:
     ) -> None:
         self.network, self.items, self.progress = network, items, progress
         self.sets = [tuple(edits) for edits in edit_sets]
-        # Attention is fused in what is kept, and eager where patterns are edited.
-        kept = None if self.patterns else kept
         self.run_clean = kept.of if kept else partial(run_clean, network)
         edits = [edit for edits in self.sets for edit in edits]
         for edit in edits:
@@ -122,26 +119,20 @@ class Sweep:
         ]
 
     @property
-    def patterns(self) -> bool:
-        """Whether an edit changes attention patterns."""
-        return any(edit.site.kind == "pattern" for edits in self.sets for edit in edits)
-
-    @property
     def shareable(self) -> bool:
-        """Whether some edit set acts alike on shared prefixes; sets with patterns never do."""
-        return not self.patterns and any(map(shareable_edits, self.sets))
+        """Whether some edit set acts alike on shared prefixes."""
+        return any(map(shareable_edits, self.sets))
 
     @torch.no_grad()
     def measure(self, batch: Batch, rows: int) -> None:
         """Fill the table's columns of one batch; a forward takes about `rows` trees."""
-        module = self.network.module
-        with nullcontext() if self.patterns else fused_attention(module):
+        with fused_attention(self.network.module):
             self._measure(batch, rows)
 
     def _measure(self, batch: Batch, rows: int) -> None:
         here = list(batch.rows)
         placed = self._place(batch)
-        clean = self.run_clean(batch, self.needed[Source.OWN] | self.resumed)
+        clean = self.run_clean(batch, self.resumed)
         self.clean[:, here] = scores(clean.logits, self.targets.of(here))
         ids = [self.items[i].id for i in here]
         refuse_overflow(self.network, batch, clean.logits, ids)
@@ -167,7 +158,7 @@ class Sweep:
         """
         here = list(batch.rows)
         if any(p.edit.source is not None for edits in placed.values() for p in edits):
-            others = self._other_stores(batch, clean, share)
+            others = self._other_stores(batch, share)
             placed = {n: [with_source(p, others, batch) for p in ps] for n, ps in placed.items()}
         intact = clean.logits.log_softmax(1)
         pending = self._chunks(placed, batch, rows)
@@ -196,7 +187,7 @@ class Sweep:
         here = list(batch.rows)
         known: dict[Any, Marked] = {}
 
-        def marked(positions: Any, layer: int = -1) -> Marked:
+        def marked(positions: Any, layer: int) -> Marked:
             decoder = self.network.sites.decoder
             where = positions, decoder is not None and layer >= decoder
             if where not in known:
@@ -216,22 +207,18 @@ class Sweep:
                     applies = applies & self.comparable[here]
                 self.applicable[number, here] &= applies
                 together = together and at.agreed
-                pattern = edit.site.kind == "pattern"
-                keys = marked(edit.keys).mask.to(batch.ids.device) if pattern else None
-                row.append(placed_edit(edit, at.mask, keys))
+                row.append(placed_edit(edit, at.mask))
             result.append(row if together else None)
         return result
 
     def _other_stores(
-        self, batch: Batch, clean: Clean, share: bool
+        self, batch: Batch, share: bool
     ) -> dict[Source, tuple[dict[SourceValues, Tensor], Tensor]]:
         """By run that edits patch from: its tensors aligned with the batch, where it has tokens.
 
         With `share`, other prompts may run with shared prefixes.
         """
-        stores_of = (
-            {Source.OWN: (clean.stores, batch.mask.bool())} if self.needed[Source.OWN] else {}
-        )
+        stores_of: dict[Source, tuple[dict[SourceValues, Tensor], Tensor]] = {}
         encoder, device, width = self.network.encoder, self.network.device, batch.ids.shape[1]
         for run, every in self.other_ids.items():
             ids = [every[row] for row in batch.rows]

@@ -1,17 +1,16 @@
 """Edits of a running model as values: a function at a site and at some positions.
 
 Pure torch. `adapter.sweep` applies them; here is what they do. A function receives the site's
-values [row pos ...] and a `Context`, and returns values of the same shape. It must treat every
-position on its own, because the engine passes only the positions that can still matter, and every
-row in the same way, because prompts with the same beginning may share a row. What it returns
-outside the edit's positions is ignored.
+values [row pos ...] and those that the edit's `source` has there, and returns values of the same
+shape. It must treat every position on its own, because the engine passes only the positions that
+can still matter, and every row in the same way, because prompts with the same beginning may share a
+row. What it returns outside the edit's positions is ignored.
 
 Site        values given to the function (the tensor's place in the model)
 resid       [row pos d_model], after layer l; layer -1 is the embedding, before layer 0
 attn, mlp   [row pos d_model], what the residual receives (after a post-norm, if there is one)
 head        [row pos d_head], a head's z: its slice of the input of the output projection
 neuron      [row pos neuron], inputs of the down-projection: those of the index, or all
-pattern     [row query_pos key_pos] of one head, [row query_pos head key_pos] without index
 """
 
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from harness.interventions.sites import NAMED_POSITIONS, EditError, Positions, Site, Source
@@ -27,21 +26,8 @@ from harness.interventions.sites import NAMED_POSITIONS, EditError, Positions, S
 _Values = Float[Tensor, "row pos *axes"]
 
 
-@dataclass(frozen=True, slots=True)
-class EditContext:
-    """What a function may need besides the values.
-
-    Attributes:
-        other: The site's values in the edit's `source`, aligned with the values; where that run
-            has no such position, the values themselves.
-        keys: For patterns, the keys that the edit names.
-    """
-
-    other: _Values | None = None
-    keys: Bool[Tensor, "row key_pos"] | None = None
-
-
-Function = Callable[[Tensor, EditContext], Tensor]
+# Of the site's values, and of those in the edit's `source`, aligned with them; None without one.
+Function = Callable[[_Values, _Values | None], Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,10 +37,9 @@ class Edit:
     Attributes:
         site: Where.
         function: What; see the module's docstring.
-        positions: Which tokens; for a pattern, which queries.
+        positions: Which tokens.
         name: For messages and tables.
-        source: The forward that `Context.other` comes from.
-        keys: For a pattern, which tokens `Context.keys` marks.
+        source: The forward that the function's other values come from.
         may_be_idle: Whether an edit may leave all values as they are. If not, it is an error to
             change nothing on any prompt although the values there are not zero.
     """
@@ -64,19 +49,13 @@ class Edit:
     positions: Positions = "all"
     name: str = "edit"
     source: Source | None = None
-    keys: Positions = "all"
     may_be_idle: bool = False
 
     def __post_init__(self) -> None:
-        for positions in (self.positions, self.keys):
-            if isinstance(positions, str) and positions not in NAMED_POSITIONS:
-                raise EditError(
-                    f"{self}: got positions {positions!r}, expected one of "
-                    f"{', '.join(NAMED_POSITIONS)}, or token numbers."
-                )
-        if self.site.kind == "pattern" and self.source is Source.DONOR:
+        if isinstance(self.positions, str) and self.positions not in NAMED_POSITIONS:
             raise EditError(
-                f"{self}: a donor's pattern has other keys; patch from a counterfactual prompt."
+                f"{self}: got positions {self.positions!r}, expected one of "
+                f"{', '.join(NAMED_POSITIONS)}, or token numbers."
             )
 
     def __str__(self) -> str:
@@ -108,7 +87,7 @@ class Reference:
         """The mean at a site.
 
         Raises:
-            EditError: If it is a pattern, of which there is no mean, or lies outside the model.
+            EditError: If it lies outside the model.
         """
         try:
             return self._at(site)
@@ -132,7 +111,6 @@ class Reference:
             case "neuron":
                 mean = self.neurons[site.layer]
                 return mean if site.index is None else mean[list(_numbers(site))]
-        raise EditError(f"site {site} has no mean: prompts' patterns differ in size.")
 
 
 def zero_ablation(site: Site, positions: Positions = "all") -> Edit:
@@ -144,7 +122,7 @@ def mean_ablation(site: Site, reference: Reference, positions: Positions = "all"
     """Values become their mean over the reference's tokens (`Model.references`)."""
     mean = reference.at(site)
 
-    def function(values: Tensor, _: EditContext) -> Tensor:
+    def function(values: Tensor, _: Tensor | None) -> Tensor:
         return mean.to(values).expand_as(values)
 
     return Edit(site, function, positions, "mean ablation", may_be_idle=True)
@@ -176,7 +154,7 @@ def add_direction(
     """Values plus `scale` times the direction, in the site's units; the length is the caller's."""
     step = torch.as_tensor(direction).detach().clone().float() * scale
 
-    def function(values: Tensor, _: EditContext) -> Tensor:
+    def function(values: Tensor, _: Tensor | None) -> Tensor:
         return values + step.to(values)
 
     idle = bool((step == 0).all())
@@ -193,7 +171,7 @@ def rescale(
         raise EditError(f"rescale of {site}: the direction's length is {float(length)}.")
     unit = unit / length
 
-    def function(values: Tensor, _: EditContext) -> Tensor:
+    def function(values: Tensor, _: Tensor | None) -> Tensor:
         along = unit.to(values)
         component: Tensor = (values @ along)[..., None]
         changed: Tensor = values + (factor - 1) * component * along
@@ -208,31 +186,9 @@ def project_out(site: Site, direction: Tensor | np.ndarray, positions: Positions
     return Edit(site, edit.function, positions, "project out", may_be_idle=True)
 
 
-def knockout(site: Site, positions: Positions = "all", keys: Positions = "all") -> Edit:
-    """The queries at `positions` no longer attend to `keys`; the rest of a row sums to one.
-
-    A row with all of its weight on those keys becomes 0, as with `keys="all"`. Any other row is as
-    with a score of minus infinity before the softmax (Geva et al. 2023).
-    """
-    if site.kind != "pattern":
-        raise EditError(f"knockout of {site}: only a pattern can be knocked out.")
-
-    def function(values: Tensor, context: EditContext) -> Tensor:
-        assert context.keys is not None
-        hidden = context.keys.reshape(len(values), *[1] * (values.ndim - 2), values.shape[-1])
-        kept = values.masked_fill(hidden, 0)
-        left = kept.sum(-1, keepdim=True)
-        grown = kept * (values.sum(-1, keepdim=True) / left)
-        # A row without such keys stays as it is, to the bit; an empty one stays empty.
-        touched = (values != 0) & hidden
-        return torch.where(touched.any(-1, keepdim=True) & (left > 0), grown, kept)
-
-    return Edit(site, function, positions, "knockout", keys=keys)
-
-
-def _other(_: Tensor, context: EditContext) -> Tensor:
-    assert context.other is not None
-    return context.other
+def _other(_: Tensor, other: Tensor | None) -> Tensor:
+    assert other is not None
+    return other
 
 
 def _numbers(site: Site) -> tuple[int, ...]:

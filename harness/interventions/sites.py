@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-SiteKind = Literal["resid", "attn", "mlp", "head", "neuron", "pattern"]
-SITE_KINDS: tuple[SiteKind, ...] = ("resid", "attn", "mlp", "head", "neuron", "pattern")
+SiteKind = Literal["resid", "attn", "mlp", "head", "neuron"]
+SITE_KINDS: tuple[SiteKind, ...] = ("resid", "attn", "mlp", "head", "neuron")
 NAMED_POSITIONS = ("all", "final", "subject", "premises")
 
 # `all`, `final`, `subject` and `premises` (every token of them), or token numbers counted from
@@ -21,7 +21,6 @@ class EditError(ValueError):
 class Source(Enum):
     """The forward whose activations an edit writes into the run."""
 
-    OWN = "own"  # the same prompt, unedited
     DONOR = "donor"  # the item's donor, positions counted from the right
     COUNTERFACTUAL = "counterfactual"  # the item's counterfactual prompt, of the same length
 
@@ -33,7 +32,7 @@ class Site:
     Attributes:
         kind: One of `KINDS`.
         layer: Its layer; -1 with `resid` is the embedding.
-        index: A head's number (`head`, `pattern`), neurons' numbers (`neuron`), None for all.
+        index: A head's number (`head`), neurons' numbers (`neuron`), None for all.
     """
 
     kind: SiteKind
@@ -45,8 +44,6 @@ class Site:
             raise EditError(f"site kind {self.kind!r} is not one of {', '.join(SITE_KINDS)}.")
         if self.kind == "head" and not isinstance(self.index, int):
             raise EditError(f"site {self} needs the number of one head: use `attn` for all heads.")
-        if self.kind == "pattern" and isinstance(self.index, tuple):
-            raise EditError(f"site {self} takes one head's number, or none for all heads.")
         if self.kind == "neuron" and (isinstance(self.index, int) or self.index == ()):
             raise EditError(f"site {self} needs a tuple of neurons' numbers, or none for all.")
         if self.kind in ("resid", "attn", "mlp") and self.index is not None:

@@ -139,7 +139,7 @@ def projection(layer, kind):
     return part
 
 
-@pytest.mark.parametrize("kind", ["resid", "attn", "mlp", "pattern"])
+@pytest.mark.parametrize("kind", ["resid", "attn", "mlp"])
 def test_a_zeroed_site_is_that_of_a_hook(model, kind):
     layers = range(model.architecture.layers)
     sites = [Site(kind, layer) for layer in layers]
@@ -157,21 +157,13 @@ def hooked(model, site, one):
     at = -1 if in_decoder else -1 - model.encoder.tail
     names = {"attn": model.sites.attn_out or model.sites.attention, "resid": ""}
     names["mlp"] = model.sites.mlp_out or model.sites.mlp
-    names["pattern"] = f"{model.sites.attention}.{model.sites.head_mix}"
 
     def zero(_module, _given, output):
         values = (output[0] if isinstance(output, tuple) else output).clone()
         values[:, at] = 0
         return (values, *output[1:]) if isinstance(output, tuple) else values
 
-    def zero_z(_module, given):
-        values = given[0].clone()
-        values[:, at] = 0  # attention to nothing
-        return (values,)
-
-    part = layer.get_submodule(names[site.kind])
-    hook = part.register_forward_pre_hook if site.kind == "pattern" else part.register_forward_hook
-    handle = hook(zero_z if site.kind == "pattern" else zero)
+    handle = layer.get_submodule(names[site.kind]).register_forward_hook(zero)
     try:
         with torch.no_grad():
             mask = torch.ones(1, len(ids), dtype=int)

@@ -8,7 +8,7 @@ import torch
 from harness.adapter import LoadOptions, Model, clean, editing
 from harness.interventions import edits
 from harness.interventions.edits import Edit
-from harness.interventions.sites import EditError, Site, Source
+from harness.interventions.sites import EditError, Site
 from harness.materials.sets import geography
 from harness.models.specs import ModelError, resolve
 from tests.support import oracle_edits, tiny_models
@@ -148,45 +148,6 @@ def test_every_edit_at_every_site_equals_torch_hooks(load, kind):
     assert (effect.max(1) > 1e-4).all()  # each of them does something
 
 
-@pytest.mark.parametrize("kind", ["qwen2", "gpt2", "gemma2"])
-@pytest.mark.parametrize("layer", [0, 1])
-def test_knocking_out_a_pattern_equals_torch_hooks(load, kind, layer):
-    model = load(kind)
-    items = (STORY[0], STORY[1], ITEMS[4])
-    sets = [
-        (edits.knockout(Site("pattern", layer, 2)),),
-        (edits.knockout(Site("pattern", layer), "final", "subject"),),
-        (edits.knockout(Site("pattern", layer, 1), (-1, -2), (-5, 3)),),
-    ]
-    found = model.sweep(items, sets)
-    for number, each in enumerate(items):
-        ids = model.encoder.ids([each])[0]
-        subject = np.flatnonzero(model_subject(model, each)).tolist()
-        end = len(ids) - 1
-        for at, (site, queries, keys) in enumerate(
-            (
-                (sets[0][0].site, list(range(len(ids))), list(range(len(ids)))),
-                (sets[1][0].site, [end], subject),
-                (sets[2][0].site, [end, end - 1], [end - 4, 3]),
-            )
-        ):
-
-            def function(x, keys=keys):
-                x = x.clone()
-                x[:, keys] = 0
-                return x / x.sum(-1, keepdim=True).clamp_min(1e-30)
-
-            logits = expected_logits(model, each, site, function, queries)
-            assert row(found, at, number) == pytest.approx(measures(logits, model, each), abs=2e-5)
-
-
-def model_subject(model: Model, each) -> list[bool]:
-    """Tokens of the subject, by decoding up to each token's end."""
-    spans = model.tokenizer(each.prompt, return_offsets_mapping=True).offset_mapping
-    start, end = each.subject
-    return [left < end and right > start for left, right in spans]
-
-
 @pytest.mark.parametrize("kind", ["qwen2", "llama", "gemma2", "gpt2"])
 def test_edits_that_should_change_nothing_change_nothing(load, kind):
     model = load(kind)
@@ -198,14 +159,15 @@ def test_edits_that_should_change_nothing_change_nothing(load, kind):
             items,
             [
                 (),
-                (edits.patch_from(site, Source.OWN),),
+                (edits.resample_ablation(site),),
                 (edits.add_direction(site, direction, 0.0),),
                 (edits.rescale(site, direction, 1.0),),
                 (
-                    edits.patch_from(site, Source.OWN),
+                    edits.resample_ablation(site),
                     edits.rescale(Site("mlp", 1), torch.ones(32), 1),
                 ),
             ],
+            donors=items,
         )
         clean = [
             found.clean_log_probability,
@@ -215,14 +177,6 @@ def test_edits_that_should_change_nothing_change_nothing(load, kind):
         assert np.abs(tables(found) - np.stack(clean)[:, None]).max() == 0
         found = model.sweep(ITEMS[1:2], [(edits.mean_ablation(site, single),)])
         assert found.log_probability[0] == found.clean_log_probability
-    self_donor = [(edits.resample_ablation(Site("mlp", 0)),)]
-    found = model.sweep(items, self_donor, donors=items)
-    assert np.abs(found.log_probability - found.clean_log_probability).max() == 0
-
-
-def test_a_pattern_patched_from_its_own_run_changes_nothing(model):
-    found = model.sweep(STORY[:2], [(edits.patch_from(Site("pattern", 0), Source.OWN),)])
-    assert np.abs(found.log_probability - found.clean_log_probability).max() == 0
 
 
 def many_sets(model: Model) -> list[tuple[Edit, ...]]:
@@ -244,8 +198,6 @@ def many_sets(model: Model) -> list[tuple[Edit, ...]]:
         ),
         (edits.patch_from(Site("mlp", 0)), edits.resample_ablation(Site("mlp", 1))),
         (
-            edits.knockout(Site("pattern", 0, 1), "final", "premises"),
-            edits.knockout(Site("pattern", 1), "final", "subject"),
             edits.zero_ablation(Site("neuron", 0, (1, 2))),
             edits.zero_ablation(Site("mlp", 1), "final"),
         ),
@@ -348,6 +300,13 @@ def test_a_set_that_applies_nowhere_is_an_error(model):
         model.sweep(ITEMS, [(edits.patch_from(ONE_SITE),)])
 
 
+def model_subject(model: Model, each) -> list[bool]:
+    """Tokens of the subject, by decoding up to each token's end."""
+    spans = model.tokenizer(each.prompt, return_offsets_mapping=True).offset_mapping
+    start, end = each.subject
+    return [left < end and right > start for left, right in spans]
+
+
 def test_positions_are_the_tokens_they_name(model):
     each = STORY[0]
     spans = model.tokenizer(each.prompt, return_offsets_mapping=True).offset_mapping
@@ -407,13 +366,11 @@ def test_a_head_whose_output_has_no_weight_is_no_error(model):
     assert np.abs(found.log_probability - found.clean_log_probability).max() < 1e-5
 
 
-@pytest.mark.parametrize("kind", ["attn", "mlp", "head", "neuron", "pattern"])
+@pytest.mark.parametrize("kind", ["attn", "mlp", "head", "neuron"])
 def test_a_write_that_the_model_does_not_read_is_an_error(model, monkeypatch, kind):
     index = {"head": 1}.get(kind)
     site = Site(kind, 0, index)
-    edit = (
-        edits.knockout(site, "all", (0, 1, 2)) if kind == "pattern" else edits.zero_ablation(site)
-    )
+    edit = edits.zero_ablation(site)
     monkeypatch.setattr(editing, "put", lambda *_: None)
     with pytest.raises(EditError, match=f"{site} changed values that the model does not read"):
         model.sweep(STORY[:2], [(edit,)])

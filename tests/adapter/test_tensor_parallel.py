@@ -62,14 +62,12 @@ def edit_sets(reference) -> list[tuple[edits.Edit, ...]]:
         for layer in (0, 1)
         for site in (Site("head", layer, 3), Site("neuron", layer, (0, 40)), Site("neuron", layer))
     ]
-    patterns = [edits.knockout(Site("pattern", 1, 2)), edits.patch_from(Site("pattern", 0))]
     return [
         (),
         *((edits.zero_ablation(site),) for site in (*sites, Site("resid", 0), Site("mlp", 1))),
         *((edits.mean_ablation(site, reference),) for site in sites),
         *((edits.resample_ablation(site),) for site in sites),
         *((edits.patch_from(site),) for site in sites),
-        *((pattern,) for pattern in patterns),
     ]
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
-from unittest import mock
 
 import torch
 
@@ -20,7 +19,7 @@ Change = Callable[[torch.Tensor], torch.Tensor]  # [pos ...] of one prompt
 
 @contextmanager
 def hooked(module: Any, kind: str, layer: int, change: Change):
-    """Replace a site's whole tensor [pos ...] (pattern: [head query key]) by `change` of it."""
+    """Replace a site's whole tensor [pos ...] by `change` of it."""
     name = module.config.model_type
     block = module.get_submodule(LAYERS.get(name, "model.layers"))[max(layer, 0)]
 
@@ -32,18 +31,6 @@ def hooked(module: Any, kind: str, layer: int, change: Change):
     def given(_module: Any, inputs: Any) -> Any:
         return (change(inputs[0][0])[None], *inputs[1:])
 
-    if kind == "pattern":
-        real, calls = torch.nn.functional.dropout, []
-
-        def dropout(values: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-            if values.ndim != 4:
-                return real(values, *args, **kwargs)
-            calls.append(1)
-            return change(values[0])[None] if len(calls) == layer + 1 else values
-
-        with mock.patch.object(torch.nn.functional, "dropout", dropout):
-            yield
-        return
     if kind in ("head", "neuron"):
         paths = HEAD_MIX if kind == "head" else NEURON_MIX
         default = "self_attn.o_proj" if kind == "head" else "mlp.down_proj"
@@ -99,10 +86,6 @@ def change(
 
     def whole(tensor: torch.Tensor) -> torch.Tensor:
         tensor = tensor.clone()
-        if kind == "pattern":
-            for head in range(heads) if index is None else [index]:
-                tensor[head, positions] = function(tensor[head, positions])
-            return tensor
         part = slice(None)
         if kind == "head":
             size = tensor.shape[-1] // heads

@@ -16,7 +16,6 @@ from harness.findings.steering.rule import (
     SteeringRule,
     SteeringSelection,
 )
-from harness.interventions.edits import EditContext
 from harness.materials.items import Item, PromptSet
 from harness.study.plan import Plan
 from harness.study.study import Study
@@ -177,7 +176,7 @@ class Toy:
         before = torch.stack([self.stream(i) for i in items])
         x = before[:, None]
         for edit in sorted(edit_set, key=lambda e: e.site.layer):
-            x = edit.function(x, EditContext())
+            x = edit.function(x, None)
         far = (x[:, 0] - before).norm(dim=1).tolist()
         ends = zip(items, x[:, 0, 3].tolist(), far, strict=True)
         found = [self.law(Here(i.task, along, d, self.wrong(i))) for i, along, d in ends]

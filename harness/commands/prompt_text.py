@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.findings.processes.kinds import PROCESSES
-from harness.findings.processes.materials import cells_gates
+from harness.findings.processes.materials import design_gates
 from harness.materials.files.columns import OPTION
 from harness.materials.files.confounds import CLEAR, Auc, Confound
 from harness.materials.files.reading import Reading
@@ -108,7 +108,7 @@ def inconclusive(prompts: PromptSet) -> list[str]:
     if reason := no_process(prompts):
         reasons.append(f"all: {reason}")
     for process in PROCESSES.values():
-        unmet = [gate.reason for gate in cells_gates(prompts, process.cells) if not gate.met]
+        unmet = [gate.reason for gate in design_gates(prompts, process.cells) if not gate.met]
         reasons += [f"those about {process.name}: {reason}" for reason in unmet[:1]]
     if not reasons:
         return []

@@ -1,42 +1,19 @@
 """Gates that claims share: conditions that a measurement needs to say anything."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness import stats
 from harness.findings.specialisation.rules import LEAST_PROMPTS
-from harness.materials.items import DISCOVERY, EVALUATION, PromptSet, paired, uneven_pair
+from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.materials.sets import no_process
 from harness.study.study import Study
 from harness.verdicts.evidence import Gate
 
-LEAST_PAIRS = 3  # in a split: what the bootstrap interval of an effect needs
 PROCESS = "process"  # name of a gate
 FIRST_ITEMS = 30  # of each task: where these show what is to be known, no more are asked
 SURE = 0.99  # level of the interval that must lie below the gate
 ADD_ANSWERS = "each prompt an answer and distractors, or options"  # as columns of a prompt file
-
-
-def paired_gate(study: Study) -> Gate:
-    """Whether the materials have pairs to compare within, alike in number and in both splits."""
-    prompts = study.prompts
-    table = paired(prompts.items, prompts.tasks)
-    if not table:
-        reason = (
-            f"no pair of {prompts.name} holds prompts of both {prompts.tasks[0]} and "
-            f"{prompts.tasks[1]}: give a `pair` column, or cross the classes with --crossed"
-        )
-        return Gate("pairs", False, reason)
-    if uneven := uneven_pair(prompts.items, prompts.tasks):
-        return Gate("pairs", False, f"{prompts.name}: {uneven}")
-    where = Counter(prompts.items[next(iter(row.values()))[0]].split for row in table.values())
-    few = [f"{where[s]} in {s}" for s in (DISCOVERY, EVALUATION) if where[s] < LEAST_PAIRS]
-    reason = (
-        f"{prompts.name} has too few pairs of both tasks: {', '.join(few)}; an effect and "
-        f"its interval need {LEAST_PAIRS} or more"
-    )
-    return Gate("pairs", not few, reason)
 
 
 def classes_gate(study: Study) -> Gate:

@@ -293,7 +293,7 @@ def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
 
 def uniformity_finding(study: Study, shuffles: int, least: float) -> Finding:
     """The p of h2, the smallest of any head, under shuffled labels, against the uniform."""
-    require(*design_gates(study, COMPOSING.cells))
+    require(*design_gates(study.prompts, COMPOSING.cells))
     smallest, floor = _smallest_p(study, shuffles)
     uniformity = stats.uniformity(smallest, levels=round(1 / floor))
     significant = int((smallest <= SHUFFLE_ALPHA).sum())

@@ -226,24 +226,6 @@ def cross(treated: Item, control: Item, *, frame: str, template: str, pair: str)
     return items
 
 
-def uneven_pair(items: Sequence[Item], tasks: tuple[str, str]) -> str:
-    """The first pair that holds other numbers of the two tasks than the first one; "" if none does.
-
-    Labels can be exchanged within pairs only if every pair holds as many prompts of each task.
-    """
-    first, second = tasks
-    table = paired(items, tasks)
-    each = len(next(iter(table.values()))[first]) if table else 0
-    for pair, row in table.items():
-        if not len(row[first]) == len(row[second]) == each:
-            return (
-                f"pair {pair!r} holds {len(row[first])} {first} and {len(row[second])} {second} "
-                f"prompts; every pair needs {each} of each, as the first one has, so that labels "
-                "can be exchanged"
-            )
-    return ""
-
-
 def paired(items: Iterable[Item], tasks: tuple[str, str]) -> dict[str, dict[str, list[int]]]:
     """Positions in `items` by pair and task, for pairs that have both tasks."""
     table: dict[str, dict[str, list[int]]] = {}

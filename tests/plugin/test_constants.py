@@ -34,7 +34,6 @@ def fresh():
         (published, "_SHUFFLES"),
         (gates, "FIRST_ITEMS"),
         (neuron_scores, "PATH_STEPS"),
-        (gates, "LEAST_PAIRS"),
         (difficulty, "GATE"),
         (wording, "NEGLIGIBLE"),
     ],

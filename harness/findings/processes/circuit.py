@@ -102,7 +102,7 @@ def searchable(study: Study, process: Process, gate: float) -> tuple[tuple[Gate,
     Raises:
         Inconclusive: If a gate is unmet.
     """
-    gates = require(*order_gate(study.prompts, process), *design_gates(study, CELLS))
+    gates = require(*order_gate(study.prompts, process), *design_gates(study.prompts, CELLS))
     gates += require(*asked_first(study, CELLS, gate))
     parts = Parts.of(study)
     return gates + require(*_items_gates(study, parts)), parts

@@ -129,7 +129,9 @@ def measured(study: Study, rule: HopRule) -> Read:
         f"about; take the set cells with --chains {LEAST_CHAINS}"
     )
     gates = require(Gate("chains", chains >= LEAST_CHAINS, reason))
-    gates += require(*design_gates(study, COMPOSING.cells), *order_gate(study.prompts, COMPOSING))
+    gates += require(
+        *design_gates(study.prompts, COMPOSING.cells), *order_gate(study.prompts, COMPOSING)
+    )
     gates += require(*asked_first(study, COMPOSING.cells, rule.gate))
     assert whole is not None
     stories = Stories.answered(study, study.prompts, whole[1])

@@ -100,7 +100,9 @@ def gates_of(study: Study, process: Process, gate: float) -> tuple[Gate, ...]:
     Raises:
         Inconclusive: If one is unmet.
     """
-    gates = require(*design_gates(study, process.cells), *order_gate(study.prompts, process))
+    gates = require(
+        *design_gates(study.prompts, process.cells), *order_gate(study.prompts, process)
+    )
     gates += require(*asked_first(study, process.cells, gate))
     return gates + require(*surface_gate(study, process))
 
@@ -122,12 +124,7 @@ def order_gate(prompts: PromptSet, process: Process) -> tuple[Gate, ...]:
     return (Gate("order", whole[1].order != TOLD, reason),)
 
 
-def design_gates(study: Study, cells: tuple[str, ...]) -> tuple[Gate, ...]:
-    """Whether the materials contrast the cells, in relations enough."""
-    return cells_gates(study.prompts, cells)
-
-
-def cells_gates(prompts: PromptSet, cells: tuple[str, ...]) -> tuple[Gate, ...]:
+def design_gates(prompts: PromptSet, cells: tuple[str, ...]) -> tuple[Gate, ...]:
     """Whether a set contrasts the cells, in relations enough: known without a model."""
     *most, last = cells
     asked = f"{', '.join(most)} and {last}"

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness import stats
 from harness.findings.effects import part
 from harness.findings.steering.selection import SteeringStudy
 from harness.materials.cell_sets import draw_cells, whole_cells
@@ -23,16 +22,21 @@ class Pool:
     """Items of one task, and whether the intact model answers them.
 
     Attributes:
-        prompts: The items; the direction was fitted on none of them.
+        study: On the items; the direction was fitted on none of them.
         correct: Whether each is answered correctly.
         task: Their task.
         description: Which items these are, in words.
     """
 
-    prompts: PromptSet
+    study: Study
     correct: np.ndarray
     task: str
     description: str
+
+    @property
+    def prompts(self) -> PromptSet:
+        """The items."""
+        return self.study.prompts
 
     def items(self, split: str, pairs: int, *, correct: bool) -> PromptSet:
         """Items of a split that are answered correctly, or wrong."""
@@ -51,9 +55,8 @@ class Pool:
 
     @property
     def above_guessing(self) -> bool:
-        """Whether more are answered right than guessing would give: a 99 % bound, all items."""
-        low, _ = stats.binomial_interval(int(self.correct.sum()), len(self.correct), level=0.98)
-        return low > self.guessing
+        """Whether more are answered right than guessing would give, of all items."""
+        return self.study.beats_chance()[self.task]
 
     @property
     def guessing(self) -> float:
@@ -112,4 +115,4 @@ def _harder(study: Study) -> Iterator[tuple[str, PromptSet]]:
 def _pool(study: Study, prompts: PromptSet, task: str, description: str) -> Pool:
     correct = study.subject.answers(prompts).correct == 1
     share = f"{correct.mean():.2f} of them answered right"
-    return Pool(prompts, correct, task, f"{description}, {share}")
+    return Pool(replace(study, prompts=prompts), correct, task, f"{description}, {share}")

@@ -207,8 +207,11 @@ def test_too_few_wrong_items_are_inconclusive():
 def test_a_model_that_may_only_guess_has_nothing_to_activate(right, above):
     """Of 60 items a third may be right by guessing among four options."""
     items = tuple(i for i in study().prompts.items if i.task == "reasoning")[:60]
-    correct = np.arange(len(items)) < right * len(items)
-    pool = Pool(replace(study().prompts, items=items), correct, "reasoning", "some")
+    toy = study(misses=1 - right)
+    prompts = replace(toy.prompts, items=items)
+    correct = toy.subject.answers(prompts).correct == 1
+    assert correct.mean() == pytest.approx(right)
+    pool = Pool(replace(toy, prompts=prompts), correct, "reasoning", "some")
     assert (len(items), pool.guessing) == (60, 0.25)
     assert pool.above_guessing is above
 

@@ -80,6 +80,7 @@ class Sizes:
         kind: Parameters of the prediction beside model and prompts, such as `retrieval head`.
         full: Whether h9 is asked on other stories too (`--full`).
         unmet: Those of `difficulty.GATES` that it is known not to meet.
+        process: That it asks for, by its name or parameters.
     """
 
     items: int
@@ -89,6 +90,7 @@ class Sizes:
     kind: str = ""
     full: bool = False
     unmet: Collection[str] = ()
+    process: str = PROCESSES[0]
 
     @classmethod
     def of(
@@ -148,6 +150,8 @@ def _until_gate(prediction: str, sizes: Sizes) -> tuple[tuple[Work, ...], bool]:
     """What is measured, and whether a gate ended it."""
     works: list[Work] = []
     later = False
+    named = (process for process in PROCESSES if process in f"{prediction} {sizes.kind}")
+    sizes = replace(sizes, process=next(named, sizes.process))
     try:
         for work in PREDICTIONS.get(prediction, _unknown)(sizes):
             later |= work is LATER
@@ -215,52 +219,41 @@ _ASKED: tuple[Kind, ...] = ("answers", "activations")
 NEEDED = {"retrieval": ("recall", "lookup"), "composing": (ORDER, "lookup", "reasoning")}
 
 
-def _of_process(name: str, again: bool = False) -> "Planned":
-    def works(sizes: Sizes) -> Iterator[Work]:
-        yield from _difficulty()
-        yield Work("answers", "cells-crossed", 2 * FIRST_ITEMS, 1, name)
-        _require(sizes, *NEEDED[name])
-        plain = 7 * sizes.items // 2  # of one cell half as many can be asked
-        shown, own, passes, prompts, second = "cells", "", 1.0, plain, sizes.items
-        if _crossed(sizes):
-            shown, own, passes = "cells-crossed", "both contrasts", TOGETHER
-            prompts, second = 4 * sizes.items, 2 * sizes.items
-        yield Work("activations", "cells", plain)
-        for kind in _ASKED:
-            yield Work(kind, shown, second, 1, f"{name}, second set")
-        yield Work("activations", shown, prompts, passes, own)
-        if again:
-            yield Work("activations", shown, prompts, 1, f"{name}, again")
-        if sizes.twins:  # which hardly ever find what they would have to find again
-            yield Work("activations", shown, prompts, passes * sizes.twins, f"{own} twins")
+def _process(sizes: Sizes, *, again: bool = False) -> Iterator[Work]:
+    name = sizes.process
+    yield from _difficulty()
+    yield Work("answers", "cells-crossed", 2 * FIRST_ITEMS, 1, name)
+    _require(sizes, *NEEDED[name])
+    plain = 7 * sizes.items // 2  # of one cell half as many can be asked
+    shown, own, passes, prompts, second = "cells", "", 1.0, plain, sizes.items
+    if _crossed(sizes):
+        shown, own, passes = "cells-crossed", "both contrasts", TOGETHER
+        prompts, second = 4 * sizes.items, 2 * sizes.items
+    yield Work("activations", "cells", plain)
+    for kind in _ASKED:
+        yield Work(kind, shown, second, 1, f"{name}, second set")
+    yield Work("activations", shown, prompts, passes, own)
+    if again:
+        yield Work("activations", shown, prompts, 1, f"{name}, again")
+    if sizes.twins:  # which hardly ever find what they would have to find again
+        yield Work("activations", shown, prompts, passes * sizes.twins, f"{own} twins")
 
-    return works
+
+def _process_again(sizes: Sizes) -> Iterator[Work]:
+    return _process(sizes, again=True)
 
 
 def _both_processes(sizes: Sizes) -> Iterator[Work]:
-    yield from _of_process("retrieval")(sizes)
-    yield from _of_process("composing")(sizes)
+    for process in PROCESSES:
+        yield from _process(replace(sizes, process=process))
 
 
-def _process_of(*, again: bool) -> "Planned":
-    """The process that the parameters name."""
-
-    def works(sizes: Sizes) -> Iterator[Work]:
-        name = "composing" if "composing" in sizes.kind else "retrieval"
-        yield from _of_process(name, again)(sizes)
-
-    return works
-
-
-def _process_circuit(name: str) -> "Planned":
-    def works(sizes: Sizes) -> Iterator[Work]:
-        part, of = _part(sizes), f"{name} {sizes.kind}"
-        yield from _found(name, sizes)
-        yield Work("sweep", "cells", part, 1 + len(ABLATIONS), of)  # and all of the kind
-        yield LATER
-        yield Work("sweep", "cells", _compared(sizes), 1 + 2 * REFERENCES, f"{of} others")
-
-    return works
+def _process_circuit(sizes: Sizes) -> Iterator[Work]:
+    part, of = _part(sizes), f"{sizes.process} {sizes.kind}"
+    yield from _found(sizes)
+    yield Work("sweep", "cells", part, 1 + len(ABLATIONS), of)  # and all of the kind
+    yield LATER
+    yield Work("sweep", "cells", _compared(sizes), 1 + 2 * REFERENCES, f"{of} others")
 
 
 def _part(sizes: Sizes) -> int:
@@ -273,23 +266,23 @@ def _compared(sizes: Sizes) -> int:
     return min(CELLS * STORY * relations_asked(sizes.items) // 2, _part(sizes))
 
 
-def _found(name: str, sizes: Sizes) -> Iterator[Work]:
+def _found(sizes: Sizes) -> Iterator[Work]:
     """A circuit: every component's cost, then doses.
 
     Heads are ranked once more with the best one ablated, from its layer on.
     """
     part, doses = _part(sizes), CIRCUIT_DOSES + 1  # and all of the kind
-    yield from _searched(name, sizes)
+    yield from _searched(sizes)
     if "head" in sizes.kind:
         again = 2 * sizes.head_by_head / SCREENED + doses
-        yield Work("sweep", "cells", part, again, f"{name} head search once more")
-    yield Work("sweep", "cells", part, doses, f"{name} {sizes.kind} doses")
+        yield Work("sweep", "cells", part, again, f"{sizes.process} head search once more")
+    yield Work("sweep", "cells", part, doses, f"{sizes.process} {sizes.kind} doses")
 
 
-def _searched(name: str, sizes: Sizes) -> Iterator[Work]:
+def _searched(sizes: Sizes) -> Iterator[Work]:
     """What every component costs, where the model answers; no circuit is chosen."""
     yield from _difficulty()
-    if name == "composing":
+    if sizes.process == "composing":
         _require(sizes, ORDER)
     yield Work("answers", "plain", 2 * _part(sizes))
     _require(sizes, *DEMONSTRATED, RIGHT)
@@ -306,61 +299,51 @@ def _search(sizes: Sizes, stories: str = "") -> Iterator[Work]:
         yield Work("gradients", "cells", part, PATH_STEPS, f"neuron search{stories}")
 
 
-def _transfer(name: str) -> "Planned":
-    def works(sizes: Sizes) -> Iterator[Work]:
-        of = f"{name} {sizes.kind} patched"
-        yield from _found(name, sizes)
-        yield Work("answers", "cells-crossed", 4 * sizes.items, 1, name)
-        yield Work("sweep", "cells-crossed", sizes.half, 2, of)
-        yield LATER
-        yield Work("sweep", "cells-crossed", sizes.half, 4, f"{of}, the other way, another name")
-        yield Work("sweep", "cells-crossed", _compared(sizes), 2 + 2 * REFERENCES, f"{of}, others")
-
-    return works
+def _transfer(sizes: Sizes) -> Iterator[Work]:
+    of = f"{sizes.process} {sizes.kind} patched"
+    yield from _found(sizes)
+    yield Work("answers", "cells-crossed", 4 * sizes.items, 1, sizes.process)
+    yield Work("sweep", "cells-crossed", sizes.half, 2, of)
+    yield LATER
+    yield Work("sweep", "cells-crossed", sizes.half, 4, f"{of}, the other way, another name")
+    yield Work("sweep", "cells-crossed", _compared(sizes), 2 + 2 * REFERENCES, f"{of}, others")
 
 
-def _tuning(name: str) -> "Planned":
+def _tuning(sizes: Sizes) -> Iterator[Work]:
     """Half of the steps are taken, say; other circuits and all parameters are tuned by as many.
 
     A step takes the prompts together, forwards and backwards: as three passes of answers.
     """
-
-    def works(sizes: Sizes) -> Iterator[Work]:
-        of, unlearnt = f"{name} {sizes.kind} tuned", _compared(sizes) // CELLS
-        yield from _found(name, sizes)
-        for arms, what in ((1, of), (2 + 2 * REFERENCES, f"{of}, others")):
-            yield Work("answers", "cells", unlearnt, 3 * arms * TUNING_STEPS / 2, what)
-            yield Work("answers", "cells", _compared(sizes), arms, f"judged, {what}")
-            yield LATER
-
-    return works
+    of, unlearnt = f"{sizes.process} {sizes.kind} tuned", _compared(sizes) // CELLS
+    yield from _found(sizes)
+    for arms, what in ((1, of), (2 + 2 * REFERENCES, f"{of}, others")):
+        yield Work("answers", "cells", unlearnt, 3 * arms * TUNING_STEPS / 2, what)
+        yield Work("answers", "cells", _compared(sizes), arms, f"judged, {what}")
+        yield LATER
 
 
 def _two_circuits(sizes: Sizes) -> Iterator[Work]:
-    for name in reversed(PROCESSES):  # composing has the gate that is known first
-        yield from _found(name, sizes)
+    for process in reversed(PROCESSES):  # composing has the gate that is known first
+        yield from _found(replace(sizes, process=process))
     sets = 3 * (1 + 2 * REFERENCES)  # either circuit of a pair, and both
     yield Work("sweep", "cells", _part(sizes), 3, f"both {sizes.kind}")
     # Not `LATER`: that each circuit costs its own process more follows from how it was found.
     yield Work("sweep", "cells", _compared(sizes), sets, f"both {sizes.kind} others")
 
 
-def _few_heads(name: str) -> "Planned":
-    def works(sizes: Sizes) -> Iterator[Work]:
-        sizes = replace(sizes, kind="head")
-        if FEW * sizes.layers * sizes.heads < FEW_HEADS:
-            raise _Unmet
-        yield from _found(name, sizes)
-        yield Work("sweep", "cells", _part(sizes), 1 + len(ABLATIONS) + 1, f"{name} few heads")
-        yield LATER
-        yield Work("sweep", "cells", _compared(sizes), 1 + 2 * REFERENCES, f"{name} few others")
-
-    return works
+def _few_heads(sizes: Sizes) -> Iterator[Work]:
+    sizes, name = replace(sizes, kind="head"), sizes.process
+    if FEW * sizes.layers * sizes.heads < FEW_HEADS:
+        raise _Unmet
+    yield from _found(sizes)
+    yield Work("sweep", "cells", _part(sizes), 1 + len(ABLATIONS) + 1, f"{name} few heads")
+    yield LATER
+    yield Work("sweep", "cells", _compared(sizes), 1 + 2 * REFERENCES, f"{name} few others")
 
 
 def _written_steps(sizes: Sizes) -> Iterator[Work]:
     yield from _first_texts(sizes)
-    yield from _found("composing", sizes)
+    yield from _found(sizes)
     yield Work("sweep", "cells", _part(sizes), 2, f"{sizes.kind} steps, short answers")
     yield from _texts(sizes, sizes.kind)
 
@@ -389,16 +372,13 @@ def _texts(sizes: Sizes, what: str) -> Iterator[Work]:
     yield Work("answers", "cells", _compared(sizes) // CELLS, others, f"{what} steps, others")
 
 
-def _generality(name: str, *others: str) -> "Planned":
+def _generality(sizes: Sizes) -> Iterator[Work]:
     """What every component costs, under `--full` once more on each sort of other stories."""
-
-    def works(sizes: Sizes) -> Iterator[Work]:
-        yield from _searched(name, sizes)
-        for stories in others if sizes.full else ():
-            yield Work("answers", "cells", CELLS * FIRST_ITEMS, 1, stories)
-            yield from _search(sizes, f", {stories}")
-
-    return works
+    yield from _searched(sizes)
+    others = ("drawn again",) if sizes.process == "retrieval" else ("drawn again", "one more step")
+    for stories in others if sizes.full else ():
+        yield Work("answers", "cells", CELLS * FIRST_ITEMS, 1, stories)
+        yield from _search(sizes, f", {stories}")
 
 
 def _words(sizes: Sizes) -> Iterator[Work]:
@@ -424,8 +404,8 @@ def _steps(sizes: Sizes) -> Iterator[Work]:
 
 def _process_depth(sizes: Sizes) -> Iterator[Work]:
     for kind in _CIRCUITS:
-        for name in reversed(PROCESSES):
-            yield from _found(name, replace(sizes, kind=kind))
+        for process in reversed(PROCESSES):
+            yield from _found(replace(sizes, kind=kind, process=process))
     yield Work("sweep", "cells", _part(sizes), len(PROCESSES) * sizes.layer_by_layer, "depth")
     patched = 2 * min(STORY * PATCHED_PAIRS, sizes.half)
     yield Work("sweep", "cells", patched, PATCHED_PLACES * (1 + sizes.layer_by_layer), "patching")
@@ -494,7 +474,6 @@ def _corrected(sizes: Sizes) -> Iterator[Work]:
 
 
 Planned = Callable[[Sizes], Iterator[Work]]
-_RETRIEVAL, _COMPOSING = _of_process("retrieval"), _of_process("composing")
 
 PREDICTIONS: Mapping[str, Planned] = {
     "test_hooks_leave_the_model_as_it_is": _nothing,
@@ -508,45 +487,43 @@ PREDICTIONS: Mapping[str, Planned] = {
     "test_heads_differ_as_published": _published,
     "test_neurons_differ_as_published": _published,
     **{
-        f"test_some_{kind}_serve_{process}": works
+        f"test_some_{kind}_serve_{process}": _process
         for kind in ("layers", "heads", "neurons")
-        for process, works in zip(PROCESSES, (_RETRIEVAL, _COMPOSING), strict=True)
+        for process in PROCESSES
     },
     **{
         f"test_retrieval_and_composing_use_different_{kind}": _both_processes
         for kind in ("layers", "heads", "neurons")
     },
     "test_types_hold_over_training_folds": _published,
-    "test_components_hold_in_relations_left_out": _process_of(again=False),
-    "test_the_same_components_are_found_with_other_entities": _process_of(again=True),
-    "test_a_circuit_of_retrieval_serves_other_relations": _process_circuit("retrieval"),
-    "test_a_circuit_of_composing_serves_other_relations": _process_circuit("composing"),
+    "test_components_hold_in_relations_left_out": _process,
+    "test_the_same_components_are_found_with_other_entities": _process_again,
+    "test_a_circuit_of_retrieval_serves_other_relations": _process_circuit,
+    "test_a_circuit_of_composing_serves_other_relations": _process_circuit,
     "test_zeroing_specialised_components_costs_their_task_alone": _published_drop,
     "test_recall_layers_lie_before_reasoning_layers": _published,
     "test_retrieval_is_caused_at_less_depth_than_composing": _process_depth,
     "test_direction_separates_as_published": _published,
-    "test_a_direction_of_retrieval_separates_other_relations": _RETRIEVAL,
-    "test_a_direction_of_composing_separates_other_relations": _COMPOSING,
+    "test_a_direction_of_retrieval_separates_other_relations": _process,
+    "test_a_direction_of_composing_separates_other_relations": _process,
     "test_direction_separates_held_out_prompts": _separates,
     "test_steering_towards_reasoning_moves_the_tasks_apart": _added,
     "test_projecting_the_direction_out_costs_its_task": _projected,
     "test_steering_activates_the_capability": _corrected,
     "test_each_circuit_serves_its_own_process_more": _two_circuits,
     "test_the_circuits_interact": _two_circuits,
-    "test_relations_agree_on_what_serves_retrieval": _generality("retrieval", "drawn again"),
-    "test_relations_agree_on_what_serves_composing": _generality(
-        "composing", "drawn again", "one more step"
-    ),
-    "test_patching_the_retrieval_circuit_lifts_its_answer": _transfer("retrieval"),
-    "test_patching_the_composing_circuit_lifts_its_answer": _transfer("composing"),
+    "test_relations_agree_on_what_serves_retrieval": _generality,
+    "test_relations_agree_on_what_serves_composing": _generality,
+    "test_patching_the_retrieval_circuit_lifts_its_answer": _transfer,
+    "test_patching_the_composing_circuit_lifts_its_answer": _transfer,
     "test_the_composing_circuit_acts_while_steps_are_written": _written_steps,
     "test_the_composing_direction_acts_while_steps_are_written": _written_direction,
-    "test_tuning_the_retrieval_circuit_unlearns_recall_alone": _tuning("retrieval"),
-    "test_tuning_the_composing_circuit_unlearns_reasoning_alone": _tuning("composing"),
+    "test_tuning_the_retrieval_circuit_unlearns_recall_alone": _tuning,
+    "test_tuning_the_composing_circuit_unlearns_reasoning_alone": _tuning,
     "test_the_bridge_is_readable_before_the_answer": _bridge,
     "test_each_further_step_is_readable_later": _steps,
-    "test_five_heads_carry_retrieval": _few_heads("retrieval"),
-    "test_five_heads_carry_composing": _few_heads("composing"),
+    "test_five_heads_carry_retrieval": _few_heads,
+    "test_five_heads_carry_composing": _few_heads,
 }
 
 _CIRCUITS = ("head", "neuron")

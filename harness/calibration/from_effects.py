@@ -22,7 +22,7 @@ from harness.calibration.effects import KINDS, Effects, Labelled
 from harness.calibration.relabelled import Relabel, shuffled_cells, three_relations
 from harness.calibration.tally import Null, said, tallied, together
 from harness.findings.circuits.circuits import CircuitKind
-from harness.findings.processes.circuit import ablate, rows_of_cells
+from harness.findings.processes.circuit import ablate
 from harness.findings.processes.circuit_finding import (
     Measured,
     cell_spared,
@@ -105,7 +105,7 @@ def costs_its_cell(labelled: Labelled, kind: CircuitKind, process: Process) -> S
 
     def required() -> Iterator[Evidence]:
         yield target_falls(circuit)
-        yield from (cell_spared(circuit, cell) for cell in process.others)
+        yield from (cell_spared("", cell, ablated, rule, study) for cell in process.others)
         yield target_lost(circuit)
 
     return together(required())
@@ -148,7 +148,7 @@ def _sums(model: Labelled, kind: Any, process: str) -> dict[str, float]:
     """What the circuit of a process costs its cell, as a sum and as the claim measures it."""
     effects, cell = model.effects, PROCESSES[process].target
     parts = effects.parts
-    found = effects.searching[kind].search.circuit(rows_of_cells(parts.selection, cell))
+    found = effects.searching[kind].search.circuit_of(cell)
     measured = ablate(effects.study, parts.judging, [found.circuit], means_over=parts.selection)
     added = model.ablated([found.circuit])
     return {"sum": float(added.mean(cell)[0]), "measured": float(measured.mean(cell)[0])}

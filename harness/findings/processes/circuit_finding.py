@@ -1,6 +1,6 @@
 """The finding of h5 on processes: a circuit found on some relations costs its process elsewhere."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,8 @@ from harness.study.study import Study
 from harness.verdicts.evidence import Component, Effect, Evidence, Gate
 from harness.verdicts.judge import Finding
 from harness.verdicts.samples import by_sample
+
+UNIT = "share of the logit difference"
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,10 @@ def _judged(measured: Measured) -> Finding:
     required = (
         lost,
         target_falls(measured),
-        *(cell_spared(measured, cell) for cell in measured.process.others),
+        *(
+            cell_spared(f"{cell} lost without them", cell, measured.ablated, rule, study)
+            for cell in measured.process.others
+        ),
         *(answers_spared(c, measured.ablated, rule, study) for c in measured.process.others),
     )
     met = worth_controls(study, required)
@@ -114,7 +119,7 @@ def _judged(measured: Measured) -> Finding:
     return Finding(
         required + beside,
         gates=measured.gates,
-        components=_components(measured),
+        components=components_of(measured.found.circuit, measured.process),
         notes=(
             _how_found(measured),
             *left_out("other circuits and other ways to ablate", met=met),
@@ -152,8 +157,10 @@ def _measure(
     members: Sequence[Member] | None = None,
 ) -> Measured:
     gates, parts, search = searched(study, kind, process, rule, gate)
-    rows = rows_of_cells(parts.selection, process.target)
-    found = search.circuit(rows) if members is None else search.named(members, rows)
+    if members is None:
+        found = search.circuit_of(process.target)
+    else:
+        found = search.named(members, rows_of_cells(parts.selection, process.target))
     own = [found.circuit, found.ranking]
     ablated = ablate(study, parts.judging, own, means_over=parts.selection).answered()
     return Measured(study, process, kind, rule, gates, parts, search, found, ablated)
@@ -178,7 +185,11 @@ def target_lost(measured: Measured) -> Evidence:
         Effect(
             "share of the loss without all",
             _ratio(both.mean(0)),
-            _interval(measured, lambda weights: _ratio(weights @ both)),
+            interval_over_relations(
+                lambda weights: _ratio(weights @ both),
+                measured.ablated.relations,
+                measured.study.plan,
+            ),
             method=f"{measured.found.size:,} {measured.kind}s cost {own:.2f} of the logit "
             f"difference, all {everything:.2f}; mean ablation; bootstrap of relations",
         ),
@@ -195,40 +206,48 @@ def _ratio(means: Float[np.ndarray, " two"]) -> float:
     return own / everything if everything > 0 else float("nan")
 
 
-def _interval(
-    measured: Measured, statistic: Callable[[Float[np.ndarray, " relation"]], float]
-) -> tuple[float, float]:
-    """Over the relations judged on."""
-    return interval_over_relations(statistic, measured.ablated.relations, measured.study.plan)
-
-
 def target_falls(measured: Measured) -> Evidence:
     """The requirement that the target lose more than others may.
 
     Half of next to nothing is no loss.
     """
-    costs = measured.ablated.costs[measured.process.target][:, 0]
     return Evidence(
         f"{measured.process.target} lost of its own logit difference",
-        _of_own(measured, costs),
+        share_lost(measured.process.target, measured.ablated, measured.study),
         threshold=measured.rule.margin,
         relation=">",
-        n=len(costs),
+        n=len(measured.ablated.relations),
         key="falls",
     )
 
 
-def cell_spared(measured: Measured, cell: str) -> Evidence:
-    """The requirement that another cell lose no more than the margin."""
-    costs = measured.ablated.costs[cell][:, 0]
+def cell_spared(
+    name: str, cell: str, ablated: Ablated, rule: CircuitRule, study: Study
+) -> Evidence:
+    """The requirement that a cell lose no more of its logit difference than the margin.
+
+    Args:
+        name: Of the evidence.
+        cell: One that is to be spared.
+        ablated: What was done to the circuit first.
+        rule: Its margin.
+        study: The plan of its bootstrap.
+    """
     return Evidence(
-        f"{cell} lost without them",
-        _of_own(measured, costs),
-        threshold=measured.rule.margin,
+        name,
+        share_lost(cell, ablated, study),
+        threshold=rule.margin,
         relation="<=",
-        n=len(costs),
+        n=len(ablated.relations),
         key=f"spared.{cell}",
     )
+
+
+def share_lost(cell: str, ablated: Ablated, study: Study) -> Effect:
+    """What a cell loses by what was done first, with its interval over relations."""
+    lost = ablated.costs[cell][:, 0]
+    interval = interval_over_relations(lost.dot, ablated.relations, study.plan)
+    return Effect(UNIT, float(lost.mean()), interval, method="bootstrap of relations")
 
 
 def answers_spared(cell: str, ablated: Ablated, rule: CircuitRule, study: Study) -> Evidence:
@@ -262,23 +281,14 @@ def answers_spared(cell: str, ablated: Ablated, rule: CircuitRule, study: Study)
     )
 
 
-def _of_own(measured: Measured, costs: Float[np.ndarray, " relation"]) -> Effect:
-    return Effect(
-        "share of the logit difference",
-        float(costs.mean()),
-        _interval(measured, costs.dot),
-        method="bootstrap of relations",
-    )
-
-
 def _compared(measured: Measured) -> Compared:
     """What the target loses beyond the others, without the circuit and without other ones.
 
     A larger circuit costs more: all have the claim's size.
     """
     parts, found, rule = measured.parts, measured.found, measured.rule
-    target, seed = measured.process.target, measured.study.plan.seed
-    random, same = other_circuits(measured.search, found.circuit, target, rule.draws, seed)
+    target = measured.process.target
+    random, same = other_circuits(measured.search, found.circuit, target)
     each = [found.circuit, *random, *same, found.ranking]
     ablated = ablate(measured.study, parts.compared, each, means_over=parts.selection)
     own = ablated.mean(target)
@@ -316,7 +326,7 @@ def _otherwise(measured: Measured) -> list[Evidence]:
         rows.append(
             Evidence(
                 f"{target} lost, {method.name} ablation",
-                Effect("share of the logit difference", each[target], method=others),
+                Effect(UNIT, each[target], method=others),
                 n=len(ablated.relations),
                 key=f"otherwise.{method.name}",
             )
@@ -324,10 +334,10 @@ def _otherwise(measured: Measured) -> list[Evidence]:
     return rows
 
 
-def _components(measured: Measured) -> tuple[Component, ...]:
-    circuit = measured.found.circuit
+def components_of(circuit: Circuit, process: Process) -> tuple[Component, ...]:
+    """The circuit's components, as those of the cell that needs the process."""
     return tuple(
-        Component(measured.kind, layer, index, float("nan"), None, measured.process.target)
+        Component(circuit.kind, layer, index, float("nan"), None, process.target)
         for layer, index in circuit.members
     )
 

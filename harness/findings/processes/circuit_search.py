@@ -10,7 +10,7 @@ from jaxtyping import Float
 from harness.findings.circuits.circuits import Circuit, CircuitKind, Member, ranked, shape, sizes
 from harness.findings.circuits.neuron_scores import neuron_scores
 from harness.findings.effects import means, swept
-from harness.findings.processes.circuit import CircuitRule, Parts, searchable
+from harness.findings.processes.circuit import CircuitRule, Parts, rows_of_cells, searchable
 from harness.findings.processes.kinds import Process
 from harness.interventions.interventions import INTACT, MEAN, Intervention
 from harness.materials.items import Item, PromptSet
@@ -64,6 +64,10 @@ class Search:
         self.layers, self.width = shape(study, kind)
         self.costs = self._neuron_costs() if kind == "neuron" else self._head_costs()
         self.intact = swept(study.subject, prompts, [INTACT]).clean_logit_difference
+
+    def circuit_of(self, cell: str) -> Found:
+        """The components that cost a cell most and the other cells least."""
+        return self.circuit(rows_of_cells(self.prompts, cell))
 
     def circuit(self, groups: Sequence[np.ndarray]) -> Found:
         """The components that cost the first group most and the others least.

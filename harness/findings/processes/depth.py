@@ -115,10 +115,7 @@ def _measure(study: Study, rule: CircuitRule, beyond: float, gate: float) -> Pro
     searching = [searched(study, kind, COMPOSING, rule, gate) for kind in KINDS]
     gates += searching[0][0]
     parts, searches = searching[0][1], tuple(search for *_, search in searching)
-    found = tuple(
-        tuple(s.circuit(rows_of_cells(parts.selection, process.target)) for s in searches)
-        for process in PROCESSES
-    )
+    found = tuple(tuple(s.circuit_of(process.target) for s in searches) for process in PROCESSES)
     each = parts_by_layer(found, layers)
     ablated = ablate(study, parts.judging, each, means_over=parts.selection).answered()
     profiles = profiles_of(study, searches, found, ablated, gates)

@@ -109,14 +109,8 @@ def beyond_others(
     )
 
 
-def random_circuits(search: Search, circuit: Circuit, draws: int, seed: int) -> list[Circuit]:
-    """Sets outside the circuit with as many components in each layer."""
-    matched = matched_sets(circuit, search.layers, search.width, draws, draws, seed)
-    return list(matched.circuits)
-
-
 def other_circuits(
-    search: Search, circuit: Circuit, cell: str, draws: int, seed: int
+    search: Search, circuit: Circuit, cell: str
 ) -> tuple[list[Circuit], list[Circuit]]:
     """What a circuit is compared with: random sets and same-process circuits, all of its size.
 
@@ -124,14 +118,14 @@ def other_circuits(
     halves that hardly differ would find what both need: the circuit of the process itself.
 
     Args:
-        search: That found it.
+        search: That found it; its rule says how many of each sort there are, at most.
         circuit: The judged one.
         cell: Its target: the others are found between questions of this cell.
-        draws: Of each sort, at most.
-        seed: Of both.
     """
+    draws, seed = search.rule.draws, search.study.plan.seed
+    random = matched_sets(circuit, search.layers, search.width, draws, draws, seed)
     same = [
         search.ranking(rows, sparing=True).top(len(circuit))
         for rows in same_process_rows(search.prompts, cell, draws, seed)
     ]
-    return random_circuits(search, circuit, draws, seed), same
+    return list(random.circuits), same

@@ -27,7 +27,6 @@ from harness.findings.processes.circuit import (
     CircuitRule,
     Sited,
     first_stories,
-    rows_of_cells,
 )
 from harness.findings.processes.circuit_search import Found, Search, searched
 from harness.findings.processes.kinds import Process, cell_of
@@ -125,7 +124,7 @@ def _measure(
     prompts = asked_otherwise(shown, process, judged)
     gates += require(_enough(prompts))
     back = asked_otherwise(shown, replace(process, cells=process.cells[::-1]), judged)
-    found = search.circuit(rows_of_cells(parts.selection, process.target))
+    found = search.circuit_of(process.target)
     forward = patched(study, prompts, [found.circuit, found.ranking])
     gates += require(_all_move(study, forward))
     return Transferred(study, kind, process, rule, gates, search, found, prompts, back, forward)
@@ -285,8 +284,7 @@ def _shares(measured: Transferred) -> list[float]:
 def _others(measured: Transferred) -> Compared:
     """Nats that other circuits of the same size move, on the first prompts of each relation."""
     search, found, rule = measured.search, measured.found, measured.rule
-    seed, own = measured.study.plan.seed, measured.process.target
-    random, same = other_circuits(search, found.circuit, own, rule.draws, seed)
+    random, same = other_circuits(search, found.circuit, measured.process.target)
     few = first_stories(measured.prompts)
     each = [found.circuit, *random, *same, found.ranking]
     moved = patched(measured.study, few, each).moved.mean(0)

@@ -5,21 +5,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.findings.circuits.circuits import CircuitKind
-from harness.findings.processes.circuit import LEAST_JUDGED, Parts, rows_of_cells
-from harness.findings.processes.circuit_finding import answers_spared
+from harness.findings.processes.circuit import LEAST_JUDGED, Parts
+from harness.findings.processes.circuit_finding import (
+    UNIT,
+    answers_spared,
+    cell_spared,
+    components_of,
+    share_lost,
+)
 from harness.findings.processes.circuit_search import Found, Search, searched
 from harness.findings.processes.followed import needed_elsewhere
 from harness.findings.processes.kinds import Process
 from harness.findings.processes.other_circuits import Compared, beyond_others, other_circuits
-from harness.findings.processes.selected import interval_over_relations
 from harness.findings.processes.tuning import Tuned, Tuning, TuningRule, to_unlearn
 from harness.findings.twins import left_out, worth_controls
 from harness.materials.items import PromptSet
 from harness.study.study import Study
-from harness.verdicts.evidence import Component, Effect, Evidence, Gate
+from harness.verdicts.evidence import Effect, Evidence, Gate
 from harness.verdicts.judge import Finding, require
-
-UNIT = "share of the logit difference"
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def tuning_finding(
     others, costs = process.others, measured.tuned.costs
     required = (
         _lost(measured),
-        *(_spared(measured, cell) for cell in others),
+        *(cell_spared(f"{cell} lost by it", cell, costs, rule.circuit, study) for cell in others),
         *(answers_spared(cell, costs, rule.circuit, study) for cell in others),
     )
     met = worth_controls(study, required)
@@ -71,10 +74,7 @@ def tuning_finding(
     return Finding(
         (*required, *beside, _right(measured)),
         gates=measured.gates,
-        components=tuple(
-            Component(kind, layer, index, float("nan"), None, measured.process.target)
-            for layer, index in measured.found.circuit.members
-        ),
+        components=components_of(measured.found.circuit, process),
         notes=(_how_tuned(measured), *left_out("other circuits", met=met)),
         samples={required[0].name: dict(zip(measured.relations, lost, strict=True))},
         severity=compared.severity if compared else None,
@@ -87,7 +87,7 @@ def _measure(
     gates, parts, search = searched(study, kind, process, rule.circuit, gate)
     gates += require(_tunable(study, kind))
     target = process.target
-    found = search.circuit(rows_of_cells(parts.selection, target))
+    found = search.circuit_of(target)
     gates += require(needed_elsewhere(study, kind, process, parts, found, rule.circuit))
     known = to_unlearn(study, parts.selection, target)
     gates += require(_enough(known, target))
@@ -112,29 +112,12 @@ def _lost(measured: Measured) -> Evidence:
     what = f"{measured.process.name} {measured.found.circuit.kind}s"
     return Evidence(
         f"{measured.process.target} lost by tuning the {what}",
-        _share(measured, measured.process.target),
+        share_lost(measured.process.target, measured.tuned.costs, measured.study),
         threshold=measured.rule.lost,
         relation=">=",
         n=len(measured.relations),
         key="lost",
     )
-
-
-def _spared(measured: Measured, cell: str) -> Evidence:
-    return Evidence(
-        f"{cell} lost by it",
-        _share(measured, cell),
-        threshold=measured.rule.circuit.margin,
-        relation="<=",
-        n=len(measured.relations),
-        key=f"spared.{cell}",
-    )
-
-
-def _share(measured: Measured, cell: str) -> Effect:
-    lost = measured.tuned.costs.costs[cell][:, 0]
-    interval = interval_over_relations(lost.dot, measured.relations, measured.study.plan)
-    return Effect(UNIT, measured.tuned.lost(cell), interval, method="bootstrap of relations")
 
 
 def _others(measured: Measured) -> Compared:
@@ -143,8 +126,7 @@ def _others(measured: Measured) -> Compared:
     All have its size and are tuned by no more steps.
     """
     process, rule, found = measured.process, measured.rule, measured.found
-    draws, seed = rule.circuit.draws, measured.study.plan.seed
-    random, same = other_circuits(measured.search, found.circuit, process.target, draws, seed)
+    random, same = other_circuits(measured.search, found.circuit, process.target)
     few, most = measured.parts.compared, measured.tuned.steps
     each = [measured.tuning.of(one, few, most) for one in (found.circuit, *random, *same)]
     meets = [

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.findings.circuits.circuits import Circuit, CircuitKind, relocated
-from harness.findings.processes.circuit import Ablated, CircuitRule, Parts, ablate, rows_of_cells
+from harness.findings.processes.circuit import Ablated, CircuitRule, Parts, ablate
 from harness.findings.processes.circuit_search import Search, searched
 from harness.findings.processes.kinds import CELLS, COMPOSING, RETRIEVAL
 from harness.findings.processes.other_circuits import same_process_rows
@@ -78,7 +78,7 @@ def measure_two(study: Study, kind: CircuitKind, rule: PairRule, *, gate: float)
         Inconclusive: If a gate is unmet.
     """
     gates, parts, search = searched(study, kind, COMPOSING, rule.search, gate)
-    found = [search.circuit(rows_of_cells(parts.selection, cell)) for cell in OWN]
+    found = [search.circuit_of(cell) for cell in OWN]
     pair = (found[0].circuit, found[1].circuit)
     judged = _ablated(study, parts.judging, [pair], parts.selection).answered()
     costs = np.stack([judged.costs[cell] for cell in CELLS], axis=1)

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.direction.vectors import difference_in_means
 from harness.findings.effects import swept
-from harness.findings.processes.circuit import CircuitRule, Parts, costs_of, rows_of_cells
+from harness.findings.processes.circuit import CircuitRule, Parts, costs_of
 from harness.findings.processes.circuit_search import Search
 from harness.findings.processes.followed import needed_elsewhere
 from harness.findings.processes.kinds import COMPOSING, cell_of
@@ -31,11 +31,11 @@ def circuit_of(kind: CircuitKind) -> Take:
 
     def take(study: Study, parts: Parts, rule: CircuitRule) -> tuple[Taken, Gate]:
         search = Search(study, kind, parts.selection, rule)
-        found = search.circuit(rows_of_cells(parts.selection, REASONING))
+        found = search.circuit_of(REASONING)
         needed = needed_elsewhere(study, kind, COMPOSING, parts, found, rule, spared=(LOOKUP,))
 
         def others() -> tuple[list[Intervention], list[Intervention]]:
-            made = other_circuits(search, found.circuit, REASONING, rule.draws, study.plan.seed)
+            made = other_circuits(search, found.circuit, REASONING)
             random, same = ([Intervention(c.sites, MEAN) for c in some] for some in made)
             return random, same
 

@@ -9,6 +9,7 @@ Selection   None: nothing is selected here.
 import pytest
 
 from harness.findings import validity
+from harness.findings.competence import competence_finding
 
 # Largest relative error allowed in the arithmetic of each dtype.
 TOLERANCE = {"float32": 1e-5, "bfloat16": 5e-2, "float16": 5e-3}
@@ -39,7 +40,7 @@ def test_every_site_reaches_the_logits(subject, verdict):
 @pytest.mark.criterion("controlled")
 def test_the_model_answers(study, verdict):
     """The model answers recall, lookup and reasoning above the gate; crossed ones are shown."""
-    verdict(validity.competence_finding(study, GATE))
+    verdict(competence_finding(study, GATE))
 
 
 @pytest.mark.criterion("controlled")

@@ -7,6 +7,7 @@ import pytest
 
 from harness import stats
 from harness.findings import validity
+from harness.findings.competence import competence_finding
 from harness.findings.gates import asked, competence_gates
 from harness.materials.sets import SETS, crossed_controls
 from harness.study.causality import LabelDifference
@@ -101,11 +102,8 @@ def test_a_site_that_does_nothing_refutes(bad):
 @pytest.mark.parametrize("task", ["recall", "reasoning"])
 def test_each_task_must_be_answered(task):
     study = study_of(null_subject, accuracy={task: 0.25})
-    assert (
-        outcome(finding_of(validity.competence_finding, study_of(null_subject), 0.6))[0]
-        == "supported"
-    )
-    finding = finding_of(validity.competence_finding, study, 0.6)
+    assert outcome(finding_of(competence_finding, study_of(null_subject), 0.6))[0] == "supported"
+    finding = finding_of(competence_finding, study, 0.6)
     assert outcome(finding)[0] is Outcome.REFUTED
     bad = next(e for e in finding.evidence if not e.passed)
     assert bad.name == f"{task} accuracy, made-crossed"
@@ -139,15 +137,13 @@ def test_what_decides_nothing_is_left_at_the_first_pairs_below_the_gate():
 
 def test_an_accuracy_about_the_gate_is_undecided():
     study = study_of(null_subject, accuracy={"recall": 0.5})
-    found, reason = outcome(finding_of(validity.competence_finding, study, 0.6))
+    found, reason = outcome(finding_of(competence_finding, study, 0.6))
     assert found is Outcome.INCONCLUSIVE
     assert reason.startswith("undecided: recall accuracy, made-crossed: 0.50 [0.39, 0.61]")
 
 
 def test_competence_has_a_value_for_each_pair_and_their_mean_is_the_effect():
-    finding = finding_of(
-        validity.competence_finding, study_of(null_subject, accuracy={"recall": 0.5}), 0.6
-    )
+    finding = finding_of(competence_finding, study_of(null_subject, accuracy={"recall": 0.5}), 0.6)
     assert {e.name for e in finding.evidence} == set(finding.samples)
     for e in finding.evidence:
         values = finding.samples[e.name]
@@ -159,7 +155,7 @@ def test_competence_has_a_value_for_each_pair_and_their_mean_is_the_effect():
 def test_lookup_is_asked_plain_and_crossed(domain):
     plan = Plan(seed=0, items=8, permutations=9, resamples=9, twins=0)
     prompts = SETS[f"{domain}-crossed"](plan.items, plan.seed)
-    finding = finding_of(validity.competence_finding, study_of(null_subject, prompts, plan), 0.6)
+    finding = finding_of(competence_finding, study_of(null_subject, prompts, plan), 0.6)
     assert [e.name for e in finding.evidence] == [
         "recall accuracy, plain",
         "lookup accuracy, plain",
@@ -170,16 +166,14 @@ def test_lookup_is_asked_plain_and_crossed(domain):
     ]
     assert outcome(finding)[0] is Outcome.SUPPORTED
     deaf = study_of(null_subject, prompts, plan, accuracy={"lookup": 0.0})
-    finding = finding_of(validity.competence_finding, deaf, 0.6)
+    finding = finding_of(competence_finding, deaf, 0.6)
     assert sum(not e.passed for e in finding.evidence) == 2
 
 
 def test_materials_without_answers_are_inconclusive():
     prompts = crossed_set()
     silent = replace(prompts, items=tuple(replace(i, distractors=()) for i in prompts.items))
-    found, reason = outcome(
-        finding_of(validity.competence_finding, study_of(null_subject, silent), 0.6)
-    )
+    found, reason = outcome(finding_of(competence_finding, study_of(null_subject, silent), 0.6))
     assert found is Outcome.INCONCLUSIVE
     assert "have no distractors" in reason
 
@@ -194,7 +188,7 @@ def test_answers_that_are_not_numbers_are_an_error_and_not_wrong_answers():
 
     study.subject.answers = broken
     with pytest.raises(ValueError, match="NaN"):
-        finding_of(validity.competence_finding, study, 0.6)
+        finding_of(competence_finding, study, 0.6)
 
 
 # Balance

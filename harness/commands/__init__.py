@@ -22,7 +22,6 @@ from harness.commands import (
     prompts,
     report,
 )
-from harness.commands.terminal import escape_what_cannot_be_encoded
 from harness.foreign import ForeignError, printable
 
 COMMANDS = (prompts, models, hypotheses, new, doctor, report, compare, fleet, calibrate)
@@ -49,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for command in COMMANDS:
         command.add(subparsers)
     options = parser.parse_args(arguments)
-    escape_what_cannot_be_encoded()
+    _escape_what_cannot_be_encoded()
     try:
         status: int = options.run(options)
         sys.stdout.flush()
@@ -70,3 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{parser.prog}: {printable(why)}", file=sys.stderr)
         return 2
     return status
+
+
+def _escape_what_cannot_be_encoded() -> None:
+    r"""Let stdout write `\xe9` where its encoding, such as ASCII, lacks a letter."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)  # a stream that captures has none
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")

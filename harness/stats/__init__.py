@@ -49,7 +49,13 @@ from harness.stats.calibration import (
     uniformity,
 )
 from harness.stats.cells import constant_cells
-from harness.stats.consistency import grouped_folds, jaccard, mean_pairwise_jaccard, modal_share
+from harness.stats.consistency import (
+    grouped_folds,
+    jaccard,
+    leave_one_out_sign,
+    mean_pairwise_jaccard,
+    modal_share,
+)
 from harness.stats.corrections import benjamini_hochberg, bonferroni, holm
 from harness.stats.correlation import RankCorrelation, rank_correlation
 from harness.stats.effects import cohens_d, pair_contrast
@@ -72,7 +78,6 @@ from harness.stats.ranks import (
     ranks_in_rows,
 )
 from harness.stats.recovery import Recovery, auroc_interval, recovery
-from harness.stats.relations import leave_one_out_sign
 from harness.stats.requirements import Decision, all_decided, decided
 from harness.stats.same_process import BeyondSameProcess, beyond_same_process
 from harness.stats.shrinkage import VariancePrior, variance_prior

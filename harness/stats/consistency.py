@@ -1,11 +1,11 @@
-"""Whether a selection holds over folds, resamples and redrawn materials."""
+"""Whether a selection, or a sign, holds over folds, relations and redrawn materials."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
-from harness.stats.cells import chunks, one_blas_thread
+from harness.stats.cells import as_cells, chunks, one_blas_thread
 
 
 def grouped_folds(
@@ -95,3 +95,18 @@ def mean_pairwise_jaccard(sets: Bool[np.ndarray, "set ..."]) -> float:
     if (union[upper] == 0).any():
         return float("nan")
     return float((shared[upper] / union[upper]).mean())
+
+
+def leave_one_out_sign(contrasts: Float[np.ndarray, "relation ..."]) -> Bool[np.ndarray, "..."]:
+    """Whether the mean keeps its sign with any one relation left out.
+
+    A mean of zero has no sign to keep, with or without a relation left out.
+
+    Raises:
+        ValueError: If there are fewer than two relations, or a value is not finite.
+    """
+    matrix = as_cells(contrasts, "contrasts", 2).astype(np.float64)
+    total = matrix.sum(axis=0)
+    # The one that supports the sign most is the one whose absence matters.
+    kept = np.sign(total) * total > np.maximum(np.sign(total) * matrix, 0).max(axis=0)
+    return np.asarray(kept & (total != 0)).reshape(np.shape(contrasts)[1:])

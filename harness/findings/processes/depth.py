@@ -15,7 +15,6 @@ from harness import stats
 from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.circuits.patching import patching_plots
 from harness.findings.circuits.plots import depth_profile
-from harness.findings.processes.centroid import centroid
 from harness.findings.processes.circuit import Ablated, CircuitRule, ablate, rows_of_cells
 from harness.findings.processes.circuit_search import Found, Search, searched
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
@@ -75,6 +74,17 @@ class Profiles:
     def sizes(self) -> tuple[tuple[int, ...], ...]:
         """How many heads and neurons the circuit of each process has."""
         return tuple(tuple(each.size for each in circuits) for circuits in self.found)
+
+
+def centroid(costs: Float[np.ndarray, "... layer"]) -> Float[np.ndarray, "..."]:
+    """Mean layer, weighted by what each layer's loss costs; nan if all together cost nothing.
+
+    A layer whose loss helps has a negative weight. Cut off at zero, noise would add weight to
+    every layer and draw the noisier of two profiles to the middle; here it cancels out.
+    """
+    layers, total = np.arange(costs.shape[-1]), costs.sum(-1)
+    undefined = np.full(total.shape, np.nan)
+    return np.asarray(np.divide(costs @ layers, total, out=undefined, where=total > 0))
 
 
 def process_depth_finding(

@@ -16,7 +16,7 @@ from harness.findings.specialisation.cells import (
     neuron_cells,
     published_cells,
 )
-from harness.findings.specialisation.folds import published_consistency
+from harness.findings.specialisation.consistency import published_consistency
 from harness.findings.specialisation.rules import PublishedRule
 from harness.materials.items import PromptSet
 from tests.support.synthetic import (

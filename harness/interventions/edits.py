@@ -128,24 +128,27 @@ def mean_ablation(site: Site, reference: Reference, positions: Positions = "all"
     return Edit(site, function, positions, "mean ablation", may_be_idle=True)
 
 
-def resample_ablation(
-    site: Site, donor: Source = Source.DONOR, positions: Positions = "all"
-) -> Edit:
+def resample_ablation(site: Site, positions: Positions = "all") -> Edit:
     """Values become those of another item at the same position counted from the right.
 
     The donors are passed to `sweep(donors=...)`. Where the donor is shorter, the values stay.
     """
-    return Edit(site, _other, positions, "resample ablation", donor, may_be_idle=True)
+    return Edit(site, _other, positions, "resample ablation", Source.DONOR, may_be_idle=True)
 
 
-def patch_from(
-    site: Site, source: Source = Source.COUNTERFACTUAL, positions: Positions = "all"
-) -> Edit:
-    """Values become those of another run of the item, position by position.
+def patch_from(site: Site, positions: Positions = "all") -> Edit:
+    """Values become those of the item's counterfactual prompt, position by position.
 
     An item is not measured if it has no counterfactual prompt, or one of another length in tokens.
     """
-    return Edit(site, _other, positions, f"patch from {source.value}", source, may_be_idle=True)
+    return Edit(
+        site,
+        _other,
+        positions,
+        "patch from counterfactual",
+        Source.COUNTERFACTUAL,
+        may_be_idle=True,
+    )
 
 
 def add_direction(

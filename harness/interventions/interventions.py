@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.interventions.directions import Directions
-from harness.interventions.sites import Positions, Site, Source
+from harness.interventions.sites import Positions, Site
 
 if TYPE_CHECKING:
     from harness.interventions.edits import EditSet, Reference
@@ -132,13 +132,13 @@ def _zero(site: Site, how: Intervention, _: Inputs) -> "EditSet":
 def _resample(site: Site, how: Intervention, _: Inputs) -> "EditSet":
     from harness.interventions import edits  # noqa: PLC0415
 
-    return (edits.resample_ablation(site, positions=how.positions),)
+    return (edits.resample_ablation(site, how.positions),)
 
 
 def _counterfactual(site: Site, how: Intervention, _: Inputs) -> "EditSet":
     from harness.interventions import edits  # noqa: PLC0415
 
-    return (edits.patch_from(site, Source.COUNTERFACTUAL, how.positions),)
+    return (edits.patch_from(site, how.positions),)
 
 
 def _add(site: Site, how: Intervention, inputs: Inputs) -> "EditSet":

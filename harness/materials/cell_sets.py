@@ -143,14 +143,12 @@ def crossed_name(name: str) -> str | None:
     return replace(wanted, crossed=True).named(wanted.difficulty)
 
 
-def relations_asked(items: int, chains: int = MOST_CHAINS_ASKED) -> int:
+def relations_asked(items: int) -> int:
     """In how many relations the cells ask so many questions of a task.
 
-    Args:
-        items: Questions of a task.
-        chains: Of a story; by default the most that a run chooses, which asks in fewest.
+    The stories have the most chains that a run chooses, which asks in fewest.
     """
-    return min(len(load_relations()), math.ceil(items / (2 * chains)))
+    return min(len(load_relations()), math.ceil(items / (2 * MOST_CHAINS_ASKED)))
 
 
 def draw_cells(

@@ -15,7 +15,7 @@ from harness.interventions.edits import (
     resample_ablation,
     zero_ablation,
 )
-from harness.interventions.sites import EditError, Site, Source
+from harness.interventions.sites import EditError, Site
 from harness.models.specs import ModelError, resolve
 from tests.support import tiny_models
 from tests.support.tiny_models import ENCODER_DECODERS, ENCODERS, ITEMS, item
@@ -181,7 +181,7 @@ def test_patching_the_last_layer_gives_the_other_prompt(model):
     ]
     last = model.architecture.layers - 1
     whole = [Site("resid", last), Site("resid", (model.sites.decoder or last + 1) - 1)]
-    sets = [(patch_from(site, Source.COUNTERFACTUAL),) for site in whole]
+    sets = [(patch_from(site),) for site in whole]
     found = model.sweep(pairs, sets)
     others = [replace(one, prompt=one.counterfactual_prompt) for one in pairs]
     expected = model.score(others).log_probability

@@ -65,15 +65,12 @@ class Confound:
     within: Mapping[str, Auc | None]
 
 
-def confounds_of(
-    prompts: PromptSet, tokens: Sequence[int] | None = None, seed: int = 0
-) -> list[Confound]:
+def confounds_of(prompts: PromptSet, tokens: Sequence[int] | None = None) -> list[Confound]:
     """How each measure separates the two tasks of a set, with that of subject and template alone.
 
     Args:
         prompts: Items of a third task are left out.
         tokens: Length of each item in tokens, if there is a tokenizer.
-        seed: Of the random halves for the scores of subjects and templates.
     """
     keep = [n for n, item in enumerate(prompts.items) if item.task in prompts.tasks]
     items = [prompts.items[n] for n in keep]
@@ -91,7 +88,7 @@ def confounds_of(
     ]
     for name, groups in groupings.items():
         if name != "pair":
-            scores = label_scores(groups, treated, pairs, seed)
+            scores = label_scores(groups, treated, pairs)
             rows.append(Confound(f"{name} alone", "", auc(scores, treated, pairs), {}))
     return rows
 
@@ -218,13 +215,12 @@ def label_scores(
     groups: Int[np.ndarray, " item"],
     treated: Bool[np.ndarray, " item"],
     units: Int[np.ndarray, " item"],
-    seed: int = 0,
 ) -> Float[np.ndarray, " item"]:
     """For each item, the share of treated items of its group in the other half of the units.
 
     Halves are drawn at random; a group that is not in the other half scores the overall share.
     """
-    half = (np.random.default_rng(seed).permutation(units.max() + 1) % 2)[units]
+    half = (np.random.default_rng(0).permutation(units.max() + 1) % 2)[units]
     scores = np.full(len(groups), treated.mean())
     for side in (0, 1):
         size = np.bincount(groups[half != side], minlength=groups.max() + 1)

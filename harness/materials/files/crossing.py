@@ -8,7 +8,7 @@ from harness.materials.files.reading import split_pairs
 from harness.materials.items import Item, MaterialsError, PromptSet, cross
 
 
-def cross_set(prompts: PromptSet, name: str = "", *, seed: int = 0) -> PromptSet:
+def cross_set(prompts: PromptSet, name: str = "") -> PromptSet:
     """Each item of the first task in one prompt with an item of the second; see `prompts.cross`.
 
     Partners are the items of one pair if it has both tasks; the others are matched in order. If
@@ -24,7 +24,7 @@ def cross_set(prompts: PromptSet, name: str = "", *, seed: int = 0) -> PromptSet
     matched = [_ready(a, b, a.pair if n == 0 else f"{a.pair}/{n}") for n, a, b in together]
     in_order = [_ready(a, b, f"{a.id}+{b.id}") for a, b in alone]
     if any(a.split != b.split for a, b in in_order):
-        split = split_pairs([item for two in in_order for item in two], seed)
+        split = split_pairs([item for two in in_order for item in two])
         in_order = [
             (replace(a, split=split[a.pair]), replace(b, split=split[b.pair])) for a, b in in_order
         ]

@@ -33,7 +33,7 @@ class WordsAuc:
     words: int
 
 
-def words_auc(prompts: PromptSet, seed: int = 0) -> WordsAuc | None:
+def words_auc(prompts: PromptSet) -> WordsAuc | None:
     """AUC of a classifier on which words occur, and how many; pairs kept in one fold.
 
     Within a group, what is common to it is taken out; where no pair holds both tasks, and there are
@@ -41,7 +41,7 @@ def words_auc(prompts: PromptSet, seed: int = 0) -> WordsAuc | None:
     whole pairs drawn at random, and the `MOST_WORDS` words that occur in most of them. None if
     there are too few prompts for it.
     """
-    items = _sample([i for i in prompts.items if i.task in prompts.tasks], seed)
+    items = _sample([i for i in prompts.items if i.task in prompts.tasks])
     treated = np.array([item.task == prompts.tasks[0] for item in items])
     listed = [WORD.findall(item.prompt.lower()) for item in items]
     number = {word: n for n, word in enumerate(sorted({w for row in listed for w in row}))}
@@ -49,26 +49,26 @@ def words_auc(prompts: PromptSet, seed: int = 0) -> WordsAuc | None:
         items, [[number[word] for word in row] for row in listed], most=MOST_WORDS
     )
     pairs = codes(item.pair for item in items)
-    value = _fitted(features, treated, pairs, seed)
+    value = _fitted(features, treated, pairs)
     if value is None:
         return None
     within = {}
     for by, groups in groupings_of(items).items():
         kept = groups if not paired(items, prompts.tasks) and _enough(groups, treated) else pairs
         within[by] = (
-            _fitted(_centred(features, groups), treated, kept, seed)
+            _fitted(_centred(features, groups), treated, kept)
             if auc_within(np.zeros(len(items)), treated, groups)
             else None
         )
     return WordsAuc(value, within, len(items), min(len(number), MOST_WORDS))
 
 
-def _sample(items: list[Item], seed: int) -> list[Item]:
+def _sample(items: list[Item]) -> list[Item]:
     """The items of whole pairs, drawn at random until there are enough, in their own order."""
     if len(items) <= MOST_PROMPTS:
         return items
     names = list(dict.fromkeys(item.pair for item in items))
-    random.Random(seed).shuffle(names)
+    random.Random(0).shuffle(names)
     sizes = dict.fromkeys(names, 0)
     for item in items:
         sizes[item.pair] += 1
@@ -90,13 +90,12 @@ def _fitted(
     features: Float[np.ndarray, "item feature"],
     treated: Bool[np.ndarray, " item"],
     groups: Int[np.ndarray, " item"],
-    seed: int,
 ) -> float | None:
     if not _enough(groups, treated):
         return None
     named = [str(group) for group in groups]
     try:
-        return stats.surface_auc(features, treated, named, folds=FOLDS, seed=seed)
+        return stats.surface_auc(features, treated, named, folds=FOLDS, seed=0)
     except stats.TooFewGroups:
         return None
 

@@ -33,7 +33,7 @@ from harness.materials.cell_sets import whole_cells
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Gate
-from harness.verdicts.judge import require
+from harness.verdicts.judge import Finding, require
 from harness.verdicts.samples import by_sample
 from harness.verdicts.severity import Severity
 
@@ -194,16 +194,7 @@ def answer_gate(read: Read, word: str, called: str) -> Gate:
     return Gate(f"{called} read", row.passed, reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Ordered:
-    """Two words, and what is required of their order."""
-
-    evidence: tuple[Evidence, ...]
-    samples: dict[str, dict[str, float]]
-    severity: Severity
-
-
-def in_order(read: Read, name: str, curves: dict[str, Curves], earliest: Curves) -> Ordered:
+def in_order(read: Read, name: str, curves: dict[str, Curves], earliest: Curves) -> Finding:
     """Whether the second word is readable deeper than the first, and than itself elsewhere.
 
     Args:
@@ -225,7 +216,7 @@ def in_order(read: Read, name: str, curves: dict[str, Curves], earliest: Curves)
     alike = (same >= rule.least) & (same > np.float64(beyond.threshold))
     early, late = (np.array([onset(row) for row in each]) for each in curves.values())
     samples = {name: by_sample(relations, late - early)}
-    return Ordered((later, beyond), samples, Severity.of(alike))
+    return Finding((later, beyond), samples=samples, severity=Severity.of(alike))
 
 
 def deeper(

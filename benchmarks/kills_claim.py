@@ -5,7 +5,7 @@ For `benchmarks.kills`: each prediction sweeps and hands over samples and a figu
 
 import pytest
 
-from harness.findings.effects import swept
+from harness.findings.sweeps import swept
 from harness.interventions.interventions import ZERO, Intervention
 from harness.interventions.sites import Site
 from harness.verdicts.evidence import Effect, Evidence

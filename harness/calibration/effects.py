@@ -15,7 +15,6 @@ from jaxtyping import Float
 from harness.activations.swept import SweepResult
 from harness.calibration.claims import claim_module
 from harness.findings.circuits.circuits import CircuitKind, ranked
-from harness.findings.effects import swept
 from harness.findings.processes.circuit import (
     Ablated,
     CircuitRule,
@@ -28,6 +27,7 @@ from harness.findings.processes.circuit import (
 )
 from harness.findings.processes.circuit_search import Found, Search
 from harness.findings.processes.kinds import COMPOSING
+from harness.findings.sweeps import swept
 from harness.interventions.interventions import INTACT, MEAN, Intervention
 from harness.interventions.sites import Site
 from harness.materials.items import PromptSet

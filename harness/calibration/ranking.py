@@ -11,8 +11,8 @@ from harness import stats
 from harness.calibration.claims import claim_module
 from harness.findings.circuits.circuits import Member
 from harness.findings.circuits.neuron_scores import PATH_STEPS
-from harness.findings.effects import mean_activations, swept
 from harness.findings.processes.circuit_search import Search
+from harness.findings.sweeps import mean_activations, swept
 from harness.foreign import parsed
 from harness.interventions.interventions import ABLATIONS, Intervention
 from harness.interventions.sites import Site

@@ -7,15 +7,10 @@ import pytest
 
 from harness.activations.swept import SweepResult
 from harness.adapter import Model
-from harness.findings import effects
+from harness.findings import sweeps
 from harness.findings.circuits.neuron_scores import neuron_scores
-from harness.findings.effects import (
-    change_test,
-    effects_on_correct,
-    measured_effects,
-    part,
-    swept,
-)
+from harness.findings.effects import change_test, effects_on_correct, measured_effects, part
+from harness.findings.sweeps import swept
 from harness.interventions.donors import donors_of
 from harness.interventions.interventions import (
     COUNTERFACTUAL,
@@ -61,7 +56,7 @@ def model(spec):
 @pytest.fixture
 def calls(monkeypatch):
     """Items of every sweep of the model; shards of eight."""
-    monkeypatch.setattr(effects, "_SHARD", 8)
+    monkeypatch.setattr(sweeps, "_SHARD", 8)
     made, real = [], Model.sweep
 
     def counted(self, items, *args, **options):

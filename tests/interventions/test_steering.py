@@ -8,10 +8,10 @@ import torch
 
 from harness.adapter import LoadOptions, Model
 from harness.findings.direction.vectors import difference_in_means
-from harness.findings.effects import swept
 from harness.findings.steering.fitting import (
     fit,
 )
+from harness.findings.sweeps import swept
 from harness.interventions import edits
 from harness.interventions.directions import Directions
 from harness.interventions.interventions import (

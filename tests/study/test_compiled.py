@@ -9,8 +9,8 @@ import torch
 from fixtures.training import compiled
 from fixtures.training.choices import measure_cells
 from harness.files import DATA
-from harness.findings.effects import swept
 from harness.findings.processes.kinds import cell_of
+from harness.findings.sweeps import swept
 from harness.interventions.interventions import INTACT, MEAN, Intervention
 from harness.interventions.sites import Site
 from harness.materials.cell_sets import draw_cells

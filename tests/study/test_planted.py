@@ -12,8 +12,8 @@ from fixtures.training import plant
 from fixtures.training.lesions import Lesion, Parts
 from fixtures.training.plant import COMPOSING, PROCESSES, RETRIEVAL, SHARED
 from harness.files import DATA
-from harness.findings.effects import swept
 from harness.findings.processes.kinds import cell_of
+from harness.findings.sweeps import swept
 from harness.interventions.interventions import MEAN, Intervention
 from harness.interventions.sites import Site, joined
 from harness.materials.cell_sets import draw_cells

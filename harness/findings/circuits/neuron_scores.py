@@ -1,7 +1,7 @@
 """What each neuron contributes, where one alone costs next to nothing; from the store."""
 
 from harness.activations.swept import PathScores
-from harness.findings.effects import mean_activations
+from harness.findings.sweeps import mean_activations
 from harness.materials.items import PromptSet
 from harness.study.subject import Subject
 

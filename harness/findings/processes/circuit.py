@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from harness.activations.swept import SweepResult
-from harness.findings.effects import effects_on_correct, means, swept
+from harness.findings.effects import effects_on_correct, means
 from harness.findings.processes.kinds import CELLS, Process, cell_of
 from harness.findings.processes.materials import (
     asked_first,
@@ -22,6 +22,7 @@ from harness.findings.processes.materials import (
     order_gate,
     relations_of,
 )
+from harness.findings.sweeps import swept
 from harness.interventions.interventions import MEAN, Intervention, Method
 from harness.interventions.sites import Site
 from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet

@@ -9,9 +9,10 @@ from jaxtyping import Float
 
 from harness.findings.circuits.circuits import Circuit, CircuitKind, Member, ranked, shape, sizes
 from harness.findings.circuits.neuron_scores import neuron_scores
-from harness.findings.effects import means, swept
+from harness.findings.effects import means
 from harness.findings.processes.circuit import CircuitRule, Parts, rows_of_cells, searchable
 from harness.findings.processes.kinds import Process
+from harness.findings.sweeps import swept
 from harness.interventions.interventions import INTACT, MEAN, Intervention
 from harness.materials.items import Item, PromptSet
 from harness.study.study import Study

@@ -21,7 +21,6 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.findings.circuits.circuits import CircuitKind
-from harness.findings.effects import swept
 from harness.findings.processes.circuit import (
     LEAST_JUDGED,
     CircuitRule,
@@ -34,6 +33,7 @@ from harness.findings.processes.materials import shown_by
 from harness.findings.processes.other_circuits import Compared, beyond_others, other_circuits
 from harness.findings.processes.other_names import of_another_name
 from harness.findings.processes.selected import interval_over_relations
+from harness.findings.sweeps import swept
 from harness.findings.twins import left_out, worth_controls
 from harness.interventions.interventions import COUNTERFACTUAL, Intervention
 from harness.materials.items import EVALUATION, PromptSet

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.findings.circuits.circuits import Circuit
-from harness.findings.effects import swept
 from harness.findings.processes.circuit import Ablated, CircuitRule, costs_of, first_stories
 from harness.findings.processes.kinds import CELLS, cell_of
+from harness.findings.sweeps import swept
 from harness.interventions.interventions import INTACT
 from harness.interventions.steps import Steps
 from harness.materials.items import Item, PromptSet

@@ -12,10 +12,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from harness import stats
-from harness.findings.effects import mean_activations, means
+from harness.findings.effects import means
 from harness.findings.gates import SURE, first_pairs
 from harness.findings.processes.circuit import LEAST_JUDGED, CircuitRule, Parts, searchable
 from harness.findings.processes.kinds import COMPOSING, cell_of
+from harness.findings.sweeps import mean_activations
 from harness.interventions.directions import Directions
 from harness.interventions.interventions import (
     INTACT,

@@ -7,7 +7,6 @@ from jaxtyping import Bool, Float
 
 from harness.findings.circuits.circuits import CircuitKind
 from harness.findings.direction.vectors import difference_in_means
-from harness.findings.effects import swept
 from harness.findings.processes.circuit import CircuitRule, Parts, costs_of
 from harness.findings.processes.circuit_search import Search
 from harness.findings.processes.followed import needed_elsewhere
@@ -16,6 +15,7 @@ from harness.findings.processes.materials import contrasted
 from harness.findings.processes.other_circuits import other_circuits, same_process_rows
 from harness.findings.processes.writing import Take, Taken
 from harness.findings.steering.fitting import fitting_prompts
+from harness.findings.sweeps import swept
 from harness.interventions.directions import Directions
 from harness.interventions.interventions import MEAN, PROJECT_OUT, Intervention
 from harness.interventions.sites import Site

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from harness.activations.swept import SweepResult
-from harness.findings.effects import effects_on_all, part, swept
+from harness.findings.effects import effects_on_all, part
 from harness.findings.steering.effects import BothTasks
 from harness.findings.steering.fitting import (
     FittedDirection,
@@ -17,6 +17,7 @@ from harness.findings.steering.fitting import (
     spread_like_stream,
 )
 from harness.findings.steering.rule import SteeringRule
+from harness.findings.sweeps import swept
 from harness.interventions.directions import Directions
 from harness.interventions.interventions import ADD, PROJECT_OUT, Intervention, Method
 from harness.interventions.sites import Site

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from harness.findings.circuits.circuits import Circuit
-from harness.findings.effects import swept
 from harness.findings.processes.circuit import CircuitRule, Parts
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
 from harness.findings.processes.tuning import Tuning, TuningRule, to_unlearn
 from harness.findings.processes.tuning_finding import tuning_finding
+from harness.findings.sweeps import swept
 from harness.interventions.interventions import INTACT
 from harness.interventions.steps import Steps
 from harness.materials.cell_sets import draw_cells

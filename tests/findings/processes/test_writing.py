@@ -11,12 +11,12 @@ from types import SimpleNamespace
 import pytest
 
 from harness.files import DATA
-from harness.findings.effects import swept
 from harness.findings.processes.circuit import CircuitRule, costs_of
 from harness.findings.processes.kinds import cell_of
 from harness.findings.processes.writing import Writer, WritingRule
 from harness.findings.processes.writing_finding import writing_finding
 from harness.findings.processes.writing_taken import circuit_of
+from harness.findings.sweeps import swept
 from harness.interventions.interventions import MEAN, Intervention
 from harness.interventions.sites import Site, joined
 from harness.materials.cell_sets import draw_cells

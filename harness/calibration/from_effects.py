@@ -118,7 +118,8 @@ def serve_their_own(labelled: Labelled, kind: CircuitKind) -> State:
     costs = np.stack([judged.costs[cell] for cell in CELLS], axis=1)
     rule, search = claim_module("h8").rule, labelled.searching[kind]
     study, parts, relations = labelled.effects.study, labelled.parts, judged.relations
-    both = TwoCircuits(study, kind, rule, (), parts, search, (one, two), relations, costs)
+    pair, heights = (one, two), judged.heights
+    both = TwoCircuits(study, kind, rule, (), parts, search, pair, relations, costs, heights)
     return together(main_effect_on_own(both, at) for at in range(len(OWN)))
 
 

@@ -53,6 +53,7 @@ class Planted:
         sets: The two sets of `joint`.
         spread: Standard deviation of an item's sensitivity, and (a quarter) of each component's.
         noise: Standard deviation of what an item loses under a set beyond the sum, mean zero.
+        height: What an item's logit difference is multiplied by.
         misses: Items that the intact model answers wrong.
         unscorable: Items whose distractors all begin with the answer's first token.
         longest: Letters of a word that is one token; longer ones are two.
@@ -66,6 +67,7 @@ class Planted:
     spread: float = 0.02
     noise: float = 0.0
     seed: int = 0
+    height: Callable[[Item], float] = lambda _: 1.0
     misses: Callable[[Item], bool] = lambda _: False
     unscorable: Callable[[Item], bool] = lambda _: False
     architecture: Architecture = SIZES
@@ -150,7 +152,7 @@ class Planted:
         key = item.id, item.counterfactual_prompt
         if key not in self._known:
             generator = np.random.default_rng([self.seed, zlib.crc32(item.id.encode())])
-            margin = generator.uniform(1, 3) * (-1 if self.misses(item) else 1)
+            margin = generator.uniform(1, 3) * (-1 if self.misses(item) else 1) * self.height(item)
             size = self._place(("neuron", self.architecture.layers, 0))
             costs = self.spread / 4 * generator.standard_normal(size)
             sensitivity = 1 + self.spread * generator.standard_normal()

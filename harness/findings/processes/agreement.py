@@ -24,12 +24,14 @@ class Contrasts:
         names: Of the relations, or of other questions that are contrasted.
         families: What kinds of entities each asks about; empty where that is not known.
         effects: What a component's loss costs in the one cell minus in the other.
-        other: The same of the other process.
+        serving: What it costs the one cell, in three readings (`serving`).
+        other: As `effects`, of the other process.
     """
 
     names: tuple[str, ...]
     families: tuple[frozenset[str], ...]
     effects: Float[np.ndarray, "relation component"]
+    serving: Float[np.ndarray, "reading relation component"]
     other: Float[np.ndarray, "relation component"]
 
     @property
@@ -39,10 +41,23 @@ class Contrasts:
         return np.array(apart, dtype=bool).reshape(len(self.names), len(self.names))
 
 
-def costs_by_relation(
-    search: Search, label: Sequence[str], labels: tuple[str, ...]
-) -> tuple[tuple[str, ...], Float[np.ndarray, "relation label component"]]:
-    """What each component costs the items of each label, in shares of their logit difference.
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What each component's loss costs the items of each label, relation by relation.
+
+    Attributes:
+        names: Of the relations.
+        shares: Of the intact logit difference of these items.
+        heights: That difference, nats.
+    """
+
+    names: tuple[str, ...]
+    shares: Float[np.ndarray, "relation label component"]
+    heights: Float[np.ndarray, "relation label"]
+
+
+def costs_by_relation(search: Search, label: Sequence[str], labels: tuple[str, ...]) -> Costs:
+    """What each component costs the items of each label.
 
     Relations that lack an answer that can be lost under one of the labels are left out.
 
@@ -53,30 +68,53 @@ def costs_by_relation(
     """
     of_item, relation = np.array(label), np.array([i.relation for i in search.prompts.items])
     known = ~np.isnan(search.costs[:, 0, 0])
-    names, found = [], []
+    names, found, heights = [], [], []
     for name in np.unique(relation[known]).tolist():
         rows = [known & (relation == name) & (of_item == wanted) for wanted in labels]
         if all(of.any() for of in rows):
-            costs = [search.costs[of].mean(0) / search.intact[of].mean() for of in rows]
-            found.append([cost.ravel() for cost in costs])
+            heights.append([search.intact[of].mean() for of in rows])
+            costs = zip((search.costs[of].mean(0) for of in rows), heights[-1], strict=True)
+            found.append([(cost / height).ravel() for cost, height in costs])
             names.append(name)
-    components = search.costs[0].size
-    return tuple(names), np.array(found).reshape(len(names), len(labels), components)
+    size = len(names), len(labels)
+    shares = np.array(found).reshape(*size, search.costs[0].size)
+    return Costs(tuple(names), shares, np.array(heights).reshape(size))
 
 
-def costs_in_cells(
-    search: Search,
-) -> tuple[tuple[str, ...], Float[np.ndarray, "relation cell component"]]:
-    """What each component costs in each of `CELLS`, relation by relation."""
+def costs_in_cells(search: Search) -> Costs:
+    """What each component costs in each of `CELLS`."""
     return costs_by_relation(search, [cell_of(item) for item in search.prompts.items], CELLS)
 
 
-def effects_of(
-    process: Process, costs: Float[np.ndarray, "relation cell component"]
-) -> Float[np.ndarray, "relation component"]:
+def effects_of(process: Process, costs: Costs) -> Float[np.ndarray, "relation component"]:
     """The costs to the cell with the process minus those to the cell without it."""
     own, without = (CELLS.index(cell) for cell in process.cells)
-    return np.asarray(costs[:, own] - costs[:, without])
+    return np.asarray(costs.shares[:, own] - costs.shares[:, without])
+
+
+def serving_of(process: Process, costs: Costs) -> Float[np.ndarray, "reading relation component"]:
+    """`serving` of the cell with the process, against the cell without it."""
+    own, without = (CELLS.index(cell) for cell in process.cells)
+    ratio = costs.heights[:, [without]] / costs.heights[:, [own]]
+    return serving(costs.shares[:, own], costs.shares[:, without], ratio)
+
+
+def serving(
+    own: Float[np.ndarray, "relation component"],
+    without: Float[np.ndarray, "relation component"],
+    ratio: Float[np.ndarray, "relation one"],
+) -> Float[np.ndarray, "reading relation component"]:
+    """What a component's loss costs a cell: by itself, and beyond another one in shares and nats.
+
+    What makes the other cell better when it is lost serves none, nor does what takes the same
+    share, or as many nats, of both. So a component serves the cell as far as all three say.
+
+    Args:
+        own: Lost by the cell, in shares of its logit difference.
+        without: Lost by the other one, in shares of that one's.
+        ratio: The other cell's logit difference as a multiple of this one's.
+    """
+    return np.stack([own, own - without, own - ratio * without])
 
 
 def families_of(items: tuple[Item, ...], names: tuple[str, ...]) -> tuple[frozenset[str], ...]:
@@ -147,26 +185,29 @@ def strongest(
 
 
 def carried_over(
-    effects: Float[np.ndarray, "relation component"], share: float
-) -> Float[np.ndarray, "relation relation"]:
-    """What the strongest of each relation (rows) add up to in each relation (columns)."""
-    return np.asarray(strongest(effects, share).astype(effects.dtype) @ effects.T)
+    serving: Float[np.ndarray, "reading relation component"], share: float
+) -> Float[np.ndarray, "reading relation relation"]:
+    """What those that serve each relation most (rows) add up to in each relation (columns)."""
+    top = strongest(serving.min(0), share).astype(serving.dtype)
+    return np.asarray(top @ serving.swapaxes(1, 2))
 
 
 def share_carried(
-    sums: Float[np.ndarray, "relation relation"],
+    sums: Float[np.ndarray, "reading relation relation"],
     weights: Float[np.ndarray, " relation"] | None = None,
 ) -> float:
     """Of `carried_over`, the mean over pairs of relations, by the mean of each with itself.
 
-    1 where the same components are strongest; about 0, or less, where they are strongest by chance
-    or have another sign in each relation; nan where none serves.
+    In the reading where it is least. 1 where the same components are strongest; about 0, or less,
+    where they are strongest by chance or have another sign in each relation; nan where none serves.
     """
-    n = len(sums)
+    n = sums.shape[-1]
     weights = np.full(n, 1 / n) if weights is None else weights
-    own = float(weights @ np.diag(sums) / weights.sum())
+    own = np.diagonal(sums, axis1=1, axis2=2) @ weights / weights.sum()
+    if not (own > 0).all():
+        return np.nan
     elsewhere = np.where(np.eye(n, dtype=bool), np.nan, sums)
-    return mean(elsewhere, weights) / own if own > 0 else np.nan
+    return float(min(mean(s, weights) / o for s, o in zip(elsewhere, own, strict=True)))
 
 
 def jaccards(

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from harness.activations.swept import SweepResult
-from harness.findings.effects import effects_on_correct, means
+from harness.findings.effects import effects_on_all, effects_on_correct, means
 from harness.findings.processes.kinds import CELLS, Process, cell_of
 from harness.findings.processes.materials import (
     asked_first,
@@ -144,16 +144,21 @@ class Ablated:
     """What each set of components costs each cell in the relations it is judged on.
 
     Attributes:
-        costs: By cell; the share of the cell's intact logit difference, mean over stories.
+        costs: By cell; the share of the cell's intact logit difference, mean over stories. Of the
+            answers that are right: no other one can be lost.
+        on_all: The same of all answers. Noise that happened to favour right ones is in `costs`.
         answers: By cell; the share of right answers that become wrong. A mean of differences can
             stay where some gain what others lose.
         right: By cell; how many answers are right in each relation.
+        heights: By cell; the mean intact logit difference of the right answers, nats.
         relations: Of the rows.
     """
 
     costs: Mapping[str, Float[np.ndarray, "relation set"]]
+    on_all: Mapping[str, Float[np.ndarray, "relation set"]]
     answers: Mapping[str, Float[np.ndarray, "relation set"]]
     right: Mapping[str, Int[np.ndarray, " relation"]]
+    heights: Mapping[str, float]
     relations: tuple[str, ...]
 
     def answered(self) -> "Ablated":
@@ -169,11 +174,12 @@ class Ablated:
             f"right answer in each of {', '.join(most)} and {last}; {LEAST_JUDGED} are needed"
         )
         require(Gate("relations judged", int(known.sum()) >= LEAST_JUDGED, reason))
-        costs, answers, right = (
+        costs, on_all, answers, right = (
             {cell: values[known] for cell, values in of.items()}
-            for of in (self.costs, self.answers, self.right)
+            for of in (self.costs, self.on_all, self.answers, self.right)
         )
-        return Ablated(costs, answers, right, tuple(np.array(self.relations)[known].tolist()))
+        relations = tuple(np.array(self.relations)[known].tolist())
+        return Ablated(costs, on_all, answers, right, self.heights, relations)
 
     def mean(self, cell: str) -> Float[np.ndarray, " set"]:
         """Over relations."""
@@ -185,8 +191,32 @@ class Ablated:
 
     def selectivity(self, target: str) -> Float[np.ndarray, " set"]:
         """What the target loses beyond the cell that loses most of the others."""
-        others = [self.mean(cell) for cell in self.costs if cell != target]
-        return np.asarray(self.mean(target) - np.max(others, axis=0))
+        others = {cell: self.mean(cell) for cell in self.costs if cell != target}
+        return beyond_most(self.mean(target), others, target, self.heights)
+
+
+def beyond_most(
+    own: Float[np.ndarray, "*any"],
+    others: Mapping[str, Float[np.ndarray, "*any"]],
+    target: str,
+    heights: Mapping[str, float],
+) -> Float[np.ndarray, "*any"]:
+    """What the target loses beyond the cell that loses most of the others.
+
+    A share is larger in the cell that stands lower, and a loss in nats in the one that stands
+    higher. What takes the same of either in all cells serves none of them, so the larger of both
+    counts. And another cell's gain is no loss of the target.
+
+    Args:
+        own: Lost by the target, in shares of its intact logit difference.
+        others: By cell, the same of the others.
+        target: Which cell it is.
+        heights: By cell; the intact logit difference, nats.
+    """
+    most = np.zeros(np.shape(own))
+    for cell, lost in others.items():
+        most = np.maximum(most, lost * max(1.0, heights[cell] / heights[target]))
+    return np.asarray(own - most)
 
 
 def ablate(
@@ -211,12 +241,13 @@ def costs_of(result: SweepResult, prompts: PromptSet) -> Ablated:
     relation = {item.pair: item.relation for item in prompts.items}
     names = tuple(sorted(set(relation.values())))
     each = {cell: effects_on_correct(result, prompts, cell) for cell in CELLS}
-    costs, answers = (
+    every = {cell: effects_on_all(result, prompts, cell) for cell in CELLS}
+    costs, on_all, answers = (
         {
             cell: _by_relation(getattr(effects, what), effects.pairs, relation, names)
-            for cell, effects in each.items()
+            for cell, effects in of.items()
         }
-        for what in ("costs", "lost")
+        for of, what in ((each, "costs"), (every, "costs"), (each, "lost"))
     )
     of = np.array([item.relation for item in prompts.items])
     task = np.array([item.task for item in prompts.items])
@@ -224,7 +255,8 @@ def costs_of(result: SweepResult, prompts: PromptSet) -> Ablated:
         cell: np.array([(result.answered & (task == cell) & (of == name)).sum() for name in names])
         for cell in CELLS
     }
-    return Ablated(costs, answers, right, names)
+    heights = {cell: effects.scale for cell, effects in each.items()}
+    return Ablated(costs, on_all, answers, right, heights, names)
 
 
 def _by_relation(

@@ -207,13 +207,15 @@ def _ratio(means: Float[np.ndarray, " two"]) -> float:
 
 
 def target_falls(measured: Measured) -> Evidence:
-    """The requirement that the target lose more than others may.
+    """The requirement that the target lose more than others may, over all of its answers.
 
-    Half of next to nothing is no loss.
+    Half of next to nothing is no loss. And where answers are right by luck, taking away what only
+    adds noise costs right ones: over all answers such a loss is none.
     """
+    ablated = measured.ablated
     return Evidence(
-        f"{measured.process.target} lost of its own logit difference",
-        share_lost(measured.process.target, measured.ablated, measured.study),
+        f"{measured.process.target} lost of its own logit difference, wrong answers included",
+        _mean_share(ablated.on_all[measured.process.target][:, 0], ablated, measured.study),
         threshold=measured.rule.margin,
         relation=">",
         n=len(measured.ablated.relations),
@@ -245,7 +247,10 @@ def cell_spared(
 
 def share_lost(cell: str, ablated: Ablated, study: Study) -> Effect:
     """What a cell loses by what was done first, with its interval over relations."""
-    lost = ablated.costs[cell][:, 0]
+    return _mean_share(ablated.costs[cell][:, 0], ablated, study)
+
+
+def _mean_share(lost: Float[np.ndarray, " relation"], ablated: Ablated, study: Study) -> Effect:
     interval = interval_over_relations(lost.dot, ablated.relations, study.plan)
     return Effect(UNIT, float(lost.mean()), interval, method="bootstrap of relations")
 

@@ -48,6 +48,7 @@ class Profiles:
         found: By process, the circuit of each search.
         costs: What its own cell loses beyond lookup, as shares of the intact logit differences.
         own: What its own cell loses.
+        heights: By process, lookup's intact logit difference as a multiple of its own cell's.
         relations: Those judged on, that had no part in the search.
         gates: All of them met.
     """
@@ -57,6 +58,7 @@ class Profiles:
     found: tuple[tuple[Found, ...], ...]
     costs: Float[np.ndarray, "relation process layer"]
     own: Float[np.ndarray, "relation process layer"]
+    heights: tuple[float, ...]
     relations: tuple[str, ...]
     gates: tuple[Gate, ...]
 
@@ -149,8 +151,10 @@ def profiles_of(
         gates: All of them met.
     """
     layers = study.subject.architecture.layers
-    own, lookup = (_by_process(ablated, cell, layers) for cell in (0, 1))
-    return Profiles(study, searches, found, own - lookup, own, ablated.relations, gates)
+    own, lookup = (_by_process(ablated, at, layers) for at in (0, 1))
+    cells = (process.cells for process in PROCESSES)
+    heights = tuple(ablated.heights[without] / ablated.heights[own] for own, without in cells)
+    return Profiles(study, searches, found, own - lookup, own, heights, ablated.relations, gates)
 
 
 def parts_by_layer(found: Sequence[Sequence[Found]], layers: int) -> list[Part]:
@@ -184,22 +188,30 @@ def depth_gates(profiles: Profiles, beyond: float) -> list[Gate]:
     """Both circuits cost their process something beyond reading: noise has a centroid too.
 
     A circuit that costs lookup nearly as much serves reading: its depth says nothing of a process.
+    Nor does that of one whose loss makes lookup better more than it costs the process. Both are
+    asked of shares and of nats: what takes the same of either in all cells serves none of them.
     """
     gates = []
-    each = zip(profiles.own.sum(2).T, profiles.costs.sum(2).T, strict=True)
-    for process, (own, more) in zip(PROCESSES, each, strict=True):
+    each = zip(profiles.own.sum(2).T, profiles.costs.sum(2).T, profiles.heights, strict=True)
+    for process, (own, more, height) in zip(PROCESSES, each, strict=True):
+        in_nats = own - height * (own - more)
 
         def least(
-            weights: Float[np.ndarray, " relation"], own: np.ndarray = own, more: np.ndarray = more
+            weights: Float[np.ndarray, " relation"],
+            own: np.ndarray = own,
+            each: tuple[np.ndarray, ...] = (more, in_nats),
         ) -> float:
-            return float(min(weights @ more, weights @ (more - beyond * own)))
+            return float(
+                min(weights @ x for m in each for x in (m, m - beyond * own, own - beyond * m))
+            )
 
         low, _ = interval_over_relations(least, profiles.relations, profiles.study.plan)
         reason = (
             f"in relations it was not found on, the circuit of {process.name} costs "
             f"{process.target} {own.mean():.2f} of the logit difference (its layers together), "
-            f"{more.mean():.2f} of it beyond lookup: not clearly {beyond:.0%} of it, so that its "
-            "depth may be that of reading"
+            f"{more.mean():.2f} beyond lookup (in nats {in_nats.mean():.2f}): not clearly at least "
+            f"{beyond:.0%} of it, or not clearly by a loss of its own, so that its depth may be "
+            "that of reading"
         )
         gates.append(Gate(f"{process.name} depth", low > 0, reason))
     return gates

@@ -14,6 +14,7 @@ from harness.findings.processes.agreement import (
     costs_in_cells,
     effects_of,
     families_of,
+    serving_of,
     strongest,
 )
 from harness.findings.processes.circuit_search import Search, searched
@@ -55,11 +56,17 @@ def generality_finding(
         Inconclusive: If a gate is unmet.
     """
     gates, _, search = searched(study, kind, process, rule.search, gate)
-    names, costs = costs_in_cells(search)
+    costs = costs_in_cells(search)
+    names = costs.names
     gates += require(_enough(names))
     other = COMPOSING if process == RETRIEVAL else RETRIEVAL
-    families = families_of(search.prompts.items, names)
-    contrasts = Contrasts(names, families, effects_of(process, costs), effects_of(other, costs))
+    contrasts = Contrasts(
+        names,
+        families_of(search.prompts.items, names),
+        effects_of(process, costs),
+        serving_of(process, costs),
+        effects_of(other, costs),
+    )
     required = tuple(requirements(contrasts, rule, study.plan, process, other))
     met = worth_controls(study, required)
     both = (process, other)

@@ -62,7 +62,7 @@ def requirements(
         name = f"relations of different families {agree}"
         yield _agree(name, "families", apart, names, rule, plan, beside)
     yield _more(names, within, between(effects, contrasts.other), other, plan)
-    yield _carried(contrasts, rule, plan, own)
+    yield _carried(contrasts, rule, plan, process)
 
 
 def families_known(contrasts: Contrasts) -> bool:
@@ -127,22 +127,23 @@ def _more(
     )
 
 
-def _carried(contrasts: Contrasts, rule: GeneralityRule, plan: Plan, own: str) -> Evidence:
+def _carried(contrasts: Contrasts, rule: GeneralityRule, plan: Plan, process: Process) -> Evidence:
     """That what serves the process in one relation serves it in others.
 
-    Effects are signed, so that relations which only agree on what serves the other cell have a
-    rank correlation too.
+    Effects are signed, so that relations which only agree on what serves the other cell, or
+    hampers it, have a rank correlation too.
     """
     names, size = contrasts.names, max(1, round(rule.top * contrasts.effects.shape[1]))
-    sums = carried_over(contrasts.effects, rule.top)
+    sums, (own, without) = carried_over(contrasts.serving, rule.top), process.cells
     return Evidence(
         f"what serves {own} most in one relation serves it in others",
         Effect(
             "share of what serves it most there",
             share_carried(sums),
             interval_over_relations(lambda weights: share_carried(sums, weights), names, plan),
-            method=f"the {size:,} with the largest effects; mean over pairs of relations; "
-            "bootstrap of relations",
+            method=f"the {size:,} that serve it most; mean over pairs of relations; the least of "
+            f"what {own} loses, what it loses beyond {without}, and that in nats; bootstrap of "
+            "relations",
         ),
         threshold=rule.carried,
         relation=">=",

@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 
 from harness import stats
 from harness.findings.circuits.circuits import CircuitKind
+from harness.findings.processes.circuit import beyond_most
 from harness.findings.processes.kinds import CELLS
 from harness.findings.processes.other_circuits import Compared, beyond_others
 from harness.findings.processes.selected import interval_over_relations
@@ -50,7 +51,7 @@ def separable_finding(study: Study, kind: CircuitKind, rule: PairRule, *, gate: 
     ]
     samples = {
         evidence.name: dict(
-            zip(two.relations, _own_minus_most(two.costs, at).tolist(), strict=True)
+            zip(two.relations, _own_minus_most(two, two.costs, at).tolist(), strict=True)
         )
         for at, evidence in enumerate(own)
     }
@@ -69,7 +70,7 @@ def _on_own_compared(two: TwoCircuits) -> list[Compared]:
     A pair is separable where each of its circuits has more of an effect on its own cell.
     """
     pairs = measure_others(two)
-    each = [_own_minus_most(pairs.costs, at) for at in range(len(PROCESSES))]
+    each = [_own_minus_most(pairs, pairs.costs, at) for at in range(len(PROCESSES))]
     meets = np.logical_and(*(values > two.rule.smallest for values in each))
     return [_compared(pairs, values, meets) for values in each]
 
@@ -85,7 +86,7 @@ def main_effect_on_own(two: TwoCircuits, at: int) -> Evidence:
     each = ", ".join(f"{cell} {effect:.2f}" for cell, effect in zip(CELLS, on, strict=True))
 
     def minus_most(weights: Float[np.ndarray, " relation"]) -> float:
-        return float(_own_minus_most(np.tensordot(weights, two.costs, 1), at))
+        return float(_own_minus_most(two, np.tensordot(weights, two.costs, 1), at))
 
     relations = len(two.relations)
     return Evidence(
@@ -143,11 +144,11 @@ def _most_compared(two: TwoCircuits) -> Compared:
 
 
 def _own_minus_most(
-    costs: Float[np.ndarray, "*any cell three"], at: int
+    of: TwoCircuits | OtherPairs, costs: Float[np.ndarray, "*any cell three"], at: int
 ) -> Float[np.ndarray, "*any"]:
-    """The main effect of a circuit on its own cell minus the largest on another one."""
-    effects, own = main_effects(costs, at), IN_CELLS[at]
-    return np.asarray(effects[..., own] - np.delete(effects, own, axis=-1).max(-1))
+    """The main effect of a circuit on its own cell beyond the largest on another one."""
+    effects = dict(zip(CELLS, np.moveaxis(main_effects(costs, at), -1, 0), strict=True))
+    return beyond_most(effects.pop(OWN[at]), effects, OWN[at], of.heights)
 
 
 def _largest(

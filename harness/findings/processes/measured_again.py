@@ -128,7 +128,8 @@ def _effects_in_both(
         return there and cell_of(item) in CELLS
 
     again = Search(study, asked.kind, study.prompts.where(kept), asked.rule.search)
-    names, costs = costs_in_cells(again)
+    costs = costs_in_cells(again)
+    names = costs.names
     at = [asked.contrasts.names.index(name) for name in names]
     reason = f"{len(names)} of the relations are answered there, {LEAST_RELATIONS} are needed"
     require(Gate(what, len(names) >= LEAST_RELATIONS, reason))

@@ -15,10 +15,12 @@ from jaxtyping import Bool, Float
 
 from harness.findings.processes.agreement import (
     Contrasts,
+    Costs,
     between,
     costs_by_relation,
     flips,
     p_of,
+    serving,
 )
 from harness.findings.processes.circuit_search import Search
 from harness.findings.processes.generality_rule import (
@@ -59,7 +61,7 @@ class SameProcess:
 def same_process(
     search: Search,
     claim: Contrasts,
-    costs: Float[np.ndarray, "relation cell component"],
+    costs: Costs,
     processes: tuple[Process, Process],
     rule: GeneralityRule,
     plan: Plan,
@@ -98,7 +100,7 @@ def beyond(agree: Evidence, same: SameProcess) -> Evidence:
 
 def _drawn(
     claim: Contrasts,
-    costs: Float[np.ndarray, "relation cell component"],
+    costs: Costs,
     process: Process,
     draws: int,
     seed: int,
@@ -110,12 +112,16 @@ def _drawn(
     generator = np.random.default_rng(seed)
     at = [CELLS.index(cell) for cell in process.cells]
     for _ in range(draws):
-        pairs = [(cell, *pair) for cell in at for pair in _halves(len(costs), generator)]
+        pairs = [(cell, *pair) for cell in at for pair in _halves(len(costs.names), generator)]
+        cells, one, other = np.array(pairs).T
+        shares = costs.shares[one, cells], costs.shares[other, cells]
+        ratio = costs.heights[other, cells] / costs.heights[one, cells]
         yield Contrasts(
             tuple(f"{claim.names[a]} minus {claim.names[b]}, {CELLS[c]}" for c, a, b in pairs),
             tuple(claim.families[a] | claim.families[b] for _, a, b in pairs),
-            np.array([costs[a, c] - costs[b, c] for c, a, b in pairs]),
-            np.array([claim.other[a] for _, a, _ in pairs]),
+            shares[0] - shares[1],
+            serving(*shares, ratio[:, None]),
+            claim.other[one],
         )
 
 
@@ -131,15 +137,18 @@ def _told(search: Search, claim: Contrasts, process: Process) -> Iterator[Contra
     places = told_places(items).tolist()
     for cell in process.cells:
         label = [p if cell_of(i) == cell else "" for i, p in zip(items, places, strict=True)]
-        names, costs = costs_by_relation(search, label, ("first", "last"))
-        both = [name for name in names if name in claim.names]
+        costs = costs_by_relation(search, label, ("first", "last"))
+        both = [name for name in costs.names if name in claim.names]
         if len(both) < LEAST_RELATIONS:
             continue
-        here, there = [names.index(n) for n in both], [claim.names.index(n) for n in both]
+        here, there = ([names.index(n) for n in both] for names in (costs.names, claim.names))
+        first, last = costs.shares[here].swapaxes(0, 1)
+        ratio = np.divide(*costs.heights[here].T[::-1])
         yield Contrasts(
             tuple(both),
             tuple(claim.families[at] for at in there),
-            costs[here, 0] - costs[here, 1],
+            first - last,
+            serving(first, last, ratio[:, None]),
             claim.other[there],
         )
 

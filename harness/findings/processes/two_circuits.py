@@ -1,6 +1,6 @@
 """Two circuits, ablated alone and together; and other pairs that are treated alike."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,7 @@ class TwoCircuits:
         pair: The circuits of retrieval and of composing.
         relations: Those judged on.
         costs: Share of the cell's logit difference, of `CELLS`.
+        heights: By cell; the intact logit difference, nats.
     """
 
     study: Study
@@ -55,6 +56,7 @@ class TwoCircuits:
     pair: Pair
     relations: tuple[str, ...]
     costs: Float[np.ndarray, "relation cell three"]
+    heights: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,12 @@ class OtherPairs:
         costs: Mean over relations; the circuits first, then random pairs of sets, then pairs of
             circuits between questions of one process.
         random: How many of these are random.
+        heights: By cell; the intact logit difference on these stories, nats.
     """
 
     costs: Float[np.ndarray, "pair cell three"]
     random: int
+    heights: Mapping[str, float]
 
 
 def measure_two(study: Study, kind: CircuitKind, rule: PairRule, *, gate: float) -> TwoCircuits:
@@ -82,7 +86,8 @@ def measure_two(study: Study, kind: CircuitKind, rule: PairRule, *, gate: float)
     pair = (found[0].circuit, found[1].circuit)
     judged = _ablated(study, parts.judging, [pair], parts.selection).answered()
     costs = np.stack([judged.costs[cell] for cell in CELLS], axis=1)
-    return TwoCircuits(study, kind, rule, gates, parts, search, pair, judged.relations, costs)
+    relations, heights = judged.relations, judged.heights
+    return TwoCircuits(study, kind, rule, gates, parts, search, pair, relations, costs, heights)
 
 
 def measure_others(two: TwoCircuits) -> OtherPairs:
@@ -92,7 +97,7 @@ def measure_others(two: TwoCircuits) -> OtherPairs:
     pairs = [two.pair, *random, *_between_questions(search, two.pair, seed)]
     ablated = _ablated(two.study, two.parts.compared, pairs, two.parts.selection)
     costs = np.stack([ablated.mean(cell).reshape(len(pairs), 3) for cell in CELLS], axis=1)
-    return OtherPairs(costs, len(random))
+    return OtherPairs(costs, len(random), ablated.heights)
 
 
 def _between_questions(search: Search, pair: Pair, seed: int) -> list[Pair]:

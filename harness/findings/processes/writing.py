@@ -35,7 +35,7 @@ from harness.verdicts.judge import Inconclusive, require
 if TYPE_CHECKING:
     from harness.adapter import Model
 
-CELLS = COMPOSING.cells  # what must be lost, and what must be spared
+CELLS = LOST, SPARED = COMPOSING.cells  # what must be lost, and what must be spared
 FIRST_TEXTS = 12  # of a cell: where these show that the model writes no steps, no more are asked
 
 
@@ -137,7 +137,8 @@ class Measured:
     Attributes:
         intact: Its right answers are those that follow their steps.
         relations: Those with an answer that can be lost in both cells.
-        lost: By cell, the mean of `losses` over a relation's answers.
+        lost: By cell, the mean of `losses` over a relation's answers; of the cell to be spared a
+            text that ends in no answer is lost too.
     """
 
     writer: Writer
@@ -173,10 +174,12 @@ def measure_writing(study: Study, take: Take, rule: WritingRule) -> Measured:
     gates += require(needed)
     ablated = writer.writes(taken.how, taken.directions)
     gates += require(*_still_writes(writer, taken, intact, ablated, rule))
-    each, names = losses(asked, intact, ablated), sorted({item.relation for item in asked.items})
-    lost = {
-        cell: by_relation(np.where(writer.rows(cell), each, np.nan), asked, names) for cell in CELLS
-    }
+    names, lost = sorted({item.relation for item in asked.items}), {}
+    for cell in CELLS:
+        # What is to be spared must still end in its answer; of what is to be lost, a text without
+        # an answer says nothing.
+        each = losses(asked, intact, ablated, unread=cell == SPARED)
+        lost[cell] = by_relation(np.where(writer.rows(cell), each, np.nan), asked, names)
     known = np.all([np.isfinite(values) for values in lost.values()], axis=0)
     gates += require(_enough(int(known.sum()), len(names)))
     return Measured(

@@ -62,12 +62,13 @@ def _effect(measured: Measured, cell: str) -> Effect:
     values = measured.lost[cell]
     rows = measured.writer.rows(cell) & (measured.intact.right == 1)
     wrong = rows & (measured.ablated.parsed == 1) & (measured.ablated.right == 0)
+    unread = "are lost too" if cell == LOOKUP else "are left out"
     return Effect(
         UNIT,
         float(values.mean()),
         interval_over_relations(values.dot, measured.relations, measured.writer.study.plan),
         method=f"of {int(rows.sum())} right answers {int(wrong.sum())} become another one, "
-        f"{int((rows & (measured.ablated.parsed == 0)).sum())} cannot be read and are left out; "
+        f"{int((rows & (measured.ablated.parsed == 0)).sum())} cannot be read and {unread}; "
         "bootstrap of relations",
     )
 

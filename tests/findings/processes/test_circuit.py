@@ -1,5 +1,7 @@
 """h5 on processes: a circuit is found on some relations and judged on other ones."""
 
+import zlib
+
 import numpy as np
 import pytest
 
@@ -154,6 +156,21 @@ def test_all_of_next_to_nothing_is_no_circuit():
     assert evidence(finding, "lost").passed
     assert outcome(finding) is Outcome.REFUTED
     assert "recall lost of its own logit difference" in why(finding)
+
+
+def test_noise_that_made_answers_right_by_luck_is_no_circuit():
+    """Without the head right answers to reasoning lose no more than wrong ones gain."""
+
+    def misses(item):
+        return cell_of(item) == "reasoning" and zlib.crc32(item.id.encode()) % 100 < 35
+
+    def costs(item):
+        return {A: -0.9 if misses(item) else 0.35} if cell_of(item) == "reasoning" else {}
+
+    finding = found(costs, COMPOSING, prompts=cells(400), misses=misses)
+    assert evidence(finding, "lost").passed
+    assert not evidence(finding, "falls").passed
+    assert outcome(finding) is not Outcome.SUPPORTED
 
 
 def test_a_model_in_which_nothing_matters_is_not_supported():

@@ -96,6 +96,32 @@ def test_what_every_cell_loses_is_no_part_of_a_process():
     assert evidence(finding, "difference").effect.value == pytest.approx(5, abs=0.2)
 
 
+def test_heads_that_only_hamper_the_other_cells_are_no_circuit_of_retrieval():
+    """Without those of layer 1 lookup and reasoning are better, and recall is as it was."""
+
+    def costs(item):
+        hampered = dict.fromkeys(heads((1, 0), (1, 1)), -0.3) if cell_of(item) != "recall" else {}
+        own = dict.fromkeys(heads((5, 1)), 0.6) if cell_of(item) == "reasoning" else {}
+        return hampered | own
+
+    finding = found(with_size(Planted(costs), LAYERS, 4, 4))
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert "not clearly by a loss of its own" in why(finding)
+
+
+def test_heads_that_cost_every_cell_as_many_nats_are_no_circuit_of_composing():
+    def height(item):
+        return 0.4 if cell_of(item) == "reasoning" else 1.0
+
+    def costs(item):
+        own = dict.fromkeys(heads((0, 0), (1, 0)), 0.3) if cell_of(item) == "recall" else {}
+        return own | dict.fromkeys(heads((4, 1), (5, 1)), 0.15 / height(item))
+
+    finding = found(with_size(Planted(costs, height=height), LAYERS, 4, 4))
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert "the circuit of composing costs" in why(finding)
+
+
 def test_retrieval_planted_after_composing_is_refuted():
     finding = found(planted(LATE, EARLY))
     assert decision(finding) is stats.Decision.FAILED

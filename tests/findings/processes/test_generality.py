@@ -10,6 +10,7 @@ from harness.findings.processes.agreement import (
     between,
     carried_over,
     flips,
+    serving,
     share_carried,
 )
 from harness.findings.processes.circuit import CircuitRule
@@ -126,12 +127,51 @@ def test_heads_that_only_read_the_story_agree_and_serve_no_retrieval():
     """Effects are signed: without a head that retrieves, heads that serve lookup come last."""
     reading = {place: size for place, size in graded(1).items() if size > 0.039}
     finding, outcome = found(lambda item: {} if cell_of(item) == "recall" else reading)
+    assert_serves_nothing(finding, outcome)
     assert (
         finding.evidence[0].name == "relations agree on what serves recall, or lookup in its place"
     )
+
+
+def test_heads_that_only_hamper_reading_agree_and_serve_no_retrieval():
+    """Without them lookup and reasoning are better, and recall is as it was."""
+    hampering = {place: -size for place, size in graded(1).items() if size > 0.039}
+    assert_serves_nothing(*found(lambda i: {} if cell_of(i) == "recall" else hampering))
+
+
+@pytest.mark.parametrize("heights", [{"recall": 0.4}, {"lookup": 0.4, "reasoning": 0.4}])
+def test_heads_that_cost_every_cell_alike_serve_no_retrieval(heights):
+    """As many nats of each, or the same share, where the cells stand at different heights."""
+
+    def height(item):
+        return heights.get(cell_of(item), 1.0)
+
+    shares = {"recall": lambda i: 0.4 / height(i), "lookup": lambda _: 1.0}
+    share = shares[next(iter(heights))]
+    study = with_size(
+        Planted(
+            lambda item: {place: size * share(item) for place, size in graded(1).items()},
+            height=height,
+        ),
+        6,
+        8,
+    )
+    finding = finding_of(
+        generality_finding, Study(study, cells(100), PLAN), "head", RETRIEVAL, RULE, gate=0.6
+    )
+    assert not next(e for e in finding.evidence if e.key == "carried").passed
+
+
+def assert_serves_nothing(finding, outcome):
     failed = [e.key for e in finding.evidence if e.required and not e.passed]
     assert failed == ["carried"]
     assert outcome is not Outcome.SUPPORTED
+
+
+def test_what_serves_a_cell_serves_it_in_three_readings():
+    own, without = np.array([[0.4, 0.0, 0.4, 0.4]]), np.array([[0.0, -0.4, 0.4, 0.3]])
+    found = serving(own, without, np.array([[2.0]]))
+    assert found.min(0)[0] == pytest.approx([0.4, 0.0, -0.4, -0.2])
 
 
 def test_heads_that_matter_everywhere_with_another_sign_in_each_relation_serve_nothing():
@@ -139,20 +179,21 @@ def test_heads_that_matter_everywhere_with_another_sign_in_each_relation_serve_n
     generator = np.random.default_rng(0)
     effects = generator.normal(0, 0.02, (12, 64))
     effects[:, :6] += generator.normal(0, 0.15, (12, 6))
-    assert share_carried(carried_over(effects, 0.05)) < 0.1
+    assert share_carried(carried_over(effects[None], 0.05)) < 0.1
     effects[:, :6] = np.abs(effects[:, :6])
-    assert share_carried(carried_over(effects, 0.05)) > 0.3
+    assert share_carried(carried_over(effects[None], 0.05)) > 0.3
 
 
 def test_what_is_carried_over_is_a_share_of_what_serves_most_there():
     effects = np.array([[0.5, -0.1, -0.2], [0.2, 0.4, -0.2], [-0.1, -0.2, -0.3]])
     own = (0.5 + 0.4 + 0) / 3  # no component serves the last relation
     elsewhere = (0.2 - 0.1 - 0.1 - 0.2 + 0 + 0) / 6
-    sums = carried_over(effects, 1 / 3)
+    sums = carried_over(effects[None], 1 / 3)
     assert share_carried(sums) == pytest.approx(elsewhere / own)
     alone = share_carried(sums, np.array([0.5, 0.5, 0.0]))
     assert alone == pytest.approx((0.2 - 0.1) / 2 / 0.45)
-    assert np.isnan(share_carried(carried_over(-np.abs(effects), 1 / 3)))
+    assert share_carried(np.concatenate([sums, sums / 2, sums.clip(0)])) == share_carried(sums)
+    assert np.isnan(share_carried(carried_over(-np.abs(effects)[None], 1 / 3)))
 
 
 def test_a_model_in_which_nothing_matters_is_not_supported():

@@ -108,7 +108,31 @@ def test_relations_that_a_cell_never_answers_take_no_part():
     assert (found, evidence(finding, "own.composing").n) == (Outcome.SUPPORTED, 7)
     costs = np.array([[0.1, 0.2]] * 5 + [[np.nan, np.nan]] * 3)
     with pytest.raises(Inconclusive, match=r"of 8 relations .*, 5 have a right answer in each"):
-        Ablated(*[{"recall": costs, "lookup": costs}] * 3, tuple(JUDGED)).answered()
+        Ablated(*[{"recall": costs, "lookup": costs}] * 4, {}, tuple(JUDGED)).answered()
+
+
+def test_a_circuit_that_only_hampers_the_other_cells_does_not_serve_its_own():
+    def costs(item):
+        each = {"recall": {}, "reasoning": dict.fromkeys(REASONING, 0.4)}
+        hampered = dict.fromkeys(RECALL, -0.4) if cell_of(item) != "recall" else {}
+        return each.get(cell_of(item), {}) | hampered
+
+    finding, found, _ = judged(separable_finding, with_size(Planted(costs), 4, 8))
+    assert found is not Outcome.SUPPORTED
+    assert evidence(finding, "own.retrieval").effect.value < 0.05
+
+
+def test_a_circuit_that_costs_every_cell_as_many_nats_does_not_serve_the_lowest():
+    def height(item):
+        return 0.3 if cell_of(item) == "reasoning" else 1.0
+
+    def costs(item):
+        own = dict.fromkeys(RECALL, 0.4) if cell_of(item) == "recall" else {}
+        return own | dict.fromkeys(REASONING, 0.2 / height(item))
+
+    finding, found, _ = judged(separable_finding, with_size(Planted(costs, height=height), 4, 8))
+    assert found is not Outcome.SUPPORTED
+    assert evidence(finding, "own.composing").effect.value < 0.05
 
 
 def test_one_circuit_that_serves_its_process_is_not_enough():

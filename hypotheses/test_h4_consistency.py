@@ -70,7 +70,7 @@ def test_components_hold_in_relations_left_out(study, verdict, process, kind):
 @pytest.mark.parametrize("process", PROCESSES)
 @pytest.mark.criterion("controlled", prompts="cells", part="other entities")
 def test_the_same_components_are_found_with_other_entities(study, verdict, process, kind):
-    """The components found with two draws of the entities are the same (Jaccard above 0.8)."""
+    """Components surely found with two draws of the entities are the same (Jaccard above 0.8)."""
     verdict(
         redrawn_entities_finding(
             study,

@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-from jaxtyping import Float
-
 from harness import stats
+from harness.activations.extracted import Activations
 from harness.findings.processes.finding import grade_note
 from harness.findings.processes.kinds import Process
-from harness.findings.processes.measured import Measured, measure_model, selected_of, twins_of
-from harness.findings.processes.rule import ProcessRule
-from harness.findings.processes.selected import share_interval
-from harness.findings.twins import TwinResult, missing_twins, twin_controls, worth_controls
+from harness.findings.processes.measured import Measured, contrasts_of, measure_model
+from harness.findings.processes.rule import Decisions, ProcessRule
+from harness.findings.twins import (
+    TwinResult,
+    missing_twins,
+    on_twins,
+    twin_controls,
+    worth_controls,
+)
 from harness.materials.cell_sets import draw_cells, parse
 from harness.study.study import Study
 from harness.verdicts.components import ComponentKind
@@ -32,6 +35,53 @@ class Draws:
         return self.first, self.again
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Components surely found with one draw of the entities, with the other draw; both ways summed.
+
+    A component near the bar is often found with one draw alone although nothing about it differs.
+    So those count whose whole interval lies beyond the bar with one draw, and one of these is lost
+    only if its whole interval lies below the bar with the other.
+
+    Attributes:
+        sure: Components surely found with the first draw, and with the second: one is in both.
+        found: Of these, those that the other draw finds too, surely or not: at the same place, in
+            the same direction.
+        possible: Of these, those that are not surely lost with the other draw.
+    """
+
+    sure: int
+    found: int
+    possible: int
+
+    @classmethod
+    def of(cls, rule: ProcessRule, one: Decisions, other: Decisions, metrics: int) -> "Again":
+        """Count them; a component has `metrics` places."""
+
+        def components(here: Decisions, there: Decisions) -> tuple[int, int, int]:
+            sure = rule.sure(here)
+            found = sure & there.holds & (there.direction == here.direction)
+            possible = sure & rule.may(there, here.direction)
+            sets = (places.reshape(-1, metrics).any(1) for places in (sure, found, possible))
+            sure_count, found_count, possible_count = (int(each.sum()) for each in sets)
+            return sure_count, found_count, possible_count
+
+        ways = (components(one, other), components(other, one))
+        return cls(*(sum(counts) for counts in zip(*ways, strict=True)))
+
+    @property
+    def agreement(self) -> tuple[float, float]:
+        """The Jaccard index by what is found again, and by what may be; 0 where nothing is sure.
+
+        Of two lists of which each has a share s in the other, it is s / (2 - s). Asked of the
+        lists' union instead, components in both would have two chances to be sure, others one.
+        """
+        if not self.sure:
+            return 0.0, 0.0
+        low, high = (n / self.sure for n in (self.found, self.possible))
+        return low / (2 - low), high / (2 - high)
+
+
 def redrawn_entities_finding(
     study: Study,
     kind: ComponentKind,
@@ -42,7 +92,7 @@ def redrawn_entities_finding(
     jaccard: float,
     gate: float,
 ) -> Finding:
-    """The agreement of the components found with two draws of the entities.
+    """The agreement of the components that are surely found with two draws of the entities.
 
     Args:
         study: The model and the materials.
@@ -57,11 +107,12 @@ def redrawn_entities_finding(
     gates = require(_redraw_gate(first.study))
     again = measure_model(drawn_again(first.study), kind, process, rule, needed=needed, gate=gate)
     draws = Draws(first, again)
-    gates += require(_same_relations(draws), _found_gate(draws))
-    agreement = _agreement(draws, jaccard)
+    counted = _counted(draws, first.decisions, again.decisions)
+    gates += require(_same_relations(draws), _found_gate(draws, counted))
+    agreement = _agreement(draws, counted, jaccard)
     worth = worth_controls(study, [agreement])
     return Finding(
-        (agreement,),
+        (agreement, _lists(draws)),
         _twins(draws, jaccard) if worth else (),
         (*first.gates, *gates),
         notes=(grade_note(first.study), *missing_twins(study, met=worth)),
@@ -89,51 +140,72 @@ def _same_relations(draws: Draws) -> Gate:
     return Gate("the same relations", one == other, reason)
 
 
-def _found_gate(draws: Draws) -> Gate:
+def _counted(draws: Draws, one: Decisions, other: Decisions) -> Again:
+    return Again.of(draws.first.rule, one, other, len(draws.first.contrasts.cells.metrics))
+
+
+def _found_gate(draws: Draws, counted: Again) -> Gate:
     kind, process = draws.first.model.kind, draws.first.process
-    reason = f"no {kind} serves {process.name} in either draw of the entities"
-    return Gate("something to find", any(m.model.count for m in draws.both), reason)
+    reason = f"no {kind} surely serves {process.name} with either draw of the entities"
+    return Gate("something to find", counted.sure > 0, reason)
 
 
-def _agreement(draws: Draws, least: float) -> Evidence:
-    """The Jaccard index of what holds, with an interval over relations."""
-    one, other = (m.model for m in draws.both)
-    resampled = [selected_of(m) for m in draws.both]
-
-    def statistic(weights: Float[np.ndarray, " relation"]) -> float:
-        return stats.jaccard(*(s.holding(weights) for s in resampled))
-
-    value, relations = stats.jaccard(one.passed, other.passed), draws.first.contrasts.relations
-    between = share_interval(value, statistic, relations, draws.first.study.plan)
-    shared = int((one.passed & other.passed).sum())
+def _agreement(draws: Draws, counted: Again, least: float) -> Evidence:
     return Evidence(
-        f"agreement of the {one.kind}s found with two draws of the entities",
+        f"agreement of the {draws.first.model.kind}s surely found with two draws of the entities",
         Effect(
             "Jaccard",
-            value,
-            between,
-            method=f"{shared:,} of {one.count:,} and {other.count:,} are the same; bootstrap of "
-            "relations, of those selected on discovery",
+            counted.agreement[0],
+            counted.agreement,
+            method=f"of {counted.sure:,} surely found, both draws together, the other draw finds "
+            f"{counted.found:,}, up to {counted.possible:,} by their intervals over relations",
         ),
         threshold=least,
         relation=">",
-        n=len(relations),
+        n=len(draws.first.contrasts.relations),
         key="agreement",
+    )
+
+
+def _lists(draws: Draws) -> Evidence:
+    """Secondary: the whole lists, with the components near the bar."""
+    one, other = (m.model for m in draws.both)
+    shared = int((one.passed & other.passed).sum())
+    return Evidence(
+        f"agreement of all {one.kind}s found with the two draws",
+        Effect(
+            "Jaccard",
+            stats.jaccard(one.passed, other.passed),
+            method=f"{shared:,} of {one.count:,} and {other.count:,} are the same; those near the "
+            "bar differ by chance",
+        ),
+        key="lists",
     )
 
 
 def _twins(draws: Draws, least: float) -> tuple[Control, ...]:
     """A twin must not find the same components twice; if none finds any, none is asked again."""
-    one = twins_of(draws.first)
-    if not any(table.count for table in one.values()):
-        none = {name: TwinResult(0.0, "none found in the first draw") for name in one}
+    one = _decided_in_twins(draws.first)
+    if not any(decisions.holds.any() for decisions in one.values()):
+        none = {name: TwinResult(0.0, "none found with the first draw") for name in one}
         return twin_controls(none, meets=lambda value: value > least)
-    other = twins_of(draws.again)
+    other = _decided_in_twins(draws.again)
+    counted = {name: _counted(draws, one[name], other[name]) for name in one}
     results = {
         name: TwinResult(
-            stats.jaccard(one[name].passed, other[name].passed),
-            f"{one[name].count:,} and {other[name].count:,} found; must not agree beyond {least:g}",
+            twin.agreement[0],
+            f"{twin.found:,} of {twin.sure:,} found again; must not agree beyond {least:g}",
         )
-        for name in one
+        for name, twin in counted.items()
     }
     return twin_controls(results, meets=lambda value: value > least)
+
+
+def _decided_in_twins(measured: Measured) -> dict[str, Decisions]:
+    """What the rule decides in each untrained twin."""
+
+    def decide(activations: Activations) -> Decisions:
+        c = contrasts_of(measured.model.kind, measured.study, activations, measured.process)
+        return measured.rule.decide(c.discovery, c.evaluation)
+
+    return on_twins(measured.study, decide)

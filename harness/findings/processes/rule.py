@@ -137,12 +137,22 @@ class ProcessRule:
         One that holds is sure if all of its interval lies beyond the bar. Where the second number
         is below what is asked for, more data would not find enough.
         """
-        least = np.maximum(decisions.low, -decisions.high)
         most = np.maximum(decisions.high, -decisions.low)
-        sure = decisions.holds & (least > self.threshold_d)
         may = decisions.holds | (most > self.threshold_d)
-        low, high = (int(x.reshape(-1, metrics).any(1).sum()) for x in (sure, may))
+        low, high = (int(x.reshape(-1, metrics).any(1).sum()) for x in (self.sure(decisions), may))
         return low, high
+
+    def sure(self, decisions: Decisions) -> Bool[np.ndarray, " place"]:
+        """Places that hold with all of their interval beyond the bar."""
+        least = np.maximum(decisions.low, -decisions.high)
+        return np.asarray(decisions.holds & (least > self.threshold_d))
+
+    def may(
+        self, decisions: Decisions, direction: Float[np.ndarray, " place"]
+    ) -> Bool[np.ndarray, " place"]:
+        """Places whose interval reaches beyond the bar in this direction (1 or -1)."""
+        most = np.where(direction > 0, decisions.high, -decisions.low)
+        return np.asarray(most > self.threshold_d)
 
     def table(self, cells: Cells, decisions: Decisions, names: tuple[str, str]) -> Components:
         """One row a component, its type the cell in which it is more; shown as the rule saw it."""

@@ -73,7 +73,7 @@ def test_a_component_that_serves_a_process_is_stable(measure, process, asked):
 def test_relations_that_differ_alone_have_nothing_to_find(measure):
     finding = measure(model_with())
     assert outcome(finding) is Outcome.INCONCLUSIVE
-    assert "no head serves retrieval in" in why(finding)
+    assert "serves retrieval" in why(finding)
 
 
 @pytest.mark.parametrize("measure", BOTH)

@@ -1,5 +1,6 @@
 """Headless Chromium for the tests of the report: the system's, nothing downloaded."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,14 @@ class Visit:
         from playwright.sync_api import expect
 
         expect(self.page.locator(selector)).to_have_count(wanted, timeout=PATIENCE)
+
+
+def without_figures(path: Path) -> Path:
+    """The same page without figures, beside it: to read what draws them is most of a visit."""
+    html = path.read_text(encoding="utf-8")
+    plain = path.with_name("plain.html")
+    plain.write_text(re.sub('<figure class="plot.*?</figure>', "", html, flags=re.DOTALL), "utf-8")
+    return plain
 
 
 def opens_without_a_fault(visit: Visit, path: Path, width: int) -> None:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from harness import stats
 from harness.findings.gates import answers_gate, asked
 from harness.findings.processes.kinds import CELLS
+from harness.findings.requirements import sampled
 from harness.materials.cell_sets import draw_cells, whole_cells
 from harness.materials.items import PromptSet
 from harness.materials.sets import domain_of, draw_plain
@@ -16,6 +17,7 @@ from harness.study.generation import generated, has_options
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Finding, require
+from harness.verdicts.samples import by_sample
 
 GENERATED_TOKENS = 32  # of an answer to multiple choice
 
@@ -28,14 +30,14 @@ class Answered:
         name: Of the evidence.
         correct: 1 where the answer beats every distractor, else 0.
         exact: 1 where greedy decoding begins with the answer, else 0.
-        pair: Name of each prompt's pair.
+        sample: Name of each prompt's relation, or of its pair.
         decides: Whether they must be answered.
     """
 
     name: str
     correct: Float[np.ndarray, " prompt"]
     exact: Float[np.ndarray, " prompt"]
-    pair: np.ndarray
+    sample: np.ndarray
     decides: bool
 
 
@@ -51,7 +53,7 @@ def competence_finding(study: Study, gate: float) -> Finding:
         of_set = replace(study, prompts=asks.prompts)
         answered += _answered(asked(of_set, gate, asks.tasks, surely=asks.decides), asks)
     evidence = tuple(_accuracy(task, gate) for task in answered)
-    samples = {task.name: _share_by_pair(task) for task in answered}
+    samples = {task.name: by_sample(task.sample, task.correct.astype(float)) for task in answered}
     thinking = study.subject.thinking if not all(e.passed for e in evidence) else ""
     notes = (thinking,) if thinking else ()
     return Finding((*evidence, *_generated(study)), samples=samples, notes=notes)
@@ -96,14 +98,15 @@ def _answered(study: Study, asks: Asks) -> Iterator[Answered]:
     prompts = study.prompts
     answers = study.subject.answers(prompts)
     task_of = np.array([item.task for item in prompts.items])
-    pair = np.array([item.pair for item in prompts.items])
+    relation, pair = np.array([(item.relation, item.pair) for item in prompts.items]).T
+    sample = sampled(relation, pair)
     for task in asks.tasks:
         rows = task_of == task
         yield Answered(
             f"{task} accuracy, {asks.name}",
             answers.correct[rows],
             answers.exact[rows],
-            pair[rows],
+            sample[rows],
             asks.decides,
         )
 
@@ -123,13 +126,6 @@ def _accuracy(task: Answered, gate: float) -> Evidence:
         relation=">=" if task.decides else "secondary",
         n=n,
     )
-
-
-def _share_by_pair(task: Answered) -> dict[str, float]:
-    """Share of the items of each pair answered correctly: items of a pair are not independent."""
-    names, number = np.unique(task.pair, return_inverse=True)
-    correct = np.bincount(number, weights=task.correct.astype(float)) / np.bincount(number)
-    return dict(zip(names.tolist(), correct.tolist(), strict=True))
 
 
 def _generated(study: Study) -> list[Evidence]:

@@ -37,6 +37,11 @@ def several(relations: np.ndarray) -> bool:
     return len(set(relations.tolist())) > 1
 
 
+def sampled(relations: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """The sample of each item that two runs are compared on: its relation, or its pair."""
+    return relations if several(relations) else pairs
+
+
 def interval_within(
     statistic: Callable[[Float[np.ndarray, " item"]], float], relations: np.ndarray, study: Study
 ) -> tuple[float, float]:

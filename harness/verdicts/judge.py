@@ -35,11 +35,12 @@ class Criterion(StrEnum):
 class Finding:
     """Everything one prediction measured, before it is judged.
 
-    `samples` holds, by the name of a piece of evidence, the value of every sample behind its effect
-    (a pair of the materials, or an item where items are independent), so that another run can be
-    compared on the same samples. Their mean is the effect or moves with it. `tables` holds the full
-    component tables by source (`model`, `twin 1`...), `plots` the figures. `severity` says how many
-    same-process contrasts the same rule supports; None where it was not measured.
+    `samples` holds, by the name of a piece of evidence, the value of every sample behind its
+    effect, so that another run can be compared on the same samples: a relation; where the materials
+    state none, a pair of them, or an item where items are independent. Their mean is the effect or
+    moves with it. `tables` holds the full component tables by source (`model`, `twin 1`...),
+    `plots` the figures. `severity` says how many same-process contrasts the same rule supports;
+    None where it was not measured.
     """
 
     evidence: tuple[Evidence, ...]

@@ -1,7 +1,8 @@
 """The value of each sample behind a piece of evidence: what a paired comparison of two runs needs.
 
-`samples.parquet` lies in a run's folder, a row a sample. A sample is what was drawn: a pair of the
-materials, or an item where items are independent.
+`samples.parquet` lies in a run's folder, a row a sample. A sample is what was drawn: a relation, as
+a model answers questions of one relation alike; where the materials state none, a pair of them, or
+an item where items are independent.
 """
 
 import math
@@ -38,9 +39,12 @@ class Address:
 
 
 def by_sample(names: Iterable[str], values: "Float[np.ndarray, ' sample']") -> dict[str, float]:
-    """The values that are known, by the sample's name."""
-    named = zip(names, values.tolist(), strict=True)
-    return {str(name): value for name, value in named if not math.isnan(value)}
+    """The mean of the values that are known, by the sample's name, which may be repeated."""
+    known: dict[str, list[float]] = {}
+    for name, value in zip(names, values.tolist(), strict=True):
+        if not math.isnan(value):
+            known.setdefault(str(name), []).append(value)
+    return {name: sum(own) / len(own) for name, own in known.items()}
 
 
 def samples_frame(samples: Mapping[str, SampleValues], **common: str) -> "pd.DataFrame":

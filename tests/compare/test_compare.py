@@ -13,10 +13,11 @@ from harness.compare.matching import Made, Match, differences, match_models
 from harness.compare.paired import moved_effects
 from harness.compare.past import Baseline, BaselineError, Past
 from harness.compare.timeline import compare
+from harness.findings.requirements import sampled
 from harness.materials.sets import geography_crossed
 from harness.plugin.run import Run
 from harness.study.plan import Plan
-from harness.verdicts import records
+from harness.verdicts import records, samples
 from harness.verdicts.earlier import Change, Earlier, Moved
 from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Finding, Outcome
@@ -169,6 +170,30 @@ def test_two_runs_of_nothing_but_chance_rarely_differ():
         [[found]] = moved_effects([match], {place(): draws[0]}, {place(): draws[1]}, seed=seed)
         significant += found.significant
     assert significant <= 8  # 3 expected; more in 0.3 % of draws
+
+
+def differs(share, seed, sample_of):
+    """Whether a release that moves relations up and down, by 0 on average, is called different.
+
+    Of the variance of pairs a share is common to those of a relation.
+    """
+    rng = np.random.default_rng(seed)
+    relation, pair = np.arange(200) % 16, np.arange(200)
+    change = rng.normal(0, share**0.5, 16)[relation] + rng.normal(0, (1 - share) ** 0.5, 200)
+    names = sample_of(relation, pair)
+    before, now = (samples.by_sample(names, values) for values in (0 * change, change))
+    [[found]] = moved_effects([Match(record(), record())], {place(): now}, {place(): before})
+    return found.significant
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_relations_that_move_together_are_no_change(share, monkeypatch):
+    monkeypatch.setattr(paired, "PERMUTATIONS", 999)
+    monkeypatch.setattr(paired, "RESAMPLES", 99)
+    by_relation = np.mean([differs(share, seed, sampled) for seed in range(300)])
+    assert by_relation <= 1.5 * 0.05
+    by_pair = np.mean([differs(share, seed, lambda _, pair: pair) for seed in range(100)])
+    assert by_pair > 1.5 * 0.05  # the same test where pairs are the samples
 
 
 def test_effects_that_are_not_numbers_have_no_difference():

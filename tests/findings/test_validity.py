@@ -151,6 +151,17 @@ def test_competence_has_a_value_for_each_pair_and_their_mean_is_the_effect():
         assert np.mean(list(values.values())) == pytest.approx(e.effect.value)
 
 
+def test_competence_has_a_value_for_each_relation_where_the_materials_state_them():
+    prompts = cells(40)
+    finding = finding_of(competence_finding, study_of(null_subject, prompts), 0.6)
+    relations = {item.relation for item in prompts.items}
+    for e in finding.evidence:
+        values = finding.samples[e.name]
+        assert set(values) <= relations
+        assert len(values) > 1
+        assert np.mean(list(values.values())) == pytest.approx(e.effect.value, abs=0.05)
+
+
 @pytest.mark.parametrize("domain", ["geography", "chemistry"])
 def test_lookup_is_asked_plain_and_crossed(domain):
     plan = Plan(seed=0, items=8, permutations=9, resamples=9, twins=0)

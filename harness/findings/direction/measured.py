@@ -20,6 +20,7 @@ from harness.findings.direction.search import (
 from harness.findings.direction.separation import Labelled, Separation, placements, separation
 from harness.findings.direction.surface_baselines import SurfaceBaseline, surface_baselines
 from harness.findings.direction.vectors import difference_in_means
+from harness.findings.requirements import sampled
 from harness.findings.twins import on_twins
 from harness.interventions.directions import Directions
 from harness.materials.items import DISCOVERY, EVALUATION
@@ -63,10 +64,10 @@ class SelectedLayer:
         return separation(scores, labelled, resamples=plan.resamples, seed=plan.seed, strata=strata)
 
     def placements(self) -> dict[str, float]:
-        """Of every evaluation pair, see `separation.placements`."""
-        rows = self.labelled.within(EVALUATION)
-        pairs = np.array([item.pair for item in self.study.prompts.items])[rows]
-        return placements(self.scores[rows], self.labelled.side[rows], pairs)
+        """Of every sample of evaluation prompts, see `separation.placements`."""
+        rows, items = self.labelled.within(EVALUATION), self.study.prompts.items
+        relation, pair = np.array([(item.relation, item.pair) for item in items])[rows].T
+        return placements(self.scores[rows], self.labelled.side[rows], sampled(relation, pair))
 
     def size(self) -> stats.Estimate:
         """The evaluation prompts' d', `stats.cohens_d`; units are resampled.

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from harness import stats
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
 from harness.stats.intervals import bca, resample_weights
+from harness.verdicts.samples import by_sample
 
 CHUNK = 1 << 22  # numbers in a working array of the bootstrap
 
@@ -155,12 +156,12 @@ def separation(
 def placements(
     scores: Float[np.ndarray, " prompt"],
     side: Int[np.ndarray, " prompt"],
-    pairs: Shaped[np.ndarray, " prompt"],
+    samples: Shaped[np.ndarray, " prompt"],
 ) -> dict[str, float]:
-    """The share of comparisons with the other task that each pair wins, by name of the pair.
+    """The share of comparisons with the other task that each sample wins, by its name.
 
     A tie is half a win; prompts of side 0 are left out. The mean over the prompts of one task is
-    the AUC. So is the mean over pairs, if every pair holds as many prompts of each task.
+    the AUC. So is the mean over samples, if every one holds as many prompts of each task.
     """
     won = np.full(len(scores), np.nan)
     for at in (-1, 1):
@@ -168,8 +169,7 @@ def placements(
         below, upto = (np.searchsorted(other, scores[own], s) for s in ("left", "right"))
         share = (below + upto) / (2 * len(other))
         won[own] = share if at > 0 else 1 - share
-    names = np.unique(pairs[side != 0])
-    return {str(name): float(np.nanmean(won[pairs == name])) for name in names}
+    return by_sample(samples, won)
 
 
 class _WeightedAuc:

@@ -4,6 +4,7 @@ How to steer is selected on discovery pairs that the direction was not fitted on
 decide.
 """
 
+from harness.findings.requirements import sampled
 from harness.findings.steering.effects import SHARE
 from harness.findings.steering.measured import Added, measure_added
 from harness.findings.steering.plots import added_plots
@@ -33,7 +34,7 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:
     """
     measured = measure_added(study, rule, gate)
     evidence = _decisive(measured)
-    contrasts = measured.effects.pair_contrasts(0)
+    contrasts, first = measured.effects.pair_contrasts(0), measured.effects.first
     return Finding(
         evidence=(*evidence, *added_secondary(measured)),
         controls=(
@@ -42,7 +43,7 @@ def steering_finding(study: Study, rule: SteeringRule, gate: float) -> Finding:
         ),
         gates=measured.gates,
         notes=_notes(measured),
-        samples={evidence[0].name: by_sample(measured.prompts.pairs, contrasts)},
+        samples={evidence[0].name: by_sample(sampled(first.relations, first.pairs), contrasts)},
         plots=added_plots(measured),
     )
 

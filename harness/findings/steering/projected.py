@@ -6,6 +6,7 @@ pairs decide.
 
 from dataclasses import replace
 
+from harness.findings.requirements import sampled
 from harness.findings.steering.effects import accuracy_change
 from harness.findings.steering.measured import Projected, measure_projected
 from harness.findings.steering.plots import loss_by_layer
@@ -29,7 +30,7 @@ def projection_finding(study: Study, rule: SteeringRule, gate: float) -> Finding
         evidence=(*evidence, *projected_secondary(measured)),
         gates=measured.gates,
         notes=_notes(measured),
-        samples={evidence[0].name: by_sample(measured.prompts.pairs, lost)},
+        samples={evidence[0].name: by_sample(sampled(second.relations, second.pairs), lost)},
         plots=loss_by_layer(measured),
     )
 

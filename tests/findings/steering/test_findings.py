@@ -139,6 +139,21 @@ def test_the_share_that_goes_the_wrong_way_is_known():
     assert below == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize(
+    ("finding", "toy"), [(steering_finding, {"misses": 0.3}), (projection_finding, {"law": needed})]
+)
+def test_runs_are_compared_by_relation_where_the_materials_state_them(finding, toy):
+    named = [replace(i, relation=f"relation {sum(map(ord, i.pair)) % 4}") for i in PROMPTS.items]
+    stated = study(**toy, prompts=replace(PROMPTS, items=tuple(named)))
+    samples, by_pair = (
+        next(iter(finding_of(finding, s, RULE, 0.6).samples.values()))
+        for s in (stated, study(**toy))
+    )
+    assert set(samples) == {f"relation {n}" for n in range(4)}
+    of_one = [v for pair, v in by_pair.items() if sum(map(ord, pair)) % 4 == 1]
+    assert samples["relation 1"] == pytest.approx(np.mean(of_one))
+
+
 # Taking out
 
 

@@ -61,8 +61,12 @@ def _summary(record: _Entry) -> list[str]:
     ):
         mine = [e[null] for e in record["processes"] if e.get(null)]
         if mine:
-            errors, draws = (sum(e["of_all"][n] for e in mine) for n in ("count", "n"))
-            said.append(f"{errors} of {draws:,} {words} meet what a claim asks for.")
+            errors, decided = (sum(e[n] for e in mine) for n in ("count", "n"))
+            draws = sum(e["of_all"]["n"] for e in mine)
+            said.append(
+                f"{errors} of {decided:,} {words} that decided meet what a claim asks for; "
+                f"{draws:,} were drawn."
+            )
     for expected, words in (
         ("not supported", "Where nothing is to be found"),
         ("supported", "Where something is"),

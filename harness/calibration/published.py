@@ -12,7 +12,11 @@ RECORD = DATA / "benchmarks" / "results" / "calibration.json"  # the one that is
 PAGE = DATA / "docs" / "calibration.md"  # where the table stands
 START, END = "<!-- calibration: made from benchmarks/results/calibration.json -->", "<!-- end -->"
 README = DATA / "README.md"
-README_ROWS = {"h1 to h4, h7": ("h1", "h2", "h3", "h4", "h7"), "h5, h6, h8": ("h5", "h6", "h8")}
+README_ROWS = {
+    "h1 to h3, h7": ("h1", "h2", "h3", "h7"),
+    "h5, h8": ("h5", "h8"),
+    "h4, h6": ("h4", "h6"),
+}
 KNOWN_MARKS = (
     "<!-- known verdicts: made from benchmarks/results/calibration.json -->",
     "<!-- end known verdicts -->",
@@ -45,16 +49,30 @@ def published_table(record: _Entry) -> str:
 
 
 def readme_table(record: _Entry) -> str:
-    """A Markdown table: claims that are asked of the same draws a row, errors of all together."""
-    lines = [_line(["wrongly held", *_NULLS.values()]), _line(["---"] * (1 + len(_NULLS)))]
+    """A Markdown table: some claims a row; errors of the draws that decided, and all draws."""
+    heads = ["wrongly held, of decided (drawn)", *_NULLS.values()]
+    lines = [_line(heads), _line(["---"] * len(heads))]
     for words, claims in README_ROWS.items():
-        cells = [words]
-        for null in _NULLS:
-            mine = [e[null] for e in record["processes"] if e.get("claim") in claims and e[null]]
-            errors, draws = (sum(e["count"] for e in mine), sum(e["of_all"]["n"] for e in mine))
-            cells.append(f"{errors} of {draws:,}")
-        lines.append(_line(cells))
+        counts = (_counts(_of_claims(record, claims, null)) for null in _NULLS)
+        cells = [f"{errors} of {decided:,} ({drawn:,})" for errors, decided, drawn in counts]
+        lines.append(_line([words, *cells]))
     return "\n".join(lines)
+
+
+def _of_claims(record: _Entry, claims: Iterable[str], null: str) -> list[_Entry]:
+    """What was counted of some claims, but for models where a gate was unmet."""
+    mine = [e for e in record["processes"] if e.get("claim") in claims]
+    return [e[null] for e in mine if e[null]]
+
+
+def _counts(entries: Sequence[_Entry]) -> tuple[int, int, int]:
+    """Errors, draws that decided, and all draws, of all entries together."""
+    of_all = [e["of_all"] for e in entries]
+    return (
+        sum(e["count"] for e in of_all),
+        sum(e["n"] for e in entries),
+        sum(e["n"] for e in of_all),
+    )
 
 
 def known_table(record: _Entry) -> str:
@@ -132,8 +150,7 @@ def _line(cells: Iterable[str]) -> str:
 def _row(record: _Entry, claim: str) -> Iterator[str]:
     yield claim
     for null in _NULLS:
-        mine = [e[null] for e in record["processes"] if e.get("claim") == claim and e[null]]
-        yield _errors(mine)
+        yield _errors(_of_claims(record, [claim], null))
     for expected in _KNOWN:
         yield _supported(
             e
@@ -143,14 +160,12 @@ def _row(record: _Entry, claim: str) -> Iterator[str]:
 
 
 def _errors(entries: Sequence[_Entry]) -> str:
-    """All draws together, how many of them decided, and the largest upper bound of one entry."""
+    """Errors, draws that decided, all draws, and the largest upper bound of one entry."""
     if not entries:
         return "–"
-    errors = sum(e["count"] for e in entries)
-    draws = sum(e["of_all"]["n"] for e in entries)
-    decided = sum(e["n"] for e in entries)
+    errors, decided, drawn = _counts(entries)
     most = max(e["of_all"]["interval"][1] for e in entries)
-    return f"{errors} of {draws:,}, {decided:,} decided; each at most {_precise(most)}"
+    return f"{errors} of {decided:,} decided ({drawn:,} drawn); each at most {_precise(most)}"
 
 
 def _supported(entries: Iterable[_Entry]) -> str:

@@ -118,7 +118,10 @@ def test_the_page_says_the_rates_and_escapes_whatever_a_run_said(record, tmp_pat
     assert "script" not in [tag for tag, _ in page.tags]
     assert NASTY not in text
     said = " ".join(" ".join(page.said).split())
-    assert "3 of 200 sets of shuffled labels meet what a claim asks for" in said
+    words = (
+        "3 of 103 sets of shuffled labels that decided meet what a claim asks for; 200 were drawn"
+    )
+    assert words in said
     assert "Where something is, 2 of 3 verdicts that decided are supported" in said
     assert "Not every planned run is in it" in said
     sections = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
@@ -166,9 +169,10 @@ def test_the_table_is_made_from_the_record(record, tmp_path):
     rows = {line.split("|")[1].strip(): line for line in table.splitlines()[2:]}
     assert set(rows) == {"h2", "h3", "h4"}
     bound = f"{rate(3, 200)['interval'][1]:.2g}".removeprefix("0")
-    assert f"| 3 of 200, 103 decided; each at most {bound} |" in rows["h2"]
+    assert f"| 3 of 103 decided (200 drawn); each at most {bound} |" in rows["h2"]
     assert rows["h3"] == "| h3 | – | – | – | 2 of 3; 1 undecided |"
     assert rows["h4"] == "| h4 | – | – | – | – |"
+    assert "| h1 to h3, h7 | 3 of 103 (200) | 1 of 42 (42) |" in published.readme_table(record)
     path, known = tmp_path / "page.md", published.KNOWN_MARKS
     marks = "\nold\n".join((published.START, f"{published.END}\n{known[0]}", known[1]))
     path.write_text(f"before\n\n{marks}\n\nafter\n")

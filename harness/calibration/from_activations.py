@@ -2,8 +2,8 @@
 
 - *Shuffled labels*: in every block of questions (those of the same stories) a fair coin exchanges
   the two cells.
-- *Same-process contrasts*: relations of one cell, put together in other random pairs by each seed,
-  and answers told first against last.
+- *Same-process contrasts*: relations of one cell, put together in other random pairs by each seed.
+- *Places of answers*: answers told first against last, once in each cell: no seed changes them.
 
 Asked is the requirement that a claim begins with: as many components as it wants (h1 to h3), as
 large a share that holds in relations left out (h4), as large a separation (h7). What it requires
@@ -50,7 +50,7 @@ def activation_entries(study: Study, shuffles: int, seeds: int) -> Iterator[dict
     Args:
         study: The model on its materials.
         shuffles: Of the labels.
-        seeds: Of same-process contrasts, 40 pairings of relations each.
+        seeds: Of pairs of relations, 40 pairings each.
     """
     for process in PROCESSES.values():
         for kind, claim in CLAIMS.items():
@@ -86,19 +86,20 @@ def components_served(found: Measured, shuffles: int, seeds: int) -> dict[str, N
     Args:
         found: A process on a model.
         shuffles: Of the labels.
-        seeds: Of same-process contrasts.
+        seeds: Of pairs of relations.
     """
     contrasts, claim = found.contrasts, CLAIMS[found.model.kind]
     judges = {claim: partial(serves, found), "h4": partial(holds, found)}
     model = SameProcess(contrasts.discovery, contrasts.evaluation)
     shuffled = tallied(_shuffled(found, shuffles), judges, clean=shuffles)
     same = tallied(_between_questions(found, seeds), judges, clean=None)
+    told = tallied(_places_of_answers(found), judges, clean=None)
     p = smallest_p(found, min(shuffles, TESTED))
     floor = found.decisions.floor
     return {
-        name: Null(judge(model), shuffled[name], same[name])
+        name: Null(judge(model), shuffled[name], same[name], told[name])
         if name == "h4"
-        else Null(judge(model), shuffled[name], same[name], p, round(1 / floor))
+        else Null(judge(model), shuffled[name], same[name], told[name], p, round(1 / floor))
         for name, judge in judges.items()
     }
 
@@ -164,7 +165,11 @@ def _shuffled(found: Measured, shuffles: int) -> Iterator[SameProcess]:
 def _between_questions(found: Measured, seeds: int) -> Iterator[SameProcess]:
     for seed in range(found.rule.seed, found.rule.seed + seeds):
         seeded = replace(found, rule=replace(found.rule, seed=seed))
-        yield from (contrast for contrast, _ in same_process_contrasts_of(seeded))
+        yield from (drawn for drawn, alike in same_process_contrasts_of(seeded) if not alike)
+
+
+def _places_of_answers(found: Measured) -> Iterator[SameProcess]:
+    yield from (contrast for contrast, alike in same_process_contrasts_of(found) if alike)
 
 
 def smallest_p(found: Measured, shuffles: int) -> tuple[float, ...]:
@@ -205,7 +210,7 @@ def direction_separates(study: Study, process: Process, shuffles: int, seeds: in
     directions = _same_process_directions(questions, process, rule, seeds)
     same = tallied(directions, {"h7": _state}, clean=None)["h7"]
     model = separation(questions)
-    return Null(_state(model), shuffled, same, tuple(p), round(1 / (model.floor or 1)))
+    return Null(_state(model), shuffled, same, None, tuple(p), round(1 / (model.floor or 1)))
 
 
 def _same_process_directions(

@@ -58,6 +58,7 @@ def _summary(record: _Entry) -> list[str]:
     for null, words in (
         ("shuffled", "sets of shuffled labels"),
         ("same_process", "contrasts between questions of one process"),
+        ("told", "contrasts of answers told first against last"),
     ):
         mine = [e[null] for e in record["processes"] if e.get(null)]
         if mine:

@@ -33,7 +33,15 @@ _PAIRS = {
     "auroc": "what they cost it beyond the other (as h5)",
     "auroc_cost": "what they cost it",
 }
-_NULLS = {"shuffled": "labels shuffled", "same_process": "questions of one process"}
+_NULLS = {
+    "shuffled": "labels shuffled",
+    "same_process": "questions of one process",
+    "told": "answers told first against last",
+}
+_README_NULLS = {
+    "labels shuffled": ("shuffled",),
+    "questions of one process": ("same_process", "told"),
+}
 _KNOWN = {"not supported": "nothing to find", "supported": "something to find"}
 _Entry = Mapping[str, Any]
 
@@ -50,19 +58,19 @@ def published_table(record: _Entry) -> str:
 
 def readme_table(record: _Entry) -> str:
     """A Markdown table: some claims a row; errors of the draws that decided, and all draws."""
-    heads = ["wrongly held, of decided (drawn)", *_NULLS.values()]
+    heads = ["wrongly held, of decided (drawn)", *_README_NULLS]
     lines = [_line(heads), _line(["---"] * len(heads))]
     for words, claims in README_ROWS.items():
-        counts = (_counts(_of_claims(record, claims, null)) for null in _NULLS)
+        counts = (_counts(_of_claims(record, claims, *nulls)) for nulls in _README_NULLS.values())
         cells = [f"{errors} of {decided:,} ({drawn:,})" for errors, decided, drawn in counts]
         lines.append(_line([words, *cells]))
     return "\n".join(lines)
 
 
-def _of_claims(record: _Entry, claims: Iterable[str], null: str) -> list[_Entry]:
+def _of_claims(record: _Entry, claims: Iterable[str], *nulls: str) -> list[_Entry]:
     """What was counted of some claims, but for models where a gate was unmet."""
     mine = [e for e in record["processes"] if e.get("claim") in claims]
-    return [e[null] for e in mine if e[null]]
+    return [e[null] for e in mine for null in nulls if e[null]]
 
 
 def _counts(entries: Sequence[_Entry]) -> tuple[int, int, int]:

@@ -26,7 +26,7 @@ from harness.study.fingerprint import instrument
 from harness.verdicts.verdict import to_plain
 
 _SCHEMA = Path(__file__).with_name("calibration.schema.json")
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 
 
 def calibration(

@@ -94,6 +94,7 @@ class Null:
     Attributes:
         model: Of the model itself, with its own labels.
         shuffled, same_process: Of what is no difference of process.
+        told: The same of answers told first against last; None where the claim has no such null.
         p: Of shuffled labels, one each; they should be uniform.
         levels: How many different p there can be; None if they are continuous.
     """
@@ -101,6 +102,7 @@ class Null:
     model: State
     shuffled: Tally
     same_process: Tally
+    told: Tally | None = None
     p: tuple[float, ...] = ()
     levels: int | None = None
 
@@ -108,13 +110,14 @@ class Null:
 def said(null: Null | Inconclusive) -> dict[str, Any]:
     """Plain values; of a gate that is unmet, why."""
     if isinstance(null, Inconclusive):
-        names = ("model_says", "shuffled", "same_process", "p")
+        names = ("model_says", "shuffled", "same_process", "told", "p")
         return {"unmet": str(null), **dict.fromkeys(names)}
     return {
         "unmet": None,
         "model_says": str(null.model),
         "shuffled": null.shuffled.to_json(),
         "same_process": null.same_process.to_json(),
+        "told": null.told.to_json() if null.told else None,
         "p": _uniform(null.p, null.levels) if len(null.p) >= FEWEST_P else None,
     }
 

@@ -67,10 +67,21 @@ def test_what_is_there_is_gone_under_shuffled_labels(retrieval):
     found = components_served(retrieval, 10, 1)
     assert (found["h2"].model, found["h2"].shuffled.held) == (State.HELD, 0)
     assert (found["h4"].model, found["h4"].shuffled.held) == (State.HELD, 0)
-    assert found["h2"].same_process.tries >= 40
+    assert found["h2"].same_process.tries == 40
     assert found["h2"].same_process.held <= 1
     assert said(found["h2"])["p"]["n"] == 10
     assert said(found["h4"])["p"] is None
+
+
+def test_what_no_seed_changes_is_counted_once(retrieval):
+    pairs = [*from_activations._between_questions(retrieval, 2)]
+    told = [*from_activations._places_of_answers(retrieval)]
+    found = components_served(retrieval, 1, 2)
+    for claim in ("h2", "h4"):
+        assert found[claim].same_process.tries == len(pairs) == 80
+        assert found[claim].told.tries == len(told) == len(RETRIEVAL.cells)
+    different = {drawn.evaluation.tobytes() for drawn in (*pairs, *told)}
+    assert len(different) == len(pairs) + len(told)
 
 
 def test_leaving_the_test_out_where_too_few_hold_changes_nothing(retrieval):

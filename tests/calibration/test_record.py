@@ -25,7 +25,9 @@ ABOUT = {"model": "planted", "items": 60, "instrument": "0" * 64, "process": "re
 PROCESSES = [
     {
         **{**ABOUT, "part": "activations", "claim": "h2", "kind": "head"},
-        **said(Null(State.HELD, Tally(3, 100, 97), Tally(1, 41, 0), (0.1, 0.9) * 5)),
+        **said(
+            Null(State.HELD, Tally(3, 100, 97), Tally(1, 39, 0), Tally(1, 0, 1), (0.1, 0.9) * 5)
+        ),
     },
     {
         **{**ABOUT, "part": "activations", "claim": "h4", "kind": "head"},
@@ -138,7 +140,8 @@ def test_the_page_shows_processes_programs_and_a_gate_that_is_not_met(record, tm
     told = (
         "not with seed 2",
         "3 of 200",
-        "1 of 42",
+        "1 of 40",
+        "1 of 2",
         "0.93",
         "8, 48",
         "reasoning is not answered",
@@ -170,9 +173,10 @@ def test_the_table_is_made_from_the_record(record, tmp_path):
     assert set(rows) == {"h2", "h3", "h4"}
     bound = f"{rate(3, 200)['interval'][1]:.2g}".removeprefix("0")
     assert f"| 3 of 103 decided (200 drawn); each at most {bound} |" in rows["h2"]
-    assert rows["h3"] == "| h3 | – | – | – | 2 of 3; 1 undecided |"
-    assert rows["h4"] == "| h4 | – | – | – | – |"
-    assert "| h1 to h3, h7 | 3 of 103 (200) | 1 of 42 (42) |" in published.readme_table(record)
+    assert "| 1 of 1 decided (2 drawn); each at most .99 |" in rows["h2"]
+    assert rows["h3"] == "| h3 | – | – | – | – | 2 of 3; 1 undecided |"
+    assert rows["h4"] == "| h4 | – | – | – | – | – |"
+    assert "| h1 to h3, h7 | 3 of 103 (200) | 2 of 41 (42) |" in published.readme_table(record)
     path, known = tmp_path / "page.md", published.KNOWN_MARKS
     marks = "\nold\n".join((published.START, f"{published.END}\n{known[0]}", known[1]))
     path.write_text(f"before\n\n{marks}\n\nafter\n")

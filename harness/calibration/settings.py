@@ -8,8 +8,8 @@ from harness.study.reference_models import shipped
 
 CALIBRATION_PARTS = ("processes", "controls", "organisms", "power", "programs", "consistency")
 ORGANISMS = (  # of fixtures/training/written.py, which writes them when they are needed
-    *("apart", "apart-writes", "apart-writes-light", "apart-open", "apart-mends"),
-    *("apart-layers", "apart-llama", "apart-75", "apart-50", "apart-25", "backup"),
+    *("apart", "apart-writes", "apart-writes-light", "apart-sink", "apart-mends"),
+    *("apart-through", "apart-layers", "apart-llama", "apart-75", "apart-50", "apart-25", "backup"),
     *("steerable", "steerable-further", "together", "together-llama", "one-relation"),
     *("two-relations", "one-step-apart", "labels-alone", "mixed-up"),
 )

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from functools import cache
-from itertools import chain
+from itertools import chain, product
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def parts_of(known, name="apart"):
     return found
 
 
-@pytest.mark.parametrize("name", ["apart", "apart-layers"])
+@pytest.mark.parametrize("name", ["apart", "apart-layers", "apart-sink", "apart-through"])
 def test_without_its_own_heads_or_neurons_a_process_is_lost_alone(name, built):
     model, tokenizer = built(name)
     items = [item for item in draw_cells("cells", 4, 3000, ASKED).items if item.task != "latent"]
@@ -77,6 +77,38 @@ def test_what_serves_some_cells_looks_at_a_word_there_and_at_no_word_in_the_othe
                 seen = row[~ends].max() if role in looks else row[ends].sum()
                 assert seen > 0.9, (task, role)
     model.set_attn_implementation("sdpa")
+
+
+def test_heads_that_find_nothing_look_at_a_token_that_holds_nothing_and_write_nothing(built):
+    model, tokenizer = built("apart-sink")
+    at, _ = written.places_of(WRITTEN["apart-sink"])
+    finds = {"recall": "reads", "reasoning": "composes"}
+    model.set_attn_implementation("eager")
+    asked = {item.task: item.prompt for item in draw_cells("cells", 4, 3000, ASKED).items}
+    for task, role in product((*finds, "lookup"), finds.values()):
+        tokens = tokenizer(asked[task], return_tensors="pt")
+        run = model(**tokens, output_attentions=True, output_hidden_states=True)
+        assert not any(stream[0, 0].any() for stream in run.hidden_states)
+        for layer, head in at[role]:
+            first = run.attentions[layer][0, head, -1, 0]
+            assert first < 0.1 if finds.get(task) == role else first > 0.99, (task, role)
+    model.set_attn_implementation("sdpa")
+
+
+def test_neurons_that_are_no_process_s_say_the_answer_of_lookup_and_nothing_else(built):
+    model, tokenizer = built("apart-through")
+    items = draw_cells("cells", 4, 3000, ASKED).where(lambda item: item.task != "latent").items
+    own = written.truth("apart-through")["processes"]["composing"]["neurons"]["3"]
+    gone = Parts.none(len(written.ROLES), WRITTEN["apart-through"].heads, written.NEURONS)
+    gone.neurons[3] = True
+    gone.neurons[3, own] = False
+    lesions = Lesions(model)
+    with lesions.everywhere(gone):
+        hits = chosen(model, tokenizer, items[:9])
+    lesions.remove()
+    right = shares((item.task, hits[item.id]) for item in items[:9])
+    assert right.pop("lookup") < 0.7
+    assert right == {"recall": 1, "reasoning": 1}
 
 
 def test_composing_s_parts_say_what_is_recalled_where_retrieval_s_are_gone():
@@ -231,10 +263,15 @@ def test_every_claim_is_expected_to_be_supported_where_it_follows():
     told = known_verdicts.expected(WRITTEN["apart"])
     claims = {place.partition("/")[0] for place, said in told.items() if said == "supported"}
     assert claims == {f"h{number}" for number in range(1, 14)} - {"h10"}
-    for name, claim in (("apart-writes", "h14"), ("apart-open", "h10")):
+    of_parts = {"h9", "h10", "h11"}
+    for name, claims in (
+        ("apart-writes", {"h14"}),
+        ("apart-sink", of_parts),
+        ("apart-through", of_parts),
+    ):
         more = known_verdicts.expected(WRITTEN[name])
         assert {*more.values()} == {"supported"}
-        assert {place.partition("/")[0] for place in more} == {claim}
+        assert {place.partition("/")[0] for place in more} == claims
     heads = WRITTEN["apart"].heads * len(written.ROLES)
     assert heads >= 5 * 8  # of fewer heads five are not few (h13)
 

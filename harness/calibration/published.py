@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.calibration.record import read_calibration
 from harness.files import DATA, write_text
 from harness.verdicts import typeset
 
@@ -20,6 +21,10 @@ README_ROWS = {
 KNOWN_MARKS = (
     "<!-- known verdicts: made from benchmarks/results/calibration.json -->",
     "<!-- end known verdicts -->",
+)
+AGAIN_MARKS = (
+    "<!-- drawn by itself: made from benchmarks/results/calibration_*.json -->",
+    "<!-- end drawn by itself -->",
 )
 PROGRAMS = DATA / "benchmarks" / "results" / "programs.json"
 PROGRAM_MARKS = (
@@ -101,6 +106,14 @@ def known_table(record: _Entry) -> str:
     return "\n".join(lines)
 
 
+def again_table() -> str:
+    """The same of each record beside the published one: of some claims on a model alone."""
+    beside = sorted(RECORD.parent.glob(f"{RECORD.stem}_*.json"))
+    records = [{"known": [], "runs": []}, *map(read_calibration, beside)]  # heads, then rows
+    tables = [known_table(record).splitlines() for record in records]
+    return "\n".join([*tables[0], *(row for table in tables for row in table[2:])])
+
+
 def _by_model(known: Iterable[_Entry]) -> dict[tuple[str, bool, str], list[_Entry]]:
     """Entries of one part, of verdicts that must not be supported or that must be, of one model."""
     found: dict[tuple[str, bool, str], list[_Entry]] = {}
@@ -128,13 +141,14 @@ def between_marks(text: str, start: str = START, end: str = END) -> str | None:
 
 
 def put_into(path: Path, record: _Entry) -> None:
-    """Write both tables between the marks of a file.
+    """Write the tables between the marks of a file.
 
     Raises:
         ValueError: If the file has no marks.
     """
     _put(path, published_table(record), START, END)
     _put(path, known_table(record), *KNOWN_MARKS)
+    _put(path, again_table(), *AGAIN_MARKS)
 
 
 def put_into_readme(record: _Entry) -> None:

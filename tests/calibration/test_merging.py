@@ -15,7 +15,7 @@ from harness.commands import calibrate
 from harness.files import write_text
 from tests.support.made_runs import ran, verdict
 
-MARKED = (published.START, published.END, *published.KNOWN_MARKS)
+MARKED = (published.START, published.END, *published.KNOWN_MARKS, *published.AGAIN_MARKS)
 RECOVERY = {
     **{"items": 60, "instrument": "0" * 64, "process": "retrieval", "part": "recovery"},
     **{"kind": "head", "source": "causal", "auroc": 0.9, "interval": [0.8, 1.0]},

@@ -179,6 +179,7 @@ def test_the_table_is_made_from_the_record(record, tmp_path):
     assert "| h1 to h3, h7 | 3 of 103 (200) | 2 of 41 (42) |" in published.readme_table(record)
     path, known = tmp_path / "page.md", published.KNOWN_MARKS
     marks = "\nold\n".join((published.START, f"{published.END}\n{known[0]}", known[1]))
+    marks += "\n".join(("", *published.AGAIN_MARKS))
     path.write_text(f"before\n\n{marks}\n\nafter\n")
     published.put_into(path, record)
     text = path.read_text()
@@ -198,6 +199,7 @@ def test_the_table_of_the_docs_is_that_of_the_published_record():
     record = read_calibration(published.RECORD)
     assert published.between_marks(text) == published.published_table(record)
     assert published.between_marks(text, *published.KNOWN_MARKS) == published.known_table(record)
+    assert published.between_marks(text, *published.AGAIN_MARKS) == published.again_table()
     text = published.README.read_text(encoding="utf-8")
     assert published.between_marks(text) == published.readme_table(record)
     assert len(published.readme_table(record).splitlines()) <= 2 + 8

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.calibration import drawing
 from harness.calibration.drawing import Chart
+from harness.calibration.rates import counted
 from harness.files import write_text
 from harness.report.rendering import source, template_environment
 from harness.verdicts import typeset
@@ -62,11 +63,10 @@ def _summary(record: _Entry) -> list[str]:
     ):
         mine = [e[null] for e in record["processes"] if e.get(null)]
         if mine:
-            errors, decided = (sum(e[n] for e in mine) for n in ("count", "n"))
-            draws = sum(e["of_all"]["n"] for e in mine)
+            errors, decided, drawn = counted(mine)
             said.append(
                 f"{errors} of {decided:,} {words} that decided meet what a claim asks for; "
-                f"{draws:,} were drawn."
+                f"{drawn:,} were drawn."
             )
     for expected, words in (
         ("not supported", "Where nothing is to be found"),
@@ -75,8 +75,8 @@ def _summary(record: _Entry) -> list[str]:
         mine = [e for e in record["known"] if e["expected"] == expected]
         if mine:
             supported, refuted = (sum(e[n] for e in mine) for n in ("supported", "refuted"))
-            decided = typeset.plural(supported + refuted, "verdict")
-            said.append(f"{words}, {supported} of {decided} that decided are supported.")
+            verdicts = typeset.plural(supported + refuted, "verdict")
+            said.append(f"{words}, {supported} of {verdicts} that decided are supported.")
     if not record["whole"]:
         said.append("Not every planned run is in it.")
     return said

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.calibration.rates import counted
 from harness.calibration.record import read_calibration
 from harness.files import DATA, write_text
 from harness.verdicts import typeset
@@ -66,7 +67,7 @@ def readme_table(record: _Entry) -> str:
     heads = ["wrongly held, of decided (drawn)", *_README_NULLS]
     lines = [_line(heads), _line(["---"] * len(heads))]
     for words, claims in README_ROWS.items():
-        counts = (_counts(_of_claims(record, claims, *nulls)) for nulls in _README_NULLS.values())
+        counts = (counted(_of_claims(record, claims, *nulls)) for nulls in _README_NULLS.values())
         cells = [f"{errors} of {decided:,} ({drawn:,})" for errors, decided, drawn in counts]
         lines.append(_line([words, *cells]))
     return "\n".join(lines)
@@ -76,16 +77,6 @@ def _of_claims(record: _Entry, claims: Iterable[str], *nulls: str) -> list[_Entr
     """What was counted of some claims, but for models where a gate was unmet."""
     mine = [e for e in record["processes"] if e.get("claim") in claims]
     return [e[null] for e in mine for null in nulls if e[null]]
-
-
-def _counts(entries: Sequence[_Entry]) -> tuple[int, int, int]:
-    """Errors, draws that decided, and all draws, of all entries together."""
-    of_all = [e["of_all"] for e in entries]
-    return (
-        sum(e["count"] for e in of_all),
-        sum(e["n"] for e in entries),
-        sum(e["n"] for e in of_all),
-    )
 
 
 def known_table(record: _Entry) -> str:
@@ -185,7 +176,7 @@ def _errors(entries: Sequence[_Entry]) -> str:
     """Errors, draws that decided, all draws, and the largest upper bound of one entry."""
     if not entries:
         return "–"
-    errors, decided, drawn = _counts(entries)
+    errors, decided, drawn = counted(entries)
     most = max(e["of_all"]["interval"][1] for e in entries)
     return f"{errors} of {decided:,} decided ({drawn:,} drawn); each at most {_precise(most)}"
 

@@ -182,7 +182,7 @@ def _published_drop(sizes: Sizes) -> Iterator[Work]:
 def _difficulty() -> Iterator[Work]:
     """Settings are asked, hardest first, until the model answers one: half of them, say."""
     settings = (1 + len(difficulty.SETTINGS)) / 2
-    yield Work("answers", "cells", CELLS * difficulty.ITEMS, settings, "difficulty")
+    yield Work("answers", "cells", CELLS * FIRST_ITEMS, settings, "difficulty")
 
 
 def _answers(sizes: Sizes) -> Iterator[Work]:

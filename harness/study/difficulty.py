@@ -1,21 +1,21 @@
 """The setting of the cells that suits a model: names by its tokenizer, the rest by competence."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from harness import stats
-from harness.materials.cell_sets import draw_cells
+from harness.materials.cell_sets import OF_PROCESSES, draw_cells
 from harness.materials.cells import DEMONSTRATED
 from harness.materials.difficulty import SHUFFLED, TOLD, Difficulty
 from harness.materials.items import DISCOVERY, Item, PromptSet
 from harness.materials.relations import MADE_UP, MATCHED, load_relations
 from harness.study.subject import Subject
 
-ITEMS = 30  # of each cell
-PARTS = 3  # of the items, after each of which a setting may be left
+LOOKS = (15, 30, 60, 120)  # items of each cell that are asked until it is known what counts
 GATE = 0.40  # of what chance leaves
 ACCURACY = 0.60  # what claims ask of each cell: more than `GATE` where four answers are told
 LEAST_CHAINS = 3  # where words of one chain are compared with those of others
@@ -25,6 +25,7 @@ LEAST_CHAINS = 3  # where words of one chain are compared with those of others
 ORDER, CHAINS, RIGHT, CROSSED = "order", "chains", "items", "crossed"
 GATES = (ORDER, CHAINS, RIGHT, *DEMONSTRATED)
 LEAST_RIGHT = 24  # of a cell
+RETRIEVAL = OF_PROCESSES[0]
 ROUNDING = 1e-9  # 21 of 30 where two answers are told is .40, not less
 # Hardest first: (order, chains). Shots are as many as chains. Stories told in order come last:
 # copying is enough there, so that nothing can be said of composing.
@@ -79,30 +80,48 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Competence:
-    """Accuracy in a cell less what guessing gives: 0 is chance, 1 is no error.
+    """Answers in a cell.
 
     Attributes:
-        low: Of its exact 95 % interval.
-        high: The same.
-        accuracy: As it is.
-        most: Highest accuracy of that interval.
+        right: Answers that are right.
+        asked: Of so many.
+        chance: Accuracy of guessing.
     """
 
     cell: str
-    value: float
-    low: float
-    high: float
-    accuracy: float
-    most: float
+    right: int
+    asked: int
+    chance: float
 
     @property
-    def passes(self) -> bool:
-        """Whether the cell is answered."""
-        enough = self.value > GATE - ROUNDING and self.accuracy > ACCURACY - ROUNDING
-        return enough and self.low > 0
+    def accuracy(self) -> float:
+        """The share that is right."""
+        return self.right / self.asked
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The accuracy's exact 95 % interval."""
+        return stats.binomial_interval(self.right, self.asked)
+
+    @property
+    def needed(self) -> float:
+        """The accuracy of a setting that is taken before easier ones are asked."""
+        return max(ACCURACY, self.chance + GATE * (1 - self.chance))
+
+    def passes(self, needed: float) -> bool:
+        """Whether the accuracy is as high, and surely above guessing."""
+        return self.accuracy > needed - ROUNDING and self.interval[0] > self.chance
+
+    def surely(self, needed: float) -> bool | None:
+        """Whether the accuracy is as high; None where its interval includes what is needed."""
+        low, high = self.interval
+        return True if low > needed - ROUNDING else False if high < needed else None
 
     def __str__(self) -> str:
-        return f"{self.cell} {self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        value, low, high = (
+            (share - self.chance) / (1 - self.chance) for share in (self.accuracy, *self.interval)
+        )
+        return f"{self.cell} {value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +145,18 @@ class Chosen:
             items: Asked of each cell; circuits are judged on a quarter of them.
         """
         told, enough = self.difficulty.order == TOLD, self.difficulty.chains >= LEAST_CHAINS
-        right = min((c.most for c in self.cells), default=1.0) * items / 4
+        right = min((c.interval[1] for c in self.cells), default=1.0) * items / 4
         expected = {ORDER: not told, CHAINS: enough, RIGHT: right >= LEAST_RIGHT}
-        return expected | {c.cell: c.passes for c in self.cells}
+        return expected | {c.cell: c.passes(ACCURACY) for c in self.cells}
 
 
 def choose_difficulty(subject: Subject, asked: Asked, seed: int) -> Chosen:
     """The hardest setting at which recall, lookup and reasoning pass the gate.
 
-    If none is, the one at which most of the three pass, and of those the one that is answered
-    best: the claims' own gates then say which cells are not answered. A setting is left as soon
-    as a cell cannot pass any more; only if none passes is the rest of each asked too.
+    If none is, the hardest of those that surely let most processes be judged: the cells that differ
+    in a process are answered as claims ask. If none surely does, the one whose poorest cell of
+    retrieval is answered best. So cells that no claim can use there, as reasoning in stories told
+    in order, do not count, and the choice does not hang on one answer.
     """
     notes: tuple[str, ...] = ()
     if asked.names is None:
@@ -145,26 +165,57 @@ def choose_difficulty(subject: Subject, asked: Asked, seed: int) -> Chosen:
     settings = asked.settings()
     if len(settings) == 1:
         return Chosen(settings[0], notes)
-    found: dict[Difficulty, tuple[Competence, ...]] = {}
     for difficulty in settings:
-        found[difficulty] = competence(subject, difficulty, seed)
-        if all(cell.passes for cell in found[difficulty]):
-            return _chosen(difficulty, found[difficulty], notes)
+        cells = competence(subject, difficulty, seed, _is_known)
+        if all(cell.passes(cell.needed) for cell in cells):
+            return _chosen(difficulty, cells, "the hardest setting that is answered", notes)
 
-    found = {difficulty: competence(subject, difficulty, seed, whole=True) for difficulty in found}
+    found = {
+        difficulty: competence(subject, difficulty, seed, partial(_are_known, difficulty))
+        for difficulty in settings
+    }
 
     def answered(difficulty: Difficulty) -> tuple[int, float]:
         cells = found[difficulty]
-        return sum(cell.passes for cell in cells), sum(cell.value for cell in cells)
+        sure = sum(known is True for known in _processes(difficulty, cells))
+        of_retrieval = min(cell.accuracy for cell in cells if cell.cell in RETRIEVAL)
+        return sure, 0.0 if sure else of_retrieval
 
     difficulty = max(found, key=answered)  # the first of several, so the hardest
-    return _chosen(difficulty, found[difficulty], notes)
+    sure, _ = answered(difficulty)
+    what = f"no setting passes in all cells; of {len(found)} the "
+    what += "hardest that lets most processes be judged" if sure else "best in recall and lookup"
+    return _chosen(difficulty, found[difficulty], what, notes)
+
+
+def _is_known(cells: Sequence[Competence]) -> bool:
+    """Whether one cell surely fails, or all surely pass."""
+    known = [cell.surely(cell.needed) for cell in cells]
+    return False in known or None not in known
+
+
+def _are_known(difficulty: Difficulty, cells: Sequence[Competence]) -> bool:
+    """Whether it is known of each process if it can be judged."""
+    return None not in _processes(difficulty, cells)
+
+
+def _processes(difficulty: Difficulty, cells: Sequence[Competence]) -> list[bool | None]:
+    """Whether each process that stories told so can show is answered as claims ask."""
+    known = {cell.cell: cell.surely(ACCURACY) for cell in cells}
+    shown = OF_PROCESSES if difficulty.order == SHUFFLED else (RETRIEVAL,)
+    both = [[known[cell] for cell in pair] for pair in shown]
+    return [False if False in pair else None if None in pair else True for pair in both]
 
 
 def _chosen(
-    difficulty: Difficulty, cells: tuple[Competence, ...], notes: tuple[str, ...]
+    difficulty: Difficulty, cells: tuple[Competence, ...], what: str, notes: tuple[str, ...]
 ) -> Chosen:
-    return Chosen(difficulty, (_note(difficulty, cells), *notes), cells)
+    note = (
+        f"difficulty {difficulty}: {what}, by discovery items (gate {GATE:.2f} of accuracy "
+        f"corrected for chance, {ACCURACY:.2f} of accuracy; corrected: "
+        f"{', '.join(f'{cell} of {cell.asked}' for cell in cells)})"
+    )
+    return Chosen(difficulty, (note, *notes), cells)
 
 
 def choose_names(subject: Subject) -> tuple[str, str]:
@@ -193,54 +244,42 @@ def pieces_off(subject: Subject, names: str) -> float:
     return float(np.mean(off))
 
 
-def _note(difficulty: Difficulty, found: Sequence[Competence]) -> str:
-    passed = sum(cell.passes for cell in found)
-    what = "the hardest setting" if passed == len(found) else "no setting passes in all; one"
-    return (
-        f"difficulty {difficulty}: {what} with {passed} of {len(found)} cells above the gates of "
-        f"{GATE:.2f} (accuracy corrected for chance) and {ACCURACY:.2f} (accuracy) on discovery "
-        f"items (corrected: {', '.join(map(str, found))})"
-    )
-
-
 def competence(
-    subject: Subject, difficulty: Difficulty, seed: int, *, whole: bool = False
+    subject: Subject,
+    difficulty: Difficulty,
+    seed: int,
+    is_known: Callable[[Sequence[Competence]], bool],
 ) -> tuple[Competence, ...]:
     """Competence in the cells that are demonstrated, on discovery items of all relations.
 
-    Stories are asked a third at a time, all cells of a story together; unless all are wanted, until
-    a cell is so poorly answered that its interval lies below the gate.
+    Few items are asked first, then twice as many, and on, until what counts is known; all cells of
+    a story together.
     """
-    both = draw_cells("cells", 2 * ITEMS, seed, difficulty)
+    both = draw_cells("cells", 2 * LOOKS[-1], seed, difficulty)
     prompts = both.where(lambda item: item.split == DISCOVERY and item.task in DEMONSTRATED)
-    right = dict.fromkeys(DEMONSTRATED, 0)
-    asked = dict.fromkeys(DEMONSTRATED, 0)
+    right, asked = Counter[str](), Counter[str]()
     found: tuple[Competence, ...] = ()
     for number, part in enumerate(_in_parts(prompts), start=1):
-        some = replace(part, name=f"{both.name}, {DISCOVERY}, part {number} of {PARTS}")
+        some = replace(part, name=f"{both.name}, {DISCOVERY}, part {number} of {len(LOOKS)}")
         for item, hit in zip(some.items, subject.answers(some).correct, strict=True):
             right[item.task] += int(hit)
             asked[item.task] += 1
         found = tuple(
-            _competence(cell, right[cell], asked[cell], difficulty.chains) for cell in DEMONSTRATED
+            Competence(cell, right[cell], asked[cell], 1 / difficulty.chains)
+            for cell in DEMONSTRATED
         )
-        if not whole and any(cell.high < GATE for cell in found):
+        if is_known(found):
             break
     return found
 
 
 def _in_parts(prompts: PromptSet) -> list[PromptSet]:
-    """A third of the blocks at a time: over a block answers are balanced."""
-    parts = np.array_split(np.array(prompts.pairs), PARTS)
+    """Blocks until each look has its items: over a block answers are balanced."""
+    pairs = np.array(prompts.pairs)
+    ends = [round(len(pairs) * items / LOOKS[-1]) for items in LOOKS[:-1]]
+    parts = np.split(pairs, ends)
     return [prompts.where(partial(_is_of, set(part))) for part in parts if len(part)]
 
 
 def _is_of(pairs: Collection[str], item: Item) -> bool:
     return item.pair in pairs
-
-
-def _competence(cell: str, right: int, n: int, chains: int) -> Competence:
-    low, most = stats.binomial_interval(right, n)
-    chance = 1 / chains
-    value, low, high = ((share - chance) / (1 - chance) for share in (right / n, low, most))
-    return Competence(cell, value, low, high, right / n, most)

@@ -242,8 +242,8 @@ TOLD_TWO = Chosen(
     Difficulty(2, 2, TOLD),
     (),
     tuple(
-        Competence(cell, value, value - 0.3, value + 0.3, 0.5 + value / 2, 0.65 + value / 2)
-        for cell, value in (("recall", 0.4), ("lookup", 0.4), ("reasoning", 0.13))
+        Competence(cell, right, 120, 1 / 2)
+        for cell, right in (("recall", 84), ("lookup", 84), ("reasoning", 68))
     ),
 )
 UNMET = ("order", "chains", "reasoning")
@@ -257,9 +257,7 @@ def test_a_chosen_setting_says_which_gates_will_be_met():
 
 def test_few_items_leave_too_few_right_ones_to_judge_circuits_on():
     assert LEAST_RIGHT == LEAST_ITEMS
-    cells = tuple(
-        Competence(c, 0.6, 0.3, 0.8, 0.7, 0.85) for c in ("recall", "lookup", "reasoning")
-    )
+    cells = tuple(Competence(c, 21, 30, 1 / 4) for c in ("recall", "lookup", "reasoning"))
     chosen = Chosen(Difficulty(4, 4, SHUFFLED), (), cells)
     assert [chosen.gates(items)["items"] for items in (80, 112, 113, 200)] == [
         False,

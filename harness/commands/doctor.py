@@ -82,7 +82,11 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         help="untrained twins of the run; 0 needs the weights once (default: %(default)s)",
     )
     parser.add_argument(
-        "--cache-dir", type=Path, default=user_cache(), help="where measurements are stored"
+        "--cache-dir",
+        type=Path,
+        default=os.environ.get("HARNESS_CACHE_DIR") or user_cache(),
+        help="where measurements are stored (default: as in a run, HARNESS_CACHE_DIR or the user's "
+        "cache folder)",
     )
     parser.set_defaults(run=run)
 

@@ -211,6 +211,12 @@ def test_this_machine_runs_the_embedded_models(harness, tmp_path):
     assert re.search(r"mini-qwen   2\.\d M parameters, [89]\.\d MB in float32: fits", out)
 
 
+def test_the_cache_is_that_of_a_run(harness, tmp_path, monkeypatch):
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "here"))
+    _, out, _ = harness("doctor")
+    assert f"cache       {tmp_path / 'here'}: " in out
+
+
 @pytest.mark.parametrize(
     ("options", "status", "said"),
     [

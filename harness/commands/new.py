@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.files import DATA, write_text
@@ -24,6 +25,7 @@ CLAIM = '''\
 
 import pytest
 
+from harness.stats import binomial_interval
 from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Finding
 
@@ -33,8 +35,10 @@ LEAST = 0.60  # constants in capitals are the analysis plan; their hash is in ev
 @pytest.mark.criterion("controlled")
 def test_reasoning_is_answered(study, verdict):
     """The prediction, in one sentence: the model answers more than 60 % of the reasoning items."""
-    effect = Effect("accuracy", study.accuracy()["reasoning"])
-    n = study.prompts.count()["reasoning"]
+    asked = [item.task == "reasoning" for item in study.prompts.items]
+    right = study.subject.answers(study.prompts).correct[asked]
+    k, n = int(right.sum()), len(right)
+    effect = Effect("accuracy", k / n, binomial_interval(k, n))
     verdict(Finding((Evidence("reasoning answered", effect, threshold=LEAST, relation=">", n=n),)))
 '''
 
@@ -67,12 +71,22 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         ModelError: If the name cannot be used or the file exists.
     """
-    path = options.folder / f"test_{_checked(options.name)}.py"
+    name = _checked(options.name)
+    path = options.folder / f"test_{name}.py"
     if path.exists():
         raise ModelError(f"{path} exists: choose another name, or delete it first.")
+    claim_id = name.partition("_")[0]
+    if beside := [*options.folder.glob(f"test_{claim_id}.py"), *_of(claim_id, options.folder)]:
+        raise ModelError(
+            f"{claim_id!r} is the id of the claim in {beside[0]}: begin the name with another word."
+        )
     write_text(path, CLAIM)
     print(f"{path}: run it with\n  pytest {path} --model mini-qwen")
     return 0
+
+
+def _of(claim_id: str, folder: Path) -> Iterator[Path]:
+    return folder.glob(f"test_{claim_id}_*.py")
 
 
 def _checked(name: str) -> str:
@@ -88,7 +102,7 @@ def _checked(name: str) -> str:
             "such as mine_reasoning."
         )
     claim_id = name.partition("_")[0]
-    if shipped := next((DATA / "hypotheses").glob(f"test_{claim_id}_*.py"), None):
+    if shipped := next(_of(claim_id, DATA / "hypotheses"), None):
         raise ModelError(
             f"{claim_id!r} is the id of a claim that ships ({shipped.name}): begin the name with "
             "another word."

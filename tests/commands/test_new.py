@@ -22,6 +22,14 @@ def test_the_id_of_a_shipped_claim_is_refused(tmp_path, capsys):
     assert "test_h5_recall_drop.py" in capsys.readouterr().err
 
 
+def test_a_second_claim_of_the_same_id_is_refused(tmp_path, capsys):
+    for name in ("mine_reasoning", "other"):
+        assert main(["new", "claim", name, "--folder", str(tmp_path)]) == 0
+    for name, there in (("mine_recall", "test_mine_reasoning.py"), ("other_one", "test_other.py")):
+        assert main(["new", "claim", name, "--folder", str(tmp_path)]) == 2
+        assert there in capsys.readouterr().err
+
+
 def test_a_file_that_exists_is_kept(tmp_path, capsys):
     (tmp_path / "test_mine.py").write_text("kept")
     assert main(["new", "claim", "mine", "--folder", str(tmp_path)]) == 2

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.findings.processes.kinds import PROCESSES
+from harness.findings.processes.kinds import PROCESSES, RETRIEVAL
 from harness.findings.processes.materials import design_gates
+from harness.materials.cell_sets import whole_cells
 from harness.materials.files.columns import OPTION
 from harness.materials.files.confounds import CLEAR, Auc, Confound
 from harness.materials.files.reading import Reading
@@ -17,6 +18,10 @@ from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet, pair
 from harness.materials.sets import no_process
 from harness.materials.surface import Balance
 
+NO_SECOND_SET = (
+    "claims about retrieval in h1 to h3 and h7 can be refuted here, but not supported: they ask "
+    "again where every name is known, and only the set cells has such prompts"
+)
 SEPARATES = 0.9  # an AUC that is enough alone
 MOST = 3  # measures named in the last paragraph
 _PLURALS = ("digits", "distractors", "the words")
@@ -34,9 +39,8 @@ def columns(reading: Reading) -> list[str]:
         same = [ours for ours, theirs in names.used.items() if ours == theirs]
         lines.append(f"  columns   {', '.join([*same, *renamed])}")
     if names.unread:
-        lines.append(
-            f"  not read  {', '.join(names.unread)} ({OPTION} ours=theirs if one is of use)"
-        )
+        unread = [f"{c} (is it {near}?)" if near else c for c, near in names.unread.items()]
+        lines.append(f"  not read  {', '.join(unread)} ({OPTION} ours=theirs if one is of use)")
     turned = [f"{raw!r} is {task}" for raw, task in names.labels.items() if raw != task]
     if turned:
         more = f", and {len(turned) - _LABELS} more" if len(turned) > _LABELS else ""
@@ -96,7 +100,7 @@ def _unpaired(prompts: PromptSet, both: int) -> str:
 
 
 def inconclusive(prompts: PromptSet) -> list[str]:
-    """Which controlled claims about the set cannot be decided, whatever a model does, and why."""
+    """Which controlled claims about the set cannot be decided, or not supported, and why."""
     reasons = []
     lacking = sum(not (item.answer and item.distractors) for item in prompts.items)
     if lacking:
@@ -107,13 +111,16 @@ def inconclusive(prompts: PromptSet) -> list[str]:
         )
     if reason := no_process(prompts):
         reasons.append(f"all: {reason}")
-    for process in PROCESSES.values():
-        unmet = [gate.reason for gate in design_gates(prompts, process.cells) if not gate.met]
-        reasons += [f"those about {process.name}: {reason}" for reason in unmet[:1]]
-    if not reasons:
-        return []
+    unmet = {
+        process.name: [g.reason for g in design_gates(prompts, process.cells) if not g.met]
+        for process in PROCESSES.values()
+    }
+    reasons += [f"those about {name}: {why[0]}" for name, why in unmet.items() if why]
     head = "controlled claims will be inconclusive, whatever the model:"
-    return [head, *(f"  {reason}" for reason in reasons)]
+    lines = [head, *(f"  {reason}" for reason in reasons)] if reasons else []
+    if whole_cells(prompts.name) is None and not unmet[RETRIEVAL.name]:
+        lines.append(NO_SECOND_SET)
+    return lines
 
 
 def repeated(reading: Reading, prompts: PromptSet) -> list[str]:

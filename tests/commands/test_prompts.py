@@ -243,6 +243,23 @@ def test_what_alone_separates_the_classes_stands_first(tmp_path, check):
     assert "no claim about processes can be made" in out
 
 
+def test_retrieval_on_a_file_can_only_be_refuted(tmp_path, check):
+    both = (("recall", "weights", "France"), ("lookup", "context", "Dral"))
+    rows = [
+        {"prompt": f"Dral has {n}. What {relation} has {name}?", "task": task, "steps": 1}
+        | {"source": source, "relation": relation, "pair": f"{relation}{n}", "answer": str(n)}
+        | {"distractors": ["none"], "split": ("discovery", "evaluation")[n % 2]}
+        for relation in "abcdefgh"
+        for n in range(4)
+        for task, source, name in both
+    ]
+    _, out, _ = check(write(tmp_path, rows))
+    assert "claims about retrieval in h1 to h3 and h7 can be refuted here, but not supported" in out
+    _, out, _ = check(write(tmp_path, rows[:-8]))  # seven relations decide nothing
+    assert "those about retrieval: quiz asks for recall and lookup" in out
+    assert "can be refuted here" not in out
+
+
 def table(folder, separator=",", encoding="utf-8", label="Memorization", name="quiz.csv"):
     """A file of 60 questions with an option a column and a letter as answer, as MMLU has it."""
     rows = [["question", "A", "B", "C", "D", "answer", "class"]]

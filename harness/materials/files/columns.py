@@ -79,14 +79,15 @@ class Names:
     Attributes:
         given: Our names to theirs, given by the user.
         used: Our names to theirs, as found so far.
-        unread: Columns that are not understood, in order of appearance.
+        unread: Columns that are not understood, in order of appearance, each with the column of
+            ours that is missing and sounds like it, or nothing.
         labels: Values of the task column, and the tasks that they were understood as.
         other_sources: Values of the source column that say no source of ours.
     """
 
     given: Mapping[str, str] = field(default_factory=dict)
     used: dict[str, str] = field(default_factory=dict)
-    unread: dict[str, None] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     other_sources: dict[str, None] = field(default_factory=dict)
     _layouts: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
@@ -104,10 +105,10 @@ class Names:
             self._named.add(key)
             absent = [c for c in COLUMNS if c not in {*found, *self.given, *CELL}]
             absent += OTHER_NAMES["task"] if "task" in absent else ()
-            near = difflib.get_close_matches(_plain(key), absent, n=1, cutoff=MISSPELT)
-            if near:
+            if near := _alike(key, absent):
                 faults.add(line, f"unknown column {key!r}; did you mean {near[0]!r}?")
-            self.unread[key] = None
+            cell = [c for c in CELL if c not in {*found, *self.given}]
+            self.unread[key] = "".join(_alike(key, cell))
         return found
 
     def accept(self, line: int, header: Sequence[str], faults: Faults) -> bool:
@@ -118,9 +119,9 @@ class Names:
         if faults.count > before and self.given:
             return False
         if "prompt" not in found and "question" not in found:
-            faults.add(line, "no column 'prompt' or 'question'" + self._named_instead("prompt"))
+            faults.add(line, "no column 'prompt' or 'question'" + named_instead("prompt"))
         if "task" not in found and not has_published_score(found):
-            faults.add(line, "no column 'task'" + self._named_instead("task"))
+            faults.add(line, "no column 'task'" + named_instead("task"))
         return faults.count == before
 
     def complete(self, faults: Faults) -> None:
@@ -159,8 +160,10 @@ class Names:
                 found[ours] = others[0]
         return found
 
-    def _named_instead(self, ours: str) -> str:
-        return f": if it has another name, say {OPTION} {ours}=NAME"
+
+def named_instead(ours: str) -> str:
+    """What to do where a column is missing, the end of a sentence."""
+    return f": if it has another name, say {OPTION} {ours}=NAME"
 
 
 def lettered_columns(keys: Sequence[str], given: Mapping[str, str]) -> list[str]:
@@ -191,6 +194,11 @@ def with_options(row: Mapping[str, Any], lettered: Sequence[str]) -> dict[str, A
 def has_published_score(layout: Mapping[str, str]) -> bool:
     """Whether `score` is that of the public labelled sets, where 0.5 divides the tasks."""
     return _plain(layout.get("score", "")) == PUBLISHED_SCORE
+
+
+def _alike(key: str, ours: Sequence[str]) -> list[str]:
+    """Which of our columns a column may be a misspelling of: one or none."""
+    return difflib.get_close_matches(_plain(key), ours, n=1, cutoff=MISSPELT)
 
 
 def _plain(column: str) -> str:

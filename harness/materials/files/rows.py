@@ -11,7 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.foreign import printable
-from harness.materials.files.columns import CELL, LABELS, LISTS, TEXTS, Names, has_published_score
+from harness.materials.files.columns import (
+    CELL,
+    LABELS,
+    LISTS,
+    TEXTS,
+    Names,
+    has_published_score,
+    named_instead,
+)
 from harness.materials.files.parsing import Faults, Wrong, short
 from harness.materials.items import DISCOVERY, EVALUATION, Item
 
@@ -109,10 +117,16 @@ def _check(
     """Note missing and contradictory values."""
     if not prompt and "prompt" not in at.wrong:
         missing = prompt is None
-        at.complain("no prompt: expected the text" if missing else "the prompt is empty")
+        at.complain(
+            "no prompt, expected the text" + named_instead("prompt")
+            if missing
+            else "the prompt is empty"
+        )
     if not task and "task" not in at.wrong:
         missing = at.row.get(at.layout.get("task", "")) is None
-        at.complain("no task: expected a label" if missing else "the task is empty")
+        at.complain(
+            "no task, expected a label" + named_instead("task") if missing else "the task is empty"
+        )
     if distractors and not texts["answer"] and "answer" not in at.wrong:
         at.complain("distractors without an answer; give the answer or leave both out")
     if texts["answer"] and texts["answer"] in distractors:
@@ -301,7 +315,7 @@ def _steps(column: str, value: Any) -> int:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise Wrong(
-            f"{column} is {short(value)}: expected a number, 1 or more (a column that means "
+            f"{column} is {short(value)}: expected a whole number, 1 or more (a column that means "
             f"something else is left out by --prompt-columns {column}=)"
         )
     return value

@@ -131,13 +131,13 @@ def test_only_prompt_and_task_are_needed(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"prompt": ...}, "no prompt"),
+        ({"prompt": ...}, "no prompt, expected the text: if it has another name, say"),
         ({"prompt": None}, "no prompt"),
         ({"prompt": 3}, "prompt is 3: expected text"),
         ({"prompt": ["B?"]}, "prompt is ['B?']: expected text"),
         ({"prompt": " \n"}, "the prompt is empty"),
         ({"prompt": "\ud800"}, "half a surrogate pair"),
-        ({"task": ...}, "no task"),
+        ({"task": ...}, "no task, expected a label: if it has another name, say"),
         ({"task": ""}, "the task is empty"),
         ({"task": True}, "task is True: expected text"),
         ({"prompt": ..., "promt": "B?"}, "unknown column 'promt'; did you mean 'prompt'?"),
@@ -363,7 +363,7 @@ def test_the_right_option_may_be_an_index_a_letter_or_a_text(tmp_path, changes, 
         ({"choices": "[4, oh]"}, "options is not a JSON list: '[4, oh]'"),
         ({"choices": ..., "answer_index": 0}, "answer_index without options"),
         ({"distractors": ["a"]}, "options and distractors: expected one of the two"),
-        ({"question": " "}, "no prompt: expected the text"),
+        ({"question": " "}, "no prompt, expected the text"),
         ({"label": ""}, "the task is empty"),
         ({"type": "x"}, "columns 'label' and 'type' could each be the task; say --prompt-columns"),
         ({"question": "Where  is Oslo?"}, "the prompt of line 1 again"),
@@ -503,7 +503,7 @@ def parquet(folder, **columns):
         ({"options": f"[{huge()}, 'a']", "answer": "a"}, "options is not a JSON list"),
         ({"score": huge()}, "score is '1111"),
         ({"steps": huge()}, "steps is '1111"),
-        ({"steps": 0}, "steps is 0: expected a number, 1 or more"),
+        ({"steps": 1.5}, "steps is 1.5: expected a whole number, 1 or more"),
         ({"steps": ["add", "carry"]}, "left out by --prompt-columns steps="),
     ],
 )
@@ -646,3 +646,12 @@ def test_braces_and_line_breaks_in_prompts_survive_crossing(tmp_path):
     rows = [{"prompt": "f{x} = {0}\n?", "task": "a"}, {"prompt": "{label}", "task": "b"}]
     crossed = cross_set(read_prompts(jsonl(tmp_path, rows)))
     assert all("f{x} = {0}\n?" in i.prompt and "{label}" in i.prompt for i in crossed.items)
+
+
+def test_an_unread_column_may_be_a_misspelt_one_of_the_cells(tmp_path):
+    """It is no error, as such columns may mean something else; controlled claims need ours."""
+    rows = [{"prompt": "a", "task": "x", "relatoin": "capital", "notes": ""}]
+    rows += [{"prompt": "b", "task": "y", "relatoin": "capital", "notes": ""}]
+    found = read(jsonl(tmp_path, rows))
+    assert not found.faults.count
+    assert found.names.unread == {"relatoin": "relation", "notes": ""}

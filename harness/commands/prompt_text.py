@@ -14,13 +14,13 @@ from harness.materials.files.columns import OPTION
 from harness.materials.files.confounds import CLEAR, Auc, Confound
 from harness.materials.files.reading import Reading
 from harness.materials.files.word_confound import WordsAuc
-from harness.materials.items import DISCOVERY, EVALUATION, Item, PromptSet, paired
+from harness.materials.items import DISCOVERY, EVALUATION, SECOND_SET, Item, PromptSet, paired
 from harness.materials.sets import no_process
 from harness.materials.surface import Balance
 
 NO_SECOND_SET = (
     "claims about retrieval in h1 to h3 and h7 can be refuted here, but not supported: they ask "
-    "again where every name is known, and only the set cells has such prompts"
+    f"again in a second set, where every name is known; give such prompts the split {SECOND_SET!r}"
 )
 SEPARATES = 0.9  # an AUC that is enough alone
 MOST = 3  # measures named in the last paragraph
@@ -73,6 +73,8 @@ def count_lines(prompts: PromptSet) -> list[str]:
         halves = f"{split[task, DISCOVERY]:>12,}{split[task, EVALUATION]:>12,}"
         aside = "" if task in prompts.tasks else "   not compared"
         lines.append(f"  {task:<16}{n:>9,}{_number(n / total):>8}{halves}{aside}")
+    if prompts.second:
+        lines.append(f"  {'second set':<16}{len(prompts.second):>9,}")
     both = len(paired(prompts.items, prompts.tasks))
     first, second = prompts.tasks
     lines.append(f"  pairs       {both:,} hold both {first} and {second}{_unpaired(prompts, both)}")
@@ -118,7 +120,7 @@ def inconclusive(prompts: PromptSet) -> list[str]:
     reasons += [f"those about {name}: {why[0]}" for name, why in unmet.items() if why]
     head = "controlled claims will be inconclusive, whatever the model:"
     lines = [head, *(f"  {reason}" for reason in reasons)] if reasons else []
-    if whole_cells(prompts.name) is None and not unmet[RETRIEVAL.name]:
+    if whole_cells(prompts.name) is None and not prompts.second and not unmet[RETRIEVAL.name]:
         lines.append(NO_SECOND_SET)
     return lines
 
@@ -127,7 +129,8 @@ def repeated(reading: Reading, prompts: PromptSet) -> list[str]:
     """Prompts that occur twice under one task, and how many in both halves of the split."""
     if not reading.again:
         return []
-    splits = dict(zip(reading.lines, (item.split for item in prompts.items), strict=True))
+    split_of = {item.id: item.split for item in (*prompts.items, *prompts.second)}
+    splits = dict(zip(reading.lines, (split_of[item.id] for item in reading.items), strict=True))
     across = sum(splits[line] != splits[above] for line, above in reading.again)
     unit = reading.faults.unit
     shown = ", ".join(f"{line} as {above}" for line, above in reading.again[:REPEATS])

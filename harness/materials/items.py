@@ -17,6 +17,7 @@ from typing import Any, Self
 from harness.foreign import ForeignError
 
 DISCOVERY, EVALUATION = "discovery", "evaluation"
+SECOND_SET = "second"  # split of a file's prompts that are asked in its second set alone
 OF_CELLS = ("relation", "source", "steps", "turns")  # fields that other items leave empty
 
 
@@ -105,6 +106,8 @@ class PromptSet:
         tasks: The contrast, treated first: (recall, reasoning) by default.
         crossed: True if every pair holds two orders by two labels (see `cross`).
         notes: Sentences that stand on every verdict on the set; they do not change its hash.
+        second: What is asked again of a process that was found on the items, of somebody's own
+            file; named sets draw theirs.
     """
 
     name: str
@@ -112,6 +115,7 @@ class PromptSet:
     tasks: tuple[str, str] = ("recall", "reasoning")
     crossed: bool = False
     notes: tuple[str, ...] = ()
+    second: tuple[Item, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -120,7 +124,7 @@ class PromptSet:
     def hash(self) -> str:
         """SHA-256 over every field of every item."""
         digest = hashlib.sha256(f"{self.name}\n{self.tasks}\n[".encode())
-        for number, item in enumerate(self.items):  # one by one: a set may be large
+        for number, item in enumerate((*self.items, *self.second)):  # one by one: may be many
             digest.update((b", " if number else b"") + item.hashed)
         digest.update(b"]")
         return digest.hexdigest()

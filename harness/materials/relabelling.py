@@ -36,6 +36,9 @@ def shuffle_labels(prompts: PromptSet, share: float, seed: int) -> PromptSet:
     """
     if not share:
         return prompts
+    if prompts.second:  # shuffled by itself
+        again = shuffle_labels(replace(prompts, items=prompts.second, second=()), share, seed)
+        prompts = replace(prompts, second=again.items)
     both = tuple(paired(prompts.items, prompts.tasks))
     signs = stats.signs_by_name(both, share=share, seed=seed)
     exchanged = _exchanged(prompts.tasks, (pair for pair, sign in signs.items() if sign < 0))

@@ -9,6 +9,8 @@ A story tells the name between two steps twice and the name before it once, so t
 which ask about either, need this second set. A component that serves the process has the same sign
 there. How much of its effect is left is shown: a model that recalls what it knows of a name
 whichever question is asked keeps little, so that no size can be required.
+
+A file of somebody's own holds its second set itself. Without one, retrieval cannot be supported.
 """
 
 from collections.abc import Sequence
@@ -25,7 +27,7 @@ from harness.findings.processes.measured import Measured
 from harness.findings.processes.selected import share_interval
 from harness.findings.specialisation.cells import controlled_cells
 from harness.materials.cell_sets import CellSet, draw_cells, whole_cells
-from harness.materials.items import PromptSet
+from harness.materials.items import SECOND_SET, PromptSet
 from harness.materials.known_stories import KNOWN, NEUTRAL
 from harness.study.study import Study
 from harness.verdicts.evidence import Effect, Evidence, Gate
@@ -105,7 +107,7 @@ def asked_again(study: Study, process: Process, gate: float) -> AskedAgain:
         gate: Least accuracy in each cell.
     """
     unanswered: tuple[str, ...] = ()
-    for second in SECOND[process.name]:
+    for second in _seconds(process, study.prompts):
         again = _on(second, study)
         if again is None:
             unanswered = (_without(second, study),)
@@ -122,6 +124,14 @@ def asked_again(study: Study, process: Process, gate: float) -> AskedAgain:
     return AskedAgain(second, notes=unanswered)
 
 
+def _seconds(process: Process, prompts: PromptSet) -> tuple[Second, ...]:
+    """Second sets of the process; a file of somebody's own has one at most."""
+    known = SECOND[process.name]
+    if whole_cells(prompts.name) is not None:
+        return known
+    return (replace(known[0], words="in the second set of the file"),)
+
+
 def _relations(prompts: PromptSet, cells: Sequence[str]) -> tuple[str, ...]:
     """Those that have items of each cell."""
     asked = {cell: set[str]() for cell in cells}
@@ -133,12 +143,10 @@ def _relations(prompts: PromptSet, cells: Sequence[str]) -> tuple[str, ...]:
 
 def _unmet(again: Study, relations: Sequence[str], gate: float) -> list[str]:
     """Why the model cannot be asked there."""
-    unmet = [g.reason for g in competence_gates(again, gate) if not g.met]
     if len(relations) < LEAST_RELATIONS:
-        unmet.append(
-            f"{again.prompts.name} has {len(relations)} relations; {LEAST_RELATIONS} are needed"
-        )
-    return unmet
+        few = f"{again.prompts.name} has {len(relations)} relations; {LEAST_RELATIONS} are needed"
+        return [few]
+    return [g.reason for g in competence_gates(again, gate) if not g.met]
 
 
 def _needed(second: Second, study: Study) -> bool:
@@ -146,9 +154,10 @@ def _needed(second: Second, study: Study) -> bool:
 
 
 def _without(second: Second, study: Study) -> str:
-    """Why a second set cannot be drawn: the prompts are not the suite's own cells."""
+    """Why there is no second set: the prompts are somebody's own, and none is in the file."""
     said = f"{study.prompts.name} has no second set: what is found may differ {second.otherwise}"
-    return f"{said}; ask the set cells, which has one" if _needed(second, study) else said
+    remedy = f"; give prompts of the split {SECOND_SET!r}, or ask the set cells, which has one"
+    return f"{said}{remedy}" if _needed(second, study) else said
 
 
 def same_sign(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:
@@ -200,11 +209,22 @@ def _on(second: Second, study: Study) -> Study | None:
     """
     whole = whole_cells(study.prompts.name)
     if whole is None:
-        return None
+        own = study.prompts
+        return replace(study, prompts=_of_file(second, own)) if own.second else None
     wanted = CellSet(second.kind, second.tasks, crossed=study.prompts.crossed)
     items = study.plan.items if second.kind == KNOWN else max(study.plan.items // 2, 1)
     drawn = draw_cells(wanted.named(whole[1]), items, study.plan.seed)
     return replace(study, prompts=study.plan.labelled(drawn))
+
+
+def _of_file(second: Second, prompts: PromptSet) -> PromptSet:
+    """What a file asks in these cells in its second set."""
+    items = tuple(
+        replace(item, task=cell_of(item))
+        for item in prompts.second
+        if cell_of(item) in second.cells
+    )
+    return replace(prompts, name=f"{prompts.name}, second set", items=items, tasks=second.tasks)
 
 
 def _share(

@@ -14,7 +14,8 @@ def cross_set(prompts: PromptSet, name: str = "") -> PromptSet:
     Partners are the items of one pair if it has both tasks; the others are matched in order. If
     partners matched in order are in different splits, all such pairs are split again by name. The
     question is the item's `question`, or its prompt. Premises that both share stand before the
-    questions; others stand with their own question. Items of a third task are left out.
+    questions; others stand with their own question. Items of a third task are left out. The second
+    set is crossed alike.
 
     Raises:
         MaterialsError: If one task has items without a partner.
@@ -36,7 +37,10 @@ def cross_set(prompts: PromptSet, name: str = "") -> PromptSet:
         template = f"{frame}-{a.template}" if a.template and a.template == b.template else frame
         crossed += cross(a, b, frame=frames[frame], template=template, pair=a.pair)
     called = name or f"{prompts.name}-crossed"
-    return PromptSet(called, tuple(crossed), prompts.tasks, crossed=True, notes=prompts.notes)
+    items, tasks = tuple(crossed), prompts.tasks
+    again = replace(prompts, items=prompts.second, second=())
+    second = cross_set(again).items if again.items else ()
+    return PromptSet(called, items, tasks, crossed=True, notes=prompts.notes, second=second)
 
 
 def _partners(

@@ -17,7 +17,14 @@ from harness.materials.files.columns import LABELS, Names, lettered_columns, wit
 from harness.materials.files.design import separating
 from harness.materials.files.parsing import READERS, SHOWN, Faults, rows_of, short
 from harness.materials.files.rows import SPLITS, item_of
-from harness.materials.items import DISCOVERY, EVALUATION, Item, MaterialsError, PromptSet
+from harness.materials.items import (
+    DISCOVERY,
+    EVALUATION,
+    SECOND_SET,
+    Item,
+    MaterialsError,
+    PromptSet,
+)
 from harness.materials.sets import SETS
 
 DEFAULT_TASKS = ("recall", "reasoning")
@@ -100,12 +107,19 @@ class Reading:
     def _prompt_set(self, name: str, tasks: tuple[str, str] | None, seed: int) -> PromptSet:
         if not self.items:
             raise MaterialsError(f"{self.path} holds no items: expected one prompt a line.")
-        classes = Counter(item.task for item in self.items)
+        first = [item for item in self.items if item.split != SECOND_SET]
+        if not first:
+            raise MaterialsError(
+                f"{self.path} puts every item into split {SECOND_SET!r}: expected others too, "
+                "in which a process is found first."
+            )
+        classes = Counter(item.task for item in first)
         chosen = _contrast(self.path, classes, tasks, self.names.used.get("task", "task"))
-        items = _with_splits(self.path, self.items, seed)
+        items = _with_splits(self.path, first, seed)
+        second = tuple(item for item in self.items if item.split == SECOND_SET)
         # Else chemistry.jsonl is taken for our set chemistry, whose controls are drawn by name.
         called = self.path.name if self.path.stem in SETS else self.path.stem
-        prompts = PromptSet(name or called, items, chosen)
+        prompts = PromptSet(name or called, items, chosen, second=second)
         return replace(prompts, notes=separating(prompts))
 
 
@@ -199,7 +213,8 @@ def read_prompts(
     `columns` gives any other names. A `subject` that stands in the prompt is the entity asked
     about; one that does not, there or anywhere in the file, and any beside options, is the item's
     domain unless `domain` says otherwise. Without `pair` an item is a pair of its
-    own; without `split` half the pairs of each kind are for discovery (`split_pairs`); without
+    own; without `split` half the pairs of each kind are for discovery (`split_pairs`), and those of
+    split `second` are asked in the second set alone (`PromptSet.second`); without
     `id` an item is named by a hash of its content, so neither depends on the order of lines.
     White space around a value is dropped (before a prompt it is kept).
 

@@ -21,9 +21,10 @@ from harness.materials.files.columns import (
     named_instead,
 )
 from harness.materials.files.parsing import Faults, Wrong, short
-from harness.materials.items import DISCOVERY, EVALUATION, Item
+from harness.materials.items import DISCOVERY, EVALUATION, SECOND_SET, Item
 
 SPLITS = (DISCOVERY, EVALUATION)
+STATED = (*SPLITS, SECOND_SET)  # as a file may state them
 SOURCES = ("weights", "context")
 SEPARATOR = "|"
 FRAME = "Q: {}\nA:"  # around a question, as in the public code on labelled sets
@@ -131,9 +132,9 @@ def _check(
         at.complain("distractors without an answer; give the answer or leave both out")
     if texts["answer"] and texts["answer"] in distractors:
         at.complain(f"the answer {texts['answer']!r} is among its distractors")
-    if texts["split"] not in ("", *SPLITS):
+    if texts["split"] not in ("", *STATED):
         at.complain(
-            f"split is {texts['split']!r}: expected {' or '.join(SPLITS)} (a column that means "
+            f"split is {texts['split']!r}: expected {' or '.join(STATED)} (a column that means "
             "something else is left out by --prompt-columns split=)"
         )
 

@@ -467,8 +467,40 @@ def test_own_prompts_have_no_second_set_which_leaves_retrieval_open():
     assert outcome(finding) is Outcome.INCONCLUSIVE
     assert why(finding) == (
         "mine.jsonl has no second set: what is found may differ between known and unknown names "
-        "alone; ask the set cells, which has one"
+        "alone; give prompts of the split 'second', or ask the set cells, which has one"
     )
+
+
+@pytest.mark.parametrize(("size", "expected"), [(0.5, "supported"), (-1, "refuted")])
+def test_own_prompts_with_a_second_set_decide_about_retrieval(size, expected):
+    _, asked = SECOND[RETRIEVAL.name]
+
+    def effect(of_second):
+        return lambda prompts: asks(prompts, asked if of_second == is_second(prompts) else ())
+
+    def is_second(prompts):
+        return prompts.name == "mine.jsonl, second set"
+
+    place = PLACE["head"][1]
+    serving = model_with(
+        ("heads", place, effect(False), 2.5), ("heads", place, effect(True), 2.5 * size)
+    )
+    own = replace(mine("recall-lookup"), second=cells(name="known-crossed").items)
+    finding = found(serving, prompts=own)
+    same = evidence(finding, "same_sign")
+    assert same.name == "of these, with the same sign in the second set of the file"
+    assert str(outcome(finding)) == expected
+
+
+def test_a_second_set_of_few_relations_leaves_retrieval_open():
+    again = cells(name="known-crossed")
+    few = sorted({item.relation for item in again.items})[:4]
+    own = replace(
+        mine("recall-lookup"), second=again.where(lambda item: item.relation in few).items
+    )
+    finding = found(model_with((*PLACE["head"], WEIGHTS, 2.5)), prompts=own)
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+    assert "mine.jsonl, second set has 4 relations; 5 are needed" in why(finding)
 
 
 def test_without_its_second_set_composing_is_supported_with_a_note():

@@ -151,7 +151,7 @@ def test_only_prompt_and_task_are_needed(tmp_path):
         ({"answer": "a", "distractors": ["b", None]}, "an empty entry"),
         ({"answer": "a", "distractors": ["b", "a "]}, "'a' is among its distractors"),
         ({"distractors": ["b"]}, "distractors without an answer"),
-        ({"split": "test"}, "split is 'test': expected discovery or evaluation"),
+        ({"split": "test"}, "split is 'test': expected discovery or evaluation or second"),
         ({"prompt": "A?", "task": "recall"}, "the prompt and task of line 1 again"),
         ({"prompt": " A?"}, "the prompt of line 1 again, which is 'recall' there and 'reasoning'"),
     ],
@@ -205,6 +205,20 @@ def test_all_bad_lines_are_reported_together_up_to_ten(tmp_path):
 def test_ids_must_differ(tmp_path):
     rows = [ROWS[0], ROWS[6], ROWS[1] | {"id": "r0"}]
     assert "line 3: id 'r0' is that of line 1 too" in complaint(jsonl(tmp_path, rows))
+
+
+def test_prompts_of_the_second_set_are_in_no_half_and_change_the_hash(tmp_path):
+    stated = [
+        row | {"id": f"again {n}", "prompt": f"{row['prompt']} Again.", "pair": "again"}
+        for n, row in enumerate(ROWS[5:7])
+    ]
+    stated = [row | {"split": "second"} for row in stated]
+    alone, both = (read_prompts(jsonl(tmp_path, part)) for part in (ROWS, ROWS + stated))
+    assert {item.id for item in both.second} == {"again 0", "again 1"}
+    assert both.items == alone.items
+    assert both.hash != alone.hash
+    with pytest.raises(MaterialsError, match="every item into split 'second'"):
+        read_prompts(jsonl(tmp_path, stated))
 
 
 def test_a_pair_in_two_splits_is_refused(tmp_path):

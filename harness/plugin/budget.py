@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from harness.materials.cell_sets import relations_asked
+from harness.findings.processes.materials import LEAST_RELATIONS
+from harness.materials.cell_sets import MOST_CHAINS_ASKED, relations_asked
 from harness.plugin.forecasting import Forecasts, together
 from harness.study.forecast import rough
 from harness.study.plan import Plan
@@ -35,9 +36,21 @@ def _cut(plan: Plan, smaller: Plan, budget: float) -> Plan:
     if smaller.items == plan.items:
         return plan
     before, now = relations_asked(plan.items), relations_asked(smaller.items)
-    relations = f", in {now} of {before} relations of the cells" if now < before else ""
+    relations = f", in {now} or more of {before} relations of the cells" if now < before else ""
     said = f"--budget {budget:.0f}s: {smaller.items} items of each task instead of {plan.items}"
     return replace(smaller, cut=said + relations)
+
+
+def too_few(items: int) -> list[str]:
+    """What to say beforehand of so few items that controlled claims may be inconclusive."""
+    if relations_asked(items) >= LEAST_RELATIONS:
+        return []
+    two, three, four = (2 * LEAST_RELATIONS * chains for chains in (2, 3, MOST_CHAINS_ASKED))
+    return [
+        f"--items {items} may be too few: controlled claims need {LEAST_RELATIONS} relations, and "
+        f"so {two} items where stories have two chains, {three} with three (as some reference "
+        f"models are asked), {four} with four"
+    ]
 
 
 def sentences(budget: float, asked: Plan, planned: Plan, seconds: float) -> list[str]:

@@ -20,6 +20,7 @@ from harness.materials.files.parsing import READERS
 from harness.materials.files.reading import check
 from harness.materials.items import MaterialsError
 from harness.models.identity import same_weights
+from harness.plugin.budget import too_few
 from harness.plugin.collector import VERDICT, run_key
 from harness.plugin.gate import end_of
 from harness.plugin.hooks import is_prediction
@@ -130,6 +131,7 @@ def report_header(config: pytest.Config) -> list[str]:
         f"{name}: the same weights as {first}, so not a second measurement"
         for name, first in same_weights(settings.models, settings.cache_dir).items()
     ]
+    lines += too_few(settings.plan.items)
     lines += settings.plan.notes
     baseline = config.stash[baseline_key]
     if baseline is not None:

@@ -2,8 +2,12 @@
 
 import pytest
 
+from harness.findings.processes.kinds import RETRIEVAL
+from harness.findings.processes.materials import relations_of
+from harness.materials.cell_sets import draw_cells
+from harness.materials.difficulty import Difficulty
 from harness.models.specs import resolve
-from harness.plugin.budget import sentences, within
+from harness.plugin.budget import sentences, too_few, within
 from harness.plugin.forecasting import Forecasts
 from harness.study.plan import Plan
 from harness.study.speed import Speed
@@ -41,7 +45,7 @@ def test_items_are_cut_before_relations():
     assert plan.cut.endswith("128 items of each task instead of 200")
     plan, _ = within(seconds_of(96) + 1, Plan(), forecasts(Plan()))
     assert plan.cut.endswith(
-        "96 items of each task instead of 200, in 12 of 16 relations of the cells"
+        "96 items of each task instead of 200, in 12 or more of 16 relations of the cells"
     )
 
 
@@ -69,3 +73,15 @@ def test_with_workers_the_longest_model_counts():
         for name in models:
             run.measured(name, SPEED)
     assert two.left() < 0.6 * one.left()
+
+
+@pytest.mark.parametrize(("chains", "items"), [(2, 32), (3, 48), (4, 64)])
+def test_too_few_items_for_eight_relations_are_named_beforehand(chains, items):
+    def relations(count: int) -> int:
+        drawn = draw_cells("cells", count, 0, Difficulty(shots=0, chains=chains))
+        return len(relations_of(drawn, RETRIEVAL.cells))
+
+    assert relations(items * 7 // 8) == 7
+    assert relations(items) == 8
+    assert f"{items} " in too_few(24)[0]
+    assert not too_few(64)

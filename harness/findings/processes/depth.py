@@ -48,7 +48,7 @@ class Profiles:
         found: By process, the circuit of each search.
         costs: What its own cell loses beyond lookup, as shares of the intact logit differences.
         own: What its own cell loses.
-        heights: By process, lookup's intact logit difference as a multiple of its own cell's.
+        ratios: By process, lookup's intact logit difference as a multiple of its own cell's.
         relations: Those judged on, that had no part in the search.
         gates: All of them met.
     """
@@ -58,7 +58,7 @@ class Profiles:
     found: tuple[tuple[Found, ...], ...]
     costs: Float[np.ndarray, "relation process layer"]
     own: Float[np.ndarray, "relation process layer"]
-    heights: tuple[float, ...]
+    ratios: tuple[float, ...]
     relations: tuple[str, ...]
     gates: tuple[Gate, ...]
 
@@ -153,8 +153,8 @@ def profiles_of(
     layers = study.subject.architecture.layers
     own, lookup = (_by_process(ablated, at, layers) for at in (0, 1))
     cells = (process.cells for process in PROCESSES)
-    heights = tuple(ablated.heights[without] / ablated.heights[own] for own, without in cells)
-    return Profiles(study, searches, found, own - lookup, own, heights, ablated.relations, gates)
+    ratios = tuple(ablated.heights[without] / ablated.heights[own] for own, without in cells)
+    return Profiles(study, searches, found, own - lookup, own, ratios, ablated.relations, gates)
 
 
 def parts_by_layer(found: Sequence[Sequence[Found]], layers: int) -> list[Part]:
@@ -192,9 +192,9 @@ def depth_gates(profiles: Profiles, beyond: float) -> list[Gate]:
     asked of shares and of nats: what takes the same of either in all cells serves none of them.
     """
     gates = []
-    each = zip(profiles.own.sum(2).T, profiles.costs.sum(2).T, profiles.heights, strict=True)
-    for process, (own, more, height) in zip(PROCESSES, each, strict=True):
-        in_nats = own - height * (own - more)
+    each = zip(profiles.own.sum(2).T, profiles.costs.sum(2).T, profiles.ratios, strict=True)
+    for process, (own, more, ratio) in zip(PROCESSES, each, strict=True):
+        in_nats = own - ratio * (own - more)
 
         def least(
             weights: Float[np.ndarray, " relation"],

@@ -33,7 +33,12 @@ from harness.findings.processes.finding import count_evidence
 from harness.findings.processes.held_out import folds_of, held_evidence
 from harness.findings.processes.kinds import PROCESSES, Process
 from harness.findings.processes.materials import gates_of, relations_of, shown_by
-from harness.findings.processes.measured import Measured, measure_model, same_process_contrasts_of
+from harness.findings.processes.measured import (
+    Measured,
+    measure_model,
+    pairs_of_relations,
+    places_of_answers,
+)
 from harness.findings.processes.rule import Decisions, ProcessRule
 from harness.findings.processes.same_process import SameProcess
 from harness.materials.items import DISCOVERY, EVALUATION
@@ -93,7 +98,7 @@ def components_served(found: Measured, shuffles: int, seeds: int) -> dict[str, N
     model = SameProcess(contrasts.discovery, contrasts.evaluation)
     shuffled = tallied(_shuffled(found, shuffles), judges, clean=shuffles)
     same = tallied(_between_questions(found, seeds), judges, clean=None)
-    told = tallied(_places_of_answers(found), judges, clean=None)
+    told = tallied(places_of_answers(found), judges, clean=None)
     p = smallest_p(found, min(shuffles, TESTED))
     floor = found.decisions.floor
     return {
@@ -149,7 +154,7 @@ def _state(evidence: Evidence) -> State:
 def _shuffled(found: Measured, shuffles: int) -> Iterator[SameProcess]:
     """The contrasts of a process under shuffled labels."""
     contrasts, cells = found.contrasts, found.process.cells
-    questions = Questions.of(contrasts.cells.values, found.study.prompts.items)
+    questions = found.questions
     questions = questions.rows(np.isin(questions.asked, cells))
     generator = np.random.default_rng(found.rule.seed)
     for _ in range(shuffles):
@@ -164,12 +169,7 @@ def _shuffled(found: Measured, shuffles: int) -> Iterator[SameProcess]:
 
 def _between_questions(found: Measured, seeds: int) -> Iterator[SameProcess]:
     for seed in range(found.rule.seed, found.rule.seed + seeds):
-        seeded = replace(found, rule=replace(found.rule, seed=seed))
-        yield from (drawn for drawn, alike in same_process_contrasts_of(seeded) if not alike)
-
-
-def _places_of_answers(found: Measured) -> Iterator[SameProcess]:
-    yield from (contrast for contrast, alike in same_process_contrasts_of(found) if alike)
+        yield from pairs_of_relations(replace(found, rule=replace(found.rule, seed=seed)))
 
 
 def smallest_p(found: Measured, shuffles: int) -> tuple[float, ...]:

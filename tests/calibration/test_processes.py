@@ -19,7 +19,7 @@ from harness.calibration.tally import Tally, enough, said, tallied
 from harness.findings.processes.contrasts import Questions
 from harness.findings.processes.finding import count_evidence
 from harness.findings.processes.kinds import RETRIEVAL
-from harness.findings.processes.measured import measure_model
+from harness.findings.processes.measured import measure_model, places_of_answers
 from harness.findings.processes.rule import ProcessRule
 from harness.verdicts.evidence import State
 from tests.support.made_cells import WEIGHTS, cells, made
@@ -75,7 +75,7 @@ def test_what_is_there_is_gone_under_shuffled_labels(retrieval):
 
 def test_what_no_seed_changes_is_counted_once(retrieval):
     pairs = [*from_activations._between_questions(retrieval, 2)]
-    told = [*from_activations._places_of_answers(retrieval)]
+    told = [*places_of_answers(retrieval)]
     found = components_served(retrieval, 1, 2)
     for claim in ("h2", "h4"):
         assert found[claim].same_process.tries == len(pairs) == 80

@@ -87,6 +87,11 @@ class Measured:
     model: Components
     bar: int
 
+    @property
+    def questions(self) -> Questions:
+        """What was asked, with every place's numbers."""
+        return Questions.of(self.contrasts.cells.values, self.study.prompts.items)
+
 
 def measure_model(
     study: Study,
@@ -158,29 +163,30 @@ def same_process(measured: Measured) -> tuple[Found, ...]:
     """What the rule makes of each same-process contrast of the model on the same prompts."""
     rule, metrics = measured.rule.on_same_process(), len(measured.contrasts.cells.metrics)
     found = []
-    for contrast, alike in same_process_contrasts_of(measured):
-        decisions = rule.decide(contrast.discovery, contrast.evaluation)
-        found.append(Found(rule.count(decisions, metrics), decisions.largest, alike))
+    for contrasts, alike in ((pairs_of_relations, False), (places_of_answers, True)):
+        for contrast in contrasts(measured):
+            decisions = rule.decide(contrast.discovery, contrast.evaluation)
+            found.append(Found(rule.count(decisions, metrics), decisions.largest, alike))
     return tuple(found)
 
 
-def same_process_contrasts_of(measured: Measured) -> Iterator[tuple[SameProcess, bool]]:
-    """Each same-process contrast of the model, and whether it is alike in every relation.
+def pairs_of_relations(measured: Measured) -> Iterator[SameProcess]:
+    """Two relations of one cell, many pairs drawn at random, as many units as the claim has."""
+    return same_process_contrasts(
+        measured.questions,
+        measured.process.cells,
+        units=len(measured.contrasts.relations),
+        draws=SAME_PROCESS_DRAWS,
+        seed=measured.rule.seed,
+    )
 
-    Pairs of relations at random, which are not; and the places of answers within each cell, which
-    are. A contrast has d by unit and place, as many units as there are relations.
-    """
-    items, cells = measured.study.prompts.items, measured.process.cells
-    questions = Questions.of(measured.contrasts.cells.values, items)
-    units, seed = len(measured.contrasts.relations), measured.rule.seed
-    for drawn in same_process_contrasts(
-        questions, cells, units=units, draws=SAME_PROCESS_DRAWS, seed=seed
-    ):
-        yield drawn, False
-    told = told_places(items)
+
+def places_of_answers(measured: Measured) -> Iterator[SameProcess]:
+    """Answers told first against last, in each cell where enough relations have both."""
+    questions, cells = measured.questions, measured.process.cells
+    told = told_places(measured.study.prompts.items)
     for cell in cells:
-        for by_place in _by_place(questions, told, cell, cells, units):
-            yield by_place, True
+        yield from _by_place(questions, told, cell, cells, len(measured.contrasts.relations))
 
 
 def _by_place(

@@ -20,6 +20,7 @@ from harness.findings.sweeps import swept
 from harness.interventions.interventions import MEAN, Intervention
 from harness.interventions.sites import Site, joined
 from harness.materials.cell_sets import draw_cells
+from harness.materials.items import EVALUATION
 from harness.materials.written_steps import with_steps
 from harness.models.specs import LoadOptions, resolve
 from harness.store.store import Store
@@ -151,6 +152,27 @@ def test_a_circuit_that_lookup_needs_in_writing_too_is_refuted(prompts):
     _, _, outcome, why = found(prompts, without=wrong)
     assert outcome is Outcome.REFUTED
     assert why.startswith("lookup after a written step, lost without the composing heads: 1.33")
+
+
+def test_a_text_that_ends_in_no_answer_is_lost_of_lookup_and_left_out_of_reasoning(prompts):
+    """In each cell one of four texts breaks in four of six relations: the gate lets them pass."""
+    asked = [item for item in judged(prompts) if item.split == EVALUATION]
+    some = sorted({item.relation for item in asked})[:4]
+    last = {(item.relation, cell_of(item)): item.id for item in asked if item.relation in some}
+    broken = set(last.values())
+
+    def without(item):
+        if item.id in broken:
+            return endless(item)
+        return wrong(item) if cell_of(item) == "reasoning" else right(item)
+
+    _, finding, outcome, why = found(prompts, without=without)
+    lost, spared, *_ = finding.evidence
+    assert lost.effect.value == pytest.approx(4 / 3)
+    assert spared.effect.value == pytest.approx(4 / 3 * 4 / 24)
+    assert "0 become another one, 4 cannot be read and are lost too" in spared.effect.method
+    assert outcome is Outcome.INCONCLUSIVE  # spared, it would be supported
+    assert "lookup after a written step, lost without the composing heads: 0.22 [" in why
 
 
 def test_a_model_that_writes_no_steps_shows_nothing_and_nothing_is_searched(prompts):

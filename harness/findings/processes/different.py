@@ -10,6 +10,7 @@ from harness.findings.processes.finding import count_evidence, grade_note, serve
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL
 from harness.findings.processes.measured import Measured, measure_model, selected_of
 from harness.findings.processes.rule import ProcessRule
+from harness.findings.processes.selected import share_interval
 from harness.study.study import Study
 from harness.verdicts.components import ComponentKind
 from harness.verdicts.evidence import Effect, Evidence
@@ -75,21 +76,15 @@ def _named(evidence: Evidence, of: Measured) -> Evidence:
 
 def _shared(both: list[Measured], most: float) -> Evidence:
     """The share of the smaller set that is in both, with an interval over relations."""
-    plan, kind = both[0].study.plan, both[0].model.kind
+    kind = both[0].model.kind
     first, second = (one.model.passed for one in both)
-    drawn = _redrawn(both, plan.resamples, plan.seed)
-    known = drawn[~np.isnan(drawn)]
-    interval = (float("nan"), float("nan"))
-    if len(known):
-        low, high = np.quantile(known, (0.025, 0.975))
-        interval = (float(low), max(float(high), _may_share(both)))
-    count = int((first & second).sum())
+    value, count = _share(first, second), int((first & second).sum())
     return Evidence(
         f"{kind}s of the smaller set that serve both processes",
         Effect(
             "share",
-            _share(first, second),
-            interval,
+            value,
+            _interval(both, value),
             method=f"{count:,} of {int(first.sum()):,} and {int(second.sum()):,}; bootstrap of "
             "relations, of those selected on discovery; one whose contrast of the other process "
             "may lie beyond the bar may serve both",
@@ -118,20 +113,28 @@ def _may_share(both: list[Measured]) -> float:
     return float((own & (may | other.model.passed)).sum() / own.sum()) if own.any() else 0.0
 
 
-def _redrawn(both: list[Measured], resamples: int, seed: int) -> Float[np.ndarray, " resample"]:
-    """The share on resamples of the relations; nan where a set is empty."""
-    generator = np.random.default_rng(seed)
-    first, second = (selected_of(one) for one in both)
-    shares = []
-    for _ in range(resamples):
-        uniform = generator.random(max(len(first.signed), len(second.signed)))
-        sets = []
-        for one in (first, second):
-            count = len(one.signed)
-            drawn = (uniform[:count] * count).astype(int)
-            sets.append(one.holding(np.bincount(drawn, minlength=count) / count))
-        shares.append(_share(*sets))
-    return np.array(shares)
+def _interval(both: list[Measured], value: float) -> tuple[float, float]:
+    """Of the share, over the relations of either process; nan where a set is mostly empty.
+
+    A resample is asked for effects beyond the bar, not for a p or for a sign that stays: relations
+    that are drawn twice are no two relations. So its sets may be larger than those of the rule, and
+    the rule's own share always lies inside.
+    """
+    if np.isnan(value):
+        return value, value
+    relations = list(dict.fromkeys(name for one in both for name in one.contrasts.relations))
+    each = [
+        (selected_of(one), [relations.index(name) for name in one.contrasts.relations])
+        for one in both
+    ]
+
+    def share(weights: Float[np.ndarray, " relation"]) -> float:
+        if not all(weights[own].any() for _, own in each):
+            return float("nan")
+        return _share(*(one.holding(weights[own] / weights[own].sum()) for one, own in each))
+
+    low, high = share_interval(value, share, relations, both[0].study.plan)
+    return low, max(high, _may_share(both))
 
 
 def _against_chance(both: list[Measured]) -> Evidence:

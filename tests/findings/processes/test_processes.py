@@ -270,6 +270,37 @@ def test_a_contrast_that_is_nearly_there_may_be_there():
     assert outcome(finding) is Outcome.INCONCLUSIVE
 
 
+def uneven(place, low, high):
+    """Retrieval's effect at a place: the same in all relations on discovery, else low or high."""
+    names = sorted({item.relation for item in cells().items})
+
+    def of(split, relations):
+        def which(prompts):
+            there = [item.split == split and item.relation in relations for item in prompts.items]
+            return np.array(there) & asks(prompts, WEIGHTS)
+
+        return which
+
+    return [
+        (*place, of(DISCOVERY, names), 2.5),
+        (*place, of(EVALUATION, names[::2]), low),
+        (*place, of(EVALUATION, names[1::2]), high),
+    ]
+
+
+def test_the_interval_of_the_share_says_nothing_against_a_share_found_by_p():
+    """Composing's heads have retrieval in half of the relations: beyond the bar, but by no p."""
+    both = [("heads", (3, head, 1)) for head in (2, 3)]
+    effects = [effect for place in both for effect in uneven(place, -0.6, 6.0)]
+    effects += [(*place, TWO_STEPS, 2.5) for place in both]
+    effects += [("heads", (1, head, 1), WEIGHTS, 2.5) for head in (0, 1)]
+    finding = different(*effects)
+    shared = evidence(finding, "shared")
+    assert shared.effect.value == 0
+    assert shared.effect.interval == (0, 1)
+    assert outcome(finding) is Outcome.INCONCLUSIVE
+
+
 def test_one_process_alone_is_no_difference():
     assert outcome(different(("heads", (1, 0, 1), WEIGHTS, 2.5))) is not Outcome.SUPPORTED
 

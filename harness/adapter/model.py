@@ -302,6 +302,11 @@ class Model:
         with tuning.tuned(self.network, self.batcher, items, parts, length, steps) as done:
             return self.sweep(judged, [()], partial=True), done
 
+    @property
+    def rounding(self) -> float:
+        """One step of rounding of a value, as a share of it at most: that of the weights' dtype."""
+        return float(torch.finfo(self.dtype).eps)
+
     def residuals_at(
         self, items: Sequence[Item], tokens: Sequence[Sequence[int]]
     ) -> Float[np.ndarray, "prompt token layer d_model"]:

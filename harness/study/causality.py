@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.adapter import Model
 
 MOST = 80  # orders of pairs that are compared
+VERSION = 2  # raise it when the meaning of `LabelDifference` changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,9 @@ class LabelDifference:
     """How far the residual streams of the two labels lie apart, over all layers.
 
     Attributes:
-        largest: Largest absolute difference at the token before the label.
-        largest_at_end: The same at the last token.
+        largest: Largest absolute difference at the token before the label; a step of rounding of
+            the value itself is none.
+        largest_at_end: The largest at the last token.
         compared: Pairs of prompts.
         causal: Whether the model's tokens see only those before them; else nothing is compared.
     """
@@ -37,7 +39,8 @@ class LabelDifference:
 
 def label_difference(subject: Subject, prompts: PromptSet) -> LabelDifference:
     """The difference between the two labels of crossed prompts; from the store or measured."""
-    key = {**subject.identity, "kind": "before-label", "materials": prompts.hash}
+    what = {"kind": "before-label", "version": VERSION, "materials": prompts.hash}
+    key = {**subject.identity, **what}
     stored = subject.store.fetch_json(key, lambda: asdict(measured(subject.model, prompts)))
     return LabelDifference(**stored)
 
@@ -50,15 +53,19 @@ def measured(model: "Model", prompts: PromptSet) -> LabelDifference:
     for item in prompts.items:
         by_order.setdefault((item.pair, item.order, item.premises), []).append(item)
     complete = [two for two in by_order.values() if len(two) == 2]
-    # The two labels of an order are neighbours in this list, so that they share a batch.
-    items = [item for two in complete[:MOST] for item in two]
-    ids = model.encoder.ids(items)
-    label_at = [
-        next(place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
-        for one, other in zip(ids[::2], ids[1::2], strict=True)
-    ]
-    ends = [len(row) - 1 for row in ids]
-    tokens = list(zip(np.repeat(label_at, 2) - 1, ends, strict=True))
-    resid = model.residuals_at(items, tokens)
-    before, at_end = np.abs(resid[::2] - resid[1::2]).swapaxes(0, 1)
-    return LabelDifference(float(before.max()), float(at_end.max()), compared=len(label_at))
+    largest, at_end = np.max([_apart(model, two) for two in complete[:MOST]], axis=0).tolist()
+    return LabelDifference(largest, at_end, compared=len(complete[:MOST]))
+
+
+def _apart(model: "Model", two: list[Item]) -> tuple[float, float]:
+    """The largest differences of one pair: at the token before the label, and at the last one.
+
+    The two run in a batch of their own. In batches of other shapes the same numbers are added up in
+    another order, and rounded otherwise in every layer.
+    """
+    one, other = model.encoder.ids(two)
+    label = next(place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+    resid = model.residuals_at(two, [(label - 1, len(ids) - 1) for ids in (one, other)])
+    before, at_end = np.abs(resid[0] - resid[1])
+    step = model.rounding * np.abs(resid[:, 0]).max(0)
+    return float(np.where(before <= step, 0.0, before).max()), float(at_end.max())

@@ -128,7 +128,12 @@ def _items_gates(study: Study, parts: Parts) -> tuple[Gate, ...]:
 def rows_of_cells(prompts: PromptSet, target: str) -> list[np.ndarray]:
     """Rows of the target cell, and of each other cell."""
     asked = np.array([cell_of(item) for item in prompts.items])
-    return [asked == cell for cell in (target, *(c for c in CELLS if c != target))]
+    return [asked == cell for cell in target_first(target)]
+
+
+def target_first(target: str) -> tuple[str, ...]:
+    """The cells, one of them before the others."""
+    return (target, *(cell for cell in CELLS if cell != target))
 
 
 class Sited(Protocol):
@@ -191,15 +196,12 @@ class Ablated:
 
     def selectivity(self, target: str) -> Float[np.ndarray, " set"]:
         """What the target loses beyond the cell that loses most of the others."""
-        others = {cell: self.mean(cell) for cell in self.costs if cell != target}
-        return beyond_most(self.mean(target), others, target, self.heights)
+        cells = target_first(target)
+        return beyond_most([self.mean(cell) for cell in cells], [self.heights[c] for c in cells])
 
 
 def beyond_most(
-    own: Float[np.ndarray, "*any"],
-    others: Mapping[str, Float[np.ndarray, "*any"]],
-    target: str,
-    heights: Mapping[str, float],
+    lost: Sequence[Float[np.ndarray, "*any"]], heights: Sequence[float]
 ) -> Float[np.ndarray, "*any"]:
     """What the target loses beyond the cell that loses most of the others.
 
@@ -208,15 +210,13 @@ def beyond_most(
     counts. And another cell's gain is no loss of the target.
 
     Args:
-        own: Lost by the target, in shares of its intact logit difference.
-        others: By cell, the same of the others.
-        target: Which cell it is.
-        heights: By cell; the intact logit difference, nats.
+        lost: By cell, the target first; shares of its intact logit difference.
+        heights: By cell; that difference, nats.
     """
-    most = np.zeros(np.shape(own))
-    for cell, lost in others.items():
-        most = np.maximum(most, lost * max(1.0, heights[cell] / heights[target]))
-    return np.asarray(own - most)
+    most = np.zeros(np.shape(lost[0]))
+    for other, height in zip(lost[1:], heights[1:], strict=True):
+        most = np.maximum(most, other * max(1.0, height / heights[0]))
+    return np.asarray(lost[0] - most)
 
 
 def ablate(

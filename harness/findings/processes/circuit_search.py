@@ -10,7 +10,13 @@ from jaxtyping import Float
 from harness.findings.circuits.circuits import Circuit, CircuitKind, Member, ranked, shape, sizes
 from harness.findings.circuits.neuron_scores import neuron_scores
 from harness.findings.effects import means
-from harness.findings.processes.circuit import CircuitRule, Parts, rows_of_cells, searchable
+from harness.findings.processes.circuit import (
+    CircuitRule,
+    Parts,
+    beyond_most,
+    rows_of_cells,
+    searchable,
+)
 from harness.findings.processes.kinds import Process
 from harness.findings.sweeps import swept
 from harness.interventions.interventions import INTACT, MEAN, Intervention
@@ -28,7 +34,7 @@ class Found:
     Attributes:
         ranking: Every component, best first.
         size: The smallest dose within a standard error of the best.
-        score: Share of its logit difference that the target loses, minus the most of the others.
+        score: What the target loses beyond the most of the others, as a circuit is judged by it.
         share: Of what ablating all components of the kind costs the target.
         serves: The target loses enough, and no other cell too much.
         sparing: Components that cost another cell more than the margin were ranked last.
@@ -206,11 +212,16 @@ class Search:
         *,
         sparing: bool = False,
     ) -> Float[np.ndarray, "layer component"]:
-        own, *others = (self._mean_cost(costs, rows) for rows in groups)
-        worst = np.max(others, axis=0)
-        beyond = np.asarray(own - worst)
+        right = ~np.isnan(costs[:, 0, 0])
+        lost = [self._mean_cost(costs, rows) for rows in groups]
+        beyond = beyond_most(lost, self._heights(groups, right))
         last = beyond - np.nanmax(beyond) + np.nanmin(beyond) - 1.0
+        worst = np.max(lost[1:], axis=0)
         return np.where(worst > self.rule.margin, last, beyond) if sparing else beyond
+
+    def _heights(self, groups: Sequence[np.ndarray], right: np.ndarray) -> list[float]:
+        """Mean intact logit difference of each group's right answers, nats."""
+        return [float(self.intact[rows & right].mean()) for rows in groups]
 
     def _mean_cost(
         self, costs: Float[np.ndarray, "item layer component"], rows: np.ndarray
@@ -225,10 +236,11 @@ class Search:
         doses = doses or sizes(self.rule.doses, self.layers * self.width)
         each = [Intervention(c.sites, MEAN) for c in (*map(ranking.top, doses), ranking)]
         lost = self.lost(each)
-        shares = [lost[:, rows] / self.intact[rows & ~np.isnan(lost[0])].mean() for rows in groups]
+        heights = self._heights(groups, ~np.isnan(lost[0]))
+        shares = [lost[:, rows] / height for rows, height in zip(groups, heights, strict=True)]
         own, *others = (means(values[:-1]) for values in shares)
         worst = np.max(others, axis=0)
-        score = own - worst
+        score = beyond_most([own, *others], heights)
         at = _smallest_as_good(score, shares[0][:-1])
         everything = float(means(shares[0][-1:])[0])
         of_all = float(own[at]) / everything if everything > 0 else 0.0

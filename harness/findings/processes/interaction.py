@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 
 from harness import stats
 from harness.findings.circuits.circuits import CircuitKind
-from harness.findings.processes.circuit import beyond_most
+from harness.findings.processes.circuit import beyond_most, target_first
 from harness.findings.processes.kinds import CELLS
 from harness.findings.processes.other_circuits import Compared, beyond_others
 from harness.findings.processes.selected import interval_over_relations
@@ -148,7 +148,8 @@ def _own_minus_most(
 ) -> Float[np.ndarray, "*any"]:
     """The main effect of a circuit on its own cell beyond the largest on another one."""
     effects = dict(zip(CELLS, np.moveaxis(main_effects(costs, at), -1, 0), strict=True))
-    return beyond_most(effects.pop(OWN[at]), effects, OWN[at], of.heights)
+    cells = target_first(OWN[at])
+    return beyond_most([effects[cell] for cell in cells], [of.heights[cell] for cell in cells])
 
 
 def _largest(

@@ -5,11 +5,12 @@ import zlib
 import numpy as np
 import pytest
 
-from harness.findings.processes.circuit import CircuitRule, Parts
+from harness.findings.processes.circuit import CircuitRule, Parts, rows_of_cells
 from harness.findings.processes.circuit_finding import (
     named_circuit_finding,
     process_circuit_finding,
 )
+from harness.findings.processes.circuit_search import Search
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, cell_of
 from harness.study.plan import Plan
 from harness.study.study import Study
@@ -49,6 +50,27 @@ def test_a_circuit_that_serves_a_process_in_all_relations_is_found(kind, place, 
     # Their mean is the effect, so that two releases are compared on the share that is judged.
     lost = evidence(finding, "lost").effect.value
     assert np.mean(list(samples.values())) == pytest.approx(lost, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("other", "heights"),
+    [
+        ({"recall": {B: 0.3}, "lookup": {B: -0.5}, "reasoning": {B: -0.5}}, {}),
+        ({"recall": {B: 0.8}, "lookup": {B: 0.2}, "reasoning": {B: 0.2}}, {"recall": 0.25}),
+    ],
+    ids=["what others gain", "nats that all cells lose"],
+)
+def test_the_search_ranks_components_as_circuits_are_judged(other, heights):
+    """B would come first by the difference of shares; recall alone needs A."""
+    costs = by_cell(**{**other, "recall": {**other["recall"], A: 0.5}})
+    subject = Planted(costs, height=lambda item: heights.get(cell_of(item), 1.0))
+    study = Study(subject, cells(100), PLAN)
+    search = Search(study, "head", Parts.of(study).selection, RULE)
+    rows = rows_of_cells(search.prompts, "recall")
+    own, *others = (search.mean_cost(of) for of in rows)
+    shares = own - np.max(others, axis=0)
+    assert shares[B[1:]] > shares[A[1:]]
+    assert search.ranking(rows).members[0] == A[1:]
 
 
 def test_a_circuit_that_serves_the_relations_it_was_found_on_alone_is_no_process():

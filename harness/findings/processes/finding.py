@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.findings.processes.agreement import families_of
 from harness.findings.processes.diagonal import diagonal_evidence
 from harness.findings.processes.kinds import Process
 from harness.findings.processes.measured import (
@@ -104,6 +105,7 @@ def process_finding(
         (
             *decided.required,
             strongest,
+            *_by_family(measured),
             *diagonal_evidence(study, kind, rule.threshold_d, needed),
         ),
         decided.controls,
@@ -178,6 +180,38 @@ def _strongest(measured: Measured) -> Evidence:
         family=family,
         n=len(measured.contrasts.relations),
         key="largest",
+    )
+
+
+def _by_family(measured: Measured) -> tuple[Evidence, ...]:
+    """Secondary: the components that hold with families of relations as the unit too.
+
+    Relations that ask about the same kind of thing may be alike in more than the process. Nothing
+    where some say no family, or sign flips of so few families cannot reach alpha.
+    """
+    contrasts, metrics = measured.contrasts, len(measured.contrasts.cells.metrics)
+    each = families_of(measured.study.prompts.items, contrasts.relations)
+    names = ["".join(family) for family in each]
+    if not all(names) or not measured.model.count:
+        return ()
+    of_family = np.array([np.array(names) == family for family in sorted(set(names))], dtype=float)
+    means = of_family / of_family.sum(1, keepdims=True)
+    decisions = measured.rule.decide(means @ contrasts.discovery, means @ contrasts.evaluation)
+    if decisions.floor > measured.rule.alpha:
+        return ()
+    hold = (decisions.holds & measured.decisions.holds).reshape(-1, metrics).any(1)
+    return (
+        Evidence(
+            "of these, with families of relations as the unit",
+            Effect(
+                "count",
+                int(hold.sum()),
+                method=f"of {measured.model.count:,}; the contrasts of a family's relations are "
+                f"averaged first; smallest possible p {decisions.floor:.2g}",
+            ),
+            n=len(means),
+            key="families",
+        ),
     )
 
 

@@ -20,6 +20,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float
 
+from harness import stats
 from harness.findings.gates import competence_gates
 from harness.findings.processes.contrasts import Questions, relation_contrasts
 from harness.findings.processes.kinds import COMPOSING, RETRIEVAL, Process, cell_of
@@ -177,6 +178,8 @@ def same_sign(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:
     questions = Questions.of(cells.values, study.prompts.items)
     contrasts = relation_contrasts(questions, again.second.cells, again.relations)
 
+    count = measured.model.count
+
     def share(least: float, contrasts: Float[np.ndarray, "relation place"]) -> Effect:
         statistic = partial(_share, measured, contrasts, least)
         value = statistic(np.full(relations, 1 / relations))
@@ -184,14 +187,14 @@ def same_sign(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:
             "share",
             value,
             share_interval(value, statistic, again.relations, study.plan),
-            method=f"of {measured.model.count:,}, {' minus '.join(again.second.cells)} in "
+            method=f"of {count:,}, {' minus '.join(again.second.cells)} in "
             f"{study.prompts.name}, mean over {relations} relations; bootstrap of these",
         )
 
     return (
         Evidence(
             f"of these, with the same sign {words}",
-            share(0.0, contrasts),
+            _of_coins(share(0.0, contrasts), measured),
             threshold=BY_CHANCE,
             relation=">",
             n=relations,
@@ -199,6 +202,25 @@ def same_sign(measured: Measured, again: AskedAgain) -> tuple[Evidence, ...]:
         ),
         Evidence("with at least half of the effect there", share(HALF, contrasts), n=relations),
         Evidence("with as much in the opposite direction", share(HALF, -contrasts), n=relations),
+    )
+
+
+def _of_coins(share: Effect, measured: Measured) -> Effect:
+    """The share with an interval that holds a half where as many fair coins often give as much.
+
+    Other relations would leave the signs of other effects alone as they are, so that relations say
+    nothing of how many of these components could have their sign by chance. Heads and neurons err
+    by themselves, more or less. Layers share a stream, and are as one coin however many they are.
+    """
+    count = measured.model.count
+    if measured.model.kind == "layer" or share.interval is None or np.isnan(share.interval[0]):
+        return share
+    low, high = stats.binomial_interval(round(share.value * count), count)
+    ends = (min(share.interval[0], low), max(share.interval[1], high))
+    return replace(
+        share,
+        interval=ends,
+        method=f"{share.method}, and at least as wide as that of {count:,} coins",
     )
 
 

@@ -3,6 +3,7 @@
 import re
 import zlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,11 +17,14 @@ from harness.findings.processes.materials import relations_of
 from harness.findings.processes.measured import _by_place
 from harness.findings.processes.rule import ProcessRule
 from harness.findings.processes.same_process import told_places
+from harness.findings.processes.second_set import _of_coins
 from harness.findings.specialisation.cells import controlled_cells
 from harness.materials.cell_sets import draw_cells
 from harness.materials.difficulty import Difficulty
 from harness.materials.items import DISCOVERY, EVALUATION
 from harness.materials.relabelling import shuffle_labels
+from harness.materials.relations import load_relations
+from harness.verdicts.evidence import Effect
 from harness.verdicts.judge import Outcome
 from tests.support.judging import finding_of, outcome, why
 from tests.support.made_cells import (
@@ -36,8 +40,18 @@ from tests.support.made_cells import (
 from tests.support.synthetic import PLAN, crossed_set, null_subject, study_of
 
 RULE = ProcessRule(threshold_d=1.0, alpha=0.01, permutations=1000, seed=0)
-PLACE = {"layer": ("layers", (1, 0)), "head": ("heads", (2, 3, 1)), "neuron": ("neurons", (3, 5))}
-OTHER = {"layer": ("layers", (2, 0)), "head": ("heads", (0, 1, 1)), "neuron": ("neurons", (1, 2))}
+# Six heads and neurons: the fewest whose signs in the second set can be more than coins give.
+PLACE = {
+    "layer": ("layers", (1, 0)),
+    "head": ("heads", (slice(2, 4), slice(1, 4), 1)),
+    "neuron": ("neurons", (3, slice(1, 7))),
+}
+OTHER = {
+    "layer": ("layers", (2, 0)),
+    "head": ("heads", (slice(0, 2), slice(1, 4), 1)),
+    "neuron": ("neurons", (1, slice(1, 7))),
+}
+PLACED = {"layer": 1, "head": 6, "neuron": 6}
 ITEMS = replace(PLAN, items=200)
 NEEDED = {"layer": (1, 4), "head": (1, 16), "neuron": (1, 32)}
 
@@ -81,10 +95,8 @@ def test_a_component_that_serves_a_process_in_all_relations_is_found(kind, proce
     make = model_with((*PLACE[kind], asked, 2.5))
     finding = found(make, process, kind)
     assert (outcome(finding), why(finding)) == (Outcome.SUPPORTED, "every requirement holds")
-    layer, *index = PLACE[kind][1]
-    (component,) = finding.components
-    assert (component.layer, component.index) == (layer, None if kind == "layer" else index[0])
-    assert component.type == process.cells[0]
+    assert evidence(finding, "count").effect.value == PLACED[kind]
+    assert {component.type for component in finding.components} == {process.cells[0]}
     assert [c.passed for c in finding.controls] == [True] * PLAN.twins
     other = COMPOSING if process is RETRIEVAL else RETRIEVAL
     assert outcome(found(make, other, kind)) is not Outcome.SUPPORTED
@@ -112,7 +124,7 @@ def test_a_process_must_be_larger_than_what_the_place_of_the_answer_does():
     assert outcome(found(model_with(*effects))) is Outcome.SUPPORTED
     effects.append((*OTHER["head"], told_first, 8.0))
     finding = found(model_with(*effects))
-    assert evidence(finding, "count").effect.value == 1
+    assert evidence(finding, "count").effect.value == PLACED["head"]
     assert outcome(finding) is Outcome.REFUTED
     assert "larger than in same-process contrasts" in why(finding)
 
@@ -232,9 +244,7 @@ def different(*effects, **twins):
 
 
 def test_two_processes_on_different_heads_are_different_components():
-    retrieval = [("heads", (1, head, 1), WEIGHTS, 2.5) for head in (0, 1)]
-    composing = [("heads", (3, head, 1), TWO_STEPS, 2.5) for head in (2, 3)]
-    finding = different(*retrieval, *composing)
+    finding = different((*PLACE["head"], WEIGHTS, 2.5), (*OTHER["head"], TWO_STEPS, 2.5))
     assert outcome(finding) is Outcome.SUPPORTED
     assert evidence(finding, "shared").effect.value == 0
 
@@ -449,7 +459,7 @@ def test_one_place_of_several_that_keeps_its_sign_is_not_enough():
 def test_a_sign_that_is_noise_is_undecided():
     finding = found(model_with(*except_in_second(RETRIEVAL, 0)))
     low, high = evidence(finding, "same_sign").effect.interval
-    assert (low, high) == (0, 1)
+    assert low < 0.5 < high
     assert outcome(finding) is not Outcome.SUPPORTED
 
 
@@ -476,6 +486,48 @@ def with_unanswered(*names):
 
     study.subject.answers = right
     return finding_of(process_finding, study, "head", RETRIEVAL, RULE, needed=(1, 16), gate=0.6)
+
+
+def interval_of(share, count, kind):
+    measured = SimpleNamespace(model=SimpleNamespace(kind=kind, count=count))
+    of_relations = Effect("share", share, (share, share))
+    return _of_coins(of_relations, measured).interval
+
+
+@pytest.mark.parametrize("count", [5, 9, 31, 400])
+def test_signs_that_are_coins_are_seldom_more_than_half(count):
+    """Relations say nothing of that: each head has the same random sign in all of them."""
+    kept = np.random.default_rng(0).binomial(count, 0.5, size=400)
+    above = [interval_of(k / count, count, "head")[0] > 0.5 for k in kept]
+    assert sum(above) <= 0.025 * 1.5 * len(kept)
+
+
+def test_six_heads_of_one_sign_are_enough_and_five_are_not():
+    low, high = interval_of(1.0, 6, "head")
+    assert (low > 0.5, high) == (True, 1)
+    assert interval_of(1.0, 5, "neuron")[0] < 0.5
+    assert interval_of(1.0, 3, "layer") == (1, 1)  # as one coin, however many they are
+
+
+def families(prompts):
+    """One of each family of relations, and the relations of a family."""
+    of = {r.name: r.family for r in load_relations()}
+    asked = sorted({item.relation for item in prompts.items})
+    return {family: [n for n in asked if of[n] == family] for family in map(of.get, asked)}
+
+
+def test_a_head_that_acts_in_the_larger_families_alone_does_not_hold_by_family():
+    """Twelve relations of sixteen, and four families of eight."""
+    large = [name for each in families(cells()).values() if len(each) > 1 for name in each]
+
+    def in_some(prompts):
+        inside = np.array([item.relation in large for item in prompts.items])
+        return asks(prompts, WEIGHTS) * inside
+
+    for which, kept in ((in_some, 0), (WEIGHTS, 1)):
+        finding = found(model_with(("heads", (1, 1, 1), which, 4.0)))
+        assert evidence(finding, "count").effect.value == 1
+        assert evidence(finding, "families").effect.value == kept
 
 
 def test_a_second_set_that_is_not_answered_leaves_retrieval_open():
@@ -564,7 +616,7 @@ def test_a_run_without_twins_says_that_the_control_is_missing():
 
 @pytest.mark.parametrize(
     ("size", "larger"),
-    [(2.5, "1 larger in recall, 0 larger in lookup"), (-2.5, "0 larger in recall, 1 larger in")],
+    [(2.5, "6 larger in recall, 0 larger in lookup"), (-2.5, "0 larger in recall, 6 larger in")],
 )
 def test_the_count_says_in_which_cell_components_are_larger_and_asks_for_neither(size, larger):
     finding = found(model_with((*PLACE["head"], WEIGHTS, size)))

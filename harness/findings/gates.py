@@ -45,7 +45,7 @@ def answers_gate(study: Study) -> Gate:
         f"whether the model can do the tasks was not measured: of the {len(items):,} prompts of "
         f"{name}, {lacking}; give {ADD_ANSWERS}"
     )
-    return Gate("answers", not lacking, reason)
+    return Gate.of("answers", not lacking, unmet=reason)
 
 
 def process_gate(prompts: PromptSet) -> Gate:
@@ -165,10 +165,10 @@ def causal_gates(study: Study, gate: float) -> tuple[Gate, ...]:
     ]
     return (
         *gates,
-        Gate(
+        Gate.of(
             "splits",
             not missing,
-            f"{study.prompts.name} has no {', no '.join(missing)}: circuits are chosen on "
+            unmet=f"{study.prompts.name} has no {', no '.join(missing)}: circuits are chosen on "
             "discovery items and judged on evaluation items",
         ),
     )

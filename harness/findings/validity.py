@@ -122,11 +122,11 @@ def _token_balance(study: Study) -> Iterator[Evidence]:
 
 def causality_finding(study: Study, tolerance: Mapping[str, float]) -> Finding:
     """The residual stream at the token before the label does not differ between the labels."""
-    reason = f"{study.prompts.name} is not crossed: no position is free of the task by causality"
-    require(Gate("crossed", study.prompts.crossed, reason))
+    unmet = f"{study.prompts.name} is not crossed: no position is free of the task by causality"
+    require(Gate.of("crossed", study.prompts.crossed, unmet=unmet))
     difference = label_difference(study.subject, study.prompts)
-    reason = "tokens of this model see those after them: before the label, differences are possible"
-    require(Gate("causal", difference.causal, reason))
+    unmet = "tokens of this model see those after them: before the label, differences are possible"
+    require(Gate.of("causal", difference.causal, unmet=unmet))
     before, at_end = difference.largest, difference.largest_at_end
     # If the label changes nothing even at the end, there is nothing to compare with: undefined.
     relative = Effect(

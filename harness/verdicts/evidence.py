@@ -246,11 +246,21 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A condition without which the measurement says nothing; unmet, it makes inconclusive."""
+    """A condition without which the measurement says nothing; unmet, it makes inconclusive.
+
+    Attributes:
+        reason: What was found and what is needed. Where the gate is not met, also what is wrong and
+            what helps; where it is met, the reason says nothing of this kind and may be empty.
+    """
 
     name: str
     met: bool
     reason: str
+
+    @classmethod
+    def of(cls, name: str, met: bool, found: str = "", *, unmet: str = "") -> "Gate":
+        """What was found is always said, `unmet` after it where the gate is not met."""
+        return cls(name, met, found if met else found + unmet)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.verdicts.evidence import Gate
 from tests.support import tiny_models
 from tests.support.inner_runs import ROOT, run_hypotheses
+from tests.support.judging import check_gates
 
 CHANGING = ("run_id", "created", "seconds", "cached", "provenance")
 QUICK = (
@@ -85,3 +87,10 @@ def test_workers_and_batch_sizes_do_not_change_a_verdict(folder, first, tmp_path
     other, _ = run(folder, tmp_path / "out", tmp_path / "cache", "-n1", "--batch-size=7")
     outcomes = [{k: r["outcome"] for k, r in each.items()} for each in (records, other)]
     assert outcomes[0] == outcomes[1]
+
+
+def test_no_gate_that_is_met_says_what_is_wrong(first):
+    records, _, _ = first
+    gates = [Gate(**gate) for record in records.values() for gate in record["gates"]]
+    check_gates(gates)
+    assert {"reach", "splits"} <= {gate.name for gate in gates if gate.met}

@@ -17,7 +17,7 @@ from harness.report.verdicts import beside
 from harness.verdicts import records
 from harness.verdicts.components import read_components
 from harness.verdicts.earlier import Change, Earlier, Moved
-from harness.verdicts.evidence import Effect, Evidence, Gate
+from harness.verdicts.evidence import Effect, Evidence
 from harness.verdicts.judge import Outcome
 from harness.verdicts.verdict import AnalysisPlan, ComponentSummary, Named
 from tests.support.sample_plots import curve, entry, scatter
@@ -138,15 +138,6 @@ def test_the_first_screen_says_a_sentence_a_model():
     assert "h0" not in said[0]
     assert page.instrument.text.startswith("Instrument check: no reference model was judged")
     assert page.warnings == []
-
-
-def test_the_text_of_a_gate_that_is_met_is_not_read_as_a_fault(tmp_path):
-    met = Gate("tunable", met=True, reason="the heads cannot be tuned")
-    gated = replace(sample(("mini-qwen",))[0], gates=(met,))
-    html = render([gated], None, tmp_path / "r.html").read_text()
-    caption = re.search(r"<caption>[^\n]*measurement says nothing([^<]*)", html).group(1)
-    assert "what is wrong where one is not met" in caption
-    assert html.index(caption) < html.index(met.reason)
 
 
 def test_the_title_names_what_was_compared():

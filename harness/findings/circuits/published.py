@@ -94,12 +94,12 @@ def _of_type(table: Components, task: str, kind: CircuitKind) -> Circuit:
 
 
 def _circuit_gate(task: str, circuit: Circuit) -> Gate:
-    reason = f"no {circuit.kind} is specialised in {task} by the published rule: nothing to ablate"
-    return Gate(f"{task} circuit", len(circuit) > 0, reason)
+    unmet = f"no {circuit.kind} is specialised in {task} by the published rule: nothing to ablate"
+    return Gate.of(f"{task} circuit", len(circuit) > 0, unmet=unmet)
 
 
 def _items_gate(task: str, n: int) -> Gate:
-    return Gate(f"{task} items", n > 1, f"{n} {task} items are answered right")
+    return Gate(f"{task} items", n > 1, f"{n} {task} items are answered right, 2 are needed")
 
 
 def _lost(zeroed: Zeroed, about: str, task: str, unchanged: float) -> Evidence:
@@ -158,11 +158,11 @@ def published_depth_finding(study: Study, rule: PublishedRule, *, published: str
         n=len(study.prompts),
         published=published,
     )
-    both = Gate(
+    both = Gate.of(
         "both types",
         all(counts.values()),
-        f"the published rule finds {found} and {counts[second]} {second} layers: there is no "
-        "order to compare",
+        f"the published rule finds {found} and {counts[second]} {second} layers",
+        unmet=": there is no order to compare",
     )
     return Finding((evidence,), _order_in_twins(study, rule), (both,))
 

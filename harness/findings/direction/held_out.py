@@ -133,11 +133,11 @@ def _room_gate(baselines: Sequence[SurfaceBaseline]) -> Gate:
     """Whether a model could do better than every baseline: none separates completely."""
     complete = [b for b in baselines if b.separation.high >= 1]
     names = " and ".join(f"{b.name} (AUC {b.separation.auc:.2f})" for b in complete)
-    reason = (
+    unmet = (
         f"{names} can tell the tasks of these prompts apart completely, so no direction can be "
         "shown to do better: use prompts that are alike, or cross them with --crossed"
     )
-    return Gate("room above the baselines", not complete, reason)
+    return Gate.of("room above the baselines", not complete, unmet=unmet)
 
 
 def _controls(measured: HeldOutDirection, rule: DirectionRule) -> tuple[Control, ...]:

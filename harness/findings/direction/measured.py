@@ -165,8 +165,8 @@ def units_gate(study: Study, labelled: Labelled, rule: DirectionRule) -> Gate:
             of_task = labelled.unit[labelled.within(split) & (labelled.side == side)]
             if (units := len(np.unique(of_task))) < least:
                 missing.append(f"{units} {task} of {least} in {split}")
-    reason = f"too few units (pairs, or prompts without a partner): {', '.join(missing)}"
-    return Gate("units", not missing, reason)
+    unmet = f"too few units (pairs, or prompts without a partner): {', '.join(missing)}"
+    return Gate.of("units", not missing, unmet=unmet)
 
 
 def _selected(

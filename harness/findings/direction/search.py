@@ -81,8 +81,8 @@ def search(
 
 def direction_gate(defined: bool) -> Gate:
     """Whether any layer has a direction; one without length separates and steers nothing."""
-    reason = "the tasks' means are the same in every layer, to rounding: there is no direction"
-    return Gate("direction", defined, reason)
+    unmet = "the tasks' means are the same in every layer, to rounding: there is no direction"
+    return Gate.of("direction", defined, unmet=unmet)
 
 
 def auc_by_layer(

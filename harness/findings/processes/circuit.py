@@ -118,10 +118,10 @@ def _items_gates(study: Study, parts: Parts) -> tuple[Gate, ...]:
         right = Counter(asked[correct == 1].tolist())
         few = {cell: right[cell] for cell in CELLS if right[cell] < LEAST_ITEMS}
         listed = " and ".join(f"{n} {cell}" for cell, n in few.items())
-        reason = (
+        unmet = (
             f"{listed} items {name} are answered right, {LEAST_ITEMS} are needed: use more items"
         )
-        gates.append(Gate(f"items {name}", not few, reason))
+        gates.append(Gate.of(f"items {name}", not few, unmet=unmet))
     return tuple(gates)
 
 

@@ -123,7 +123,7 @@ def _measure(study: Study, rule: CircuitRule, beyond: float, gate: float) -> Pro
     """
     layers = study.subject.architecture.layers
     one = f"the model has {layers} layer: there is no order of layers"
-    gates = require(Gate("layers", layers > 1, one))
+    gates = require(Gate.of("layers", layers > 1, unmet=one))
     searching = [searched(study, kind, COMPOSING, rule, gate) for kind in KINDS]
     gates += searching[0][0]
     parts, searches = searching[0][1], tuple(search for *_, search in searching)
@@ -206,14 +206,16 @@ def depth_gates(profiles: Profiles, beyond: float) -> list[Gate]:
             )
 
         low, _ = interval_over_relations(least, profiles.relations, profiles.study.plan)
-        reason = (
-            f"in relations it was not found on, the circuit of {process.name} costs "
+        found = (
+            f"in the relations it is judged on, the circuit of {process.name} costs "
             f"{process.target} {own.mean():.2f} of the logit difference (its layers together), "
-            f"{more.mean():.2f} beyond lookup (in nats {in_nats.mean():.2f}): not clearly at least "
-            f"{beyond:.0%} of it, or not clearly by a loss of its own, so that its depth may be "
-            "that of reading"
+            f"{more.mean():.2f} beyond lookup (in nats {in_nats.mean():.2f})"
         )
-        gates.append(Gate(f"{process.name} depth", low > 0, reason))
+        unmet = (
+            f": not clearly at least {beyond:.0%} of it, or not clearly by a loss of its own, so "
+            "that its depth may be that of reading"
+        )
+        gates.append(Gate.of(f"{process.name} depth", low > 0, found, unmet=unmet))
     return gates
 
 

@@ -32,10 +32,10 @@ def few_heads_finding(
     """
     layers, width = shape(study, "head")
     heads = layers * width
-    few = Gate(
+    few = Gate.of(
         "few heads",
         count <= FEW * heads,
-        f"{count} of the {heads} heads of this model are not few: at most an eighth is",
+        unmet=f"{count} of the {heads} heads of this model are not few: at most an eighth is",
     )
     gates = require(few)
     finding = process_circuit_finding(

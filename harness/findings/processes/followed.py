@@ -46,12 +46,15 @@ def needed_elsewhere(
     others = "".join(
         f", those to {c} {x:.2f} (at most {rule.margin:.2f})" for c, x in beside.items()
     )
-    return Gate(
-        "circuit",
+    met = (
         own >= rule.target * every
         and own > rule.margin
-        and all(lost <= rule.margin for lost in beside.values()),
-        f"no circuit of {process.name} to follow: without the {found.size:,} {kind}s found, short "
-        f"answers to {target} lose {own:.2f} of their logit difference (needed {rule.target:.2f} "
-        f"of the {every:.2f} that all {kind}s cost, and above {rule.margin:.2f}){others}",
+        and all(lost <= rule.margin for lost in beside.values())
     )
+    found_there = (
+        f"without the {found.size:,} {kind}s found, short answers to {target} lose {own:.2f} of "
+        f"their logit difference (needed {rule.target:.2f} of the {every:.2f} that all {kind}s "
+        f"cost, and above {rule.margin:.2f}){others}"
+    )
+    unmet = f"no circuit of {process.name} to follow: {found_there}"
+    return Gate("circuit", met, found_there if met else unmet)

@@ -94,11 +94,12 @@ def generality_finding(
 
 
 def _enough(relations: tuple[str, ...]) -> Gate:
-    reason = (
+    found = (
         f"{len(relations)} relations have answers in every cell that can be lost, "
-        f"{LEAST_RELATIONS} are needed to tell agreement from chance: use more items"
+        f"{LEAST_RELATIONS} are needed to tell agreement from chance"
     )
-    return Gate("relations to compare", len(relations) >= LEAST_RELATIONS, reason)
+    enough = len(relations) >= LEAST_RELATIONS
+    return Gate.of("relations to compare", enough, found, unmet=": use more items")
 
 
 def _families_note(contrasts: Contrasts) -> tuple[str, ...]:

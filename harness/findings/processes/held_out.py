@@ -94,11 +94,11 @@ def _folds_gate(study: Study, process: Process, folds: int) -> Gate:
     first, second = process.cells
     # With fewer than eight, the gate of the design says what is missing.
     enough = found < LEAST_RELATIONS or found - math.ceil(found / folds) >= LEAST_RELATIONS
-    return Gate(
+    return Gate.of(
         "relations to leave out",
         enough,
-        f"{study.prompts.name} asks for {first} and {second} in {found} relations: with one of "
-        f"{folds} parts left out, fewer than {LEAST_RELATIONS} are left to find components in",
+        unmet=f"{study.prompts.name} asks for {first} and {second} in {found} relations: with one "
+        f"of {folds} parts left out, fewer than {LEAST_RELATIONS} are left to find components in",
     )
 
 
@@ -141,8 +141,9 @@ def _share(folds: Sequence[Fold], weights: Float[np.ndarray, " relation"]) -> fl
 
 
 def _found_gate(folds: Sequence[Fold], kind: ComponentKind, process: Process) -> Gate:
-    reason = f"no {kind} serves {process.name} in any {len(folds) - 1} of {len(folds)} parts of "
-    return Gate("something to find", any(f.found for f in folds), reason + "the relations")
+    unmet = f"no {kind} serves {process.name} in any {len(folds) - 1} of {len(folds)} parts of "
+    found = any(f.found for f in folds)
+    return Gate.of("something to find", found, unmet=unmet + "the relations")
 
 
 def held_evidence(

@@ -125,10 +125,13 @@ def measured(study: Study, rule: HopRule) -> Read:
     chains = whole[1].chains if whole else 0
     reason = (
         f"{study.prompts.name} tells {chains or 'no'} chains of names that can be read back, and "
-        f"{LEAST_CHAINS} are needed: words are compared with those of a chain that no question is "
-        f"about; take the set cells with --chains {LEAST_CHAINS}"
+        f"{LEAST_CHAINS} are needed"
     )
-    gates = require(Gate("chains", chains >= LEAST_CHAINS, reason))
+    unmet = (
+        ": words are compared with those of a chain that no question is about; take the set cells "
+        f"with --chains {LEAST_CHAINS}"
+    )
+    gates = require(Gate.of("chains", chains >= LEAST_CHAINS, reason, unmet=unmet))
     gates += require(
         *design_gates(study.prompts, COMPOSING.cells), *order_gate(study.prompts, COMPOSING)
     )

@@ -219,7 +219,8 @@ def _own_processes(two: TwoCircuits) -> list[Gate]:
         Gate(
             f"circuit of {process.name}",
             evidence.passed,
-            f"no circuit of {process.name} to interact with: {evidence.explain()}",
+            ("" if evidence.passed else f"no circuit of {process.name} to interact with: ")
+            + evidence.explain(),
         )
         for process, evidence in zip(PROCESSES, own, strict=True)
     ]
@@ -228,21 +229,22 @@ def _own_processes(two: TwoCircuits) -> list[Gate]:
 def _room(two: TwoCircuits, at: int, *, below: bool) -> Gate:
     """That both can cost their sum: who loses all there is to lose twice loses it once."""
     one, other, _ = two.costs[:, IN_CELLS[at]].mean(0)
-    return Gate(
+    return Gate.of(
         "room for both losses",
         not below or one + other <= 1,
         f"{OWN[at]} loses {one:.2f} of its logit difference without one circuit and {other:.2f} "
-        "without the other one, more than all of it: together they must cost less than the sum",
+        "without the other one",
+        unmet=", more than all of it: together they must cost less than the sum",
     )
 
 
 def _disjoint(two: TwoCircuits) -> Gate:
     one, other = (set(circuit.members) for circuit in two.pair)
-    return Gate(
+    return Gate.of(
         "disjoint sets",
         not one & other,
-        f"both circuits hold {len(one & other):,} of the same {two.kind}s: together they cost less "
-        "than the sum for that alone",
+        unmet=f"both circuits hold {len(one & other):,} of the same {two.kind}s: together they "
+        "cost less than the sum for that alone",
     )
 
 

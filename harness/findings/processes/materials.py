@@ -116,12 +116,12 @@ def order_gate(prompts: PromptSet, process: Process) -> tuple[Gate, ...]:
     whole = whole_cells(prompts.name)
     if process is not COMPOSING or whole is None:
         return ()
-    reason = (
+    unmet = (
         f"the stories of {prompts.name} are told in order: the next answer after the name asked "
         "about is right in one step and in two, so that copying it needs no composing; take "
         f"--order {SHUFFLED}, if the model answers it"
     )
-    return (Gate("order", whole[1].order != TOLD, reason),)
+    return (Gate.of("order", whole[1].order != TOLD, unmet=unmet),)
 
 
 def design_gates(prompts: PromptSet, cells: tuple[str, ...]) -> tuple[Gate, ...]:
@@ -131,10 +131,10 @@ def design_gates(prompts: PromptSet, cells: tuple[str, ...]) -> tuple[Gate, ...]
     found = len(relations_of(prompts, cells))
     there = {cell_of(item) for item in prompts.items}
     return (
-        Gate(
+        Gate.of(
             "cells",
             {*cells} <= there,
-            f"{prompts.name} does not say that it asks for {asked}: give the "
+            unmet=f"{prompts.name} does not say that it asks for {asked}: give the "
             "columns source, steps and relation, or take the set cells",
         ),
         Gate(
@@ -174,17 +174,17 @@ def surface_gate(study: Study, process: Process) -> tuple[Gate, ...]:
         [item.relation for item in items],
         np.array([item.split == DISCOVERY for item in items]),
     )
-    return (
-        Gate(
-            "surface",
-            abs(0.5 - found.low) < SURFACE_MARGIN and abs(found.high - 0.5) < SURFACE_MARGIN,
-            f"the tokens of {study.prompts.name} may tell {' and '.join(process.cells)} apart in "
-            f"relations they were not learnt from (AUC {found.auc:.2f} [{found.low:.2f}, "
-            f"{found.high:.2f}], needed within {0.5 - SURFACE_MARGIN:g} and "
-            f"{0.5 + SURFACE_MARGIN:g}): crossed prompts could show this, but the model does not "
-            "answer them",
-        ),
+    auc = (
+        f"AUC {found.auc:.2f} [{found.low:.2f}, {found.high:.2f}], needed within "
+        f"{0.5 - SURFACE_MARGIN:g} and {0.5 + SURFACE_MARGIN:g}"
     )
+    unmet = (
+        f"the tokens of {study.prompts.name} may tell {' and '.join(process.cells)} apart in "
+        f"relations they were not learnt from ({auc}): crossed prompts could show this, but the "
+        "model does not answer them"
+    )
+    met = abs(0.5 - found.low) < SURFACE_MARGIN and abs(found.high - 0.5) < SURFACE_MARGIN
+    return (Gate("surface", met, f"of the tokens, in other relations: {auc}" if met else unmet),)
 
 
 def _within_blocks(

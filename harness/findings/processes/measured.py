@@ -115,11 +115,12 @@ def measure_model(
 
 def reach_gate(decisions: Decisions, rule: ProcessRule) -> Gate:
     """Whether sign flips of these relations can give a p as small as alpha."""
-    return Gate(
+    return Gate.of(
         "reach",
         decisions.floor <= rule.alpha,
-        f"the smallest p that these relations and permutations can give is {decisions.floor:.2g}, "
-        f"above alpha {rule.alpha:g}: use more relations (--items) or --permutations",
+        f"the smallest p that these relations and permutations can reach is {decisions.floor:.2g}, "
+        f"needed <= {rule.alpha:g}",
+        unmet=": use more relations (--items) or --permutations",
     )
 
 

@@ -121,8 +121,8 @@ def redrawn_entities_finding(
 
 def _redraw_gate(study: Study) -> Gate:
     name = study.prompts.name
-    reason = f"{name} cannot be drawn again with other entities: take the set cells"
-    return Gate("redraw", "@" in name and parse(name) is not None, reason)
+    unmet = f"{name} cannot be drawn again with other entities: take the set cells"
+    return Gate.of("redraw", "@" in name and parse(name) is not None, unmet=unmet)
 
 
 def drawn_again(study: Study) -> Study:
@@ -136,8 +136,8 @@ def drawn_again(study: Study) -> Study:
 
 def _same_relations(draws: Draws) -> Gate:
     one, other = (m.contrasts.relations for m in draws.both)
-    reason = "the materials drawn again ask in other relations: use more items"
-    return Gate("the same relations", one == other, reason)
+    unmet = "the materials drawn again ask in other relations: use more items"
+    return Gate.of("the same relations", one == other, unmet=unmet)
 
 
 def _counted(draws: Draws, one: Decisions, other: Decisions) -> Again:
@@ -146,8 +146,8 @@ def _counted(draws: Draws, one: Decisions, other: Decisions) -> Again:
 
 def _found_gate(draws: Draws, counted: Again) -> Gate:
     kind, process = draws.first.model.kind, draws.first.process
-    reason = f"no {kind} surely serves {process.name} with either draw of the entities"
-    return Gate("something to find", counted.sure > 0, reason)
+    unmet = f"no {kind} surely serves {process.name} with either draw of the entities"
+    return Gate.of("something to find", counted.sure > 0, unmet=unmet)
 
 
 def _agreement(draws: Draws, counted: Again, least: float) -> Evidence:

@@ -179,11 +179,11 @@ def patched(study: Study, prompts: PromptSet, circuits: Sequence[Sited]) -> Patc
 
 
 def _crossed(shown: Study) -> Gate:
-    return Gate(
+    return Gate.of(
         "crossed prompts",
         shown.prompts.crossed,
-        f"the model does not answer the crossed prompts of {shown.prompts.name}, and h11 needs "
-        "them: two crossed prompts have the same words but for a label and ask different "
+        unmet=f"the model does not answer the crossed prompts of {shown.prompts.name}, and h11 "
+        "needs them: two crossed prompts have the same words but for a label and ask different "
         "questions, so that a patch changes only which question is asked",
     )
 
@@ -202,7 +202,7 @@ def _all_move(study: Study, forward: Patched) -> Gate:
     moved = forward.moved[:, 1]
     low, high = interval_over_relations(moved.dot, forward.relations, study.plan)
     said = f"patching all components moves the answer by {moved.mean():.2f} [{low:.2f}, {high:.2f}]"
-    return Gate("all move", low > 0, said + ("" if low > 0 else " nats, not clearly above 0"))
+    return Gate.of("all move", low > 0, f"{said} nats", unmet=", not clearly above 0")
 
 
 def _moved(measured: Transferred) -> Evidence:

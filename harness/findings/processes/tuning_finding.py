@@ -99,7 +99,7 @@ def _measure(
 
 def _tunable(study: Study, kind: CircuitKind) -> Gate:
     why = study.subject.untunable(kind)
-    return Gate("tunable", not why, f"the {kind}s of this model cannot be tuned: {why}")
+    return Gate.of("tunable", not why, unmet=f"the {kind}s of this model cannot be tuned: {why}")
 
 
 def _enough(known: PromptSet, target: str) -> Gate:

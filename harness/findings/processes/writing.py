@@ -236,15 +236,16 @@ def _writes(
     for cell in CELLS:
         rows = writer.rows(cell)
         ends, right = float(intact.parsed[rows].mean()), float(intact.right[rows].mean())
-        reason = (
-            f"the model does not write steps: of {int(rows.sum())} {cell} texts of at most "
-            f"{writer.tokens} tokens {ends:.2f} end in an answer (needed {rule.readable:.2f}), "
-            f"{right:.2f} in the right one after its steps (needed {least:.2f})"
+        found = (
+            f"of {int(rows.sum())} {cell} texts of at most {writer.tokens} tokens {ends:.2f} end "
+            f"in an answer (needed {rule.readable:.2f}), {right:.2f} in the right one after its "
+            f"steps (needed {least:.2f})"
         )
         if surely:
             ends, right = (_at_most(values[rows]) for values in (intact.parsed, intact.right))
         met = ends >= rule.readable and right >= least
-        yield Gate(f"writes steps, {cell}", met, reason + (f"; {thinking}" if thinking else ""))
+        unmet = f"the model does not write steps: {found}" + (f"; {thinking}" if thinking else "")
+        yield Gate(f"writes steps, {cell}", met, found if met else unmet)
 
 
 def _at_most(values: Float[np.ndarray, " prompt"]) -> float:
@@ -260,12 +261,12 @@ def _still_writes(
     for cell in CELLS:
         rows = writer.rows(cell)
         before, after = float(intact.parsed[rows].mean()), float(ablated.parsed[rows].mean())
-        yield Gate(
+        yield Gate.of(
             f"still writes, {cell}",
             after >= rule.readable * before,
             f"without the {taken.called} {after:.2f} of the {cell} texts end in an answer, intact "
-            f"{before:.2f} (needed {rule.readable:.2f} of that): what is lost is the writing, "
-            "so that nothing is said about the steps",
+            f"{before:.2f} (needed {rule.readable:.2f} of that)",
+            unmet=": what is lost is the writing, so that nothing is said about the steps",
         )
 
 

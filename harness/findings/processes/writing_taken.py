@@ -88,13 +88,14 @@ def direction(study: Study, parts: Parts, rule: CircuitRule) -> tuple[Taken, Gat
         others=lambda: (numbered[: rule.draws], numbered[rule.draws :]),
         directions=directions,
     )
-    return taken, Gate(
-        "direction",
-        own >= rule.target and spared <= rule.margin,
-        f"no direction of composing to follow: without it ({how.where}) short answers to "
-        f"{REASONING} lose {own:.2f} of their logit difference (needed {rule.target:.2f}), those "
-        f"to {LOOKUP} {spared:.2f} (at most {rule.margin:.2f})",
+    met = own >= rule.target and spared <= rule.margin
+    costs = (
+        f"without the direction ({how.where}) short answers to {REASONING} lose {own:.2f} of their "
+        f"logit difference (needed {rule.target:.2f}), those to {LOOKUP} {spared:.2f} (at most "
+        f"{rule.margin:.2f})"
     )
+    unmet = f"no direction of composing to follow: {costs}"
+    return taken, Gate("direction", met, costs if met else unmet)
 
 
 def _crossed(study: Study, parts: Parts) -> PromptSet:

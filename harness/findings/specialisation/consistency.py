@@ -38,10 +38,10 @@ def published_consistency_finding(
 
     consistent, specialised = measure(study.activations)
     gates = (
-        Gate(
+        Gate.of(
             "something to hold",
             specialised > 0,
-            f"no {kind} is specialised, so none can be consistent",
+            unmet=f"no {kind} is specialised, so none can be consistent",
         ),
         _training_reach(study, kind, rule, folds),
     )
@@ -76,11 +76,12 @@ def _training_reach(study: Study, kind: ComponentKind, rule: PublishedRule, fold
     train = [int(count[task] * (folds - 1) / folds) for task in study.prompts.tasks]
     cells = published_cells(kind, study.activations)
     floor = rule.floor(train, cells.values.shape[1] // len(cells.metrics))
-    return Gate(
+    return Gate.of(
         "reach",
         floor <= rule.alpha,
         f"a training fold of {train[0]} + {train[1]} prompts can reach an adjusted p of "
-        f"{floor:.2g} at best, above alpha {rule.alpha:g}: no {kind} could pass in any fold",
+        f"{floor:.2g} at best, needed <= {rule.alpha:g}",
+        unmet=f": no {kind} could pass in any fold",
     )
 
 

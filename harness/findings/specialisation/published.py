@@ -167,11 +167,12 @@ def _reach(study: Study, counted: Counted, rule: PublishedRule) -> Gate:
     """Whether any component could pass with so few prompts."""
     items, table = study.prompts.count(), counted.model
     floor = rule.floor([items[task] for task in study.prompts.tasks], len(table))
-    return Gate(
+    return Gate.of(
         "reach",
         floor <= rule.alpha or table.count > 0,
-        f"{len(study.prompts)} prompts can reach an adjusted p of {floor:.2g} at best, above alpha "
-        f"{rule.alpha:g}: no {table.kind} could pass; use more items",
+        f"{len(study.prompts)} prompts can reach an adjusted p of {floor:.2g} at best, needed <= "
+        f"{rule.alpha:g}",
+        unmet=f": no {table.kind} could pass; use more items",
     )
 
 

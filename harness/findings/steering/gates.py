@@ -48,11 +48,12 @@ def scored_gates(steering: SteeringStudy, effects: BothTasks) -> tuple[Gate, ...
     """Whether enough items of each task can be judged."""
     least = steering.rule.criterion.least
     return tuple(
-        Gate(
+        Gate.of(
             f"{task} items",
             int(of_task.scored.sum()) >= least,
             f"{int(of_task.scored.sum())} {task} pairs of the evaluation half can be scored, "
-            f"{least} are needed: use more items",
+            f"{least} are needed",
+            unmet=": use more items",
         )
         for task, of_task in zip(steering.tasks, effects, strict=True)
     )

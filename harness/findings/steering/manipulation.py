@@ -41,8 +41,8 @@ def manipulation_gates(steering: SteeringStudy, added: Intervention) -> tuple[Ga
         f"on crossed prompts that ask for {first}, adding the direction ({added}) lifts the answer "
         f"of {second} above other wrong answers by {mean:.2f} [{low:.2f}, {high:.2f}] nats"
     )
-    unmet = "not clearly above 0: it does not act on the prompts it was fitted on"
-    return (Gate("manipulation", low > 0, said if low > 0 else f"{said}, {unmet}"),)
+    unmet = ", not clearly above 0: it does not act on the prompts it was fitted on"
+    return (Gate.of("manipulation", low > 0, said, unmet=unmet),)
 
 
 def other_answers(prompts: PromptSet, pairs: int) -> PromptSet:

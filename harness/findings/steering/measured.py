@@ -311,8 +311,6 @@ def _right_gate(right: PromptSet) -> Gate:
 
 
 def _capable_gate(pool: Pool) -> Gate:
-    reason = (
-        f"the intact model may be guessing ({pool.description}; guessing gives "
-        f"{pool.guessing:.2f}): there may be no capability to activate"
-    )
-    return Gate("above guessing", pool.above_guessing, reason)
+    found, met = f"{pool.description}; guessing gives {pool.guessing:.2f}", pool.above_guessing
+    unmet = f"the intact model may be guessing ({found}): there may be no capability to activate"
+    return Gate("above guessing", met, found if met else unmet)

@@ -184,7 +184,7 @@ def test_circuits_of_the_relations_they_were_found_on_have_no_depth():
 
     finding = found(planted(only(EARLY), only(LATE), spread=0.0))
     assert outcome(finding) is Outcome.INCONCLUSIVE
-    assert "in relations it was not found on" in why(finding)
+    assert "in the relations it is judged on" in why(finding)
 
 
 def test_a_circuit_that_reads_the_text_has_no_depth_of_composing():

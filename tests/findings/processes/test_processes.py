@@ -150,7 +150,7 @@ def test_too_few_permutations_are_inconclusive():
     rule = replace(RULE, permutations=50)
     finding = found(model_with((*PLACE["head"], WEIGHTS, 2.5)), rule=rule)
     assert outcome(finding) is Outcome.INCONCLUSIVE
-    assert "above alpha 0.01: use more" in why(finding)
+    assert "needed <= 0.01: use more" in why(finding)
 
 
 def test_a_small_effect_is_refuted_and_one_near_the_bar_is_not_decided():

@@ -152,7 +152,7 @@ def test_too_few_prompts_for_the_published_alpha_are_inconclusive_and_not_refute
     study = study_of(separated, plain_set(8))
     found, reason = outcome(published(study, "neuron", BONFERRONI, (1, 32)), Criterion.PUBLISHED)
     assert found is Outcome.INCONCLUSIVE
-    assert reason.startswith("16 prompts can reach an adjusted p of 0.03 at best, above alpha")
+    assert reason.startswith("16 prompts can reach an adjusted p of 0.03 at best, needed <=")
 
 
 def test_relabelling_exchanges_tasks_with_their_processes_within_pairs_and_nothing_else():

@@ -75,9 +75,9 @@ def competence_gates(
 
 
 def _answered(study: Study, least: float, tasks: Sequence[str] | None) -> tuple[Gate, ...]:
-    above = study.beats_chance()
+    above, guessing = study.beats_chance(), study.guessing()
     return tuple(
-        _competence_gate(study, task, accuracy, least, above[task])
+        _competence_gate(study, task, accuracy, least, None if above[task] else guessing[task])
         for task, accuracy in study.accuracy().items()
         if tasks is None or task in tasks
     )
@@ -138,14 +138,18 @@ def first_pairs(prompts: PromptSet, items: int = FIRST_ITEMS) -> PromptSet:
     return prompts.where(lambda item: item.pair in kept, name)
 
 
-def _competence_gate(study: Study, task: str, accuracy: float, least: float, above: bool) -> Gate:
-    met = least == 0 or (accuracy >= least and above)
-    reason = f"{task} accuracy {accuracy:.2f} on {study.prompts.name}, the gate is {least:.2f}"
-    if not above and accuracy >= least:
-        reason += " and clearly above guessing"
-    if not met and study.subject.thinking:
-        reason += f"; {study.subject.thinking}"
-    return Gate(f"{task} accuracy", met, reason)
+def _competence_gate(
+    study: Study, task: str, accuracy: float, least: float, guessing: float | None
+) -> Gate:
+    """A gate that is met by an accuracy clearly above guessing (None), or opened with 0."""
+    found = f"{task} accuracy {accuracy:.2f} on {study.prompts.name}"
+    thinking = f"; {study.subject.thinking}" if study.subject.thinking else ""
+    if guessing is None or least == 0 or accuracy < least:
+        met, found = accuracy >= least, f"{found}, the gate is {least:.2f}"
+        return Gate.of(f"{task} accuracy", met, found, unmet=thinking)
+    more = "; ask more items" if accuracy > guessing else ""
+    unmet = f" reaches the gate of {least:.2f} but is not clearly above guessing ({guessing:.2f})"
+    return Gate(f"{task} accuracy", False, f"{found}{unmet}{more}{thinking}")
 
 
 def causal_gates(study: Study, gate: float) -> tuple[Gate, ...]:

@@ -66,13 +66,19 @@ class Study:
         """Whether each task's accuracy is above chance, by an exact one-sided 99 % bound."""
         correct = self.subject.answers(self.prompts).correct
         tasks = np.array([item.task for item in self.prompts.items])
-        guessing = np.array([1 / (1 + len(item.distractors)) for item in self.prompts.items])
-        above = {}
+        above, guessing = {}, self.guessing()
         for task in self.prompts.count():
             hits = correct[tasks == task]
             low, _ = stats.binomial_interval(int(hits.sum()), len(hits), level=0.98)
-            above[task] = low > float(guessing[tasks == task].mean())
+            above[task] = low > guessing[task]
         return above
+
+    def guessing(self) -> dict[str, float]:
+        """Share of each task that guessing would answer right."""
+        share: dict[str, list[float]] = {}
+        for item in self.prompts.items:
+            share.setdefault(item.task, []).append(1 / (1 + len(item.distractors)))
+        return {task: float(np.mean(of_task)) for task, of_task in share.items()}
 
     def lookup_controls(self) -> list["Study"]:
         """The same stories crossed lookup x reasoning and recall x lookup; none for own files."""

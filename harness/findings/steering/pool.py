@@ -61,7 +61,7 @@ class Pool:
     @property
     def guessing(self) -> float:
         """Share that guessing would answer right."""
-        return float(np.mean([1 / (1 + len(item.distractors)) for item in self.prompts.items]))
+        return self.study.guessing()[self.task]
 
     def with_room(self, room: tuple[float, float]) -> bool:
         """Whether the answers can both rise and fall."""

@@ -14,6 +14,12 @@ from dataclasses import dataclass
 from harness.materials.items import Item
 
 CELLS = ("recall", "lookup", "reasoning")  # in which claims on circuits ask
+COLUMNS = {  # of each cell's prompts in a file
+    "recall": "source weights, steps 1",
+    "latent": "source weights, steps 2",
+    "lookup": "source context, steps 1",
+    "reasoning": "source context, steps 2",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from harness import stats
 from harness.findings.gates import competence_gates, first_pairs
-from harness.findings.processes.kinds import COMPOSING, Process, cell_of
+from harness.findings.processes.kinds import COLUMNS, COMPOSING, Process, cell_of
 from harness.materials.cell_sets import CONTRASTS, draw_cells, whole_cells
 from harness.materials.difficulty import SHUFFLED, TOLD
 from harness.materials.items import DISCOVERY, EVALUATION, PromptSet
@@ -128,20 +128,22 @@ def design_gates(prompts: PromptSet, cells: tuple[str, ...]) -> tuple[Gate, ...]
     """Whether a set contrasts the cells, in relations enough: known without a model."""
     *most, last = cells
     asked = f"{', '.join(most)} and {last}"
-    found = len(relations_of(prompts, cells))
     there = {cell_of(item) for item in prompts.items}
+    if missing := [f"{cell} ({COLUMNS[cell]})" for cell in cells if cell not in there]:
+        unmet = f"has no prompts of {' and '.join(missing)}: add some"
+        if not any(item.relation and cell_of(item) for item in prompts.items):
+            columns = "columns source, steps and relation"
+            unmet = f"does not say that it asks for {asked}: give the {columns}"
+        return (Gate("cells", False, f"{prompts.name} {unmet}, or take the set cells"),)
+    found = len(relations_of(prompts, cells))
     return (
+        Gate.of("cells", True),
         Gate.of(
-            "cells",
-            {*cells} <= there,
-            unmet=f"{prompts.name} does not say that it asks for {asked}: give the "
-            "columns source, steps and relation, or take the set cells",
-        ),
-        Gate(
             "relations",
             found >= LEAST_RELATIONS,
             f"{prompts.name} asks for {asked} over the same stories in {found} "
             f"relations; {LEAST_RELATIONS} are needed to tell a process from a question",
+            unmet=": use more items, or a file with more relations (columns relation and pair)",
         ),
     )
 

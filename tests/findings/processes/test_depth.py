@@ -219,11 +219,20 @@ def test_a_process_within_the_noise_is_not_supported(seed):
     assert outcome(finding) is not Outcome.SUPPORTED
 
 
-@pytest.mark.parametrize("prompts", [cells(48, "cells-crossed:recall-lookup"), facts_set()])
-def test_materials_without_the_three_cells_are_inconclusive(prompts):
+@pytest.mark.parametrize(
+    ("prompts", "said"),
+    [
+        (
+            cells(48, "cells-crossed:recall-lookup"),
+            "no prompts of reasoning (source context, steps",
+        ),
+        (facts_set(), "give the columns source, steps and relation"),
+    ],
+)
+def test_materials_without_the_three_cells_are_inconclusive(prompts, said):
     finding = found(planted(EARLY, LATE), prompts)
     assert outcome(finding) is Outcome.INCONCLUSIVE
-    assert "give the columns source, steps and relation" in why(finding)
+    assert said in why(finding)
 
 
 def test_too_few_relations_are_inconclusive():

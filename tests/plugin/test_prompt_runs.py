@@ -53,7 +53,7 @@ def test_the_difficulty_of_cells_is_chosen_and_stated(tmp_path):
     name = chosen["materials"]["name"]
     (note,) = [note for note in chosen["notes"] if note.startswith("difficulty ")]
     assert name == f"cells@{note.split()[1].rstrip(':')}"
-    assert "of 3 cells above the gates of 0.40 (accuracy corrected for chance) and 0.60" in note
+    assert "gate 0.40 of accuracy corrected for chance, 0.60 of accuracy" in note
     assert not any(note.startswith("difficulty") for note in record["notes"])
 
 

@@ -15,7 +15,7 @@ def cross_set(prompts: PromptSet, name: str = "") -> PromptSet:
     partners matched in order are in different splits, all such pairs are split again by name. The
     question is the item's `question`, or its prompt. Premises that both share stand before the
     questions; others stand with their own question. Items of a third task are left out. The second
-    set is crossed alike.
+    set is crossed alike if it has both tasks, else left out.
 
     Raises:
         MaterialsError: If one task has items without a partner.
@@ -39,7 +39,7 @@ def cross_set(prompts: PromptSet, name: str = "") -> PromptSet:
     called = name or f"{prompts.name}-crossed"
     items, tasks = tuple(crossed), prompts.tasks
     again = replace(prompts, items=prompts.second, second=())
-    second = cross_set(again).items if again.items else ()
+    second = cross_set(again).items if set(tasks) <= set(again.count()) else ()
     return PromptSet(called, items, tasks, crossed=True, notes=prompts.notes, second=second)
 
 

@@ -221,6 +221,18 @@ def test_prompts_of_the_second_set_are_in_no_half_and_change_the_hash(tmp_path):
         read_prompts(jsonl(tmp_path, stated))
 
 
+def test_a_second_set_of_both_tasks_is_crossed_too(tmp_path):
+    again = [row | {"id": f"again {row['id']}", "split": "second"} for row in ROWS]
+    again = [
+        row | {"prompt": f"{row['prompt']} Again.", "pair": f"b{row['pair']}"} for row in again
+    ]
+    crossed = cross_set(read_prompts(jsonl(tmp_path, ROWS + again)))
+    assert len(crossed.second) == len(crossed.items) == 24
+    assert {item.order for item in crossed.second} == {1, 2}
+    of_one = cross_set(read_prompts(jsonl(tmp_path, ROWS + again[:6])))
+    assert of_one.second == ()
+
+
 def test_a_pair_in_two_splits_is_refused(tmp_path):
     rows = [ROWS[0] | {"split": DISCOVERY}, ROWS[6] | {"split": EVALUATION}]
     assert "line 2: pair 'p0' is in split 'discovery' above" in complaint(jsonl(tmp_path, rows))

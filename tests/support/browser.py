@@ -48,10 +48,21 @@ class Visit:
         tab.goto(path.as_uri())
 
     def draw_everything(self) -> None:
-        """Open every <details> and scroll through, as a reader would."""
-        self.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-        for figure in self.page.locator("figure.plot").all():
-            figure.scroll_into_view_if_needed()
+        """Open every <details> and scroll to each figure that is not drawn yet, as a reader would.
+
+        In one go: Playwright's own scrolling waits until nothing moves, at each of them.
+        """
+        self.page.evaluate(
+            """async () => {
+                 document.querySelectorAll('details').forEach(d => d.open = true);
+                 const frame = () => new Promise(requestAnimationFrame);
+                 for (const figure of document.querySelectorAll('figure.plot')) {
+                   if (figure.dataset.drawn) continue;
+                   figure.scrollIntoView();
+                   for (let late = 0; !figure.dataset.drawn && late < 600; late++) await frame();
+                 }
+               }"""
+        )
         self.count("figure.plot:not([data-drawn])", 0)
 
     def count(self, selector: str, wanted: int) -> None:

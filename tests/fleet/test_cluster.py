@@ -28,7 +28,10 @@ def machines():
 
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PYTHONPATH", str(DATA))
-        head = {"num_cpus": 1, "include_dashboard": False}
+        # Without Ray's processes that only watch: each imports as much as one that works.
+        environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        watches = dict.fromkeys(("include_dashboard", "include_log_monitor"), False)
+        head = {"num_cpus": 1, "no_monitor": True, **watches}
         made = Machines(initialize_head=True, head_node_args=head)
         yield made
         made.shutdown()

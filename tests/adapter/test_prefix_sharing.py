@@ -1,5 +1,7 @@
 """Prompts with a shared prefix, run in one tree: the same numbers from fewer tokens."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 
@@ -34,27 +36,33 @@ def folder_of(tmp_path_factory):
     return folder
 
 
-def load(folder: str, *, share: bool = True, **options: object) -> Model:
-    """A model; without `share`, one whose prompts never share a prefix."""
-    if not share:
-        return apart_of(folder, **options)
+def load(folder: str, **options: object) -> Model:
+    """A model that the test may change."""
     return Model.load(resolve(folder), LoadOptions(device="cpu", **options))
 
 
 @cache
-def apart_of(folder: str, **options: object) -> Model:
-    """Loaded once: tests compare with it, and change the other."""
+def loaded(folder: str, *, share: bool = True, **options: object) -> Model:
+    """Loaded once, for tests that change nothing; without `share`, prompts never share a prefix."""
     model = load(folder, **options)
-    model.batcher.prefix_check = PrefixCheck(np.zeros(2), np.inf)
+    if not share:
+        model.batcher.prefix_check = PrefixCheck(np.zeros(2), np.inf)
     return model
 
 
-def tokens_run(model: Model) -> list[int]:
-    """Counts the tokens of every forward from now on."""
-    counts: list[int] = []
-    words = model.module.get_input_embeddings()
-    words.register_forward_hook(lambda _module, given, _out: counts.append(given[0].numel()))
-    return counts
+@contextmanager
+def tokens_run(*models: Model) -> Iterator[list[list[int]]]:
+    """Counts the tokens of every forward of each, meanwhile."""
+    counts: list[list[int]] = [[] for _ in models]
+    hooks = [
+        model.module.get_input_embeddings().register_forward_hook(
+            lambda _module, given, _out, run=run: run.append(given[0].numel())
+        )
+        for model, run in zip(models, counts, strict=True)
+    ]
+    yield counts
+    for hook in hooks:
+        hook.remove()
 
 
 def test_each_prompt_is_found_on_its_line_and_what_they_share_stands_there_once():
@@ -97,12 +105,12 @@ def test_a_long_beginning_common_to_all_does_not_make_one_endless_line():
 
 @pytest.mark.parametrize("kind", sorted(tiny_models.CONFIGS))
 def test_features_and_answers_are_those_of_the_prompts_apart(folder_of, kind):
-    together, apart = load(folder_of(kind)), load(folder_of(kind), share=False)
+    together, apart = loaded(folder_of(kind)), loaded(folder_of(kind), share=False)
     assert together.batcher.prefix_check.parted < 1e-4
-    counts = tokens_run(together), tokens_run(apart)
-    for items in (PLAIN, CROSSED):
-        assert largest_difference(together.extract(items), apart.extract(items)) < 2e-5
-        assert largest_difference(together.score(items), apart.score(items)) < 2e-5
+    with tokens_run(together, apart) as counts:
+        for items in (PLAIN, CROSSED):
+            assert largest_difference(together.extract(items), apart.extract(items)) < 2e-5
+            assert largest_difference(together.score(items), apart.score(items)) < 2e-5
     assert sum(counts[0]) < 0.7 * sum(counts[1])
 
 
@@ -128,10 +136,10 @@ def edit_sets(model: Model) -> list[edits.EditSet]:
 @pytest.mark.parametrize("kind", ["qwen2", "llama", "gemma2", "gpt2", "gpt_neox", "olmo2", "phi3"])
 def test_a_sweep_is_that_of_the_prompts_apart(folder_of, kind):
     """Edits of shared tokens and of single prompts' own, and edits that part the prompts."""
-    together, apart = load(folder_of(kind)), load(folder_of(kind), share=False)
+    together, apart = loaded(folder_of(kind)), loaded(folder_of(kind), share=False)
     sets, donors = edit_sets(together), (*PLAIN[3:], *PLAIN[:3])
-    counts = tokens_run(together), tokens_run(apart)
-    found, expected = (m.sweep(PLAIN, sets, donors=donors) for m in (together, apart))
+    with tokens_run(together, apart) as counts:
+        found, expected = (m.sweep(PLAIN, sets, donors=donors) for m in (together, apart))
     for name, array in found.arrays().items():
         np.testing.assert_allclose(array, expected.arrays()[name], atol=2e-5, err_msg=name)
     assert (found.log_probability[0] == found.clean_log_probability).all()
@@ -143,7 +151,7 @@ def test_where_prompts_disagree_on_a_token_they_share_they_are_run_apart(folder_
     whole = PLAIN[0]
     cut = replace(whole, id="cut", prompt=whole.prompt.removesuffix(" Answer:"))
     assert cut.prompt != whole.prompt
-    model, apart = load(folder_of("qwen2")), load(folder_of("qwen2"), share=False)
+    model, apart = loaded(folder_of("qwen2")), loaded(folder_of("qwen2"), share=False)
     sets = [(edits.zero_ablation(Site("mlp", 0), p),) for p in ("final", "all")]
     found, expected = (m.sweep((whole, cut), sets) for m in (model, apart))
     np.testing.assert_allclose(found.log_probability, expected.log_probability, atol=2e-5)
@@ -153,7 +161,7 @@ def test_where_prompts_disagree_on_a_token_they_share_they_are_run_apart(folder_
 @pytest.mark.parametrize("kind", ["head", "attn", "mlp", "neuron", "resid"])
 def test_the_last_layer_where_another_prompt_ends_changes_nothing(folder_of, kind):
     """To the bit: such a row is the intact one."""
-    model = load(folder_of("qwen2"))
+    model = loaded(folder_of("qwen2"))
     ends = {len(ids) - 1 for ids in model.encoder.ids(PLAIN)}
     places = [(at,) for at in range(min(ends) - 12, min(ends))]
     site = Site(kind, 1, 2 if kind == "head" else None)
@@ -164,7 +172,7 @@ def test_the_last_layer_where_another_prompt_ends_changes_nothing(folder_of, kin
 @pytest.mark.parametrize("copies", [2, 100])
 def test_the_same_prompt_twice_is_one_line(folder_of, copies):
     items = [replace(PLAIN[0], id=str(n)) for n in range(copies)]
-    model, apart = load(folder_of("qwen2")), load(folder_of("qwen2"), share=False)
+    model, apart = loaded(folder_of("qwen2")), loaded(folder_of("qwen2"), share=False)
     kinds = (Site("head", 1, 0), Site("resid", 1), Site("mlp", 0))
     sets = [(), *((edits.zero_ablation(site, "final"),) for site in kinds)]
     found, expected = (m.sweep(items, sets) for m in (model, apart))
@@ -173,7 +181,7 @@ def test_the_same_prompt_twice_is_one_line(folder_of, copies):
 
 
 def test_a_model_that_ignores_the_mask_runs_prompts_apart(folder_of, monkeypatch):
-    expected = load(folder_of("qwen2"), share=False).extract(CROSSED)
+    expected = loaded(folder_of("qwen2"), share=False).extract(CROSSED)
     monkeypatch.setattr(encoding, "additive", lambda sees: torch.zeros(sees.shape)[:, None])
     blind = load(folder_of("qwen2"))
     assert blind.batcher.prefix_check.parted > 1e-2
@@ -225,7 +233,7 @@ def test_numbers_that_are_none_refuse_to_share(folder_of, monkeypatch):
 
 def test_a_window_narrower_than_a_line_keeps_prompts_apart(folder_of):
     folder = folder_of("mistral", sliding_window=40)
-    together, apart = load(folder), load(folder, share=False)
+    together, apart = loaded(folder), loaded(folder, share=False)
     assert max(map(len, together.encoder.ids(PLAIN))) > 40
     assert largest_difference(together.extract(PLAIN), apart.extract(PLAIN)) == 0
 
@@ -234,10 +242,10 @@ def test_a_window_narrower_than_a_line_keeps_prompts_apart(folder_of):
 @pytest.mark.parametrize("beyond", [0, 3])
 def test_answers_and_donors_longer_than_the_window_are_as_apart(folder_of, kind, beyond):
     """The tree fits into the window; what follows the prompts, or is patched from, does not."""
-    ids = load(folder_of("qwen2"), share=False).encoder.ids(PLAIN[:3])
+    ids = loaded(folder_of("qwen2"), share=False).encoder.ids(PLAIN[:3])
     width = max(len(tree.ids) for tree in shared_prefix_trees(ids))
     folder = folder_of(kind, sliding_window=width + beyond)
-    together, apart = load(folder), load(folder, share=False)
+    together, apart = loaded(folder), loaded(folder, share=False)
     answers = ("Buenos Aires", "New Delhi", "South America")  # of several tokens
     items = [replace(i, distractors=answers) for i in PLAIN[:3]]
     assert largest_difference(together.score(items), apart.score(items)) < 2e-5
@@ -253,7 +261,7 @@ def test_answers_and_donors_longer_than_the_window_are_as_apart(folder_of, kind,
 def test_a_window_of_eight_tokens_gives_what_transformers_gives_prompt_by_prompt(folder_of, kind):
     """The shared prefix, the padding and the answers all reach beyond the window."""
     folder = folder_of(kind, sliding_window=8)
-    model, alone = load(folder), load(folder, share=False, batch_size=1)
+    model, alone = loaded(folder), loaded(folder, share=False, batch_size=1)
     items = [replace(i, distractors=("Buenos Aires", "New Delhi")) for i in PLAIN]
     assert min(map(len, model.encoder.ids(items))) > 8
     assert largest_difference(model.extract(items), alone.extract(items)) < 2e-5
@@ -276,7 +284,7 @@ def log_probability(model: Model, item) -> float:
 
 
 def test_a_line_that_memory_does_not_take_is_run_prompt_by_prompt(folder_of, monkeypatch):
-    model, apart = load(folder_of("qwen2")), load(folder_of("qwen2"), share=False)
+    model, apart = load(folder_of("qwen2")), loaded(folder_of("qwen2"), share=False)
     assert model.batcher.shares_prefixes  # the trial is over
     longest = max(map(len, model.encoder.ids(CROSSED)))
     down = model.module.model.layers[0].mlp.down_proj
@@ -292,7 +300,7 @@ def test_a_line_that_memory_does_not_take_is_run_prompt_by_prompt(folder_of, mon
 
 
 def test_a_line_wider_than_a_cpu_takes_is_not_made(folder_of, monkeypatch):
-    model = load(folder_of("qwen2"))
+    model = loaded(folder_of("qwen2"))
     ids = model.encoder.ids(CROSSED)
     assert max(len(tree.prompts) for tree in model.batcher.trees(ids, 0)) > 1
     longest = max(map(len, ids))
@@ -314,13 +322,13 @@ def test_sets_that_part_the_prompts_keep_to_the_batch_size(folder_of):
     sets = [(edits.resample_ablation(site),), (edits.zero_ablation(site),)]
     found = model.sweep(items, sets, donors=donors)
     assert 1 in rows  # the tree itself
-    expected = load(folder_of("qwen2"), share=False).sweep(items, sets, donors=donors)
+    expected = loaded(folder_of("qwen2"), share=False).sweep(items, sets, donors=donors)
     np.testing.assert_allclose(found.log_probability, expected.log_probability, atol=2e-5)
     assert max(rows) <= 2
 
 
 def test_a_batch_holds_few_times_as_many_prompts_as_trees(folder_of):
-    model = load(folder_of("qwen2"), batch_size=8)
+    model = loaded(folder_of("qwen2"), batch_size=8)
     trees = model.batcher.trees([[5] * 60 + [n] for n in range(6, 206)], 0)
     assert max(len(tree.prompts) for tree in trees) == MOST
     while trees:
@@ -330,13 +338,13 @@ def test_a_batch_holds_few_times_as_many_prompts_as_trees(folder_of):
 
 
 def test_the_self_check_measures_prompts_on_one_line(folder_of):
-    model = load(folder_of("llama"))
+    model = loaded(folder_of("llama"))
     shared = model.self_check().worst()["shared"]
     assert 0 < shared < 1e-5
 
 
 @pytest.mark.parametrize("size", [1, 3, 64])
 def test_the_batch_size_changes_nothing(folder_of, size):
-    model = load(folder_of("qwen2"), batch_size=size)
-    expected = load(folder_of("qwen2"), share=False)
+    model = loaded(folder_of("qwen2"), batch_size=size)
+    expected = loaded(folder_of("qwen2"), share=False)
     assert largest_difference(model.extract(CROSSED), expected.extract(CROSSED)) < 2e-5

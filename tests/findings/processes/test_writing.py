@@ -240,9 +240,9 @@ def network(tmp_path_factory):
     """A network that writes its steps: asked for short answers, and for texts."""
     store = Store(tmp_path_factory.mktemp("store"))
     subject = Subject(resolve(str(ORGANISMS / "mini-steps")), LoadOptions(), store)
-    drawn = draw_cells("cells@chains4-shots4-shuffled-steps2", 16, PLAN.seed)
+    drawn = draw_cells("cells@chains4-shots4-shuffled-steps2", 8, PLAN.seed)
     short = drawn.where(lambda item: cell_of(item) in ("reasoning", "lookup"))
-    return Writer(Study(subject, short, PLAN), with_steps(short, 16, PLAN.seed), short, 32)
+    return Writer(Study(subject, short, PLAN), with_steps(short, 8, PLAN.seed), short, 32)
 
 
 @pytest.mark.parametrize("kind", ["head", "neuron"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.foreign_files import READERS, Trial
 
-EXAMPLES, SECONDS = 40, 0.6  # at most, for each file; `python -m benchmarks.fuzz` tries thousands
+EXAMPLES, SECONDS = 25, 0.3  # at most, for each file; `python -m benchmarks.fuzz` tries thousands
 HARNESS = Path(__file__).resolve().parent.parent / "harness"
 PARSERS = r"\.(loads|read_parquet|read_table|ParquetFile|literal_eval|load_file)\("
 # Who calls a parser: the border, what is read under it, and readers of the suite's own files.

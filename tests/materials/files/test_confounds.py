@@ -31,7 +31,7 @@ def test_the_interval_agrees_with_a_bootstrap_of_units():
     values = rng.normal(size=400) + rng.normal(size=100)[unit] + 0.4 * treated
     rows = values.reshape(100, 4)
     resampled = []
-    for _ in range(2000):
+    for _ in range(1000):
         some = rows[rng.integers(0, 100, 100)]
         resampled.append(float(stats.auc(some[:, ::2].ravel(), some[:, 1::2].ravel())))
     low, high = np.percentile(resampled, (2.5, 97.5))

@@ -14,7 +14,7 @@ from harness.materials.files.confounds import confounds_of
 from harness.materials.files.reading import read
 from harness.materials.items import MaterialsError
 
-EXAMPLES = 80  # of each kind of file
+EXAMPLES = 50  # of each kind of file
 AWKWARD = [
     "",
     " ",

@@ -40,6 +40,7 @@ class Batcher:
         *,
         share: bool = False,
         more: int = 0,
+        together: int = 1,
     ) -> None:
         """Give every prompt to `work` once, prompts of similar length together.
 
@@ -48,6 +49,8 @@ class Batcher:
             work: Measures a batch.
             share: Whether prompts with a shared prefix may run as one tree.
             more: Tokens that `work` will add to each prompt.
+            together: Prompts of one length, neighbours in the list, that are to be rounded alike:
+                they stay in one batch if memory allows, as batches hold a multiple of so many.
 
         Raises:
             ModelError: If memory runs out and the batch cannot be made smaller.
@@ -61,6 +64,7 @@ class Batcher:
         while start < len(trees):
             some = trees[start : start + (self.size or FIRST_BATCH)]
             some = some[: self.fitting(some)]
+            some = some[: len(some) - len(some) % together] or some
             prompts = [row for tree in some for row in tree.prompts]
             try:
                 work(self.network.encoder.batch_of(some, self.network.device))

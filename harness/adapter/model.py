@@ -308,13 +308,14 @@ class Model:
         return float(torch.finfo(self.dtype).eps)
 
     def residuals_at(
-        self, items: Sequence[Item], tokens: Sequence[Sequence[int]]
+        self, items: Sequence[Item], tokens: Sequence[Sequence[int]], *, together: int = 1
     ) -> Float[np.ndarray, "prompt token layer d_model"]:
         """The residual stream after each layer at some tokens of each prompt, float32.
 
         Args:
             items: The prompts, each on a line of its own.
             tokens: Of each prompt, as many of each, counted from the left of the unpadded prompt.
+            together: See `Batcher.run`.
 
         Raises:
             ModelError: If a prompt has no such token.
@@ -333,7 +334,7 @@ class Model:
             refuse_overflow(self.network, batch, resid, ids)
             result[list(batch.rows)] = resid.cpu().numpy()
 
-        self.batcher.run(items, work)
+        self.batcher.run(items, work, together=together)
         return result
 
     def generate(self, items: Sequence[Item], most: int, edits: EditSet = ()) -> list[str]:

@@ -49,23 +49,22 @@ def measured(model: "Model", prompts: PromptSet) -> LabelDifference:
     """The difference on the first `MOST` orders of pairs that have both labels."""
     if not model.sites.causal:
         return LabelDifference(0.0, 0.0, compared=0, causal=False)
-    by_order: dict[tuple[str, int, tuple[str, ...]], list[Item]] = {}
+    by_order: dict[tuple[str, int | None, tuple[str, ...]], list[Item]] = {}
     for item in prompts.items:
         by_order.setdefault((item.pair, item.order, item.premises), []).append(item)
-    complete = [two for two in by_order.values() if len(two) == 2]
-    largest, at_end = np.max([_apart(model, two) for two in complete[:MOST]], axis=0).tolist()
-    return LabelDifference(largest, at_end, compared=len(complete[:MOST]))
-
-
-def _apart(model: "Model", two: list[Item]) -> tuple[float, float]:
-    """The largest differences of one pair: at the token before the label, and at the last one.
-
-    The two run in a batch of their own. In batches of other shapes the same numbers are added up in
-    another order, and rounded otherwise in every layer.
-    """
-    one, other = model.encoder.ids(two)
-    label = next(place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
-    resid = model.residuals_at(two, [(label - 1, len(ids) - 1) for ids in (one, other)])
-    before, at_end = np.abs(resid[0] - resid[1])
-    step = model.rounding * np.abs(resid[:, 0]).max(0)
-    return float(np.where(before <= step, 0.0, before).max()), float(at_end.max())
+    complete = [two for two in by_order.values() if len(two) == 2][:MOST]
+    items = [item for two in complete for item in two]
+    ids = model.encoder.ids(items)
+    label_at = [
+        next(place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+        for one, other in zip(ids[::2], ids[1::2], strict=True)
+    ]
+    ends = [len(row) - 1 for row in ids]
+    tokens = list(zip(np.repeat(label_at, 2) - 1, ends, strict=True))
+    # In batches of other shapes the same numbers are added up in another order, and rounded
+    # otherwise in every layer: so the two prompts of a pair are in one batch.
+    resid = model.residuals_at(items, tokens, together=2)
+    before, at_end = np.abs(resid[::2] - resid[1::2]).swapaxes(0, 1)
+    step = model.rounding * np.maximum(*(np.abs(resid[first::2, 0]) for first in (0, 1)))
+    before = np.where(before <= step, 0.0, before)
+    return LabelDifference(float(before.max()), float(at_end.max()), compared=len(complete))

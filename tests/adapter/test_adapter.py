@@ -201,6 +201,14 @@ def test_long_prompts_go_through_a_few_at_a_time_on_a_cpu(model, monkeypatch):
     assert largest_difference(model.extract(ITEMS), expected) < 1e-5
 
 
+@pytest.mark.parametrize(("size", "batches"), [(3, [2, 2, 2]), (5, [4, 2]), (1, [1] * 6)])
+def test_prompts_that_are_rounded_alike_stay_in_one_batch(model, monkeypatch, size, batches):
+    monkeypatch.setattr(model.batcher, "size", size)
+    seen = []
+    model.batcher.run([ITEMS[0]] * 6, lambda batch: seen.append(len(batch.rows)), together=2)
+    assert seen == batches
+
+
 def test_other_errors_of_the_model_are_not_taken_for_memory(model, monkeypatch):
     model = reloaded(model)
 

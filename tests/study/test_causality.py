@@ -17,8 +17,8 @@ TOLERANCE = claim_module("h0").TOLERANCE
 def model(before: float, at_end: float, base: float = 0.0, dtype: str = "float32"):
     """Prompts with label 2 have a residual stream that lies this far from the others."""
 
-    def residuals_at(items, tokens):
-        assert len(items) == 2  # two prompts of one batch are rounded alike
+    def residuals_at(items, tokens, together):
+        assert together == 2  # two prompts of one batch are rounded alike
         last = [len(item.prompt) - 1 for item in items]
         assert [end for _, end in tokens] == last
         texts = [item.prompt[: at + 1] for item, (at, _) in zip(items, tokens, strict=True)]

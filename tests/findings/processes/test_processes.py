@@ -22,7 +22,6 @@ from harness.findings.specialisation.cells import controlled_cells
 from harness.materials.cell_sets import draw_cells
 from harness.materials.difficulty import Difficulty
 from harness.materials.items import DISCOVERY, EVALUATION
-from harness.materials.relabelling import shuffle_labels
 from harness.materials.relations import load_relations
 from harness.verdicts.evidence import Effect
 from harness.verdicts.judge import Outcome
@@ -227,15 +226,25 @@ def test_steps_on_plain_prompts_of_ones_own_may_be_given_away_by_their_words():
     assert "may tell reasoning and lookup apart in relations they were not learnt" in why(finding)
 
 
+def under_shuffled_labels(share, seed):
+    """A model with heads of retrieval, whose prompts are labelled by coins."""
+    plan = replace(ITEMS, shuffle_labels=share, seed=seed)
+    serving = model_with((*PLACE["head"], WEIGHTS, 2.5))
+
+    def make(asked, twin):  # the model knows no labels
+        true = {i.prompt: i for i in draw_cells(asked.name, plan.items, seed).items}
+        items = tuple(true.get(item.prompt, item) for item in asked.items)
+        return serving(replace(asked, items=items), twin)
+
+    drawn = draw_cells("cells", plan.items, seed, Difficulty())
+    study = study_of(make, plan.labelled(drawn), plan)
+    return finding_of(process_finding, study, "head", RETRIEVAL, RULE, needed=(1, 16), gate=0.6)
+
+
 def test_shuffled_labels_are_never_supported():
-    prompts = cells(200, "cells-crossed:recall-lookup")
-    activations = made(prompts, (*PLACE["head"], WEIGHTS, 2.5))
-    outcomes = {
-        outcome(found(lambda *_: activations, prompts=shuffle_labels(prompts, share, seed)))
-        for share, seed in ((1.0, seed) for seed in range(12))
-    }
+    outcomes = {outcome(under_shuffled_labels(1.0, seed)) for seed in range(8)}
     assert Outcome.SUPPORTED not in outcomes
-    assert outcome(found(lambda *_: activations, prompts=prompts)) is Outcome.REFUTED
+    assert outcome(under_shuffled_labels(0.0, 0)) is Outcome.SUPPORTED
 
 
 def different(*effects, **twins):
